@@ -1,0 +1,80 @@
+//! The contract between a handler module and its host ("ABI"), written once.
+//!
+//! A module exports a memory and two functions, and may export two more:
+//!
+//! | export | type | meaning |
+//! | --- | --- | --- |
+//! | [`MEMORY`] | memory | the module's linear memory |
+//! | [`ALLOC`] | `(length: i32) -> i32` | address of at least `length` bytes for the request; 0 = no room |
+//! | [`HANDLE`] | `(address: i32, length: i32) -> i64` | handles the request there; returns the response's packed [`Span`] |
+//! | [`INITIALIZE`] | `()`, optional | start-up work, whose result is what every request starts from |
+//! | [`PANIC_MESSAGE`] | `() -> i64`, optional | after a trap: the packed [`Span`] of the panic's text |
+//!
+//! It needs no import. One is offered: [`LOG`] of [`HOST`].
+//!
+//! Addresses and lengths are unsigned 32-bit numbers of bytes, carried in
+//! WebAssembly's `i32`. The request is one HTTP/1.1 message with lower-case
+//! field names and a body that is not chunked; the response is one HTTP/1.1
+//! message too. Both sides take every name and the packing from this file.
+
+/// Export: the linear memory that all addresses of the contract point into.
+pub const MEMORY: &str = "memory";
+/// Export: `(length: i32) -> i32`, makes room for the request.
+pub const ALLOC: &str = "alloc";
+/// Export: `(address: i32, length: i32) -> i64`, handles the request.
+pub const HANDLE: &str = "handle";
+/// Optional export: `()`, start-up work.
+pub const INITIALIZE: &str = "_initialize";
+/// Optional export: `() -> i64`, where the text of the panic is.
+pub const PANIC_MESSAGE: &str = "panic_message";
+
+/// The module name of what the host offers for import.
+pub const HOST: &str = "host";
+/// Import of [`HOST`]: `(level: i32, address: i32, length: i32)`, writes a line
+/// of UTF-8 text to the host's log. Levels are those of [`LOG_LEVELS`].
+pub const LOG: &str = "log";
+/// The names of log levels 0 to 4; a number past them means the last.
+pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// What [`ALLOC`] returns when it has no room.
+pub const NO_ROOM: u32 = 0;
+
+/// Request field that the host adds: the id under which it logs the request.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Request field that the host adds: the IP address of the peer.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Request field that the host adds: when the request's head had arrived, in
+/// milliseconds since the Unix epoch.
+pub const REQUEST_TIME: &str = "x-request-time";
+
+/// A stretch of linear memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where it starts, in bytes from the memory's beginning.
+    pub address: u32,
+    /// How long it is, in bytes.
+    pub length: u32,
+}
+
+impl Span {
+    /// The form in which a function returns it: `address << 32 | length`.
+    ///
+    /// ```
+    /// use handler_sdk::abi::Span;
+    /// let span = Span { address: 0x1_0000, length: 22 };
+    /// assert_eq!(span.pack(), 0x1_0000_0000_0016);
+    /// assert_eq!(Span::unpack(span.pack()), span);
+    /// ```
+    pub const fn pack(self) -> u64 {
+        (self.address as u64) << 32 | self.length as u64
+    }
+
+    /// The reverse of [`Span::pack`]; every number is the packed form of one
+    /// span, so whether it lies inside a memory is for the caller to check.
+    pub const fn unpack(packed: u64) -> Self {
+        Span {
+            address: (packed >> 32) as u32,
+            length: packed as u32,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a module exports, and the only unsafe code of the SDK: the step from
+//! addresses to slices and back. [`export!`](crate::export!) writes the exports
+//! of [`abi`](crate::abi); what they do is here.
+//!
+//! Memory is used once, from the bottom up: stack, data, the request, the
+//! response. Every request starts from fresh memory, so nothing is ever freed.
+
+/// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler
+/// of this module. Write it once, in the crate that is the module.
+///
+/// In a build for any target but WebAssembly it exports nothing, and the crate
+/// can be tested like any other.
+#[macro_export]
+macro_rules! export {
+    ($answer:path) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[unsafe(no_mangle)]
+            extern "C" fn alloc(length: u32) -> u32 {
+                $crate::export::alloc(length)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn handle(address: u32, length: u32) -> u64 {
+                let request = $crate::abi::Span { address, length };
+                $crate::export::handle(request, $answer).pack()
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn panic_message() -> u64 {
+                $crate::export::panic_message().pack()
+            }
+
+            #[panic_handler]
+            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+                $crate::export::panic(info)
+            }
+        };
+
+        #[cfg(not(target_arch = "wasm32"))]
+        extern crate std as _;
+    };
+}
+
+#[cfg(target_arch = "wasm32")]
+pub use wasm::{alloc, handle, panic, panic_message};
+
+#[cfg(target_arch = "wasm32")]
+#[allow(
+    unsafe_code,
+    reason = "the contract hands over addresses, and Rust wants slices"
+)]
+mod wasm {
+    use crate::abi::{NO_ROOM, Span};
+    use crate::{Action, respond};
+    use core::arch::wasm32;
+    use core::cell::UnsafeCell;
+    use core::fmt::Write;
+    use core::panic::PanicInfo;
+    use core::slice;
+    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// A WebAssembly page, in bytes: the unit in which memory grows.
+    const PAGE: u64 = 65_536;
+    /// Alignment of everything that is handed out, in bytes: that of the
+    /// largest plain type, so that any value may be laid there.
+    const ALIGNMENT: u64 = 16;
+    /// The longest panic text kept, in bytes; the rest is cut off.
+    const PANIC_TEXT_MAX: usize = 512;
+
+    /// The first address not handed out yet; 0 before the first call.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    /// The export `alloc`.
+    pub fn alloc(length: u32) -> u32 {
+        reserve(length).unwrap_or(NO_ROOM)
+    }
+
+    /// The export `handle`.
+    pub fn handle(request: Span, answer: Action) -> Span {
+        // SAFETY: the host passes a span of this memory that `alloc` handed out
+        // and that it filled. Nothing else was given these addresses, so
+        // nothing writes to them while they are borrowed. `alloc` never returns
+        // 0 for a span, and a host that passes 0 for an empty one is met here.
+        let request = match request.length {
+            0 => &[],
+            length => unsafe { slice::from_raw_parts(request.address as *const u8, length as usize) },
+        };
+        let response = respond(request, answer);
+        let length = response.encoded_len();
+        let room = u32::try_from(length)
+            .ok()
+            .and_then(|length| Some((reserve(length)?, length)));
+        let Some((address, length)) = room else {
+            panic!("no room for a response of {length} bytes");
+        };
+        // SAFETY: `reserve` has just given these addresses to nobody else; they
+        // lie inside the memory, which WebAssembly has filled with zeros.
+        let bytes = unsafe { slice::from_raw_parts_mut(address as *mut u8, length as usize) };
+        match response.encode(bytes) {
+            Some(_) => Span { address, length },
+            None => panic!("a response was longer than it had said"),
+        }
+    }
+
+    /// Takes the next free stretch of memory, growing the memory as needed.
+    fn reserve(length: u32) -> Option<u32> {
+        unsafe extern "C" {
+            /// Placed by the linker at the first address past stack and data.
+            static __heap_base: u8;
+        }
+        let start = match NEXT.load(Relaxed) {
+            0 => (&raw const __heap_base).addr() as u64,
+            next => u64::from(next),
+        };
+        let start = start.next_multiple_of(ALIGNMENT);
+        let end = start + u64::from(length);
+        let next = u32::try_from(end).ok()?;
+
+        let memory_end = wasm32::memory_size::<0>() as u64 * PAGE;
+        let missing = end.saturating_sub(memory_end).div_ceil(PAGE);
+        // -1, all bits set, is WebAssembly's answer for "cannot grow".
+        if missing > 0 && wasm32::memory_grow::<0>(missing as usize) == usize::MAX {
+            return None;
+        }
+        NEXT.store(next, Relaxed);
+        Some(start as u32)
+    }
+
+    struct PanicText(UnsafeCell<([u8; PANIC_TEXT_MAX], usize)>);
+
+    // SAFETY: a module of this contract has one thread and no interrupts.
+    unsafe impl Sync for PanicText {}
+
+    static PANIC_TEXT: PanicText = PanicText(UnsafeCell::new(([0; PANIC_TEXT_MAX], 0)));
+
+    /// The export `panic_message`; empty when nothing has panicked.
+    pub fn panic_message() -> Span {
+        // SAFETY: one thread, and `panic` has ended in a trap before this runs.
+        let (text, length) = unsafe { &*PANIC_TEXT.0.get() };
+        Span {
+            address: text.as_ptr().addr() as u32,
+            length: *length as u32,
+        }
+    }
+
+    /// Keeps the panic's text for [`panic_message`], and traps.
+    pub fn panic(info: &PanicInfo<'_>) -> ! {
+        struct Cut<'a>(&'a mut [u8; PANIC_TEXT_MAX], &'a mut usize);
+
+        impl Write for Cut<'_> {
+            fn write_str(&mut self, text: &str) -> core::fmt::Result {
+                for byte in text.bytes() {
+                    let place = self.0.get_mut(*self.1).ok_or(core::fmt::Error)?;
+                    *place = byte;
+                    *self.1 += 1;
+                }
+                Ok(())
+            }
+        }
+
+        // SAFETY: one thread; a second panic while this one is formatted starts
+        // the text anew, and nothing of the first borrow is used after it.
+        let (text, length) = unsafe { &mut *PANIC_TEXT.0.get() };
+        *length = 0;
+        // A text that is too long is cut off, so an error here is no failure.
+        let _ = match info.location() {
+            Some(place) => write!(Cut(text, length), "{} at {place}", info.message()),
+            None => write!(Cut(text, length), "{}", info.message()),
+        };
+        wasm32::unreachable()
+    }
+}

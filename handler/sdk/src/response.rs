@@ -1,0 +1,240 @@
+//! The response as a value, and its bytes.
+//!
+//! The host frames the message, so nothing here writes `content-length`,
+//! `date` or `connection`.
+
+use crate::request::{is_field_value, is_token};
+use crate::route::Methods;
+
+/// The most fields that [`Response::field`] can add to one response. They are
+/// kept inside the value, since there is no allocator to ask.
+pub const FIELDS_MAX: usize = 8;
+
+/// A status code and its reason phrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    code: u16,
+    reason: &'static str,
+}
+
+impl Status {
+    /// 200 OK
+    pub const OK: Status = Status::new(200, "OK");
+    /// 204 No Content
+    pub const NO_CONTENT: Status = Status::new(204, "No Content");
+    /// 400 Bad Request
+    pub const BAD_REQUEST: Status = Status::new(400, "Bad Request");
+    /// 404 Not Found
+    pub const NOT_FOUND: Status = Status::new(404, "Not Found");
+    /// 405 Method Not Allowed
+    pub const METHOD_NOT_ALLOWED: Status = Status::new(405, "Method Not Allowed");
+
+    /// A status of your own, or one with a reason phrase of your own.
+    ///
+    /// # Panics
+    ///
+    /// When the code is not a final one (200 to 599), or the phrase holds
+    /// control bytes. In a `const`, that is an error of the compiler.
+    ///
+    /// ```
+    /// # use handler_sdk::Status;
+    /// const TEAPOT: Status = Status::new(418, "I'm a teapot");
+    /// assert_eq!(TEAPOT.code(), 418);
+    /// ```
+    pub const fn new(code: u16, reason: &'static str) -> Status {
+        assert!(200 <= code && code <= 599, "a final status code is 200 to 599");
+        let mut rest = reason.as_bytes();
+        while let [byte, after @ ..] = rest {
+            assert!(
+                *byte >= b' ' && *byte != 0x7f,
+                "a reason phrase has no control bytes"
+            );
+            rest = after;
+        }
+        Status { code, reason }
+    }
+
+    /// The code, 200 to 599.
+    pub const fn code(self) -> u16 {
+        self.code
+    }
+
+    /// The reason phrase.
+    pub const fn reason(self) -> &'static str {
+        self.reason
+    }
+}
+
+/// One HTTP response, which may borrow from the request it answers.
+///
+/// ```
+/// # use handler_sdk::{Response, Status};
+/// let response = Response::new(Status::OK).field("content-type", "text/plain").body(b"hi");
+/// let mut bytes = [0; 64];
+/// let length = response.encode(&mut bytes).unwrap();
+/// assert_eq!(&bytes[..length], b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nhi");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    status: Status,
+    fields: [(&'a str, &'a [u8]); FIELDS_MAX],
+    fields_used: usize,
+    allow: Option<Methods>,
+    body: &'a [u8],
+}
+
+impl<'a> Response<'a> {
+    /// A response without fields and without a body.
+    pub const fn new(status: Status) -> Self {
+        Response {
+            status,
+            fields: [("", &[]); FIELDS_MAX],
+            fields_used: 0,
+            allow: None,
+            body: &[],
+        }
+    }
+
+    /// A page of HTML in UTF-8.
+    pub fn html(status: Status, page: &'a str) -> Self {
+        Response::new(status)
+            .field("content-type", "text/html; charset=utf-8")
+            .body(page.as_bytes())
+    }
+
+    /// Adds a field. What a client sent may be passed on as a value: bytes that
+    /// would end the line and begin another are caught here.
+    ///
+    /// # Panics
+    ///
+    /// When the name is no token or the value holds control bytes, and on the
+    /// field after the last of [`FIELDS_MAX`]. In a module a panic costs that
+    /// one request: the client gets 500, and the log has the text.
+    #[must_use]
+    pub fn field(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        let value = value.as_ref();
+        assert!(
+            is_token(name),
+            "a field's name is a token (RFC 9110, section 5.6.2)"
+        );
+        assert!(
+            is_field_value(value),
+            "a field's value has no control bytes (RFC 9110, section 5.5)"
+        );
+        let place = self.fields.get_mut(self.fields_used);
+        *place.expect("a response has at most 8 fields") = (name, value);
+        self.fields_used += 1;
+        self
+    }
+
+    /// Adds the field `allow` with these methods.
+    #[must_use]
+    pub const fn allow(mut self, methods: Methods) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// Sets the body. For a HEAD request give the body that GET would have: the
+    /// host sends its length, and not the body.
+    #[must_use]
+    pub const fn body(mut self, body: &'a [u8]) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The status given at the start.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How many bytes [`Response::encode`] writes.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = 0;
+        self.for_each_piece(|piece| length += piece.len());
+        length
+    }
+
+    /// Writes the response as one HTTP/1.1 message to the beginning of `room`
+    /// and returns its length in bytes, or `None` when there is too little room.
+    pub fn encode(&self, room: &mut [u8]) -> Option<usize> {
+        let mut used = 0;
+        let mut fits = true;
+        self.for_each_piece(|piece| {
+            match room.get_mut(used..).and_then(|rest| rest.get_mut(..piece.len())) {
+                Some(place) => place.copy_from_slice(piece),
+                None => fits = false,
+            }
+            used += piece.len();
+        });
+        fits.then_some(used)
+    }
+
+    /// The message, piece by piece: what is measured is what is written.
+    fn for_each_piece(&self, mut write: impl FnMut(&[u8])) {
+        let code = self.status.code;
+        let digits = [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8);
+        write(b"HTTP/1.1 ");
+        write(&digits);
+        write(b" ");
+        write(self.status.reason.as_bytes());
+        write(b"\r\n");
+        for (name, value) in self.fields.iter().take(self.fields_used) {
+            write(name.as_bytes());
+            write(b": ");
+            write(value);
+            write(b"\r\n");
+        }
+        if let Some(methods) = self.allow {
+            write(b"allow: ");
+            for (index, name) in methods.names().enumerate() {
+                write(if index == 0 { b"" } else { b", " });
+                write(name.as_bytes());
+            }
+            write(b"\r\n");
+        }
+        write(b"\r\n");
+        write(self.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIELDS_MAX, Response, Status};
+
+    #[test]
+    fn too_little_room_is_told_and_the_length_is_exact() {
+        let response = Response::html(Status::OK, "page");
+        let mut room = [0; 128];
+        let length = response.encoded_len();
+        assert_eq!(response.encode(&mut room), Some(length));
+        assert_eq!(response.encode(&mut room[..length]), Some(length));
+        assert_eq!(response.encode(&mut room[..length - 1]), None);
+    }
+
+    #[test]
+    fn the_last_field_fits() {
+        let full = (0..FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
+        assert_eq!(
+            full.encoded_len(),
+            "HTTP/1.1 200 OK\r\n\r\n".len() + FIELDS_MAX * "a: b\r\n".len()
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 8 fields")]
+    fn one_field_more_panics() {
+        let _ = (0..=FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
+    }
+
+    #[test]
+    #[should_panic(expected = "no control bytes")]
+    fn a_value_cannot_begin_another_field() {
+        let _ = Response::new(Status::OK).field("location", "/\r\nset-cookie: a=b");
+    }
+
+    #[test]
+    #[should_panic(expected = "is a token")]
+    fn a_name_cannot_be_two_words() {
+        let _ = Response::new(Status::OK).field("a b", "c");
+    }
+}

@@ -1,0 +1,36 @@
+//! The default handler: what this server answers.
+//!
+//! To add a route, add a line to `ROUTES` and write its action below.
+
+#![no_std]
+
+use handler_sdk::{Request, Response, Router, Status, export, get};
+
+const ROUTES: Router = Router::new(&[get("/", index), get("/route", route)])
+    .not_found(not_found)
+    .method_not_allowed(method_not_allowed);
+
+export!(answer);
+
+/// Answers a request by the route table.
+pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+    ROUTES.answer(request)
+}
+
+fn index(_: &Request<'_>) -> Response<'static> {
+    Response::html(Status::OK, "<h1> hello index</h1>")
+}
+
+fn route(_: &Request<'_>) -> Response<'static> {
+    Response::html(Status::OK, "<h1> hello route</h1>")
+}
+
+fn not_found(_: &Request<'_>) -> Response<'static> {
+    let status = const { Status::new(404, "page not found") };
+    Response::html(status, "<h1>error 404 not found</h1>")
+}
+
+fn method_not_allowed(_: &Request<'_>) -> Response<'static> {
+    let status = const { Status::new(405, "method is not allowed") };
+    Response::html(status, "<h1>error 405 method not allowed</h1>")
+}

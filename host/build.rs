@@ -1,0 +1,123 @@
+//! Builds the default handler for WebAssembly and leaves it where the host
+//! embeds it from, so that `cargo run -p host` needs no other step.
+//!
+//! It is a Cargo build inside a Cargo build, so it gets a target folder of its
+//! own (the outer build holds the lock of the usual one), and none of the
+//! settings that the outer build made for the machine it runs on.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("cargo::error={message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
+    let handler = root.join("handler");
+    for watched in ["Cargo.toml", "build.rs", "src", "sdk/Cargo.toml", "sdk/src"] {
+        println!("cargo::rerun-if-changed={}", handler.join(watched).display());
+    }
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.toml").display());
+    println!("cargo::rerun-if-changed=build.rs");
+
+    install_target()?;
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let target_dir = out.join("handler");
+    run(inner(variable("CARGO")?)
+        .args(["build", "--release", "--locked", "--package", "handler"])
+        .args(["--target", TARGET])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .current_dir(&root))?;
+    let built = target_dir.join(TARGET).join("release/handler.wasm");
+    let embedded = out.join("handler.wasm");
+    fs::copy(&built, &embedded).map_err(|error| {
+        format!(
+            "cannot copy {} to {}: {error}",
+            built.display(),
+            embedded.display()
+        )
+    })?;
+    Ok(())
+}
+
+/// Makes sure that the standard library for WebAssembly is there.
+fn install_target() -> Result<(), String> {
+    let rustc = variable("RUSTC")?;
+    let answer = inner(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .map_err(|error| format!("cannot run rustc: {error}"))?;
+    if Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    // A Cargo started by rustup has this variable, and so the toolchain that
+    // is building now is the one that the target is added to.
+    let Ok(toolchain) = variable("RUSTUP_TOOLCHAIN") else {
+        return Err(format!(
+            "the Rust target {TARGET} is missing and there is no rustup to add it; install it with \
+             the tool that installed rustc (Debian's package is libstd-rust-dev-wasm32)"
+        ));
+    };
+    let mut rustup = inner("rustup".into());
+    rustup
+        .args(["target", "add", TARGET, "--toolchain"])
+        .arg(toolchain);
+    run(&mut rustup).map_err(|error| {
+        format!("the Rust target {TARGET} is missing: run `rustup target add {TARGET}` ({error})")
+    })
+}
+
+/// A command without what the outer Cargo has set for the host's own build: its
+/// flags, wrappers (clippy is one) and target would break the module's.
+fn inner(program: OsString) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_the_outer_build = ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text)
+            || [
+                "CARGO_ENCODED_",
+                "CARGO_BUILD_",
+                "CARGO_PROFILE_",
+                "CARGO_TARGET_",
+                "CARGO_CFG_",
+            ]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if of_the_outer_build {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    // Shown by Cargo when this script fails, and by `cargo build -vv`.
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{command:?} failed with {}; its output is below",
+        output.status
+    ))
+}
+
+fn variable(name: &str) -> Result<OsString, String> {
+    env::var_os(name).ok_or_else(|| format!("Cargo did not set {name}"))
+}

@@ -1,0 +1,54 @@
+//! One log line for each request. The host's own answers stand out by their
+//! level, and say what the fault was.
+
+use std::time::Duration;
+
+use tracing::{Level, event, field};
+
+use crate::http::{Fault, Whose};
+
+/// What a line says.
+pub struct Line<'a> {
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's target, as the handler got it.
+    pub target: &'a str,
+    /// The response's status code.
+    pub status: u16,
+    /// How long the response's body is, in bytes; 0 in answer to HEAD.
+    pub length: u64,
+    /// From the request's head to the response's.
+    pub time: Duration,
+    /// The number of the version that was called, if one was.
+    pub version: Option<u64>,
+    /// The request's id.
+    pub id: &'a str,
+    /// Why the host answered itself, if it did.
+    pub fault: Option<&'a Fault>,
+}
+
+/// Writes the line, under the log target `request`.
+pub fn write(line: &Line<'_>) {
+    macro_rules! write_at {
+        ($level:expr) => {
+            event!(
+                target: "request",
+                $level,
+                method = field::display(line.method),
+                target = field::display(line.target),
+                status = line.status,
+                length = line.length,
+                time_us = line.time.as_micros() as u64,
+                version = line.version,
+                id = field::display(line.id),
+                fault = line.fault.map(|fault| fault.entry().0),
+                cause = line.fault.map(field::display),
+            )
+        };
+    }
+    match line.fault.map(|fault| fault.entry().2) {
+        None | Some(Whose::Client) => write_at!(Level::INFO),
+        Some(Whose::Operator) => write_at!(Level::WARN),
+        Some(Whose::Handler) => write_at!(Level::ERROR),
+    }
+}

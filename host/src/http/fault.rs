@@ -1,0 +1,101 @@
+//! Why the host answers itself, and with what: the one table from a fault to
+//! its status.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use thiserror::Error;
+
+use super::response::InvalidResponse;
+use crate::wasm::CallError;
+
+/// How long a client is asked to wait before it tries again, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Why there is no answer from the handler. The text says what happened and
+/// what changes it; it is for the log, and the client never sees it.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// The target is past its limit.
+    #[error("the target is {length} bytes long, more than {limit} (--target-max)")]
+    TargetTooLong {
+        /// In bytes.
+        length: usize,
+        /// In bytes.
+        limit: usize,
+    },
+    /// The body is past its limit, or the handler has no room for it.
+    #[error("the body is longer than {limit} bytes (--body-max)")]
+    BodyTooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The body did not come in time.
+    #[error("the next piece of the body did not come in time (--body-timeout)")]
+    BodyTooSlow,
+    /// The body broke off, or its framing is wrong.
+    #[error("the body cannot be read: {0}")]
+    BodyUnreadable(String),
+    /// The call gave no response.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The call gave a response that is none.
+    #[error("the handler's response is refused: {0}")]
+    Response(#[from] InvalidResponse),
+}
+
+/// Who has to mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Whoever sent the request.
+    Client,
+    /// Whoever wrote the module.
+    Handler,
+    /// Whoever runs the server: it has more to do than it may.
+    Operator,
+}
+
+impl Fault {
+    /// The table: a fault's name in the log, its status, and whose it is.
+    pub fn entry(&self) -> (&'static str, StatusCode, Whose) {
+        use StatusCode as S;
+        use Whose::{Client, Handler, Operator};
+        match self {
+            Fault::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG, Client),
+            Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
+            Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
+            Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
+            Fault::Call(CallError::NoRoom { .. }) => ("no room", S::PAYLOAD_TOO_LARGE, Client),
+            Fault::Call(CallError::Trap { .. }) => ("trap", S::INTERNAL_SERVER_ERROR, Handler),
+            Fault::Call(CallError::BadSpan { .. }) => ("bad address", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::ResponseTooLong { .. }) => ("response too long", S::BAD_GATEWAY, Handler),
+            Fault::Response(_) => ("invalid response", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::Busy { .. }) => ("busy", S::SERVICE_UNAVAILABLE, Operator),
+            Fault::Call(CallError::Deadline) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
+        }
+    }
+
+    /// What the client gets: the status in words, and nothing of the inside.
+    pub(super) fn response(&self, method: &Method) -> Response<Full<Bytes>> {
+        let (_, status, _) = self.entry();
+        let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
+        let page = format!("<h1>error {} {reason}</h1>", status.as_str());
+
+        let length = HeaderValue::from(page.len());
+        let body = if method == Method::HEAD {
+            Bytes::new()
+        } else {
+            page.into()
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        fields.insert(CONTENT_LENGTH, length);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            fields.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}

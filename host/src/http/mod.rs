@@ -1,0 +1,20 @@
+//! HTTP: from hyper's request to the bytes that the handler gets, and from the
+//! handler's bytes to hyper's response.
+//!
+//! | file | question |
+//! | --- | --- |
+//! | `service` | what happens between a request and its response? |
+//! | `request` | what are the bytes that a handler gets? |
+//! | `response` | what may a handler return, and what becomes of it? |
+//! | `hop_by_hop` | which fields belong to one connection only? |
+//! | `fault` | when does the host answer itself, with what status? |
+
+mod fault;
+mod hop_by_hop;
+mod request;
+mod response;
+mod service;
+
+pub use fault::{Fault, Whose};
+pub use response::InvalidResponse;
+pub use service::{App, Connection};

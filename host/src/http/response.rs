@@ -1,0 +1,208 @@
+//! What a handler may return, and what becomes of it. Its bytes are read as one
+//! HTTP/1.1 message, checked, and framed by the host; what is in doubt is
+//! refused whole, because half a response is worse than a 502.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderName, InvalidHeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use hyper::ext::ReasonPhrase;
+use thiserror::Error;
+
+use super::hop_by_hop::is_hop_by_hop;
+
+/// Most fields of a handler's response.
+const FIELDS_MAX: usize = 100;
+
+/// Why a handler's bytes are not sent. The handler's fault, all of them.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum InvalidResponse {
+    /// There is nothing.
+    #[error("it is empty; expected an HTTP/1.1 response")]
+    Empty,
+    /// The head does not end.
+    #[error("its head has no empty line at the end")]
+    HeadUnfinished,
+    /// The head is no head.
+    #[error("its head is malformed: {0}")]
+    Head(&'static str),
+    /// Another version than the contract's.
+    #[error("it is HTTP/1.0; expected HTTP/1.1")]
+    Version,
+    /// A status that ends no exchange.
+    #[error("its status is {0}; expected 200 to 599")]
+    Status(u16),
+    /// A success would make a tunnel of the connection.
+    #[error("its status is {0} for CONNECT, and a handler cannot open a tunnel; expected 300 to 599")]
+    Tunnel(u16),
+    /// `transfer-encoding`, which would lie: the host frames the message.
+    #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
+    TransferEncoding,
+    /// `content-length` twice, or not a number.
+    #[error("its content-length is not one whole number")]
+    LengthMalformed,
+    /// `content-length` and the body disagree.
+    #[error("its content-length is {stated}, and {actual} bytes follow the head")]
+    LengthWrong {
+        /// What the field says, in bytes.
+        stated: u64,
+        /// What is there, in bytes.
+        actual: usize,
+    },
+    /// A body where HTTP has none.
+    #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
+    BodyForbidden {
+        /// 204, 205 or 304.
+        status: u16,
+        /// In bytes.
+        actual: usize,
+    },
+    /// A field value that HTTP does not allow.
+    #[error("the value of one of its fields is malformed")]
+    Value,
+}
+
+impl From<InvalidHeaderValue> for InvalidResponse {
+    fn from(_: InvalidHeaderValue) -> Self {
+        InvalidResponse::Value
+    }
+}
+
+/// Reads what a handler returned for a request of this method.
+pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Bytes>>, InvalidResponse> {
+    let mut places = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut places);
+    let head_bytes = match head.parse(&bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.is_empty() => return Err(InvalidResponse::Empty),
+        Ok(httparse::Status::Partial) => return Err(InvalidResponse::HeadUnfinished),
+        Err(error) => return Err(InvalidResponse::Head(complaint(error))),
+    };
+    if head.version != Some(1) {
+        return Err(InvalidResponse::Version);
+    }
+    let code = head.code.unwrap_or_default();
+    let status = StatusCode::from_u16(code)
+        .ok()
+        .filter(|_| (200..=599).contains(&code));
+    let status = status.ok_or(InvalidResponse::Status(code))?;
+    if method == Method::CONNECT && status.is_success() {
+        return Err(InvalidResponse::Tunnel(code));
+    }
+
+    let mut fields = HeaderMap::with_capacity(head.headers.len() + 3);
+    for field in head.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
+        fields.append(
+            name,
+            HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?,
+        );
+    }
+    let reason = head
+        .reason
+        .filter(|reason| Some(*reason) != status.canonical_reason());
+    let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
+    let body = bytes.slice(head_bytes..);
+
+    frame(&mut fields, &body, status, method)?;
+    let body = if *method == Method::HEAD {
+        Bytes::new()
+    } else {
+        body
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    // An empty phrase is left to hyper: it sends the usual one.
+    if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+        let reason = ReasonPhrase::try_from(reason);
+        response
+            .extensions_mut()
+            .insert(reason.map_err(|_| InvalidResponse::Head("its reason phrase"))?);
+    }
+    Ok(response)
+}
+
+/// Checks the lengths and sets the one that is sent; takes away what belongs to
+/// a connection, which is none of the handler's business.
+fn frame(
+    fields: &mut HeaderMap,
+    body: &Bytes,
+    status: StatusCode,
+    method: &Method,
+) -> Result<(), InvalidResponse> {
+    if fields.contains_key(TRANSFER_ENCODING) {
+        return Err(InvalidResponse::TransferEncoding);
+    }
+    let connection: Vec<_> = fields
+        .keys()
+        .filter(|name| is_hop_by_hop(name, fields))
+        .cloned()
+        .collect();
+    for name in connection {
+        fields.remove(name);
+    }
+
+    let actual = body.len();
+    let stated = stated_length(fields)?;
+    let bodiless = [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ];
+    if bodiless.contains(&status) && actual > 0 {
+        return Err(InvalidResponse::BodyForbidden {
+            status: status.as_u16(),
+            actual,
+        });
+    }
+    // In answer to HEAD, and with 304, the length is that of the body which GET
+    // would have (RFC 9110, section 8.6), and that body may be left out.
+    let left_out = actual == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED);
+    match stated {
+        Some(stated) if stated != actual as u64 && !left_out => {
+            Err(InvalidResponse::LengthWrong { stated, actual })
+        }
+        // RFC 9110, section 8.6: never with 204.
+        _ if status == StatusCode::NO_CONTENT => {
+            fields.remove(CONTENT_LENGTH);
+            Ok(())
+        }
+        // The body that GET would have is not here to be measured.
+        None if left_out => Ok(()),
+        None => {
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(actual));
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {
+    let mut values = fields.get_all(CONTENT_LENGTH).into_iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits
+        .and_then(|digits| digits.parse().ok())
+        .filter(|_| values.next().is_none());
+    number.map(Some).ok_or(InvalidResponse::LengthMalformed)
+}
+
+/// httparse's complaint in the words of the contract.
+fn complaint(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "a field name is malformed",
+        httparse::Error::HeaderValue => "a field value is malformed",
+        httparse::Error::NewLine => "a line ends in a lone CR",
+        httparse::Error::Status => "the status line is malformed",
+        httparse::Error::Token => "it does not begin with HTTP/1.1",
+        httparse::Error::TooManyHeaders => "it has more than 100 fields",
+        httparse::Error::Version => "it does not begin with HTTP/1.1",
+    }
+}

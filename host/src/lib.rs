@@ -1,0 +1,21 @@
+//! An HTTP server whose behaviour is one WebAssembly module, called for each
+//! request.
+//!
+//! ```text
+//! socket -> HTTP (hyper) -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
+//! socket <- HTTP (hyper) <- checked response <---------------------------'
+//! ```
+//!
+//! The host knows no path and no route; the handler knows no socket, clock or
+//! file. What they tell each other is stated in `handler_sdk::abi`.
+
+pub mod access_log;
+pub mod args;
+pub mod http;
+pub mod limits;
+pub mod listen;
+pub mod log;
+pub mod request_id;
+pub mod server;
+pub mod swap;
+pub mod wasm;

@@ -1,0 +1,137 @@
+//! Every bound of the server in one table: its flag, its default with the unit,
+//! and what happens past it. The reasons stand beside the fields.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// The bounds, as given on the command line or by default.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    // 8 KiB is what nginx and Apache take; RFC 9110, section 4.1, asks for 8,000.
+    /// Longest request target; past it 414
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = size)]
+    pub target_max: usize,
+
+    // A head is held in memory until it is whole, for every connection.
+    /// Longest request head, the request line included; past it 431
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size)]
+    pub head_max: usize,
+
+    /// Most fields in a request's head; past it 431
+    #[arg(long, value_name = "N", default_value = "100", value_parser = count)]
+    pub fields_max: usize,
+
+    // A body is held in memory until it is whole: the contract hands the
+    // handler one message.
+    /// Longest request body; past it 413
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
+    pub body_max: usize,
+
+    /// Longest wait for a whole request head, counted from the last response or
+    /// the connection's start; past it the connection is closed
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub head_timeout: Duration,
+
+    /// Longest wait for the next piece of a request body; past it 408
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub body_timeout: Duration,
+
+    // A call is pure computation, so more of them at once than cores serves
+    // only calls that are long; each may own `memory_max` of memory.
+    /// Most calls of the handler at once; past it requests queue
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    pub instances: usize,
+
+    /// Longest wait in the queue for a call; past it 503
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub queue_timeout: Duration,
+
+    /// Longest time for one call of the handler, by the clock on the wall; past
+    /// it 504
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub deadline: Duration,
+
+    // With the default of 64 instances, 4 GiB in all.
+    /// Most memory of one instance; a module cannot grow past it, and one that
+    /// starts past it is not served
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub memory_max: usize,
+
+    // A compiled Go program of ordinary size has some 10,000 table elements.
+    /// Most elements of a module's table; a module cannot grow it past this,
+    /// and one that starts past it is not served
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = count)]
+    pub table_max: usize,
+
+    /// Longest response of the handler, head and body; past it 502
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size)]
+    pub response_max: usize,
+
+    /// Most lines that one request may write to the log through `host.log`;
+    /// past it they are dropped, and the drop is logged
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    pub log_lines_max: usize,
+
+    /// Longest line that a handler may write to the log; past it the line is cut
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size)]
+    pub log_line_max: usize,
+
+    // Ten times the largest module that an interpreter compiles to (CPython's
+    // is some 6 MiB).
+    /// Largest module file; a larger one is not served
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub module_max: usize,
+
+    /// Longest wait, at the end, for requests in flight; past it their
+    /// connections are closed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub drain: Duration,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size = ByteSize::from_str(text).map_err(|_| "expected a size such as 65536, 64KiB or 1MiB")?;
+    usize::try_from(size.as_u64()).map_err(|_| "more bytes than this machine can address".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a time above zero with its unit, such as 500ms, 10s or 2min".into()),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number above zero".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, duration, size};
+    use std::time::Duration;
+
+    #[test]
+    fn units_are_read() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("8KiB"), Ok(8192));
+        assert_eq!(size("1 MiB"), Ok(1 << 20));
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(count("64"), Ok(64));
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_refused() {
+        for text in ["", "-1", "x", "1 parsec", "99999999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+            assert!(duration(text).is_err(), "{text}");
+            assert!(count(text).is_err(), "{text}");
+        }
+        assert!(duration("0s").is_err());
+        assert!(count("0").is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! Which version serves now. This is the only place that knows, and a request
+//! asks it exactly once, so that one version answers the whole of it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::version::Version;
+
+/// The version that serves.
+pub struct Current(ArcSwap<Version>);
+
+impl Current {
+    /// Begins with this version.
+    pub fn new(version: Version) -> Current {
+        Current(ArcSwap::from_pointee(version))
+    }
+
+    /// The version that serves now. It stays whole for as long as it is held,
+    /// whatever is published meanwhile.
+    pub fn version(&self) -> Arc<Version> {
+        self.0.load_full()
+    }
+}

@@ -1,0 +1,96 @@
+//! What stops a call that takes too long, and makes a long one give way.
+//!
+//! A thread moves the engine's epoch on every few milliseconds while there are
+//! calls. A call that is still running then is asked: past its deadline it
+//! ends, before it yields to the other requests of its thread. Short calls,
+//! which are nearly all, never see a tick and pay for none of this.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use wasmtime::{EngineWeak, Store, UpdateDeadline};
+
+use super::instance::CallState;
+
+/// The longest that a call holds a serving thread at a time.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Ticks in a row that find no call running, after which the thread sleeps. A
+/// tenth of a second: a busy server never gets there, an idle one soon does.
+const IDLE_TICKS: u32 = 50;
+
+/// How long the thread sleeps when nobody wakes it. It is woken by a call; this
+/// bounds how late the first tick can be when that races with falling asleep.
+const SLEEP: Duration = Duration::from_millis(100);
+
+/// The call ran into its deadline.
+#[derive(Debug, Error)]
+#[error("passed its deadline")]
+pub(super) struct DeadlinePassed;
+
+/// Arms a store, whose state says when its deadline is.
+pub(super) fn arm(store: &mut Store<CallState>) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        if Instant::now() >= store.data().deadline {
+            return Err(DeadlinePassed.into());
+        }
+        // Not wasmtime's plain yield: the task is to wait until the thread has
+        // looked at its sockets, or a few endless calls would keep it from them.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+}
+
+/// The thread that moves the epoch on. It ends when the engine is dropped.
+pub(super) struct Ticker {
+    thread: Thread,
+    asleep: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    /// Starts the thread. Calls run while `admission` has fewer than `calls_max`
+    /// permits left.
+    pub(super) fn start(
+        engine: EngineWeak,
+        admission: Arc<Semaphore>,
+        calls_max: usize,
+    ) -> io::Result<Ticker> {
+        let asleep = Arc::new(AtomicBool::new(false));
+        let its_asleep = Arc::clone(&asleep);
+        let handle = thread::Builder::new().name("epoch".into()).spawn(move || {
+            let mut idle_ticks = 0;
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                let busy = admission.available_permits() < calls_max;
+                idle_ticks = if busy { 0 } else { idle_ticks + 1 };
+                if idle_ticks < IDLE_TICKS {
+                    thread::sleep(TICK);
+                } else {
+                    its_asleep.store(true, Relaxed);
+                    thread::park_timeout(SLEEP);
+                    its_asleep.store(false, Relaxed);
+                    // One more look before the next sleep: whoever woke it may
+                    // not be there yet, or be gone already.
+                    idle_ticks = IDLE_TICKS - 1;
+                }
+            }
+        })?;
+        Ok(Ticker {
+            thread: handle.thread().clone(),
+            asleep,
+        })
+    }
+
+    /// Says that a call begins.
+    pub(super) fn wake(&self) {
+        if self.asleep.load(Relaxed) {
+            self.thread.unpark();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The wasmtime engine: one for the process, shared by all versions of the
+//! handler. It also admits calls: no more at once than there are instances.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+
+use super::deadline::Ticker;
+use super::import;
+use super::instance::{CallError, CallState};
+use crate::limits::Limits;
+
+/// Instances beyond those that serve: a candidate is tried in one of these
+/// while the others are taken.
+const INSTANCES_SPARE: usize = 2;
+
+/// Most tables of a module. Compilers make one; hand-written modules may have
+/// a few.
+const TABLES_MAX: u32 = 4;
+
+/// Bytes of a memory that are made fresh by copying; what lies past them is
+/// given back to the kernel and faulted in again. Copying is cheaper up to
+/// about this size, and the default handler's one page is far below it.
+const KEEP_RESIDENT: usize = 1 << 20;
+
+/// Bytes of native stack that a call may use. Past it the call traps.
+const STACK_MAX: usize = 512 << 10;
+
+/// wasmtime as this server uses it.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    engine: wasmtime::Engine,
+    linker: Linker<CallState>,
+    admission: Arc<Semaphore>,
+    limits: Limits,
+    ticker: Ticker,
+}
+
+/// The engine could not be set up on this machine.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The address space for the pool of instances was not to be had.
+    #[error("cannot reserve address space for {instances} instances (fewer may do: --instances): {cause}")]
+    Pool {
+        /// How many were asked for.
+        instances: usize,
+        /// What wasmtime said.
+        cause: String,
+    },
+    /// Anything else.
+    #[error("cannot set up WebAssembly on this machine: {0}")]
+    Other(String),
+}
+
+impl Engine {
+    /// Sets up wasmtime within these limits.
+    ///
+    /// # Errors
+    ///
+    /// When this machine gives no address space, or no thread.
+    pub fn new(limits: &Limits) -> Result<Engine, EngineError> {
+        let engine = wasmtime::Engine::new(&config(limits)).map_err(|error| EngineError::Pool {
+            instances: limits.instances,
+            cause: format!("{error:#}"),
+        })?;
+        let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
+        let mut linker = Linker::new(&engine);
+        import::define(&mut linker).map_err(other)?;
+        let admission = Arc::new(Semaphore::new(limits.instances));
+        let ticker = Ticker::start(engine.weak(), Arc::clone(&admission), limits.instances)
+            .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
+        Ok(Engine(Arc::new(Shared {
+            engine,
+            linker,
+            admission,
+            limits: limits.clone(),
+            ticker,
+        })))
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.engine
+    }
+
+    pub(super) fn linker(&self) -> &Linker<CallState> {
+        &self.0.linker
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Waits for the right to make one call, which ends with the permit.
+    pub(super) async fn admit(&self) -> Result<SemaphorePermit<'_>, CallError> {
+        let shared = &*self.0;
+        let permit = match shared.admission.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => match timeout(shared.limits.queue_timeout, shared.admission.acquire()).await {
+                Ok(Ok(permit)) => permit,
+                _ => {
+                    return Err(CallError::Busy {
+                        instances: shared.limits.instances,
+                    });
+                }
+            },
+        };
+        shared.ticker.wake();
+        Ok(permit)
+    }
+}
+
+fn config(limits: &Limits) -> Config {
+    let instances = u32::try_from(limits.instances.saturating_add(INSTANCES_SPARE)).unwrap_or(u32::MAX);
+
+    // A pool of slots that are reused: a fresh instance costs a copy of what
+    // the module's memory starts with, and no system call.
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(instances)
+        .total_memories(instances)
+        .total_stacks(instances)
+        .total_tables(instances.saturating_mul(TABLES_MAX))
+        .max_tables_per_module(TABLES_MAX)
+        .table_elements(limits.table_max)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(Enabled::Auto);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        // Compiled code looks at a counter in every loop and function, and
+        // gives way when the ticker has moved it on.
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_MAX)
+        // The contract's addresses are 32 bits wide, and point into one memory.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        // The same request gives the same response on every machine: these two
+        // are all that WebAssembly leaves open.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}

@@ -1,0 +1,22 @@
+//! The boundary to the handler module, and the only place that names wasmtime.
+//!
+//! | file | question |
+//! | --- | --- |
+//! | `engine` | how is wasmtime configured, and how many calls may run at once? |
+//! | `module` | is this file a handler, and if not, why not? |
+//! | `instance` | how is one call made, and what can go wrong in it? |
+//! | `memory` | how do bytes get in and out? |
+//! | `deadline` | what stops a call that takes too long? |
+//! | `import` | what may a module ask of the host? |
+
+mod deadline;
+mod engine;
+mod import;
+mod instance;
+mod memory;
+mod module;
+
+pub use engine::{Engine, EngineError};
+pub use instance::CallError;
+pub use memory::BadSpan;
+pub use module::{HandlerModule, ModuleError};
