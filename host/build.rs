@@ -43,13 +43,8 @@ fn build() -> Result<(), String> {
         .current_dir(&root))?;
     let built = target_dir.join(TARGET).join("release/handler.wasm");
     let embedded = out.join("handler.wasm");
-    fs::copy(&built, &embedded).map_err(|error| {
-        format!(
-            "cannot copy {} to {}: {error}",
-            built.display(),
-            embedded.display()
-        )
-    })?;
+    fs::copy(&built, &embedded)
+        .map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), embedded.display()))?;
     Ok(())
 }
 
@@ -72,9 +67,7 @@ fn install_target() -> Result<(), String> {
         ));
     };
     let mut rustup = inner("rustup".into());
-    rustup
-        .args(["target", "add", TARGET, "--toolchain"])
-        .arg(toolchain);
+    rustup.args(["target", "add", TARGET, "--toolchain"]).arg(toolchain);
     run(&mut rustup).map_err(|error| {
         format!("the Rust target {TARGET} is missing: run `rustup target add {TARGET}` ({error})")
     })
@@ -87,15 +80,9 @@ fn inner(program: OsString) -> Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let of_the_outer_build = ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text)
-            || [
-                "CARGO_ENCODED_",
-                "CARGO_BUILD_",
-                "CARGO_PROFILE_",
-                "CARGO_TARGET_",
-                "CARGO_CFG_",
-            ]
-            .iter()
-            .any(|prefix| text.starts_with(prefix));
+            || ["CARGO_ENCODED_", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_CFG_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix));
         if of_the_outer_build {
             command.env_remove(name);
         }
@@ -104,18 +91,13 @@ fn inner(program: OsString) -> Command {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     // Shown by Cargo when this script fails, and by `cargo build -vv`.
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         return Ok(());
     }
-    Err(format!(
-        "{command:?} failed with {}; its output is below",
-        output.status
-    ))
+    Err(format!("{command:?} failed with {}; its output is below", output.status))
 }
 
 fn variable(name: &str) -> Result<OsString, String> {

@@ -25,7 +25,7 @@ pub struct Args {
     pub threads: Option<u16>,
 
     /// What is logged: off, error, warn, info, debug or trace; or levels for single log targets,
-    /// such as info,request=off (the targets are request and handler)
+    /// such as info,request=off (targets: request, handler, host)
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log::filter)]
     pub log_level: Targets,
 

@@ -32,11 +32,7 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
 fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = resolve(address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
-    let mut attempts = if any_port && addresses.len() > 1 {
-        ATTEMPTS
-    } else {
-        1
-    };
+    let mut attempts = if any_port && addresses.len() > 1 { ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
         match bind_all(&addresses) {
@@ -97,10 +93,7 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     // A loopback name by definition (RFC 6761, section 6.3), whatever the
     // resolver of this machine knows of it.
     if host.eq_ignore_ascii_case("localhost") {
-        return Ok(vec![
-            (Ipv4Addr::LOCALHOST, port).into(),
-            (Ipv6Addr::LOCALHOST, port).into(),
-        ]);
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
     }
     if let Some(literal) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let ip: Ipv6Addr = literal
@@ -149,11 +142,7 @@ mod tests {
 
     #[test]
     fn localhost_is_both_loopback_addresses() {
-        let found: Vec<_> = resolve("LocalHost:80")
-            .unwrap()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found: Vec<_> = resolve("LocalHost:80").unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(found, ["127.0.0.1:80", "[::1]:80"]);
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 /// The form of a log line.
@@ -24,28 +24,65 @@ pub fn init(format: Format, filter: &Targets) {
     match format {
         Format::Text => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            registry
-                .with(lines.with_ansi(colour).with_filter(filter.clone()))
-                .init();
+            registry.with(lines.with_ansi(colour).with_filter(filter.clone())).init();
         }
         Format::Json => {
-            let lines = lines
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false);
+            let lines = lines.json().with_current_span(false).with_span_list(false);
             registry.with(lines.with_filter(filter.clone())).init();
         }
     }
 }
 
-/// Reads what is to be logged: a level, or levels for single log targets.
+/// The parts of the log that can have a level of their own: a line for each
+/// request, what handlers write, and what the server says of itself.
+const TARGETS: [&str; 3] = ["request", "handler", "host"];
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Reads what is to be logged: a level, and levels for single targets.
 ///
 /// # Errors
 ///
-/// When it is neither.
+/// When a level or a target is none.
 pub fn filter(text: &str) -> Result<Targets, String> {
-    Targets::from_str(text).map_err(|_| {
-        "expected off, error, warn, info, debug or trace, or a list such as info,request=off".into()
-    })
+    let mut targets = Targets::new();
+    for part in text.split(',') {
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (Some(target), level),
+            None => (None, part),
+        };
+        let level = match LevelFilter::from_str(level) {
+            Ok(known) if LEVELS.contains(&level) => known,
+            _ => return Err(format!("expected one of {}, found `{level}`", LEVELS.join(", "))),
+        };
+        targets = match target {
+            None => targets.with_default(level),
+            Some(target) if TARGETS.contains(&target) => targets.with_target(target, level),
+            Some(target) => {
+                return Err(format!("expected one of {} before `=`, found `{target}`", TARGETS.join(", ")));
+            }
+        };
+    }
+    Ok(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+    use tracing::Level;
+
+    #[test]
+    fn levels_are_set_for_all_and_for_single_targets() {
+        let targets = filter("info,request=off,handler=debug").unwrap();
+        assert!(targets.would_enable("host", &Level::INFO) && !targets.would_enable("host", &Level::DEBUG));
+        assert!(!targets.would_enable("request", &Level::ERROR));
+        assert!(targets.would_enable("handler", &Level::DEBUG));
+    }
+
+    #[test]
+    fn what_is_no_level_or_target_is_refused() {
+        for text in ["", "loud", "info,", "requests=info", "request=", "request=info=debug"] {
+            assert!(filter(text).is_err(), "{text}");
+        }
+    }
 }

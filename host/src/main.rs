@@ -46,17 +46,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let origin = args.module.map_or(Origin::Embedded, Origin::Path);
     let version = Version::load(&engine, &args.limits, 1, origin).await?;
     let listeners = listen::bind(&args.listen)?;
-    let (terminate, interrupt) = (
-        listen_for(SignalKind::terminate())?,
-        listen_for(SignalKind::interrupt())?,
-    );
+    let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
     announce(&version, &listeners, args.log_format)?;
-    let app = App {
-        current: Current::new(version),
-        limits: args.limits,
-        ids: ConnectionIds::new(),
-    };
+    let app = App { current: Current::new(version), limits: args.limits, ids: ConnectionIds::new() };
     server::serve(listeners, Arc::new(app), first_of(terminate, interrupt)).await?;
     Ok(())
 }
@@ -75,14 +68,9 @@ async fn first_of(mut one: Signal, mut other: Signal) {
 /// Says what is served and where: to people on standard error, to scripts on
 /// standard output, in one line that begins with `ready` and lists the URLs.
 fn announce(version: &Version, listeners: &[TcpListener], format: Format) -> anyhow::Result<()> {
-    let addresses: Vec<SocketAddr> = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<io::Result<_>>()?;
-    let urls: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("http://{address}"))
-        .collect();
+    let addresses: Vec<SocketAddr> =
+        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
     match format {
         Format::Json => info!(%version, urls = urls.join(" "), "serving"),
         Format::Text => {

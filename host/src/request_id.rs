@@ -34,19 +34,13 @@ impl ConnectionIds {
         // A fresh hasher's keys are random: the standard library has no other
         // source of randomness, and no more than that is needed here.
         let random = RandomState::new().hash_one(std::process::id());
-        ConnectionIds {
-            start: random as u32,
-            next: AtomicU64::new(1),
-        }
+        ConnectionIds { start: random as u32, next: AtomicU64::new(1) }
     }
 
     /// For the next connection.
     pub fn connection(&self) -> RequestIds {
         let connection = self.next.fetch_add(1, Relaxed);
-        RequestIds {
-            prefix: format!("{:08x}-{connection:x}-", self.start),
-            next: AtomicU64::new(1),
-        }
+        RequestIds { prefix: format!("{:08x}-{connection:x}-", self.start), next: AtomicU64::new(1) }
     }
 }
 

@@ -48,10 +48,7 @@ pub async fn serve(
     let Some(connections) = Arc::into_inner(connections) else {
         return Ok(());
     };
-    info!(
-        connections = connections.count(),
-        "stopping: requests in flight are answered first"
-    );
+    info!(connections = connections.count(), "stopping: requests in flight are answered first");
     if timeout(drain, connections.shutdown()).await.is_err() {
         warn!("not all requests were answered in time (the limit is --drain)");
     }
@@ -96,8 +93,11 @@ fn serve_connection(
     });
     let serving = connections.watch(http.serve_connection(TokioIo::new(stream), service));
     tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            debug!(%peer, %error, "a connection ended early");
+        match serving.await {
+            Ok(()) => {}
+            // hyper has answered it already, with 400, 414 or 431.
+            Err(error) if error.is_parse() => info!(target: "request", %peer, cause = %error, "malformed"),
+            Err(error) => debug!(%peer, %error, "a connection ended early"),
         }
     });
 }
@@ -111,7 +111,9 @@ fn http(limits: &Limits) -> http1::Builder {
         .max_header_size(limits.head_max)
         // A client that has said all it wants to say may still listen.
         .half_close(true)
-        .pipeline_flush(true);
+        // Flushing once for many pipelined requests would keep a response back
+        // for as long as the request behind it is not whole.
+        .pipeline_flush(false);
     http
 }
 
@@ -119,8 +121,5 @@ fn http(limits: &Limits) -> http1::Builder {
 /// rather than for want of something that all connections need.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -72,9 +72,6 @@ impl Span {
     /// The reverse of [`Span::pack`]; every number is the packed form of one
     /// span, so whether it lies inside a memory is for the caller to check.
     pub const fn unpack(packed: u64) -> Self {
-        Span {
-            address: (packed >> 32) as u32,
-            length: packed as u32,
-        }
+        Span { address: (packed >> 32) as u32, length: packed as u32 }
     }
 }

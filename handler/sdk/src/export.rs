@@ -46,16 +46,13 @@ macro_rules! export {
 pub use wasm::{alloc, handle, panic, panic_message};
 
 #[cfg(target_arch = "wasm32")]
-#[allow(
-    unsafe_code,
-    reason = "the contract hands over addresses, and Rust wants slices"
-)]
+#[allow(unsafe_code, reason = "the contract hands over addresses, and Rust wants slices")]
 mod wasm {
     use crate::abi::{NO_ROOM, Span};
     use crate::{Action, respond};
     use core::arch::wasm32;
     use core::cell::UnsafeCell;
-    use core::fmt::Write;
+    use core::fmt::{self, Write as _};
     use core::panic::PanicInfo;
     use core::slice;
     use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -88,11 +85,9 @@ mod wasm {
         };
         let response = respond(request, answer);
         let length = response.encoded_len();
-        let room = u32::try_from(length)
-            .ok()
-            .and_then(|length| Some((reserve(length)?, length)));
+        let room = u32::try_from(length).ok().and_then(|length| Some((reserve(length)?, length)));
         let Some((address, length)) = room else {
-            panic!("no room for a response of {length} bytes");
+            panic!("no room in memory for the response");
         };
         // SAFETY: `reserve` has just given these addresses to nobody else; they
         // lie inside the memory, which WebAssembly has filled with zeros.
@@ -138,36 +133,53 @@ mod wasm {
     pub fn panic_message() -> Span {
         // SAFETY: one thread, and `panic` has ended in a trap before this runs.
         let (text, length) = unsafe { &*PANIC_TEXT.0.get() };
-        Span {
-            address: text.as_ptr().addr() as u32,
-            length: *length as u32,
-        }
+        Span { address: text.as_ptr().addr() as u32, length: *length as u32 }
     }
 
     /// Keeps the panic's text for [`panic_message`], and traps.
     pub fn panic(info: &PanicInfo<'_>) -> ! {
-        struct Cut<'a>(&'a mut [u8; PANIC_TEXT_MAX], &'a mut usize);
-
-        impl Write for Cut<'_> {
-            fn write_str(&mut self, text: &str) -> core::fmt::Result {
-                for byte in text.bytes() {
-                    let place = self.0.get_mut(*self.1).ok_or(core::fmt::Error)?;
-                    *place = byte;
-                    *self.1 += 1;
-                }
-                Ok(())
+        // SAFETY: one thread; a second panic while this one is written starts
+        // the text anew, and nothing of the first borrow is used after it.
+        let (room, length) = unsafe { &mut *PANIC_TEXT.0.get() };
+        *length = 0;
+        let mut text = Text { room, length };
+        // What does not fit is cut off, so an error here is no failure. The
+        // place is written without `write!`, whose code for numbers alone
+        // would be a tenth of a small module.
+        let _ = write!(text, "{}", info.message());
+        if let Some(place) = info.location() {
+            let _ = text.write_str(" at ").and_then(|()| text.write_str(place.file()));
+            for number in [place.line(), place.column()] {
+                let _ = text.write_str(":").and_then(|()| text.write_number(number));
             }
         }
-
-        // SAFETY: one thread; a second panic while this one is formatted starts
-        // the text anew, and nothing of the first borrow is used after it.
-        let (text, length) = unsafe { &mut *PANIC_TEXT.0.get() };
-        *length = 0;
-        // A text that is too long is cut off, so an error here is no failure.
-        let _ = match info.location() {
-            Some(place) => write!(Cut(text, length), "{} at {place}", info.message()),
-            None => write!(Cut(text, length), "{}", info.message()),
-        };
         wasm32::unreachable()
+    }
+
+    /// Text in a room of fixed size.
+    struct Text<'a> {
+        room: &'a mut [u8; PANIC_TEXT_MAX],
+        length: &'a mut usize,
+    }
+
+    impl Text<'_> {
+        fn write_number(&mut self, number: u32) -> fmt::Result {
+            if number >= 10 {
+                self.write_number(number / 10)?;
+            }
+            self.write_byte(b'0' + (number % 10) as u8)
+        }
+
+        fn write_byte(&mut self, byte: u8) -> fmt::Result {
+            *self.room.get_mut(*self.length).ok_or(fmt::Error)? = byte;
+            *self.length += 1;
+            Ok(())
+        }
+    }
+
+    impl fmt::Write for Text<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            text.bytes().try_for_each(|byte| self.write_byte(byte))
+        }
     }
 }

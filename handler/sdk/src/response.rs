@@ -45,10 +45,7 @@ impl Status {
         assert!(200 <= code && code <= 599, "a final status code is 200 to 599");
         let mut rest = reason.as_bytes();
         while let [byte, after @ ..] = rest {
-            assert!(
-                *byte >= b' ' && *byte != 0x7f,
-                "a reason phrase has no control bytes"
-            );
+            assert!(*byte >= b' ' && *byte != 0x7f, "a reason phrase has no control bytes");
             rest = after;
         }
         Status { code, reason }
@@ -86,20 +83,12 @@ pub struct Response<'a> {
 impl<'a> Response<'a> {
     /// A response without fields and without a body.
     pub const fn new(status: Status) -> Self {
-        Response {
-            status,
-            fields: [("", &[]); FIELDS_MAX],
-            fields_used: 0,
-            allow: None,
-            body: &[],
-        }
+        Response { status, fields: [("", &[]); FIELDS_MAX], fields_used: 0, allow: None, body: &[] }
     }
 
     /// A page of HTML in UTF-8.
     pub fn html(status: Status, page: &'a str) -> Self {
-        Response::new(status)
-            .field("content-type", "text/html; charset=utf-8")
-            .body(page.as_bytes())
+        Response::new(status).field("content-type", "text/html; charset=utf-8").body(page.as_bytes())
     }
 
     /// Adds a field. What a client sent may be passed on as a value: bytes that
@@ -113,14 +102,8 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn field(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         let value = value.as_ref();
-        assert!(
-            is_token(name),
-            "a field's name is a token (RFC 9110, section 5.6.2)"
-        );
-        assert!(
-            is_field_value(value),
-            "a field's value has no control bytes (RFC 9110, section 5.5)"
-        );
+        assert!(is_token(name), "a field's name is a token (RFC 9110, section 5.6.2)");
+        assert!(is_field_value(value), "a field's value has no control bytes (RFC 9110, section 5.5)");
         let place = self.fields.get_mut(self.fields_used);
         *place.expect("a response has at most 8 fields") = (name, value);
         self.fields_used += 1;
@@ -214,10 +197,7 @@ mod tests {
     #[test]
     fn the_last_field_fits() {
         let full = (0..FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
-        assert_eq!(
-            full.encoded_len(),
-            "HTTP/1.1 200 OK\r\n\r\n".len() + FIELDS_MAX * "a: b\r\n".len()
-        );
+        assert_eq!(full.encoded_len(), "HTTP/1.1 200 OK\r\n\r\n".len() + FIELDS_MAX * "a: b\r\n".len());
     }
 
     #[test]

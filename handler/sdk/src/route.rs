@@ -60,8 +60,7 @@ impl Methods {
     /// The names of the methods in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let all = Methods::NAMES.into_iter().enumerate();
-        all.filter(move |(bit, _)| self.0 >> bit & 1 == 1)
-            .map(|(_, name)| name)
+        all.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
     }
 
     const fn with(self, other: Methods) -> Methods {
@@ -168,10 +167,7 @@ impl Router {
             methods,
             not_found: |_| Response::html(Status::NOT_FOUND, "<h1>error 404 not found</h1>"),
             method_not_allowed: |_| {
-                Response::html(
-                    Status::METHOD_NOT_ALLOWED,
-                    "<h1>error 405 method not allowed</h1>",
-                )
+                Response::html(Status::METHOD_NOT_ALLOWED, "<h1>error 405 method not allowed</h1>")
             },
         }
     }
@@ -203,9 +199,7 @@ impl Router {
         }
 
         let routes = self.routes.iter().filter(|route| route.path == request.path());
-        let allowed = routes
-            .clone()
-            .fold(Methods(0), |set, route| set.with(route.methods()));
+        let allowed = routes.clone().fold(Methods(0), |set, route| set.with(route.methods()));
         if allowed.is_empty() {
             return (self.not_found)(request);
         }

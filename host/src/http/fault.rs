@@ -83,11 +83,7 @@ impl Fault {
         let page = format!("<h1>error {} {reason}</h1>", status.as_str());
 
         let length = HeaderValue::from(page.len());
-        let body = if method == Method::HEAD {
-            Bytes::new()
-        } else {
-            page.into()
-        };
+        let body = if method == Method::HEAD { Bytes::new() } else { page.into() };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         let fields = response.headers_mut();

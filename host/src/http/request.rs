@@ -34,10 +34,7 @@ pub(super) struct Origin<'a> {
 pub(super) fn check_head(parts: &Parts, limits: &Limits) -> Result<(), Fault> {
     let length = target(&parts.method, &parts.uri).len();
     if length > limits.target_max {
-        return Err(Fault::TargetTooLong {
-            length,
-            limit: limits.target_max,
-        });
+        return Err(Fault::TargetTooLong { length, limit: limits.target_max });
     }
     Ok(())
 }
@@ -56,9 +53,7 @@ pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec
     }
     let mut left = limit;
     loop {
-        let frame = timeout(limits.body_timeout, body.frame())
-            .await
-            .map_err(|_| Fault::BodyTooSlow)?;
+        let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
         match frame {
             None => return Ok(pieces),
             Some(Err(error)) => return Err(Fault::BodyUnreadable(error.to_string())),
@@ -87,12 +82,7 @@ fn encode_head(parts: &Parts, body_bytes: usize, origin: &Origin<'_>) -> Bytes {
     let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| head.extend_from_slice(piece));
 
     let target = target(&parts.method, &parts.uri);
-    put(&[
-        parts.method.as_str().as_bytes(),
-        b" ",
-        target.as_bytes(),
-        b" HTTP/1.1\r\n",
-    ]);
+    put(&[parts.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
     // In absolute form the target has the authority, and it is the one that
     // counts (RFC 9112, section 3.2.2).
     let authority = parts.uri.authority().filter(|_| parts.method != Method::CONNECT);
@@ -108,29 +98,10 @@ fn encode_head(parts: &Parts, body_bytes: usize, origin: &Origin<'_>) -> Bytes {
     if body_bytes > 0 {
         put(&[b"content-length: ", body_bytes.to_string().as_bytes(), b"\r\n"]);
     }
-    let time = origin
-        .time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis();
-    put(&[
-        REQUEST_ID.as_bytes(),
-        b": ",
-        origin.id.as_str().as_bytes(),
-        b"\r\n",
-    ]);
-    put(&[
-        FORWARDED_FOR.as_bytes(),
-        b": ",
-        origin.peer.to_canonical().to_string().as_bytes(),
-        b"\r\n",
-    ]);
-    put(&[
-        REQUEST_TIME.as_bytes(),
-        b": ",
-        time.to_string().as_bytes(),
-        b"\r\n\r\n",
-    ]);
+    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    put(&[REQUEST_ID.as_bytes(), b": ", origin.id.as_str().as_bytes(), b"\r\n"]);
+    put(&[FORWARDED_FOR.as_bytes(), b": ", origin.peer.to_canonical().to_string().as_bytes(), b"\r\n"]);
+    put(&[REQUEST_TIME.as_bytes(), b": ", time.to_string().as_bytes(), b"\r\n\r\n"]);
     head.freeze()
 }
 
@@ -174,23 +145,15 @@ mod tests {
 
     #[test]
     fn fields_keep_their_order_and_repetitions() {
-        let request = Request::get("/a?b=c")
-            .header("host", "h")
-            .header("Cookie", "1")
-            .header("cookie", "2");
+        let request = Request::get("/a?b=c").header("host", "h").header("Cookie", "1").header("cookie", "2");
         let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: h\r\ncookie: 1\r\ncookie: 2\r\n{VOUCHED}");
         assert_eq!(encoded(request, 0), expected);
     }
 
     #[test]
     fn a_chunked_body_becomes_one_with_a_length() {
-        let request = Request::post("/")
-            .header("transfer-encoding", "chunked")
-            .header("trailer", "x");
-        assert_eq!(
-            encoded(request, 7),
-            format!("POST / HTTP/1.1\r\ncontent-length: 7\r\n{VOUCHED}")
-        );
+        let request = Request::post("/").header("transfer-encoding", "chunked").header("trailer", "x");
+        assert_eq!(encoded(request, 7), format!("POST / HTTP/1.1\r\ncontent-length: 7\r\n{VOUCHED}"));
     }
 
     #[test]
@@ -203,19 +166,13 @@ mod tests {
             .header("expect", "100-continue")
             .header("x-private", "1")
             .header("x-public", "2");
-        assert_eq!(
-            encoded(request, 0),
-            format!("GET / HTTP/1.1\r\nx-public: 2\r\n{VOUCHED}")
-        );
+        assert_eq!(encoded(request, 0), format!("GET / HTTP/1.1\r\nx-public: 2\r\n{VOUCHED}"));
     }
 
     #[test]
     fn host_cannot_be_taken_away_by_connection() {
         let request = Request::get("/").header("host", "h").header("connection", "host");
-        assert_eq!(
-            encoded(request, 0),
-            format!("GET / HTTP/1.1\r\nhost: h\r\n{VOUCHED}")
-        );
+        assert_eq!(encoded(request, 0), format!("GET / HTTP/1.1\r\nhost: h\r\n{VOUCHED}"));
     }
 
     #[test]

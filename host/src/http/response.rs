@@ -82,9 +82,7 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
         return Err(InvalidResponse::Version);
     }
     let code = head.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code)
-        .ok()
-        .filter(|_| (200..=599).contains(&code));
+    let status = StatusCode::from_u16(code).ok().filter(|_| (200..=599).contains(&code));
     let status = status.ok_or(InvalidResponse::Status(code))?;
     if method == Method::CONNECT && status.is_success() {
         return Err(InvalidResponse::Tunnel(code));
@@ -94,32 +92,21 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
     for field in head.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
-        fields.append(
-            name,
-            HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?,
-        );
+        fields.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?);
     }
-    let reason = head
-        .reason
-        .filter(|reason| Some(*reason) != status.canonical_reason());
+    let reason = head.reason.filter(|reason| Some(*reason) != status.canonical_reason());
     let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
     let body = bytes.slice(head_bytes..);
 
     frame(&mut fields, &body, status, method)?;
-    let body = if *method == Method::HEAD {
-        Bytes::new()
-    } else {
-        body
-    };
+    let body = if *method == Method::HEAD { Bytes::new() } else { body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     // An empty phrase is left to hyper: it sends the usual one.
     if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
         let reason = ReasonPhrase::try_from(reason);
-        response
-            .extensions_mut()
-            .insert(reason.map_err(|_| InvalidResponse::Head("its reason phrase"))?);
+        response.extensions_mut().insert(reason.map_err(|_| InvalidResponse::Head("its reason phrase"))?);
     }
     Ok(response)
 }
@@ -135,27 +122,16 @@ fn frame(
     if fields.contains_key(TRANSFER_ENCODING) {
         return Err(InvalidResponse::TransferEncoding);
     }
-    let connection: Vec<_> = fields
-        .keys()
-        .filter(|name| is_hop_by_hop(name, fields))
-        .cloned()
-        .collect();
+    let connection: Vec<_> = fields.keys().filter(|name| is_hop_by_hop(name, fields)).cloned().collect();
     for name in connection {
         fields.remove(name);
     }
 
     let actual = body.len();
     let stated = stated_length(fields)?;
-    let bodiless = [
-        StatusCode::NO_CONTENT,
-        StatusCode::RESET_CONTENT,
-        StatusCode::NOT_MODIFIED,
-    ];
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
     if bodiless.contains(&status) && actual > 0 {
-        return Err(InvalidResponse::BodyForbidden {
-            status: status.as_u16(),
-            actual,
-        });
+        return Err(InvalidResponse::BodyForbidden { status: status.as_u16(), actual });
     }
     // In answer to HEAD, and with 304, the length is that of the body which GET
     // would have (RFC 9110, section 8.6), and that body may be left out.
@@ -184,13 +160,8 @@ fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let digits = value
-        .to_str()
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits
-        .and_then(|digits| digits.parse().ok())
-        .filter(|_| values.next().is_none());
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse().ok()).filter(|_| values.next().is_none());
     number.map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 

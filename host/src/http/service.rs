@@ -61,15 +61,7 @@ impl Connection {
             let limits = &self.app.limits;
             request::check_head(&parts, limits)?;
             let body = request::read_body(body, limits).await?;
-            let message = request::encode(
-                &parts,
-                body,
-                &Origin {
-                    id: &id,
-                    peer: self.peer,
-                    time,
-                },
-            );
+            let message = request::encode(&parts, body, &Origin { id: &id, peer: self.peer, time });
 
             let version = self.app.current.version();
             version_called = Some(version.number);

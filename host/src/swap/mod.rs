@@ -9,4 +9,4 @@ mod current;
 mod version;
 
 pub use current::Current;
-pub use version::{Origin, Version};
+pub use version::{EMBEDDED, Origin, Version};

@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::wasm::{Engine, HandlerModule};
 
 /// The default handler, built for WebAssembly by this crate's `build.rs`.
-static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
+pub static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
 
 /// A handler that serves, served or may serve.
 pub struct Version {
@@ -55,13 +55,7 @@ impl Version {
             let module = HandlerModule::new(engine, &bytes)?;
             module.try_start().await.context("it does not start")?;
             let (size, sha256) = (bytes.len(), hex(&Sha256::digest(&bytes)));
-            anyhow::Ok(Version {
-                number,
-                origin: origin.clone(),
-                size,
-                sha256,
-                module,
-            })
+            anyhow::Ok(Version { number, origin: origin.clone(), size, sha256, module })
         };
         load.await.with_context(|| format!("cannot serve {origin}"))
     }
@@ -69,13 +63,7 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Version {
-            number,
-            origin,
-            size,
-            sha256,
-            ..
-        } = self;
+        let Version { number, origin, size, sha256, .. } = self;
         let size = ByteSize(*size as u64);
         write!(f, "version {number}: {origin}, {size}, sha256 {sha256}")
     }

@@ -81,10 +81,7 @@ impl Ticker {
                 }
             }
         })?;
-        Ok(Ticker {
-            thread: handle.thread().clone(),
-            asleep,
-        })
+        Ok(Ticker { thread: handle.thread().clone(), asleep })
     }
 
     /// Says that a call begins.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 use super::deadline::Ticker;
 use super::import;
@@ -74,13 +74,7 @@ impl Engine {
         let admission = Arc::new(Semaphore::new(limits.instances));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&admission), limits.instances)
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        Ok(Engine(Arc::new(Shared {
-            engine,
-            linker,
-            admission,
-            limits: limits.clone(),
-            ticker,
-        })))
+        Ok(Engine(Arc::new(Shared { engine, linker, admission, limits: limits.clone(), ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -103,9 +97,7 @@ impl Engine {
             Err(_) => match timeout(shared.limits.queue_timeout, shared.admission.acquire()).await {
                 Ok(Ok(permit)) => permit,
                 _ => {
-                    return Err(CallError::Busy {
-                        instances: shared.limits.instances,
-                    });
+                    return Err(CallError::Busy { instances: shared.limits.instances });
                 }
             },
         };
@@ -127,8 +119,7 @@ fn config(limits: &Limits) -> Config {
         .max_tables_per_module(TABLES_MAX)
         .table_elements(limits.table_max)
         .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(KEEP_RESIDENT)
-        .pagemap_scan(Enabled::Auto);
+        .table_keep_resident(KEEP_RESIDENT);
 
     let mut config = Config::new();
     config

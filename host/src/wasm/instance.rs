@@ -139,17 +139,9 @@ impl<'m> Call<'m> {
         let mut store = Store::new(module.engine.wasmtime(), state);
         store.limiter(|state| state);
         deadline::arm(&mut store);
-        let instance = module
-            .instance
-            .instantiate_async(&mut store)
-            .await
-            .map_err(|error| explain(&error))?;
-        let mut call = Call {
-            module,
-            limits,
-            store,
-            instance,
-        };
+        let instance =
+            module.instance.instantiate_async(&mut store).await.map_err(|error| explain(&error))?;
+        let mut call = Call { module, limits, store, instance };
         if let Some(initialize) = &module.exports.initialize {
             call.invoke::<(), ()>(initialize, ()).await?;
         }
@@ -166,28 +158,18 @@ impl<'m> Call<'m> {
         if address == NO_ROOM {
             return Err(no_room());
         }
-        let span = Span {
-            address,
-            length: span_length,
-        };
+        let span = Span { address, length: span_length };
         let memory = self.memory()?;
-        memory::write(memory, &mut self.store, span, request).map_err(|cause| CallError::BadSpan {
-            export: handler_sdk::abi::ALLOC,
-            cause,
-        })?;
+        memory::write(memory, &mut self.store, span, request)
+            .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause })?;
 
         let packed: u64 = self.invoke(&exports.handle, (span.address, span.length)).await?;
         let span = Span::unpack(packed);
         if span.length as usize > self.limits.response_max {
-            return Err(CallError::ResponseTooLong {
-                length: span.length,
-                limit: self.limits.response_max,
-            });
+            return Err(CallError::ResponseTooLong { length: span.length, limit: self.limits.response_max });
         }
-        let bytes = memory::view(memory, &self.store, span).map_err(|cause| CallError::BadSpan {
-            export: handler_sdk::abi::HANDLE,
-            cause,
-        })?;
+        let bytes = memory::view(memory, &self.store, span)
+            .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::HANDLE, cause })?;
         Ok(Bytes::copy_from_slice(bytes))
     }
 
@@ -217,16 +199,11 @@ impl<'m> Call<'m> {
         let function = self.instance.get_module_export(&mut self.store, export);
         let function = function.and_then(|export| export.into_func());
         let function = function.ok_or_else(|| wasmtime::Error::msg("an export is not a function"))?;
-        function
-            .typed::<P, R>(&self.store)?
-            .call_async(&mut self.store, parameters)
-            .await
+        function.typed::<P, R>(&self.store)?.call_async(&mut self.store, parameters).await
     }
 
     fn memory(&mut self) -> Result<Memory, CallError> {
-        let export = self
-            .instance
-            .get_module_export(&mut self.store, &self.module.exports.memory);
+        let export = self.instance.get_module_export(&mut self.store, &self.module.exports.memory);
         let memory = export.and_then(|export| export.into_memory());
         memory.ok_or_else(|| explain(&wasmtime::Error::msg("an export is not a memory")))
     }
@@ -253,21 +230,12 @@ fn explain(error: &wasmtime::Error) -> CallError {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    let frames = error
-        .downcast_ref::<WasmBacktrace>()
-        .map_or(&[][..], |backtrace| backtrace.frames());
-    let frames = frames
-        .iter()
-        .take(FRAMES_MAX)
-        .map(|frame| match frame.func_name() {
-            Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
-            None => format!("function {}", frame.func_index()),
-        });
-    CallError::Trap {
-        trap,
-        panic: None,
-        frames: frames.collect(),
-    }
+    let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
+    let frames = frames.iter().take(FRAMES_MAX).map(|frame| match frame.func_name() {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    });
+    CallError::Trap { trap, panic: None, frames: frames.collect() }
 }
 
 impl wasmtime::ResourceLimiter for CallState {

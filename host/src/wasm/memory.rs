@@ -55,17 +55,10 @@ pub(super) fn view<'a, T: 'static>(
 
 /// The span as a range inside a memory of `memory` bytes.
 fn check(memory: usize, span: Span) -> Result<Range<usize>, BadSpan> {
-    let outside = || BadSpan {
-        address: span.address,
-        length: span.length,
-        memory,
-    };
+    let outside = || BadSpan { address: span.address, length: span.length, memory };
     let start = usize::try_from(span.address).map_err(|_| outside())?;
     let length = usize::try_from(span.length).map_err(|_| outside())?;
-    let end = start
-        .checked_add(length)
-        .filter(|end| *end <= memory)
-        .ok_or_else(outside)?;
+    let end = start.checked_add(length).filter(|end| *end <= memory).ok_or_else(outside)?;
     Ok(start..end)
 }
 
@@ -80,13 +73,8 @@ mod tests {
         assert_eq!(ends(0, 0), Ok(0..0));
         assert_eq!(ends(65_535, 1), Ok(65_535..65_536));
         assert_eq!(ends(65_536, 0), Ok(65_536..65_536));
-        for (address, length) in [
-            (65_536, 1),
-            (65_537, 0),
-            (0, 65_537),
-            (u32::MAX, u32::MAX),
-            (1, u32::MAX),
-        ] {
+        for (address, length) in [(65_536, 1), (65_537, 0), (0, 65_537), (u32::MAX, u32::MAX), (1, u32::MAX)]
+        {
             assert!(ends(address, length).is_err(), "{address} + {length}");
         }
     }

@@ -1,6 +1,8 @@
 //! Is this file a handler? Reads WebAssembly, binary or text, compiles it and
 //! holds it against the contract.
 
+use std::borrow::Cow;
+
 use handler_sdk::abi;
 use thiserror::Error;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ValType};
@@ -126,52 +128,38 @@ impl HandlerModule {
     pub fn new(engine: &Engine, file: &[u8]) -> Result<HandlerModule, ModuleError> {
         let limits = engine.limits();
         if file.len() > limits.module_max {
-            return Err(ModuleError::TooLarge {
-                limit: limits.module_max,
-            });
+            return Err(ModuleError::TooLarge { limit: limits.module_max });
         }
         let binary = read(file)?;
         let module = Module::from_binary(engine.wasmtime(), &binary).map_err(|error| invalid(&error))?;
         check_imports(&module)?;
         let exports = find_exports(&module, limits.memory_max)?;
-        let instance = engine
-            .linker()
-            .instantiate_pre(&module)
-            .map_err(|error| invalid(&error))?;
-        Ok(HandlerModule {
-            engine: engine.clone(),
-            instance,
-            exports,
-        })
+        let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
+        Ok(HandlerModule { engine: engine.clone(), instance, exports })
     }
 }
 
 /// The binary form, or what this is instead of WebAssembly.
-fn read(file: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, ModuleError> {
-    // The binary's preamble: magic, then a version of 16 bits, then a layer:
-    // 0 for core modules and 1 for components.
-    if let [b'\0', b'a', b's', b'm', _, _, layer, ..] = file {
-        return if *layer == 1 {
-            Err(ModuleError::Component)
-        } else {
-            Ok(file.into())
-        };
-    }
+fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
     if file.is_empty() {
         return Err(ModuleError::Empty);
     }
-    match wat::Detect::from_bytes(file) {
-        wat::Detect::WasmText => wat::parse_bytes(file).map_err(|error| ModuleError::Text(one_line(&error))),
-        _ if is_text(file) => Err(ModuleError::OtherText),
-        _ => Err(ModuleError::NotWasm {
-            start: file
-                .iter()
-                .take(4)
-                .map(|byte| format!("{byte:02x} "))
-                .collect::<String>()
-                .trim()
-                .into(),
-        }),
+    let binary = match wat::Detect::from_bytes(file) {
+        wat::Detect::WasmBinary => Cow::Borrowed(file),
+        wat::Detect::WasmText => {
+            wat::parse_bytes(file).map_err(|error| ModuleError::Text(one_line(&error)))?
+        }
+        wat::Detect::Unknown if is_text(file) => return Err(ModuleError::OtherText),
+        wat::Detect::Unknown => {
+            let start: Vec<_> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            return Err(ModuleError::NotWasm { start: start.join(" ") });
+        }
+    };
+    // Behind the magic come a version and a layer, of 16 bits each: layer 0 is
+    // for core modules and 1 for components.
+    match binary.get(6) {
+        Some(1) => Err(ModuleError::Component),
+        _ => Ok(binary),
     }
 }
 
@@ -202,20 +190,11 @@ fn check_imports(module: &Module) -> Result<(), ModuleError> {
         let (from, name) = (import.module().to_owned(), import.name().to_owned());
         if (from.as_str(), name.as_str()) != (abi::HOST, abi::LOG) {
             let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, import::log_type());
-            return Err(ModuleError::ImportUnknown {
-                module: from,
-                name,
-                offered,
-            });
+            return Err(ModuleError::ImportUnknown { module: from, name, offered });
         }
         let found = describe(&import.ty());
         if found != import::log_type() {
-            return Err(ModuleError::ImportType {
-                module: from,
-                name,
-                expected: import::log_type(),
-                found,
-            });
+            return Err(ModuleError::ImportType { module: from, name, expected: import::log_type(), found });
         }
     }
     Ok(())
@@ -240,32 +219,17 @@ fn find_memory(module: &Module, memory_max: usize) -> Result<ModuleExport, Modul
         Some(ExternType::Memory(memory)) => {
             let minimum = memory.minimum().saturating_mul(PAGE);
             if minimum > memory_max as u64 {
-                return Err(ModuleError::MemoryTooLarge {
-                    minimum,
-                    limit: memory_max,
-                });
+                return Err(ModuleError::MemoryTooLarge { minimum, limit: memory_max });
             }
         }
         Some(other) => {
-            return Err(ModuleError::ExportType {
-                name,
-                expected: expected(),
-                found: describe(&other),
-            });
+            return Err(ModuleError::ExportType { name, expected: expected(), found: describe(&other) });
         }
         None => {
-            return Err(ModuleError::ExportMissing {
-                name,
-                expected: expected(),
-            });
+            return Err(ModuleError::ExportMissing { name, expected: expected() });
         }
     }
-    module
-        .get_export_index(name)
-        .ok_or_else(|| ModuleError::ExportMissing {
-            name,
-            expected: expected(),
-        })
+    module.get_export_index(name).ok_or_else(|| ModuleError::ExportMissing { name, expected: expected() })
 }
 
 fn find_function(
@@ -286,24 +250,14 @@ fn find_optional(
 ) -> Result<Option<ModuleExport>, ModuleError> {
     let expected = signature(parameters, results);
     match module.get_export(name).map(|export| describe(&export)) {
-        Some(found) if found != expected => Err(ModuleError::ExportType {
-            name,
-            expected,
-            found,
-        }),
+        Some(found) if found != expected => Err(ModuleError::ExportType { name, expected, found }),
         _ => Ok(module.get_export_index(name)),
     }
 }
 
 /// A function's type as messages show it.
 pub(super) fn signature(parameters: &[ValType], results: &[ValType]) -> String {
-    let list = |types: &[ValType]| {
-        types
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match results {
         [] => format!("a function ({})", list(parameters)),
         [one] => format!("a function ({}) -> {one}", list(parameters)),

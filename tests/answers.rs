@@ -1,0 +1,185 @@
+use crate::harness::{Client, Server};
+
+const INDEX: &str = "<h1> hello index</h1>";
+const ROUTE: &str = "<h1> hello route</h1>";
+const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
+const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// Method, target; status, reason, `allow`, and the body that GET would have.
+#[rustfmt::skip]
+pub const TABLE: &[(&str, &str, u16, &str, Option<&str>, &str)] = &[
+    ("GET",     "/",            200, "OK",                    None,        INDEX),
+    ("GET",     "/route",       200, "OK",                    None,        ROUTE),
+    ("GET",     "/?a=1",        200, "OK",                    None,        INDEX),
+    ("GET",     "/route?",      200, "OK",                    None,        ROUTE),
+    ("GET",     "/route?/nope", 200, "OK",                    None,        ROUTE),
+    ("GET",     "/nope",        404, "page not found",        None,        NOT_FOUND),
+    ("GET",     "/route/",      404, "page not found",        None,        NOT_FOUND),
+    ("GET",     "/Route",       404, "page not found",        None,        NOT_FOUND),
+    ("GET",     "//",           404, "page not found",        None,        NOT_FOUND),
+    ("GET",     "/%72oute",     404, "page not found",        None,        NOT_FOUND),
+    ("HEAD",    "/",            200, "OK",                    None,        INDEX),
+    ("HEAD",    "/route",       200, "OK",                    None,        ROUTE),
+    ("HEAD",    "/nope",        404, "page not found",        None,        NOT_FOUND),
+    ("OPTIONS", "/",            204, "No Content",            Some(ALLOW), ""),
+    ("OPTIONS", "/route",       204, "No Content",            Some(ALLOW), ""),
+    ("OPTIONS", "*",            204, "No Content",            Some(ALLOW), ""),
+    ("OPTIONS", "/nope",        404, "page not found",        None,        NOT_FOUND),
+    ("POST",    "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("POST",    "/nope",        405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("PUT",     "/route",       405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("DELETE",  "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("PATCH",   "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("TRACE",   "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("BREW",    "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+    ("get",     "/",            405, "method is not allowed", Some(ALLOW), NOT_ALLOWED),
+];
+
+#[test]
+fn every_request_of_the_table_gets_its_answer() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for &(method, target, status, reason, allow, page) in TABLE {
+        let reply = client.ask(method, target);
+        let request = format!("{method} {target}");
+        assert_eq!((reply.status, reply.reason.as_str()), (status, reason), "{request}");
+        assert_eq!(reply.field("allow"), allow, "{request}");
+        let body = if method == "HEAD" { "" } else { page };
+        assert_eq!(reply.text(), body, "{request}");
+        let (kind, length) = match page {
+            "" => (None, None),
+            page => (Some("text/html; charset=utf-8"), Some(page.len().to_string())),
+        };
+        assert_eq!(reply.field("content-type"), kind, "{request}");
+        assert_eq!(reply.field("content-length"), length.as_deref(), "{request}");
+        assert!(reply.field("date").is_some_and(|date| date.ends_with(" GMT")), "{request}");
+    }
+}
+
+#[test]
+fn a_name_listens_on_ipv4_and_ipv6_with_one_port() {
+    let server = Server::with(&["--listen", "localhost:0"]);
+    for address in &server.addresses {
+        assert_eq!(address.port(), server.addresses[0].port());
+        assert_eq!(Client::connect(*address).ask("GET", "/").text(), INDEX);
+    }
+    assert!(server.addresses[0].is_ipv4());
+    // A machine without IPv6 has nothing to say here.
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        assert!(server.addresses[1].is_ipv6());
+    }
+}
+
+#[test]
+fn several_addresses_are_served_at_once() {
+    let server = Server::with(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"]);
+    assert_eq!(server.addresses.len(), 2);
+    for address in &server.addresses {
+        assert_eq!(Client::connect(*address).ask("GET", "/route").text(), ROUTE);
+    }
+}
+
+#[test]
+fn requests_sent_at_once_are_answered_in_order() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let (index, head, post) = (
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "HEAD /route HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST /route HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nGET /",
+    );
+    client.send([index, head, post, index].concat().repeat(25));
+    for _ in 0..25 {
+        assert_eq!(client.reply_to("GET").text(), INDEX);
+        assert_eq!(client.reply_to("HEAD").field("content-length"), Some("21"));
+        assert_eq!(client.reply_to("POST").text(), NOT_ALLOWED);
+        assert_eq!(client.reply_to("GET").text(), INDEX);
+    }
+}
+
+#[test]
+fn a_request_may_come_in_single_bytes() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for byte in
+        b"POST /route?a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    {
+        client.send([*byte]);
+    }
+    assert_eq!(client.reply_to("POST").status, 405);
+    assert_eq!(client.reply_to("GET").text(), INDEX);
+}
+
+#[test]
+fn a_connection_that_says_nothing_keeps_no_other_waiting() {
+    let server = Server::with(&["--threads", "1"]);
+    let silent: Vec<Client> = (0..50).map(|_| server.connect()).collect();
+    let mut half = server.connect();
+    half.send("GET / HTTP/1.1\r\nhost:");
+    assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
+    half.send(" a\r\n\r\n");
+    assert_eq!(half.reply_to("GET").text(), INDEX);
+    drop(silent);
+}
+
+#[test]
+fn the_connection_is_closed_when_the_client_asks_for_it() {
+    let server = Server::start();
+    for head in ["HTTP/1.1\r\nhost: a\r\nconnection: close", "HTTP/1.0\r\nhost: a"] {
+        let mut client = server.connect();
+        client.send(format!("GET / {head}\r\n\r\n"));
+        // The version is the server's own, also towards an older client (RFC 9110, section 2.5).
+        assert_eq!(client.reply_to("GET").text(), INDEX);
+        client.expect_close();
+    }
+}
+
+#[test]
+fn a_client_that_has_said_all_still_gets_its_answer() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.finish_sending();
+    assert_eq!(client.reply_to("GET").text(), ROUTE);
+    client.expect_close();
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_the_server_goes_on() {
+    let mut server = Server::start();
+    for bytes in
+        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..], b"hello\r\n\r\n", b"GET\r\n\r\n"]
+    {
+        let mut client = server.connect();
+        client.send(bytes);
+        assert_eq!(client.reply_to("GET").status, 400, "{}", bytes.escape_ascii());
+        client.expect_close();
+        server.log_line(&["INFO request: malformed peer=127.0.0.1:"]);
+    }
+    assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
+}
+
+#[test]
+fn a_target_is_taken_up_to_its_limit() {
+    let server = Server::with(&["--target-max", "32"]);
+    let target = |length: usize| format!("/{}", "a".repeat(length - 1));
+    assert_eq!(server.connect().ask("GET", &target(32)).status, 404);
+    let reply = server.connect().ask("GET", &target(33));
+    assert_eq!((reply.status, reply.text()), (414, "<h1>error 414 uri too long</h1>"));
+}
+
+#[test]
+fn a_head_is_taken_up_to_its_limits() {
+    let server = Server::with(&["--fields-max", "10", "--head-max", "1KiB"]);
+    let ask = |fields: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+        client.reply_to("GET").status
+    };
+    assert_eq!(ask(&"a: b\r\n".repeat(10)), 200);
+    assert_eq!(ask(&"a: b\r\n".repeat(11)), 431);
+    let around = "GET / HTTP/1.1\r\na: \r\n\r\n".len();
+    assert_eq!(ask(&format!("a: {}\r\n", "b".repeat(1024 - around))), 200);
+    assert_eq!(ask(&format!("a: {}\r\n", "b".repeat(1025 - around))), 431);
+}

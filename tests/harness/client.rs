@@ -1,0 +1,126 @@
+//! An HTTP client that says exactly what it is told to, and believes nothing:
+//! a response that is framed wrongly fails the test.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::server::PATIENCE;
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    /// Received and not read yet.
+    buffer: Vec<u8>,
+}
+
+/// One response.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub reason: String,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, buffer: Vec::new() }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish_sending(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Sends a request without a body and reads the response.
+    pub fn ask(&mut self, method: &str, target: &str) -> Reply {
+        self.send(format!("{method} {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        self.reply_to(method)
+    }
+
+    /// Sends a request with a body and reads the response.
+    pub fn post(&mut self, target: &str, body: &[u8]) -> Reply {
+        let length = body.len();
+        self.send(format!("POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"));
+        self.send(body);
+        self.reply_to("POST")
+    }
+
+    /// Reads the response to a request of this method.
+    pub fn reply_to(&mut self, method: &str) -> Reply {
+        let (status, reason, fields) = parse_head(&self.read_head());
+        let mut reply = Reply { status, reason, fields, body: Vec::new() };
+        let bodiless = method == "HEAD" || [204, 304].contains(&status) || status < 200;
+        if !bodiless {
+            assert_eq!(reply.field("transfer-encoding"), None, "the body's length is always known");
+            let length = reply.field("content-length").expect("a body has a length").parse().unwrap();
+            while self.buffer.len() < length {
+                assert!(self.fill(), "the body breaks off after {} of {length} bytes", self.buffer.len());
+            }
+            reply.body = self.buffer.drain(..length).collect();
+        }
+        reply
+    }
+
+    /// Reads to the end of the connection, and checks that there is nothing.
+    pub fn expect_close(&mut self) {
+        while self.fill() {}
+        assert!(self.buffer.is_empty(), "there is more: {}", self.buffer.escape_ascii());
+    }
+
+    fn read_head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = self.buffer.drain(..end + 4).collect();
+                return String::from_utf8(head).unwrap();
+            }
+            assert!(self.fill(), "the connection ended within a head: {}", self.buffer.escape_ascii());
+        }
+    }
+
+    /// Waits for more bytes; false at the end of the connection.
+    fn fill(&mut self) -> bool {
+        let mut chunk = [0; 65_536];
+        let received = self.stream.read(&mut chunk).expect("an answer in time");
+        self.buffer.extend_from_slice(&chunk[..received]);
+        received > 0
+    }
+}
+
+impl Reply {
+    /// The value of the one field of this name.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(each, _)| each == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} stands there twice");
+        value
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+fn parse_head(head: &str) -> (u16, String, Vec<(String, String)>) {
+    assert!(!head.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF in {head:?}");
+    let mut lines = head.trim_end_matches("\r\n").split("\r\n");
+    let status_line = lines.next().unwrap().strip_prefix("HTTP/1.").expect("a status line");
+    // An older client is answered in its own version.
+    let status_line = status_line.strip_prefix(['0', '1']).and_then(|rest| rest.strip_prefix(' ')).unwrap();
+    let (status, reason) = status_line.split_once(' ').expect("a space behind the status");
+    let fields = lines.map(|line| {
+        let (name, value) = line.split_once(": ").expect("a field");
+        assert_eq!(name, name.to_ascii_lowercase());
+        (name.to_owned(), value.to_owned())
+    });
+    (status.parse().unwrap(), reason.to_owned(), fields.collect())
+}

@@ -1,0 +1,9 @@
+//! What the tests share: the server as a child process, an HTTP client that
+//! takes nothing for granted, and modules made to measure.
+
+mod client;
+pub mod modules;
+mod server;
+
+pub use client::Client;
+pub use server::{Server, fails_to_start, fixture, host, run_to_end};

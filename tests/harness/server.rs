@@ -1,0 +1,154 @@
+//! The real binary as a child process.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use super::Client;
+
+/// The longest that anything is waited for. Never reached by a test that passes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub fn host() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    command.env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// The path of a module among the fixtures.
+pub fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
+}
+
+/// Runs the program with arguments that it cannot start with. Returns what it
+/// wrote to standard error, after checking that it is one line and that the
+/// exit code is 1.
+pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
+    let output = run_to_end(host().args(arguments));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "expected one line:\n{text}");
+    assert!(text.starts_with("error: "), "{text}");
+    assert!(output.stdout.is_empty(), "it said that it was ready");
+    text.trim_end().to_owned()
+}
+
+/// Runs a command that is to end by itself.
+pub fn run_to_end(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let (send, ended) = channel();
+    std::thread::spawn(move || send.send(child.wait_with_output()));
+    ended
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| {
+            let _ = Command::new("kill").args(["-9", &id]).status();
+            panic!("{command:?} does not end");
+        })
+        .unwrap()
+}
+
+/// A server that runs until this is dropped.
+pub struct Server {
+    child: Child,
+    /// The addresses of its ready line.
+    pub addresses: Vec<SocketAddr>,
+    log: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Server {
+    /// The default handler on a free port.
+    pub fn start() -> Server {
+        Server::with::<&str>(&[])
+    }
+
+    /// A module of the fixtures on a free port.
+    pub fn of(name: &str) -> Server {
+        Server::with(&[fixture(name)])
+    }
+
+    /// A module given as text, on a free port.
+    pub fn of_text(wat: &str) -> Server {
+        // The server has read it when it is ready, so the file may go then.
+        let file = super::modules::TextFile::new(wat);
+        Server::with(&[file.path()])
+    }
+
+    /// With these arguments, on a free port unless they say otherwise.
+    pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
+        let mut command = host();
+        command.args(arguments);
+        if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+
+        let (send, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = send.send(line);
+            }
+        });
+
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let addresses = ready.strip_prefix("ready ").map(|urls| {
+            let urls = urls.split_whitespace();
+            urls.map(|url| url.strip_prefix("http://").unwrap().parse().unwrap()).collect()
+        });
+        let Some(addresses) = addresses else {
+            let _ = child.wait();
+            panic!("no ready line; it said:\n{}", log.iter().collect::<Vec<_>>().join("\n"));
+        };
+        Server { child, addresses, log, seen: Vec::new() }
+    }
+
+    /// A new connection to its first address.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.addresses[0])
+    }
+
+    /// Waits for a line on standard error that holds all of these texts.
+    pub fn log_line(&mut self, texts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let holds = |line: &&String| texts.iter().all(|text| line.contains(text));
+        loop {
+            if let Some(line) = self.seen.iter().find(holds) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("no line with {texts:?} in:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end, and returns it with everything on standard error.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.extend(self.log.iter());
+        (status, seen)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,29 @@
+//! Black-box tests: the real binary on a port of its own, seen from the outside.
+//! The topics:
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// What is answered: the mission's table of requests, as a client sees it.
+mod answers;
+/// Bodies of every size and framing reach the handler and come back unchanged.
+mod bodies;
+/// A handler that misbehaves costs one request, with a defined answer.
+mod faults;
+/// How the program talks: banner, ready line, log lines, help, end.
+mod output;
+/// The handler answers the same natively and through WebAssembly.
+mod parity;
+/// The rules of this repository that a compiler does not check.
+mod repository;
+/// What a handler gets: the canonical bytes of a request.
+mod request_bytes;
+/// Bad input at start-up: one clear line, exit code 1.
+mod startup;
+
+mod harness;

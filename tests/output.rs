@@ -1,0 +1,123 @@
+use std::process::Stdio;
+
+use crate::harness::{Server, host};
+
+#[test]
+fn the_banner_says_what_is_served_where_and_how_to_stop() {
+    let mut server = Server::start();
+    let line = server.log_line(&["serves version 1: the embedded handler, "]);
+    let hash = line.rsplit("sha256 ").next().unwrap();
+    assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+    let url = format!("  http://{}", server.addresses[0]);
+    server.log_line(&[&url]);
+    server.log_line(&["Ctrl-C"]);
+}
+
+#[test]
+fn each_request_is_one_line() {
+    let mut server = Server::start();
+    let mut client = server.connect();
+    let id = client.ask("GET", "/route?a=1").field("x-request-id").unwrap().to_owned();
+    let line = server.log_line(&[&format!("id={id}")]);
+    let (_, rest) = line.split_once(" INFO request: ").unwrap();
+    let (start, end) = rest.split_once("time_us=").unwrap();
+    assert_eq!(start, "method=GET target=/route?a=1 status=200 length=21 ");
+    let (time, end) = end.split_once(' ').unwrap();
+    assert!(time.parse::<u64>().is_ok(), "{line}");
+    assert_eq!(end, format!("version=1 id={id}"));
+
+    let id = client.ask("HEAD", "/").field("x-request-id").unwrap().to_owned();
+    server.log_line(&["method=HEAD target=/ status=200 length=0 ", &format!("id={id}")]);
+}
+
+#[test]
+fn json_lines_hold_the_same_and_nothing_else_is_said() {
+    let mut server = Server::with(&["--log-format", "json"]);
+    let id = server.connect().ask("POST", "/a?b").field("x-request-id").map(str::to_owned);
+    server.log_line(&["\"target\":\"request\""]);
+    server.signal("TERM");
+    let (status, lines) = server.wait();
+    assert!(status.success());
+    let lines: Vec<serde_json::Value> =
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let request = lines.iter().find(|line| line["target"] == "request").unwrap();
+    assert_eq!(request["level"], "INFO");
+    let fields = &request["fields"];
+    assert_eq!((&fields["method"], &fields["target"]), (&"POST".into(), &"/a?b".into()));
+    assert_eq!((&fields["status"], &fields["length"]), (&405.into(), &37.into()));
+    assert_eq!((fields["id"].as_str(), &fields["version"]), (id.as_deref(), &1.into()));
+    assert!(fields["time_us"].is_u64());
+    assert!(lines.iter().any(|line| line["fields"]["message"] == "serving"));
+}
+
+#[test]
+fn lines_for_requests_can_be_turned_off() {
+    let server = Server::with(&["--log-level", "info,request=off"]);
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    assert!(lines.iter().all(|line| !line.contains("request:")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("stopping")), "{lines:?}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
+    let mut child = host()
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready)
+        .unwrap();
+    drop(child.stderr.take());
+    let address = ready.trim().strip_prefix("ready http://").unwrap().parse().unwrap();
+    let mut client = crate::harness::Client::connect(address);
+    for _ in 0..3 {
+        assert_eq!(client.ask("GET", "/").status, 200);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn both_signals_end_it_with_success_and_idle_connections_are_closed() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start();
+        let mut idle = server.connect();
+        assert_eq!(idle.ask("GET", "/").status, 200);
+        server.signal(signal);
+        idle.expect_close();
+        let (status, lines) = server.wait();
+        assert_eq!(status.code(), Some(0), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_request_in_flight_is_answered_before_the_end() {
+    let mut server = Server::of("echo.wat");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    server.signal("TERM");
+    server.log_line(&["stopping"]);
+    client.send("hi");
+    let reply = client.reply_to("POST");
+    assert_eq!((reply.text(), reply.field("connection")), ("hi", Some("close")));
+    client.expect_close();
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn help_and_version_are_to_be_had() {
+    let help = host().arg("--help").output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(help.status.success());
+    for flag in ["[MODULE]", "--listen", "localhost:4444", "--threads", "--log-format", "--body-max", "1MiB"]
+    {
+        assert!(text.contains(flag), "{flag} in:\n{text}");
+    }
+    let version = host().arg("--version").output().unwrap();
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("host {}\n", env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,98 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The Rust files below these folders, with their texts.
+fn sources(folders: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                found.push((name, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// The code of a file: no comments, and nothing from its unit tests on.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Checks that of these files only the allowed ones hold the text.
+fn only(allowed: &[&str], holds: &str, files: &[(String, String)]) {
+    for (name, text) in files {
+        let allowed = allowed.iter().any(|allowed| name.starts_with(allowed));
+        assert!(
+            allowed || !code(text).contains(holds),
+            "{name} holds {holds:?}; that belongs in {allowed:?}"
+        );
+    }
+}
+
+#[test]
+fn only_wasm_names_wasmtime() {
+    only(&["host/src/wasm/"], "wasmtime", &sources(&["host/src"]));
+}
+
+#[test]
+fn only_one_file_touches_linear_memory() {
+    for access in [".data(", ".data_mut(", "data_ptr"] {
+        // `store.data()` is wasmtime's name for the state of a store.
+        let files: Vec<_> = sources(&["host/src"])
+            .into_iter()
+            .map(|(name, text)| (name, text.replace("store.data(", "").replace("caller.data", "")))
+            .collect();
+        only(&["host/src/wasm/memory.rs"], access, &files);
+    }
+}
+
+#[test]
+fn only_one_file_stores_the_current_version() {
+    only(&["host/src/swap/current.rs"], "ArcSwap", &sources(&["host/src"]));
+}
+
+#[test]
+fn the_host_knows_no_route() {
+    for route in ["\"/route\"", "hello", ".path() =="] {
+        only(&[], route, &sources(&["host/src"]));
+    }
+}
+
+#[test]
+fn the_names_of_the_contract_stand_in_one_file() {
+    for name in
+        ["\"memory\"", "\"alloc\"", "\"handle\"", "\"_initialize\"", "\"panic_message\"", "\"x-request-id\""]
+    {
+        only(&["handler/sdk/src/abi.rs"], name, &sources(&["host/src", "handler/src", "handler/sdk/src"]));
+    }
+}
+
+#[test]
+fn unsafe_code_stands_where_the_boundary_needs_it() {
+    only(&["handler/sdk/src/export.rs"], "unsafe", &sources(&["host/src", "handler/src", "handler/sdk/src"]));
+}
+
+#[test]
+fn every_source_file_explains_itself_and_can_be_read_at_a_sitting() {
+    for (name, text) in sources(&["host/src", "handler/src", "handler/sdk/src"]) {
+        assert!(text.starts_with("//! "), "{name} does not say what it is");
+        let lines = code(&text).lines().count();
+        assert!(lines <= 300, "{name} has {lines} lines");
+    }
+    for name in ["utils", "common", "misc", "types"] {
+        let found = sources(&["host/src", "handler/src", "handler/sdk/src", "tests"]);
+        assert!(found.iter().all(|(path, _)| !path.contains(&format!("{name}.rs"))));
+    }
+}

@@ -1,0 +1,217 @@
+use std::net::TcpListener;
+
+use crate::harness::modules::{self, TextFile};
+use crate::harness::{Server, fails_to_start, host, run_to_end};
+
+/// Starts with a module that is none, and checks the one line that says why.
+fn refused(file: impl AsRef<[u8]>, complaint: &str) {
+    let file = TextFile::new(file);
+    let path = file.path().display();
+    assert_eq!(fails_to_start(&[file.path()]), format!("error: cannot serve {path}: {complaint}"));
+}
+
+/// The contract with one line replaced.
+fn without(export: &str, other: &str) -> String {
+    let lines = [
+        "(memory (export \"memory\") 1)",
+        "(func (export \"alloc\") (param i32) (result i32) (i32.const 8))",
+        "(func (export \"handle\") (param i32 i32) (result i64) (i64.const 0))",
+    ];
+    let lines = lines.map(|line| if line.contains(&format!("\"{export}\"")) { other } else { line });
+    format!("(module {})", lines.join("\n"))
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_to_be() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_eq!(
+        fails_to_start(&["--listen", &address]),
+        format!(
+            "error: cannot listen on {address}: the port is taken by another process (--listen takes another)"
+        )
+    );
+}
+
+#[test]
+fn a_port_that_another_server_of_ours_has_is_taken_too() {
+    let server = Server::start();
+    let address = server.addresses[0].to_string();
+    assert!(fails_to_start(&["--listen", &address]).contains("the port is taken"));
+}
+
+#[test]
+fn a_malformed_address_is_said_to_be() {
+    for (address, complaint) in [
+        ("4444", "expected HOST:PORT, such as localhost:4444 or [::1]:4444, and there is no port"),
+        ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
+        ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
+        ("192.0.2.1:4444", "this machine does not have that address"),
+    ] {
+        assert_eq!(
+            fails_to_start(&["--listen", address]),
+            format!("error: cannot listen on {address}: {complaint}")
+        );
+    }
+    assert!(fails_to_start(&["--listen", "no.such.name.invalid:1"]).contains("cannot be resolved"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_to_be() {
+    assert_eq!(
+        fails_to_start(&["/no/such/file.wasm"]),
+        "error: cannot serve /no/such/file.wasm: No such file or directory (os error 2)"
+    );
+    assert_eq!(
+        fails_to_start(&["/"]),
+        "error: cannot serve /: it is a folder; expected a .wasm or .wat file"
+    );
+}
+
+#[test]
+fn what_is_not_webassembly_is_said_to_be_something_else() {
+    refused("", "it is empty; expected a WebAssembly module");
+    refused(
+        "#!/bin/sh\necho hello\n",
+        "it is a text file that is not WebAssembly text; expected a module that begins with \\0asm, or with (module",
+    );
+    refused(
+        b"\x7fELF\x02\x01",
+        "it is not WebAssembly: it begins with the bytes 7f 45 4c 46; expected \\0asm",
+    );
+    refused(
+        b"\0asm\x0d\0\x01\0",
+        "it is a WebAssembly component; expected a core module (build for wasm32-unknown-unknown, and do not wrap it)",
+    );
+    refused(
+        "(component)",
+        "it is a WebAssembly component; expected a core module (build for wasm32-unknown-unknown, and do not wrap it)",
+    );
+    refused("(module (funk))", "its WebAssembly text is wrong: expected valid module field (at 1:10)");
+}
+
+#[test]
+fn a_module_that_breaks_off_is_not_valid_wherever_it_does() {
+    let whole = host_module();
+    for length in [4, 7, 8, 9, 64, whole.len() / 2, whole.len() - 1] {
+        let file = TextFile::new(&whole[..length]);
+        let complaint = fails_to_start(&[file.path()]);
+        assert!(
+            complaint.contains("it is not a valid WebAssembly module: ")
+                || complaint.contains("it has no export"),
+            "{length}: {complaint}"
+        );
+    }
+}
+
+fn host_module() -> Vec<u8> {
+    host::swap::EMBEDDED.to_vec()
+}
+
+#[test]
+fn a_missing_export_is_named_with_its_type() {
+    refused(without("memory", ""), "it has no export `memory`; expected a memory");
+    refused(without("alloc", ""), "it has no export `alloc`; expected a function (i32) -> i32");
+    refused(without("handle", ""), "it has no export `handle`; expected a function (i32, i32) -> i64");
+}
+
+#[test]
+fn an_export_of_the_wrong_type_is_named_with_both_types() {
+    refused(
+        without("memory", "(global (export \"memory\") i32 (i32.const 0))"),
+        "its export `memory` is a global; expected a memory",
+    );
+    refused(
+        without("alloc", "(func (export \"alloc\") (param i64) (result i32) (i32.const 8))"),
+        "its export `alloc` is a function (i64) -> i32; expected a function (i32) -> i32",
+    );
+    refused(
+        without(
+            "handle",
+            "(func (export \"handle\") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 0))",
+        ),
+        "its export `handle` is a function (i32, i32) -> (i32, i32); expected a function (i32, i32) -> i64",
+    );
+    let optional = "(func (export \"_initialize\") (result i32) (i32.const 0))";
+    refused(
+        without("none", "").replace("(module", &format!("(module {optional}")),
+        "its export `_initialize` is a function () -> i32; expected a function ()",
+    );
+}
+
+#[test]
+fn an_import_that_is_not_offered_is_named() {
+    refused(
+        without("none", "").replace("(module", "(module (import \"env\" \"clock\" (func))"),
+        "it imports `clock` from `env`, which is not offered; the only import there is: `log` from `host`, a function (i32, i32, i32)",
+    );
+    refused(
+        without("none", "").replace("(module", "(module (import \"host\" \"log\" (func (param i64)))"),
+        "it imports `log` from `host` as a function (i64); expected a function (i32, i32, i32)",
+    );
+}
+
+#[test]
+fn memory_is_taken_up_to_its_limit() {
+    let with_pages = |pages: u32| {
+        let memory = format!("(memory (export \"memory\") {pages})");
+        TextFile::new(without("memory", &memory))
+    };
+    let args = |file: &TextFile| [file.path().to_str().unwrap(), "--memory-max", "1MiB"].map(String::from);
+    Server::with(&args(&with_pages(16)));
+    let beyond = with_pages(17);
+    assert_eq!(
+        fails_to_start(&args(&beyond)),
+        format!(
+            "error: cannot serve {}: its memory starts at 1114112 bytes, more than the 1048576 bytes \
+             an instance may have (--memory-max)",
+            beyond.path().display()
+        )
+    );
+    refused(
+        without("memory", "(memory (export \"memory\") 65536)"),
+        "its memory starts at 4294967296 bytes, more than the 67108864 bytes an instance may have (--memory-max)",
+    );
+}
+
+#[test]
+fn a_module_file_is_taken_up_to_its_limit() {
+    let file = TextFile::new(modules::answering(b"HTTP/1.1 200 OK\n\n"));
+    let size = std::fs::metadata(file.path()).unwrap().len();
+    let args =
+        |limit: u64| [file.path().to_str().unwrap(), "--module-max", &limit.to_string()].map(String::from);
+    Server::with(&args(size));
+    assert!(fails_to_start(&args(size - 1)).ends_with("(the limit is --module-max)"));
+}
+
+#[test]
+fn a_module_that_does_not_start_is_refused() {
+    refused(
+        without("none", "").replace("(module", "(module (start $f) (func $f unreachable)"),
+        "it does not start: wasm trap: wasm `unreachable` instruction executed; in f",
+    );
+    let file =
+        TextFile::new(without("none", "").replace("(module", "(module (start $f) (func $f (loop (br 0)))"));
+    let path = file.path().to_str().unwrap();
+    let complaint = fails_to_start(&[path, "--deadline", "50ms"]);
+    assert!(
+        complaint.ends_with("it does not start: the call took longer than its deadline (--deadline)"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_wrong_argument_ends_with_a_hint() {
+    for (flag, value, hint) in [
+        ("--body-max", "much", "expected a size such as"),
+        ("--deadline", "0s", "expected a time above zero"),
+        ("--instances", "0", "expected a whole number above zero"),
+        ("--log-level", "loud", "expected one of off, error"),
+        ("--no-such-flag", "", "unexpected argument"),
+    ] {
+        let output = run_to_end(host().args([flag, value]));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(hint), "{text}");
+    }
+}
