@@ -7,8 +7,10 @@ const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Method, target; status, reason, `allow`, and the body that GET would have.
+type Case = (&'static str, &'static str, u16, &'static str, Option<&'static str>, &'static str);
+
 #[rustfmt::skip]
-pub const TABLE: &[(&str, &str, u16, &str, Option<&str>, &str)] = &[
+pub const TABLE: &[Case] = &[
     ("GET",     "/",            200, "OK",                    None,        INDEX),
     ("GET",     "/route",       200, "OK",                    None,        ROUTE),
     ("GET",     "/?a=1",        200, "OK",                    None,        INDEX),

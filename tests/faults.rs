@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use crate::harness::modules::{allocating_at, answering, returning};
 use crate::harness::{Client, Server};
 
@@ -69,15 +67,15 @@ fn calls_beyond_the_instances_queue_and_then_are_told_to_come_back() {
     let looping = crate::harness::fixture("loops.wat").into_os_string();
     let flags = ["--instances", "1", "--deadline", "1h", "--queue-timeout", "50ms"].map(Into::into);
     let mut server = Server::with(&[vec![looping], flags.to_vec()].concat());
-    let mut endless = server.connect();
-    endless.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    // Whichever of the two came second found no instance.
-    let address: SocketAddr = server.addresses[0];
-    let mut second = Client::connect(address);
-    let reply = second.ask("GET", "/");
+    let mut endless = [server.connect(), server.connect()];
+    for client in &mut endless {
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    }
+    // One of the two has the instance for good; whichever came second says so.
+    server.log_line(&["WARN request", "status=503", "fault=\"busy\"", "--instances"]);
+    let reply = server.connect().ask("GET", "/");
     assert_eq!((reply.status, reply.text()), (503, "<h1>error 503 service unavailable</h1>"));
     assert_eq!(reply.field("retry-after"), Some("1"));
-    server.log_line(&["WARN request", "status=503", "fault=\"busy\"", "--instances"]);
 }
 
 #[test]

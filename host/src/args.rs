@@ -16,7 +16,7 @@ pub struct Args {
     pub module: Option<PathBuf>,
 
     /// Where to listen: a name or an IP address, and a port; may be repeated. localhost is 127.0.0.1
-    /// and [::1]; port 0 takes any that is free
+    /// and ::1; port 0 takes any that is free
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4444")]
     pub listen: Vec<String>,
 

@@ -47,6 +47,7 @@ pub use wasm::{alloc, handle, panic, panic_message};
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "the contract hands over addresses, and Rust wants slices")]
+#[allow(clippy::panic, reason = "a panic is how a module ends a request that it cannot answer")]
 mod wasm {
     use crate::abi::{NO_ROOM, Span};
     use crate::{Action, respond};

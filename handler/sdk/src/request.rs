@@ -183,6 +183,7 @@ fn has_control(bytes: [u8; 8]) -> bool {
 
 /// Whether this byte may stand in a token, the form of methods and field names
 /// (RFC 9110, section 5.6.2).
+#[allow(clippy::indexing_slicing, reason = "the table has a place for every byte")]
 fn is_token_byte(byte: &u8) -> bool {
     const TABLE: [bool; 256] = {
         let mut table = [false; 256];

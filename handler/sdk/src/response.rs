@@ -100,6 +100,7 @@ impl<'a> Response<'a> {
     /// field after the last of [`FIELDS_MAX`]. In a module a panic costs that
     /// one request: the client gets 500, and the log has the text.
     #[must_use]
+    #[allow(clippy::expect_used, reason = "the author of a handler is to be told at once")]
     pub fn field(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         let value = value.as_ref();
         assert!(is_token(name), "a field's name is a token (RFC 9110, section 5.6.2)");
