@@ -96,12 +96,14 @@ fn both_signals_end_it_with_success_and_idle_connections_are_closed() {
 
 #[test]
 fn a_request_in_flight_is_answered_before_the_end() {
-    let mut server = Server::of("echo.wat");
+    let server = Server::of("echo.wat");
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(client.reply_to("POST").status, 100);
+    let mut idle = server.connect();
     server.signal("TERM");
-    server.log_line(&["stopping"]);
+    // When an idle connection is closed, all of them have been told.
+    idle.expect_close();
     client.send("hi");
     let reply = client.reply_to("POST");
     assert_eq!((reply.text(), reply.field("connection")), ("hi", Some("close")));
