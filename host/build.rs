@@ -87,6 +87,9 @@ fn inner(program: OsString) -> Command {
             command.env_remove(name);
         }
     }
+    // Given empty rather than left out: left out, flags would be taken from the
+    // user's own configuration of Cargo, which are meant for the host.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "");
     command
 }
 

@@ -131,7 +131,6 @@ fn the_connection_is_closed_when_the_client_asks_for_it() {
     for head in ["HTTP/1.1\r\nhost: a\r\nconnection: close", "HTTP/1.0\r\nhost: a"] {
         let mut client = server.connect();
         client.send(format!("GET / {head}\r\n\r\n"));
-        // The version is the server's own, also towards an older client (RFC 9110, section 2.5).
         assert_eq!(client.reply_to("GET").text(), INDEX);
         client.expect_close();
     }
@@ -184,4 +183,39 @@ fn a_head_is_taken_up_to_its_limits() {
     let around = "GET / HTTP/1.1\r\na: \r\n\r\n".len();
     assert_eq!(ask(&format!("a: {}\r\n", "b".repeat(1024 - around))), 200);
     assert_eq!(ask(&format!("a: {}\r\n", "b".repeat(1025 - around))), 431);
+}
+
+#[test]
+fn a_target_that_is_none_is_refused() {
+    let mut server = Server::start();
+    for (method, target) in [
+        ("GET", "route"),
+        ("GET", "evil.example:80"),
+        ("GET", "*"),
+        ("CONNECT", "/"),
+        ("GET", "http://user:password@a/"),
+        ("GET", "/\u{202e}"),
+    ] {
+        let reply = server.connect().ask(method, target);
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, "<h1>error 400 bad request</h1>"),
+            "{method} {target}"
+        );
+    }
+    server.log_line(&["target=route status=400", "fault=\"target malformed\""]);
+    server.log_line(&["target=/\\u{202e} status=400"]);
+}
+
+#[test]
+fn a_target_may_be_a_url() {
+    let server = Server::start();
+    for (method, target, status) in [
+        ("GET", "http://a/route", 200),
+        ("GET", "http://a", 200),
+        ("GET", "http://a?b", 200),
+        ("OPTIONS", "http://a", 204),
+    ] {
+        assert_eq!(server.connect().ask(method, target).status, status, "{method} {target}");
+    }
 }

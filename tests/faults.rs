@@ -32,7 +32,7 @@ fn a_trap_costs_one_request_and_says_where() {
 
 #[test]
 fn a_panic_tells_its_text_in_one_line() {
-    let text = r#"panic: out of \"cheese\"\nat counter 7; in function 1"#;
+    let text = r#"panic: out of "cheese"\nat counter 7; in function 1"#;
     costs_one_request(Server::of("panics.wat"), 500, INTERNAL, &[text]);
 }
 
@@ -125,6 +125,11 @@ fn responses_that_are_not_http_are_refused() {
         (b"HTTP/1.1 200 OK\r\ncontent-length: +4\r\n\r\nfour", "not one whole number"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nfour", "not one whole number"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "transfer-encoding"),
+        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "it does not begin with HTTP/1.1"),
+        (
+            b"HTTP/1.1 200 OK\r\nconnection: content-length\r\ncontent-length: 9\r\n\r\nfour",
+            "content-length is 9",
+        ),
         (b"HTTP/1.1 204 No Content\r\n\r\nbody", "its status is 204, which has no body"),
         (b"HTTP/1.1 304 Not Modified\r\n\r\nbody", "its status is 304, which has no body"),
     ] {
@@ -160,17 +165,24 @@ fn responses_are_framed_by_the_host() {
         let mut client = server.connect();
         let reply = client.ask("GET", "/");
         let sent = |(name, value): &(String, String)| {
-            let added = name == "x-request-id" || (name == "date" && value != "today");
+            let added = ["x-request-id", "x-handler-version"].contains(&name.as_str())
+                || (name == "date" && value != "today");
             (!added).then(|| format!("{name}: {value}"))
         };
         let sent: Vec<_> = reply.fields.iter().filter_map(sent).collect();
         assert_eq!((sent.join("|").as_str(), reply.text()), (fields, page), "{}", response.escape_ascii());
         assert_eq!(client.ask("GET", "/").status, reply.status, "the connection lives on");
     }
-    assert_eq!(
-        Server::of_text(&answering(b"HTTP/1.1 200 Fine by me\n\n")).connect().ask("GET", "/").reason,
-        "Fine by me"
-    );
+}
+
+#[test]
+fn the_reason_phrase_is_the_handlers() {
+    for (status_line, reason) in
+        [("200 Fine by me", "Fine by me"), ("299", ""), ("200 ", ""), ("200 Sch\u{f6}n", "Sch\u{f6}n")]
+    {
+        let server = Server::of_text(&answering(format!("HTTP/1.1 {status_line}\n\n").as_bytes()));
+        assert_eq!(server.connect().ask("GET", "/").reason, reason);
+    }
 }
 
 #[test]
@@ -204,4 +216,18 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let (_, lines) = server.wait();
     assert_eq!(lines.iter().filter(|line| line.contains("31msecond")).count(), 64);
     assert!(lines.iter().all(|line| !line.starts_with("second")));
+}
+
+#[test]
+fn names_in_a_module_cannot_forge_a_log_line() {
+    let name = format!("evil\\0aERROR forged\\1b[31m{}", "x".repeat(10_000));
+    let module = format!(
+        "(module (memory (export \"memory\") 1) (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
+           (func $f (@name \"{name}\") unreachable)
+           (func (export \"handle\") (param i32 i32) (result i64) (call $f) (i64.const 0)))"
+    );
+    let mut server = Server::of_text(&module);
+    assert_eq!(server.connect().ask("GET", "/").status, 500);
+    let line = server.log_line(&["ERROR request", r"in evil\nERROR forged\u{1b}[31mxxx"]);
+    assert!(line.len() < 1000, "{} bytes", line.len());
 }

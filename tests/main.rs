@@ -25,5 +25,7 @@ mod repository;
 mod request_bytes;
 /// Bad input at start-up: one clear line, exit code 1.
 mod startup;
+/// The handler is replaced while the server runs, in every way there is.
+mod swap;
 
 mod harness;

@@ -1,6 +1,8 @@
-use std::process::Stdio;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Server, host};
+use crate::harness::{Client, Server, addresses, host};
 
 #[test]
 fn the_banner_says_what_is_served_where_and_how_to_stop() {
@@ -60,25 +62,44 @@ fn lines_for_requests_can_be_turned_off() {
     assert!(lines.iter().any(|line| line.contains("stopping")), "{lines:?}");
 }
 
-#[test]
-fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
-    let mut child = host()
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// A server whose standard error is this, with a connection to it.
+fn with_stderr(stderr: Stdio) -> (Child, Client) {
+    let mut command = host();
+    command.args(["--listen", "127.0.0.1:0", "--no-control"]).stdout(Stdio::piped()).stderr(stderr);
+    let mut child = command.spawn().unwrap();
     let mut ready = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready)
-        .unwrap();
-    drop(child.stderr.take());
-    let address = ready.trim().strip_prefix("ready http://").unwrap().parse().unwrap();
-    let mut client = crate::harness::Client::connect(address);
-    for _ in 0..3 {
-        assert_eq!(client.ask("GET", "/").status, 200);
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    (child, Client::connect(addresses(&ready)[0]))
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_stop_the_server() {
+    for stderr in [Stdio::piped(), File::create("/dev/full").unwrap().into()] {
+        let (mut child, mut client) = with_stderr(stderr);
+        // Nobody is there to read it.
+        drop(child.stderr.take());
+        for _ in 0..3 {
+            assert_eq!(client.ask("GET", "/").status, 200);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+}
+
+#[test]
+fn a_log_that_is_not_read_does_not_stop_the_server() {
+    let (mut child, mut client) = with_stderr(Stdio::piped());
+    // A pipe holds 64 KiB; these lines are 8 MB.
+    let request = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(8000));
+    for _ in 0..20 {
+        client.send(request.repeat(50));
+        for _ in 0..50 {
+            assert_eq!(client.reply_to("GET").status, 404);
+        }
+    }
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    client.expect_close();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -101,6 +122,7 @@ fn a_request_in_flight_is_answered_before_the_end() {
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(client.reply_to("POST").status, 100);
     let mut idle = server.connect();
+    assert_eq!(idle.post("/", b"").status, 200);
     server.signal("TERM");
     // When an idle connection is closed, all of them have been told.
     idle.expect_close();
@@ -122,4 +144,18 @@ fn help_and_version_are_to_be_had() {
     }
     let version = host().arg("--version").output().unwrap();
     assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("host {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::of("echo.wat");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    server.signal("TERM");
+    server.log_line(&["stopping"]);
+    server.signal("INT");
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(lines.iter().any(|line| line.starts_with("error: ended by a second signal")), "{lines:?}");
 }

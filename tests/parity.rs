@@ -15,7 +15,7 @@ struct Module {
 
 impl Module {
     fn new() -> Module {
-        let limits = Args::parse_from(["host"]).limits;
+        let limits = Args::parse_from(["host"]).serve.limits;
         let engine = Engine::new(&limits).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Module { module: HandlerModule::new(&engine, EMBEDDED).unwrap(), runtime }

@@ -28,7 +28,7 @@ fn a_port_that_is_taken_is_said_to_be() {
     assert_eq!(
         fails_to_start(&["--listen", &address]),
         format!(
-            "error: cannot listen on {address}: the port is taken by another process (--listen takes another)"
+            "error: cannot listen on {address}: {address} is taken, by this process or another (--listen takes another)"
         )
     );
 }
@@ -37,7 +37,7 @@ fn a_port_that_is_taken_is_said_to_be() {
 fn a_port_that_another_server_of_ours_has_is_taken_too() {
     let server = Server::start();
     let address = server.addresses[0].to_string();
-    assert!(fails_to_start(&["--listen", &address]).contains("the port is taken"));
+    assert!(fails_to_start(&["--listen", &address]).contains("is taken, by this process or another"));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_malformed_address_is_said_to_be() {
         ("4444", "expected HOST:PORT, such as localhost:4444 or [::1]:4444, and there is no port"),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
         ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
-        ("192.0.2.1:4444", "this machine does not have that address"),
+        ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),
     ] {
         assert_eq!(
             fails_to_start(&["--listen", address]),
@@ -204,8 +204,11 @@ fn a_module_that_does_not_start_is_refused() {
 fn a_wrong_argument_ends_with_a_hint() {
     for (flag, value, hint) in [
         ("--body-max", "much", "expected a size such as"),
-        ("--deadline", "0s", "expected a time above zero"),
-        ("--instances", "0", "expected a whole number above zero"),
+        ("--deadline", "0s", "expected a time with its unit"),
+        ("--head-timeout", "300000000000y", "at most a year"),
+        ("--module-max", "5GiB", "expected at most 4.0 GiB"),
+        ("--instances", "0", "expected a whole number from 1 to 100000"),
+        ("--probe", "GET", "expected METHOD TARGET [STATUS]"),
         ("--log-level", "loud", "expected one of off, error"),
         ("--no-such-flag", "", "unexpected argument"),
     ] {
@@ -213,5 +216,29 @@ fn a_wrong_argument_ends_with_a_hint() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(hint), "{text}");
+    }
+}
+
+#[test]
+fn names_in_a_module_cannot_make_a_second_line() {
+    refused(
+        without("none", "")
+            .replace("(module", "(module (import \"env\" \"a\\0aERROR forged\\1b[31m\" (func))"),
+        "it imports `a\\nERROR forged\\u{1b}[31m` from `env`, which is not offered; the only import there is: `log` from `host`, a function (i32, i32, i32)",
+    );
+}
+
+#[test]
+fn tables_are_taken_up_to_their_limit() {
+    let with = |table: &str| without("none", "").replace("(module", &format!("(module {table}"));
+    let file = TextFile::new(with("(table 65536 funcref)"));
+    Server::with(&[file.path()]);
+    for table in ["(table 65537 funcref)".to_owned(), "(table 1 funcref)".repeat(5)] {
+        let file = TextFile::new(with(&table));
+        let complaint = fails_to_start(&[file.path()]);
+        assert!(
+            complaint.contains("it needs more than an instance may have (--memory-max, --table-max)"),
+            "{complaint}"
+        );
     }
 }

@@ -21,7 +21,7 @@ const CONSTANT: &str = r#"(module (memory (export "memory") 1)
     (func (export "handle") (param i32 i32) (result i64) (i64.const 38)))"#;
 
 fn calls(criterion: &mut Criterion) {
-    let limits = Args::parse_from(["host"]).limits;
+    let limits = Args::parse_from(["host"]).serve.limits;
     let engine = Engine::new(&limits).expect("an engine");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut group = criterion.benchmark_group("call");
@@ -34,7 +34,8 @@ fn calls(criterion: &mut Criterion) {
     }
     group.bench_function("default handler, natively", |bencher| {
         let mut room = [0; 4096];
-        bencher.iter(|| handler_sdk::respond(std::hint::black_box(REQUEST), handler::answer).encode(&mut room));
+        bencher
+            .iter(|| handler_sdk::respond(std::hint::black_box(REQUEST), handler::answer).encode(&mut room));
     });
     group.finish();
 }

@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
+use http::Uri;
 use tracing::{Level, event, field};
 
 use crate::http::{Fault, Whose};
+use crate::quote::quoted;
 
 /// What a line says.
 pub struct Line<'a> {
     /// The request's method.
     pub method: &'a str,
-    /// The request's target, as the handler got it.
-    pub target: &'a str,
+    /// The request's target, as the client sent it.
+    pub target: &'a Uri,
     /// The response's status code.
     pub status: u16,
     /// How long the response's body is, in bytes; 0 in answer to HEAD.
@@ -35,18 +37,18 @@ pub fn write(line: &Line<'_>) {
                 target: "request",
                 $level,
                 method = field::display(line.method),
-                target = field::display(line.target),
+                target = field::display(quoted(&line.target.to_string(), usize::MAX)),
                 status = line.status,
                 length = line.length,
                 time_us = line.time.as_micros() as u64,
                 version = line.version,
                 id = field::display(line.id),
-                fault = line.fault.map(|fault| fault.entry().0),
+                fault = line.fault.map(|fault| fault.entry().name),
                 cause = line.fault.map(field::display),
             )
         };
     }
-    match line.fault.map(|fault| fault.entry().2) {
+    match line.fault.map(|fault| fault.entry().whose) {
         None | Some(Whose::Client) => write_at!(Level::INFO),
         Some(Whose::Operator) => write_at!(Level::WARN),
         Some(Whose::Handler) => write_at!(Level::ERROR),

@@ -5,13 +5,29 @@ use std::path::PathBuf;
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
+use crate::control::command::Command;
+use crate::http::Probe;
 use crate::limits::Limits;
 use crate::log::{self, Format};
+use crate::swap::watch;
 
 /// An HTTP server whose behaviour is one WebAssembly module, called for each request.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "host", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Args {
+    /// What a running server is told, instead of starting one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The server to start.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// A server as it is started.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Serve {
     /// The handler: WebAssembly, binary (.wasm) or text (.wat) [default: the one embedded in this program]
     pub module: Option<PathBuf>,
 
@@ -33,7 +49,42 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
 
+    /// What is done to swap the handler.
+    #[command(flatten)]
+    pub swap: Swap,
+
     /// The bounds.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// How the handler is swapped while the server runs.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Swapping")]
+pub struct Swap {
+    /// How MODULE is watched: a change of the file swaps the handler
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = watch::Mode::Events)]
+    pub watch: watch::Mode,
+
+    /// Do not watch MODULE
+    #[arg(long, conflicts_with = "watch")]
+    pub no_watch: bool,
+
+    /// What a candidate is called with before it serves, and the status that is expected (any
+    /// valid response below 500, where none is given); may be repeated
+    #[arg(long, value_name = "'METHOD TARGET [STATUS]'", default_value = "GET /")]
+    pub probe: Vec<Probe>,
+
+    /// The Unix socket that commands such as `host swap` talk to [default: host-PORT.sock in
+    /// $XDG_RUNTIME_DIR, or in a folder of the user's in the folder for temporary files]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
+    /// Take no commands
+    #[arg(long, conflicts_with = "control")]
+    pub no_control: bool,
+
+    /// Do not tell the version that answered in the field x-handler-version
+    #[arg(long)]
+    pub no_version_field: bool,
 }

@@ -11,10 +11,12 @@
 
 pub mod access_log;
 pub mod args;
+pub mod control;
 pub mod http;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod quote;
 pub mod request_id;
 pub mod server;
 pub mod swap;

@@ -12,22 +12,22 @@ use bytesize::ByteSize;
 pub struct Limits {
     // 8 KiB is what nginx and Apache take; RFC 9110, section 4.1, asks for 8,000.
     /// Longest request target; past it 414
-    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = size::<TARGET_MAX>)]
     pub target_max: usize,
 
     // A head is held in memory until it is whole, for every connection.
     /// Longest request head, the request line included; past it 431
-    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size::<HEAD_MAX>)]
     pub head_max: usize,
 
     /// Most fields in a request's head; past it 431
-    #[arg(long, value_name = "N", default_value = "100", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = count::<FIELDS_MAX>)]
     pub fields_max: usize,
 
     // A body is held in memory until it is whole: the contract hands the
     // handler one message.
     /// Longest request body; past it 413
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
 
     /// Longest wait for a whole request head, counted from the last response or
@@ -42,7 +42,7 @@ pub struct Limits {
     // A call is pure computation, so more of them at once than cores serves
     // only calls that are long; each may own `memory_max` of memory.
     /// Most calls of the handler at once; past it requests queue
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
     /// Longest wait in the queue for a call; past it 503
@@ -57,33 +57,38 @@ pub struct Limits {
     // With the default of 64 instances, 4 GiB in all.
     /// Most memory of one instance; a module cannot grow past it, and one that
     /// starts past it is not served
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub memory_max: usize,
 
     // A compiled Go program of ordinary size has some 10,000 table elements.
     /// Most elements of a module's table; a module cannot grow it past this,
     /// and one that starts past it is not served
-    #[arg(long, value_name = "N", default_value = "65536", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]
     pub table_max: usize,
 
     /// Longest response of the handler, head and body; past it 502
-    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
     pub response_max: usize,
 
     /// Most lines that one request may write to the log through `host.log`;
     /// past it they are dropped, and the drop is logged
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,
 
     /// Longest line that a handler may write to the log; past it the line is cut
-    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size::<ADDRESSES>)]
     pub log_line_max: usize,
 
     // Ten times the largest module that an interpreter compiles to (CPython's
     // is some 6 MiB).
     /// Largest module file; a larger one is not served
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub module_max: usize,
+
+    /// Most good versions that are kept compiled, the one that serves included;
+    /// older ones cannot be rolled back to
+    #[arg(long, value_name = "N", default_value = "10", value_parser = count::<COUNT_MAX>)]
+    pub keep: usize,
 
     /// Longest wait, at the end, for requests in flight; past it their
     /// connections are closed
@@ -91,29 +96,66 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-fn size(text: &str) -> Result<usize, String> {
+/// The most that a size can be set to, in bytes: the contract's addresses are
+/// 32 bits wide, so nothing larger gets into a module or out of it.
+const ADDRESSES: usize = 1 << 32;
+
+/// hyper answers 414 itself from 65,535 bytes on.
+const TARGET_MAX: usize = 65_534;
+
+/// hyper reads a head into a buffer of at most 400 KiB or so.
+const HEAD_MAX: usize = 256 << 10;
+
+/// The type that holds fields takes up to 32,768 of them; a thousand are more
+/// than any client sends.
+const FIELDS_MAX: usize = 1000;
+
+/// A table's room is set aside for every instance, at 16 bytes an element.
+const TABLE_MAX: usize = 10_000_000;
+
+/// What is counted otherwise are things that each cost memory.
+const COUNT_MAX: usize = 100_000;
+
+/// Past it, adding a time to the clock could overflow.
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
     let size = ByteSize::from_str(text).map_err(|_| "expected a size such as 65536, 64KiB or 1MiB")?;
-    usize::try_from(size.as_u64()).map_err(|_| "more bytes than this machine can address".into())
+    match usize::try_from(size.as_u64()) {
+        Ok(size) if size <= MAX => Ok(size),
+        _ => Err(format!("expected at most {}", ByteSize(MAX as u64))),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("expected a time above zero with its unit, such as 500ms, 10s or 2min".into()),
+        Ok(duration) if !duration.is_zero() && duration <= TIME_MAX => Ok(duration),
+        _ => {
+            Err("expected a time with its unit, such as 500ms, 10s or 2min, above zero and at most a year"
+                .into())
+        }
     }
 }
 
-fn count(text: &str) -> Result<usize, String> {
+fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("expected a whole number above zero".into()),
+        Ok(count) if (1..=MAX).contains(&count) => Ok(count),
+        _ => Err(format!("expected a whole number from 1 to {MAX}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{count, duration, size};
+    use super::{ADDRESSES, COUNT_MAX, duration};
     use std::time::Duration;
+
+    fn size(text: &str) -> Result<usize, String> {
+        super::size::<ADDRESSES>(text)
+    }
+
+    fn count(text: &str) -> Result<usize, String> {
+        super::count::<COUNT_MAX>(text)
+    }
 
     #[test]
     fn units_are_read() {
@@ -131,7 +173,8 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
             assert!(count(text).is_err(), "{text}");
         }
-        assert!(duration("0s").is_err());
-        assert!(count("0").is_err());
+        assert!(duration("0s").is_err() && duration("366days").is_err());
+        assert!(count("0").is_err() && count("100001").is_err());
+        assert!(size("4GiB").is_ok() && size("4294967297").is_err());
     }
 }

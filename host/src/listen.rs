@@ -36,27 +36,30 @@ fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     loop {
         attempts -= 1;
         match bind_all(&addresses) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
-            Err(error) => return Err(explain(&error)),
+            Err((_, error)) if error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
+            Err((bound, error)) => return Err(explain(bound, &error)),
             Ok(listeners) => return Ok(listeners),
         }
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+/// Binds them all, or says which of them cannot be bound, and why.
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;
     for address in addresses {
         let mut address = *address;
-        if let (0, Some(first)) = (address.port(), listeners.first()) {
-            address.set_port(first.local_addr()?.port());
+        if let (0, Some(first)) =
+            (address.port(), listeners.first().and_then(|first| first.local_addr().ok()))
+        {
+            address.set_port(first.port());
         }
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
             // Of the addresses of a name, those that this machine does not have
             // are passed over: many have no IPv6.
-            Err(error) if is_unavailable(&error) => unavailable = Some(error),
-            Err(error) => return Err(error),
+            Err(error) if is_unavailable(&error) => unavailable = Some((address, error)),
+            Err(error) => return Err((address, error)),
         }
     }
     match unavailable {
@@ -114,25 +117,31 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     if found.is_empty() {
         bail!("the name {host} has no address");
     }
-    Ok(found)
+    // A resolver may name an address more than once.
+    let mut once: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if !once.contains(&address) {
+            once.push(address);
+        }
+    }
+    Ok(once)
 }
 
 fn is_unavailable(error: &io::Error) -> bool {
-    // EAFNOSUPPORT has no ErrorKind of its own.
-    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc_eafnosupport())
+    let no_such_family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_such_family)
 }
 
-/// Linux and others number it differently.
-const fn libc_eafnosupport() -> i32 {
-    if cfg!(target_os = "linux") { 97 } else { 47 }
-}
-
-fn explain(error: &io::Error) -> anyhow::Error {
+fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::AddrInUse => anyhow!("the port is taken by another process (--listen takes another)"),
-        ErrorKind::PermissionDenied => anyhow!("permission denied (ports below 1024 need a privilege)"),
-        ErrorKind::AddrNotAvailable => anyhow!("this machine does not have that address"),
-        _ => anyhow!("{error}"),
+        ErrorKind::AddrInUse => {
+            anyhow!("{address} is taken, by this process or another (--listen takes another)")
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("permission denied for {address} (ports below 1024 need a privilege)")
+        }
+        ErrorKind::AddrNotAvailable => anyhow!("this machine does not have the address {}", address.ip()),
+        _ => anyhow!("{address}: {error}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -17,9 +18,21 @@ pub enum Format {
     Json,
 }
 
+/// Log lines that may wait to be written. At the 200 bytes of an ordinary line,
+/// 1.6 MB.
+const QUEUE_LINES: usize = 8192;
+
 /// Sets the log up, for the whole process and once.
-pub fn init(format: Format, filter: &Targets) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+///
+/// Lines are written by a thread of their own. Where they cannot be written as
+/// fast as they come, lines are lost, and serving goes on: a terminal that is
+/// held or a pipe that nobody reads must not stop it. What is in the queue is
+/// written when the guard is dropped.
+pub fn init(format: Format, filter: &Targets) -> WorkerGuard {
+    let queue =
+        NonBlockingBuilder::default().buffered_lines_limit(QUEUE_LINES).lossy(true).thread_name("log");
+    let (queue, guard) = queue.finish(io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(queue);
     let registry = tracing_subscriber::registry();
     match format {
         Format::Text => {
@@ -31,6 +44,7 @@ pub fn init(format: Format, filter: &Targets) {
             registry.with(lines.with_filter(filter.clone())).init();
         }
     }
+    guard
 }
 
 /// The parts of the log that can have a level of their own: a line for each
@@ -45,7 +59,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 ///
 /// When a level or a target is none.
 pub fn filter(text: &str) -> Result<Targets, String> {
-    let mut targets = Targets::new();
+    let mut targets = Targets::new().with_default(LevelFilter::INFO);
     for part in text.split(',') {
         let (target, level) = match part.split_once('=') {
             Some((target, level)) => (Some(target), level),

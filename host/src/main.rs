@@ -4,32 +4,40 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
-use host::args::Args;
+use host::args::{Args, Serve};
+use host::control::listener::{self, Control};
+use host::control::{command, place};
 use host::http::App;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
-use host::swap::{Current, Origin, Version};
+use host::swap::activate::{self, Times};
+use host::swap::{History, Label, Origin, Settings, Swapper, Task, Version, watch};
 use host::wasm::Engine;
 use host::{listen, server};
+use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::info;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse();
+    let result = match args.command {
+        Some(command) => command::run(command),
+        None => run(args.serve).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
-    log::init(args.log_format, &args.log_level);
+fn run(args: Serve) -> anyhow::Result<()> {
+    let _log = log::init(args.log_format, &args.log_level);
     let mut threads = runtime::Builder::new_multi_thread();
     if let Some(count) = args.threads {
         threads.worker_threads(count.into());
@@ -41,48 +49,116 @@ fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
-    let engine = Engine::new(&args.limits)?;
-    let origin = args.module.map_or(Origin::Embedded, Origin::Path);
-    let version = Version::load(&engine, &args.limits, 1, origin).await?;
-    let listeners = listen::bind(&args.listen)?;
+async fn serve(args: Serve) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut hangup = listen_for(SignalKind::hangup())?;
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
-    announce(&version, &listeners, args.log_format)?;
-    let app = App { current: Current::new(version), limits: args.limits, ids: ConnectionIds::new() };
-    server::serve(listeners, Arc::new(app), first_of(terminate, interrupt)).await?;
-    Ok(())
+    let engine = Engine::new(&args.limits)?;
+    let mut history = History::new(args.limits.keep);
+    let first = load_first(&args, &engine, &mut history).await?;
+    let label = first.label.clone();
+
+    let listeners = listen::bind(&args.listen)?;
+    let addresses: Vec<SocketAddr> =
+        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+
+    let settings = Settings {
+        engine,
+        probes: args.swap.probe,
+        keep: args.limits.keep,
+        module_max: args.limits.module_max,
+        file: args.module.clone(),
+    };
+    let swapper = Swapper::start(settings, first, history).context("cannot start the thread that swaps")?;
+    if let Some(path) = args.module.filter(|_| !args.swap.no_watch) {
+        watch::start(&path, args.swap.watch, swapper.clone())
+            .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
+    }
+    let on_hangup = swapper.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            on_hangup.order_and_go_on(Task::ReadAgain);
+        }
+    });
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    let path = args.swap.control.unwrap_or_else(|| place::default_path(port));
+    let control = if args.swap.no_control { None } else { Some(place::bind(&path)?) };
+    if let Some(control) = &control {
+        let listener = UnixListener::from_std(control.listener.try_clone()?)?;
+        let module_max = args.limits.module_max;
+        let control = Control { swapper: swapper.clone(), urls: urls.clone(), started, module_max };
+        tokio::spawn(listener::listen(listener, Arc::new(control)));
+    }
+
+    announce(&label, &urls, args.log_format);
+    let app = App {
+        swapper,
+        tell_version: !args.swap.no_version_field,
+        limits: args.limits,
+        ids: ConnectionIds::new(),
+    };
+    let mut signals = Signals { terminate, interrupt };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = server::serve(listeners, Arc::new(app), async {
+        let _ = stopped.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        result = &mut serving => return Ok(result?),
+        () = signals.next() => drop(stop),
+    }
+    tokio::select! {
+        result = &mut serving => Ok(result?),
+        () = signals.next() => Err(anyhow!("ended by a second signal, before all requests were answered")),
+    }
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The version that the server begins with. It has to start, and is not probed:
+/// there is none that it would replace.
+async fn load_first(args: &Serve, engine: &Engine, history: &mut History) -> anyhow::Result<Version> {
+    let origin = args.module.clone().map_or(Origin::Embedded, Origin::Path);
+    let context = format!("cannot serve {origin}");
+    let bytes = origin.read(args.limits.module_max).with_context(|| context.clone())?;
+    let label = history.begin(origin, &bytes);
+    let mut times = Times::default();
+    let version = activate::prepare(engine, label, &bytes, &mut times).await;
+    version.map_err(|rejection| anyhow!(rejection.cause)).context(context)
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
-async fn first_of(mut one: Signal, mut other: Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
-}
-
 /// Says what is served and where: to people on standard error, to scripts on
 /// standard output, in one line that begins with `ready` and lists the URLs.
-fn announce(version: &Version, listeners: &[TcpListener], format: Format) -> anyhow::Result<()> {
-    let addresses: Vec<SocketAddr> =
-        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+/// Nobody may be there to read either, and that is no reason not to serve.
+fn announce(version: &Label, urls: &[String], format: Format) {
     match format {
         Format::Json => info!(%version, urls = urls.join(" "), "serving"),
         Format::Text => {
-            eprintln!("host {} serves {version}", env!("CARGO_PKG_VERSION"));
-            for url in &urls {
-                eprintln!("  {url}");
-            }
-            eprintln!("Stop it with Ctrl-C.");
+            let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
+            let banner =
+                format!("host {} serves {version}\n{list}Stop it with Ctrl-C.\n", env!("CARGO_PKG_VERSION"));
+            let _ = io::stderr().write_all(banner.as_bytes());
         }
     }
-    // Nobody may be there to read it, and that is no reason not to serve.
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "ready {}", urls.join(" ")).and_then(|()| stdout.flush());
-    Ok(())
 }

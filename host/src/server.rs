@@ -95,7 +95,7 @@ fn serve_connection(
     tokio::spawn(async move {
         match serving.await {
             Ok(()) => {}
-            // hyper has answered it already, with 400, 414 or 431.
+            // hyper has answered it already, where it could: 400, 414 or 431.
             Err(error) if error.is_parse() => info!(target: "request", %peer, cause = %error, "malformed"),
             Err(error) => debug!(%peer, %error, "a connection ended early"),
         }

@@ -6,4 +6,4 @@ pub mod modules;
 mod server;
 
 pub use client::Client;
-pub use server::{Server, fails_to_start, fixture, host, run_to_end};
+pub use server::{Server, addresses, fails_to_start, fixture, host, run_to_end};

@@ -1,7 +1,7 @@
 //! The real binary as a child process.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -80,34 +80,29 @@ impl Server {
         Server::with(&[file.path()])
     }
 
-    /// With these arguments, on a free port unless they say otherwise.
+    /// With these arguments; on a free port and without a control socket,
+    /// unless they say otherwise.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         let mut command = host();
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        if !arguments.iter().any(|argument| argument.as_ref() == "--control") {
+            command.arg("--no-control");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-
-        let (send, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = send.send(line);
+        let log = lines(child.stderr.take().unwrap());
+        let ready = lines(child.stdout.take().unwrap());
+        let mut server = Server { child, addresses: Vec::new(), log, seen: Vec::new() };
+        match ready.recv_timeout(PATIENCE) {
+            Ok(ready) => server.addresses = addresses(&ready),
+            Err(_) => {
+                let _ = server.child.kill();
+                panic!("no ready line; it said:\n{}", server.log.iter().collect::<Vec<_>>().join("\n"));
             }
-        });
-
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let addresses = ready.strip_prefix("ready ").map(|urls| {
-            let urls = urls.split_whitespace();
-            urls.map(|url| url.strip_prefix("http://").unwrap().parse().unwrap()).collect()
-        });
-        let Some(addresses) = addresses else {
-            let _ = child.wait();
-            panic!("no ready line; it said:\n{}", log.iter().collect::<Vec<_>>().join("\n"));
-        };
-        Server { child, addresses, log, seen: Vec::new() }
+        }
+        server
     }
 
     /// A new connection to its first address.
@@ -131,19 +126,45 @@ impl Server {
         }
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
     /// Waits for its end, and returns it with everything on standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
-        let status = self.child.wait().unwrap();
+        let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
-        seen.extend(self.log.iter());
-        (status, seen)
+        // Standard error ends when the process does.
+        while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            seen.push(line);
+        }
+        assert!(Instant::now() < deadline, "it does not end; it said:\n{}", seen.join("\n"));
+        (self.child.wait().unwrap(), seen)
     }
+}
+
+/// The lines of a stream, as they come, until it ends.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    lines
+}
+
+/// The addresses in a ready line.
+pub fn addresses(ready: &str) -> Vec<SocketAddr> {
+    let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
+    urls.map(|url| url.strip_prefix("http://").unwrap().parse().unwrap()).collect()
 }
 
 impl Drop for Server {

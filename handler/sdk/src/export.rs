@@ -23,7 +23,9 @@ macro_rules! export {
             #[unsafe(no_mangle)]
             extern "C" fn handle(address: u32, length: u32) -> u64 {
                 let request = $crate::abi::Span { address, length };
-                $crate::export::handle(request, $answer).pack()
+                // SAFETY: the contract: the host passes a span that `alloc`
+                // handed out and that it filled.
+                unsafe { $crate::export::handle(request, $answer) }.pack()
             }
 
             #[unsafe(no_mangle)]
@@ -75,11 +77,14 @@ mod wasm {
     }
 
     /// The export `handle`.
-    pub fn handle(request: Span, answer: Action) -> Span {
-        // SAFETY: the host passes a span of this memory that `alloc` handed out
-        // and that it filled. Nothing else was given these addresses, so
-        // nothing writes to them while they are borrowed. `alloc` never returns
-        // 0 for a span, and a host that passes 0 for an empty one is met here.
+    ///
+    /// # Safety
+    ///
+    /// `request` is a span that [`alloc`] handed out, once, and that was filled.
+    pub unsafe fn handle(request: Span, answer: Action) -> Span {
+        // SAFETY: as above. Nothing else was given these addresses, so nothing
+        // writes to them while they are borrowed. `alloc` never returns 0 for a
+        // span, and a host that passes 0 for an empty one is met here.
         let request = match request.length {
             0 => &[],
             length => unsafe { slice::from_raw_parts(request.address as *const u8, length as usize) },
@@ -100,6 +105,9 @@ mod wasm {
     }
 
     /// Takes the next free stretch of memory, growing the memory as needed.
+    ///
+    /// It takes all memory past the module's data for its own, so a module that
+    /// uses this SDK has no other allocator.
     fn reserve(length: u32) -> Option<u32> {
         unsafe extern "C" {
             /// Placed by the linker at the first address past stack and data.

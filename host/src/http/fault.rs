@@ -2,12 +2,13 @@
 //! its status.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
 use super::response::InvalidResponse;
+use super::target::BadTarget;
 use crate::wasm::CallError;
 
 /// How long a client is asked to wait before it tries again, in seconds.
@@ -17,6 +18,9 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// what changes it; it is for the log, and the client never sees it.
 #[derive(Debug, Error)]
 pub enum Fault {
+    /// The target has no form that its method may have.
+    #[error("the target is malformed: {0}")]
+    Target(#[from] BadTarget),
     /// The target is past its limit.
     #[error("the target is {length} bytes long, more than {limit} (--target-max)")]
     TargetTooLong {
@@ -25,7 +29,7 @@ pub enum Fault {
         /// In bytes.
         limit: usize,
     },
-    /// The body is past its limit, or the handler has no room for it.
+    /// The body is past its limit.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
         /// In bytes.
@@ -45,6 +49,17 @@ pub enum Fault {
     Response(#[from] InvalidResponse),
 }
 
+/// A line of the table from faults to statuses.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What the log calls the fault.
+    pub name: &'static str,
+    /// What the client gets.
+    pub status: StatusCode,
+    /// Who has to mend it.
+    pub whose: Whose,
+}
+
 /// Who has to mend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
@@ -57,11 +72,12 @@ pub enum Whose {
 }
 
 impl Fault {
-    /// The table: a fault's name in the log, its status, and whose it is.
-    pub fn entry(&self) -> (&'static str, StatusCode, Whose) {
+    /// The table.
+    pub fn entry(&self) -> Entry {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
-        match self {
+        let (name, status, whose) = match self {
+            Fault::Target(_) => ("target malformed", S::BAD_REQUEST, Client),
             Fault::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG, Client),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
@@ -73,12 +89,19 @@ impl Fault {
             Fault::Response(_) => ("invalid response", S::BAD_GATEWAY, Handler),
             Fault::Call(CallError::Busy { .. }) => ("busy", S::SERVICE_UNAVAILABLE, Operator),
             Fault::Call(CallError::Deadline) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
-        }
+        };
+        Entry { name, status, whose }
+    }
+
+    /// Whether the body may not have been read to its end, so that what comes
+    /// next on the connection is not a request.
+    fn leaves_body(&self) -> bool {
+        matches!(self, Fault::BodyTooLong { .. } | Fault::BodyTooSlow | Fault::BodyUnreadable(_))
     }
 
     /// What the client gets: the status in words, and nothing of the inside.
     pub(super) fn response(&self, method: &Method) -> Response<Full<Bytes>> {
-        let (_, status, _) = self.entry();
+        let status = self.entry().status;
         let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
         let page = format!("<h1>error {} {reason}</h1>", status.as_str());
 
@@ -89,6 +112,9 @@ impl Fault {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         fields.insert(CONTENT_LENGTH, length);
+        if self.leaves_body() {
+            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             fields.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }

@@ -5,16 +5,22 @@
 //! | --- | --- |
 //! | `service` | what happens between a request and its response? |
 //! | `request` | what are the bytes that a handler gets? |
+//! | `target` | which forms may a target have? |
 //! | `response` | what may a handler return, and what becomes of it? |
 //! | `hop_by_hop` | which fields belong to one connection only? |
+//! | `probe` | what is a candidate called with before it serves? |
 //! | `fault` | when does the host answer itself, with what status? |
 
 mod fault;
 mod hop_by_hop;
+mod probe;
 mod request;
 mod response;
 mod service;
+mod target;
 
 pub use fault::{Fault, Whose};
+pub use probe::{Probe, ProbeFailure};
 pub use response::InvalidResponse;
 pub use service::{App, Connection};
+pub use target::BadTarget;

@@ -9,7 +9,10 @@ use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 use thiserror::Error;
 
-use super::hop_by_hop::is_hop_by_hop;
+use super::hop_by_hop::HopByHop;
+
+/// How the status line begins.
+const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// Most fields of a handler's response.
 const FIELDS_MAX: usize = 100;
@@ -70,6 +73,12 @@ impl From<InvalidHeaderValue> for InvalidResponse {
 
 /// Reads what a handler returned for a request of this method.
 pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Bytes>>, InvalidResponse> {
+    if bytes.starts_with(b"HTTP/1.0 ") {
+        return Err(InvalidResponse::Version);
+    }
+    if !bytes.is_empty() && !bytes.starts_with(VERSION) {
+        return Err(InvalidResponse::Head("it does not begin with HTTP/1.1"));
+    }
     let mut places = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut places);
     let head_bytes = match head.parse(&bytes) {
@@ -78,9 +87,6 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
         Ok(httparse::Status::Partial) => return Err(InvalidResponse::HeadUnfinished),
         Err(error) => return Err(InvalidResponse::Head(complaint(error))),
     };
-    if head.version != Some(1) {
-        return Err(InvalidResponse::Version);
-    }
     let code = head.code.unwrap_or_default();
     let status = StatusCode::from_u16(code).ok().filter(|_| (200..=599).contains(&code));
     let status = status.ok_or(InvalidResponse::Status(code))?;
@@ -94,8 +100,7 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
         let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
         fields.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?);
     }
-    let reason = head.reason.filter(|reason| Some(*reason) != status.canonical_reason());
-    let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
+    let reason = reason_phrase(&bytes);
     let body = bytes.slice(head_bytes..);
 
     frame(&mut fields, &body, status, method)?;
@@ -103,12 +108,20 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = fields;
-    // An empty phrase is left to hyper: it sends the usual one.
-    if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
-        let reason = ReasonPhrase::try_from(reason);
-        response.extensions_mut().insert(reason.map_err(|_| InvalidResponse::Head("its reason phrase"))?);
+    if Some(&*reason) != status.canonical_reason().map(str::as_bytes) {
+        let malformed = |_| InvalidResponse::Head("its reason phrase is malformed");
+        response.extensions_mut().insert(ReasonPhrase::try_from(reason).map_err(malformed)?);
     }
     Ok(response)
+}
+
+/// What stands behind the status code. httparse has found it well-formed, but
+/// does not give one that holds bytes above 0x7F.
+fn reason_phrase(bytes: &Bytes) -> Bytes {
+    let start = VERSION.len() + "200 ".len();
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or_default();
+    let line = bytes.get(start..end).unwrap_or_default();
+    bytes.slice_ref(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Checks the lengths and sets the one that is sent; takes away what belongs to
@@ -122,8 +135,9 @@ fn frame(
     if fields.contains_key(TRANSFER_ENCODING) {
         return Err(InvalidResponse::TransferEncoding);
     }
-    let connection: Vec<_> = fields.keys().filter(|name| is_hop_by_hop(name, fields)).cloned().collect();
-    for name in connection {
+    let hop_by_hop = HopByHop::of(fields);
+    let ending_here: Vec<_> = fields.keys().filter(|name| hop_by_hop.contains(name)).cloned().collect();
+    for name in ending_here {
         fields.remove(name);
     }
 

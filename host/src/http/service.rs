@@ -18,14 +18,17 @@ use super::response;
 use crate::access_log;
 use crate::limits::Limits;
 use crate::request_id::{ConnectionIds, RequestIds};
-use crate::swap::Current;
+use crate::swap::Swapper;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
+const HANDLER_VERSION: HeaderName = HeaderName::from_static("x-handler-version");
 
 /// What all connections share.
 pub struct App {
-    /// Which version serves.
-    pub current: Current,
+    /// Knows which version serves.
+    pub swapper: Swapper,
+    /// Whether responses tell the version that answered.
+    pub tell_version: bool,
     /// The bounds.
     pub limits: Limits,
     /// The ids of connections and requests.
@@ -59,12 +62,12 @@ impl Connection {
         let mut version_called = None;
         let outcome = async {
             let limits = &self.app.limits;
-            request::check_head(&parts, limits)?;
+            let target = request::check_head(&parts, limits)?;
             let body = request::read_body(body, limits).await?;
-            let message = request::encode(&parts, body, &Origin { id: &id, peer: self.peer, time });
+            let message = request::encode(&parts, target, body, &Origin { id: &id, peer: self.peer, time });
 
-            let version = self.app.current.version();
-            version_called = Some(version.number);
+            let version = self.app.swapper.current();
+            version_called = Some(version.label.number);
             let bytes = version.module.call(&message, id.clone()).await?;
             Ok::<_, Fault>(response::decode(bytes, &parts.method)?)
         };
@@ -73,10 +76,13 @@ impl Connection {
             Err(fault) => (fault.response(&parts.method), Some(fault)),
         };
         response.headers_mut().insert(REQUEST_ID, (&id).into());
+        if let Some(number) = version_called.filter(|_| self.app.tell_version) {
+            response.headers_mut().insert(HANDLER_VERSION, number.into());
+        }
 
         access_log::write(&access_log::Line {
             method: parts.method.as_str(),
-            target: request::target(&parts.method, &parts.uri),
+            target: &parts.uri,
             status: response.status().as_u16(),
             length: response.body().size_hint().lower(),
             time: started.elapsed(),

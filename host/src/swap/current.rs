@@ -12,13 +12,19 @@ pub struct Current(ArcSwap<Version>);
 
 impl Current {
     /// Begins with this version.
-    pub fn new(version: Version) -> Current {
-        Current(ArcSwap::from_pointee(version))
+    pub fn new(version: Arc<Version>) -> Current {
+        Current(ArcSwap::new(version))
     }
 
     /// The version that serves now. It stays whole for as long as it is held,
     /// whatever is published meanwhile.
     pub fn version(&self) -> Arc<Version> {
         self.0.load_full()
+    }
+
+    /// From now on this version serves. When this returns, nobody can come by
+    /// the one before any more, except from those who hold it.
+    pub(super) fn publish(&self, version: Arc<Version>) {
+        drop(self.0.swap(version));
     }
 }

@@ -5,19 +5,26 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use bytesize::ByteSize;
 use sha2::{Digest, Sha256};
 
-use crate::limits::Limits;
-use crate::wasm::{Engine, HandlerModule};
+use crate::wasm::HandlerModule;
 
 /// The default handler, built for WebAssembly by this crate's `build.rs`.
 pub static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
 
 /// A handler that serves, served or may serve.
 pub struct Version {
-    /// Counted from 1 since the server's start.
+    /// What is known of it beside its code.
+    pub label: Label,
+    /// What is called.
+    pub module: HandlerModule,
+}
+
+/// What a version is called, and what it is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Counted from 1.
     pub number: u64,
     /// Where its bytes came from.
     pub origin: Origin,
@@ -25,8 +32,6 @@ pub struct Version {
     pub size: usize,
     /// Their SHA-256, in hexadecimal.
     pub sha256: String,
-    /// What is called.
-    pub module: HandlerModule,
 }
 
 /// Where a version's bytes came from.
@@ -34,46 +39,40 @@ pub struct Version {
 pub enum Origin {
     /// Out of this program.
     Embedded,
-    /// A file.
+    /// A file that the server read.
     Path(PathBuf),
+    /// A file that was sent to it, with the name that it had there.
+    Upload(String),
 }
 
-impl Version {
-    /// Reads the module from its origin, compiles it, and starts it once.
-    ///
-    /// # Errors
-    ///
-    /// One line: which module, and what is wrong with it.
-    pub async fn load(
-        engine: &Engine,
-        limits: &Limits,
-        number: u64,
-        origin: Origin,
-    ) -> anyhow::Result<Version> {
-        let load = async {
-            let bytes = origin.read(limits.module_max)?;
-            let module = HandlerModule::new(engine, &bytes)?;
-            module.try_start().await.context("it does not start")?;
-            let (size, sha256) = (bytes.len(), hex(&Sha256::digest(&bytes)));
-            anyhow::Ok(Version { number, origin: origin.clone(), size, sha256, module })
-        };
-        load.await.with_context(|| format!("cannot serve {origin}"))
+impl Label {
+    /// The label of these bytes.
+    pub fn new(number: u64, origin: Origin, bytes: &[u8]) -> Label {
+        Label { number, origin, size: bytes.len(), sha256: hash(bytes) }
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Version { number, origin, size, sha256, .. } = self;
-        let size = ByteSize(*size as u64);
-        write!(f, "version {number}: {origin}, {size}, sha256 {sha256}")
+        let Label { number, origin, size, sha256 } = self;
+        write!(f, "version {number}: {origin}, {}, sha256 {sha256}", ByteSize(*size as u64))
     }
 }
 
 impl Origin {
-    fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
+    /// Reads the bytes anew, where they can be had anew.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file. A file past `limit` bytes gives one byte more than
+    /// that, which is enough to tell.
+    pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
         match self {
             Origin::Embedded => Ok(EMBEDDED.into()),
             Origin::Path(path) => read_file(path, limit),
+            Origin::Upload(_) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "it was sent, and is not on file"))
+            }
         }
     }
 }
@@ -83,26 +82,24 @@ impl fmt::Display for Origin {
         match self {
             Origin::Embedded => f.write_str("the embedded handler"),
             Origin::Path(path) => write!(f, "{}", path.display()),
+            Origin::Upload(name) => write!(f, "{name} (sent)"),
         }
     }
 }
 
-/// Reads a file, but no more than one byte past the limit: enough to tell that
-/// it is too large.
 fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     // Opening a folder succeeds, and reading from it fails with less to say.
     if file.metadata()?.is_dir() {
-        return Err(io::Error::new(
-            io::ErrorKind::IsADirectory,
-            "it is a folder; expected a .wasm or .wat file",
-        ));
+        let message = "it is a folder; expected a .wasm or .wat file";
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
     }
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The SHA-256 of these bytes, in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,9 +12,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
+use super::engine::Places;
 use super::instance::CallState;
 
 /// The longest that a call holds a serving thread at a time.
@@ -53,13 +53,8 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts the thread. Calls run while `admission` has fewer than `calls_max`
-    /// permits left.
-    pub(super) fn start(
-        engine: EngineWeak,
-        admission: Arc<Semaphore>,
-        calls_max: usize,
-    ) -> io::Result<Ticker> {
+    /// Starts the thread.
+    pub(super) fn start(engine: EngineWeak, places: Arc<Places>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
         let handle = thread::Builder::new().name("epoch".into()).spawn(move || {
@@ -67,7 +62,7 @@ impl Ticker {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                let busy = admission.available_permits() < calls_max;
+                let busy = places.are_taken();
                 idle_ticks = if busy { 0 } else { idle_ticks + 1 };
                 if idle_ticks < IDLE_TICKS {
                     thread::sleep(TICK);

@@ -36,7 +36,7 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
-    admission: Arc<Semaphore>,
+    places: Arc<Places>,
     limits: Limits,
     ticker: Ticker,
 }
@@ -71,10 +71,10 @@ impl Engine {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
-        let admission = Arc::new(Semaphore::new(limits.instances));
-        let ticker = Ticker::start(engine.weak(), Arc::clone(&admission), limits.instances)
+        let places = Arc::new(Places::new(limits.instances));
+        let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        Ok(Engine(Arc::new(Shared { engine, linker, admission, limits: limits.clone(), ticker })))
+        Ok(Engine(Arc::new(Shared { engine, linker, places, limits: limits.clone(), ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -90,19 +90,50 @@ impl Engine {
     }
 
     /// Waits for the right to make one call, which ends with the permit.
-    pub(super) async fn admit(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        let shared = &*self.0;
-        let permit = match shared.admission.try_acquire() {
+    pub(super) async fn admit(&self, purpose: Purpose) -> Result<SemaphorePermit<'_>, CallError> {
+        let Shared { places, limits, ticker, .. } = &*self.0;
+        let places = match purpose {
+            Purpose::Request => &places.requests,
+            Purpose::Candidate => &places.candidates,
+        };
+        let permit = match places.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match timeout(shared.limits.queue_timeout, shared.admission.acquire()).await {
+            Err(_) => match timeout(limits.queue_timeout, places.acquire()).await {
                 Ok(Ok(permit)) => permit,
-                _ => {
-                    return Err(CallError::Busy { instances: shared.limits.instances });
-                }
+                _ => return Err(CallError::Busy { instances: limits.instances }),
             },
         };
-        shared.ticker.wake();
+        ticker.wake();
         Ok(permit)
+    }
+}
+
+/// What a call is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// A client waits for it.
+    Request,
+    /// A module is tried before it serves.
+    Candidate,
+}
+
+/// Which calls may run at once.
+pub(super) struct Places {
+    requests: Semaphore,
+    candidates: Semaphore,
+    requests_max: usize,
+}
+
+impl Places {
+    fn new(requests_max: usize) -> Places {
+        let (requests, candidates) = (Semaphore::new(requests_max), Semaphore::new(INSTANCES_SPARE));
+        Places { requests, candidates, requests_max }
+    }
+
+    /// Whether a call runs now.
+    pub(super) fn are_taken(&self) -> bool {
+        self.requests.available_permits() < self.requests_max
+            || self.candidates.available_permits() < INSTANCES_SPARE
     }
 }
 

@@ -8,6 +8,7 @@ use wasmtime::{Caller, Extern, Linker, Result, ValType};
 
 use super::instance::CallState;
 use super::{memory, module};
+use crate::quote::quoted;
 
 /// The type of the import `log`, as messages show it.
 pub(super) fn log_type() -> String {
@@ -39,9 +40,10 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     // Checked whole, though only its beginning may be shown: a span outside the
     // memory is a mistake of the module either way, and it traps.
     let bytes = memory::view(linear, &caller, Span { address, length })?;
-    let shown = bytes.get(..limit).unwrap_or(bytes);
+    // The cut may go through a character, whose rest is then shown as broken.
+    let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
     let line = String::from_utf8_lossy(shown);
-    let line = line.escape_debug();
+    let line = quoted(&line, limit);
     let id = caller.data().request_id.as_str();
     match level {
         0 => error!(target: "handler", id, "{line}"),

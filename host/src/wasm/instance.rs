@@ -12,13 +12,23 @@ use thiserror::Error;
 use wasmtime::{Instance, Memory, ModuleExport, Store, Trap, WasmBacktrace, WasmParams, WasmResults};
 
 use super::deadline::{self, DeadlinePassed};
+use super::engine::Purpose;
 use super::memory::{self, BadSpan};
 use super::module::HandlerModule;
 use crate::limits::Limits;
+use crate::quote::quoted;
 use crate::request_id::RequestId;
 
 /// Most frames of a trap's backtrace that are told, innermost first.
 const FRAMES_MAX: usize = 8;
+
+/// The longest name of a function that is told, in bytes: those that compilers
+/// make of generic code are longer, and their beginning says enough.
+const FRAME_MAX: usize = 120;
+
+/// The longest message of wasmtime's that is told, in bytes: it may quote the
+/// module.
+pub(super) const MESSAGE_MAX: usize = 500;
 
 /// What a store carries for the length of one call.
 pub(super) struct CallState {
@@ -101,6 +111,7 @@ impl HandlerModule {
     ///
     /// [`CallError`] when its start function or `_initialize` fails.
     pub async fn try_start(&self) -> Result<(), CallError> {
+        let _permit = self.engine.admit(Purpose::Candidate).await?;
         Call::start(self, RequestId::none()).await.map(|_| ())
     }
 
@@ -111,7 +122,21 @@ impl HandlerModule {
     ///
     /// [`CallError`] says what went wrong, and in whom.
     pub async fn call(&self, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
-        let _permit = self.engine.admit().await?;
+        self.call_for(Purpose::Request, request, id).await
+    }
+
+    /// The same for a module that does not serve yet. It does not wait for
+    /// those that do, and they do not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`HandlerModule::call`].
+    pub async fn call_as_candidate(&self, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
+        self.call_for(Purpose::Candidate, request, id).await
+    }
+
+    async fn call_for(&self, purpose: Purpose, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
+        let _permit = self.engine.admit(purpose).await?;
         Call::start(self, id).await?.answer(request).await
     }
 }
@@ -215,9 +240,8 @@ impl<'m> Call<'m> {
         let packed: u64 = self.invoke_raw(export, ()).await.ok()?;
         let memory = self.memory().ok()?;
         let bytes = memory::view(memory, &self.store, Span::unpack(packed)).ok()?;
-        let shown = bytes.get(..self.limits.log_line_max).unwrap_or(bytes);
-        let text = String::from_utf8_lossy(shown);
-        (!text.is_empty()).then(|| text.escape_debug().to_string())
+        let text = String::from_utf8_lossy(bytes);
+        (!text.is_empty()).then(|| quoted(&text, self.limits.log_line_max).to_string())
     }
 }
 
@@ -228,11 +252,11 @@ fn explain(error: &wasmtime::Error) -> CallError {
     }
     let trap = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
+        None => quoted(&error.root_cause().to_string(), MESSAGE_MAX).to_string(),
     };
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
     let frames = frames.iter().take(FRAMES_MAX).map(|frame| match frame.func_name() {
-        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        Some(name) => quoted(&format!("{:#}", rustc_demangle::demangle(name)), FRAME_MAX).to_string(),
         None => format!("function {}", frame.func_index()),
     });
     CallError::Trap { trap, panic: None, frames: frames.collect() }

@@ -9,10 +9,14 @@ use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ValType};
 
 use super::engine::Engine;
 use super::import;
-use super::instance::CallState;
+use super::instance::{CallState, MESSAGE_MAX};
+use crate::quote::quoted;
 
 /// The size in bytes of one page, the unit of a memory's size.
 const PAGE: u64 = 65_536;
+
+/// The longest name of an import that is told, in bytes.
+const NAME_MAX: usize = 100;
 
 /// A compiled module that meets the contract.
 pub struct HandlerModule {
@@ -64,6 +68,9 @@ pub enum ModuleError {
     /// A binary that is damaged, or needs what is not offered.
     #[error("it is not a valid WebAssembly module: {0}")]
     Invalid(String),
+    /// Valid, but more than an instance may have.
+    #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
+    TooDemanding(String),
     /// Something of the contract is not there.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
@@ -116,6 +123,20 @@ pub enum ModuleError {
     },
 }
 
+impl ModuleError {
+    /// Whether the module is sound WebAssembly, and only does not meet the
+    /// contract.
+    pub fn is_about_the_contract(&self) -> bool {
+        use ModuleError as E;
+        match self {
+            E::ExportMissing { .. } | E::ExportType { .. } | E::MemoryTooLarge { .. } => true,
+            E::ImportUnknown { .. } | E::ImportType { .. } => true,
+            E::Empty | E::TooLarge { .. } | E::Component | E::OtherText => false,
+            E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
+        }
+    }
+}
+
 impl HandlerModule {
     /// Reads a module from the bytes of a file, compiles it and checks it.
     ///
@@ -131,7 +152,14 @@ impl HandlerModule {
             return Err(ModuleError::TooLarge { limit: limits.module_max });
         }
         let binary = read(file)?;
-        let module = Module::from_binary(engine.wasmtime(), &binary).map_err(|error| invalid(&error))?;
+        let module = Module::from_binary(engine.wasmtime(), &binary).map_err(|error| {
+            // Sound WebAssembly can still need more than the pool of instances
+            // has for it.
+            match Module::validate(engine.wasmtime(), &binary) {
+                Ok(()) => ModuleError::TooDemanding(one_line(&format!("{error:#}"))),
+                Err(error) => invalid(&error),
+            }
+        })?;
         check_imports(&module)?;
         let exports = find_exports(&module, limits.memory_max)?;
         let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
@@ -178,17 +206,18 @@ fn invalid(error: &wasmtime::Error) -> ModuleError {
 fn one_line(message: &impl ToString) -> String {
     let text = message.to_string();
     let mut lines = text.lines().map(str::trim);
-    let what = lines.next().unwrap_or_default();
+    let what = quoted(lines.next().unwrap_or_default(), MESSAGE_MAX);
     match lines.find_map(|line| line.strip_prefix("--> ")) {
-        Some(place) => format!("{what} (at {})", place.trim_start_matches("<anon>:")),
-        None => what.into(),
+        Some(place) => format!("{what} (at {})", quoted(place.trim_start_matches("<anon>:"), MESSAGE_MAX)),
+        None => what.to_string(),
     }
 }
 
 fn check_imports(module: &Module) -> Result<(), ModuleError> {
     for import in module.imports() {
-        let (from, name) = (import.module().to_owned(), import.name().to_owned());
-        if (from.as_str(), name.as_str()) != (abi::HOST, abi::LOG) {
+        let of_the_contract = (import.module(), import.name()) == (abi::HOST, abi::LOG);
+        let [from, name] = [import.module(), import.name()].map(|name| quoted(name, NAME_MAX).to_string());
+        if !of_the_contract {
             let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, import::log_type());
             return Err(ModuleError::ImportUnknown { module: from, name, offered });
         }

@@ -1,0 +1,112 @@
+//! The four forms of a request's target (RFC 9112, section 3.2), and what a
+//! handler gets of each.
+
+use std::borrow::Cow;
+
+use http::uri::Authority;
+use http::{Method, Uri};
+use thiserror::Error;
+
+/// The target of a request in the form in which it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target<'a> {
+    /// `/path?query`, and nothing else.
+    Origin(&'a str),
+    /// `http://authority/path?query`: the authority counts, whatever the field
+    /// `host` says (RFC 9112, section 3.2.2). The path may be left out.
+    Absolute(&'a Authority, &'a str),
+    /// `authority`, of CONNECT alone.
+    Authority(&'a str),
+    /// `*`, of OPTIONS alone.
+    Asterisk,
+}
+
+/// What a target can be wrong in.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BadTarget {
+    /// A form that belongs to another method, or none at all.
+    #[error("expected a path that begins with /, or a URL")]
+    Form,
+    /// A byte that has to be percent-encoded.
+    #[error("it holds bytes that are not visible ASCII; expected them percent-encoded")]
+    Bytes,
+    /// `user:password@host`.
+    #[error("its authority has user information (RFC 9110, section 4.2.4)")]
+    UserInformation,
+}
+
+impl<'a> Target<'a> {
+    /// Reads the form that a target has.
+    pub(super) fn new(method: &Method, uri: &'a Uri) -> Result<Target<'a>, BadTarget> {
+        let path = uri.path_and_query().map_or("", |path_and_query| path_and_query.as_str());
+        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadTarget::Bytes);
+        }
+        match (uri.scheme(), uri.authority()) {
+            (_, Some(authority)) if authority.as_str().contains('@') => Err(BadTarget::UserInformation),
+            (None, Some(authority)) if *method == Method::CONNECT => {
+                Ok(Target::Authority(authority.as_str()))
+            }
+            _ if *method == Method::CONNECT => Err(BadTarget::Form),
+            (Some(_), Some(authority)) => Ok(Target::Absolute(authority, path)),
+            (None, None) if path == "*" && *method == Method::OPTIONS => Ok(Target::Asterisk),
+            (None, None) if path.starts_with('/') => Ok(Target::Origin(path)),
+            _ => Err(BadTarget::Form),
+        }
+    }
+
+    /// What a handler gets: the path and the query, which routes can match.
+    pub(super) fn canonical(&self, method: &Method) -> Cow<'a, str> {
+        match *self {
+            Target::Origin(path) | Target::Authority(path) => path.into(),
+            Target::Asterisk => "*".into(),
+            // RFC 9112, section 3.2.4: a URL without a path asks for the server.
+            Target::Absolute(_, "" | "/") if *method == Method::OPTIONS => "*".into(),
+            Target::Absolute(_, path) if path.starts_with('/') => path.into(),
+            Target::Absolute(_, query) => format!("/{query}").into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadTarget, Target};
+    use http::Method;
+
+    fn canonical(method: &Method, target: &str) -> Result<String, BadTarget> {
+        let uri = target.parse().unwrap();
+        Target::new(method, &uri).map(|target| target.canonical(method).into_owned())
+    }
+
+    #[test]
+    fn each_form_becomes_what_a_route_can_match() {
+        for (method, target, expected) in [
+            (Method::GET, "/a?b", "/a?b"),
+            (Method::GET, "//a", "//a"),
+            (Method::GET, "http://a/b?c", "/b?c"),
+            (Method::GET, "http://a", "/"),
+            (Method::GET, "http://a?b", "/?b"),
+            (Method::OPTIONS, "*", "*"),
+            (Method::OPTIONS, "http://a", "*"),
+            (Method::OPTIONS, "http://a/b", "/b"),
+            (Method::CONNECT, "a:443", "a:443"),
+        ] {
+            assert_eq!(canonical(&method, target).as_deref(), Ok(expected), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_form_of_another_method_is_none() {
+        for (method, target, complaint) in [
+            (Method::GET, "route", BadTarget::Form),
+            (Method::GET, "a:80", BadTarget::Form),
+            (Method::GET, "*", BadTarget::Form),
+            (Method::CONNECT, "/", BadTarget::Form),
+            (Method::CONNECT, "http://a/", BadTarget::Form),
+            (Method::GET, "http://u:p@a/", BadTarget::UserInformation),
+            (Method::GET, "/ü", BadTarget::Bytes),
+        ] {
+            assert_eq!(canonical(&method, target), Err(complaint), "{method} {target}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Text that somebody else chose, made fit for one line of the log: a module's
+//! names and messages, a client's target. It can neither begin a line, nor
+//! steer a terminal, nor fill a disk.
+
+use std::fmt::{self, Write};
+
+/// Shows a text, at most `max` bytes of it, with whatever does not show as
+/// itself escaped as Rust does it: `\n`, `\u{1b}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a> {
+    text: &'a str,
+    max: usize,
+}
+
+/// At most `max` bytes of a text, counted before escaping.
+pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
+    Quoted { text, max }
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (start, character) in self.text.char_indices() {
+            if start + character.len_utf8() > self.max {
+                return f.write_str("…");
+            }
+            match shows_as_itself(character) {
+                true => f.write_char(character)?,
+                false => write!(f, "{}", character.escape_default())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shows_as_itself(character: char) -> bool {
+    // Separators that end a line somewhere, and marks that turn the direction
+    // of what follows them.
+    let turns =
+        matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !character.is_control() && !turns && character != '\u{feff}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_would_leave_its_line_is_escaped() {
+        let text = "a \"b\" ü\n\r\t\0\x1b[31m\u{85}\u{9b}\u{2028}\u{202e}";
+        let shown = r#"a "b" ü\n\r\t\u{0}\u{1b}[31m\u{85}\u{9b}\u{2028}\u{202e}"#;
+        assert_eq!(quoted(text, 100).to_string(), shown);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(quoted("aüb", 4).to_string(), "aüb");
+        assert_eq!(quoted("aüb", 3).to_string(), "aü…");
+        assert_eq!(quoted("aüb", 2).to_string(), "a…");
+    }
+}

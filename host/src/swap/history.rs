@@ -1,0 +1,162 @@
+//! The versions that there were: those that can come back, compiled as they
+//! are, and why others never served.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::activate::Rejection;
+use super::version::{Label, Origin, Version};
+
+/// All versions that are remembered, oldest first.
+pub struct History {
+    /// How many good versions are kept, the current one included.
+    keep: usize,
+    next_number: u64,
+    records: Vec<Record>,
+    /// No longer kept, and perhaps still answering a request.
+    leaving: Vec<Arc<Version>>,
+}
+
+struct Record {
+    label: Label,
+    time: SystemTime,
+    fate: Fate,
+}
+
+enum Fate {
+    /// It is being checked.
+    Candidate,
+    /// It may serve, whether it does or not.
+    Good(Arc<Version>),
+    /// It never served.
+    Rejected(Rejection),
+}
+
+/// A version as it is shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counted from 1.
+    pub number: u64,
+    /// candidate, current, draining, retired or rejected.
+    pub state: String,
+    /// In hexadecimal.
+    pub sha256: String,
+    /// Where its bytes came from.
+    pub origin: String,
+    /// In bytes.
+    pub size: usize,
+    /// When it became a candidate, in UTC.
+    pub time: String,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl History {
+    /// Nothing yet; `keep` good versions at the most, from then on.
+    pub fn new(keep: usize) -> History {
+        History { keep, next_number: 1, records: Vec::new(), leaving: Vec::new() }
+    }
+
+    /// A candidate appears, and is given its number.
+    pub fn begin(&mut self, origin: Origin, bytes: &[u8]) -> Label {
+        let label = Label::new(self.next_number, origin, bytes);
+        self.next_number += 1;
+        self.records.push(Record { label: label.clone(), time: SystemTime::now(), fate: Fate::Candidate });
+        label
+    }
+
+    /// The candidate of this number is no good.
+    pub fn reject(&mut self, number: u64, rejection: Rejection) {
+        self.settle(number, Fate::Rejected(rejection));
+        let is_rejected = |record: &Record| matches!(record.fate, Fate::Rejected(_));
+        self.forget(is_rejected, u64::MAX);
+    }
+
+    /// The candidate is good, and is current from now on.
+    pub fn accept(&mut self, version: Arc<Version>) {
+        let number = version.label.number;
+        self.settle(number, Fate::Good(version));
+        self.forget(|record| matches!(record.fate, Fate::Good(_)), number);
+    }
+
+    /// The good version of this number, if it is kept.
+    pub fn find(&self, number: u64) -> Option<Arc<Version>> {
+        self.good().find(|version| version.label.number == number).cloned()
+    }
+
+    /// The newest good version before this one, if it is kept.
+    pub fn before(&self, number: u64) -> Option<Arc<Version>> {
+        self.good().rfind(|version| version.label.number < number).cloned()
+    }
+
+    /// The good versions that are kept, oldest first.
+    pub fn good(&self) -> impl DoubleEndedIterator<Item = &Arc<Version>> {
+        self.records.iter().filter_map(|record| match &record.fate {
+            Fate::Good(version) => Some(version),
+            _ => None,
+        })
+    }
+
+    /// Drops what is no longer kept and answers no request any more. True while
+    /// there is something that does.
+    pub fn release(&mut self) -> bool {
+        self.leaving.retain(|version| Arc::strong_count(version) > 1);
+        !self.leaving.is_empty()
+    }
+
+    /// All of them as they are shown, when `current` is the number of the
+    /// current version.
+    pub fn entries(&self, current: u64) -> Vec<Entry> {
+        let leaving = self.leaving.iter().map(|version| entry(&version.label, "draining", None, None));
+        let kept = self.records.iter().map(|record| {
+            let (state, reason) = match &record.fate {
+                Fate::Candidate => ("candidate", None),
+                Fate::Rejected(rejection) => ("rejected", Some(rejection.to_string())),
+                Fate::Good(_) if record.label.number == current => ("current", None),
+                // One reference is this record's.
+                Fate::Good(version) if Arc::strong_count(version) > 1 => ("draining", None),
+                Fate::Good(_) => ("retired", None),
+            };
+            entry(&record.label, state, Some(record.time), reason)
+        });
+        leaving.chain(kept).collect()
+    }
+
+    fn settle(&mut self, number: u64, fate: Fate) {
+        if let Some(record) = self.records.iter_mut().find(|record| record.label.number == number) {
+            record.fate = fate;
+        }
+    }
+
+    /// Forgets the oldest records of a kind until few enough are left, but not
+    /// the one of this number.
+    fn forget(&mut self, kind: impl Fn(&Record) -> bool, not: u64) {
+        let mut excess = self.records.iter().filter(|record| kind(record)).count().saturating_sub(self.keep);
+        let leaving = &mut self.leaving;
+        self.records.retain(|record| {
+            let goes = excess > 0 && kind(record) && record.label.number != not;
+            if goes {
+                excess -= 1;
+                if let Fate::Good(version) = &record.fate {
+                    leaving.push(Arc::clone(version));
+                }
+            }
+            !goes
+        });
+    }
+}
+
+fn entry(label: &Label, state: &str, time: Option<SystemTime>, reason: Option<String>) -> Entry {
+    Entry {
+        number: label.number,
+        state: state.into(),
+        sha256: label.sha256.clone(),
+        origin: label.origin.to_string(),
+        size: label.size,
+        time: time.map_or("-".into(), |time| humantime::format_rfc3339_seconds(time).to_string()),
+        reason,
+    }
+}
