@@ -13,6 +13,8 @@
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
+/// A running server is told what to do.
+mod control;
 /// A handler that misbehaves costs one request, with a defined answer.
 mod faults;
 /// How the program talks: banner, ready line, log lines, help, end.
@@ -25,6 +27,8 @@ mod repository;
 mod request_bytes;
 /// Bad input at start-up: one clear line, exit code 1.
 mod startup;
+/// Versions survive a restart, and nothing is left of those that went.
+mod state;
 /// The handler is replaced while the server runs, in every way there is.
 mod swap;
 

@@ -75,6 +75,11 @@ pub struct Swap {
     #[arg(long, value_name = "'METHOD TARGET [STATUS]'", default_value = "GET /")]
     pub probe: Vec<Probe>,
 
+    /// A folder in which good versions survive a restart: the server comes back with the one that
+    /// served
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
     /// The Unix socket that commands such as `host swap` talk to [default: host-PORT.sock in
     /// $XDG_RUNTIME_DIR, or in a folder of the user's in the folder for temporary files]
     #[arg(long, value_name = "PATH")]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,15 +15,14 @@ use host::control::{command, place};
 use host::http::App;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
-use host::swap::activate::{self, Times};
-use host::swap::{History, Label, Origin, Settings, Swapper, Task, Version, watch};
+use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
 use host::wasm::Engine;
 use host::{listen, server};
 use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -55,9 +55,9 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
     let engine = Engine::new(&args.limits)?;
-    let mut history = History::new(args.limits.keep);
-    let first = load_first(&args, &engine, &mut history).await?;
-    let label = first.label.clone();
+    let state = args.swap.state_dir.as_deref().and_then(|dir| open_state(dir, args.limits.module_max));
+    let beginning = begin(&engine, &args.limits, args.module.as_deref(), state.as_ref()).await?;
+    let label = beginning.version.label.clone();
 
     let listeners = listen::bind(&args.listen)?;
     let addresses: Vec<SocketAddr> =
@@ -67,14 +67,16 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let settings = Settings {
         engine,
         probes: args.swap.probe,
-        keep: args.limits.keep,
         module_max: args.limits.module_max,
         file: args.module.clone(),
+        state,
     };
-    let swapper = Swapper::start(settings, first, history).context("cannot start the thread that swaps")?;
+    let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
     if let Some(path) = args.module.filter(|_| !args.swap.no_watch) {
         watch::start(&path, args.swap.watch, swapper.clone())
             .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
+        // It may have changed while no server was there to see it.
+        swapper.order_and_go_on(Task::FileChanged);
     }
     let on_hangup = swapper.clone();
     tokio::spawn(async move {
@@ -130,16 +132,13 @@ impl Signals {
     }
 }
 
-/// The version that the server begins with. It has to start, and is not probed:
-/// there is none that it would replace.
-async fn load_first(args: &Serve, engine: &Engine, history: &mut History) -> anyhow::Result<Version> {
-    let origin = args.module.clone().map_or(Origin::Embedded, Origin::Path);
-    let context = format!("cannot serve {origin}");
-    let bytes = origin.read(args.limits.module_max).with_context(|| context.clone())?;
-    let label = history.begin(origin, &bytes);
-    let mut times = Times::default();
-    let version = activate::prepare(engine, label, &bytes, &mut times).await;
-    version.map_err(|rejection| anyhow!(rejection.cause)).context(context)
+/// The folder for the state. A server that cannot have it serves all the same.
+fn open_state(path: &Path, module_max: usize) -> Option<StateDir> {
+    StateDir::open(path, module_max)
+        .inspect_err(|error| {
+            warn!("versions will not survive a restart: cannot use {}: {error:#}", path.display())
+        })
+        .ok()
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {

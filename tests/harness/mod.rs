@@ -3,7 +3,9 @@
 
 mod client;
 pub mod modules;
+mod random;
 mod server;
 
 pub use client::Client;
+pub use random::Random;
 pub use server::{Server, addresses, fails_to_start, fixture, host, run_to_end};

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::activate::Rejection;
+use super::state_dir::Kept;
 use super::version::{Label, Origin, Version};
 
 /// All versions that are remembered, oldest first.
@@ -58,6 +59,30 @@ impl History {
     /// Nothing yet; `keep` good versions at the most, from then on.
     pub fn new(keep: usize) -> History {
         History { keep, next_number: 1, records: Vec::new(), leaving: Vec::new() }
+    }
+
+    /// Goes on counting where an earlier process ended.
+    pub fn count_from(&mut self, next_number: u64) {
+        self.next_number = self.next_number.max(next_number);
+    }
+
+    /// The number of the next candidate.
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// A good version of an earlier process is back.
+    pub fn restore(&mut self, version: Arc<Version>, time: SystemTime) {
+        let number = version.label.number;
+        let place = self.records.partition_point(|record| record.label.number < number);
+        let record = Record { label: version.label.clone(), time, fate: Fate::Good(version) };
+        self.records.insert(place, record);
+    }
+
+    /// The good versions as they are saved, oldest first.
+    pub fn kept(&self) -> Vec<Kept> {
+        let good = self.records.iter().filter(|record| matches!(record.fate, Fate::Good(_)));
+        good.map(|record| Kept { label: record.label.clone(), time: record.time }).collect()
     }
 
     /// A candidate appears, and is given its number.

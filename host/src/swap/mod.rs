@@ -5,17 +5,25 @@
 //! | `version` | what is a version, and where does it come from? |
 //! | `current` | which version serves now? |
 //! | `activate` | what does a candidate go through before it serves? |
-//! | `swapper` | who swaps, in which order, and what comes of it? |
+//! | `begin` | which version is the first after the start? |
+//! | `swapper` | how is a swap ordered, and what came of it? |
+//! | `worker` | who carries the orders out? |
 //! | `history` | which versions can come back, and why did others not serve? |
+//! | `state_dir` | how do versions survive a restart? |
 //! | `watch` | who notices that the file has changed? |
 
-pub mod activate;
+mod activate;
+mod begin;
 mod current;
 mod history;
+mod state_dir;
 mod swapper;
 mod version;
 pub mod watch;
+mod worker;
 
+pub use begin::begin;
 pub use history::{Entry, History};
+pub use state_dir::StateDir;
 pub use swapper::{Outcome, Settings, Swapper, Task};
-pub use version::{EMBEDDED, Label, Origin, Version};
+pub use version::{EMBEDDED, Label, Origin, Version, hash};

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::wasm::HandlerModule;
@@ -22,7 +23,7 @@ pub struct Version {
 }
 
 /// What a version is called, and what it is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// Counted from 1.
     pub number: u64,
@@ -35,7 +36,8 @@ pub struct Label {
 }
 
 /// Where a version's bytes came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Out of this program.
     Embedded,

@@ -1,0 +1,226 @@
+//! What swapping costs those who are being served, and what it leaves behind.
+//!
+//! `cargo bench -p host --bench swap -- [latency] [load] [drops] [soak]`
+//!
+//! - `latency`: from `rename` to the first answer of the new version, idle server
+//! - `load`: latency under a steady load, without swaps and with one a second,
+//!   in turn
+//! - `drops`: 1,000 swaps under as much load as there can be: every answer is
+//!   checked
+//! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    missing_docs,
+    reason = "a bench fails by panicking, and uses the tests' harness in part"
+)]
+
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::{Client, Server};
+
+const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
+
+fn main() {
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for (name, part) in [
+        ("latency", latency as fn()),
+        ("load", load as fn()),
+        ("drops", drops as fn()),
+        ("soak", soak as fn()),
+    ] {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            part();
+        }
+    }
+}
+
+/// A server whose file is the default handler, of which there can be as many
+/// different ones as needed: they differ in a custom section.
+struct Bench {
+    server: Server,
+    file: PathBuf,
+    number: u64,
+}
+
+impl Bench {
+    fn start(name: &str, flags: &[&str]) -> Bench {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.wasm", std::process::id()));
+        fs::write(&file, variant(1)).unwrap();
+        let mut arguments = vec![file.to_str().unwrap(), "--log-level", "off"];
+        arguments.extend(flags);
+        Bench { server: Server::with(&arguments), file, number: 1 }
+    }
+
+    /// Puts another variant in place by renaming, and returns when that was.
+    fn rename(&mut self) -> Instant {
+        self.number += 1;
+        let new = self.file.with_extension("new");
+        fs::write(&new, variant(self.number)).unwrap();
+        let since = Instant::now();
+        fs::rename(new, &self.file).unwrap();
+        since
+    }
+
+    /// Asks until the newest variant answers.
+    fn wait(&self, client: &mut Client) {
+        let newest = self.number.to_string();
+        while client.ask("GET", "/route").field("x-handler-version") != Some(&newest) {}
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn variant(number: u64) -> Vec<u8> {
+    let mut module = host::swap::EMBEDDED.to_vec();
+    // A custom section: id 0, its size, and in it a name of no bytes.
+    module.extend([0, 9, 0]);
+    module.extend(number.to_le_bytes());
+    module
+}
+
+fn latency() {
+    let mut bench = Bench::start("latency", &[]);
+    let mut client = bench.server.connect();
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        // Past the time in which changes are taken for a burst.
+        thread::sleep(Duration::from_millis(600));
+        let since = bench.rename();
+        bench.wait(&mut client);
+        times.push(since.elapsed());
+    }
+    print("rename to first new answer", &mut times);
+}
+
+fn load() {
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut bench = Bench::start("load", &[]);
+    for _ in 0..5 {
+        without.extend(steady(&mut bench, false));
+        with.extend(steady(&mut bench, true));
+    }
+    let before = print("steady load, no swaps", &mut without);
+    let after = print("steady load, a swap a second", &mut with);
+    println!("ratio of the 99th percentiles: {:.2}", after.as_secs_f64() / before.as_secs_f64());
+}
+
+/// Sixteen connections that each ask 100 times a second, for five seconds.
+fn steady(bench: &mut Bench, swaps: bool) -> Vec<Duration> {
+    let address = bench.server.addresses[0];
+    let end = Instant::now() + Duration::from_secs(5);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..16u64)
+            .map(|index| {
+                scope.spawn(move || {
+                    let mut client = Client::connect(address);
+                    let mut times = Vec::new();
+                    let mut next = Instant::now() + Duration::from_micros(625 * index);
+                    while next < end {
+                        thread::sleep(next.saturating_duration_since(Instant::now()));
+                        assert_eq!(client.ask("GET", "/route").status, 200);
+                        // From when it was due: a wait counts for all behind it.
+                        times.push(next.elapsed());
+                        next += Duration::from_millis(10);
+                    }
+                    times
+                })
+            })
+            .collect();
+        while Instant::now() < end {
+            thread::sleep(Duration::from_secs(1).min(end.saturating_duration_since(Instant::now())));
+            if swaps && Instant::now() < end {
+                bench.rename();
+            }
+        }
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
+}
+
+fn drops() {
+    let mut bench = Bench::start("drops", &["--no-watch"]);
+    let address = bench.server.addresses[0];
+    let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+    let since = Instant::now();
+    thread::scope(|scope| {
+        for pipelined in [1, 1, 4, 16] {
+            let (done, answers) = (&done, &answers);
+            scope.spawn(move || {
+                let (mut client, mut newest) = (Client::connect(address), 0);
+                while !done.load(Relaxed) {
+                    client.send(REQUEST.repeat(pipelined));
+                    for _ in 0..pipelined {
+                        let reply = client.reply_to("GET");
+                        assert_eq!((reply.status, reply.text()), (200, "<h1> hello route</h1>"));
+                        let version = reply.field("x-handler-version").unwrap().parse().unwrap();
+                        assert!(version >= newest, "a version went backwards on a connection");
+                        newest = version;
+                        answers.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+        let mut client = Client::connect(address);
+        for _ in 0..1000 {
+            bench.rename();
+            bench.server.signal("HUP");
+            bench.wait(&mut client);
+        }
+        done.store(true, Relaxed);
+    });
+    let (answers, time) = (answers.into_inner(), since.elapsed().as_secs_f64());
+    println!("1,000 swaps under load: {answers} answers in {time:.1} s, none wrong, none missing");
+}
+
+fn soak() {
+    let mut bench = Bench::start("soak", &["--no-watch"]);
+    let mut client = bench.server.connect();
+    let mut swap = |times: u64| {
+        for _ in 0..times {
+            bench.rename();
+            bench.server.signal("HUP");
+            bench.wait(&mut client);
+        }
+        let path = format!("/proc/{}", bench.server.pid());
+        let status = fs::read_to_string(format!("{path}/status")).unwrap();
+        let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
+        let descriptors = fs::read_dir(format!("{path}/fd")).unwrap().count();
+        let mappings = fs::read_to_string(format!("{path}/maps")).unwrap().lines().count();
+        println!("{resident}, {descriptors} descriptors, {mappings} mappings");
+    };
+    println!("after 100 swaps:");
+    swap(100);
+    println!("after 10,000 swaps:");
+    swap(9_900);
+}
+
+/// Prints a distribution, and returns its 99th percentile.
+fn print(what: &str, times: &mut [Duration]) -> Duration {
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let (median, high) = (at(0.5), at(0.99));
+    println!(
+        "{what}: median {:.2} ms, 99th percentile {:.2} ms, longest {:.2} ms, {} times",
+        median.as_secs_f64() * 1e3,
+        high.as_secs_f64() * 1e3,
+        at(1.0).as_secs_f64() * 1e3,
+        times.len()
+    );
+    high
+}

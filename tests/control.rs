@@ -1,0 +1,193 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Output;
+
+use crate::harness::modules::{TextFile, answering};
+use crate::harness::{Server, fails_to_start, host, run_to_end};
+
+/// The path of a control socket that nobody else uses.
+fn socket(name: &str) -> String {
+    let name = format!("{name}-{}.sock", std::process::id());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_str().unwrap().to_owned()
+}
+
+fn saying(word: &str) -> TextFile {
+    TextFile::new(answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes()))
+}
+
+/// Runs a command against the server on this socket.
+fn tell(socket: &str, arguments: &[&str]) -> Output {
+    run_to_end(host().args(arguments).args(["--control", socket]))
+}
+
+#[track_caller]
+fn succeeds(socket: &str, arguments: &[&str], text: &str) -> String {
+    let output = tell(socket, arguments);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success() && out.contains(text), "{arguments:?}: {out}{err}");
+    out
+}
+
+#[track_caller]
+fn fails(socket: &str, arguments: &[&str], text: &str) {
+    let output = tell(socket, arguments);
+    let all = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{all}");
+    assert!(all.contains(text), "{arguments:?}: {all}");
+}
+
+#[test]
+fn commands_swap_roll_back_and_tell() {
+    let socket = &socket("commands");
+    let server = Server::with(&["--control", socket, "--keep", "3"]);
+    let mut client = server.connect();
+    let mut answered = |word: &str| assert_eq!(client.ask("GET", "/").text(), word);
+    let files: Vec<TextFile> = ["two", "three", "four"].into_iter().map(saying).collect();
+    let path = |index: usize| files[index].path().to_str().unwrap();
+
+    succeeds(socket, &["swap", path(0)], "serving version 2 (sha256 ");
+    answered("two");
+    succeeds(socket, &["swap", path(0)], "unchanged: version 2 serves these bytes already");
+    succeeds(socket, &["swap", path(1), "--if-version", "2"], "which replaced version 2");
+    fails(
+        socket,
+        &["swap", path(2), "--if-version", "2"],
+        "refused: version 3 serves by now; expected version 2",
+    );
+    answered("three");
+
+    let bad = TextFile::new("(module)");
+    fails(
+        socket,
+        &["swap", bad.path().to_str().unwrap()],
+        "rejected version 4 in stage check: it has no export `memory`",
+    );
+    fails(socket, &["swap", "/no/such/file"], "error: cannot read /no/such/file: No such file");
+    answered("three");
+
+    succeeds(socket, &["rollback"], "serving version 2");
+    answered("two");
+    succeeds(socket, &["rollback", "3", "--if-version", "2"], "serving version 3");
+    succeeds(socket, &["rollback", "3"], "unchanged: version 3");
+    fails(socket, &["rollback", "4"], "version 4 is not kept (--keep); the versions that are: 1, 2, 3");
+    // The fifth takes the place of the first.
+    succeeds(socket, &["swap", path(2)], "serving version 5");
+    fails(socket, &["rollback", "1"], "the versions that are: 2, 3, 5");
+    answered("four");
+
+    let table = succeeds(socket, &["versions"], "rejected");
+    let states = [("2", "retired"), ("3", "retired"), ("4", "rejected"), ("5", "current")];
+    for (line, (number, state)) in table.lines().skip(1).zip(states) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!((words[0], words[1]), (number, state), "{table}");
+    }
+    let json = succeeds(socket, &["versions", "--json"], "");
+    let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(entries[2]["reason"], "check: it has no export `memory`; expected a memory");
+
+    let status = succeeds(socket, &["status"], "serves version 5: ");
+    assert!(status.contains(&format!("http://{}", server.addresses[0])), "{status}");
+    let json = succeeds(socket, &["status", "--json"], "");
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&status["pid"], &status["serving"]["number"]), (&server.pid().into(), &5.into()));
+}
+
+#[test]
+fn the_default_place_follows_from_the_port_and_is_private() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runtime-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut child = host()
+        .args(["--listen", "127.0.0.1:0"])
+        .env("XDG_RUNTIME_DIR", &folder)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready)
+        .unwrap();
+    let port = crate::harness::addresses(&ready)[0].port();
+    let socket = folder.join(format!("host-{port}.sock"));
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let output =
+        run_to_end(host().args(["status", "--port", &port.to_string()]).env("XDG_RUNTIME_DIR", &folder));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+    let socket = socket("stale");
+    let server = Server::with(&["--control", &socket]);
+    let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
+    assert!(
+        complaint.contains(&format!(
+            "{socket} (--control takes another, --no-control none): another server uses it"
+        ))
+    );
+    succeeds(&socket, &["status"], "serves version 1");
+    // Killed, so that it cannot clean up.
+    drop(server);
+    fails(&socket, &["status"], "no server answers at");
+    assert!(Path::new(&socket).exists());
+    let server = Server::with(&["--control", &socket]);
+    succeeds(&socket, &["status"], "serves version 1");
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    assert!(!Path::new(&socket).exists());
+
+    fs::write(&socket, "a file of somebody's").unwrap();
+    let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
+    assert!(complaint.ends_with("there is something else at that path"), "{complaint}");
+    assert_eq!(fs::read_to_string(&socket).unwrap(), "a file of somebody's");
+    fs::remove_file(socket).unwrap();
+}
+
+#[test]
+fn malformed_control_requests_get_an_error_and_harm_nothing() {
+    let socket = &socket("malformed");
+    let server = Server::with(&["--control", socket, "--module-max", "64KiB"]);
+    let ask = |request: &[u8]| {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        // It may have refused before everything was sent.
+        let _ = stream.write_all(request);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut reply = String::new();
+        let _ = stream.read_to_string(&mut reply);
+        reply
+    };
+    for (request, complaint) in [
+        (&b""[..], "expected a line of JSON"),
+        (b"{}", "expected a line of JSON"),
+        (b"{}\n", "missing field `verb`"),
+        (b"hello\n", "the request is malformed"),
+        (b"\xff\n", "the request is malformed"),
+        (b"{\"verb\":\"stop\"}\n", "unknown variant `stop`"),
+        (b"{\"verb\":\"status\",\"more\":1}\n", "unknown field `more`"),
+        (b"{\"verb\":\"rollback\",\"version\":-1}\n", "invalid value"),
+        (
+            b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":65537}\n",
+            "65537 bytes long, more than 65536 (--module-max)",
+        ),
+        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "breaks off after 5 of 9 bytes"),
+    ] {
+        let reply = ask(request);
+        assert!(
+            reply.starts_with("{\"error\":\"") && reply.contains(complaint),
+            "{}: {reply}",
+            request.escape_ascii()
+        );
+    }
+    assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
+    // One that says nothing keeps nobody waiting.
+    let silent: Vec<UnixStream> = (0..4).map(|_| UnixStream::connect(socket).unwrap()).collect();
+    succeeds(socket, &["status"], "serves version 1");
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    drop(silent);
+}

@@ -1,0 +1,216 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::modules::answering;
+use crate::harness::{Random, Server};
+
+fn saying(word: &str) -> String {
+    answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
+}
+
+/// A folder with a module file and a folder for the state.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let place = Place(path);
+        fs::write(place.file(), saying("one")).unwrap();
+        place
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("handler.wasm")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("control")
+    }
+
+    fn start(&self) -> Server {
+        let (file, state, control) = (self.file(), self.state(), self.socket());
+        let args = [
+            file.as_os_str(),
+            "--state-dir".as_ref(),
+            state.as_os_str(),
+            "--control".as_ref(),
+            control.as_os_str(),
+        ];
+        Server::with(&args)
+    }
+
+    fn tell(&self, arguments: &[&str]) -> String {
+        let mut command = crate::harness::host();
+        let output = crate::harness::run_to_end(command.args(arguments).arg("--control").arg(self.socket()));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn says(server: &Server, word: &str, version: &str) {
+    let reply = server.connect().ask("GET", "/");
+    assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version)));
+}
+
+#[test]
+fn the_server_comes_back_with_the_version_that_served() {
+    let place = Place::new("comes-back");
+    let mut server = place.start();
+    fs::write(place.file(), saying("two")).unwrap();
+    server.log_line(&["serving version 2"]);
+    assert!(place.tell(&["swap", "/dev/null"]).contains("rejected version 3"));
+    drop(server);
+
+    // Even when the file has become bad meanwhile.
+    fs::write(place.file(), "nonsense").unwrap();
+    let mut server = place.start();
+    server.log_line(&["rejected version 4", "it is a text file", "serving=2"]);
+    says(&server, "two", "2");
+    let versions = loop {
+        let versions = place.tell(&["versions"]);
+        // The others are compiled behind the one that serves.
+        if versions.contains("retired") {
+            break versions;
+        }
+    };
+    assert!(versions.contains("1  retired") && versions.contains("2  current"), "{versions}");
+    assert!(place.tell(&["rollback", "1"]).contains("serving version 1"));
+    drop(server);
+
+    let mut server = place.start();
+    says(&server, "one", "1");
+    // The bad file was looked at already; a new one is taken up.
+    fs::write(place.file(), saying("five")).unwrap();
+    server.log_line(&["serving version 5"]);
+    drop(server);
+    fs::write(place.file(), saying("six")).unwrap();
+    let mut server = place.start();
+    server.log_line(&["serving version 6", "replaced=5"]);
+    says(&server, "six", "6");
+}
+
+#[test]
+fn a_damaged_state_is_reported_and_serving_goes_on() {
+    let place = Place::new("damaged");
+    let start_and_swap = || {
+        let mut server = place.start();
+        fs::write(place.file(), saying("two")).unwrap();
+        server.log_line(&["serving version 2"]);
+        drop(server);
+        fs::write(place.file(), saying("one")).unwrap();
+    };
+    start_and_swap();
+    let state = place.state().join("state.json");
+    let whole = fs::read(&state).unwrap();
+
+    for damaged in [&b""[..], b"{", b"{\"format\":2}", b"\xff\xff", &whole[..whole.len() / 2]] {
+        fs::write(&state, damaged).unwrap();
+        let mut server = place.start();
+        server.log_line(&["WARN", "cannot be used and is set aside"]);
+        says(&server, "one", "1");
+    }
+    assert!(place.state().join("state.damaged").exists());
+
+    // A state that names a module which is not what it was: the next newest.
+    fs::remove_dir_all(place.state()).unwrap();
+    start_and_swap();
+    let current = host::swap::hash(saying("two").as_bytes());
+    let module = place.state().join(format!("{current}.module"));
+    fs::write(&module, "damaged").unwrap();
+    let mut server = place.start();
+    server.log_line(&["version 2", "cannot come back", "is damaged: its SHA-256 is another"]);
+    assert_eq!(server.connect().ask("GET", "/").text(), "one");
+    drop(server);
+
+    // No folder at all.
+    fs::remove_dir_all(place.state()).unwrap();
+    fs::write(place.state(), "a file").unwrap();
+    let mut server = place.start();
+    server.log_line(&["versions will not survive a restart: cannot use"]);
+    says(&server, "one", "1");
+}
+
+#[test]
+fn one_server_at_a_time_has_the_state() {
+    let place = Place::new("locked");
+    let first = place.start();
+    let state = place.state();
+    let mut second = Server::with(&["--state-dir".as_ref(), state.as_os_str()]);
+    second.log_line(&["another server uses it"]);
+    assert_eq!(second.connect().ask("GET", "/").status, 200);
+    says(&first, "one", "1");
+}
+
+#[test]
+fn killed_at_any_moment_it_comes_back_with_a_good_version() {
+    let place = Place::new("killed");
+    let mut random = Random::new(0x5eed);
+    let mut client_saw = 0;
+    for round in 0..50 {
+        let server = place.start();
+        let mut client = server.connect();
+        let reply = client.ask("GET", "/");
+        let word: u64 = reply.text().parse().unwrap_or(0);
+        // Good ones only, and never one from before the last that was told.
+        assert!(reply.text() == "one" || word > 0, "{reply:?}");
+        assert_eq!(reply.status, 200);
+        assert!(word >= client_saw, "back at {word} after {client_saw} was durable");
+        let written = 1 + random.below(4) as u64;
+        for step in 0..written {
+            let number = (round + 1) * 100 + step;
+            let file = place.0.join("upload");
+            fs::write(&file, saying(&number.to_string())).unwrap();
+            if step + 1 < written {
+                let told = place.tell(&["swap", file.to_str().unwrap()]);
+                assert!(told.starts_with("serving"), "{told}");
+                client_saw = number;
+            } else {
+                // The last one is not waited for: the kill comes in the middle.
+                let mut command = crate::harness::host();
+                command.args(["swap", file.to_str().unwrap()]).arg("--control").arg(place.socket());
+                let mut child = command
+                    .stdout(std::process::Stdio::null())
+                    .stderr(std::process::Stdio::null())
+                    .spawn()
+                    .unwrap();
+                for _ in 0..random.below(400) {
+                    client.ask("GET", "/");
+                }
+                drop(server);
+                child.wait().unwrap();
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_swapped_out_gives_everything_back() {
+    let place = Place::new("soak");
+    let server = Server::with(&[place.file().to_str().unwrap(), "--no-watch", "--log-level", "off"]);
+    let mut client = server.connect();
+    let mut swap_many = |from: u64, to: u64| {
+        for number in from..to {
+            fs::write(place.file(), saying(&number.to_string())).unwrap();
+            server.signal("HUP");
+            while client.ask("GET", "/").text() != number.to_string() {}
+        }
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", server.pid())).unwrap();
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+        (descriptors, read("maps").lines().count())
+    };
+    let (descriptors, mappings) = swap_many(0, 100);
+    let (descriptors_later, mappings_later) = swap_many(100, 400);
+    assert!(descriptors_later <= descriptors + 2, "{descriptors} -> {descriptors_later} descriptors");
+    assert!(mappings_later * 100 <= mappings * 110, "{mappings} -> {mappings_later} mappings");
+}
