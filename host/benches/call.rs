@@ -3,6 +3,8 @@
 //!
 //! `cargo bench -p host --bench call`
 
+#![allow(clippy::expect_used, missing_docs, reason = "a bench fails by panicking")]
+
 use bytes::Bytes;
 use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -134,7 +134,7 @@ impl<'a> Response<'a> {
     /// How many bytes [`Response::encode`] writes.
     pub fn encoded_len(&self) -> usize {
         let mut length = 0;
-        self.for_each_piece(|piece| length += piece.len());
+        self.for_each_piece(&mut |piece| length += piece.len());
         length
     }
 
@@ -143,7 +143,7 @@ impl<'a> Response<'a> {
     pub fn encode(&self, room: &mut [u8]) -> Option<usize> {
         let mut used = 0;
         let mut fits = true;
-        self.for_each_piece(|piece| {
+        self.for_each_piece(&mut |piece| {
             match room.get_mut(used..).and_then(|rest| rest.get_mut(..piece.len())) {
                 Some(place) => place.copy_from_slice(piece),
                 None => fits = false,
@@ -153,8 +153,11 @@ impl<'a> Response<'a> {
         fits.then_some(used)
     }
 
-    /// The message, piece by piece: what is measured is what is written.
-    fn for_each_piece(&self, mut write: impl FnMut(&[u8])) {
+    /// The message, piece by piece: what is measured is what is written. It is
+    /// one function for both, because code that a module has twice is compiled
+    /// twice at every swap.
+    #[inline(never)]
+    fn for_each_piece(&self, write: &mut dyn FnMut(&[u8])) {
         let code = self.status.code;
         let digits = [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8);
         write(b"HTTP/1.1 ");

@@ -53,8 +53,16 @@ impl Methods {
     /// The set that holds the one method of this name (case counts, as HTTP has
     /// it), and nothing where the name is none of those known here.
     fn named(name: &str) -> Methods {
-        let bit = Methods::NAMES.iter().position(|each| *each == name);
-        Methods(bit.map_or(0, |bit| 1 << bit))
+        Methods(match name {
+            "GET" => Methods::GET,
+            "HEAD" => Methods::HEAD,
+            "POST" => Methods::POST,
+            "PUT" => Methods::PUT,
+            "PATCH" => Methods::PATCH,
+            "DELETE" => Methods::DELETE,
+            "OPTIONS" => Methods::OPTIONS,
+            _ => 0,
+        })
     }
 
     /// The names of the methods in the set.
@@ -198,16 +206,21 @@ impl Router {
             return (self.method_not_allowed)(request).allow(self.methods);
         }
 
-        let routes = self.routes.iter().filter(|route| route.path == request.path());
-        let allowed = routes.clone().fold(Methods(0), |set, route| set.with(route.methods()));
-        if allowed.is_empty() {
-            return (self.not_found)(request);
+        let path = request.path();
+        let mut allowed = Methods(0);
+        let mut action = None;
+        for route in self.routes {
+            if route.path == path {
+                allowed = allowed.with(route.methods());
+                if action.is_none() && route.method.methods().meets(asked) {
+                    action = Some(route.action);
+                }
+            }
         }
-        if is_options {
-            return Response::new(Status::NO_CONTENT).allow(allowed);
-        }
-        match routes.clone().find(|route| route.method.methods().meets(asked)) {
-            Some(route) => (route.action)(request),
+        match action {
+            Some(action) => action(request),
+            None if allowed.is_empty() => (self.not_found)(request),
+            None if is_options => Response::new(Status::NO_CONTENT).allow(allowed),
             None => (self.method_not_allowed)(request).allow(allowed),
         }
     }
