@@ -125,8 +125,14 @@ impl Worker {
             warn!(%cause, "not swapped");
             return Outcome::Refused { cause, serving: number };
         };
+        // Opening a pipe would wait for somebody to write into it.
+        let is_other = path.metadata().is_ok_and(|found| !found.is_file());
         let origin = Origin::Path(path);
-        match origin.read(self.settings.module_max) {
+        let read = match is_other {
+            true => Err(io::Error::other("it is not a regular file")),
+            false => origin.read(self.settings.module_max),
+        };
+        match read {
             Ok(bytes) => {
                 let found = hash(&bytes);
                 let seen = std::mem::replace(&mut self.considered, found.clone()) == found;
