@@ -70,16 +70,18 @@ fn commands_swap_roll_back_and_tell() {
 
     succeeds(socket, &["rollback"], "serving version 2");
     answered("two");
-    succeeds(socket, &["rollback", "3", "--if-version", "2"], "serving version 3");
+    fails(socket, &["swap", bad.path().to_str().unwrap()], "version 2 goes on serving");
+    succeeds(socket, &["rollback"], "serving version 1");
+    succeeds(socket, &["rollback", "3", "--if-version", "1"], "serving version 3");
     succeeds(socket, &["rollback", "3"], "unchanged: version 3");
     fails(socket, &["rollback", "4"], "version 4 is not kept (--keep); the versions that are: 1, 2, 3");
-    // The fifth takes the place of the first.
-    succeeds(socket, &["swap", path(2)], "serving version 5");
-    fails(socket, &["rollback", "1"], "the versions that are: 2, 3, 5");
+    // A fourth good one takes the place of the first.
+    succeeds(socket, &["swap", path(2)], "serving version 6");
+    fails(socket, &["rollback", "1"], "the versions that are: 2, 3, 6");
     answered("four");
 
     let table = succeeds(socket, &["versions"], "rejected");
-    let states = [("2", "retired"), ("3", "retired"), ("4", "rejected"), ("5", "current")];
+    let states = [("2", "retired"), ("3", "retired"), ("4", "rejected"), ("5", "rejected"), ("6", "current")];
     for (line, (number, state)) in table.lines().skip(1).zip(states) {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!((words[0], words[1]), (number, state), "{table}");
@@ -88,11 +90,11 @@ fn commands_swap_roll_back_and_tell() {
     let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(entries[2]["reason"], "check: it has no export `memory`; expected a memory");
 
-    let status = succeeds(socket, &["status"], "serves version 5: ");
+    let status = succeeds(socket, &["status"], "serves version 6: ");
     assert!(status.contains(&format!("http://{}", server.addresses[0])), "{status}");
     let json = succeeds(socket, &["status", "--json"], "");
     let status: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&status["pid"], &status["serving"]["number"]), (&server.pid().into(), &5.into()));
+    assert_eq!((&status["pid"], &status["serving"]["number"]), (&server.pid().into(), &6.into()));
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
     }
     assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
     // One that says nothing keeps nobody waiting.
-    let silent: Vec<UnixStream> = (0..4).map(|_| UnixStream::connect(socket).unwrap()).collect();
+    let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(socket).unwrap()).collect();
     succeeds(socket, &["status"], "serves version 1");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     drop(silent);

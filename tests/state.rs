@@ -141,6 +141,32 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
 }
 
 #[test]
+fn versions_that_cannot_serve_now_are_kept_for_later() {
+    let place = Place::new("for-later");
+    let large = saying(&"x".repeat(20_000));
+    fs::write(place.file(), &large).unwrap();
+    let mut server = place.start();
+    // What it has to save at its start comes before any order.
+    server.signal("HUP");
+    server.log_line(&["the file holds what serves already"]);
+    drop(server);
+    let state = place.state();
+    // A start that does not take a module of this size serves another, with
+    // the next number.
+    let mut server =
+        Server::with(&["--state-dir".as_ref(), state.as_os_str(), "--module-max".as_ref(), "16KiB".as_ref()]);
+    server.log_line(&["version 1", "cannot come back", "(--module-max)"]);
+    assert_eq!(server.connect().ask("GET", "/").field("x-handler-version"), Some("2"));
+    server.signal("HUP");
+    server.log_line(&["not swapped"]);
+    drop(server);
+    let server = place.start();
+    while !place.tell(&["versions"]).contains("1  retired") {}
+    assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
+    assert_eq!(server.connect().ask("GET", "/").body.len(), 20_000);
+}
+
+#[test]
 fn one_server_at_a_time_has_the_state() {
     let place = Place::new("locked");
     let first = place.start();

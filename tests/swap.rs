@@ -141,7 +141,7 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     let folder = Folder::new("burst");
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("0")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
+    let server = Server::with(std::slice::from_ref(&file));
     for _ in 0..5 {
         rename_over(&file, saying("0"));
     }
@@ -154,10 +154,52 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     while client.ask("GET", "/").text() != "100" {
         std::thread::yield_now();
     }
-    let line = server.log_line(&["serving version"]);
-    assert!(line.contains("replaced=1"), "the same bytes made a version: {line}");
+    let of_the_first = format!("sha256 {}", host::swap::hash(saying("0").as_bytes()));
     let number: u64 = client.ask("GET", "/").field("x-handler-version").unwrap().parse().unwrap();
     assert!(number <= 20, "{number} versions");
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    let again =
+        lines.iter().filter(|line| line.contains(": serving version") && line.contains(&of_the_first));
+    assert_eq!(again.count(), 0, "the same bytes made a version");
+}
+
+#[test]
+fn what_else_happens_in_the_folder_delays_nothing() {
+    let folder = Folder::new("busy");
+    let file = folder.file("handler.wasm");
+    fs::write(&file, saying("one")).unwrap();
+    let mut server = Server::with(std::slice::from_ref(&file));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                fs::write(folder.file("other"), "busy").unwrap();
+            }
+        });
+        for (word, number) in [("two", 2), ("three", 3), ("four", 4)] {
+            rename_over(&file, saying(word));
+            swapped(&mut server, number);
+            says(&server, word, &number.to_string());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_pipe_in_place_of_the_file_is_not_waited_for() {
+    let folder = Folder::new("pipe");
+    let file = folder.file("handler.wasm");
+    fs::write(&file, saying("one")).unwrap();
+    let mut server = Server::with(std::slice::from_ref(&file));
+    assert!(std::process::Command::new("mkfifo").arg(folder.file("pipe")).status().unwrap().success());
+    fs::rename(folder.file("pipe"), &file).unwrap();
+    server.signal("HUP");
+    server.log_line(&["not swapped", "it is a pipe or a socket"]);
+    let complaint = crate::harness::fails_to_start(std::slice::from_ref(&file));
+    assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
+    rename_over(&file, saying("two"));
+    swapped(&mut server, 2);
 }
 
 #[test]
@@ -256,7 +298,7 @@ fn a_bad_module_never_replaces_a_good_one() {
     }
     fs::write(&file, &whole).unwrap();
     server.signal("HUP");
-    server.log_line(&["serving version", "replaced=1", "stages=compile "]);
+    server.log_line(&["serving version", "replaced=1", "stages=read "]);
     assert_eq!(client.ask("GET", "/").text(), "other");
 }
 

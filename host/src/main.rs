@@ -72,9 +72,11 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         state,
     };
     let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
-    if let Some(path) = args.module.filter(|_| !args.swap.no_watch) {
-        watch::start(&path, args.swap.watch, swapper.clone())
-            .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
+    if let Some(path) = args.module {
+        if !args.swap.no_watch {
+            watch::start(&path, args.swap.watch, swapper.clone())
+                .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
+        }
         // It may have changed while no server was there to see it.
         swapper.order_and_go_on(Task::FileChanged);
     }
@@ -85,8 +87,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         }
     });
     let port = addresses.first().map_or(0, SocketAddr::port);
-    let path = args.swap.control.unwrap_or_else(|| place::default_path(port));
-    let control = if args.swap.no_control { None } else { Some(place::bind(&path)?) };
+    let control = match args.swap.control {
+        _ if args.swap.no_control => None,
+        Some(path) => Some(place::bind(&path)?),
+        // Nobody asked for it, so serving does not depend on it.
+        None => {
+            place::bind(&place::default_path(port)).inspect_err(|error| warn!("no commands: {error:#}")).ok()
+        }
+    };
     if let Some(control) = &control {
         let listener = UnixListener::from_std(control.listener.try_clone()?)?;
         let module_max = args.limits.module_max;

@@ -32,7 +32,7 @@ pub enum Command {
     },
     /// Go back to a version that is kept
     Rollback {
-        /// Its number [default: the newest before the one that serves]
+        /// Its number [default: the one that the version that serves has replaced]
         version: Option<u64>,
         /// Only if this version serves
         #[arg(long, value_name = "N")]
@@ -115,6 +115,12 @@ fn ask(path: &Path, request: &Request, module: &[u8]) -> anyhow::Result<String> 
     let mut stream = UnixStream::connect(path).with_context(|| {
         format!("no server answers at {} (is it running? --port and --control say which)", path.display())
     })?;
+    // Somebody else's server could take the module and say that it serves.
+    let user =
+        rustix::net::sockopt::socket_peercred(&stream).context("cannot tell whose server that is")?.uid;
+    if user != rustix::process::geteuid() && !user.is_root() {
+        bail!("the server at {} is another user's (of the user id {})", path.display(), user.as_raw());
+    }
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
     // A server that refuses says so before it has read everything.

@@ -53,8 +53,12 @@ fn bind_at(path: &Path) -> anyhow::Result<Bound> {
     if let Some(folder) = path.parent().filter(|folder| **folder == default_folder()) {
         make_private(folder)?;
     }
-    let lock_path = path.with_extension("lock");
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path)?;
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    // A link that somebody else has put there is not followed.
+    let lock = options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&lock_path)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => bail!("another server uses it"),
@@ -81,7 +85,10 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     }
     let found = fs::symlink_metadata(folder)?;
     let own = rustix::process::geteuid().as_raw();
-    if !found.is_dir() || found.uid() != own || found.mode() & 0o022 != 0 {
+    if !found.is_dir() || found.uid() != own {
+        bail!("{} is not a folder of this user's", folder.display());
+    }
+    if found.mode() & 0o022 != 0 {
         bail!("the folder {} can be written by others", folder.display());
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::activate::{self, Times};
 use super::history::History;
 use super::state_dir::{State, StateDir};
 use super::swapper::Beginning;
-use super::version::{Label, Origin};
+use super::version::{Label, Origin, Version};
 use crate::limits::Limits;
 use crate::wasm::Engine;
 
@@ -27,38 +27,36 @@ pub async fn begin(
     module: Option<&Path>,
     state: Option<&StateDir>,
 ) -> anyhow::Result<Beginning> {
-    if let Some((dir, state)) = state.and_then(|dir| Some((dir, dir.load()?)))
-        && let Some(beginning) = restore(engine, limits, dir, state).await
-    {
-        return Ok(beginning);
-    }
     let mut history = History::new(limits.keep);
+    let left = state.and_then(StateDir::load);
+    if let (Some(dir), Some(left)) = (state, &left) {
+        history.count_from(left.next_number);
+        if let Some((version, bytes)) = restore(engine, dir, left).await {
+            return Ok(Beginning { version, bytes, history, left: Some(left.clone()) });
+        }
+    }
     let origin = module.map_or(Origin::Embedded, |path| Origin::Path(path.to_owned()));
     let context = format!("cannot serve {origin}");
     let bytes = origin.read(limits.module_max).with_context(|| context.clone())?;
     let label = history.begin(origin, &bytes);
     let version = activate::prepare(engine, label, &bytes, &mut Times::default()).await;
     let version = version.map_err(|rejection| anyhow!(rejection.cause)).context(context)?;
-    Ok(Beginning { version, bytes, history, restored: None })
+    Ok(Beginning { version, bytes, history, left })
 }
 
 /// Of what an earlier process has left, the version that served, or else the
 /// newest that can serve.
-async fn restore(engine: &Engine, limits: &Limits, dir: &StateDir, state: State) -> Option<Beginning> {
-    let mut labels: Vec<Label> = state.versions.iter().rev().map(|kept| kept.label.clone()).collect();
-    labels.sort_by_key(|label| label.number != state.current);
+async fn restore(engine: &Engine, dir: &StateDir, left: &State) -> Option<(Version, Vec<u8>)> {
+    let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
+    labels.sort_by_key(|label| label.number != left.current);
     for label in labels {
         let prepared = async {
-            let bytes = dir.module(&label)?;
+            let bytes = dir.module(label)?;
             let version = activate::prepare(engine, label.clone(), &bytes, &mut Times::default()).await?;
             anyhow::Ok((version, bytes))
         };
         match prepared.await {
-            Ok((version, bytes)) => {
-                let mut history = History::new(limits.keep);
-                history.count_from(state.next_number);
-                return Some(Beginning { version, bytes, history, restored: Some(state) });
-            }
+            Ok(found) => return Some(found),
             Err(error) => warn!("{label} cannot come back: {error:#}"),
         }
     }

@@ -23,6 +23,8 @@ pub struct History {
 struct Record {
     label: Label,
     time: SystemTime,
+    /// Which version it took the place of when it began to serve.
+    replaced: Option<u64>,
     fate: Fate,
 }
 
@@ -72,24 +74,35 @@ impl History {
     }
 
     /// A good version of an earlier process is back.
-    pub fn restore(&mut self, version: Arc<Version>, time: SystemTime) {
+    pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
         let number = version.label.number;
         let place = self.records.partition_point(|record| record.label.number < number);
-        let record = Record { label: version.label.clone(), time, fate: Fate::Good(version) };
+        let Kept { label, time, replaced } = kept.clone();
+        let record = Record { label, time, replaced, fate: Fate::Good(version) };
         self.records.insert(place, record);
     }
 
     /// The good versions as they are saved, oldest first.
     pub fn kept(&self) -> Vec<Kept> {
         let good = self.records.iter().filter(|record| matches!(record.fate, Fate::Good(_)));
-        good.map(|record| Kept { label: record.label.clone(), time: record.time }).collect()
+        let kept = |record: &Record| Kept {
+            label: record.label.clone(),
+            time: record.time,
+            replaced: record.replaced,
+        };
+        good.map(kept).collect()
     }
 
     /// A candidate appears, and is given its number.
     pub fn begin(&mut self, origin: Origin, bytes: &[u8]) -> Label {
         let label = Label::new(self.next_number, origin, bytes);
         self.next_number += 1;
-        self.records.push(Record { label: label.clone(), time: SystemTime::now(), fate: Fate::Candidate });
+        self.records.push(Record {
+            label: label.clone(),
+            time: SystemTime::now(),
+            replaced: None,
+            fate: Fate::Candidate,
+        });
         label
     }
 
@@ -100,10 +113,13 @@ impl History {
         self.forget(is_rejected, u64::MAX);
     }
 
-    /// The candidate is good, and is current from now on.
-    pub fn accept(&mut self, version: Arc<Version>) {
+    /// The candidate is good, and serves from now on, in the place of another.
+    pub fn accept(&mut self, version: Arc<Version>, replaced: Option<u64>) {
         let number = version.label.number;
         self.settle(number, Fate::Good(version));
+        if let Some(record) = self.record(number) {
+            record.replaced = replaced;
+        }
         self.forget(|record| matches!(record.fate, Fate::Good(_)), number);
     }
 
@@ -112,9 +128,9 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
-    /// The newest good version before this one, if it is kept.
-    pub fn before(&self, number: u64) -> Option<Arc<Version>> {
-        self.good().rfind(|version| version.label.number < number).cloned()
+    /// The number of the version that this one took the place of.
+    pub fn replaced_by(&self, number: u64) -> Option<u64> {
+        self.records.iter().find(|record| record.label.number == number)?.replaced
     }
 
     /// The good versions that are kept, oldest first.
@@ -151,9 +167,13 @@ impl History {
     }
 
     fn settle(&mut self, number: u64, fate: Fate) {
-        if let Some(record) = self.records.iter_mut().find(|record| record.label.number == number) {
+        if let Some(record) = self.record(number) {
             record.fate = fate;
         }
+    }
+
+    fn record(&mut self, number: u64) -> Option<&mut Record> {
+        self.records.iter_mut().find(|record| record.label.number == number)
     }
 
     /// Forgets the oldest records of a kind until few enough are left, but not

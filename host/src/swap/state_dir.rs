@@ -7,7 +7,7 @@
 //! damaged all the same is reported and passed over: nothing here keeps the
 //! server from serving.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,10 @@ use super::version::{Label, Origin, hash};
 
 /// The form of the small file. Another number is another form.
 const FORMAT: u32 = 1;
+
+/// The highest number of a version that is believed: counting on from it for
+/// centuries does not overflow, and JSON can hold it exactly.
+const NUMBER_MAX: u64 = 1 << 52;
 
 /// The folder, which no other server uses at the same time.
 pub struct StateDir {
@@ -50,6 +54,8 @@ pub struct Kept {
     pub label: Label,
     /// When it became a candidate.
     pub time: SystemTime,
+    /// Which version it took the place of.
+    pub replaced: Option<u64>,
 }
 
 impl State {
@@ -67,7 +73,7 @@ impl StateDir {
     /// When it cannot be had, or another server has it.
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock = File::create(path.join("lock"))?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(StateDir { path: path.to_owned(), module_max, _lock: lock }),
             Err(TryLockError::WouldBlock) => bail!("another server uses it"),
@@ -82,7 +88,8 @@ impl StateDir {
         let state = fs::read(&file).map_err(anyhow::Error::from).and_then(|bytes| {
             let state: State = serde_json::from_slice(&bytes)?;
             match state.format {
-                FORMAT => Ok(state),
+                FORMAT if state.next_number <= NUMBER_MAX => Ok(state),
+                FORMAT => bail!("its versions are numbered past {NUMBER_MAX}"),
                 other => bail!("it has the form {other}; expected {FORMAT}"),
             }
         });
@@ -106,6 +113,9 @@ impl StateDir {
         let file = self.module_file(&label.sha256)?;
         let bytes = Origin::Path(file.clone()).read(self.module_max);
         let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
+        if bytes.len() > self.module_max {
+            bail!("{} is larger than {} bytes (--module-max)", file.display(), self.module_max);
+        }
         if hash(&bytes) != label.sha256 {
             bail!("{} is damaged: its SHA-256 is another", file.display());
         }

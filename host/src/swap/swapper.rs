@@ -38,8 +38,9 @@ pub struct Beginning {
     pub bytes: Vec<u8>,
     /// Counts versions; it has given this one its number.
     pub history: History,
-    /// What an earlier process has left, if this version is one of those.
-    pub restored: Option<State>,
+    /// What an earlier process has left, whether this version is one of those
+    /// or not.
+    pub left: Option<State>,
 }
 
 /// Gives orders to the thread, and knows what came of them.
@@ -58,7 +59,8 @@ pub enum Task {
     ReadAgain,
     /// Swap to these bytes, which have this name where they come from.
     Swap(String, Vec<u8>),
-    /// Go back to the version of this number, or to the one before.
+    /// Go back to the version of this number, or to the one that the current
+    /// version replaced.
     RollBack(Option<u64>),
 }
 
@@ -142,7 +144,7 @@ impl Swapper {
 
     /// All versions that are remembered, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
-        let current = self.current().label.number;
-        self.shared.history().entries(current)
+        let history = self.shared.history();
+        history.entries(self.current().label.number)
     }
 }

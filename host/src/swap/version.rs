@@ -1,15 +1,20 @@
 //! A version: a compiled handler with its number, its origin and its hash.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::quote::quoted;
 use crate::wasm::HandlerModule;
+
+/// The longest name of a file that is told, in bytes: the longest path on Linux.
+const NAME_MAX: usize = 4096;
 
 /// The default handler, built for WebAssembly by this crate's `build.rs`.
 pub static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
@@ -83,22 +88,31 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Embedded => f.write_str("the embedded handler"),
-            Origin::Path(path) => write!(f, "{}", path.display()),
-            Origin::Upload(name) => write!(f, "{name} (sent)"),
+            Origin::Path(path) => write!(f, "{}", quoted(&path.to_string_lossy(), NAME_MAX)),
+            Origin::Upload(name) => write!(f, "{} (sent)", quoted(name, NAME_MAX)),
         }
     }
 }
 
 fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    // Opening a folder succeeds, and reading from it fails with less to say.
-    if file.metadata()?.is_dir() {
-        let message = "it is a folder; expected a .wasm or .wat file";
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
+    // Opening a pipe would wait for somebody to write into it, without this.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let before = file.metadata()?;
+    let other = |what| Err(io::Error::other(format!("it is {what}; expected a .wasm or .wat file")));
+    match before.file_type() {
+        kind if kind.is_dir() => return other("a folder"),
+        kind if kind.is_fifo() || kind.is_socket() => return other("a pipe or a socket"),
+        _ => {}
     }
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    (&file).take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    let after = file.metadata()?;
+    let written = |file: &Metadata| (file.len(), file.mtime(), file.mtime_nsec());
+    match written(&before) == written(&after) {
+        true => Ok(bytes),
+        false => Err(io::Error::other("it changed while it was read")),
+    }
 }
 
 /// The SHA-256 of these bytes, in hexadecimal.

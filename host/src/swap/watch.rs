@@ -46,6 +46,8 @@ const CALM: Duration = Duration::from_millis(500);
 /// How long it has to be quiet when somebody has begun to write into the file
 /// and has not closed it yet.
 const QUIET_WHILE_OPEN: Duration = Duration::from_secs(2);
+/// How long a file that is changed all the time is not read at the most.
+const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Symlinks on one path, past which it is taken for a loop; Linux's own number.
 const SYMLINKS_MAX: usize = 40;
@@ -107,24 +109,42 @@ impl Watch {
             }
         };
         let mut last_change: Option<Instant> = None;
+        // What an unexpected look has found, until the next one finds the same.
+        let mut unconfirmed = None;
+        let mut next_look = Instant::now() + LOOK_INTERVAL;
         loop {
-            let in_a_burst = last_change.is_some_and(|change| change.elapsed() < CALM);
-            let quiet = if in_a_burst { QUIET_IN_A_BURST } else { QUIET };
-            match events.inbox.recv_timeout(LOOK_INTERVAL) {
-                Ok(event) if !concerns(&event, &way) => continue,
-                Ok(event) => {
-                    events.wait_for_quiet(&event, &way, quiet);
+            match events.inbox.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+                Ok(event) if concerns(&event, &way) => {
+                    let in_a_burst = last_change.is_some_and(|change| change.elapsed() < CALM);
+                    let quiet = if in_a_burst { QUIET_IN_A_BURST } else { QUIET };
+                    events.wait_for_quiet(&event, &way, quiet, &self.path);
                     last_change = Some(Instant::now());
+                    unconfirmed = None;
+                    // The way may lead through other folders now.
+                    if Way::new(&self.path) != way
+                        && let Ok(watched) = self.watch_the_way()
+                    {
+                        (way, events) = watched;
+                    }
+                    self.order_if_changed(look(&self.path));
                 }
-                Err(_) => {}
+                // By the clock, whatever else happens in these folders.
+                _ if Instant::now() >= next_look => {
+                    next_look = Instant::now() + LOOK_INTERVAL;
+                    let now = look(&self.path);
+                    if now == self.seen {
+                        continue;
+                    }
+                    // There was no event, so nobody says whether it is whole.
+                    if unconfirmed == Some(now) {
+                        self.order_if_changed(now);
+                    }
+                    unconfirmed = Some(now);
+                    next_look = Instant::now() + POLL_INTERVAL;
+                }
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.by_polling(),
             }
-            // The way may lead through other folders now.
-            if Way::new(&self.path) != way
-                && let Ok(watched) = self.watch_the_way()
-            {
-                (way, events) = watched;
-            }
-            self.order_if_changed(look(&self.path));
         }
     }
 
@@ -163,22 +183,30 @@ struct Events {
 
 impl Events {
     /// Takes in what follows an event, until it has been quiet for long enough.
-    fn wait_for_quiet(&self, first: &Event, way: &Way, quiet: Duration) {
-        let mut open = is_open_afterwards(first).unwrap_or(false);
+    fn wait_for_quiet(&self, first: &Event, way: &Way, quiet: Duration, path: &Path) {
+        let latest = Instant::now() + QUIET_WAIT_MAX;
+        let mut open = is_open_afterwards(first, path).unwrap_or(false);
+        let mut last = Instant::now();
         loop {
-            match self.inbox.recv_timeout(if open { QUIET_WHILE_OPEN } else { quiet }) {
-                Ok(event) if concerns(&event, way) => open = is_open_afterwards(&event).unwrap_or(open),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            let until = (last + if open { QUIET_WHILE_OPEN } else { quiet }).min(latest);
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(event) if concerns(&event, way) => {
+                    open = is_open_afterwards(&event, path).unwrap_or(open);
+                    last = Instant::now();
+                }
+                Ok(_) if Instant::now() < until => {}
+                _ => return,
             }
         }
     }
 }
 
 /// Whether somebody is writing into the file after this event, if it tells.
-fn is_open_afterwards(event: &Event) -> Option<bool> {
+fn is_open_afterwards(event: &Event, path: &Path) -> Option<bool> {
     match event.kind {
         EventKind::Modify(ModifyKind::Data(_)) => Some(true),
+        // Nobody means to leave it empty; a link to a whole file is made too.
+        EventKind::Create(_) => Some(look(path).is_some_and(|file| file.size == 0)),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(false),
         EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Some(false),
         _ => None,

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tracing::{debug, info, warn};
 
-use super::activate::{self, Rejection, Times};
+use super::activate::{self, Rejection, Stage, Times};
 use super::current::Current;
 use super::history::History;
 use super::state_dir::{Kept, State};
 use super::swapper::{Beginning, Order, Outcome, Settings, Task};
-use super::version::{Label, Origin, hash};
+use super::version::{Label, Origin, Version, hash};
 
 /// How much nicer the thread is than those that serve, as `nice` counts.
 const NICE: i32 = 10;
@@ -43,23 +43,30 @@ pub(super) fn start(
     beginning: Beginning,
     orders: Receiver<Order>,
 ) -> io::Result<Arc<Shared>> {
-    let Beginning { version, bytes, mut history, restored } = beginning;
+    let Beginning { version, bytes, mut history, left } = beginning;
     let first = Arc::new(version);
     let label = first.label.clone();
-    let considered = restored.as_ref().map_or(&label.sha256, |state| &state.considered).clone();
-    match restored.iter().flat_map(|state| &state.versions).find(|kept| kept.label == label) {
-        Some(kept) => history.restore(Arc::clone(&first), kept.time),
-        None => history.accept(Arc::clone(&first)),
-    }
+    let restored =
+        left.as_ref().and_then(|left| Some((left, left.versions.iter().find(|kept| kept.label == label)?)));
+    let considered = restored.map_or(&label.sha256, |(left, _)| &left.considered).clone();
+    let unsaved = match restored {
+        Some((_, kept)) => {
+            history.restore(Arc::clone(&first), kept);
+            Vec::new()
+        }
+        None => {
+            history.accept(Arc::clone(&first), None);
+            vec![(label.clone(), bytes)]
+        }
+    };
     let shared = Arc::new(Shared { current: Current::new(first), history: Mutex::new(history) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let worker = Worker { settings, shared: Arc::clone(&shared), runtime, considered };
+    let its_shared = Arc::clone(&shared);
+    let mut worker = Worker { settings, shared: its_shared, runtime, considered, unsaved, lost: Vec::new() };
     let run = move || {
         worker.lower_priority();
-        match restored {
-            Some(state) => worker.restore(&state, label.number),
-            None => worker.save(Some((&label, &bytes))),
-        }
+        worker.restore(left.map(|left| left.versions).unwrap_or_default(), label.number);
+        worker.save();
         worker.run(&orders);
     };
     thread::Builder::new().name("swap".into()).spawn(run)?;
@@ -72,6 +79,11 @@ struct Worker {
     runtime: Runtime,
     /// The SHA-256 of what the file held when it was last looked at.
     considered: String,
+    /// Versions whose bytes are to be saved, or could not be.
+    unsaved: Vec<(Label, Vec<u8>)>,
+    /// Versions of an earlier process that cannot serve with the limits of this
+    /// one, or cannot be read now. They stay in the folder for the next.
+    lost: Vec<Kept>,
 }
 
 impl Worker {
@@ -111,7 +123,7 @@ impl Worker {
         }
         match task {
             Task::RollBack(number) => self.roll_back(number),
-            Task::Swap(name, bytes) => self.swap(Origin::Upload(name), &bytes),
+            Task::Swap(name, bytes) => self.swap(Origin::Upload(name), bytes, Times::default()),
             Task::FileChanged => self.read_file(false),
             Task::ReadAgain => self.read_file(true),
         }
@@ -125,13 +137,10 @@ impl Worker {
             warn!(%cause, "not swapped");
             return Outcome::Refused { cause, serving: number };
         };
-        // Opening a pipe would wait for somebody to write into it.
-        let is_other = path.metadata().is_ok_and(|found| !found.is_file());
         let origin = Origin::Path(path);
-        let read = match is_other {
-            true => Err(io::Error::other("it is not a regular file")),
-            false => origin.read(self.settings.module_max),
-        };
+        let (since, mut times) = (Instant::now(), Times::default());
+        let read = origin.read(self.settings.module_max);
+        times.add(Stage::Read, since);
         match read {
             Ok(bytes) => {
                 let found = hash(&bytes);
@@ -139,10 +148,11 @@ impl Worker {
                 if seen && !again {
                     return Outcome::Unchanged { version: number };
                 }
-                let outcome = self.swap(origin, &bytes);
+                let outcome = self.swap(origin, bytes, times);
                 if matches!(outcome, Outcome::Unchanged { .. }) {
+                    info!(serving = number, "the file holds what serves already");
                     // It was looked at, and need not be after a restart.
-                    self.save(None);
+                    self.save();
                 }
                 outcome
             }
@@ -158,28 +168,28 @@ impl Worker {
         }
     }
 
-    fn swap(&mut self, origin: Origin, bytes: &[u8]) -> Outcome {
+    fn swap(&mut self, origin: Origin, bytes: Vec<u8>, mut times: Times) -> Outcome {
         let serving = self.shared.current.version();
-        if hash(bytes) == serving.label.sha256 {
+        if hash(&bytes) == serving.label.sha256 {
             return Outcome::Unchanged { version: serving.label.number };
         }
-        let label = self.shared.history().begin(origin, bytes);
+        let label = self.shared.history().begin(origin, &bytes);
         let number = label.number;
         let since = Instant::now();
-        let mut times = Times::default();
         let prepared = self.runtime.block_on(async {
-            let version = activate::prepare(&self.settings.engine, label.clone(), bytes, &mut times).await?;
+            let version = activate::prepare(&self.settings.engine, label.clone(), &bytes, &mut times).await?;
             activate::probe(&version, &self.settings.probes, &mut times).await?;
             Ok(version)
         });
         match prepared {
             Ok(version) => {
-                let version = Arc::new(version);
-                self.shared.history().accept(Arc::clone(&version));
-                self.shared.current.publish(version);
                 let replaced = serving.label.number;
+                self.publish(Arc::new(version), Some(replaced));
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-                self.save(Some((&label, bytes)));
+                if self.settings.state.is_some() {
+                    self.unsaved.push((label.clone(), bytes));
+                }
+                self.save();
                 info!(replaced, %total, stages = %times, "serving {label}");
                 Outcome::Serving { version: number, sha256: label.sha256, replaced }
             }
@@ -188,29 +198,35 @@ impl Worker {
                 warn!(%stage, %cause, serving, "rejected {label}");
                 let rejection = Rejection { stage, cause: cause.clone() };
                 self.shared.history().reject(number, rejection);
-                self.save(None);
+                self.save();
                 Outcome::Rejected { version: number, stage: stage.to_string(), cause, serving }
             }
         }
     }
 
+    /// From here on a good candidate serves. Whoever lists the versions sees
+    /// both changes or none.
+    fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
+        let mut history = self.shared.history();
+        self.shared.current.publish(Arc::clone(&version));
+        history.accept(version, replaced);
+    }
+
     fn roll_back(&mut self, number: Option<u64>) -> Outcome {
         let serving = self.shared.current.version().label.number;
-        let found = match number {
-            Some(number) => self.shared.history().find(number),
-            None => self.shared.history().before(serving),
-        };
+        let number = number.or_else(|| self.shared.history().replaced_by(serving));
+        let found = number.and_then(|number| self.shared.history().find(number));
         match found {
             Some(version) if version.label.number == serving => Outcome::Unchanged { version: serving },
             Some(version) => {
                 let label = version.label.clone();
                 self.shared.current.publish(version);
-                self.save(None);
+                self.save();
                 info!(replaced = serving, "rolled back: serving {label}");
                 Outcome::Serving { version: label.number, sha256: label.sha256, replaced: serving }
             }
             None => {
-                let wanted = number.map_or("an earlier version".into(), |number| format!("version {number}"));
+                let wanted = number.map_or("the version before".into(), |number| format!("version {number}"));
                 let good = self.shared.history();
                 let good: Vec<_> = good.good().map(|version| version.label.number.to_string()).collect();
                 let cause =
@@ -220,39 +236,45 @@ impl Worker {
         }
     }
 
-    /// Makes durable which versions there are, and first a new one's bytes.
-    fn save(&self, new: Option<(&Label, &[u8])>) {
-        let Some(state_dir) = &self.settings.state else {
+    /// Makes durable which versions there are, after the bytes of new ones.
+    fn save(&mut self) {
+        let Some(dir) = &self.settings.state else {
             return;
         };
+        let mut failure = None;
+        let kept = self.shared.history().kept();
+        self.unsaved.retain(|(label, bytes)| {
+            let is_kept = kept.iter().any(|kept| kept.label == *label);
+            is_kept && dir.save_module(label, bytes).map_err(|error| failure = Some(error)).is_err()
+        });
+        let is_saved = |kept: &Kept| !self.unsaved.iter().any(|(label, _)| *label == kept.label);
+        let versions = self.lost.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
         let current = self.shared.current.version().label.number;
-        let (next_number, kept) = {
-            let history = self.shared.history();
-            (history.next_number(), history.kept())
-        };
-        let state = State::new(current, next_number, self.considered.clone(), kept);
-        let saved = new.map_or(Ok(()), |(label, bytes)| state_dir.save_module(label, bytes));
-        if let Err(error) = saved.and_then(|()| state_dir.save(&state)) {
-            warn!("the versions would not survive a restart now: {error:#}");
+        let next_number = self.shared.history().next_number();
+        let state = State::new(current, next_number, self.considered.clone(), versions);
+        if let Err(error) = dir.save(&state).and_then(|()| failure.map_or(Ok(()), Err)) {
+            warn!("the versions would not all survive a restart now: {error:#}");
         }
     }
 
     /// Compiles the other versions that an earlier process has left.
-    fn restore(&self, state: &State, current: u64) {
-        let Some(state_dir) = &self.settings.state else {
+    fn restore(&mut self, left: Vec<Kept>, current: u64) {
+        let Some(dir) = &self.settings.state else {
             return;
         };
-        for Kept { label, time } in state.versions.iter().filter(|kept| kept.label.number != current) {
-            let version = state_dir.module(label).and_then(|bytes| {
+        for kept in left.into_iter().filter(|kept| kept.label.number != current) {
+            let version = dir.module(&kept.label).and_then(|bytes| {
                 let (engine, mut times) = (&self.settings.engine, Times::default());
-                let prepared = activate::prepare(engine, label.clone(), &bytes, &mut times);
+                let prepared = activate::prepare(engine, kept.label.clone(), &bytes, &mut times);
                 Ok(self.runtime.block_on(prepared)?)
             });
             match version {
-                Ok(version) => self.shared.history().restore(Arc::new(version), *time),
-                Err(error) => warn!("{label} cannot come back: {error:#}"),
+                Ok(version) => self.shared.history().restore(Arc::new(version), &kept),
+                Err(error) => {
+                    warn!("{} cannot come back: {error:#}", kept.label);
+                    self.lost.push(kept);
+                }
             }
         }
-        self.save(None);
     }
 }
