@@ -245,7 +245,7 @@ fn a_bad_module_never_replaces_a_good_one() {
     let folder = Folder::new("bad");
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("good")).unwrap();
-    let flags = ["--no-watch", "--deadline", "100ms", "--probe", "GET /", "--probe", "HEAD /a 200"];
+    let flags = ["--no-watch", "--probe", "GET /", "--probe", "HEAD /a 200"];
     let mut server = Server::with(&[&[file.to_str().unwrap()], &flags[..]].concat());
     let mut client = server.connect();
     let whole = wat::parse_str(saying("other")).unwrap();

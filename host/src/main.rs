@@ -56,6 +56,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 
     let engine = Engine::new(&args.limits)?;
     let state = args.swap.state_dir.as_deref().and_then(|dir| open_state(dir, args.limits.module_max));
+    let seen = args.module.as_deref().and_then(watch::look);
     let beginning = begin(&engine, &args.limits, args.module.as_deref(), state.as_ref()).await?;
     let label = beginning.version.label.clone();
 
@@ -74,11 +75,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
     if let Some(path) = args.module {
         if !args.swap.no_watch {
-            watch::start(&path, args.swap.watch, swapper.clone())
+            watch::start(&path, seen, args.swap.watch, swapper.clone())
                 .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
         }
         // It may have changed while no server was there to see it.
-        swapper.order_and_go_on(Task::FileChanged);
+        if args.swap.state_dir.is_some() {
+            swapper.order_and_go_on(Task::FileChanged);
+        }
     }
     let on_hangup = swapper.clone();
     tokio::spawn(async move {

@@ -54,7 +54,7 @@ const SYMLINKS_MAX: usize = 40;
 
 /// What tells one content of a file from the next without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
+pub struct Look {
     device: u64,
     inode: u64,
     size: u64,
@@ -62,15 +62,15 @@ struct Look {
     changed: (i64, i64),
 }
 
-/// Starts the thread that watches. It orders the swaps, and ends with the
-/// process.
+/// Starts the thread that watches a file, which was like `seen` before it was
+/// read. The thread orders the swaps, and ends with the process.
 ///
 /// # Errors
 ///
 /// When the working folder is gone, or there is no thread to be had.
-pub fn start(path: &Path, mode: Mode, swapper: Swapper) -> io::Result<()> {
+pub fn start(path: &Path, seen: Option<Look>, mode: Mode, swapper: Swapper) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    let watch = Watch { seen: look(&path), path, swapper };
+    let watch = Watch { seen, path, swapper };
     let run = move || match mode {
         Mode::Events => watch.by_events(),
         Mode::Poll => watch.by_polling(),
@@ -111,7 +111,8 @@ impl Watch {
         let mut last_change: Option<Instant> = None;
         // What an unexpected look has found, until the next one finds the same.
         let mut unconfirmed = None;
-        let mut next_look = Instant::now() + LOOK_INTERVAL;
+        // At once: it may have changed before there were events.
+        let mut next_look = Instant::now();
         loop {
             match events.inbox.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
                 Ok(event) if concerns(&event, &way) => {
@@ -281,7 +282,8 @@ fn split(path: &Path) -> VecDeque<PathBuf> {
     path.components().map(|component| PathBuf::from(component.as_os_str())).collect()
 }
 
-fn look(path: &Path) -> Option<Look> {
+/// What a path leads to now, if it leads to anything.
+pub fn look(path: &Path) -> Option<Look> {
     let file = path.metadata().ok()?;
     Some(Look {
         device: file.dev(),

@@ -1,6 +1,5 @@
 //! Who swaps: one thread that carries out orders one after the other and sees
-//! each candidate through its stages. It serves nobody and runs at a lower
-//! priority than those who do, so compiling costs them little.
+//! each candidate through its stages. It serves nobody.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,9 +16,6 @@ use super::history::History;
 use super::state_dir::{Kept, State};
 use super::swapper::{Beginning, Order, Outcome, Settings, Task};
 use super::version::{Label, Origin, Version, hash};
-
-/// How much nicer the thread is than those that serve, as `nice` counts.
-const NICE: i32 = 10;
 
 /// How often it looks whether a version that is no longer kept has answered its
 /// last request.
@@ -64,7 +60,6 @@ pub(super) fn start(
     let its_shared = Arc::clone(&shared);
     let mut worker = Worker { settings, shared: its_shared, runtime, considered, unsaved, lost: Vec::new() };
     let run = move || {
-        worker.lower_priority();
         worker.restore(left.map(|left| left.versions).unwrap_or_default(), label.number);
         worker.save();
         worker.run(&orders);
@@ -87,14 +82,6 @@ struct Worker {
 }
 
 impl Worker {
-    /// On Linux this is the priority of the calling thread alone. Without it,
-    /// compiling competes with serving as an equal.
-    fn lower_priority(&self) {
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            debug!(%error, "cannot lower the priority of the thread that swaps");
-        }
-    }
-
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
             let draining = self.shared.history().release();
