@@ -7,12 +7,12 @@ use tracing::{debug, error, info, trace, warn};
 use wasmtime::{Caller, Extern, Linker, Result, ValType};
 
 use super::instance::CallState;
-use super::{contract, memory};
+use super::{memory, verify};
 use crate::quote::quoted;
 
 /// The type of the import `log`, as messages show it.
 pub(super) fn log_type() -> String {
-    contract::signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
+    verify::signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
 }
 
 /// Offers the imports.

@@ -4,19 +4,19 @@
 //! | --- | --- |
 //! | `engine` | how is wasmtime configured, and how many calls may run at once? |
 //! | `module` | is this file a handler, and if not, why not? |
-//! | `contract` | what does it have to export, and what may it import? |
+//! | `verify` | what does it have to export, and what may it import? |
 //! | `instance` | how is one call made, and what can go wrong in it? |
 //! | `memory` | how do bytes get in and out? |
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
-mod contract;
 mod deadline;
 mod engine;
 mod import;
 mod instance;
 mod memory;
 mod module;
+mod verify;
 
 pub use engine::{Engine, EngineError};
 pub use instance::CallError;

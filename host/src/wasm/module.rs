@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
-use super::contract::{self, Exports};
 use super::engine::Engine;
 use super::instance::{CallState, MESSAGE_MAX};
+use super::verify::{self, Exports};
 use crate::quote::quoted;
 
 /// A compiled module that meets the contract.
@@ -144,7 +144,7 @@ impl HandlerModule {
                 Err(error) => invalid(&error),
             }
         })?;
-        contract::check_imports(&module)?;
+        verify::check_imports(&module)?;
         let exports = Exports::find(&module, limits.memory_max)?;
         let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
         Ok(HandlerModule { engine: engine.clone(), instance, exports })
