@@ -60,7 +60,7 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub memory_max: usize,
 
-    // A compiled Go program of ordinary size has some 10,000 table elements.
+    // A table's room is set aside for every instance, as address space.
     /// Most elements of a module's table; a module cannot grow it past this,
     /// and one that starts past it is not served
     #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]
@@ -79,8 +79,7 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size::<ADDRESSES>)]
     pub log_line_max: usize,
 
-    // Ten times the largest module that an interpreter compiles to (CPython's
-    // is some 6 MiB).
+    // A candidate is held in memory whole, beside the one that serves.
     /// Largest module file; a larger one is not served
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub module_max: usize,
@@ -110,7 +109,7 @@ const HEAD_MAX: usize = 256 << 10;
 /// than any client sends.
 const FIELDS_MAX: usize = 1000;
 
-/// A table's room is set aside for every instance, at 16 bytes an element.
+/// A table's room is set aside for every instance.
 const TABLE_MAX: usize = 10_000_000;
 
 /// What is counted otherwise are things that each cost memory.
