@@ -5,17 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Output;
 
-use crate::harness::modules::{TextFile, answering};
-use crate::harness::{Server, fails_to_start, host, run_to_end};
+use crate::harness::modules::saying;
+use crate::harness::{Server, TextFile, fails_to_start, host, run_to_end};
 
 /// The path of a control socket that nobody else uses.
 fn socket(name: &str) -> String {
     let name = format!("{name}-{}.sock", std::process::id());
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_str().unwrap().to_owned()
-}
-
-fn saying(word: &str) -> TextFile {
-    TextFile::new(answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes()))
 }
 
 /// Runs a command against the server on this socket.
@@ -45,7 +41,8 @@ fn commands_swap_roll_back_and_tell() {
     let server = Server::with(&["--control", socket, "--keep", "3"]);
     let mut client = server.connect();
     let mut answered = |word: &str| assert_eq!(client.ask("GET", "/").text(), word);
-    let files: Vec<TextFile> = ["two", "three", "four"].into_iter().map(saying).collect();
+    let files: Vec<TextFile> =
+        ["two", "three", "four"].into_iter().map(|word| TextFile::new(saying(word))).collect();
     let path = |index: usize| files[index].path().to_str().unwrap();
 
     succeeds(socket, &["swap", path(0)], "serving version 2 (sha256 ");

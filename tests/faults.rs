@@ -100,7 +100,7 @@ fn addresses_outside_memory_are_refused() {
 
 #[test]
 fn a_response_is_taken_up_to_its_limit() {
-    let file = crate::harness::modules::TextFile::new(answering(b"HTTP/1.1 200 OK\n\nfour"));
+    let file = crate::harness::TextFile::new(answering(b"HTTP/1.1 200 OK\n\nfour"));
     let server = |limit: &str| Server::with(&[file.path().to_str().unwrap(), "--response-max", limit]);
     assert_eq!(server("21").connect().ask("GET", "/").text(), "four");
     costs_one_request(server("20"), 502, BAD_GATEWAY, &["its response is 21 bytes long, more than 20"]);

@@ -1,7 +1,7 @@
 use std::net::TcpListener;
 
-use crate::harness::modules::{self, TextFile};
-use crate::harness::{Server, fails_to_start, host, run_to_end};
+use crate::harness::modules;
+use crate::harness::{Server, TextFile, fails_to_start, host, run_to_end};
 
 /// Starts with a module that is none, and checks the one line that says why.
 fn refused(file: impl AsRef<[u8]>, complaint: &str) {

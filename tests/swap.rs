@@ -2,36 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::harness::modules::answering;
-use crate::harness::{Client, Server};
-
-/// A handler that answers with this word.
-fn saying(word: &str) -> String {
-    answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
-}
-
-/// A folder for one test, which goes when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::harness::modules::{answering, saying};
+use crate::harness::{Client, Folder, Server};
 
 /// Puts a file in place of another at once, as a careful deployment does.
 fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
@@ -53,7 +27,7 @@ fn says(server: &Server, word: &str, version: &str) {
 #[test]
 fn every_way_in_which_a_file_changes_swaps_the_handler() {
     for mode in ["events", "poll"] {
-        let folder = Folder::new(&format!("ways-{mode}"));
+        let folder = Folder::new();
         let file = folder.file("handler.wasm");
         fs::write(&file, saying("one")).unwrap();
         let mut server = Server::with(&[file.to_str().unwrap(), "--watch", mode]);
@@ -91,7 +65,7 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
 fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
     // As an orchestrator mounts a volume: the file is a symlink into a folder
     // that is a symlink, and an update replaces the latter.
-    let folder = Folder::new("symlinks");
+    let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {
         fs::create_dir(folder.file(version)).unwrap();
         fs::write(folder.file(version).join("handler.wasm"), saying(version)).unwrap();
@@ -117,7 +91,7 @@ fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
 
 #[test]
 fn a_folder_may_go_and_come_again() {
-    let folder = Folder::new("comes-and-goes");
+    let folder = Folder::new();
     let inner = folder.file("a/b");
     let file = inner.join("handler.wasm");
     fs::create_dir_all(&inner).unwrap();
@@ -138,7 +112,7 @@ fn a_folder_may_go_and_come_again() {
 
 #[test]
 fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
-    let folder = Folder::new("burst");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("0")).unwrap();
     let server = Server::with(std::slice::from_ref(&file));
@@ -165,8 +139,23 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
 }
 
 #[test]
+fn what_serves_is_compiled_again_and_stays_the_version_it_was() {
+    let folder = Folder::new();
+    let file = folder.file("handler.wasm");
+    fs::write(&file, saying("one")).unwrap();
+    let mut server = Server::with(&[file.to_str().unwrap(), "--log-level", "debug"]);
+    for (word, number) in [("one", 1), ("two", 2), ("three", 3)] {
+        if number > 1 {
+            rename_over(&file, saying(word));
+        }
+        server.log_line(&[": optimised ", &format!("version={number} ")]);
+        says(&server, word, &number.to_string());
+    }
+}
+
+#[test]
 fn what_else_happens_in_the_folder_delays_nothing() {
-    let folder = Folder::new("busy");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("one")).unwrap();
     let mut server = Server::with(std::slice::from_ref(&file));
@@ -188,7 +177,7 @@ fn what_else_happens_in_the_folder_delays_nothing() {
 
 #[test]
 fn a_pipe_in_place_of_the_file_is_not_waited_for() {
-    let folder = Folder::new("pipe");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("one")).unwrap();
     let mut server = Server::with(std::slice::from_ref(&file));
@@ -205,7 +194,7 @@ fn a_pipe_in_place_of_the_file_is_not_waited_for() {
 #[test]
 fn a_file_is_not_read_while_somebody_writes_it() {
     use std::io::Write;
-    let folder = Folder::new("half-written");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("one")).unwrap();
     let mut server = Server::with(std::slice::from_ref(&file));
@@ -226,7 +215,7 @@ fn a_file_is_not_read_while_somebody_writes_it() {
 
 #[test]
 fn hangup_reads_the_file_again() {
-    let folder = Folder::new("hangup");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("one")).unwrap();
     let mut server = Server::with(&[file.to_str().unwrap(), "--no-watch"]);
@@ -242,7 +231,7 @@ fn hangup_reads_the_file_again() {
 
 #[test]
 fn a_bad_module_never_replaces_a_good_one() {
-    let folder = Folder::new("bad");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("good")).unwrap();
     let flags = ["--no-watch", "--probe", "GET /", "--probe", "HEAD /a 200"];
@@ -304,7 +293,7 @@ fn a_bad_module_never_replaces_a_good_one() {
 
 #[test]
 fn a_request_inside_the_old_module_finishes_on_it() {
-    let folder = Folder::new("in-flight");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::copy(crate::harness::fixture("is_slow.wat"), &file).unwrap();
     let mut server = Server::with(&[file.to_str().unwrap(), "--deadline", "10min", "--probe", "GET /quick"]);
@@ -322,7 +311,7 @@ fn a_request_inside_the_old_module_finishes_on_it() {
 
 #[test]
 fn a_swap_drops_nothing() {
-    let folder = Folder::new("under-load");
+    let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("odd")).unwrap();
     let server = Server::with(&[file.to_str().unwrap(), "--no-watch", "--log-level", "info,request=off"]);

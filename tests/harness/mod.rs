@@ -2,10 +2,12 @@
 //! takes nothing for granted, and modules made to measure.
 
 mod client;
+mod folder;
 pub mod modules;
 mod random;
 mod server;
 
 pub use client::Client;
+pub use folder::{Folder, TextFile};
 pub use random::Random;
 pub use server::{Server, addresses, fails_to_start, fixture, host, run_to_end};

@@ -1,13 +1,15 @@
 //! Modules that differ in one value, written as text for the test at hand.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-
 /// A handler that answers every request with these bytes.
 pub fn answering(response: &[u8]) -> String {
     let data: String = response.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let span = format!("(i64.const {})", response.len());
     handler(&format!("(data (i32.const 0) \"{data}\")"), "(i32.const 32768)", &span)
+}
+
+/// A handler that answers every request with this word.
+pub fn saying(word: &str) -> String {
+    answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
 }
 
 /// A handler whose `handle` returns this span, whatever is there.
@@ -27,28 +29,4 @@ fn handler(fields: &str, alloc: &str, handle: &str) -> String {
            (func (export \"alloc\") (param i32) (result i32) {alloc})
            (func (export \"handle\") (param i32 i32) (result i64) {handle}))"
     )
-}
-
-/// A file with some bytes, which goes when this is dropped.
-pub struct TextFile(PathBuf);
-
-impl TextFile {
-    pub fn new(bytes: impl AsRef<[u8]>) -> TextFile {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("module-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::write(&path, bytes).unwrap();
-        TextFile(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TextFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

@@ -76,7 +76,7 @@ impl Server {
     /// A module given as text, on a free port.
     pub fn of_text(wat: &str) -> Server {
         // The server has read it when it is ready, so the file may go then.
-        let file = super::modules::TextFile::new(wat);
+        let file = super::TextFile::new(wat);
         Server::with(&[file.path()])
     }
 

@@ -53,16 +53,8 @@ impl Methods {
     /// The set that holds the one method of this name (case counts, as HTTP has
     /// it), and nothing where the name is none of those known here.
     fn named(name: &str) -> Methods {
-        Methods(match name {
-            "GET" => Methods::GET,
-            "HEAD" => Methods::HEAD,
-            "POST" => Methods::POST,
-            "PUT" => Methods::PUT,
-            "PATCH" => Methods::PATCH,
-            "DELETE" => Methods::DELETE,
-            "OPTIONS" => Methods::OPTIONS,
-            _ => 0,
-        })
+        let place = Methods::NAMES.iter().position(|each| *each == name);
+        Methods(place.map_or(0, |bit| 1 << bit))
     }
 
     /// The names of the methods in the set.

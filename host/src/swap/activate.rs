@@ -2,19 +2,13 @@
 //! here runs on a thread that serves.
 
 use std::fmt;
-use std::panic::resume_unwind;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tracing::debug;
 
 use super::version::{Label, Version};
 use crate::http::Probe;
-use crate::wasm::{Engine, HandlerModule, ModuleError};
-
-/// How much nicer compiling is than serving, as `nice` counts.
-const NICE: i32 = 10;
+use crate::wasm::{Effort, Engine, HandlerModule};
 
 /// The stages, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +47,8 @@ impl Times {
 }
 
 /// Compiles a candidate, checks it against the contract, and starts it once.
+/// Only compiling gives way to those who serve: a candidate's calls have a
+/// deadline, which they must not miss because the server is busy.
 ///
 /// # Errors
 ///
@@ -64,7 +60,7 @@ pub async fn prepare(
     times: &mut Times,
 ) -> Result<Version, Rejection> {
     let since = Instant::now();
-    let module = compile(engine, bytes).map_err(|error| {
+    let module = HandlerModule::new(engine, bytes, Effort::Quick).map_err(|error| {
         let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
         Rejection { stage, cause: error.to_string() }
     })?;
@@ -76,29 +72,6 @@ pub async fn prepare(
         .map_err(|error| Rejection { stage: Stage::Start, cause: format!("it does not start: {error}") })?;
     times.add(Stage::Start, since);
     Ok(Version { label, module })
-}
-
-/// Compiles on a thread of its own, at a lower priority than those that serve:
-/// otherwise it would compete with them as an equal, for tens of milliseconds.
-/// What comes after it does not: a candidate's calls have a deadline, which
-/// they must not miss because the server is busy.
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<HandlerModule, ModuleError> {
-    thread::scope(|scope| {
-        let compile = || {
-            // On Linux this is the priority of the calling thread alone.
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                debug!(%error, "cannot lower the priority of compiling");
-            }
-            HandlerModule::new(engine, bytes)
-        };
-        match thread::Builder::new().name("compile".into()).spawn_scoped(scope, compile) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(error) => {
-                debug!(%error, "no thread to compile on");
-                HandlerModule::new(engine, bytes)
-            }
-        }
-    })
 }
 
 /// Calls a candidate with each of the probes.

@@ -123,6 +123,13 @@ impl History {
         self.forget(|record| matches!(record.fate, Fate::Good(_)), number);
     }
 
+    /// A good version has better code from now on, if it is kept.
+    pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>) -> bool {
+        let of_this = |fate: &&mut Fate| matches!(fate, Fate::Good(good) if Arc::ptr_eq(good, version));
+        let found = self.records.iter_mut().map(|record| &mut record.fate).find(of_this);
+        found.map(|fate| *fate = Fate::Good(better)).is_some()
+    }
+
     /// The good version of this number, if it is kept.
     pub fn find(&self, number: u64) -> Option<Arc<Version>> {
         self.good().find(|version| version.label.number == number).cloned()

@@ -8,6 +8,7 @@
 //! | `begin` | which version is the first after the start? |
 //! | `swapper` | how is a swap ordered, and what came of it? |
 //! | `worker` | who carries the orders out? |
+//! | `optimise` | who compiles a version again, once it serves? |
 //! | `history` | which versions can come back, and why did others not serve? |
 //! | `state_dir` | how do versions survive a restart? |
 //! | `watch` | who notices that the file has changed? |
@@ -16,6 +17,7 @@ mod activate;
 mod begin;
 mod current;
 mod history;
+mod optimise;
 mod state_dir;
 mod swapper;
 mod version;

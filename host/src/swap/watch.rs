@@ -37,8 +37,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long it has to be quiet around the file before it is read. The first
-/// change after a calm is taken up quickly; changes that follow each other are
-/// taken for a burst, of which only the end matters.
+/// change after a calm is taken up quickly, and at once when it was a rename,
+/// which puts in place what is whole; changes that follow each other are taken
+/// for a burst, of which only the end matters.
 const QUIET: Duration = Duration::from_millis(3);
 const QUIET_IN_A_BURST: Duration = Duration::from_millis(100);
 /// How long after a change the next one is part of the same burst.
@@ -117,7 +118,11 @@ impl Watch {
             match events.inbox.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
                 Ok(event) if concerns(&event, &way) => {
                     let in_a_burst = last_change.is_some_and(|change| change.elapsed() < CALM);
-                    let quiet = if in_a_burst { QUIET_IN_A_BURST } else { QUIET };
+                    let quiet = match event.kind {
+                        _ if in_a_burst => QUIET_IN_A_BURST,
+                        EventKind::Modify(ModifyKind::Name(_)) => Duration::ZERO,
+                        _ => QUIET,
+                    };
                     events.wait_for_quiet(&event, &way, quiet, &self.path);
                     last_change = Some(Instant::now());
                     unconfirmed = None;

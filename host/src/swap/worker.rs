@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::activate::{self, Rejection, Stage, Times};
 use super::current::Current;
 use super::history::History;
+use super::optimise::Optimiser;
 use super::state_dir::{Kept, State};
 use super::swapper::{Beginning, Order, Outcome, Settings, Task};
 use super::version::{Label, Origin, Version, hash};
@@ -30,6 +31,34 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on a good candidate serves. Whoever lists the versions sees
+    /// both changes or none.
+    fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
+        let mut history = self.history();
+        self.current.publish(Arc::clone(&version));
+        history.accept(version, replaced);
+    }
+
+    /// From here on the good version of this number serves, if it is kept.
+    fn go_back(&self, number: u64) -> Option<Arc<Version>> {
+        let history = self.history();
+        let version = history.find(number)?;
+        if self.current.version().label.number != number {
+            self.current.publish(Arc::clone(&version));
+        }
+        Some(version)
+    }
+
+    /// A version has better code, whether it serves or not. False when it is
+    /// not kept any more.
+    pub(super) fn replace(&self, version: &Arc<Version>, better: Arc<Version>) -> bool {
+        let mut history = self.history();
+        if Arc::ptr_eq(&self.current.version(), version) {
+            self.current.publish(Arc::clone(&better));
+        }
+        history.replace(version, better)
     }
 }
 
@@ -57,8 +86,11 @@ pub(super) fn start(
     };
     let shared = Arc::new(Shared { current: Current::new(first), history: Mutex::new(history) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let optimiser = Optimiser::start(Arc::downgrade(&shared))?;
+    optimiser.serves(&shared.current.version());
     let its_shared = Arc::clone(&shared);
-    let mut worker = Worker { settings, shared: its_shared, runtime, considered, unsaved, lost: Vec::new() };
+    let lost = Vec::new();
+    let mut worker = Worker { settings, shared: its_shared, optimiser, runtime, considered, unsaved, lost };
     let run = move || {
         worker.restore(left.map(|left| left.versions).unwrap_or_default(), label.number);
         worker.save();
@@ -71,6 +103,7 @@ pub(super) fn start(
 struct Worker {
     settings: Settings,
     shared: Arc<Shared>,
+    optimiser: Optimiser,
     runtime: Runtime,
     /// The SHA-256 of what the file held when it was last looked at.
     considered: String,
@@ -171,7 +204,9 @@ impl Worker {
         match prepared {
             Ok(version) => {
                 let replaced = serving.label.number;
-                self.publish(Arc::new(version), Some(replaced));
+                let version = Arc::new(version);
+                self.shared.publish(Arc::clone(&version), Some(replaced));
+                self.optimiser.serves(&version);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 if self.settings.state.is_some() {
                     self.unsaved.push((label.clone(), bytes));
@@ -191,23 +226,15 @@ impl Worker {
         }
     }
 
-    /// From here on a good candidate serves. Whoever lists the versions sees
-    /// both changes or none.
-    fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
-        let mut history = self.shared.history();
-        self.shared.current.publish(Arc::clone(&version));
-        history.accept(version, replaced);
-    }
-
     fn roll_back(&mut self, number: Option<u64>) -> Outcome {
         let serving = self.shared.current.version().label.number;
         let number = number.or_else(|| self.shared.history().replaced_by(serving));
-        let found = number.and_then(|number| self.shared.history().find(number));
+        let found = number.and_then(|number| self.shared.go_back(number));
         match found {
             Some(version) if version.label.number == serving => Outcome::Unchanged { version: serving },
             Some(version) => {
                 let label = version.label.clone();
-                self.shared.current.publish(version);
+                self.optimiser.serves(&version);
                 self.save();
                 info!(replaced = serving, "rolled back: serving {label}");
                 Outcome::Serving { version: label.number, sha256: label.sha256, replaced: serving }

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
+use super::compiler::Compiler;
 use super::deadline::Ticker;
 use super::import;
 use super::instance::{CallError, CallState};
@@ -35,6 +36,7 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     engine: wasmtime::Engine,
+    compiler: Compiler,
     linker: Linker<CallState>,
     places: Arc<Places>,
     limits: Limits,
@@ -64,21 +66,28 @@ impl Engine {
     ///
     /// When this machine gives no address space, or no thread.
     pub fn new(limits: &Limits) -> Result<Engine, EngineError> {
-        let engine = wasmtime::Engine::new(&config(limits)).map_err(|error| EngineError::Pool {
+        let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
+        let compiler = Compiler::new(config()).map_err(other)?;
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Pool {
             instances: limits.instances,
             cause: format!("{error:#}"),
         })?;
-        let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
         let places = Arc::new(Places::new(limits.instances));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        Ok(Engine(Arc::new(Shared { engine, linker, places, limits: limits.clone(), ticker })))
+        Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, limits: limits.clone(), ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
+    }
+
+    pub(super) fn compiler(&self) -> &Compiler {
+        &self.0.compiler
     }
 
     pub(super) fn linker(&self) -> &Linker<CallState> {
@@ -137,11 +146,10 @@ impl Places {
     }
 }
 
-fn config(limits: &Limits) -> Config {
+/// A pool of slots that are reused: a fresh instance costs a copy of what the
+/// module's memory starts with, and no system call.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let instances = u32::try_from(limits.instances.saturating_add(INSTANCES_SPARE)).unwrap_or(u32::MAX);
-
-    // A pool of slots that are reused: a fresh instance costs a copy of what
-    // the module's memory starts with, and no system call.
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)
@@ -151,10 +159,13 @@ fn config(limits: &Limits) -> Config {
         .table_elements(limits.table_max)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);
+    pool
+}
 
+/// What the code of a module depends on.
+fn config() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         // Compiled code looks at a counter in every loop and function, and
         // gives way when the ticker has moved it on.
         .epoch_interruption(true)

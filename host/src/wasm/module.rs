@@ -2,10 +2,12 @@
 //! says why it cannot be the handler if it cannot.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
+use super::compiler::Effort;
 use super::engine::Engine;
 use super::instance::{CallState, MESSAGE_MAX};
 use super::verify::{self, Exports};
@@ -16,6 +18,15 @@ pub struct HandlerModule {
     pub(super) engine: Engine,
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
+    unoptimised: Option<Unoptimised>,
+}
+
+/// A module that was compiled with little effort, and what is needed to do it
+/// again with more.
+#[derive(Clone)]
+pub struct Unoptimised {
+    engine: Engine,
+    binary: Arc<[u8]>,
 }
 
 /// Why a file cannot be the handler. All of these are the file's fault.
@@ -130,25 +141,50 @@ impl HandlerModule {
     /// # Errors
     ///
     /// [`ModuleError`] says what was expected and what was found.
-    pub fn new(engine: &Engine, file: &[u8]) -> Result<HandlerModule, ModuleError> {
+    pub fn new(engine: &Engine, file: &[u8], effort: Effort) -> Result<HandlerModule, ModuleError> {
         let limits = engine.limits();
         if file.len() > limits.module_max {
             return Err(ModuleError::TooLarge { limit: limits.module_max });
         }
         let binary = read(file)?;
-        let module = Module::from_binary(engine.wasmtime(), &binary).map_err(|error| {
-            // Sound WebAssembly can still need more than the pool of instances
-            // has for it.
-            match Module::validate(engine.wasmtime(), &binary) {
-                Ok(()) => ModuleError::TooDemanding(one_line(&format!("{error:#}"))),
-                Err(error) => invalid(&error),
-            }
-        })?;
-        verify::check_imports(&module)?;
-        let exports = Exports::find(&module, limits.memory_max)?;
-        let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-        Ok(HandlerModule { engine: engine.clone(), instance, exports })
+        let mut module = compile(engine, &binary, effort)?;
+        if effort == Effort::Quick {
+            module.unoptimised = Some(Unoptimised { engine: engine.clone(), binary: binary.into() });
+        }
+        Ok(module)
     }
+
+    /// What is left to be done, unless its code is as good as it gets.
+    pub fn unoptimised(&self) -> Option<Unoptimised> {
+        self.unoptimised.clone()
+    }
+}
+
+impl Unoptimised {
+    /// The same module with better code.
+    ///
+    /// # Errors
+    ///
+    /// When the compiler fails, which it did not with less effort.
+    pub fn optimise(&self) -> Result<HandlerModule, ModuleError> {
+        compile(&self.engine, &self.binary, Effort::Thorough)
+    }
+}
+
+fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<HandlerModule, ModuleError> {
+    let compiled = engine.compiler().compile(engine.wasmtime(), binary, effort);
+    let module = compiled.map_err(|error| {
+        // Sound WebAssembly can still need more than the pool of instances has
+        // for it.
+        match Module::validate(engine.wasmtime(), binary) {
+            Ok(()) => ModuleError::TooDemanding(one_line(&format!("{error:#}"))),
+            Err(error) => invalid(&error),
+        }
+    })?;
+    verify::check_imports(&module)?;
+    let exports = Exports::find(&module, engine.limits().memory_max)?;
+    let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
+    Ok(HandlerModule { engine: engine.clone(), instance, exports, unoptimised: None })
 }
 
 /// The binary form, or what this is instead of WebAssembly.

@@ -1,0 +1,49 @@
+//! Files and folders that a test makes, and that go when it is done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder for one test, which goes when this is dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// The path of something in it, whether it is there or not.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A file with some bytes, which goes when this is dropped.
+pub struct TextFile {
+    path: PathBuf,
+    _folder: Folder,
+}
+
+impl TextFile {
+    pub fn new(bytes: impl AsRef<[u8]>) -> TextFile {
+        let folder = Folder::new();
+        let path = folder.file("file");
+        fs::write(&path, bytes).unwrap();
+        TextFile { path, _folder: folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
