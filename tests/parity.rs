@@ -3,7 +3,7 @@ use clap::Parser;
 use host::args::Args;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
-use host::wasm::{Effort, Engine, HandlerModule};
+use host::wasm::{CompiledModule, Effort, Engine, HandlerModule};
 
 use crate::answers::TABLE;
 use crate::harness::Random;
@@ -19,7 +19,12 @@ impl Module {
         let limits = Args::parse_from(["host"]).serve.limits;
         let engine = Engine::new(&limits).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Module { module: HandlerModule::new(&engine, EMBEDDED, Effort::Thorough).unwrap(), runtime }
+        Module {
+            module: runtime
+                .block_on(CompiledModule::new(&engine, EMBEDDED, Effort::Thorough).unwrap().start())
+                .unwrap(),
+            runtime,
+        }
     }
 
     fn answer(&self, request: &[u8]) -> Bytes {

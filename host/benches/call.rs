@@ -11,7 +11,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use host::args::Args;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
-use host::wasm::{Effort, Engine, HandlerModule};
+use host::wasm::{CompiledModule, Effort, Engine};
 
 const REQUEST: &[u8] = b"GET /route HTTP/1.1\r\nhost: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n\r\n";
@@ -28,7 +28,8 @@ fn calls(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut group = criterion.benchmark_group("call");
     for (name, file) in [("default handler", EMBEDDED), ("constant", CONSTANT.as_bytes())] {
-        let module = HandlerModule::new(&engine, file, Effort::Thorough).expect("a handler");
+        let module = CompiledModule::new(&engine, file, Effort::Thorough).expect("a handler");
+        let module = runtime.block_on(module.start()).expect("a start");
         let request = [Bytes::from_static(REQUEST)];
         group.bench_function(name, |bencher| {
             bencher.iter(|| runtime.block_on(module.call(&request, RequestId::none())).expect("a response"));

@@ -88,6 +88,7 @@ impl Fault {
             Fault::Call(CallError::ResponseTooLong { .. }) => ("response too long", S::BAD_GATEWAY, Handler),
             Fault::Response(_) => ("invalid response", S::BAD_GATEWAY, Handler),
             Fault::Call(CallError::Busy { .. }) => ("busy", S::SERVICE_UNAVAILABLE, Operator),
+            Fault::Call(CallError::NoInstance { .. }) => ("no instance", S::SERVICE_UNAVAILABLE, Operator),
             Fault::Call(CallError::Deadline) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
         };
         Entry { name, status, whose }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::version::{Label, Version};
 use crate::http::Probe;
-use crate::wasm::{Effort, Engine, HandlerModule};
+use crate::wasm::{CompiledModule, Effort, Engine};
 
 /// The stages, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +60,15 @@ pub async fn prepare(
     times: &mut Times,
 ) -> Result<Version, Rejection> {
     let since = Instant::now();
-    let module = HandlerModule::new(engine, bytes, Effort::Quick).map_err(|error| {
+    let compiled = CompiledModule::new(engine, bytes, Effort::Quick).map_err(|error| {
         let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
         Rejection { stage, cause: error.to_string() }
     })?;
     times.add(Stage::Compile, since);
 
     let since = Instant::now();
-    let started = module.try_start().await;
-    started
+    let started = compiled.start().await;
+    let module = started
         .map_err(|error| Rejection { stage: Stage::Start, cause: format!("it does not start: {error}") })?;
     times.add(Stage::Start, since);
     Ok(Version { label, module })

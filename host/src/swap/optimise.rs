@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{self, Runtime};
 use tracing::debug;
 
 use super::version::Version;
@@ -25,7 +26,8 @@ impl Optimiser {
     /// Starts the thread, which ends when this is dropped.
     pub(super) fn start(shared: Weak<Shared>) -> io::Result<Optimiser> {
         let (wanted, inbox) = channel();
-        thread::Builder::new().name("optimise".into()).spawn(move || run(&shared, &inbox))?;
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("optimise".into()).spawn(move || run(&runtime, &shared, &inbox))?;
         Ok(Optimiser(wanted))
     }
 
@@ -38,7 +40,7 @@ impl Optimiser {
     }
 }
 
-fn run(shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
+fn run(runtime: &Runtime, shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
     while let Ok(mut newest) = wanted.recv() {
         // What was replaced meanwhile is not worth the work.
         while let Ok(newer) = wanted.try_recv() {
@@ -46,7 +48,8 @@ fn run(shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
         }
         let (version, unoptimised) = newest;
         let since = Instant::now();
-        let optimised = unoptimised.optimise();
+        let optimised = async { anyhow::Ok(unoptimised.optimise()?.start().await?) };
+        let optimised = runtime.block_on(optimised);
         let (Some(shared), Some(version)) = (shared.upgrade(), version.upgrade()) else {
             continue;
         };

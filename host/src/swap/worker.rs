@@ -37,7 +37,9 @@ impl Shared {
     /// both changes or none.
     fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
         let mut history = self.history();
+        let before = self.current.version();
         self.current.publish(Arc::clone(&version));
+        before.module.rest();
         history.accept(version, replaced);
     }
 
@@ -45,8 +47,11 @@ impl Shared {
     fn go_back(&self, number: u64) -> Option<Arc<Version>> {
         let history = self.history();
         let version = history.find(number)?;
-        if self.current.version().label.number != number {
+        let before = self.current.version();
+        if before.label.number != number {
+            version.module.wake();
             self.current.publish(Arc::clone(&version));
+            before.module.rest();
         }
         Some(version)
     }

@@ -34,9 +34,14 @@ const SLEEP: Duration = Duration::from_millis(100);
 #[error("passed its deadline")]
 pub(super) struct DeadlinePassed;
 
+/// Arms a store that was armed before, for another call.
+pub(super) fn rearm(store: &mut Store<CallState>) {
+    store.set_epoch_deadline(1);
+}
+
 /// Arms a store, whose state says when its deadline is.
 pub(super) fn arm(store: &mut Store<CallState>) {
-    store.set_epoch_deadline(1);
+    rearm(store);
     store.epoch_deadline_callback(|store| {
         if Instant::now() >= store.data().deadline {
             return Err(DeadlinePassed.into());

@@ -8,10 +8,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
+use super::call::CallError;
 use super::compiler::Compiler;
 use super::deadline::Ticker;
 use super::import;
-use super::instance::{CallError, CallState};
+use super::instance::CallState;
 use crate::limits::Limits;
 
 /// Instances beyond those that serve: a candidate is tried in one of these
@@ -149,7 +150,9 @@ impl Places {
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let instances = u32::try_from(limits.instances.saturating_add(INSTANCES_SPARE)).unwrap_or(u32::MAX);
+    // As many may wait for their next request as may be in one.
+    let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
+    let instances = u32::try_from(instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)

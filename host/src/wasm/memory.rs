@@ -2,12 +2,23 @@
 //! touches that memory, and every address and length that a module gave is
 //! checked here against the memory as it is at that moment.
 
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
 use handler_sdk::abi::Span;
 use thiserror::Error;
-use wasmtime::{AsContextMut, Memory, StoreContext};
+use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
+
+use super::call::CallError;
+use super::instance::Instance;
+use super::pages::Pages;
+
+/// The unit in which an image is cut off, and as long as the pages of any system
+/// get: one page of WebAssembly.
+const CHUNK: usize = 65_536;
+
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// A module named bytes that are not in its memory.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -23,14 +34,14 @@ pub struct BadSpan {
 
 /// Copies the pieces, one after the other, to `span`, which is as long as they
 /// are together.
-pub(super) fn write(
-    memory: Memory,
-    mut store: impl AsContextMut,
-    span: Span,
-    pieces: &[Bytes],
-) -> Result<(), BadSpan> {
-    let all = memory.data_mut(&mut store);
-    let range = check(all.len(), span)?;
+pub(super) fn write(instance: &mut Instance, span: Span, pieces: &[Bytes]) -> Result<(), CallError> {
+    let Instance { memory, store, pages, .. } = instance;
+    let all = memory.data_mut(store);
+    let range = check(all.len(), span)
+        .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause })?;
+    if let Some(pages) = pages {
+        pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
+    }
     let mut room = all.get_mut(range).unwrap_or_default();
     for piece in pieces {
         let Some((place, rest)) = room.split_at_mut_checked(piece.len()) else {
@@ -51,6 +62,83 @@ pub(super) fn view<'a, T: 'static>(
     let all = memory.data(store);
     let range = check(all.len(), span)?;
     Ok(all.get(range).unwrap_or_default())
+}
+
+/// What a memory held at some moment.
+pub(super) struct Image {
+    /// Without the zeros at the end.
+    bytes: Vec<u8>,
+    /// The memory's size in bytes.
+    pub(super) size: usize,
+}
+
+impl Image {
+    /// What it holds now.
+    pub(super) fn of(memory: Memory, store: impl AsContext) -> Image {
+        let all = memory.data(&store);
+        let last = all.chunks(CHUNK).rposition(|chunk| ZEROS.get(..chunk.len()) != Some(chunk));
+        let used = last.map_or(0, |last| (last + 1) * CHUNK).min(all.len());
+        Image { bytes: all.get(..used).unwrap_or_default().into(), size: all.len() }
+    }
+
+    /// What stood there. The range ends where its chunk does, or before.
+    fn at(&self, range: Range<usize>) -> &[u8] {
+        let zeros = ZEROS.get(..range.len()).unwrap_or_default();
+        self.bytes.get(range).unwrap_or(zeros)
+    }
+
+    /// Writes what stood in this range of a memory into another of that size.
+    pub(super) fn copy(&self, range: Range<usize>, memory: Memory, mut store: impl AsContextMut) {
+        let all = memory.data_mut(&mut store);
+        let start = range.start;
+        for (index, place) in all.get_mut(range).unwrap_or_default().chunks_mut(CHUNK).enumerate() {
+            let start = start + index * CHUNK;
+            place.copy_from_slice(self.at(start..start + place.len()));
+        }
+    }
+}
+
+/// Lets a memory grow to this size in bytes, of which it has no more yet.
+pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) -> wasmtime::Result<()> {
+    let missing = size.saturating_sub(memory.data_size(&store)) as u64;
+    let pages = missing.div_ceil(memory.page_size(&store));
+    memory.grow(&mut store, pages)?;
+    Ok(())
+}
+
+/// Begins to note which pages of a memory are written to.
+///
+/// # Errors
+///
+/// When the system does not let it.
+pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>) -> io::Result<Pages> {
+    let (start, length) = (memory.data_ptr(&*store), memory.data_size(&*store));
+    Pages::guard(store, start, length)
+}
+
+/// Makes a memory what it was when the image was made, of which it differs in
+/// these pages at most.
+///
+/// # Errors
+///
+/// When the system does not let it.
+pub(super) fn put_back(
+    memory: Memory,
+    mut store: impl AsContextMut,
+    image: &Image,
+    pages: &mut Pages,
+) -> io::Result<()> {
+    let all = memory.data_mut(&mut store);
+    pages.visit(|range| {
+        let original = image.at(range.clone());
+        match all.get_mut(range) {
+            Some(place) if place != original => {
+                place.copy_from_slice(original);
+                true
+            }
+            _ => false,
+        }
+    })
 }
 
 /// The span as a range inside a memory of `memory` bytes.

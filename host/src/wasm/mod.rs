@@ -6,22 +6,33 @@
 //! | `compiler` | how does code come of it, and how hard is it tried? |
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
-//! | `instance` | how is one call made, and what can go wrong in it? |
+//! | `call` | how is one call made, and what can go wrong in it? |
+//! | `instance` | what is an instance? |
+//! | `instrument` | how does the host get at what an instance may change? |
+//! | `snapshot` | how does an instance get into the state that requests start from? |
+//! | `pages` | which pages of its memory have changed? |
+//! | `idle` | where does an instance wait for its next request? |
 //! | `memory` | how do bytes get in and out? |
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
+mod call;
 mod compiler;
 mod deadline;
 mod engine;
+mod idle;
 mod import;
 mod instance;
+mod instrument;
 mod memory;
 mod module;
+mod pages;
+mod snapshot;
 mod verify;
 
+pub use call::CallError;
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
-pub use instance::CallError;
+
 pub use memory::BadSpan;
-pub use module::{HandlerModule, ModuleError, Unoptimised};
+pub use module::{CompiledModule, HandlerModule, ModuleError, Unoptimised};

@@ -7,18 +7,40 @@ use std::sync::Arc;
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
+use super::call::{CallError, MESSAGE_MAX};
 use super::compiler::Effort;
-use super::engine::Engine;
-use super::instance::{CallState, MESSAGE_MAX};
+use super::engine::{Engine, Purpose};
+use super::idle::Idle;
+use super::instance::{CallState, Instance};
+use super::instrument::instrument;
+use super::snapshot::Snapshot;
 use super::verify::{self, Exports};
 use crate::quote::quoted;
+use crate::request_id::RequestId;
 
-/// A compiled module that meets the contract.
+/// A compiled module that meets the contract, and was not started yet.
+pub struct CompiledModule {
+    engine: Engine,
+    code: Code,
+    unoptimised: Option<Unoptimised>,
+}
+
+/// A module that meets the contract, and has started.
 pub struct HandlerModule {
-    pub(super) engine: Engine,
+    engine: Engine,
+    code: Code,
+    /// What instances are brought back into, and those that were; unless each
+    /// request needs a new one.
+    kept: Option<(Snapshot, Idle)>,
+    unoptimised: Option<Unoptimised>,
+}
+
+/// What instances are made from.
+pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    unoptimised: Option<Unoptimised>,
+    /// Whether all that it can change can be put back.
+    pub(super) can_be_put_back: bool,
 }
 
 /// A module that was compiled with little effort, and what is needed to do it
@@ -132,7 +154,7 @@ impl ModuleError {
     }
 }
 
-impl HandlerModule {
+impl CompiledModule {
     /// Reads a module from the bytes of a file, compiles it and checks it.
     ///
     /// Compiling takes milliseconds for each 10 KB of module, so this is
@@ -141,22 +163,92 @@ impl HandlerModule {
     /// # Errors
     ///
     /// [`ModuleError`] says what was expected and what was found.
-    pub fn new(engine: &Engine, file: &[u8], effort: Effort) -> Result<HandlerModule, ModuleError> {
+    pub fn new(engine: &Engine, file: &[u8], effort: Effort) -> Result<CompiledModule, ModuleError> {
         let limits = engine.limits();
         if file.len() > limits.module_max {
             return Err(ModuleError::TooLarge { limit: limits.module_max });
         }
         let binary = read(file)?;
-        let mut module = compile(engine, &binary, effort)?;
-        if effort == Effort::Quick {
-            module.unoptimised = Some(Unoptimised { engine: engine.clone(), binary: binary.into() });
-        }
-        Ok(module)
+        let code = compile(engine, &binary, effort)?;
+        let unoptimised =
+            (effort == Effort::Quick).then(|| Unoptimised { engine: engine.clone(), binary: binary.into() });
+        Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 
+    /// Initialises it, once for all requests where that can be.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when its start function or `_initialize` fails.
+    pub async fn start(self) -> Result<HandlerModule, CallError> {
+        let CompiledModule { engine, code, unoptimised } = self;
+        let permit = engine.admit(Purpose::Candidate).await?;
+        let mut instance = Instance::new(&code, engine.limits(), RequestId::none()).await?;
+        let kept = if code.can_be_put_back {
+            let snapshot = Snapshot::after_initialising(instance).await?;
+            Some((snapshot, Idle::new(engine.limits().instances)))
+        } else {
+            instance.initialise().await?;
+            None
+        };
+        drop(permit);
+        Ok(HandlerModule { engine, code, kept, unoptimised })
+    }
+}
+
+impl HandlerModule {
     /// What is left to be done, unless its code is as good as it gets.
     pub fn unoptimised(&self) -> Option<Unoptimised> {
         self.unoptimised.clone()
+    }
+
+    /// It does not serve any more: no instances are kept ready.
+    pub fn rest(&self) {
+        if let Some((_, idle)) = &self.kept {
+            idle.rest();
+        }
+    }
+
+    /// It serves again.
+    pub fn wake(&self) {
+        if let Some((_, idle)) = &self.kept {
+            idle.wake();
+        }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// An instance in the state that every request starts from.
+    pub(super) async fn take_instance(&self, id: RequestId) -> Result<Instance, CallError> {
+        let limits = self.engine.limits();
+        let Some((snapshot, idle)) = &self.kept else {
+            let mut instance = Instance::new(&self.code, limits, id).await?;
+            instance.initialise_again().await?;
+            return Ok(instance);
+        };
+        match idle.take() {
+            Some(mut instance) => {
+                instance.begin(limits, id);
+                Ok(instance)
+            }
+            None => {
+                let mut instance = Instance::new(&self.code, limits, id).await?;
+                snapshot.bring(&mut instance)?;
+                Ok(instance)
+            }
+        }
+    }
+
+    /// Takes an instance back that has answered its request. One in which
+    /// anything went wrong is dropped instead.
+    pub(super) fn give_back(&self, mut instance: Instance) {
+        if let Some((snapshot, idle)) = &self.kept
+            && snapshot.restore(&mut instance)
+        {
+            idle.put(instance);
+        }
     }
 }
 
@@ -166,13 +258,17 @@ impl Unoptimised {
     /// # Errors
     ///
     /// When the compiler fails, which it did not with less effort.
-    pub fn optimise(&self) -> Result<HandlerModule, ModuleError> {
-        compile(&self.engine, &self.binary, Effort::Thorough)
+    pub fn optimise(&self) -> Result<CompiledModule, ModuleError> {
+        let code = compile(&self.engine, &self.binary, Effort::Thorough)?;
+        Ok(CompiledModule { engine: self.engine.clone(), code, unoptimised: None })
     }
 }
 
-fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<HandlerModule, ModuleError> {
-    let compiled = engine.compiler().compile(engine.wasmtime(), binary, effort);
+fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, ModuleError> {
+    // Where it is not sound, the compiler will say so, of the module as it is.
+    let instrumented = instrument(binary).ok().flatten();
+    let to_compile = instrumented.as_ref().map_or(binary, |instrumented| &instrumented.binary);
+    let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort);
     let module = compiled.map_err(|error| {
         // Sound WebAssembly can still need more than the pool of instances has
         // for it.
@@ -182,9 +278,12 @@ fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<HandlerModu
         }
     })?;
     verify::check_imports(&module)?;
-    let exports = Exports::find(&module, engine.limits().memory_max)?;
+    let mut exports = Exports::find(&module, engine.limits().memory_max)?;
+    if let Some(instrumented) = &instrumented {
+        exports.add(&module, instrumented);
+    }
     let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-    Ok(HandlerModule { engine: engine.clone(), instance, exports, unoptimised: None })
+    Ok(Code { instance, exports, can_be_put_back: instrumented.is_some() })
 }
 
 /// The binary form, or what this is instead of WebAssembly.

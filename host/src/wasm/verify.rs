@@ -5,6 +5,7 @@ use handler_sdk::abi;
 use wasmtime::{ExternType, Module, ModuleExport, ValType};
 
 use super::import;
+use super::instrument::Instrumented;
 use super::module::ModuleError;
 use crate::quote::quoted;
 
@@ -21,6 +22,10 @@ pub(super) struct Exports {
     pub(super) handle: ModuleExport,
     pub(super) initialize: Option<ModuleExport>,
     pub(super) panic_message: Option<ModuleExport>,
+    /// All that can change, where that is known.
+    pub(super) globals: Vec<ModuleExport>,
+    /// The start function, where it does not run by itself.
+    pub(super) start: Option<ModuleExport>,
 }
 
 /// Checks that it wants nothing but what is offered.
@@ -50,7 +55,16 @@ impl Exports {
             handle: find_function(module, abi::HANDLE, &[I32, I32], &[I64])?,
             initialize: find_optional(module, abi::INITIALIZE, &[], &[])?,
             panic_message: find_optional(module, abi::PANIC_MESSAGE, &[], &[I64])?,
+            globals: Vec::new(),
+            start: None,
         })
+    }
+
+    /// Finds those that were added to the module.
+    pub(super) fn add(&mut self, module: &Module, added: &Instrumented) {
+        let find = |name: &String| module.get_export_index(name);
+        self.globals = added.globals.iter().filter_map(find).collect();
+        self.start = added.start.as_ref().and_then(find);
     }
 }
 

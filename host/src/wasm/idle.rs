@@ -1,0 +1,71 @@
+//! Instances that wait for their next request.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::instance::Instance;
+
+/// The idle instances of one module, last in, first out: what was used last is
+/// still in the caches. Each thread has a place of its own, so that threads do
+/// not wait for each other.
+pub(super) struct Idle {
+    places: Box<[Mutex<Vec<Instance>>]>,
+    /// Most instances in one place.
+    place_max: usize,
+    /// Whether none are to be kept, because the module does not serve.
+    resting: AtomicBool,
+}
+
+impl Idle {
+    /// None yet, and as many as this at the most.
+    pub(super) fn new(instances_max: usize) -> Idle {
+        let places = thread::available_parallelism().map_or(1, usize::from);
+        Idle {
+            places: (0..places).map(|_| Mutex::default()).collect(),
+            place_max: instances_max.div_ceil(places),
+            resting: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn take(&self) -> Option<Instance> {
+        self.own_place()?.pop()
+    }
+
+    /// Keeps an instance that is as it was at first.
+    pub(super) fn put(&self, instance: Instance) {
+        let Some(mut place) = self.own_place() else {
+            return;
+        };
+        // Looked at while nobody can empty the place.
+        if place.len() < self.place_max && !self.resting.load(Relaxed) {
+            place.push(instance);
+        }
+    }
+
+    /// Keeps no instances from now on, until it is woken.
+    pub(super) fn rest(&self) {
+        self.resting.store(true, Relaxed);
+        for place in &self.places {
+            let instances = std::mem::take(&mut *lock(place));
+            drop(instances);
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.resting.store(false, Relaxed);
+    }
+
+    fn own_place(&self) -> Option<MutexGuard<'_, Vec<Instance>>> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: Cell<usize> = Cell::new(THREADS.fetch_add(1, Relaxed));
+        }
+        self.places.get(NUMBER.get() % self.places.len().max(1)).map(lock)
+    }
+}
+
+fn lock(place: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}

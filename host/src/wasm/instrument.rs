@@ -1,0 +1,136 @@
+//! What is added to a module before it is compiled: exports by which the host
+//! gets at the state that a request may change, so that it can be put back.
+//!
+//! A module's own code is not touched. Where a module may change what cannot be
+//! put back from outside, nothing is added, and each request has to get a fresh
+//! instance.
+
+use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
+use wasmparser::{Operator, Parser, Payload, Result, TypeRef};
+
+/// A module with the exports added.
+pub(super) struct Instrumented {
+    pub(super) binary: Vec<u8>,
+    /// The exports that are all the globals that can change.
+    pub(super) globals: Vec<String>,
+    /// The export that was the module's start function. It does not run by
+    /// itself any more.
+    pub(super) start: Option<String>,
+}
+
+/// Adds the exports; nothing comes of it when the module may change what cannot
+/// be put back: its tables, or which of its segments are dropped.
+///
+/// # Errors
+///
+/// Where it is not sound WebAssembly. Not all of it is looked at here.
+pub(super) fn instrument(binary: &[u8]) -> Result<Option<Instrumented>> {
+    let Some(found) = survey(binary)? else {
+        return Ok(None);
+    };
+    // A name that no export of the module begins with.
+    let mut prefix = String::from("host:");
+    while found.exports.iter().any(|name| name.starts_with(&prefix)) {
+        prefix.push(':');
+    }
+    let globals: Vec<_> =
+        found.globals.iter().map(|index| (format!("{prefix}global{index}"), *index)).collect();
+    let start = found.start.map(|index| (format!("{prefix}start"), index));
+
+    let mut module = Module::new();
+    for payload in Parser::new(0).parse_all(binary) {
+        let payload = payload?;
+        match &payload {
+            Payload::StartSection { .. } => {}
+            Payload::ExportSection(section) => {
+                let mut exports = ExportSection::new();
+                for export in section.clone() {
+                    let export = export?;
+                    exports.export(export.name, export.kind.into(), export.index);
+                }
+                for (name, index) in &globals {
+                    exports.export(name, ExportKind::Global, *index);
+                }
+                if let Some((name, index)) = &start {
+                    exports.export(name, ExportKind::Func, *index);
+                }
+                module.section(&exports);
+            }
+            other => {
+                if let Some((id, range)) = other.as_section() {
+                    module.section(&RawSection { id, data: binary.get(range).unwrap_or_default() });
+                }
+            }
+        }
+    }
+    Ok(Some(Instrumented {
+        binary: module.finish(),
+        globals: globals.into_iter().map(|(name, _)| name).collect(),
+        start: start.map(|(name, _)| name),
+    }))
+}
+
+/// What is to be exported beside what is.
+#[derive(Default)]
+struct Found {
+    exports: Vec<String>,
+    globals: Vec<u32>,
+    start: Option<u32>,
+}
+
+fn survey(binary: &[u8]) -> Result<Option<Found>> {
+    let mut found = Found::default();
+    let mut index = 0;
+    for payload in Parser::new(0).parse_all(binary) {
+        match payload? {
+            // None is offered, so such a module will be refused.
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    if !matches!(import?.ty, TypeRef::Func(_)) {
+                        return Ok(None);
+                    }
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    let global = global?.ty;
+                    match global.mutable {
+                        // A reference belongs to the instance that made it.
+                        true if global.content_type.is_reference_type() => return Ok(None),
+                        true => found.globals.push(index),
+                        false => {}
+                    }
+                    index += 1;
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    found.exports.push(export?.name.to_owned());
+                }
+            }
+            Payload::StartSection { func, .. } => found.start = Some(func),
+            Payload::CodeSectionEntry(body) => {
+                let mut operators = body.get_operators_reader()?;
+                while !operators.eof() {
+                    if changes_for_good(&operators.read()?) {
+                        return Ok(None);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    // Without exports it is no handler, and nothing can be added to them.
+    Ok((!found.exports.is_empty()).then_some(found))
+}
+
+/// Whether this changes a table, or drops a segment.
+fn changes_for_good(operator: &Operator<'_>) -> bool {
+    use Operator as O;
+    match operator {
+        O::TableSet { .. } | O::TableGrow { .. } | O::TableFill { .. } => true,
+        O::TableCopy { .. } | O::TableInit { .. } => true,
+        O::ElemDrop { .. } | O::DataDrop { .. } | O::MemoryDiscard { .. } => true,
+        _ => false,
+    }
+}

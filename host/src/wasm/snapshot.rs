@@ -1,0 +1,70 @@
+//! The state that every request starts from, how an instance gets into it, and
+//! back into it after a request.
+
+use std::ops::Range;
+
+use wasmtime::Val;
+
+use super::call::CallError;
+use super::instance::Instance;
+use super::memory::{self, Image};
+
+/// The state of an instance just after `_initialize`: all of it that a module
+/// which was instrumented can change.
+pub(super) struct Snapshot {
+    image: Image,
+    /// Where that may differ from the memory of a new instance, in bytes.
+    initialised: Vec<Range<usize>>,
+    globals: Vec<Val>,
+}
+
+impl Snapshot {
+    /// Initialises a new instance, and keeps the state that it is in then.
+    pub(super) async fn after_initialising(mut instance: Instance) -> Result<Snapshot, CallError> {
+        let size_before = instance.memory.data_size(&instance.store);
+        instance.guard()?;
+        instance.initialise().await?;
+
+        let Instance { pages, store, memory, globals, .. } = &mut instance;
+        let image = Image::of(*memory, &*store);
+        let globals = globals.iter().map(|global| global.get(&mut *store)).collect();
+        let mut initialised = vec![size_before..image.size];
+        if let Some(pages) = pages {
+            let note = |range| {
+                initialised.push(range);
+                true
+            };
+            pages.visit(note).map_err(|error| CallError::no_instance(&error))?;
+        }
+        Ok(Snapshot { image, initialised, globals })
+    }
+
+    /// Brings a new instance into this state.
+    pub(super) fn bring(&self, instance: &mut Instance) -> Result<(), CallError> {
+        let Instance { store, memory, .. } = instance;
+        memory::grow(*memory, &mut *store, self.image.size)
+            .map_err(|error| CallError::no_instance(&error))?;
+        for range in &self.initialised {
+            self.image.copy(range.clone(), *memory, &mut *store);
+        }
+        self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
+        instance.guard()
+    }
+
+    /// Brings an instance that has answered a request back into this state.
+    /// False when that cannot be.
+    pub(super) fn restore(&self, instance: &mut Instance) -> bool {
+        let Instance { pages: Some(pages), store, memory, .. } = instance else {
+            return false;
+        };
+        // What has grown cannot shrink.
+        memory.data_size(&*store) == self.image.size
+            && memory::put_back(*memory, &mut *store, &self.image, pages).is_ok()
+            && self.set_globals(instance).is_ok()
+    }
+
+    fn set_globals(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+        let Instance { globals, store, .. } = instance;
+        globals.iter().zip(&self.globals).try_for_each(|(global, value)| global.set(&mut *store, *value))
+    }
+}
