@@ -127,10 +127,7 @@ fn survey(binary: &[u8]) -> Result<Option<Found>> {
 /// Whether this changes a table, or drops a segment.
 fn changes_for_good(operator: &Operator<'_>) -> bool {
     use Operator as O;
-    match operator {
-        O::TableSet { .. } | O::TableGrow { .. } | O::TableFill { .. } => true,
-        O::TableCopy { .. } | O::TableInit { .. } => true,
-        O::ElemDrop { .. } | O::DataDrop { .. } | O::MemoryDiscard { .. } => true,
-        _ => false,
-    }
+    let tables = matches!(operator, O::TableSet { .. } | O::TableGrow { .. } | O::TableFill { .. })
+        || matches!(operator, O::TableCopy { .. } | O::TableInit { .. });
+    tables || matches!(operator, O::ElemDrop { .. } | O::DataDrop { .. } | O::MemoryDiscard { .. })
 }

@@ -28,7 +28,8 @@ impl Snapshot {
         let Instance { pages, store, memory, globals, .. } = &mut instance;
         let image = Image::of(*memory, &*store);
         let globals = globals.iter().map(|global| global.get(&mut *store)).collect();
-        let mut initialised = vec![size_before..image.size];
+        let mut initialised = Vec::new();
+        initialised.push(size_before..image.size);
         if let Some(pages) = pages {
             let note = |range| {
                 initialised.push(range);
