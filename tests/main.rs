@@ -17,6 +17,8 @@ mod bodies;
 mod control;
 /// A handler that misbehaves costs one request, with a defined answer.
 mod faults;
+/// No request sees what another one wrote.
+mod isolation;
 /// How the program talks: banner, ready line, log lines, help, end.
 mod output;
 /// The handler answers the same natively and through WebAssembly.

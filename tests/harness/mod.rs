@@ -3,7 +3,9 @@
 
 mod client;
 mod folder;
+pub mod hoarder;
 pub mod modules;
+pub mod oracle;
 mod random;
 mod server;
 

@@ -1,0 +1,203 @@
+//! Makes modules that hoard: they keep what they can of a request, in every
+//! place where WebAssembly keeps state, and answer the next one with a digest of
+//! all that state. Each module is another one; the same choices give the same.
+
+/// The text of a module. `below` chooses a number from 0 up to the one given,
+/// which is not 0.
+pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
+    let pages = [1, 1, 2, 17][below(4)];
+    let mut hoarder = Hoarder { below, pages, globals: Vec::new(), tables: 0 };
+    hoarder.choose_globals();
+    // Most compilers never write to tables, and the host treats modules that do
+    // in another way: there are to be enough of both kinds.
+    let changes_tables = hoarder.one_in(2);
+    hoarder.tables = (hoarder.below)(3);
+    let mutate = hoarder.mutations(changes_tables);
+    let digest = hoarder.digest();
+    let globals = hoarder.global_fields();
+    let tables: String = (0..hoarder.tables)
+        .map(|table| format!("(table $t{table} {} 20 funcref)\n", 4 + (hoarder.below)(5)))
+        .collect();
+    let elements = match hoarder.tables {
+        0 => "(elem declare func $one)",
+        _ => {
+            "(elem declare func $one) (elem (table $t0) (i32.const 1) func $one) (elem $passive func $one $one)"
+        }
+    };
+    let start =
+        if hoarder.one_in(3) { "(func $start (call $mutate (i32.const 77))) (start $start)" } else { "" };
+    let initialize = match hoarder.one_in(2) {
+        true => "(func (export \"_initialize\") (call $mutate (i32.const 1234567)))",
+        false => "",
+    };
+    let max = pages + (hoarder.below)(4);
+    let request = 1024 + 16 * (hoarder.below)(3000);
+    format!(
+        r#"(module
+  (memory (export "memory") {pages} {max})
+  (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
+  (data $bytes "some bytes that may be dropped")
+  (func $one)
+  {globals}{tables}{elements}
+  {start}
+  {initialize}
+  (func $mutate (param $seed i32)
+{mutate})
+  (func $digest (result i64) (local $sum i64) (local $at i32)
+{digest}    (local.get $sum))
+  (func (export "alloc") (param i32) (result i32) (i32.const {request}))
+  (func (export "handle") (param $request i32) (param $length i32) (result i64)
+    (local $seed i32)
+    (i64.store (i32.const 17) (call $digest))
+    ;; The target, behind `GET /`.
+    (local.set $seed (i32.load (i32.add (local.get $request) (i32.const 5))))
+    (call $mutate (local.get $seed))
+    (if (i32.eq (i32.and (local.get $seed) (i32.const 7)) (i32.const 3)) (then unreachable))
+    (i64.const 25)))
+"#
+    )
+}
+
+struct Hoarder<'a> {
+    below: &'a mut dyn FnMut(usize) -> usize,
+    pages: usize,
+    globals: Vec<&'static str>,
+    tables: usize,
+}
+
+impl Hoarder<'_> {
+    fn one_in(&mut self, chances: usize) -> bool {
+        (self.below)(chances) == 0
+    }
+
+    fn choose_globals(&mut self) {
+        for _ in 0..(self.below)(6) {
+            let types = ["i32", "i64", "f32", "f64", "v128", "i32", "i64", "funcref"];
+            self.globals.push(types[(self.below)(types.len())]);
+        }
+    }
+
+    fn global_fields(&mut self) -> String {
+        let mut fields = String::new();
+        for (index, kind) in self.globals.clone().into_iter().enumerate() {
+            let start = match kind {
+                "funcref" => "(ref.null func)",
+                "v128" => "(v128.const i64x2 1 2)",
+                "f32" => "(f32.const 0.5)",
+                "f64" => "(f64.const nan:0x4000000000001)",
+                "i64" => "(i64.const -1)",
+                _ => "(i32.const 5)",
+            };
+            let export = if self.one_in(3) { format!("(export \"g{index}\")") } else { String::new() };
+            fields.push_str(&format!("(global $g{index} {export} (mut {kind}) {start})\n  "));
+        }
+        fields
+    }
+
+    /// A place in memory, past the response: one that depends on the request, or
+    /// one that does not.
+    fn address(&mut self) -> String {
+        let size = self.pages * 65_536;
+        let fixed = 64 + (self.below)(size - 128);
+        match (self.below)(3) {
+            0 => format!("(i32.const {fixed})"),
+            1 => {
+                let mask = 65_536 - 64 - 1;
+                format!("(i32.add (i32.const 64) (i32.and (local.get $seed) (i32.const {mask})))")
+            }
+            // Often past the end, where it traps.
+            _ => format!("(i32.shr_u (local.get $seed) (i32.const {}))", 6 + (self.below)(12)),
+        }
+    }
+
+    fn mutations(&mut self, tables_too: bool) -> String {
+        let mut lines = String::new();
+        for _ in 0..1 + (self.below)(8) {
+            let bit = (self.below)(30);
+            let mutation = self.mutation(tables_too);
+            lines.push_str(&format!(
+                "    (if (i32.and (local.get $seed) (i32.const {})) (then {mutation}))\n",
+                1u32 << bit | 1 << ((bit + 7) % 30)
+            ));
+        }
+        lines
+    }
+
+    fn mutation(&mut self, tables_too: bool) -> String {
+        let at = self.address();
+        let length = 1 + (self.below)(200);
+        let kinds = if tables_too && self.tables > 0 { 14 } else { 6 };
+        match (self.below)(kinds) {
+            0 => format!("(i32.store {at} (local.get $seed))"),
+            1 => format!("(memory.fill {at} (local.get $seed) (i32.const {length}))"),
+            2 => format!("(memory.copy {at} (i32.const 0) (i32.const {length}))"),
+            3 if self.one_in(4) => "(drop (memory.grow (i32.const 1)))".into(),
+            3 => format!("(memory.init $bytes {at} (i32.const 0) (i32.const 20))"),
+            4 | 5 => self.set_global(),
+            6 => "(data.drop $bytes)".into(),
+            7 => "(elem.drop $passive)".into(),
+            8 => "(table.set $t0 (i32.const 2) (ref.func $one))".into(),
+            9 => "(table.set $t0 (i32.const 1) (ref.null func))".into(),
+            10 => "(drop (table.grow $t0 (ref.func $one) (i32.const 2)))".into(),
+            11 => "(table.fill $t0 (i32.const 0) (ref.func $one) (i32.const 3))".into(),
+            12 => "(table.init $t0 $passive (i32.const 2) (i32.const 0) (i32.const 2))".into(),
+            _ => "(table.copy $t0 $t0 (i32.const 0) (i32.const 1) (i32.const 2))".into(),
+        }
+    }
+
+    fn set_global(&mut self) -> String {
+        if self.globals.is_empty() {
+            return "nop".into();
+        }
+        let index = (self.below)(self.globals.len());
+        let value = match self.globals[index] {
+            "funcref" => "(ref.func $one)",
+            "v128" => "(i32x4.splat (local.get $seed))",
+            "f32" => "(f32.reinterpret_i32 (local.get $seed))",
+            "f64" => "(f64.promote_f32 (f32.reinterpret_i32 (local.get $seed)))",
+            "i64" => "(i64.extend_i32_u (local.get $seed))",
+            _ => "(local.get $seed)",
+        };
+        format!("(global.set $g{index} {value})")
+    }
+
+    /// Sums up all state: the memory's size and every word of it, the globals,
+    /// the tables' sizes and which of their elements are there.
+    fn digest(&mut self) -> String {
+        let add = |value: &str| {
+            format!(
+                "    (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 1099511628211)) {value}))\n"
+            )
+        };
+        let of_int = |value: &str| format!("(i64.extend_i32_u {value})");
+        let mut lines = add(&of_int("(memory.size)"));
+        lines.push_str("    (loop $words\n");
+        lines.push_str(&add("(i64.load (local.get $at))"));
+        lines.push_str(
+            "    (local.set $at (i32.add (local.get $at) (i32.const 8)))
+    (br_if $words (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))\n",
+        );
+        for (index, kind) in self.globals.iter().enumerate() {
+            let get = format!("(global.get $g{index})");
+            lines.push_str(&match *kind {
+                "funcref" => add(&of_int(&format!("(ref.is_null {get})"))),
+                "v128" => {
+                    add(&format!("(i64x2.extract_lane 0 {get})"))
+                        + &add(&format!("(i64x2.extract_lane 1 {get})"))
+                }
+                "f32" => add(&of_int(&format!("(i32.reinterpret_f32 {get})"))),
+                "f64" => add(&format!("(i64.reinterpret_f64 {get})")),
+                "i64" => add(&get),
+                _ => add(&of_int(&get)),
+            });
+        }
+        for table in 0..self.tables {
+            lines.push_str(&add(&of_int(&format!("(table.size $t{table})"))));
+            for element in 0..4 {
+                let get = format!("(table.get $t{table} (i32.const {element}))");
+                lines.push_str(&add(&of_int(&format!("(ref.is_null {get})"))));
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,86 @@
+//! What a module answers when each request gets a new instance: wasmtime as it
+//! comes, used in the plainest way, to hold the host's own way against.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use clap::Parser;
+use host::args::Args;
+use host::request_id::RequestId;
+use host::wasm::{CallError, CompiledModule, Effort, HandlerModule};
+use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
+
+/// The response's bytes, or the name of the trap.
+pub type Outcome = Result<Vec<u8>, String>;
+
+/// The most memory that an instance may have, in both.
+const MEMORY_MAX: usize = 64 << 20;
+
+/// One request to a new instance.
+pub fn fresh(module: &Module, request: &[u8]) -> Outcome {
+    let limits = StoreLimitsBuilder::new().memory_size(MEMORY_MAX).table_elements(65_536).build();
+    let mut store = Store::new(module.engine(), limits);
+    store.limiter(|limits: &mut StoreLimits| limits);
+    let run = |store: &mut Store<StoreLimits>| {
+        let instance = Instance::new(&mut *store, module, &[])?;
+        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+            initialize.call(&mut *store, ())?;
+        }
+        let alloc = instance.get_typed_func::<u32, u32>(&mut *store, "alloc")?;
+        let address = alloc.call(&mut *store, request.len() as u32)?;
+        let memory = instance.get_memory(&mut *store, "memory").unwrap();
+        memory.write(&mut *store, address as usize, request).unwrap();
+        let handle = instance.get_typed_func::<(u32, u32), u64>(&mut *store, "handle")?;
+        let packed = handle.call(&mut *store, (address, request.len() as u32))?;
+        let (address, length) = ((packed >> 32) as usize, packed as u32 as usize);
+        wasmtime::Result::Ok(memory.data(&store)[address..address + length].to_vec())
+    };
+    run(&mut store).map_err(|error: wasmtime::Error| error.downcast_ref::<Trap>().unwrap().to_string())
+}
+
+/// Compiles a module for [`fresh`].
+pub fn compile(wat: &str) -> Module {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let mut config = Config::new();
+        config.cranelift_nan_canonicalization(true);
+        Engine::new(&config).unwrap()
+    });
+    Module::new(engine, wat::parse_str(wat).unwrap()).unwrap()
+}
+
+/// The host's way to call a module, without a server.
+pub struct Host {
+    engine: host::wasm::Engine,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Host {
+    pub fn new() -> Host {
+        let limits = Args::parse_from(["host"]).serve.limits;
+        Host {
+            engine: host::wasm::Engine::new(&limits).unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+        }
+    }
+
+    /// Compiles a module and starts it; the error is the name of a trap.
+    pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
+        let module = CompiledModule::new(&self.engine, module, effort).unwrap();
+        self.runtime.block_on(module.start()).map_err(trap)
+    }
+
+    /// One request to a module that has perhaps answered others.
+    pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
+        let pieces = [Bytes::copy_from_slice(request)];
+        let response = self.runtime.block_on(module.call(&pieces, RequestId::none()));
+        response.map(Vec::from).map_err(trap)
+    }
+}
+
+fn trap(error: CallError) -> String {
+    match error {
+        CallError::Trap { trap, .. } => trap,
+        other => panic!("not a trap: {other}"),
+    }
+}
