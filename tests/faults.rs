@@ -1,5 +1,5 @@
 use crate::harness::modules::{allocating_at, answering, returning};
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Random, Server, fails_to_start, host, run_to_end};
 
 /// Asks for `/` twice, on a connection that lives on: the fault costs one
 /// request, and the next is answered by a clean instance.
@@ -60,6 +60,127 @@ fn an_endless_loop_ends_at_the_deadline_and_others_are_served_meanwhile() {
     for _ in 0..20 {
         assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
     }
+}
+
+#[test]
+fn a_loop_ends_at_the_deadline_wherever_it_is() {
+    let looping = |name: &str| crate::harness::fixture(name).into_os_string();
+    let page = "<h1>error 504 gateway timeout</h1>";
+    for name in ["loops_in_alloc.wat", "loops_while_growing.wat"] {
+        let args = [looping(name), "--deadline".into(), "50ms".into()];
+        costs_one_request(Server::with(&args), 504, page, &["longer than its deadline (--deadline)"]);
+    }
+    for name in ["loops_in_start.wat", "loops_in_initialize.wat"] {
+        let message = fails_to_start(&[looping(name), "--deadline".into(), "50ms".into()]);
+        assert!(message.ends_with("it does not start: the call took longer than its deadline (--deadline)"));
+    }
+}
+
+#[test]
+fn memory_grows_up_to_its_limit_and_is_given_back() {
+    let growing = crate::harness::fixture("grows.wat").into_os_string();
+    let server = Server::with(&[growing, "--memory-max".into(), "1MiB".into()]);
+    let mut client = server.connect();
+    for _ in 0..200 {
+        assert_eq!(client.ask("GET", "/").text(), "016");
+    }
+}
+
+#[test]
+fn a_module_that_asks_for_4_gib_is_not_served() {
+    let module = answering(b"HTTP/1.1 200 OK\n\n").replace("\"memory\") 1", "\"memory\") 65536");
+    let file = crate::harness::TextFile::new(module);
+    let message = fails_to_start(&[file.path()]);
+    assert!(message.contains("its memory starts at 4294967296 bytes, more than the 67108864 bytes"));
+    assert!(message.ends_with("(--memory-max)"), "{message}");
+}
+
+#[test]
+fn a_response_may_lie_where_the_request_was() {
+    // What `handle` returns is read when it has returned, wherever it is.
+    let module = "(module (memory (export \"memory\") 1) (data (i32.const 0) \"HTTP/1.1 200 OK\\0a\\0amine\")
+        (func (export \"alloc\") (param i32) (result i32) (i32.const 1000))
+        (func (export \"handle\") (param i32 i32) (result i64)
+            (memory.copy (i32.const 990) (i32.const 0) (i32.const 21))
+            (i64.const 0x3de00000015)))";
+    assert_eq!(Server::of_text(module).connect().ask("GET", "/").text(), "mine");
+    let request_itself = returning(32_768, 30);
+    let cause = ["it does not begin with HTTP/1.1"];
+    costs_one_request(Server::of_text(&request_itself), 502, BAD_GATEWAY, &cause);
+}
+
+#[test]
+fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
+    let (traps, socket) = (crate::harness::fixture("traps.wat"), crate::harness::Folder::new());
+    let control = socket.file("control");
+    let server =
+        Server::with(&[traps.as_os_str(), "--dev".as_ref(), "--control".as_ref(), control.as_os_str()]);
+    let mut client = server.connect();
+    let reply = client.ask("GET", "/boom");
+    assert_eq!(
+        (reply.status, reply.text()),
+        (
+            500,
+            &*format!(
+                "{INTERNAL}\n<pre>wasm trap: integer divide by zero; in divide &lt; function 2</pre>\n"
+            )
+        )
+    );
+    client.ask("GET", "/boom");
+    client.ask("GET", &format!("/{}", "a".repeat(9000)));
+    let output = run_to_end(host().arg("status").arg("--control").arg(&control));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("faults: target too long 1, trap 2\n"), "{text}");
+}
+
+#[test]
+fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
+    let mixed = crate::harness::fixture("mixed.wat").into_os_string();
+    let flags =
+        ["--instances", "1", "--queue", "1", "--deadline", "1h", "--queue-timeout", "1h"].map(Into::into);
+    let mut server = Server::with(&[vec![mixed], flags.to_vec()].concat());
+    // Whichever comes first has the instance for good, and the second the only
+    // place in the queue.
+    let mut endless = [server.connect(), server.connect(), server.connect()];
+    endless.iter_mut().for_each(|client| client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n"));
+    server.log_line(&["status=503", "fault=\"busy\"", "1 calls run, and 1 may wait (--instances, --queue, "]);
+    endless.into_iter().for_each(Client::reset);
+    // Their places come free when the server has heard of it.
+    while server.connect().ask("GET", "/fine").status == 503 {}
+}
+
+#[test]
+fn faults_of_all_kinds_at_once_cost_only_the_requests_that_have_them() {
+    const CLIENTS: u64 = 6;
+    const REQUESTS: usize = 60;
+    let mixed = crate::harness::fixture("mixed.wat").into_os_string();
+    let server =
+        Server::with(&[mixed, "--deadline".into(), "250ms".into(), "--log-level".into(), "off".into()]);
+    let run = || {
+        std::thread::scope(|scope| {
+            for seed in 1..=CLIENTS {
+                let mut client = server.connect();
+                scope.spawn(move || {
+                    let mut random = Random::new(seed);
+                    for _ in 0..REQUESTS {
+                        let (target, status) = match random.below(9) {
+                            0 => ("/t", 500),
+                            1 => ("/l", 504),
+                            2 => ("/h", 200),
+                            _ => ("/fine", 200),
+                        };
+                        let reply = client.ask("GET", target);
+                        assert_eq!(reply.status, status, "{target}");
+                        assert!(status != 200 || reply.text() == "0", "{target}: {}", reply.text());
+                    }
+                });
+            }
+        });
+        server.resources()
+    };
+    run();
+    let (early, late) = (run(), run());
+    late.expect_no_more_than(&early);
 }
 
 #[test]
@@ -216,6 +337,17 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let (_, lines) = server.wait();
     assert_eq!(lines.iter().filter(|line| line.contains("31msecond")).count(), 64);
     assert!(lines.iter().all(|line| !line.starts_with("second")));
+}
+
+#[test]
+fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
+    let server = Server::of("logs_a_gigabyte.wat");
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    let handlers: Vec<_> = lines.iter().filter(|line| line.contains("handler: ")).collect();
+    assert_eq!(handlers.len(), 65, "64 lines, and one that says that more were dropped");
+    assert!(handlers.iter().all(|line| line.len() < 1200), "no line is longer than 1 KiB and its id");
 }
 
 #[test]

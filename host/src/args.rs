@@ -45,6 +45,10 @@ pub struct Serve {
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log::filter)]
     pub log_level: Targets,
 
+    /// For development: a fault shows its cause to the client, not to the log alone
+    #[arg(long)]
+    pub dev: bool,
+
     /// The form of a log line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub log_format: Format,

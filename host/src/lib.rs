@@ -19,5 +19,6 @@ pub mod log;
 pub mod quote;
 pub mod request_id;
 pub mod server;
+pub mod socket;
 pub mod swap;
 pub mod wasm;

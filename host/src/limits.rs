@@ -45,6 +45,12 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
+    // Short, so that a request which is admitted under overload waits for no
+    // longer than its call takes then.
+    /// Most requests that wait in the queue for a call; past it 503
+    #[arg(long, value_name = "N", default_value = "32", value_parser = count::<COUNT_MAX>)]
+    pub queue: usize,
+
     /// Longest wait in the queue for a call; past it 503
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub queue_timeout: Duration,

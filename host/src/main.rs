@@ -12,7 +12,7 @@ use clap::Parser;
 use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
-use host::http::App;
+use host::http::{App, FaultCounts};
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
 use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
@@ -89,6 +89,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             on_hangup.order_and_go_on(Task::ReadAgain);
         }
     });
+    let faults = Arc::new(FaultCounts::default());
     let port = addresses.first().map_or(0, SocketAddr::port);
     let control = match args.swap.control {
         _ if args.swap.no_control => None,
@@ -101,7 +102,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     if let Some(control) = &control {
         let listener = UnixListener::from_std(control.listener.try_clone()?)?;
         let module_max = args.limits.module_max;
-        let control = Control { swapper: swapper.clone(), urls: urls.clone(), started, module_max };
+        let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
+        let control = Control { swapper, urls, started, module_max, faults };
         tokio::spawn(listener::listen(listener, Arc::new(control)));
     }
 
@@ -111,6 +113,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         tell_version: !args.swap.no_version_field,
         limits: args.limits,
         ids: ConnectionIds::new(),
+        tell_cause: args.dev,
+        faults,
     };
     let mut signals = Signals { terminate, interrupt };
     let (stop, stopped) = oneshot::channel::<()>();

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::http::{App, Connection};
 use crate::limits::Limits;
+use crate::socket::Socket;
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
@@ -84,19 +85,22 @@ fn serve_connection(
     app: &Arc<App>,
     connections: &GracefulShutdown,
 ) {
-    // A response is written whole, so waiting for more of it gains nothing.
-    let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection::new(Arc::clone(app), peer.ip()));
+    let socket = Socket::new(stream);
+    let connection = Arc::new(Connection::new(Arc::clone(app), peer.ip(), socket.clone()));
     let service = service_fn(move |request| {
         let connection = Arc::clone(&connection);
         async move { connection.answer(request).await }
     });
-    let serving = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+    let faults = Arc::clone(&app.faults);
+    let serving = connections.watch(http.serve_connection(TokioIo::new(socket), service));
     tokio::spawn(async move {
         match serving.await {
             Ok(()) => {}
             // hyper has answered it already, where it could: 400, 414 or 431.
-            Err(error) if error.is_parse() => info!(target: "request", %peer, cause = %error, "malformed"),
+            Err(error) if error.is_parse() => {
+                faults.add("malformed");
+                info!(target: "request", %peer, cause = %error, "malformed");
+            }
             Err(error) => debug!(%peer, %error, "a connection ended early"),
         }
     });

@@ -41,6 +41,11 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Goes away without a word: the server gets a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
     /// Sends a request without a body and reads the response.
     pub fn ask(&mut self, method: &str, target: &str) -> Reply {
         self.send(format!("{method} {target} HTTP/1.1\r\nhost: test\r\n\r\n"));

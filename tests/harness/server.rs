@@ -131,6 +131,18 @@ impl Server {
         self.child.id()
     }
 
+    /// What the process holds at this moment.
+    pub fn resources(&self) -> Resources {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
+        let status = read("status");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Resources {
+            descriptors: std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count(),
+            mappings: read("maps").lines().count(),
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+        }
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
@@ -147,6 +159,28 @@ impl Server {
         }
         assert!(Instant::now() < deadline, "it does not end; it said:\n{}", seen.join("\n"));
         (self.child.wait().unwrap(), seen)
+    }
+}
+
+/// What a process holds.
+#[derive(Debug)]
+pub struct Resources {
+    pub descriptors: usize,
+    pub mappings: usize,
+    pub resident_kib: usize,
+}
+
+impl Resources {
+    /// Compares with a time before. A leak would be many times what is allowed.
+    #[track_caller]
+    pub fn expect_no_more_than(&self, before: &Resources) {
+        let within = |now: usize, before: usize| now <= before + before / 10;
+        assert!(
+            within(self.descriptors, before.descriptors)
+                && within(self.mappings, before.mappings)
+                && within(self.resident_kib, before.resident_kib),
+            "{before:?} -> {self:?}"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::protocol::{Complaint, LINE_MAX, Request, Status};
+use crate::http::FaultCounts;
 use crate::swap::{Swapper, Task};
 
 /// Control connections at once; more than that wait.
@@ -34,6 +35,8 @@ pub struct Control {
     pub started: Instant,
     /// The largest module, in bytes.
     pub module_max: usize,
+    /// The faults so far.
+    pub faults: Arc<FaultCounts>,
 }
 
 /// Answers control connections until it is dropped.
@@ -126,6 +129,7 @@ async fn carry_out(request: Request, module: Vec<u8>, control: &Control) -> Stri
                 uptime_seconds: control.started.elapsed().as_secs(),
                 urls: control.urls.clone(),
                 serving,
+                faults: control.faults.all(),
             })
         }
     }

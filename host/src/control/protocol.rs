@@ -2,6 +2,8 @@
 //! connection, a line of JSON each. The request `swap` is followed by as many
 //! bytes as it says, which are the module.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::swap::Entry;
@@ -52,6 +54,8 @@ pub struct Status {
     pub urls: Vec<String>,
     /// The version that serves.
     pub serving: Entry,
+    /// How often the host answered itself since its start, by kind of fault.
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// Said instead of a reply when the request cannot be met.

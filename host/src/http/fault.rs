@@ -41,6 +41,9 @@ pub enum Fault {
     /// The body broke off, or its framing is wrong.
     #[error("the body cannot be read: {0}")]
     BodyUnreadable(String),
+    /// There is nobody any more to answer.
+    #[error("the client reset the connection before it was answered")]
+    ClientGone,
     /// The call gave no response.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -82,6 +85,8 @@ impl Fault {
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
+            // Nobody sees this one.
+            Fault::ClientGone => ("client gone", S::BAD_REQUEST, Client),
             Fault::Call(CallError::NoRoom { .. }) => ("no room", S::PAYLOAD_TOO_LARGE, Client),
             Fault::Call(CallError::Trap { .. }) => ("trap", S::INTERNAL_SERVER_ERROR, Handler),
             Fault::Call(CallError::BadSpan { .. }) => ("bad address", S::BAD_GATEWAY, Handler),
@@ -100,11 +105,16 @@ impl Fault {
         matches!(self, Fault::BodyTooLong { .. } | Fault::BodyTooSlow | Fault::BodyUnreadable(_))
     }
 
-    /// What the client gets: the status in words, and nothing of the inside.
-    pub(super) fn response(&self, method: &Method) -> Response<Full<Bytes>> {
+    /// What the client gets: the status in words, and nothing of the inside
+    /// unless the operator wants it so.
+    pub(super) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
         let status = self.entry().status;
         let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
-        let page = format!("<h1>error {} {reason}</h1>", status.as_str());
+        let mut page = format!("<h1>error {} {reason}</h1>", status.as_str());
+        if tell_cause {
+            let cause = self.to_string().replace('&', "&amp;").replace('<', "&lt;");
+            page.push_str(&format!("\n<pre>{cause}</pre>\n"));
+        }
 
         let length = HeaderValue::from(page.len());
         let body = if method == Method::HEAD { Bytes::new() } else { page.into() };

@@ -10,7 +10,9 @@
 //! | `hop_by_hop` | which fields belong to one connection only? |
 //! | `probe` | what is a candidate called with before it serves? |
 //! | `fault` | when does the host answer itself, with what status? |
+//! | `counts` | how often was that, and why? |
 
+mod counts;
 mod fault;
 mod hop_by_hop;
 mod probe;
@@ -19,6 +21,7 @@ mod response;
 mod service;
 mod target;
 
+pub use counts::FaultCounts;
 pub use fault::{Fault, Whose};
 pub use probe::{Probe, ProbeFailure};
 pub use response::InvalidResponse;

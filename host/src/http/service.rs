@@ -12,12 +12,14 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
+use super::counts::FaultCounts;
 use super::fault::Fault;
 use super::request::{self, Origin};
 use super::response;
 use crate::access_log;
 use crate::limits::Limits;
 use crate::request_id::{ConnectionIds, RequestIds};
+use crate::socket::Socket;
 use crate::swap::Swapper;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
@@ -33,6 +35,10 @@ pub struct App {
     pub limits: Limits,
     /// The ids of connections and requests.
     pub ids: ConnectionIds,
+    /// Whether a fault tells the client its cause.
+    pub tell_cause: bool,
+    /// The faults so far.
+    pub faults: Arc<FaultCounts>,
 }
 
 /// One connection: whose it is, and how its requests are answered.
@@ -40,13 +46,14 @@ pub struct Connection {
     app: Arc<App>,
     ids: RequestIds,
     peer: IpAddr,
+    socket: Socket,
 }
 
 impl Connection {
     /// A connection from this peer.
-    pub fn new(app: Arc<App>, peer: IpAddr) -> Connection {
+    pub fn new(app: Arc<App>, peer: IpAddr, socket: Socket) -> Connection {
         let ids = app.ids.connection();
-        Connection { app, ids, peer }
+        Connection { app, ids, peer, socket }
     }
 
     /// Answers one request, always: every fault has its response.
@@ -68,12 +75,21 @@ impl Connection {
 
             let version = self.app.swapper.current();
             version_called = Some(version.label.number);
-            let bytes = version.module.call(&message, id.clone()).await?;
+            let bytes = tokio::select! {
+                // A call that does not have to wait is over before this looks
+                // at the socket.
+                biased;
+                response = version.module.call(&message, id.clone()) => response?,
+                () = self.socket.reset() => return Err(Fault::ClientGone),
+            };
             Ok::<_, Fault>(response::decode(bytes, &parts.method)?)
         };
         let (mut response, fault) = match outcome.await {
             Ok(response) => (response, None),
-            Err(fault) => (fault.response(&parts.method), Some(fault)),
+            Err(fault) => {
+                self.app.faults.add(fault.entry().name);
+                (fault.response(&parts.method, self.app.tell_cause), Some(fault))
+            }
         };
         response.headers_mut().insert(REQUEST_ID, (&id).into());
         if let Some(number) = version_called.filter(|_| self.app.tell_version) {

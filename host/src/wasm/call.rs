@@ -30,11 +30,15 @@ pub(super) const MESSAGE_MAX: usize = 500;
 /// Why a call gave no response.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// No instance came free in time.
-    #[error("no instance came free in time; {instances} calls run (--instances, --queue-timeout)")]
+    /// No instance came free in time, or too many requests wait for one already.
+    #[error(
+        "no instance came free in time: {instances} calls run, and {queue} may wait (--instances, --queue, --queue-timeout)"
+    )]
     Busy {
         /// The limit on calls at once.
         instances: usize,
+        /// The limit on those that wait.
+        queue: usize,
     },
     /// There was room for another instance, and yet none could be made.
     #[error("the system gives no memory for an instance: {cause}")]

@@ -77,7 +77,7 @@ impl Engine {
         })?;
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
-        let places = Arc::new(Places::new(limits.instances));
+        let places = Arc::new(Places::new(limits));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, limits: limits.clone(), ticker })))
@@ -99,19 +99,24 @@ impl Engine {
         &self.0.limits
     }
 
-    /// Waits for the right to make one call, which ends with the permit.
+    /// Waits for the right to make one call, which ends with the permit. Whoever
+    /// stops waiting frees the place in the queue.
     pub(super) async fn admit(&self, purpose: Purpose) -> Result<SemaphorePermit<'_>, CallError> {
         let Shared { places, limits, ticker, .. } = &*self.0;
-        let places = match purpose {
-            Purpose::Request => &places.requests,
-            Purpose::Candidate => &places.candidates,
+        let (calls, queue) = match purpose {
+            Purpose::Request => (&places.requests, &places.queue),
+            Purpose::Candidate => (&places.candidates, &places.candidates_queue),
         };
-        let permit = match places.try_acquire() {
+        let permit = match calls.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match timeout(limits.queue_timeout, places.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                _ => return Err(CallError::Busy { instances: limits.instances }),
-            },
+            Err(_) => {
+                let busy = || CallError::Busy { instances: limits.instances, queue: limits.queue };
+                let _place = queue.try_acquire().map_err(|_| busy())?;
+                match timeout(limits.queue_timeout, calls.acquire()).await {
+                    Ok(Ok(permit)) => permit,
+                    _ => return Err(busy()),
+                }
+            }
         };
         ticker.wake();
         Ok(permit)
@@ -127,17 +132,24 @@ pub(super) enum Purpose {
     Candidate,
 }
 
-/// Which calls may run at once.
+/// Which calls may run at once, and wait for that.
 pub(super) struct Places {
     requests: Semaphore,
     candidates: Semaphore,
     requests_max: usize,
+    queue: Semaphore,
+    candidates_queue: Semaphore,
 }
 
 impl Places {
-    fn new(requests_max: usize) -> Places {
-        let (requests, candidates) = (Semaphore::new(requests_max), Semaphore::new(INSTANCES_SPARE));
-        Places { requests, candidates, requests_max }
+    fn new(limits: &Limits) -> Places {
+        Places {
+            requests: Semaphore::new(limits.instances),
+            candidates: Semaphore::new(INSTANCES_SPARE),
+            requests_max: limits.instances,
+            queue: Semaphore::new(limits.queue),
+            candidates_queue: Semaphore::new(INSTANCES_SPARE),
+        }
     }
 
     /// Whether a call runs now.
