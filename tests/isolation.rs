@@ -4,32 +4,11 @@
 
 use host::wasm::Effort;
 
-use crate::harness::oracle::{Host, compile, fresh};
-use crate::harness::{Random, hoarder};
+use crate::harness::oracle::{Host, compare};
+use crate::harness::{Random, fixture};
 
+/// Each takes some 20 ms, in the dev profile.
 const MODULES: u64 = 150;
-const REQUESTS: usize = 12;
-
-/// Calls one module, chosen by these numbers, with requests chosen by them.
-pub fn compare(host: &Host, below: &mut dyn FnMut(usize) -> usize) {
-    let wat = hoarder::module(below);
-    let reference = compile(&wat);
-    let effort = if below(2) == 0 { Effort::Quick } else { Effort::Thorough };
-    let module = match host.start(wat.as_bytes(), effort) {
-        Ok(module) => module,
-        Err(trap) => {
-            assert_eq!(fresh(&reference, b"GET /"), Err(trap), "{wat}");
-            return;
-        }
-    };
-    for number in 0..REQUESTS {
-        let target: String = (0..8).map(|_| char::from(b'!' + below(90) as u8)).collect();
-        let request = format!("GET /{target} HTTP/1.1\r\n\r\n");
-        let (expected, found) =
-            (fresh(&reference, request.as_bytes()), host.call(&module, request.as_bytes()));
-        assert_eq!(expected, found, "request {number}, {request:?}, to {wat}");
-    }
-}
 
 #[test]
 fn no_request_sees_what_another_one_wrote() {
@@ -37,5 +16,21 @@ fn no_request_sees_what_another_one_wrote() {
     for seed in 1..=MODULES {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         compare(&host, &mut |end| random.below(end));
+    }
+}
+
+#[test]
+fn memory_is_as_it_was_wherever_and_however_much_was_written() {
+    let host = Host::new();
+    let wat = std::fs::read(fixture("scatters.wat")).unwrap();
+    let module = host.start(&wat, Effort::Thorough).unwrap();
+    let ask = |target: &str| host.call(&module, format!("GET /{target}!").as_bytes()).unwrap();
+    let first = ask("aa");
+    let mut random = Random::new(7);
+    for number in 0..600 {
+        // Much now and then, so that it is worth while to forget about it.
+        let letter = if number % 150 == 20 { 'b' } else { char::from(b'c' + random.below(4) as u8) };
+        let target = format!("{letter}{}", char::from(b'a' + random.below(26) as u8));
+        assert_eq!(ask(&target), first, "request {number}, to /{target}");
     }
 }

@@ -48,7 +48,7 @@ pub struct Limits {
     // Short, so that a request which is admitted under overload waits for no
     // longer than its call takes then.
     /// Most requests that wait in the queue for a call; past it 503
-    #[arg(long, value_name = "N", default_value = "32", value_parser = count::<COUNT_MAX>)]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = count::<COUNT_MAX>)]
     pub queue: usize,
 
     /// Longest wait in the queue for a call; past it 503

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use super::hoarder;
 use bytes::Bytes;
 use clap::Parser;
 use host::args::Args;
@@ -12,6 +13,9 @@ use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimits
 
 /// The response's bytes, or the name of the trap.
 pub type Outcome = Result<Vec<u8>, String>;
+
+/// Requests to one module, one after the other.
+const REQUESTS: usize = 12;
 
 /// The most memory that an instance may have, in both.
 const MEMORY_MAX: usize = 64 << 20;
@@ -82,5 +86,26 @@ fn trap(error: CallError) -> String {
     match error {
         CallError::Trap { trap, .. } => trap,
         other => panic!("not a trap: {other}"),
+    }
+}
+
+/// Calls one module, chosen by these numbers, with requests chosen by them.
+pub fn compare(host: &Host, below: &mut dyn FnMut(usize) -> usize) {
+    let wat = hoarder::module(below);
+    let reference = compile(&wat);
+    let effort = if below(2) == 0 { Effort::Quick } else { Effort::Thorough };
+    let module = match host.start(wat.as_bytes(), effort) {
+        Ok(module) => module,
+        Err(trap) => {
+            assert_eq!(fresh(&reference, b"GET /"), Err(trap), "{wat}");
+            return;
+        }
+    };
+    for number in 0..REQUESTS {
+        let target: String = (0..8).map(|_| char::from(b'!' + below(90) as u8)).collect();
+        let request = format!("GET /{target} HTTP/1.1\r\n\r\n");
+        let (expected, found) =
+            (fresh(&reference, request.as_bytes()), host.call(&module, request.as_bytes()));
+        assert_eq!(expected, found, "request {number}, {request:?}, to {wat}");
     }
 }

@@ -23,10 +23,10 @@ const INSTANCES_SPARE: usize = 2;
 /// a few.
 const TABLES_MAX: u32 = 4;
 
-/// Bytes of a memory that are made fresh by copying; what lies past them is
-/// given back to the kernel and faulted in again. Copying is cheaper up to
-/// about this size, and the default handler's one page is far below it.
-const KEEP_RESIDENT: usize = 1 << 20;
+/// Bytes of a memory that stay resident when its instance is dropped, and are
+/// cleared for the next one; what lies past them is given back to the kernel.
+/// That is cheap for small modules, and bounds what idle places hold.
+const KEEP_RESIDENT: usize = 128 << 10;
 
 /// Bytes of native stack that a call may use. Past it the call traps.
 const STACK_MAX: usize = 512 << 10;

@@ -1,0 +1,184 @@
+//! What misbehaving requests cost the others.
+//!
+//! `cargo bench -p host --bench faults -- [loops] [overload] [soak]`
+//!
+//! - `loops`: latency of a healthy route, without and with eight requests at a
+//!   time that loop for ever, in turn
+//! - `overload`: latency of what is admitted, with as many clients as there are
+//!   instances, and with ten times as many
+//! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    unused_imports,
+    missing_docs,
+    reason = "a bench fails by panicking, and uses the tests' harness in part"
+)]
+
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::{Client, Random, Server, fixture};
+
+fn main() {
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for (name, part) in [("loops", loops as fn()), ("overload", overload as fn()), ("soak", soak as fn())] {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            part();
+        }
+    }
+}
+
+/// The 99th percentile.
+fn high(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[(times.len() - 1) * 99 / 100]
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn loops() {
+    let mixed = fixture("mixed.wat");
+    let server = Server::with(&[mixed.as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let mut turns = [Vec::new(), Vec::new()];
+    for _ in 0..5 {
+        for (loops, turn) in [0, 8].into_iter().zip(&mut turns) {
+            turn.push(high(healthy_beside(&server, loops)));
+        }
+    }
+    let [without, with] = turns.map(median);
+    println!(
+        "healthy route, 99th percentile, medians of 5 turns: {without:.2} ms alone, {with:.2} ms beside 8 endless loops"
+    );
+}
+
+/// Four connections that each ask 50 times a second, for four seconds.
+fn healthy_beside(server: &Server, loops: usize) -> Vec<Duration> {
+    let (address, done) = (server.addresses[0], AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..loops {
+            scope.spawn(|| {
+                let mut client = Client::connect(address);
+                while !done.load(Relaxed) {
+                    assert_eq!(client.ask("GET", "/l").status, 504);
+                }
+            });
+        }
+        let end = Instant::now() + Duration::from_secs(4);
+        let healthy: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(move || {
+                    let (mut client, mut times) = (Client::connect(address), Vec::new());
+                    let mut next = Instant::now();
+                    while next < end {
+                        thread::sleep(next.saturating_duration_since(Instant::now()));
+                        assert_eq!(client.ask("GET", "/fine").status, 200);
+                        times.push(next.elapsed());
+                        next += Duration::from_millis(20);
+                    }
+                    times
+                })
+            })
+            .collect();
+        let times = healthy.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        done.store(true, Relaxed);
+        times
+    })
+}
+
+fn overload() {
+    let (slow, instances) = (fixture("works.wat"), 64);
+    let flags = ["--log-level", "off", "--deadline", "10s", "--queue-timeout", "10s"];
+    let server = Server::with(&[&[slow.to_str().unwrap()][..], &flags].concat());
+    let mut turns = [Vec::new(), Vec::new()];
+    for _ in 0..5 {
+        for (clients, turn) in [instances, 10 * instances].into_iter().zip(&mut turns) {
+            let (times, refused) = busy(&server, clients);
+            println!("{clients} clients: {} admitted, {refused} told to come back", times.len());
+            turn.push(high(times));
+        }
+    }
+    let [at_capacity, past_it] = turns.map(median);
+    println!(
+        "admitted requests, 99th percentile, medians of 5 turns: {at_capacity:.0} ms at capacity, {past_it:.0} ms with ten times the clients; ratio {:.2}",
+        past_it / at_capacity
+    );
+}
+
+/// Clients that ask again as soon as they are answered, or a tenth of a second
+/// after they were told to come back, for four seconds.
+fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
+    let (address, refused) = (server.addresses[0], AtomicU64::new(0));
+    let end = Instant::now() + Duration::from_secs(4);
+    let times = thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut times) = (Client::connect(address), Vec::new());
+                    while Instant::now() < end {
+                        let since = Instant::now();
+                        let reply = client.ask("GET", "/");
+                        match reply.status {
+                            200 => times.push(since.elapsed()),
+                            status => {
+                                assert_eq!((status, reply.field("retry-after")), (503, Some("1")));
+                                refused.fetch_add(1, Relaxed);
+                                thread::sleep(Duration::from_millis(100));
+                            }
+                        }
+                    }
+                    times
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    (times, refused.into_inner())
+}
+
+fn soak() {
+    let mixed = fixture("mixed.wat");
+    let flags = ["--log-level", "off", "--deadline", "100ms"];
+    let server = Server::with(&[&[mixed.to_str().unwrap()][..], &flags].concat());
+    let healthy = AtomicU64::new(0);
+    let run = |time: Duration| {
+        let end = Instant::now() + time;
+        thread::scope(|scope| {
+            for seed in 1..=8 {
+                let (mut client, healthy) = (server.connect(), &healthy);
+                scope.spawn(move || {
+                    let mut random = Random::new(seed);
+                    while Instant::now() < end {
+                        let (target, status) = match random.below(90) {
+                            0 => ("/l", 504),
+                            1..15 => ("/t", 500),
+                            15..30 => ("/h", 200),
+                            _ => ("/fine", 200),
+                        };
+                        let reply = client.ask("GET", target);
+                        assert_eq!(reply.status, status, "{target}");
+                        assert!(status != 200 || reply.text() == "0", "{target}: {}", reply.text());
+                        healthy.fetch_add(u64::from(target == "/fine"), Relaxed);
+                    }
+                });
+            }
+        });
+    };
+    run(Duration::from_secs(5));
+    println!("after 5 s: {:?}", server.resources());
+    run(Duration::from_secs(60));
+    println!("after 65 s: {:?}", server.resources());
+    println!("{} healthy requests beside the faults, all answered right", healthy.into_inner());
+}
