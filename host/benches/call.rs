@@ -5,6 +5,9 @@
 
 #![allow(clippy::expect_used, missing_docs, reason = "a bench fails by panicking")]
 
+use std::hint::black_box;
+use std::time::Instant;
+
 use bytes::Bytes;
 use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -32,13 +35,20 @@ fn calls(criterion: &mut Criterion) {
         let module = runtime.block_on(module.start()).expect("a start");
         let request = [Bytes::from_static(REQUEST)];
         group.bench_function(name, |bencher| {
-            bencher.iter(|| runtime.block_on(module.call(&request, RequestId::none())).expect("a response"));
+            bencher.iter_custom(|times| {
+                runtime.block_on(async {
+                    let since = Instant::now();
+                    for _ in 0..times {
+                        black_box(module.call(&request, RequestId::none()).await.expect("a response"));
+                    }
+                    since.elapsed()
+                })
+            });
         });
     }
     group.bench_function("default handler, natively", |bencher| {
         let mut room = [0; 4096];
-        bencher
-            .iter(|| handler_sdk::respond(std::hint::black_box(REQUEST), handler::answer).encode(&mut room));
+        bencher.iter(|| handler_sdk::respond(black_box(REQUEST), handler::answer).encode(&mut room));
     });
     group.finish();
 }

@@ -150,7 +150,7 @@ fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
 
 fn soak() {
     let mixed = fixture("mixed.wat");
-    let flags = ["--log-level", "off", "--deadline", "100ms"];
+    let flags = ["--log-level", "off", "--deadline", "250ms"];
     let server = Server::with(&[&[mixed.to_str().unwrap()][..], &flags].concat());
     let healthy = AtomicU64::new(0);
     let run = |time: Duration| {

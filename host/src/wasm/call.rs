@@ -5,11 +5,11 @@
 use bytes::Bytes;
 use handler_sdk::abi::{NO_ROOM, Span};
 use thiserror::Error;
-use wasmtime::{PoolConcurrencyLimitError, Trap, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
 
 use super::deadline::DeadlinePassed;
 use super::engine::Purpose;
-use super::instance::Instance;
+use super::instance::{CallState, Instance};
 use super::memory::{self, BadSpan};
 use super::module::HandlerModule;
 use crate::limits::Limits;
@@ -88,6 +88,21 @@ impl CallError {
         CallError::NoInstance { cause: error.to_string() }
     }
 
+    /// After a trap: asks the module what it has to say about it. This is the last
+    /// call into the instance, and what it says is for the log alone.
+    pub(super) async fn with_panic(mut self, instance: &mut Instance) -> CallError {
+        let Instance { store, memory, panic_message, .. } = instance;
+        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, panic_message)
+            && let Ok(packed) = function.call_async(&mut *store, ()).await
+            && let Ok(bytes) = memory::view(*memory, &*store, Span::unpack(packed))
+            && !bytes.is_empty()
+        {
+            let line_max = store.data().log_line_max;
+            *panic = Some(quoted(&String::from_utf8_lossy(bytes), line_max).to_string());
+        }
+        self
+    }
+
     fn describe(&self) -> String {
         let CallError::Trap { trap, panic, frames } = self else {
             return String::new();
@@ -127,9 +142,13 @@ impl HandlerModule {
     async fn call_for(&self, purpose: Purpose, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
         let _permit = self.engine().admit(purpose).await?;
         let mut instance = self.take_instance(id).await?;
-        let response = answer(&mut instance, request, self.engine().limits()).await?;
-        self.give_back(instance);
-        Ok(response)
+        match answer(&mut instance, request, self.engine().limits()).await {
+            Ok(response) => {
+                self.give_back(instance);
+                Ok(response)
+            }
+            Err(failure) => Err(failure.with_panic(&mut instance).await),
+        }
     }
 }
 
@@ -138,17 +157,16 @@ async fn answer(instance: &mut Instance, request: &[Bytes], limits: &Limits) -> 
     let no_room = || CallError::NoRoom { length };
     let span_length = u32::try_from(length).map_err(|_| no_room())?;
 
-    let alloc = instance.alloc.clone();
-    let address: u32 = invoke(instance, &alloc, span_length).await?;
+    let Instance { store, alloc, .. } = &mut *instance;
+    let address = invoke(store, alloc, span_length).await?;
     if address == NO_ROOM {
         return Err(no_room());
     }
     let span = Span { address, length: span_length };
     memory::write(instance, span, request)?;
 
-    let handle = instance.handle.clone();
-    let packed: u64 = invoke(instance, &handle, (span.address, span.length)).await?;
-    let span = Span::unpack(packed);
+    let Instance { store, handle, .. } = &mut *instance;
+    let span = Span::unpack(invoke(store, handle, (span.address, span.length)).await?);
     if span.length as usize > limits.response_max {
         return Err(CallError::ResponseTooLong { length: span.length, limit: limits.response_max });
     }
@@ -159,7 +177,7 @@ async fn answer(instance: &mut Instance, request: &[Bytes], limits: &Limits) -> 
 
 /// Calls one function of a module.
 pub(super) async fn invoke<P, R>(
-    instance: &mut Instance,
+    store: &mut Store<CallState>,
     function: &TypedFunc<P, R>,
     parameters: P,
 ) -> Result<R, CallError>
@@ -167,27 +185,7 @@ where
     P: WasmParams + Sync,
     R: WasmResults + Sync,
 {
-    match function.call_async(&mut instance.store, parameters).await {
-        Ok(results) => Ok(results),
-        Err(error) => {
-            let mut failure = explain(&error);
-            if let CallError::Trap { panic, .. } = &mut failure {
-                *panic = panic_message(instance).await;
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// After a trap: what the module has to say about it. This is the last call into
-/// the instance, and what it says is for the log alone.
-async fn panic_message(instance: &mut Instance) -> Option<String> {
-    let function = instance.panic_message.clone()?;
-    let packed = function.call_async(&mut instance.store, ()).await.ok()?;
-    let bytes = memory::view(instance.memory, &instance.store, Span::unpack(packed)).ok()?;
-    let text = String::from_utf8_lossy(bytes);
-    let line_max = instance.store.data().log_line_max;
-    (!text.is_empty()).then(|| quoted(&text, line_max).to_string())
+    function.call_async(store, parameters).await.map_err(|error| explain(&error))
 }
 
 /// What wasmtime's error means here.

@@ -86,7 +86,9 @@ impl Instance {
     /// Runs what is to run once, before the first request.
     pub(super) async fn initialise(&mut self) -> Result<(), CallError> {
         for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
-            invoke(self, &function, ()).await?;
+            if let Err(failure) = invoke(&mut self.store, &function, ()).await {
+                return Err(failure.with_panic(self).await);
+            }
         }
         Ok(())
     }
