@@ -2,6 +2,11 @@
 //! with that of a new instance. Some of them the host puts back after a request,
 //! and others it makes anew; that must not show.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::request_id::RequestId;
 use host::wasm::Effort;
 
 use crate::harness::oracle::{Host, compare};
@@ -33,4 +38,36 @@ fn memory_is_as_it_was_wherever_and_however_much_was_written() {
         let target = format!("{letter}{}", char::from(b'a' + random.below(26) as u8));
         assert_eq!(ask(&target), first, "request {number}, to /{target}");
     }
+}
+
+#[test]
+fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
+    // Fewer instances than threads.
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(4);
+    let host = Host::with(&["--instances", "2", "--queue", "1000", "--queue-timeout", "1min"], threads);
+    let wat = std::fs::read(fixture("mixed.wat")).unwrap();
+    let module = Arc::new(host.start(&wat, Effort::Quick).unwrap());
+    host.runtime.block_on(async {
+        let mut calls = tokio::task::JoinSet::new();
+        let mut random = Random::new(3);
+        for _ in 0..400 {
+            let module = Arc::clone(&module);
+            let kind = random.below(20);
+            calls.spawn(async move {
+                let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
+                let request = [Bytes::from(format!("GET /{target} HTTP/1.1\r\n\r\n"))];
+                let call = module.call(&request, RequestId::none());
+                // An endless one is given up while it is inside the module.
+                match tokio::time::timeout(Duration::from_secs(if kind == 0 { 0 } else { 60 }), call).await {
+                    Ok(Ok(response)) => assert_eq!(response, "HTTP/1.1 200 OK\n\n0"),
+                    Ok(Err(failure)) => assert!(kind == 1, "{failure}"),
+                    Err(_) => assert_eq!(kind, 0),
+                }
+            });
+        }
+        calls.join_all().await;
+    });
+    // There are places for candidates beside those that wait for requests.
+    host.start(&wat, Effort::Quick).unwrap();
 }

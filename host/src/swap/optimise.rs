@@ -3,7 +3,7 @@
 //! better code is there. It is the same version before and after.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,33 +41,44 @@ impl Optimiser {
 }
 
 fn run(runtime: &Runtime, shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
-    while let Ok(mut newest) = wanted.recv() {
+    // Versions with their first code, of which the last may end here, and not on
+    // a thread that serves.
+    let mut leaving: Vec<Arc<Version>> = Vec::new();
+    loop {
+        leaving.retain(|version| Arc::strong_count(version) > 1);
+        let next = match leaving.is_empty() {
+            true => wanted.recv().map_err(RecvTimeoutError::from),
+            false => wanted.recv_timeout(RELEASE_INTERVAL),
+        };
+        let mut newest = match next {
+            Ok(version) => version,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         // What was replaced meanwhile is not worth the work.
         while let Ok(newer) = wanted.try_recv() {
             newest = newer;
         }
         let (version, unoptimised) = newest;
+        if version.strong_count() == 0 {
+            continue;
+        }
         let since = Instant::now();
-        let optimised = async { anyhow::Ok(unoptimised.optimise()?.start().await?) };
+        let optimised = async { anyhow::Ok(unoptimised.optimise()?.start_quietly().await?) };
         let optimised = runtime.block_on(optimised);
         let (Some(shared), Some(version)) = (shared.upgrade(), version.upgrade()) else {
             continue;
         };
-        let module = match optimised {
-            Ok(module) => module,
-            Err(error) => {
-                debug!(version = version.label.number, %error, "not optimised");
-                continue;
+        match optimised {
+            Ok(module) => {
+                let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
+                debug!(version = version.label.number, %time, "optimised");
+                let better = Arc::new(Version { label: version.label.clone(), module });
+                if shared.replace(&version, better) {
+                    leaving.push(version);
+                }
             }
-        };
-        let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-        debug!(version = version.label.number, %time, "optimised");
-        let better = Arc::new(Version { label: version.label.clone(), module });
-        let replaced = shared.replace(&version, better);
-        drop(shared);
-        // Its first code is given back here, not on a thread that serves.
-        while replaced && Arc::strong_count(&version) > 1 {
-            thread::sleep(RELEASE_INTERVAL);
+            Err(error) => debug!(version = version.label.number, %error, "not optimised"),
         }
     }
 }

@@ -62,7 +62,10 @@ impl Shared {
         let mut history = self.history();
         if Arc::ptr_eq(&self.current.version(), version) {
             self.current.publish(Arc::clone(&better));
+        } else {
+            better.module.rest();
         }
+        version.module.rest();
         history.replace(version, better)
     }
 }

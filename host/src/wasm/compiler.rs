@@ -1,8 +1,9 @@
 //! From WebAssembly to machine code, with one of two efforts: quickly, so that
 //! a candidate serves soon, and then thoroughly, so that it serves cheaply.
 //!
-//! Both give the same answers: the efforts differ in how registers are chosen
-//! and in whether the code is optimised. Nothing here runs on a thread that
+//! Both compute the same: the efforts differ in how registers are chosen and in
+//! whether the code is optimised. Only how deep a recursion fits the stack may
+//! differ. Nothing here runs on a thread that
 //! serves, and the threads it runs on give way to those that do.
 
 #![allow(unsafe_code, reason = "code that was compiled by one engine is handed to another as bytes")]

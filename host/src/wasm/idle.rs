@@ -2,35 +2,46 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 
 use super::instance::Instance;
 
 /// The idle instances of one module, last in, first out: what was used last is
 /// still in the caches. Each thread has a place of its own, so that threads do
-/// not wait for each other.
+/// not wait for each other, and takes from the others' when its own is empty.
 pub(super) struct Idle {
     places: Box<[Mutex<Vec<Instance>>]>,
-    /// Most instances in one place.
-    place_max: usize,
+    /// How many there are, and how many there may be, in all places together.
+    count: AtomicUsize,
+    max: usize,
     /// Whether none are to be kept, because the module does not serve.
     resting: AtomicBool,
 }
 
 impl Idle {
     /// None yet, and as many as this at the most.
-    pub(super) fn new(instances_max: usize) -> Idle {
+    pub(super) fn new(max: usize) -> Idle {
         let places = thread::available_parallelism().map_or(1, usize::from);
         Idle {
             places: (0..places).map(|_| Mutex::default()).collect(),
-            place_max: instances_max.div_ceil(places),
+            count: AtomicUsize::new(0),
+            max,
             resting: AtomicBool::new(false),
         }
     }
 
     pub(super) fn take(&self) -> Option<Instance> {
-        self.own_place()?.pop()
+        let instance = self.own_place()?.pop().or_else(|| {
+            let others = self.places.iter().filter_map(|place| match place.try_lock() {
+                Ok(place) => Some(place),
+                Err(TryLockError::Poisoned(place)) => Some(place.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            });
+            others.into_iter().find_map(|mut place| place.pop())
+        })?;
+        self.count.fetch_sub(1, Relaxed);
+        Some(instance)
     }
 
     /// Keeps an instance that is as it was at first.
@@ -39,8 +50,12 @@ impl Idle {
             return;
         };
         // Looked at while nobody can empty the place.
-        if place.len() < self.place_max && !self.resting.load(Relaxed) {
-            place.push(instance);
+        if self.resting.load(Relaxed) {
+            return;
+        }
+        match self.count.fetch_add(1, Relaxed) < self.max {
+            true => place.push(instance),
+            false => drop(self.count.fetch_sub(1, Relaxed)),
         }
     }
 
@@ -49,7 +64,7 @@ impl Idle {
         self.resting.store(true, Relaxed);
         for place in &self.places {
             let instances = std::mem::take(&mut *lock(place));
-            drop(instances);
+            self.count.fetch_sub(instances.len(), Relaxed);
         }
     }
 

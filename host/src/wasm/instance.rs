@@ -6,13 +6,14 @@
 //! it cannot, each request gets a new instance, which initialises itself: that
 //! takes longer, and comes to the same.
 
+use std::ops::Range;
 use std::time::Instant;
 
-use wasmtime::{Extern, Global, Memory, ModuleExport, Store, TypedFunc};
+use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
 use wasmtime::{WasmParams, WasmResults};
 
 use super::call::{CallError, explain, invoke};
-use super::deadline;
+use super::deadline::{self, DeadlinePassed};
 use super::memory;
 use super::module::Code;
 use super::pages::Pages;
@@ -47,12 +48,28 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// A new one, not initialised yet. Its first call begins now.
-    pub(super) async fn new(code: &Code, limits: &Limits, id: RequestId) -> Result<Instance, CallError> {
-        let mut store = Store::new(code.instance.module().engine(), CallState::new(limits, id));
+    /// A new one, not initialised yet unless its start function runs by itself.
+    /// Its first call begins now. With `quiet` nothing is logged until it has
+    /// been initialised: that was heard before.
+    pub(super) async fn new(
+        code: &Code,
+        limits: &Limits,
+        id: RequestId,
+        quiet: bool,
+    ) -> Result<Instance, CallError> {
+        let mut state = CallState::new(limits, id);
+        if quiet {
+            (state.log_lines_left, state.log_cut) = (0, true);
+        }
+        let mut store = Store::new(code.instance.module().engine(), state);
         store.limiter(|state| state);
         deadline::arm(&mut store);
-        let instance = code.instance.instantiate_async(&mut store).await.map_err(|error| explain(&error))?;
+        let instance = code.instance.instantiate_async(&mut store).await.map_err(|error| {
+            match error.is::<Trap>() || error.is::<DeadlinePassed>() || error.is::<WasmBacktrace>() {
+                true => explain(&error),
+                false => CallError::no_instance(&error),
+            }
+        })?;
 
         let mut exports = Exported { store, instance };
         let names = &code.exports;
@@ -77,8 +94,9 @@ impl Instance {
     }
 
     /// From now on it is noted what it changes in its memory.
-    pub(super) fn guard(&mut self) -> Result<(), CallError> {
-        let guarded = memory::guard(self.memory, &mut self.store);
+    /// `data` is where its module's data lie.
+    pub(super) fn guard(&mut self, data: &Range<u64>) -> Result<(), CallError> {
+        let guarded = memory::guard(self.memory, &mut self.store, data);
         self.pages = Some(guarded.map_err(|error| CallError::no_instance(&error))?);
         Ok(())
     }
@@ -93,15 +111,10 @@ impl Instance {
         Ok(())
     }
 
-    /// The same without what it may log: it has done that before.
-    pub(super) async fn initialise_again(&mut self) -> Result<(), CallError> {
+    /// What it logs from now on is heard.
+    pub(super) fn unmute(&mut self, limits: &Limits) {
         let state = self.store.data_mut();
-        let lines = std::mem::replace(&mut state.log_lines_left, 0);
-        state.log_cut = true;
-        self.initialise().await?;
-        let state = self.store.data_mut();
-        (state.log_lines_left, state.log_cut) = (lines, false);
-        Ok(())
+        (state.log_lines_left, state.log_cut) = (limits.log_lines_max, false);
     }
 }
 

@@ -5,8 +5,11 @@
 //! put back from outside, nothing is added, and each request has to get a fresh
 //! instance.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
-use wasmparser::{Operator, Parser, Payload, Result, TypeRef};
+use wasmparser::{ConstExpr, DataKind, Operator, Parser, Payload, Result, TypeRef};
 
 /// A module with the exports added.
 pub(super) struct Instrumented {
@@ -16,6 +19,8 @@ pub(super) struct Instrumented {
     /// The export that was the module's start function. It does not run by
     /// itself any more.
     pub(super) start: Option<String>,
+    /// Where its memory may not be zero at first, in bytes.
+    pub(super) data: Range<u64>,
 }
 
 /// Adds the exports; nothing comes of it when the module may change what cannot
@@ -28,11 +33,7 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Option<Instrumented>> {
     let Some(found) = survey(binary)? else {
         return Ok(None);
     };
-    // A name that no export of the module begins with.
-    let mut prefix = String::from("host:");
-    while found.exports.iter().any(|name| name.starts_with(&prefix)) {
-        prefix.push(':');
-    }
+    let prefix = found.unused_prefix();
     let globals: Vec<_> =
         found.globals.iter().map(|index| (format!("{prefix}global{index}"), *index)).collect();
     let start = found.start.map(|index| (format!("{prefix}start"), index));
@@ -67,6 +68,7 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Option<Instrumented>> {
         binary: module.finish(),
         globals: globals.into_iter().map(|(name, _)| name).collect(),
         start: start.map(|(name, _)| name),
+        data: found.data,
     }))
 }
 
@@ -76,6 +78,18 @@ struct Found {
     exports: Vec<String>,
     globals: Vec<u32>,
     start: Option<u32>,
+    data: Range<u64>,
+}
+
+impl Found {
+    /// What no export's name begins with. Each of them takes one number at most,
+    /// so it stays short.
+    fn unused_prefix(&self) -> String {
+        let numbers = self.exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
+        let taken: BTreeSet<&str> = numbers.collect();
+        let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
+        format!("host{}:", free.unwrap_or_default())
+    }
 }
 
 fn survey(binary: &[u8]) -> Result<Option<Found>> {
@@ -108,6 +122,20 @@ fn survey(binary: &[u8]) -> Result<Option<Found>> {
                     found.exports.push(export?.name.to_owned());
                 }
             }
+            Payload::DataSection(segments) => {
+                for segment in segments {
+                    let segment = segment?;
+                    let start = match &segment.kind {
+                        DataKind::Active { offset_expr, .. } => constant(offset_expr)?,
+                        DataKind::Passive => continue,
+                    };
+                    let end = start + segment.data.len() as u64;
+                    found.data = match found.data.is_empty() {
+                        true => start..end,
+                        false => found.data.start.min(start)..found.data.end.max(end),
+                    };
+                }
+            }
             Payload::StartSection { func, .. } => found.start = Some(func),
             Payload::CodeSectionEntry(body) => {
                 let mut operators = body.get_operators_reader()?;
@@ -122,6 +150,14 @@ fn survey(binary: &[u8]) -> Result<Option<Found>> {
     }
     // Without exports it is no handler, and nothing can be added to them.
     Ok((!found.exports.is_empty()).then_some(found))
+}
+
+/// The address that an expression gives; 0 where it has to be computed.
+fn constant(expression: &ConstExpr<'_>) -> Result<u64> {
+    match expression.get_operators_reader().read()? {
+        Operator::I32Const { value } => Ok(u64::from(value as u32)),
+        _ => Ok(0),
+    }
 }
 
 /// Whether this changes a table, or drops a segment.

@@ -2,6 +2,7 @@
 //! touches that memory, and every address and length that a module gave is
 //! checked here against the memory as it is at that moment.
 
+use std::hint::black_box;
 use std::io;
 use std::ops::Range;
 
@@ -87,13 +88,24 @@ impl Image {
         self.bytes.get(range).unwrap_or(zeros)
     }
 
-    /// Writes what stood in this range of a memory into another of that size.
-    pub(super) fn copy(&self, range: Range<usize>, memory: Memory, mut store: impl AsContextMut) {
+    /// Writes what stood in this range of a memory into another of that size,
+    /// which nothing was written to from `grown_from` on.
+    pub(super) fn copy(
+        &self,
+        range: Range<usize>,
+        grown_from: usize,
+        memory: Memory,
+        mut store: impl AsContextMut,
+    ) {
         let all = memory.data_mut(&mut store);
         let start = range.start;
         for (index, place) in all.get_mut(range).unwrap_or_default().chunks_mut(CHUNK).enumerate() {
             let start = start + index * CHUNK;
-            place.copy_from_slice(self.at(start..start + place.len()));
+            let original = self.at(start..start + place.len());
+            // To write zeros over zeros would only make them real.
+            if start < grown_from || ZEROS.get(..original.len()) != Some(original) {
+                place.copy_from_slice(original);
+            }
         }
     }
 }
@@ -106,12 +118,24 @@ pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) ->
     Ok(())
 }
 
-/// Begins to note which pages of a memory are written to.
+/// Begins to note which pages of a memory are written to. `data` is where its
+/// module's data lie.
 ///
 /// # Errors
 ///
 /// When the system does not let it.
-pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>) -> io::Result<Pages> {
+pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, data: &Range<u64>) -> io::Result<Pages> {
+    // Linux keeps stretches of a mapping apart for ever once they were first
+    // written to while they were apart. So each mapping is written to before: the
+    // one that holds the data, and those before and behind it.
+    let all = memory.data_mut(&mut *store);
+    let ends =
+        [0, data.start.saturating_sub(1), data.start, data.end.saturating_sub(1), data.end + CHUNK as u64];
+    for at in ends.into_iter().chain([all.len().saturating_sub(1) as u64]) {
+        if let Some(byte) = usize::try_from(at).ok().and_then(|at| all.get_mut(at)) {
+            *byte = black_box(*byte);
+        }
+    }
     let (start, length) = (memory.data_ptr(&*store), memory.data_size(&*store));
     Pages::guard(store, start, length)
 }

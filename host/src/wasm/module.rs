@@ -2,6 +2,7 @@
 //! says why it cannot be the handler if it cannot.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -39,8 +40,9 @@ pub struct HandlerModule {
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    /// Whether all that it can change can be put back.
-    pub(super) can_be_put_back: bool,
+    /// Where its memory may not be zero at first, if all that it can change can
+    /// be put back.
+    data: Option<Range<u64>>,
 }
 
 /// A module that was compiled with little effort, and what is needed to do it
@@ -181,15 +183,32 @@ impl CompiledModule {
     ///
     /// [`CallError`] when its start function or `_initialize` fails.
     pub async fn start(self) -> Result<HandlerModule, CallError> {
+        self.start_as(false).await
+    }
+
+    /// The same for a module that was started before with other code: what it
+    /// logs then was heard.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CompiledModule::start`].
+    pub async fn start_quietly(self) -> Result<HandlerModule, CallError> {
+        self.start_as(true).await
+    }
+
+    async fn start_as(self, quiet: bool) -> Result<HandlerModule, CallError> {
         let CompiledModule { engine, code, unoptimised } = self;
         let permit = engine.admit(Purpose::Candidate).await?;
-        let mut instance = Instance::new(&code, engine.limits(), RequestId::none()).await?;
-        let kept = if code.can_be_put_back {
-            let snapshot = Snapshot::after_initialising(instance).await?;
-            Some((snapshot, Idle::new(engine.limits().instances)))
-        } else {
-            instance.initialise().await?;
-            None
+        let mut instance = Instance::new(&code, engine.limits(), RequestId::none(), quiet).await?;
+        let kept = match &code.data {
+            Some(data) => {
+                let snapshot = Snapshot::after_initialising(instance, data.clone()).await?;
+                Some((snapshot, Idle::new(engine.limits().instances)))
+            }
+            None => {
+                instance.initialise().await?;
+                None
+            }
         };
         drop(permit);
         Ok(HandlerModule { engine, code, kept, unoptimised })
@@ -224,8 +243,9 @@ impl HandlerModule {
     pub(super) async fn take_instance(&self, id: RequestId) -> Result<Instance, CallError> {
         let limits = self.engine.limits();
         let Some((snapshot, idle)) = &self.kept else {
-            let mut instance = Instance::new(&self.code, limits, id).await?;
-            instance.initialise_again().await?;
+            let mut instance = Instance::new(&self.code, limits, id, true).await?;
+            instance.initialise().await?;
+            instance.unmute(limits);
             return Ok(instance);
         };
         match idle.take() {
@@ -234,7 +254,7 @@ impl HandlerModule {
                 Ok(instance)
             }
             None => {
-                let mut instance = Instance::new(&self.code, limits, id).await?;
+                let mut instance = Instance::new(&self.code, limits, id, false).await?;
                 snapshot.bring(&mut instance)?;
                 Ok(instance)
             }
@@ -268,6 +288,10 @@ fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, Modul
     // Where it is not sound, the compiler will say so, of the module as it is.
     let instrumented = instrument(binary).ok().flatten();
     let to_compile = instrumented.as_ref().map_or(binary, |instrumented| &instrumented.binary);
+    if instrumented.as_ref().is_some_and(|instrumented| instrumented.start.is_some()) {
+        // As a start function it may be of the wrong type, and as an export not.
+        Module::validate(engine.wasmtime(), binary).map_err(|error| invalid(&error))?;
+    }
     let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort);
     let module = compiled.map_err(|error| {
         // Sound WebAssembly can still need more than the pool of instances has
@@ -283,7 +307,7 @@ fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, Modul
         exports.add(&module, instrumented);
     }
     let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-    Ok(Code { instance, exports, can_be_put_back: instrumented.is_some() })
+    Ok(Code { instance, exports, data: instrumented.map(|instrumented| instrumented.data) })
 }
 
 /// The binary form, or what this is instead of WebAssembly.

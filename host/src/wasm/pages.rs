@@ -11,7 +11,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use rustix::mm::{MprotectFlags, mprotect};
 use wasmtime::Store;
@@ -24,6 +24,15 @@ const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 /// Most pages that one fault makes writable. The first of a call makes one, and
 /// every fourth doubles it: who writes to many pages mostly writes them in a row.
 const PAGES_A_FAULT_MAX: usize = 64;
+
+/// Faults that are met with a single stretch of pages each. Every stretch is a
+/// mapping or two of its own, of which a process has 65,530. Past them all of the
+/// memory becomes writable, and the instance is not used again.
+const FAULTS_MAX: u32 = 64;
+
+/// Pages that may be written to and still be put back: 2 MiB, which take a tenth
+/// of a millisecond to compare. Past them it is better to give the instance up.
+const PAGES_MAX: usize = 512;
 
 /// Pages that were compared without being changed, after which those that no
 /// request has changed meanwhile are made read-only again. Comparing one takes
@@ -47,6 +56,10 @@ struct Guarded {
     writable: Box<[AtomicU64]>,
     /// Since the call began.
     faults: AtomicU32,
+    /// Since the memory was all read-only.
+    stretches: AtomicU32,
+    /// Whether all of it became writable.
+    given_up: AtomicBool,
 }
 
 impl Pages {
@@ -66,7 +79,10 @@ impl Pages {
             page_size,
             writable: (0..words).map(|_| AtomicU64::new(if WITH_SIGNALS { 0 } else { u64::MAX })).collect(),
             faults: AtomicU32::new(0),
+            stretches: AtomicU32::new(0),
+            given_up: AtomicBool::new(false),
         });
+        let pages = Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0 };
         if WITH_SIGNALS {
             let for_signals = Arc::clone(&guarded);
             // SAFETY: it may run at any instruction of the guest or of wasmtime
@@ -79,7 +95,13 @@ impl Pages {
             }
             guarded.protect(0..count, MprotectFlags::READ)?;
         }
-        Ok(Pages { guarded, used: vec![0; words].into(), wasted: 0 })
+        Ok(pages)
+    }
+
+    /// Whether it is worth while to put back what was written to.
+    pub(super) fn can_be_put_back(&self) -> bool {
+        let writable = self.guarded.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
+        !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || writable.sum::<usize>() <= PAGES_MAX)
     }
 
     /// A call begins.
@@ -123,6 +145,7 @@ impl Pages {
         }
         if WITH_SIGNALS && self.wasted > WASTE_MAX {
             self.protect_unused()?;
+            self.guarded.stretches.store(0, Relaxed);
         }
         Ok(())
     }
@@ -148,8 +171,8 @@ impl Pages {
 impl Drop for Pages {
     fn drop(&mut self) {
         // wasmtime is about to clear this memory for the next instance. That all
-        // of it is alike again needs less of the system than what there was, so
-        // this does not fail; if it did, the process could not go on.
+        // of it is alike again takes fewer mappings than what there was, so this
+        // does not fail; if it did, the process could not go on.
         if WITH_SIGNALS && self.guarded.make_writable(0..self.guarded.count).is_err() {
             std::process::abort();
         }
@@ -170,9 +193,11 @@ impl Guarded {
         let doublings = self.faults.fetch_add(1, Relaxed) / 4;
         let length = 1usize.checked_shl(doublings).unwrap_or(usize::MAX).min(PAGES_A_FAULT_MAX);
         let end = page.saturating_add(length).min(self.count);
-        // A process has so many mappings, and each piece of a memory is one. With
-        // all of it alike it is a single one again.
-        self.make_writable(page..end).or_else(|_| self.make_writable(0..self.count)).is_ok()
+        if self.stretches.fetch_add(1, Relaxed) < FAULTS_MAX && self.make_writable(page..end).is_ok() {
+            return true;
+        }
+        self.given_up.store(true, Relaxed);
+        self.make_writable(0..self.count).is_ok()
     }
 
     fn is_writable(&self, page: usize) -> bool {

@@ -13,23 +13,29 @@ use super::memory::{self, Image};
 /// which was instrumented can change.
 pub(super) struct Snapshot {
     image: Image,
-    /// Where that may differ from the memory of a new instance, in bytes.
+    /// The size of a new instance's memory, in bytes.
+    grown_from: usize,
+    /// Where it may differ from a new instance's memory, in bytes.
     initialised: Vec<Range<usize>>,
     globals: Vec<Val>,
+    /// Where the module's data lie.
+    data: Range<u64>,
 }
 
 impl Snapshot {
     /// Initialises a new instance, and keeps the state that it is in then.
-    pub(super) async fn after_initialising(mut instance: Instance) -> Result<Snapshot, CallError> {
-        let size_before = instance.memory.data_size(&instance.store);
-        instance.guard()?;
+    pub(super) async fn after_initialising(
+        mut instance: Instance,
+        data: Range<u64>,
+    ) -> Result<Snapshot, CallError> {
+        let grown_from = instance.memory.data_size(&instance.store);
+        instance.guard(&data)?;
         instance.initialise().await?;
 
         let Instance { pages, store, memory, globals, .. } = &mut instance;
         let image = Image::of(*memory, &*store);
         let globals = globals.iter().map(|global| global.get(&mut *store)).collect();
         let mut initialised = Vec::new();
-        initialised.push(size_before..image.size);
         if let Some(pages) = pages {
             let note = |range| {
                 initialised.push(range);
@@ -37,7 +43,7 @@ impl Snapshot {
             };
             pages.visit(note).map_err(|error| CallError::no_instance(&error))?;
         }
-        Ok(Snapshot { image, initialised, globals })
+        Ok(Snapshot { image, grown_from, initialised, globals, data })
     }
 
     /// Brings a new instance into this state.
@@ -45,11 +51,12 @@ impl Snapshot {
         let Instance { store, memory, .. } = instance;
         memory::grow(*memory, &mut *store, self.image.size)
             .map_err(|error| CallError::no_instance(&error))?;
-        for range in &self.initialised {
-            self.image.copy(range.clone(), *memory, &mut *store);
+        let grown = self.grown_from..self.image.size;
+        for range in self.initialised.iter().chain([&grown]) {
+            self.image.copy(range.clone(), self.grown_from, *memory, &mut *store);
         }
         self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
-        instance.guard()
+        instance.guard(&self.data)
     }
 
     /// Brings an instance that has answered a request back into this state.
@@ -60,6 +67,7 @@ impl Snapshot {
         };
         // What has grown cannot shrink.
         memory.data_size(&*store) == self.image.size
+            && pages.can_be_put_back()
             && memory::put_back(*memory, &mut *store, &self.image, pages).is_ok()
             && self.set_globals(instance).is_ok()
     }
