@@ -31,6 +31,8 @@ mod request_bytes;
 mod startup;
 /// Versions survive a restart, and nothing is left of those that went.
 mod state;
+/// What is ambiguous is refused, and who does not take part is given up.
+mod strict;
 /// The handler is replaced while the server runs, in every way there is.
 mod swap;
 

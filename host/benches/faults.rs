@@ -1,9 +1,10 @@
 //! What misbehaving requests cost the others.
 //!
-//! `cargo bench -p host --bench faults -- [loops] [overload] [soak]`
+//! `cargo bench -p host --bench faults -- [loops] [overload] [soak] [IP:PORT]`
 //!
 //! - `loops`: latency of a healthy route, without and with eight requests at a
-//!   time that loop for ever, in turn
+//!   time that loop for ever, in turn; and the same for the server at IP:PORT, if
+//!   one is named, which has to answer /fine with 200 and never /l
 //! - `overload`: latency of what is admitted, with as many clients as there are
 //!   instances, and with ten times as many
 //! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
@@ -22,15 +23,20 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::{Client, Random, Server, fixture};
 
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn main() {
-    let chosen: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_part = |argument: &String| !argument.starts_with('-') && argument.parse::<SocketAddr>().is_err();
+    let chosen: Vec<String> = std::env::args().skip(1).filter(is_part).collect();
     for (name, part) in [("loops", loops as fn()), ("overload", overload as fn()), ("soak", soak as fn())] {
         if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
             part();
@@ -52,27 +58,41 @@ fn median(mut times: Vec<Duration>) -> f64 {
 fn loops() {
     let mixed = fixture("mixed.wat");
     let server = Server::with(&[mixed.as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
-    let mut turns = [Vec::new(), Vec::new()];
+    let peer = std::env::args().find_map(|argument| argument.parse::<SocketAddr>().ok());
+    let servers = [("host", Some(server.addresses[0])), ("peer", peer)];
+    let servers: Vec<_> = servers.iter().filter_map(|(name, address)| Some((*name, (*address)?))).collect();
+    let mut turns = vec![[Vec::new(), Vec::new()]; servers.len()];
+    let mut unanswered = vec![0; servers.len()];
     for _ in 0..5 {
-        for (loops, turn) in [0, 8].into_iter().zip(&mut turns) {
-            turn.push(high(healthy_beside(&server, loops)));
+        for (index, (_, address)) in servers.iter().enumerate() {
+            for loops in [0, 8] {
+                let (times, failed) = healthy_beside(*address, loops);
+                turns[index][usize::from(loops > 0)].push(high(times));
+                unanswered[index] += failed;
+            }
         }
     }
-    let [without, with] = turns.map(median);
-    println!(
-        "healthy route, 99th percentile, medians of 5 turns: {without:.2} ms alone, {with:.2} ms beside 8 endless loops"
-    );
+    for (((name, _), turns), unanswered) in servers.iter().zip(turns).zip(unanswered) {
+        let [without, with] = turns.map(median);
+        println!(
+            "{name}: healthy route, 99th percentile, medians of 5 turns: {without:.2} ms alone, {with:.2} ms beside 8 endless loops; {unanswered} without an answer in 5 s"
+        );
+    }
 }
 
-/// Four connections that each ask 50 times a second, for four seconds.
-fn healthy_beside(server: &Server, loops: usize) -> Vec<Duration> {
-    let (address, done) = (server.addresses[0], AtomicBool::new(false));
+/// Four connections that each ask 50 times a second, for four seconds. Returns
+/// how long each answer took, and how many there were not.
+fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..loops {
             scope.spawn(|| {
-                let mut client = Client::connect(address);
                 while !done.load(Relaxed) {
-                    assert_eq!(client.ask("GET", "/l").status, 504);
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    stream.write_all(b"GET /l HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+                    // Its deadline's answer, or none.
+                    let _ = stream.read(&mut [0; 1024]);
                 }
             });
         }
@@ -80,22 +100,52 @@ fn healthy_beside(server: &Server, loops: usize) -> Vec<Duration> {
         let healthy: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(move || {
-                    let (mut client, mut times) = (Client::connect(address), Vec::new());
+                    let (mut stream, mut times, mut failed) =
+                        (TcpStream::connect(address).unwrap(), Vec::new(), 0);
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     let mut next = Instant::now();
                     while next < end {
                         thread::sleep(next.saturating_duration_since(Instant::now()));
-                        assert_eq!(client.ask("GET", "/fine").status, 200);
+                        stream.write_all(b"GET /fine HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+                        if !is_answered(&mut stream) {
+                            failed += 1;
+                            stream = TcpStream::connect(address).unwrap();
+                            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                        }
                         times.push(next.elapsed());
                         next += Duration::from_millis(20);
                     }
-                    times
+                    (times, failed)
                 })
             })
             .collect();
-        let times = healthy.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        let mut all = (Vec::new(), 0);
+        for client in healthy {
+            let (times, failed) = client.join().unwrap();
+            all.0.extend(times);
+            all.1 += failed;
+        }
         done.store(true, Relaxed);
-        times
+        all
     })
+}
+
+/// Reads one response, and says whether it came whole and was 200.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    let mut reply = Vec::new();
+    let mut chunk = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+        reply.extend_from_slice(&chunk[..length]);
+        let text = String::from_utf8_lossy(&reply);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+            let length: usize = length.expect("a length").parse().unwrap();
+            if body.len() >= length {
+                return head.starts_with("HTTP/1.1 200");
+            }
+        }
+    }
+    false
 }
 
 fn overload() {

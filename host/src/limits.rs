@@ -39,6 +39,11 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub body_timeout: Duration,
 
+    /// Longest wait for a client to take in a piece of its response; past it the
+    /// connection is closed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub write_timeout: Duration,
+
     // A call is pure computation, so more of them at once than cores serves
     // only calls that are long; each may own `memory_max` of memory.
     /// Most calls of the handler at once; past it requests queue

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::http::{App, Connection};
 use crate::limits::Limits;
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
@@ -91,8 +91,9 @@ fn serve_connection(
         let connection = Arc::clone(&connection);
         async move { connection.answer(request).await }
     });
+    let stream = Stream::new(socket, app.limits.write_timeout);
     let faults = Arc::clone(&app.faults);
-    let serving = connections.watch(http.serve_connection(TokioIo::new(socket), service));
+    let serving = connections.watch(http.serve_connection(TokioIo::new(stream), service));
     tokio::spawn(async move {
         match serving.await {
             Ok(()) => {}
@@ -101,7 +102,9 @@ fn serve_connection(
                 faults.add("malformed");
                 info!(target: "request", %peer, cause = %error, "malformed");
             }
-            Err(error) => debug!(%peer, %error, "a connection ended early"),
+            Err(error) => {
+                debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early")
+            }
         }
     });
 }

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
+use super::authority::BadHost;
 use super::response::InvalidResponse;
 use super::target::BadTarget;
 use crate::wasm::CallError;
@@ -21,6 +22,12 @@ pub enum Fault {
     /// The target has no form that its method may have.
     #[error("the target is malformed: {0}")]
     Target(#[from] BadTarget),
+    /// It is not clear which server is meant.
+    #[error("the request is malformed: {0}")]
+    Host(#[from] BadHost),
+    /// The client expects what nobody has heard of.
+    #[error("the request expects what is not known; expected 100-continue or nothing")]
+    ExpectationUnknown,
     /// The target is past its limit.
     #[error("the target is {length} bytes long, more than {limit} (--target-max)")]
     TargetTooLong {
@@ -81,6 +88,8 @@ impl Fault {
         use Whose::{Client, Handler, Operator};
         let (name, status, whose) = match self {
             Fault::Target(_) => ("target malformed", S::BAD_REQUEST, Client),
+            Fault::Host(_) => ("host malformed", S::BAD_REQUEST, Client),
+            Fault::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED, Client),
             Fault::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG, Client),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),

@@ -6,12 +6,14 @@
 //! | `service` | what happens between a request and its response? |
 //! | `request` | what are the bytes that a handler gets? |
 //! | `target` | which forms may a target have? |
+//! | `authority` | which server does it say that it is meant for? |
 //! | `response` | what may a handler return, and what becomes of it? |
 //! | `hop_by_hop` | which fields belong to one connection only? |
 //! | `probe` | what is a candidate called with before it serves? |
 //! | `fault` | when does the host answer itself, with what status? |
 //! | `counts` | how often was that, and why? |
 
+mod authority;
 mod counts;
 mod fault;
 mod hop_by_hop;
@@ -21,6 +23,7 @@ mod response;
 mod service;
 mod target;
 
+pub use authority::BadHost;
 pub use counts::FaultCounts;
 pub use fault::{Fault, Whose};
 pub use probe::{Probe, ProbeFailure};

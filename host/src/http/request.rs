@@ -11,12 +11,13 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
+use super::authority;
 use super::fault::Fault;
 use super::hop_by_hop::HopByHop;
 use super::target::Target;
@@ -36,6 +37,12 @@ pub(super) fn check_head<'a>(parts: &'a Parts, limits: &Limits) -> Result<Target
     let length = target.canonical(&parts.method).len();
     if length > limits.target_max {
         return Err(Fault::TargetTooLong { length, limit: limits.target_max });
+    }
+    authority::check(parts, &target)?;
+    // RFC 9110, section 10.1.1: there is one expectation that is known.
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if !parts.headers.get_all(EXPECT).iter().all(known) {
+        return Err(Fault::ExpectationUnknown);
     }
     Ok(target)
 }
