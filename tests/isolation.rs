@@ -10,7 +10,7 @@ use host::request_id::RequestId;
 use host::wasm::Effort;
 
 use crate::harness::oracle::{Host, compare};
-use crate::harness::{Random, fixture};
+use crate::harness::{Random, Server, fixture};
 
 /// Each takes some 20 ms, in the dev profile.
 const MODULES: u64 = 150;
@@ -70,4 +70,21 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
     });
     // There are places for candidates beside those that wait for requests.
     host.start(&wat, Effort::Quick).unwrap();
+}
+
+#[test]
+fn writes_all_over_a_memory_leave_few_mappings() {
+    let server = Server::of("scatters.wat");
+    let mut client = server.connect();
+    let mut random = Random::new(5);
+    let mut ask_many = || {
+        for _ in 0..300 {
+            let [a, b] = [(); 2].map(|()| char::from(b'a' + random.below(26) as u8));
+            assert_eq!(client.ask("GET", &format!("/{a}{b}")).status, 200);
+        }
+        server.resources().mappings
+    };
+    let (early, late) = (ask_many(), ask_many());
+    // Two for each of the 64 stretches that an instance may have, and a few.
+    assert!(late <= early + 200, "{early} -> {late}");
 }
