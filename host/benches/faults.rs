@@ -23,7 +23,7 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -88,11 +88,8 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
         for _ in 0..loops {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
-                    let mut stream = TcpStream::connect(address).unwrap();
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    stream.write_all(b"GET /l HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
                     // Its deadline's answer, or none.
-                    let _ = stream.read(&mut [0; 1024]);
+                    let _ = ask(&mut connect(address), "/l");
                 }
             });
         }
@@ -100,17 +97,13 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
         let healthy: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(move || {
-                    let (mut stream, mut times, mut failed) =
-                        (TcpStream::connect(address).unwrap(), Vec::new(), 0);
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let (mut stream, mut times, mut failed) = (connect(address), Vec::new(), 0);
                     let mut next = Instant::now();
                     while next < end {
                         thread::sleep(next.saturating_duration_since(Instant::now()));
-                        stream.write_all(b"GET /fine HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-                        if !is_answered(&mut stream) {
+                        if ask(&mut stream, "/fine") != Some(200) {
                             failed += 1;
-                            stream = TcpStream::connect(address).unwrap();
-                            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                            stream = connect(address);
                         }
                         times.push(next.elapsed());
                         next += Duration::from_millis(20);
@@ -130,22 +123,29 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     })
 }
 
-/// Reads one response, and says whether it came whole and was 200.
-fn is_answered(stream: &mut TcpStream) -> bool {
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One request. Returns the status of the response, if one came whole.
+fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
+    let stream = stream.as_mut().ok()?;
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).ok()?;
     let mut reply = Vec::new();
     let mut chunk = [0; 1024];
-    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+    loop {
+        let length = stream.read(&mut chunk).ok().filter(|length| *length > 0)?;
         reply.extend_from_slice(&chunk[..length]);
         let text = String::from_utf8_lossy(&reply);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-            let length: usize = length.expect("a length").parse().unwrap();
-            if body.len() >= length {
-                return head.starts_with("HTTP/1.1 200");
+            let length = head.split("content-length: ").nth(1)?.lines().next()?;
+            if body.len() >= length.parse().ok()? {
+                return head.get(9..12)?.parse().ok();
             }
         }
     }
-    false
 }
 
 fn overload() {
