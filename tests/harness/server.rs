@@ -143,6 +143,21 @@ impl Server {
         }
     }
 
+    /// Waits until the process holds no more than it did before: what was just
+    /// done may still be on its way out.
+    #[track_caller]
+    pub fn settles_at(&self, before: &Resources) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.resources();
+            if now.is_within(before) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{before:?} -> {now:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
@@ -171,16 +186,13 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Compares with a time before. A leak would be many times what is allowed.
-    #[track_caller]
-    pub fn expect_no_more_than(&self, before: &Resources) {
+    /// Whether this is no more than at a time before. A leak would be many times
+    /// what is allowed.
+    fn is_within(&self, before: &Resources) -> bool {
         let within = |now: usize, before: usize| now <= before + before / 10;
-        assert!(
-            within(self.descriptors, before.descriptors)
-                && within(self.mappings, before.mappings)
-                && within(self.resident_kib, before.resident_kib),
-            "{before:?} -> {self:?}"
-        );
+        within(self.descriptors, before.descriptors)
+            && within(self.mappings, before.mappings)
+            && within(self.resident_kib, before.resident_kib)
     }
 }
 
