@@ -1,4 +1,4 @@
-use crate::harness::modules::{allocating_at, answering, returning};
+use crate::harness::modules::{allocating_at, answering, mixed_request, returning};
 use crate::harness::{Client, Random, Server, fails_to_start, host, run_to_end};
 
 /// Asks for `/` twice, on a connection that lives on: the fault costs one
@@ -165,12 +165,7 @@ fn faults_of_all_kinds_at_once_cost_only_the_requests_that_have_them() {
                 scope.spawn(move || {
                     let mut random = Random::new(seed);
                     for _ in 0..REQUESTS {
-                        let (target, status) = match random.below(90) {
-                            0 => ("/l", 504),
-                            1..15 => ("/t", 500),
-                            15..30 => ("/h", 200),
-                            _ => ("/fine", 200),
-                        };
+                        let (target, status) = mixed_request(&mut random);
                         let reply = client.ask("GET", target);
                         assert_eq!(reply.status, status, "{target}");
                         assert!(status != 200 || reply.text() == "0", "{target}: {}", reply.text());

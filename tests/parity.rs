@@ -19,12 +19,10 @@ impl Module {
         let limits = Args::parse_from(["host"]).serve.limits;
         let engine = Engine::new(&limits).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Module {
-            module: runtime
-                .block_on(CompiledModule::new(&engine, EMBEDDED, Effort::Thorough).unwrap().start())
-                .unwrap(),
-            runtime,
-        }
+        let module = CompiledModule::new(&engine, EMBEDDED, Effort::Thorough).unwrap();
+        let module = runtime.block_on(module.start()).unwrap();
+        module.wake();
+        Module { module, runtime }
     }
 
     fn answer(&self, request: &[u8]) -> Bytes {

@@ -33,6 +33,7 @@ fn calls(criterion: &mut Criterion) {
     for (name, file) in [("default handler", EMBEDDED), ("constant", CONSTANT.as_bytes())] {
         let module = CompiledModule::new(&engine, file, Effort::Thorough).expect("a handler");
         let module = runtime.block_on(module.start()).expect("a start");
+        module.wake();
         let request = [Bytes::from_static(REQUEST)];
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| {

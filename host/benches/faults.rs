@@ -22,6 +22,7 @@
 
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+mod parts;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,19 +30,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::modules::mixed_request;
 use harness::{Client, Random, Server, fixture};
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() {
-    let is_part = |argument: &String| !argument.starts_with('-') && argument.parse::<SocketAddr>().is_err();
-    let chosen: Vec<String> = std::env::args().skip(1).filter(is_part).collect();
-    for (name, part) in [("loops", loops as fn()), ("overload", overload as fn()), ("soak", soak as fn())] {
-        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
-            part();
-        }
-    }
+    parts::run_chosen(&[("loops", loops), ("overload", overload), ("soak", soak)]);
 }
 
 /// The 99th percentile.
@@ -213,12 +209,7 @@ fn soak() {
                 scope.spawn(move || {
                     let mut random = Random::new(seed);
                     while Instant::now() < end {
-                        let (target, status) = match random.below(90) {
-                            0 => ("/l", 504),
-                            1..15 => ("/t", 500),
-                            15..30 => ("/h", 200),
-                            _ => ("/fine", 200),
-                        };
+                        let (target, status) = mixed_request(&mut random);
                         let reply = client.ask("GET", target);
                         assert_eq!(reply.status, status, "{target}");
                         assert!(status != 200 || reply.text() == "0", "{target}: {}", reply.text());

@@ -22,6 +22,7 @@
 
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+mod parts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,18 +39,7 @@ const ASK_INTERVAL: Duration = Duration::from_millis(1);
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn main() {
-    let chosen: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    for (name, part) in [
-        ("latency", latency as fn()),
-        ("load", load as fn()),
-        ("drops", drops as fn()),
-        ("soak", soak as fn()),
-    ] {
-        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
-            part();
-        }
-    }
+    parts::run_chosen(&[("latency", latency), ("load", load), ("drops", drops), ("soak", soak)]);
 }
 
 /// A server whose file is the default handler, of which there can be as many

@@ -1,5 +1,7 @@
 //! Modules that differ in one value, written as text for the test at hand.
 
+use super::Random;
+
 /// A handler that answers every request with these bytes.
 pub fn answering(response: &[u8]) -> String {
     let data: String = response.iter().map(|byte| format!("\\{byte:02x}")).collect();
@@ -29,4 +31,15 @@ fn handler(fields: &str, alloc: &str, handle: &str) -> String {
            (func (export \"alloc\") (param i32) (result i32) {alloc})
            (func (export \"handle\") (param i32 i32) (result i64) {handle}))"
     )
+}
+
+/// A target of `mixed.wat`, and the status that it is answered with: one request
+/// in three traps, hoards or, rarely, loops for ever.
+pub fn mixed_request(random: &mut Random) -> (&'static str, u16) {
+    match random.below(90) {
+        0 => ("/l", 504),
+        1..15 => ("/t", 500),
+        15..30 => ("/h", 200),
+        _ => ("/fine", 200),
+    }
 }

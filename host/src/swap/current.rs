@@ -13,6 +13,7 @@ pub struct Current(ArcSwap<Version>);
 impl Current {
     /// Begins with this version.
     pub fn new(version: Arc<Version>) -> Current {
+        version.module.wake();
         Current(ArcSwap::new(version))
     }
 
@@ -25,6 +26,7 @@ impl Current {
     /// From now on this version serves. When this returns, nobody can come by
     /// the one before any more, except from those who hold it.
     pub(super) fn publish(&self, version: Arc<Version>) {
-        drop(self.0.swap(version));
+        version.module.wake();
+        self.0.swap(version).module.rest();
     }
 }

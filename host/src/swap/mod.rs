@@ -3,6 +3,7 @@
 //! | file | question |
 //! | --- | --- |
 //! | `version` | what is a version, and where does it come from? |
+//! | `versions` | which versions are there, and which of them serves? |
 //! | `current` | which version serves now? |
 //! | `activate` | what does a candidate go through before it serves? |
 //! | `begin` | which version is the first after the start? |
@@ -21,6 +22,7 @@ mod optimise;
 mod state_dir;
 mod swapper;
 mod version;
+mod versions;
 pub mod watch;
 mod worker;
 

@@ -12,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 use tracing::debug;
 
 use super::version::Version;
-use super::worker::Shared;
+use super::versions::Versions;
 use crate::wasm::Unoptimised;
 
 /// How often it looks whether the last request that began on the first code is
@@ -24,10 +24,10 @@ pub(super) struct Optimiser(Sender<(Weak<Version>, Unoptimised)>);
 
 impl Optimiser {
     /// Starts the thread, which ends when this is dropped.
-    pub(super) fn start(shared: Weak<Shared>) -> io::Result<Optimiser> {
+    pub(super) fn start(versions: Weak<Versions>) -> io::Result<Optimiser> {
         let (wanted, inbox) = channel();
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        thread::Builder::new().name("optimise".into()).spawn(move || run(&runtime, &shared, &inbox))?;
+        thread::Builder::new().name("optimise".into()).spawn(move || run(&runtime, &versions, &inbox))?;
         Ok(Optimiser(wanted))
     }
 
@@ -40,7 +40,7 @@ impl Optimiser {
     }
 }
 
-fn run(runtime: &Runtime, shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
+fn run(runtime: &Runtime, versions: &Weak<Versions>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
     // Versions with their first code, of which the last may end here, and not on
     // a thread that serves.
     let mut leaving: Vec<Arc<Version>> = Vec::new();
@@ -66,7 +66,7 @@ fn run(runtime: &Runtime, shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version
         let since = Instant::now();
         let optimised = async { anyhow::Ok(unoptimised.optimise()?.start_quietly().await?) };
         let optimised = runtime.block_on(optimised);
-        let (Some(shared), Some(version)) = (shared.upgrade(), version.upgrade()) else {
+        let (Some(versions), Some(version)) = (versions.upgrade(), version.upgrade()) else {
             continue;
         };
         match optimised {
@@ -74,7 +74,7 @@ fn run(runtime: &Runtime, shared: &Weak<Shared>, wanted: &Receiver<(Weak<Version
                 let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 debug!(version = version.label.number, %time, "optimised");
                 let better = Arc::new(Version { label: version.label.clone(), module });
-                if shared.replace(&version, better) {
+                if versions.replace(&version, better) {
                     leaving.push(version);
                 }
             }

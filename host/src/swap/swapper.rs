@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use super::history::{Entry, History};
 use super::state_dir::{State, StateDir};
 use super::version::Version;
-use super::worker::{self, Shared};
+use super::versions::Versions;
+use super::worker;
 use crate::http::Probe;
 use crate::wasm::Engine;
 
@@ -47,7 +48,7 @@ pub struct Beginning {
 #[derive(Clone)]
 pub struct Swapper {
     orders: Sender<Order>,
-    shared: Arc<Shared>,
+    versions: Arc<Versions>,
 }
 
 /// What is to be done.
@@ -116,13 +117,13 @@ impl Swapper {
     /// When there is no thread to be had.
     pub fn start(settings: Settings, beginning: Beginning) -> io::Result<Swapper> {
         let (orders, inbox) = channel();
-        let shared = worker::start(settings, beginning, inbox)?;
-        Ok(Swapper { orders, shared })
+        let versions = worker::start(settings, beginning, inbox)?;
+        Ok(Swapper { orders, versions })
     }
 
     /// The version that serves now.
     pub fn current(&self) -> Arc<Version> {
-        self.shared.current.version()
+        self.versions.current()
     }
 
     /// Gives an order, and waits until it is done. Where `if_version` is given
@@ -144,7 +145,7 @@ impl Swapper {
 
     /// All versions that are remembered, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
-        let history = self.shared.history();
+        let history = self.versions.history();
         history.entries(self.current().label.number)
     }
 }

@@ -2,8 +2,8 @@
 //! each candidate through its stages. It serves nobody.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,71 +11,22 @@ use tokio::runtime::Runtime;
 use tracing::{debug, info, warn};
 
 use super::activate::{self, Rejection, Stage, Times};
-use super::current::Current;
-use super::history::History;
 use super::optimise::Optimiser;
 use super::state_dir::{Kept, State};
 use super::swapper::{Beginning, Order, Outcome, Settings, Task};
-use super::version::{Label, Origin, Version, hash};
+use super::version::{Label, Origin, hash};
+use super::versions::Versions;
 
 /// How often it looks whether a version that is no longer kept has answered its
 /// last request.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What the thread shares with those who serve and those who give orders.
-pub(super) struct Shared {
-    pub(super) current: Current,
-    history: Mutex<History>,
-}
-
-impl Shared {
-    pub(super) fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// From here on a good candidate serves. Whoever lists the versions sees
-    /// both changes or none.
-    fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
-        let mut history = self.history();
-        let before = self.current.version();
-        self.current.publish(Arc::clone(&version));
-        before.module.rest();
-        history.accept(version, replaced);
-    }
-
-    /// From here on the good version of this number serves, if it is kept.
-    fn go_back(&self, number: u64) -> Option<Arc<Version>> {
-        let history = self.history();
-        let version = history.find(number)?;
-        let before = self.current.version();
-        if before.label.number != number {
-            version.module.wake();
-            self.current.publish(Arc::clone(&version));
-            before.module.rest();
-        }
-        Some(version)
-    }
-
-    /// A version has better code, whether it serves or not. False when it is
-    /// not kept any more.
-    pub(super) fn replace(&self, version: &Arc<Version>, better: Arc<Version>) -> bool {
-        let mut history = self.history();
-        if Arc::ptr_eq(&self.current.version(), version) {
-            self.current.publish(Arc::clone(&better));
-        } else {
-            better.module.rest();
-        }
-        version.module.rest();
-        history.replace(version, better)
-    }
-}
 
 /// Starts the thread, which ends when nobody can give it orders any more.
 pub(super) fn start(
     settings: Settings,
     beginning: Beginning,
     orders: Receiver<Order>,
-) -> io::Result<Arc<Shared>> {
+) -> io::Result<Arc<Versions>> {
     let Beginning { version, bytes, mut history, left } = beginning;
     let first = Arc::new(version);
     let label = first.label.clone();
@@ -92,25 +43,26 @@ pub(super) fn start(
             vec![(label.clone(), bytes)]
         }
     };
-    let shared = Arc::new(Shared { current: Current::new(first), history: Mutex::new(history) });
+    let versions = Arc::new(Versions::new(first, history));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let optimiser = Optimiser::start(Arc::downgrade(&shared))?;
-    optimiser.serves(&shared.current.version());
-    let its_shared = Arc::clone(&shared);
+    let optimiser = Optimiser::start(Arc::downgrade(&versions))?;
+    optimiser.serves(&versions.current());
+    let its_versions = Arc::clone(&versions);
     let lost = Vec::new();
-    let mut worker = Worker { settings, shared: its_shared, optimiser, runtime, considered, unsaved, lost };
+    let mut worker =
+        Worker { settings, versions: its_versions, optimiser, runtime, considered, unsaved, lost };
     let run = move || {
         worker.restore(left.map(|left| left.versions).unwrap_or_default(), label.number);
         worker.save();
         worker.run(&orders);
     };
     thread::Builder::new().name("swap".into()).spawn(run)?;
-    Ok(shared)
+    Ok(versions)
 }
 
 struct Worker {
     settings: Settings,
-    shared: Arc<Shared>,
+    versions: Arc<Versions>,
     optimiser: Optimiser,
     runtime: Runtime,
     /// The SHA-256 of what the file held when it was last looked at.
@@ -125,7 +77,7 @@ struct Worker {
 impl Worker {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            let draining = self.shared.history().release();
+            let draining = self.versions.history().release();
             let order = match draining {
                 false => orders.recv().map_err(RecvTimeoutError::from),
                 true => orders.recv_timeout(RELEASE_INTERVAL),
@@ -143,7 +95,7 @@ impl Worker {
     }
 
     fn carry_out(&mut self, task: Task, if_version: Option<u64>) -> Outcome {
-        let serving = self.shared.current.version().label.number;
+        let serving = self.versions.current().label.number;
         if let Some(expected) = if_version.filter(|expected| *expected != serving) {
             let cause =
                 format!("version {serving} serves by now; expected version {expected} (--if-version)");
@@ -158,7 +110,7 @@ impl Worker {
     }
 
     fn read_file(&mut self, again: bool) -> Outcome {
-        let serving = self.shared.current.version();
+        let serving = self.versions.current();
         let number = serving.label.number;
         let Some(path) = self.settings.file.clone() else {
             let cause = "the handler did not come from a file, so there is none to read again".to_owned();
@@ -197,11 +149,11 @@ impl Worker {
     }
 
     fn swap(&mut self, origin: Origin, bytes: Vec<u8>, mut times: Times) -> Outcome {
-        let serving = self.shared.current.version();
+        let serving = self.versions.current();
         if hash(&bytes) == serving.label.sha256 {
             return Outcome::Unchanged { version: serving.label.number };
         }
-        let label = self.shared.history().begin(origin, &bytes);
+        let label = self.versions.history().begin(origin, &bytes);
         let number = label.number;
         let since = Instant::now();
         let prepared = self.runtime.block_on(async {
@@ -213,7 +165,7 @@ impl Worker {
             Ok(version) => {
                 let replaced = serving.label.number;
                 let version = Arc::new(version);
-                self.shared.publish(Arc::clone(&version), Some(replaced));
+                self.versions.publish(Arc::clone(&version), Some(replaced));
                 self.optimiser.serves(&version);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 if self.settings.state.is_some() {
@@ -227,7 +179,7 @@ impl Worker {
                 let serving = serving.label.number;
                 warn!(%stage, %cause, serving, "rejected {label}");
                 let rejection = Rejection { stage, cause: cause.clone() };
-                self.shared.history().reject(number, rejection);
+                self.versions.history().reject(number, rejection);
                 self.save();
                 Outcome::Rejected { version: number, stage: stage.to_string(), cause, serving }
             }
@@ -235,9 +187,9 @@ impl Worker {
     }
 
     fn roll_back(&mut self, number: Option<u64>) -> Outcome {
-        let serving = self.shared.current.version().label.number;
-        let number = number.or_else(|| self.shared.history().replaced_by(serving));
-        let found = number.and_then(|number| self.shared.go_back(number));
+        let serving = self.versions.current().label.number;
+        let number = number.or_else(|| self.versions.history().replaced_by(serving));
+        let found = number.and_then(|number| self.versions.go_back(number));
         match found {
             Some(version) if version.label.number == serving => Outcome::Unchanged { version: serving },
             Some(version) => {
@@ -249,7 +201,7 @@ impl Worker {
             }
             None => {
                 let wanted = number.map_or("the version before".into(), |number| format!("version {number}"));
-                let good = self.shared.history();
+                let good = self.versions.history();
                 let good: Vec<_> = good.good().map(|version| version.label.number.to_string()).collect();
                 let cause =
                     format!("{wanted} is not kept (--keep); the versions that are: {}", good.join(", "));
@@ -264,15 +216,15 @@ impl Worker {
             return;
         };
         let mut failure = None;
-        let kept = self.shared.history().kept();
+        let kept = self.versions.history().kept();
         self.unsaved.retain(|(label, bytes)| {
             let is_kept = kept.iter().any(|kept| kept.label == *label);
             is_kept && dir.save_module(label, bytes).map_err(|error| failure = Some(error)).is_err()
         });
         let is_saved = |kept: &Kept| !self.unsaved.iter().any(|(label, _)| *label == kept.label);
         let versions = self.lost.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
-        let current = self.shared.current.version().label.number;
-        let next_number = self.shared.history().next_number();
+        let current = self.versions.current().label.number;
+        let next_number = self.versions.history().next_number();
         let state = State::new(current, next_number, self.considered.clone(), versions);
         if let Err(error) = dir.save(&state).and_then(|()| failure.map_or(Ok(()), Err)) {
             warn!("the versions would not all survive a restart now: {error:#}");
@@ -291,7 +243,7 @@ impl Worker {
                 Ok(self.runtime.block_on(prepared)?)
             });
             match version {
-                Ok(version) => self.shared.history().restore(Arc::new(version), &kept),
+                Ok(version) => self.versions.history().restore(Arc::new(version), &kept),
                 Err(error) => {
                     warn!("{} cannot come back: {error:#}", kept.label);
                     self.lost.push(kept);

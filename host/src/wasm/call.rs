@@ -9,9 +9,9 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, TypedFunc, WasmBacktrace,
 
 use super::deadline::DeadlinePassed;
 use super::engine::Purpose;
+use super::handler::HandlerModule;
 use super::instance::{CallState, Instance};
 use super::memory::{self, BadSpan};
-use super::module::HandlerModule;
 use crate::limits::Limits;
 use crate::quote::quoted;
 use crate::request_id::RequestId;

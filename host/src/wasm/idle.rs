@@ -15,19 +15,19 @@ pub(super) struct Idle {
     /// How many there are, and how many there may be, in all places together.
     count: AtomicUsize,
     max: usize,
-    /// Whether none are to be kept, because the module does not serve.
+    /// Whether none are to be kept, as long as the module does not serve.
     resting: AtomicBool,
 }
 
 impl Idle {
-    /// None yet, and as many as this at the most.
+    /// None yet, and as many as this at the most once it is woken.
     pub(super) fn new(max: usize) -> Idle {
         let places = thread::available_parallelism().map_or(1, usize::from);
         Idle {
             places: (0..places).map(|_| Mutex::default()).collect(),
             count: AtomicUsize::new(0),
             max,
-            resting: AtomicBool::new(false),
+            resting: AtomicBool::new(true),
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `compiler` | how does code come of it, and how hard is it tried? |
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
+//! | `handler` | how does it start, and where does an instance for a request come from? |
 //! | `call` | how is one call made, and what can go wrong in it? |
 //! | `instance` | what is an instance? |
 //! | `instrument` | how does the host get at what an instance may change? |
@@ -20,6 +21,7 @@ mod call;
 mod compiler;
 mod deadline;
 mod engine;
+mod handler;
 mod idle;
 mod import;
 mod instance;
@@ -34,5 +36,6 @@ pub use call::CallError;
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
 
+pub use handler::HandlerModule;
 pub use memory::BadSpan;
-pub use module::{CompiledModule, HandlerModule, ModuleError, Unoptimised};
+pub use module::{CompiledModule, ModuleError, Unoptimised};
