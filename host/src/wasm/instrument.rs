@@ -167,3 +167,32 @@ fn changes_for_good(operator: &Operator<'_>) -> bool {
         || matches!(operator, O::TableCopy { .. } | O::TableInit { .. });
     tables || matches!(operator, O::ElemDrop { .. } | O::DataDrop { .. } | O::MemoryDiscard { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::instrument;
+    use crate::swap::EMBEDDED;
+
+    #[test]
+    fn damaged_modules_are_an_error_or_instrumented_and_never_a_panic() {
+        assert!(instrument(EMBEDDED).unwrap().is_some());
+        for end in (0..EMBEDDED.len()).step_by(7) {
+            let _ = instrument(&EMBEDDED[..end]);
+        }
+        let mut module = EMBEDDED.to_vec();
+        for at in 0..module.len() {
+            for value in [0xff, module[at] ^ 1] {
+                let whole = std::mem::replace(&mut module[at], value);
+                let _ = instrument(&module);
+                module[at] = whole;
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_a_module_has_taken_are_left_to_it() {
+        let exports: String = (0..3).map(|n| format!("(export \"host{n}:start\" (func 0))")).collect();
+        let module = wat::parse_str(format!("(module (func) {exports} (start 0))")).unwrap();
+        assert_eq!(instrument(&module).unwrap().unwrap().start.as_deref(), Some("host3:start"));
+    }
+}
