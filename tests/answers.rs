@@ -156,7 +156,7 @@ fn what_is_not_http_is_refused_and_the_server_goes_on() {
         client.send(bytes);
         assert_eq!(client.reply_to("GET").status, 400, "{}", bytes.escape_ascii());
         client.expect_close();
-        server.log_line(&["INFO request: malformed peer=127.0.0.1:"]);
+        server.log_line(&["INFO request: method=- target=- status=400", "fault=\"malformed\" cause=the request is refused"]);
     }
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
 }
@@ -195,7 +195,6 @@ fn a_target_that_is_none_is_refused() {
         ("GET", "*"),
         ("CONNECT", "/"),
         ("GET", "http://user:password@a/"),
-        ("GET", "/\u{202e}"),
     ] {
         let reply = server.connect().ask(method, target);
         assert_eq!(
@@ -205,7 +204,6 @@ fn a_target_that_is_none_is_refused() {
         );
     }
     server.log_line(&["target=route status=400", "fault=\"target malformed\""]);
-    server.log_line(&["target=/\\u{202e} status=400"]);
 }
 
 #[test]

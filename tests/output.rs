@@ -23,7 +23,7 @@ fn each_request_is_one_line() {
     let line = server.log_line(&[&format!("id={id}")]);
     let (_, rest) = line.split_once(" INFO request: ").unwrap();
     let (start, end) = rest.split_once("time_us=").unwrap();
-    assert_eq!(start, "method=GET target=/route?a=1 status=200 length=21 ");
+    assert_eq!(start, "method=GET target=/route?a=1 status=200 length=21 client=127.0.0.1 ");
     let (time, end) = end.split_once(' ').unwrap();
     assert!(time.parse::<u64>().is_ok(), "{line}");
     assert_eq!(end, format!("version=1 id={id}"));

@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
-use http::Uri;
+use http::{Method, Uri};
 use tracing::{Level, event, field};
 
 use crate::http::{Fault, Whose};
 use crate::quote::quoted;
+use crate::socket::Peer;
 
 /// What a line says.
 pub struct Line<'a> {
-    /// The request's method.
-    pub method: &'a str,
-    /// The request's target, as the client sent it.
-    pub target: &'a Uri,
+    /// The request's method and its target, as the client sent them, if it sent
+    /// a request that could be read.
+    pub request: Option<(&'a Method, &'a Uri)>,
+    /// Who asked.
+    pub client: Peer,
     /// The response's status code.
     pub status: u16,
     /// How long the response's body is, in bytes; 0 in answer to HEAD.
@@ -31,15 +33,20 @@ pub struct Line<'a> {
 
 /// Writes the line, under the log target `request`.
 pub fn write(line: &Line<'_>) {
+    let target = || match line.request {
+        Some((_, target)) => quoted(&target.to_string(), usize::MAX).to_string(),
+        None => "-".into(),
+    };
     macro_rules! write_at {
         ($level:expr) => {
             event!(
                 target: "request",
                 $level,
-                method = field::display(line.method),
-                target = field::display(quoted(&line.target.to_string(), usize::MAX)),
+                method = field::display(line.request.map_or("-", |(method, _)| method.as_str())),
+                target = field::display(target()),
                 status = line.status,
                 length = line.length,
+                client = field::display(line.client),
                 time_us = line.time.as_micros() as u64,
                 version = line.version,
                 id = field::display(line.id),

@@ -6,7 +6,7 @@ use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
 use crate::control::command::Command;
-use crate::http::Probe;
+use crate::http::{Probe, Trusted};
 use crate::limits::Limits;
 use crate::log::{self, Format};
 use crate::swap::watch;
@@ -31,10 +31,16 @@ pub struct Serve {
     /// The handler: WebAssembly, binary (.wasm) or text (.wat) [default: the one embedded in this program]
     pub module: Option<PathBuf>,
 
-    /// Where to listen: a name or an IP address, and a port; may be repeated. localhost is 127.0.0.1
-    /// and ::1; port 0 takes any that is free
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4444")]
+    /// Where to listen: a name or an IP address, and a port; or unix: and a path; may be repeated.
+    /// localhost is 127.0.0.1 and ::1; port 0 takes any that is free [default: the sockets that
+    /// were handed over in LISTEN_FDS, or localhost:4444]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
+
+    /// Whose field x-forwarded-for is believed: an IP address, a network such as 10.0.0.0/8, or
+    /// unix for those who connect to a Unix socket; may be repeated [default: nobody's]
+    #[arg(long, value_name = "CIDR")]
+    pub trust_forwarded: Vec<Trusted>,
 
     /// How many threads serve [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

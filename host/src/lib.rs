@@ -11,7 +11,9 @@
 
 pub mod access_log;
 pub mod args;
+pub mod connection;
 pub mod control;
+pub mod ending;
 pub mod http;
 pub mod limits;
 pub mod listen;
@@ -20,5 +22,6 @@ pub mod quote;
 pub mod request_id;
 pub mod server;
 pub mod socket;
+pub mod stream;
 pub mod swap;
 pub mod wasm;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// The bounds, as given on the command line or by default.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,10 +31,17 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
 
-    /// Longest wait for a whole request head, counted from the last response or
-    /// the connection's start; past it the connection is closed
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    /// Longest time from the first byte of a request's head to its last; past it
+    /// 408
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub head_timeout: Duration,
+
+    // Longer than most clients keep a connection that they do not use, so that
+    // they are the ones who close it: a request that meets a close is lost.
+    /// Longest time in which nothing comes, before the first request or between
+    /// two; past it the connection is closed
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub idle_timeout: Duration,
 
     /// Longest wait for the next piece of a request body; past it 408
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -43,6 +51,17 @@ pub struct Limits {
     /// connection is closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
+
+    // Each is a descriptor, and may own a head and a body.
+    /// Most connections at once, `auto` being as many as the process may have
+    /// descriptors, less 128; past it idle ones are closed, and new ones wait
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = connections)]
+    pub connections: usize,
+
+    // So that a balancer in front gets to spread long-lived clients anew.
+    /// Most requests of one connection; past it the connection is closed
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = count::<REQUESTS_MAX>)]
+    pub connection_requests: usize,
 
     // A call is pure computation, so more of them at once than cores serves
     // only calls that are long; each may own `memory_max` of memory.
@@ -123,6 +142,16 @@ const FIELDS_MAX: usize = 1000;
 /// A table's room is set aside for every instance.
 const TABLE_MAX: usize = 10_000_000;
 
+/// Nothing depends on how many there are.
+const REQUESTS_MAX: usize = 1_000_000_000;
+
+/// Descriptors that are not connections': files, listeners, timers, the control
+/// socket.
+const DESCRIPTORS_KEPT: u64 = 128;
+
+/// The most connections: what a semaphore takes in one piece.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
 /// What is counted otherwise are things that each cost memory.
 const COUNT_MAX: usize = 100_000;
 
@@ -145,6 +174,23 @@ fn duration(text: &str) -> Result<Duration, String> {
                 .into())
         }
     }
+}
+
+/// Raises the limit on descriptors as far as it goes without a privilege.
+pub fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is not allowed, there are as many as before.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    if text != "auto" {
+        return count::<CONNECTIONS_MAX>(text).map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let left = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);
+    Ok(left.clamp(1, CONNECTIONS_MAX))
 }
 
 fn count<const MAX: usize>(text: &str) -> Result<usize, String> {

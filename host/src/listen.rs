@@ -1,10 +1,25 @@
-//! Where the server listens: from the text of an address to bound sockets.
+//! Where the server listens: from the text of an address to bound sockets, or
+//! sockets that were bound by whoever started it.
 
+use std::fmt;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use socket2::{Domain, Protocol, Socket, Type};
+use listenfd::ListenFd;
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use crate::socket::{Peer, Socket};
+
+/// What is listened on when nothing was said.
+const DEFAULT: &str = "localhost:4444";
+
+/// What stands in front of the path of a Unix socket.
+const UNIX: &str = "unix:";
 
 /// Connections that may wait to be accepted. The kernel takes its own bound
 /// (net.core.somaxconn, usually 4096) where that is smaller.
@@ -14,17 +29,170 @@ const BACKLOG: i32 = 4096;
 /// when the port asked for is 0.
 const ATTEMPTS: u32 = 16;
 
-/// Binds every address given. All of them are bound when this returns.
+/// A socket that connections come in at.
+pub enum Listener {
+    /// At an IP address.
+    Tcp(TcpListener),
+    /// At a path, which is taken away with this unless somebody else made it.
+    Unix(UnixListener, Option<Made>),
+}
+
+/// A path that was made here.
+pub struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A listener within a runtime.
+pub enum Acceptor {
+    /// At an IP address.
+    Tcp(tokio::net::TcpListener),
+    /// At a path.
+    Unix(tokio::net::UnixListener, Option<Made>),
+}
+
+/// A connection, and who made it.
+pub type Accepted = (Socket, Peer);
+
+impl Listener {
+    /// # Errors
+    ///
+    /// When it cannot be watched, or when there is no runtime.
+    pub fn into_acceptor(self) -> io::Result<Acceptor> {
+        Ok(match self {
+            Listener::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Listener::Unix(listener, made) => {
+                Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?, made)
+            }
+        })
+    }
+
+    /// The port, where there is one.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Listener::Unix(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "http://{address}"),
+                Err(_) => f.write_str("http://unknown"),
+            },
+            Listener::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                write!(f, "{UNIX}{}", path.unwrap_or(Path::new("unknown")).display())
+            }
+        }
+    }
+}
+
+impl Acceptor {
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2).
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Acceptor::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                (stream.into(), Peer::Ip(peer.ip()))
+            }
+            Acceptor::Unix(listener, _) => (listener.accept().await?.0.into(), Peer::Unix),
+        })
+    }
+
+    /// A connection that waits already.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2), which has one for when none waits.
+    pub fn accept_now(&self) -> io::Result<Accepted> {
+        let accept = |listener: SockRef<'_>| {
+            let (socket, address) = listener.accept()?;
+            socket.set_nonblocking(true)?;
+            Ok::<_, io::Error>((socket, address.as_socket()))
+        };
+        Ok(match self {
+            Acceptor::Tcp(listener) => {
+                let (socket, address) = accept(listener.into())?;
+                let peer = address.map_or(Peer::Unix, |address| Peer::Ip(address.ip()));
+                (tokio::net::TcpStream::from_std(socket.into())?.into(), peer)
+            }
+            Acceptor::Unix(listener, _) => {
+                let (socket, _) = accept(listener.into())?;
+                (tokio::net::UnixStream::from_std(socket.into())?.into(), Peer::Unix)
+            }
+        })
+    }
+}
+
+/// Takes the sockets that were handed over, and binds every address given. All
+/// of them are bound when this returns.
 ///
 /// # Errors
 ///
 /// One line: which address, and why it cannot be had.
-pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
+pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = handed_over().context("cannot use the sockets that were handed over (LISTEN_FDS)")?;
+    let default = [DEFAULT.to_owned()];
+    let addresses = if addresses.is_empty() && listeners.is_empty() { &default } else { addresses };
     for address in addresses {
-        listeners.extend(bind_name(address).with_context(|| format!("cannot listen on {address}"))?);
+        let context = || format!("cannot listen on {address}");
+        match address.strip_prefix(UNIX) {
+            Some(path) => listeners.push(bind_path(Path::new(path)).with_context(context)?),
+            None => listeners.extend(bind_name(address).with_context(context)?.into_iter().map(Listener::Tcp)),
+        }
     }
     Ok(listeners)
+}
+
+/// The sockets that systemd, or who does as it does, has bound for this process:
+/// see sd_listen_fds(3).
+fn handed_over() -> anyhow::Result<Vec<Listener>> {
+    let mut handed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..handed.len() {
+        let listener = match handed.take_tcp_listener(index) {
+            Ok(Some(listener)) => Listener::Tcp(listener),
+            _ => match handed.take_unix_listener(index).with_context(|| format!("number {index}"))? {
+                Some(listener) => Listener::Unix(listener, None),
+                None => continue,
+            },
+        };
+        match &listener {
+            Listener::Tcp(listener) => listener.set_nonblocking(true)?,
+            Listener::Unix(listener, _) => listener.set_nonblocking(true)?,
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Binds a Unix socket, in place of one that nobody listens on any more.
+fn bind_path(path: &Path) -> anyhow::Result<Listener> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket {
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            _ => bail!("another process listens there"),
+        }
+    }
+    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!("there is something else at that path"),
+        _ => error.into(),
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener, Some(Made(path.to_owned()))))
 }
 
 /// Binds one `HOST:PORT`. A name may stand for several IP addresses; with port
@@ -69,7 +237,7 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, i
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted server can have its port back while old connections linger.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -85,7 +253,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 /// The IP addresses that `HOST:PORT` stands for.
 fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let Some((host, port)) = address.rsplit_once(':') else {
-        bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, and there is no port");
+        bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port");
     };
     let port: u16 = port
         .parse()

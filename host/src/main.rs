@@ -1,7 +1,6 @@
 //! The binary: arguments, configuration, run, exit code.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,11 +12,12 @@ use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
 use host::http::{App, FaultCounts};
+use host::listen::Listener;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
 use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
 use host::wasm::Engine;
-use host::{listen, server};
+use host::{limits, listen, server};
 use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +25,8 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 fn main() -> ExitCode {
+    // First, because the limit on connections depends on it.
+    limits::raise_descriptors();
     let args = Args::parse();
     let result = match args.command {
         Some(command) => command::run(command),
@@ -61,9 +63,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let label = beginning.version.label.clone();
 
     let listeners = listen::bind(&args.listen)?;
-    let addresses: Vec<SocketAddr> =
-        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
 
     let settings = Settings {
         engine,
@@ -90,7 +91,6 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         }
     });
     let faults = Arc::new(FaultCounts::default());
-    let port = addresses.first().map_or(0, SocketAddr::port);
     let control = match args.swap.control {
         _ if args.swap.no_control => None,
         Some(path) => Some(place::bind(&path)?),
@@ -115,6 +115,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         ids: ConnectionIds::new(),
         tell_cause: args.dev,
         faults,
+        trusted: args.trust_forwarded,
+        ending: Arc::default(),
     };
     let mut signals = Signals { terminate, interrupt };
     let (stop, stopped) = oneshot::channel::<()>();

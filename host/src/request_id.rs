@@ -52,6 +52,13 @@ impl RequestIds {
     }
 }
 
+impl RequestIds {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.next.load(Relaxed) - 1
+    }
+}
+
 impl RequestId {
     /// For calls that no request is the reason of.
     pub fn none() -> RequestId {

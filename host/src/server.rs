@@ -3,26 +3,24 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::http::{App, Connection};
-use crate::limits::Limits;
-use crate::socket::{Socket, Stream};
+use crate::connection::Connections;
+use crate::http::App;
+use crate::listen::{Acceptor, Listener};
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How long a complaint is not repeated.
+const COMPLAINT_REST: Duration = Duration::from_secs(60);
 
 /// Serves until `shutdown` is over and the requests in flight are answered, or
 /// the time for that is.
@@ -31,97 +29,123 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 ///
 /// When a listener cannot be used at all.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let drain = app.limits.drain;
-    let connections = Arc::new(GracefulShutdown::new());
+    let all = app.limits.connections;
+    let places = Arc::new(Semaphore::new(all));
+    let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        accepting.spawn(accept(listener, Arc::clone(&app), Arc::clone(&connections)));
+        let door = Door {
+            listener: listener.into_acceptor()?,
+            places: Arc::clone(&places),
+            connections: Arc::clone(&connections),
+        };
+        accepting.spawn(door.accept());
     }
 
     shutdown.await;
-    accepting.shutdown().await;
-    // All who shared it have just ended.
-    let Some(connections) = Arc::into_inner(connections) else {
-        return Ok(());
-    };
-    info!(connections = connections.count(), "stopping: requests in flight are answered first");
-    if timeout(drain, connections.shutdown()).await.is_err() {
+    let open = all - places.available_permits();
+    info!(connections = open, "stopping: requests in flight are answered first");
+    app.ending.begin();
+    // Those who wait to be accepted have been told that they are connected.
+    while accepting.join_next().await.is_some() {}
+    let places_all = u32::try_from(all).unwrap_or(u32::MAX);
+    if timeout(app.limits.drain, places.acquire_many(places_all)).await.is_err() {
         warn!("not all requests were answered in time (the limit is --drain)");
     }
     Ok(())
 }
 
-async fn accept(listener: tokio::net::TcpListener, app: Arc<App>, connections: Arc<GracefulShutdown>) {
-    let http = http(&app.limits);
-    let mut resting = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                resting = false;
-                serve_connection(&http, stream, peer, &app, &connections);
-            }
-            // The client went away before it was its turn.
-            Err(error) if is_of_the_connection(&error) => debug!(%error, "a connection was not accepted"),
-            Err(error) => {
-                if !resting {
-                    warn!(%error, "cannot accept connections for now");
+/// Where connections come in.
+struct Door {
+    listener: Acceptor,
+    places: Arc<Semaphore>,
+    connections: Arc<Connections>,
+}
+
+impl Door {
+    /// Accepts until the server is about to end, and then those that wait.
+    async fn accept(self) {
+        let ending = &self.connections.app.ending;
+        let (mut full, mut short) = (Complaint::default(), Complaint::default());
+        loop {
+            let next = async {
+                let place = self.place(&mut full).await?;
+                Some((place, self.listener.accept().await))
+            };
+            let (place, accepted) = tokio::select! {
+                biased;
+                next = next => match next {
+                    Some(next) => next,
+                    None => return,
+                },
+                () = ending.begun() => return self.accept_rest(),
+            };
+            match accepted {
+                Ok(accepted) => self.serve(accepted, place),
+                // The client went away before it was its turn.
+                Err(error) if is_of_the_connection(&error) => {
+                    debug!(%error, "a connection was not accepted")
                 }
-                resting = true;
-                sleep(ACCEPT_REST).await;
+                Err(error) => {
+                    short.say(|| warn!(%error, "cannot accept connections for now; those that wait will be"));
+                    self.connections.make_room.notify_one();
+                    sleep(ACCEPT_REST).await;
+                }
             }
         }
     }
-}
 
-fn serve_connection(
-    http: &http1::Builder,
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: &Arc<App>,
-    connections: &GracefulShutdown,
-) {
-    let socket = Socket::new(stream);
-    let connection = Arc::new(Connection::new(Arc::clone(app), peer.ip(), socket.clone()));
-    let service = service_fn(move |request| {
-        let connection = Arc::clone(&connection);
-        async move { connection.answer(request).await }
-    });
-    let stream = Stream::new(socket, app.limits.write_timeout);
-    let faults = Arc::clone(&app.faults);
-    let serving = connections.watch(http.serve_connection(TokioIo::new(stream), service));
-    tokio::spawn(async move {
-        match serving.await {
-            Ok(()) => {}
-            // hyper has answered it already, where it could: 400, 414 or 431.
-            Err(error) if error.is_parse() => {
-                faults.add("malformed");
-                info!(target: "request", %peer, cause = %error, "malformed");
-            }
-            Err(error) => {
-                debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early")
+    /// A place for one more connection. When there is none, one that rests gives
+    /// its place up.
+    async fn place(&self, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        full.say(|| {
+            let limit = self.connections.app.limits.connections;
+            warn!(limit, "as many connections as there may be (--connections); others wait or replace idle ones");
+        });
+        self.connections.make_room.notify_one();
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// Accepts those that wait, and no more.
+    fn accept_rest(&self) {
+        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            match self.listener.accept_now() {
+                Ok(accepted) => self.serve(accepted, place),
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(_) => return,
             }
         }
-    });
+    }
+
+    fn serve(&self, (socket, peer): crate::listen::Accepted, place: OwnedSemaphorePermit) {
+        let connections = Arc::clone(&self.connections);
+        tokio::spawn(async move {
+            connections.serve(socket, peer).await;
+            drop(place);
+        });
+    }
 }
 
-/// hyper, with every bound of its own set.
-fn http(limits: &Limits) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_headers(limits.fields_max)
-        .max_header_size(limits.head_max)
-        // A client that has said all it wants to say may still listen.
-        .half_close(true)
-        // Flushing once for many pipelined requests would keep a response back
-        // for as long as the request behind it is not whole.
-        .pipeline_flush(false);
-    http
+/// Something that is said once, and not again for some time.
+#[derive(Default)]
+struct Complaint {
+    said: Option<Instant>,
+}
+
+impl Complaint {
+    fn say(&mut self, say: impl FnOnce()) {
+        if self.said.is_none_or(|said| said.elapsed() > COMPLAINT_REST) {
+            self.said = Some(Instant::now());
+            say();
+        }
+    }
 }
 
 /// Whether accepting failed because of the connection that was to be accepted,

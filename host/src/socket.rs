@@ -1,122 +1,125 @@
-//! The socket of one connection. hyper reads from it and writes to it; whoever
-//! works on a request can ask at the same time whether the client is gone, which
-//! hyper does not look at while it waits for a response. Nor does it mind a
-//! client that never reads.
+//! The socket of one connection, TCP or Unix. It has several owners: hyper reads
+//! from it and writes to it by way of `stream`; whoever works on a request can
+//! ask at the same time whether the client is gone, which hyper does not look at
+//! while it waits for a response.
 
-use std::future::Future;
+use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::pin::Pin;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use bytes::BufMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
 
 /// A socket that has several owners.
 #[derive(Clone)]
-pub struct Socket(Arc<TcpStream>);
+pub struct Socket(Arc<Kind>);
 
-impl Socket {
-    /// Takes the socket of a connection that was just accepted.
-    pub fn new(stream: TcpStream) -> Socket {
+enum Kind {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP.
+    Ip(IpAddr),
+    /// Over a Unix socket, which tells no address.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // An IPv4 address that came in over IPv6 is the same client.
+            Peer::Ip(address) => address.to_canonical().fmt(f),
+            // RFC 7239, section 6.1, has this word for it.
+            Peer::Unix => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Does the same with either kind.
+macro_rules! with {
+    ($socket:expr, $stream:ident => $call:expr) => {
+        match &*$socket.0 {
+            Kind::Tcp($stream) => $call,
+            Kind::Unix($stream) => $call,
+        }
+    };
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Socket {
         // A response is written whole, so waiting for more of it gains nothing.
         let _ = stream.set_nodelay(true);
-        Socket(Arc::new(stream))
+        Socket(Arc::new(Kind::Tcp(stream)))
     }
+}
 
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Socket {
+        Socket(Arc::new(Kind::Unix(stream)))
+    }
+}
+
+impl Socket {
     /// Waits until the client has reset the connection. That it has ended its
     /// side is something else: it may still wait for the response.
     pub async fn reset(&self) {
-        if self.0.ready(Interest::ERROR).await.is_err() {
+        if with!(self, stream => stream.ready(Interest::ERROR).await).is_err() {
             // The runtime is ending, which ends the request too.
             std::future::pending().await
         }
     }
-}
 
-/// The same socket as hyper uses it. A client that does not take in what it
-/// asked for is given up after a while.
-pub struct Stream {
-    socket: Socket,
-    write_timeout: Duration,
-    /// Runs while the client takes in nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Stream {
-    /// Waits for a client that takes in nothing no longer than this.
-    pub fn new(socket: Socket, write_timeout: Duration) -> Stream {
-        Stream { socket, write_timeout, stalled: None }
+    /// Waits until there is something to read, or nothing more to come.
+    pub async fn readable(&self) {
+        // An error will be met again by whoever reads.
+        let _ = with!(self, stream => stream.readable().await);
     }
 
-    fn poll_write_with(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let stream = &*self.socket.0;
-        while let Poll::Ready(ready) = stream.poll_write_ready(cx) {
-            ready?;
-            match write(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    self.stalled = None;
-                    return Poll::Ready(result);
-                }
-            }
-        }
-        let timeout = self.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(stalled.as_mut().poll(cx));
-        let what = "the client took in nothing for too long (--write-timeout)";
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+    /// Whether there is something to read, or nothing more to come. Asks the
+    /// kernel itself, which may know more than the runtime as yet.
+    pub fn has_input(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = with!(self, stream => SockRef::from(stream).peek(&mut byte));
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
-}
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let stream = &*self.socket.0;
+    /// Reads what is there. Nothing is the end of what the client has to say.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
         loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match stream.try_read_buf(buffer) {
+            ready!(with!(self, stream => stream.poll_read_ready(cx)))?;
+            match with!(self, stream => stream.try_read_buf(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result.map(drop)),
+                result => return Poll::Ready(result),
             }
         }
     }
-}
 
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream| stream.try_write(bytes))
+    /// Writes what the client has room for.
+    pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
+            match with!(self, stream => stream.try_write_vectored(pieces)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream| stream.try_write_vectored(pieces))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The kernel has what was written.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.socket.0).shutdown(Shutdown::Write))
+    /// Tells the client that nothing more will be sent.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already.
+    pub fn finish(&self) -> io::Result<()> {
+        with!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
     }
 }

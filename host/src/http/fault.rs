@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::authority::BadHost;
 use super::response::InvalidResponse;
 use super::target::BadTarget;
+use super::wire::BadMessage;
 use crate::wasm::CallError;
 
 /// How long a client is asked to wait before it tries again, in seconds.
@@ -19,6 +20,9 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// what changes it; it is for the log, and the client never sees it.
 #[derive(Debug, Error)]
 pub enum Fault {
+    /// It is not clear what the message is, or it is past a limit.
+    #[error("the request is refused: {0}")]
+    Message(#[from] BadMessage),
     /// The target has no form that its method may have.
     #[error("the target is malformed: {0}")]
     Target(#[from] BadTarget),
@@ -28,14 +32,6 @@ pub enum Fault {
     /// The client expects what nobody has heard of.
     #[error("the request expects what is not known; expected 100-continue or nothing")]
     ExpectationUnknown,
-    /// The target is past its limit.
-    #[error("the target is {length} bytes long, more than {limit} (--target-max)")]
-    TargetTooLong {
-        /// In bytes.
-        length: usize,
-        /// In bytes.
-        limit: usize,
-    },
     /// The body is past its limit.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
@@ -87,10 +83,10 @@ impl Fault {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
         let (name, status, whose) = match self {
+            Fault::Message(why) => (why.name(), why.status(), Client),
             Fault::Target(_) => ("target malformed", S::BAD_REQUEST, Client),
             Fault::Host(_) => ("host malformed", S::BAD_REQUEST, Client),
             Fault::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED, Client),
-            Fault::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG, Client),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
@@ -108,10 +104,13 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Whether the body may not have been read to its end, so that what comes
+    /// Whether the message may not have been read to its end, so that what comes
     /// next on the connection is not a request.
-    fn leaves_body(&self) -> bool {
-        matches!(self, Fault::BodyTooLong { .. } | Fault::BodyTooSlow | Fault::BodyUnreadable(_))
+    fn leaves_unread(&self) -> bool {
+        matches!(
+            self,
+            Fault::Message(_) | Fault::BodyTooLong { .. } | Fault::BodyTooSlow | Fault::BodyUnreadable(_)
+        )
     }
 
     /// What the client gets: the status in words, and nothing of the inside
@@ -132,7 +131,7 @@ impl Fault {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         fields.insert(CONTENT_LENGTH, length);
-        if self.leaves_body() {
+        if self.leaves_unread() {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -2,7 +2,7 @@
 //! what its answer has to be.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -14,6 +14,7 @@ use super::request::{self, Origin};
 use super::response;
 use super::target::Target;
 use crate::request_id::RequestId;
+use crate::socket::Peer;
 use crate::wasm::HandlerModule;
 
 /// The host that a probe asks for.
@@ -66,12 +67,12 @@ impl Probe {
             parts.headers.insert(http::header::HOST, http::HeaderValue::from_static(HOST));
             let target = Target::new(&parts.method, &parts.uri)?;
             let id = RequestId::none();
-            let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let client = Peer::Ip(Ipv4Addr::LOCALHOST.into());
             let message = request::encode(
                 &parts,
                 target,
                 Vec::new(),
-                &Origin { id: &id, peer, time: SystemTime::now() },
+                &Origin { id: &id, client, time: SystemTime::now() },
             );
             let bytes = module.call_as_candidate(&message, id.clone()).await?;
             Ok::<_, Fault>(response::decode(bytes, &self.method)?)

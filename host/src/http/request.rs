@@ -6,7 +6,6 @@
 //! and what the host vouches for is added. A client's own fields of those names
 //! are dropped, so that a handler can believe what it reads there.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -23,21 +22,18 @@ use super::hop_by_hop::HopByHop;
 use super::target::Target;
 use crate::limits::Limits;
 use crate::request_id::RequestId;
+use crate::socket::Peer;
 
 /// What the host knows of a request beside what the client sent.
 pub(super) struct Origin<'a> {
     pub(super) id: &'a RequestId,
-    pub(super) peer: IpAddr,
+    pub(super) client: Peer,
     pub(super) time: SystemTime,
 }
 
-/// Checks the head against its limits, before the body is waited for.
-pub(super) fn check_head<'a>(parts: &'a Parts, limits: &Limits) -> Result<Target<'a>, Fault> {
+/// Checks what a head means, before the body is waited for.
+pub(super) fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
     let target = Target::new(&parts.method, &parts.uri)?;
-    let length = target.canonical(&parts.method).len();
-    if length > limits.target_max {
-        return Err(Fault::TargetTooLong { length, limit: limits.target_max });
-    }
     authority::check(parts, &target)?;
     // RFC 9110, section 10.1.1: there is one expectation that is known.
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -64,7 +60,9 @@ pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec
         let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
         match frame {
             None => return Ok(pieces.finish()),
-            Some(Err(error)) => return Err(Fault::BodyUnreadable(error.to_string())),
+            Some(Err(error)) => {
+                return Err(Fault::BodyUnreadable(format!("{:#}", anyhow::Error::new(error))));
+            }
             // Trailers are not merged into the fields (RFC 9110, section 6.5.1).
             Some(Ok(frame)) => {
                 if let Ok(piece) = frame.into_data() {
@@ -145,7 +143,7 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
     }
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     put(&[REQUEST_ID.as_bytes(), b": ", origin.id.as_str().as_bytes(), b"\r\n"]);
-    put(&[FORWARDED_FOR.as_bytes(), b": ", origin.peer.to_canonical().to_string().as_bytes(), b"\r\n"]);
+    put(&[FORWARDED_FOR.as_bytes(), b": ", origin.client.to_string().as_bytes(), b"\r\n"]);
     put(&[REQUEST_TIME.as_bytes(), b": ", time.to_string().as_bytes(), b"\r\n\r\n"]);
     head.freeze()
 }
@@ -161,6 +159,7 @@ fn is_set_here(name: &HeaderName) -> bool {
 mod tests {
     use super::{Origin, Pieces, Target, encode_head};
     use crate::request_id::RequestId;
+    use crate::socket::Peer;
     use bytes::Bytes;
     use http::{Request, request};
     use std::net::Ipv4Addr;
@@ -170,7 +169,7 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let origin = Origin {
             id: &RequestId::none(),
-            peer: Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+            client: Peer::Ip(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()),
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         };
         let target = Target::new(&parts.method, &parts.uri).unwrap();

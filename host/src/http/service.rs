@@ -2,24 +2,26 @@
 //! which version serves, call it, check what it returned, log one line.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::HeaderName;
+use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
 use super::counts::FaultCounts;
 use super::fault::Fault;
+use super::forwarded::{self, Trusted};
 use super::request::{self, Origin};
 use super::response;
 use crate::access_log;
+use crate::ending::Ending;
 use crate::limits::Limits;
 use crate::request_id::{ConnectionIds, RequestIds};
-use crate::socket::Socket;
+use crate::socket::{Peer, Socket};
+use crate::stream::Notes;
 use crate::swap::Swapper;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
@@ -39,21 +41,32 @@ pub struct App {
     pub tell_cause: bool,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
+    /// Whose word counts on who the client is.
+    pub trusted: Vec<Trusted>,
+    /// Whether the server is about to end.
+    pub ending: Arc<Ending>,
 }
 
-/// One connection: whose it is, and how its requests are answered.
-pub struct Connection {
+/// The client of one connection, and how its requests are answered.
+pub struct Client {
     app: Arc<App>,
     ids: RequestIds,
-    peer: IpAddr,
+    peer: Peer,
     socket: Socket,
+    /// What the connection's stream tells.
+    pub notes: Arc<Notes>,
 }
 
-impl Connection {
-    /// A connection from this peer.
-    pub fn new(app: Arc<App>, peer: IpAddr, socket: Socket) -> Connection {
-        let ids = app.ids.connection();
-        Connection { app, ids, peer, socket }
+impl Client {
+    /// Who has just connected.
+    pub fn new(app: Arc<App>, peer: Peer, socket: Socket) -> Client {
+        let (ids, notes) = (app.ids.connection(), Arc::new(Notes::new(Arc::clone(&app.ending))));
+        Client { app, ids, peer, socket, notes }
+    }
+
+    /// Who it is.
+    pub fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Answers one request, always: every fault has its response.
@@ -66,12 +79,15 @@ impl Connection {
         let id = self.ids.request();
         let (parts, body) = request.into_parts();
 
+        let client = forwarded::client(self.peer, &parts.headers, &self.app.trusted);
         let mut version_called = None;
         let outcome = async {
-            let limits = &self.app.limits;
-            let target = request::check_head(&parts, limits)?;
-            let body = request::read_body(body, limits).await?;
-            let message = request::encode(&parts, target, body, &Origin { id: &id, peer: self.peer, time });
+            if let Some(why) = self.notes.refused() {
+                return Err(why.clone().into());
+            }
+            let target = request::check_head(&parts)?;
+            let body = request::read_body(body, &self.app.limits).await?;
+            let message = request::encode(&parts, target, body, &Origin { id: &id, client, time });
 
             let version = self.app.swapper.current();
             version_called = Some(version.label.number);
@@ -96,9 +112,14 @@ impl Connection {
             response.headers_mut().insert(HANDLER_VERSION, number.into());
         }
 
+        if self.app.ending.has_begun() || self.ids.count() >= self.app.limits.connection_requests as u64 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+
+        let is_refused = self.notes.refused().is_some();
         access_log::write(&access_log::Line {
-            method: parts.method.as_str(),
-            target: &parts.uri,
+            request: (!is_refused).then_some((&parts.method, &parts.uri)),
+            client,
             status: response.status().as_u16(),
             length: response.body().size_hint().lower(),
             time: started.elapsed(),

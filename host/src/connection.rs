@@ -1,0 +1,137 @@
+//! The life of one connection. While requests come it is hyper's; while none
+//! comes it rests, and is no more than a socket; and it is closed in such a way
+//! that the client gets to read what it was sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info};
+
+use crate::http::{App, Client};
+use crate::limits::Limits;
+use crate::socket::{Peer, Socket};
+use crate::stream::{Bounds, Stream};
+
+/// How long what a client goes on sending is read and thrown away after the last
+/// response. A connection that is closed with something unread is reset, which
+/// can take the response from the client (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of it, in bytes.
+const LINGER_MAX: usize = 16 << 20;
+
+/// How long the first request of a connection is waited for when the server is
+/// about to end: it may be on its way, and the client was told that it is
+/// connected.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// What all connections share.
+pub struct Connections {
+    /// What they serve.
+    pub app: Arc<App>,
+    /// Each that is sent makes one connection that rests end.
+    pub make_room: Notify,
+    http: http1::Builder,
+    bounds: Bounds,
+}
+
+impl Connections {
+    /// Before the first.
+    pub fn new(app: Arc<App>) -> Connections {
+        let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
+        Connections { app, make_room: Notify::new(), http, bounds }
+    }
+
+    /// Serves one connection until its end.
+    pub async fn serve(&self, socket: Socket, peer: Peer) {
+        let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone()));
+        let mut idle_since = Instant::now();
+        let mut is_new = true;
+        while self.rest(&socket, idle_since, is_new).await {
+            is_new = false;
+            self.serve_requests(&socket, &client).await;
+            match client.notes.idle_since() {
+                Some(since) => idle_since = since,
+                None => return linger(&socket).await,
+            }
+        }
+    }
+
+    /// Waits until something comes. False when the connection is to be closed
+    /// instead, of which nothing is unread then.
+    async fn rest(&self, socket: &Socket, since: Instant, is_new: bool) -> bool {
+        let limits = &self.app.limits;
+        tokio::select! {
+            biased;
+            () = socket.readable() => return true,
+            () = self.app.ending.begun() => if is_new {
+                let _ = timeout(FIRST_REQUEST, socket.readable()).await;
+            },
+            () = self.make_room.notified() => {}
+            () = sleep_until(since + limits.idle_timeout) => {}
+        }
+        socket.has_input()
+    }
+
+    /// Leaves the connection to hyper, until there is nothing more to do for it.
+    async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) {
+        let answering = Arc::clone(client);
+        let service = service_fn(move |request| {
+            let client = Arc::clone(&answering);
+            async move { client.answer(request).await }
+        });
+        let stream = Stream::new(socket.clone(), self.bounds, Arc::clone(&client.notes));
+        // In a box, so that a connection which rests does not keep room for it.
+        let mut serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
+        let Err(error) = self.app.ending.wakes(serving.as_mut()).await else {
+            return;
+        };
+        let peer = client.peer();
+        if error.is_parse() {
+            // Stricter rules than the stream's. hyper has answered it already.
+            self.app.faults.add("malformed");
+            info!(target: "request", %peer, cause = %error, "malformed");
+        } else {
+            debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early");
+        }
+    }
+}
+
+/// hyper. Its timeout for heads is not armed: `stream` has one that costs less.
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.max_headers(limits.fields_max)
+        .max_header_size(limits.head_max)
+        // A client that has said all it wants to say may still listen.
+        .half_close(true)
+        // Flushing once for many pipelined requests would keep a response back
+        // for as long as the request behind it is not whole.
+        .pipeline_flush(false);
+    http
+}
+
+/// Closes a connection whose client may still be sending.
+async fn linger(socket: &Socket) {
+    // hyper has done it already, unless it met an error.
+    let _ = socket.finish();
+    let throw_away = async {
+        let mut unread = BytesMut::new();
+        let mut left = LINGER_MAX;
+        loop {
+            unread.clear();
+            unread.reserve(8192);
+            let received = std::future::poll_fn(|cx| socket.poll_read(cx, &mut unread)).await;
+            left = match received {
+                Ok(received @ 1..) if received < left => left - received,
+                _ => return,
+            };
+        }
+    };
+    let _ = timeout(LINGER, throw_away).await;
+}
