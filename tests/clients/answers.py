@@ -28,6 +28,8 @@ ANSWERS = [
 
 # Nothing, a single byte, more than one read gives, and as much as the server takes.
 UPLOADS = [os.urandom(size) for size in (0, 1, 64 * 1024, 1024 * 1024)]
+# More than the kernel takes in before anybody reads.
+TOO_LONG = bytes(8 * 1024 * 1024)
 
 short = reprlib.Repr()
 short.maxstring = short.maxother = 300

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from urllib.parse import urlsplit
 
-from answers import ANSWERS, ECHO, HELLO, INDEX, NOT_ALLOWED, ROUTE, UPLOADS, answered, equal, pieces
+from answers import ANSWERS, ECHO, HELLO, INDEX, NOT_ALLOWED, ROUTE, TOO_LONG, UPLOADS, answered, equal, pieces
 
 try:
     import aiohttp
@@ -42,6 +42,9 @@ async def uploads(session):
         ]:
             async with session.post(ECHO, data=sent, expect100=expect) as response:
                 equal(f"{len(body)} bytes {how}", await response.read(), body)
+    # The server does not read it all, and yet its answer has to arrive.
+    async with session.post(ECHO, data=TOO_LONG) as response:
+        equal("too long a body", response.status, 413)
 
 
 async def pipelined():

@@ -87,5 +87,11 @@ head -c 1048577 /dev/zero >"$SCRATCH/long"
 equal 'too long a body, what was sent of it' \
     "$(ask -H 'expect: 100-continue' --data-binary "@$SCRATCH/long" -o "$got" \
         -w '%{http_code} %{size_upload}' "$ECHO/")" '413 0'
+# And so does one that is sent without asking, though the server does not read it all.
+head -c 8388608 /dev/zero >"$SCRATCH/long"
+for flags in '' 'transfer-encoding: chunked'; do
+    equal "too long a body, $flags" \
+        "$(ask -H 'expect:' -H "$flags" --data-binary "@$SCRATCH/long" -o "$got" -w '%{http_code}' "$ECHO/")" 413
+done
 
 exit "$failed"

@@ -40,6 +40,7 @@ RESPONSES = [
     (HELLO, f"GET / HTTP/1.1\r\n{HOST}a: {LONG}\r\n", 431),
     (os.environ["TRAPS"], f"GET / HTTP/1.1\r\n{HOST}", 500),
     (os.environ["TRAPS"], f"HEAD / HTTP/1.1\r\n{HOST}", 500),
+    (HELLO, f"POST / HTTP/1.1\r\n{HOST}transfer-encoding: gzip, chunked\r\n", 501),
     (os.environ["WRONG"], f"GET / HTTP/1.1\r\n{HOST}", 502),
     (os.environ["BUSY"], f"GET / HTTP/1.1\r\n{HOST}", 503),
     (os.environ["LOOPS"], f"GET / HTTP/1.1\r\n{HOST}", 504),

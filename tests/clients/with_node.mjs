@@ -27,6 +27,8 @@ const UPLOADS = [0, 1, 64 * 1024, 1024 * 1024].map((size) => randomBytes(size));
 async function* pieces(body) {
   for (let start = 0; start < body.length; start += 10_007) yield body.subarray(start, start + 10_007);
 }
+// More than the kernel takes in before anybody reads.
+const TOO_LONG = Buffer.alloc(8 * 1024 * 1024);
 
 function equal(what, found, expected) {
   deepStrictEqual(found, expected, `${what}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`);
@@ -50,6 +52,10 @@ async function byFetch() {
       same(`fetch, ${upload.length} bytes ${how}`, await response.arrayBuffer(), upload);
     }
   }
+  // The server does not read it all, and yet its answer has to arrive.
+  const refused = await fetch(ECHO, { method: "POST", body: TOO_LONG });
+  equal("fetch, too long a body", refused.status, 413);
+  await refused.text();
 }
 
 // Asks on the one connection of an agent; `send` writes the body.
@@ -93,6 +99,8 @@ async function byHttp() {
     const first = await ask(agent, ECHO, "POST", { ...framed, expect: "100-continue" }, asksFirst);
     same(`${size}, expect: 100-continue`, first.body, upload);
   }
+  const refused = await ask(agent, ECHO, "POST", {}, (asked) => asked.end(TOO_LONG));
+  equal("http, too long a body", refused.response.statusCode, 413);
   agent.destroy();
 }
 

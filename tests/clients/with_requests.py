@@ -3,7 +3,7 @@
 import sys
 from urllib.parse import urlsplit
 
-from answers import ANSWERS, ECHO, HELLO, UPLOADS, answered, equal, pieces
+from answers import ANSWERS, ECHO, HELLO, TOO_LONG, UPLOADS, answered, equal, pieces
 
 try:
     import requests
@@ -32,4 +32,7 @@ with requests.Session() as session:
             equal(f"{len(body)} bytes {how}", response.content, body)
     response = session.post(ECHO, data={"a": "ä"}, files={"file": ("name", UPLOADS[2])}, timeout=30)
     equal("a form with a file", response.content, response.request.body)
+    # The server does not read it all, and yet its answer has to arrive.
+    for sent in (TOO_LONG, pieces(TOO_LONG)):
+        equal("too long a body", requests.post(ECHO, data=sent, timeout=30).status_code, 413)
     equal("connections for the uploads", connections(session, ECHO), 1)

@@ -32,5 +32,9 @@ for file in $(uploads); do
     ask --post-file "$file" "$ECHO/" >"$SCRATCH/got"
     same "${file##*/} bytes" "$SCRATCH/got" "$file"
 done
+# The server does not read it all, and yet its answer has to arrive.
+head -c 8388608 /dev/zero >"$SCRATCH/long"
+ask --post-file "$SCRATCH/long" "$ECHO/" >/dev/null
+has 'too long a body' "$(<"$SCRATCH/said")" 'ERROR 413: Payload Too Large'
 
 exit "$failed"
