@@ -156,7 +156,10 @@ fn what_is_not_http_is_refused_and_the_server_goes_on() {
         client.send(bytes);
         assert_eq!(client.reply_to("GET").status, 400, "{}", bytes.escape_ascii());
         client.expect_close();
-        server.log_line(&["INFO request: method=- target=- status=400", "fault=\"malformed\" cause=the request is refused"]);
+        server.log_line(&[
+            "INFO request: method=- target=- status=400",
+            "fault=\"malformed\" cause=the request is refused",
+        ]);
     }
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
 }

@@ -13,8 +13,13 @@
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
+/// Connections: how long they live, how many there may be, and where they come
+/// from.
+mod connections;
 /// A running server is told what to do.
 mod control;
+/// The end of the process loses nothing that is in flight.
+mod ending;
 /// A handler that misbehaves costs one request, with a defined answer.
 mod faults;
 /// No request sees what another one wrote.

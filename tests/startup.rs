@@ -43,7 +43,10 @@ fn a_port_that_another_server_of_ours_has_is_taken_too() {
 #[test]
 fn a_malformed_address_is_said_to_be() {
     for (address, complaint) in [
-        ("4444", "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port"),
+        (
+            "4444",
+            "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port",
+        ),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
         ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
         ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),

@@ -57,14 +57,19 @@ impl Connections {
             is_new = false;
             self.serve_requests(&socket, &client).await;
             match client.notes.idle_since() {
-                Some(since) => idle_since = since,
+                Some(since) => {
+                    debug!(%peer, "a connection rests");
+                    idle_since = since;
+                }
                 None => return linger(&socket).await,
             }
         }
     }
 
     /// Waits until something comes. False when the connection is to be closed
-    /// instead, of which nothing is unread then.
+    /// instead, of which nothing is unread then. (One that does not rest when
+    /// the server is about to end gets there in less than a second, or is told
+    /// by its next response.)
     async fn rest(&self, socket: &Socket, since: Instant, is_new: bool) -> bool {
         let limits = &self.app.limits;
         tokio::select! {
@@ -88,8 +93,8 @@ impl Connections {
         });
         let stream = Stream::new(socket.clone(), self.bounds, Arc::clone(&client.notes));
         // In a box, so that a connection which rests does not keep room for it.
-        let mut serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
-        let Err(error) = self.app.ending.wakes(serving.as_mut()).await else {
+        let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
+        let Err(error) = serving.await else {
             return;
         };
         let peer = client.peer();

@@ -186,7 +186,8 @@ pub fn raise_descriptors() {
 
 fn connections(text: &str) -> Result<usize, String> {
     if text != "auto" {
-        return count::<CONNECTIONS_MAX>(text).map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
+        return count::<CONNECTIONS_MAX>(text)
+            .map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
     }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let left = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);

@@ -150,7 +150,9 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
         let context = || format!("cannot listen on {address}");
         match address.strip_prefix(UNIX) {
             Some(path) => listeners.push(bind_path(Path::new(path)).with_context(context)?),
-            None => listeners.extend(bind_name(address).with_context(context)?.into_iter().map(Listener::Tcp)),
+            None => {
+                listeners.extend(bind_name(address).with_context(context)?.into_iter().map(Listener::Tcp))
+            }
         }
     }
     Ok(listeners)

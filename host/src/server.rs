@@ -47,9 +47,9 @@ pub async fn serve(
     }
 
     shutdown.await;
+    app.ending.begin();
     let open = all - places.available_permits();
     info!(connections = open, "stopping: requests in flight are answered first");
-    app.ending.begin();
     // Those who wait to be accepted have been told that they are connected.
     while accepting.join_next().await.is_some() {}
     let places_all = u32::try_from(all).unwrap_or(u32::MAX);
@@ -72,20 +72,16 @@ impl Door {
         let ending = &self.connections.app.ending;
         let (mut full, mut short) = (Complaint::default(), Complaint::default());
         loop {
-            let next = async {
-                let place = self.place(&mut full).await?;
-                Some((place, self.listener.accept().await))
-            };
-            let (place, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
-                next = next => match next {
-                    Some(next) => next,
-                    None => return,
-                },
-                () = ending.begun() => return self.accept_rest(),
+                accepted = self.listener.accept() => accepted,
+                () = ending.begun() => break,
             };
             match accepted {
-                Ok(accepted) => self.serve(accepted, place),
+                Ok(accepted) => {
+                    let Some(place) = self.place(&mut full).await else { break };
+                    self.serve(accepted, place);
+                }
                 // The client went away before it was its turn.
                 Err(error) if is_of_the_connection(&error) => {
                     debug!(%error, "a connection was not accepted")
@@ -97,6 +93,10 @@ impl Door {
                 }
             }
         }
+        while let Ok(accepted) = self.listener.accept_now() {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            self.serve(accepted, place);
+        }
     }
 
     /// A place for one more connection. When there is none, one that rests gives
@@ -107,20 +107,15 @@ impl Door {
         }
         full.say(|| {
             let limit = self.connections.app.limits.connections;
-            warn!(limit, "as many connections as there may be (--connections); others wait or replace idle ones");
+            warn!(
+                limit,
+                "as many connections as there may be (--connections); others wait or replace idle ones"
+            );
         });
         self.connections.make_room.notify_one();
-        Arc::clone(&self.places).acquire_owned().await.ok()
-    }
-
-    /// Accepts those that wait, and no more.
-    fn accept_rest(&self) {
-        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            match self.listener.accept_now() {
-                Ok(accepted) => self.serve(accepted, place),
-                Err(error) if is_of_the_connection(&error) => {}
-                Err(_) => return,
-            }
+        tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+            () = self.connections.app.ending.begun() => None,
         }
     }
 

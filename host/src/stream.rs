@@ -18,8 +18,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::ending::Ending;
-use crate::http::{BadMessage, HeadLimits, Messages};
+use crate::http::{BadMessage, MessageLimits, Messages};
 use crate::limits::Limits;
 use crate::socket::Socket;
 
@@ -35,8 +34,8 @@ const READ: usize = 4096;
 /// What a stream needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Of heads.
-    pub head: HeadLimits,
+    /// Of messages.
+    pub messages: MessageLimits,
     /// For a head to be whole, from its first byte on.
     pub head_timeout: Duration,
     /// For the client to take in a piece of a response.
@@ -46,23 +45,19 @@ pub struct Bounds {
 impl From<&Limits> for Bounds {
     fn from(limits: &Limits) -> Bounds {
         let Limits { target_max, head_max, fields_max, head_timeout, write_timeout, .. } = *limits;
-        Bounds { head: HeadLimits { target_max, head_max, fields_max }, head_timeout, write_timeout }
+        let messages = MessageLimits { target_max, head_max, fields_max, body_max: limits.body_max as u64 };
+        Bounds { messages, head_timeout, write_timeout }
     }
 }
 
 /// What the streams of a connection tell past hyper.
+#[derive(Default)]
 pub struct Notes {
     refused: OnceLock<BadMessage>,
     idle_since: Mutex<Option<Instant>>,
-    ending: Arc<Ending>,
 }
 
 impl Notes {
-    /// Of a connection that ends with the server.
-    pub fn new(ending: Arc<Ending>) -> Notes {
-        Notes { refused: OnceLock::new(), idle_since: Mutex::new(None), ending }
-    }
-
     /// Why the request that hyper has now is an empty one, if it is.
     pub fn refused(&self) -> Option<&BadMessage> {
         self.refused.get()
@@ -117,7 +112,7 @@ impl Stream {
             socket,
             bounds,
             notes,
-            messages: Messages::new(bounds.head),
+            messages: Messages::new(bounds.messages),
             held: BytesMut::new(),
             passing: 0,
             instead: &[],
@@ -152,7 +147,7 @@ impl Stream {
     /// Gives hyper an empty request in the place of the one that these bytes
     /// begin.
     fn refuse(&mut self, bytes: &[u8], why: BadMessage) {
-        let head = bytes.starts_with(b"HEAD ");
+        let head = bytes.trim_ascii_start().starts_with(b"HEAD ");
         self.instead = if head { b"HEAD / HTTP/1.1\r\n\r\n" } else { b"GET / HTTP/1.1\r\n\r\n" };
         self.over = true;
         let _ = self.notes.refused.set(why);
@@ -211,8 +206,7 @@ impl Stream {
             let held = std::mem::take(&mut self.held);
             self.refuse(&held, BadMessage::HeadTooSlow);
         } else {
-            let is_ending = self.notes.ending.has_begun() && !self.socket.has_input();
-            let since = if is_ending { Instant::now() } else { ready!(self.look.poll(cx)) };
+            let since = ready!(self.look.poll(cx));
             self.over = true;
             self.notes.set_idle_since(Some(since));
         }

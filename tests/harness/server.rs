@@ -56,7 +56,9 @@ pub fn run_to_end(command: &mut Command) -> Output {
 /// A server that runs until this is dropped.
 pub struct Server {
     child: Child,
-    /// The addresses of its ready line.
+    /// The URLs of its ready line.
+    pub urls: Vec<String>,
+    /// The addresses among them.
     pub addresses: Vec<SocketAddr>,
     log: Receiver<String>,
     seen: Vec<String>,
@@ -83,7 +85,11 @@ impl Server {
     /// With these arguments; on a free port and without a control socket,
     /// unless they say otherwise.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
-        let mut command = host();
+        Server::spawn(host(), arguments)
+    }
+
+    /// The same, with a command that becomes the program.
+    pub fn spawn<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -94,9 +100,12 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         let ready = lines(child.stdout.take().unwrap());
-        let mut server = Server { child, addresses: Vec::new(), log, seen: Vec::new() };
+        let mut server = Server { child, urls: Vec::new(), addresses: Vec::new(), log, seen: Vec::new() };
         match ready.recv_timeout(PATIENCE) {
-            Ok(ready) => server.addresses = addresses(&ready),
+            Ok(ready) => {
+                server.urls = ready.split_whitespace().skip(1).map(str::to_owned).collect();
+                server.addresses = addresses(&ready);
+            }
             Err(_) => {
                 let _ = server.child.kill();
                 panic!("no ready line; it said:\n{}", server.log.iter().collect::<Vec<_>>().join("\n"));
@@ -210,7 +219,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 /// The addresses in a ready line.
 pub fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
-    urls.map(|url| url.strip_prefix("http://").unwrap().parse().unwrap()).collect()
+    urls.filter_map(|url| Some(url.strip_prefix("http://")?.parse().unwrap())).collect()
 }
 
 impl Drop for Server {

@@ -84,6 +84,7 @@ impl Fault {
         use Whose::{Client, Handler, Operator};
         let (name, status, whose) = match self {
             Fault::Message(why) => (why.name(), why.status(), Client),
+            Fault::Target(BadTarget::Scheme) => ("target elsewhere", S::MISDIRECTED_REQUEST, Client),
             Fault::Target(_) => ("target malformed", S::BAD_REQUEST, Client),
             Fault::Host(_) => ("host malformed", S::BAD_REQUEST, Client),
             Fault::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED, Client),

@@ -26,7 +26,8 @@ impl FromStr for Trusted {
             return Ok(Trusted::Unix);
         }
         let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        net.map(Trusted::Net).map_err(|_| "expected an IP address, a network such as 10.0.0.0/8, or unix".into())
+        net.map(Trusted::Net)
+            .map_err(|_| "expected an IP address, a network such as 10.0.0.0/8, or unix".into())
     }
 }
 

@@ -35,4 +35,4 @@ pub use probe::{Probe, ProbeFailure};
 pub use response::InvalidResponse;
 pub use service::{App, Client};
 pub use target::BadTarget;
-pub use wire::{BadMessage, HeadLimits, Messages};
+pub use wire::{BadMessage, MessageLimits, Messages};

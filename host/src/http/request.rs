@@ -20,6 +20,7 @@ use super::authority;
 use super::fault::Fault;
 use super::hop_by_hop::HopByHop;
 use super::target::Target;
+use super::wire::BadMessage;
 use crate::limits::Limits;
 use crate::request_id::RequestId;
 use crate::socket::Peer;
@@ -60,9 +61,7 @@ pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec
         let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
         match frame {
             None => return Ok(pieces.finish()),
-            Some(Err(error)) => {
-                return Err(Fault::BodyUnreadable(format!("{:#}", anyhow::Error::new(error))));
-            }
+            Some(Err(error)) => return Err(unreadable(error)),
             // Trailers are not merged into the fields (RFC 9110, section 6.5.1).
             Some(Ok(frame)) => {
                 if let Ok(piece) = frame.into_data() {
@@ -72,6 +71,14 @@ pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec
             }
         }
     }
+}
+
+/// What is wrong with a body: its framing, which the stream has looked at, or
+/// whatever hyper says.
+fn unreadable(error: hyper::Error) -> Fault {
+    let error = anyhow::Error::new(error);
+    let of_stream = error.root_cause().downcast_ref::<BadMessage>();
+    of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
 }
 
 /// A body as it comes. Large pieces are kept as they are and copied once, into

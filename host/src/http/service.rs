@@ -60,8 +60,8 @@ pub struct Client {
 impl Client {
     /// Who has just connected.
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket) -> Client {
-        let (ids, notes) = (app.ids.connection(), Arc::new(Notes::new(Arc::clone(&app.ending))));
-        Client { app, ids, peer, socket, notes }
+        let ids = app.ids.connection();
+        Client { app, ids, peer, socket, notes: Arc::default() }
     }
 
     /// Who it is.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Method, Uri};
 use thiserror::Error;
 
@@ -30,6 +30,9 @@ pub enum BadTarget {
     /// A byte that has to be percent-encoded.
     #[error("it holds bytes that are not visible ASCII; expected them percent-encoded")]
     Bytes,
+    /// What is to be asked over TLS only.
+    #[error("its scheme is not http (RFC 9110, section 7.4)")]
+    Scheme,
     /// `user:password@host`.
     #[error("its authority has user information (RFC 9110, section 4.2.4)")]
     UserInformation,
@@ -48,6 +51,7 @@ impl<'a> Target<'a> {
                 Ok(Target::Authority(authority.as_str()))
             }
             _ if *method == Method::CONNECT => Err(BadTarget::Form),
+            (Some(scheme), Some(_)) if *scheme != Scheme::HTTP => Err(BadTarget::Scheme),
             (Some(_), Some(authority)) => Ok(Target::Absolute(authority, path)),
             (None, None) if path == "*" && *method == Method::OPTIONS => Ok(Target::Asterisk),
             (None, None) if path.starts_with('/') => Ok(Target::Origin(path)),
@@ -104,6 +108,7 @@ mod tests {
             (Method::CONNECT, "/", BadTarget::Form),
             (Method::CONNECT, "http://a/", BadTarget::Form),
             (Method::GET, "http://u:p@a/", BadTarget::UserInformation),
+            (Method::GET, "https://a/", BadTarget::Scheme),
             (Method::GET, "/ü", BadTarget::Bytes),
         ] {
             assert_eq!(canonical(&method, target), Err(complaint), "{method} {target}");

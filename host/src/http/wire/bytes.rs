@@ -3,6 +3,7 @@
 use super::{BadMessage, malformed};
 
 /// `tchar` (RFC 9110, section 5.6.2).
+#[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -22,6 +23,16 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     all && !bytes.is_empty()
 }
 
+/// The characters of a path and a query: those that hyper takes, which are some
+/// more than RFC 3986 has (section 3.3) and all that browsers send.
+pub(super) fn is_path_and_query(target: &[u8]) -> bool {
+    let mut in_query = false;
+    target.iter().all(|&byte| {
+        in_query |= byte == b'?';
+        byte.is_ascii_graphic() && !(if in_query { &b"\"#<>"[..] } else { b"#<>`" }).contains(&byte)
+    })
+}
+
 /// What a field value or a chunk extension may consist of (RFC 9110, section
 /// 5.5): visible characters, spaces, tabs, and bytes above ASCII.
 pub(super) fn is_text(byte: u8) -> bool {
@@ -37,7 +48,9 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     };
     if !is_token(name) {
         return Err(match (line.first(), colon) {
-            (Some(b' ' | b'\t'), _) => malformed("5.2", "a line begins with white space; expected a field name"),
+            (Some(b' ' | b'\t'), _) => {
+                malformed("5.2", "a line begins with white space; expected a field name")
+            }
             (_, None) => malformed("5", "a line has no colon; expected a field"),
             (_, Some(0)) => malformed("5", "a field has no name"),
             _ if name.ends_with(b" ") || name.ends_with(b"\t") => {
@@ -71,5 +84,22 @@ fn partial(bytes: &[u8]) -> Result<(), BadMessage> {
         None => Ok(()),
         Some(b'\r') => Err(malformed("2.2", "a CR stands alone; expected LF behind it")),
         Some(_) => Err(malformed("2.2", "there are control bytes in a line")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_path_and_query;
+    use http::Uri;
+
+    #[test]
+    fn hyper_takes_the_same_targets() {
+        for byte in 0x21..=0xFF_u8 {
+            for target in [&[b'/', byte][..], b"/?".iter().chain([&byte]).copied().collect::<Vec<_>>().as_slice()] {
+                // Bytes above ASCII are another rule, and a fragment is cut off.
+                let taken = Uri::try_from(target).is_ok() && byte.is_ascii() && byte != b'#' && byte != 0x7F;
+                assert_eq!(is_path_and_query(target), taken, "{}", target.escape_ascii());
+            }
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Chunks {
     place: Place,
     size: u64,
     digits: u32,
+    /// Of the chunks so far, in bytes; never past the limit.
+    data: u64,
     /// Extensions and trailers so far, in bytes.
     extra: usize,
 }
@@ -51,10 +53,10 @@ impl Chunks {
     /// How many of these bytes belong to the body. A trailer passes when it is
     /// whole. At the first byte that is wrong, those before it have passed
     /// already, or pass now; the next call tells what is wrong.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, BadMessage> {
+    pub(super) fn read(&mut self, bytes: &[u8], body_max: u64) -> Result<usize, BadMessage> {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
-            match self.step(rest) {
+            match self.step(rest, body_max) {
                 Ok(0) => break,
                 Ok(more) => passed += more,
                 Err(_) if passed > 0 => break,
@@ -65,7 +67,7 @@ impl Chunks {
     }
 
     /// Reads one byte, or data, or one trailer. Nothing changes on an error.
-    fn step(&mut self, rest: &[u8]) -> Result<usize, BadMessage> {
+    fn step(&mut self, rest: &[u8], body_max: u64) -> Result<usize, BadMessage> {
         let Some(&byte) = rest.first() else {
             return Ok(0);
         };
@@ -86,7 +88,14 @@ impl Chunks {
             (Place::Size | Place::Space, _) => return Err(malformed("7.1", SIZE)),
             (Place::Extension, _) => return Err(malformed("7.1.1", "a chunk's extension has control bytes")),
             (Place::SizeLf, b'\n') if self.size == 0 => Place::Trailers,
-            (Place::SizeLf, b'\n') => Place::Data,
+            (Place::SizeLf, b'\n') => {
+                // Not waited for: whoever counts what has come would be late.
+                if self.size > body_max - self.data {
+                    return Err(BadMessage::BodyTooLong { limit: body_max });
+                }
+                self.data += self.size;
+                Place::Data
+            }
             (Place::Data, _) => {
                 let data = usize::try_from(self.size).unwrap_or(usize::MAX).min(rest.len());
                 self.size -= data as u64;

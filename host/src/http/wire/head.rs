@@ -1,8 +1,10 @@
 //! A request's head, line by line as it comes: is it one, and how long is the
 //! body behind it? (RFC 9112, sections 2 to 6)
 
-use super::bytes::{field, is_token, line};
-use super::{BadMessage, Framing, HeadLimits, malformed};
+use http::Uri;
+
+use super::bytes::{field, is_path_and_query, is_token, line};
+use super::{BadMessage, Framing, MessageLimits, malformed};
 
 /// The version and the line's end: what may stand behind a target.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
@@ -33,7 +35,7 @@ impl Head {
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
-        limits: &HeadLimits,
+        limits: &MessageLimits,
     ) -> Result<Option<(usize, Framing)>, BadMessage> {
         let too_long = BadMessage::HeadTooLong { limit: limits.head_max };
         loop {
@@ -59,7 +61,7 @@ impl Head {
 
     /// Looks at a line that is not whole yet. A request line that cannot become
     /// one is not waited for.
-    fn check_unfinished(&self, line: &[u8], limits: &HeadLimits) -> Result<(), BadMessage> {
+    fn check_unfinished(&self, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
         if self.version.is_some() {
             return Ok(());
         }
@@ -73,7 +75,7 @@ impl Head {
         Ok(())
     }
 
-    fn field(&mut self, line: &[u8], limits: &HeadLimits) -> Result<(), BadMessage> {
+    fn field(&mut self, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
         let (name, value) = field(line)?;
         self.fields += 1;
         if self.fields > limits.fields_max {
@@ -83,7 +85,13 @@ impl Head {
             if self.length.is_some() {
                 return Err(malformed("6.3", "content-length stands there twice"));
             }
-            self.length = Some(length(value)?);
+            let length = length(value)?;
+            // The service looks at the limit, and knows what the body is for. But
+            // hyper has no numbers as large as this.
+            if length > i64::MAX as u64 {
+                return Err(BadMessage::BodyTooLong { limit: limits.body_max });
+            }
+            self.length = Some(length);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if self.chunked {
                 return Err(malformed("6.1", "transfer-encoding stands there twice"));
@@ -109,7 +117,7 @@ impl Head {
 }
 
 /// `method SP request-target SP HTTP-version` (section 3).
-fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, BadMessage> {
+fn request_line(line: &[u8], limits: &MessageLimits) -> Result<Version, BadMessage> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if !is_token(method) {
@@ -118,12 +126,7 @@ fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, BadMessage>
     if target.len() > limits.target_max {
         return Err(BadMessage::TargetTooLong { limit: limits.target_max });
     }
-    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic()) {
-        return Err(malformed("3.2", "its target is empty, or has bytes that are not visible ASCII"));
-    }
-    if target.contains(&b'#') {
-        return Err(malformed("3.2", "its target has a fragment, which is the client's own"));
-    }
+    check_target(target)?;
     let (version, None) = (parts.next(), parts.next()) else {
         return Err(malformed("3", "its first line has more than a method, a target and a version"));
     };
@@ -140,6 +143,20 @@ fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, BadMessage>
     }
 }
 
+/// The characters of a target (section 3.2). What form it has is a question for
+/// later.
+fn check_target(target: &[u8]) -> Result<(), BadMessage> {
+    let malformed = |what| Err(malformed("3.2", what));
+    match target.first() {
+        None => malformed("its target is empty"),
+        _ if target.contains(&b'#') => malformed("its target has a fragment, which is the client's own"),
+        Some(b'/') if is_path_and_query(target) => Ok(()),
+        // Rare, so that it may be read twice.
+        Some(byte) if *byte != b'/' && Uri::try_from(target).is_ok() => Ok(()),
+        Some(_) => malformed("its target is no URL, or has characters that no URL may have"),
+    }
+}
+
 /// `1*DIGIT` (RFC 9110, section 8.6).
 fn length(value: &[u8]) -> Result<u64, BadMessage> {
     let digits = value.iter().all(u8::is_ascii_digit);
@@ -153,9 +170,9 @@ fn coding(value: &[u8]) -> Result<(), BadMessage> {
         return Ok(());
     }
     // A coding may have parameters, which are not looked at.
-    let names = value.split(|&byte| byte == b',').map(|coding| {
-        coding.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
-    });
+    let names = value
+        .split(|&byte| byte == b',')
+        .map(|coding| coding.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii());
     let mut unknown = false;
     for name in names {
         if !is_token(name) {
@@ -163,5 +180,9 @@ fn coding(value: &[u8]) -> Result<(), BadMessage> {
         }
         unknown |= !name.eq_ignore_ascii_case(b"chunked");
     }
-    if unknown { Err(BadMessage::Coding) } else { Err(malformed("6.1", "its body is chunked more than once, or with parameters")) }
+    if unknown {
+        Err(BadMessage::Coding)
+    } else {
+        Err(malformed("6.1", "its body is chunked more than once, or with parameters"))
+    }
 }

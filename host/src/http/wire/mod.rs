@@ -59,6 +59,12 @@ pub enum BadMessage {
         /// A count.
         limit: usize,
     },
+    /// The body is past its limit.
+    #[error("its body is longer than {limit} bytes (--body-max)")]
+    BodyTooLong {
+        /// In bytes.
+        limit: u64,
+    },
     /// The head did not come in time.
     #[error("its head was not whole in time (--head-timeout)")]
     HeadTooSlow,
@@ -73,6 +79,7 @@ impl BadMessage {
             BadMessage::Coding => "transfer coding unknown",
             BadMessage::TargetTooLong { .. } => "target too long",
             BadMessage::HeadTooLong { .. } | BadMessage::TooManyFields { .. } => "head too long",
+            BadMessage::BodyTooLong { .. } => "body too long",
             BadMessage::HeadTooSlow => "head too slow",
         }
     }
@@ -87,6 +94,7 @@ impl BadMessage {
             BadMessage::HeadTooLong { .. } | BadMessage::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
+            BadMessage::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             BadMessage::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -97,21 +105,23 @@ fn malformed(section: &'static str, what: &'static str) -> BadMessage {
     BadMessage::Malformed { what, section }
 }
 
-/// The bounds of a head.
+/// The bounds of a message.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
+pub struct MessageLimits {
     /// In bytes.
     pub target_max: usize,
     /// In bytes, with the empty line behind it.
     pub head_max: usize,
     /// A count.
     pub fields_max: usize,
+    /// In bytes.
+    pub body_max: u64,
 }
 
 /// The messages of one connection, one behind the other.
 #[derive(Debug)]
 pub struct Messages {
-    limits: HeadLimits,
+    limits: MessageLimits,
     part: Part,
 }
 
@@ -126,7 +136,7 @@ enum Part {
 
 impl Messages {
     /// Before the first byte.
-    pub fn new(limits: HeadLimits) -> Messages {
+    pub fn new(limits: MessageLimits) -> Messages {
         Messages { limits, part: Part::Head(Head::default()) }
     }
 
@@ -154,7 +164,7 @@ impl Messages {
                 (passed, (*left == 0).then_some(Framing::None))
             }
             Part::Chunked(chunks) => {
-                let passed = chunks.read(bytes)?;
+                let passed = chunks.read(bytes, self.limits.body_max)?;
                 (passed, chunks.is_over().then_some(Framing::None))
             }
         };
@@ -179,9 +189,10 @@ enum Framing {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadMessage, HeadLimits, Messages};
+    use super::{BadMessage, MessageLimits, Messages};
 
-    const LIMITS: HeadLimits = HeadLimits { target_max: 16, head_max: 128, fields_max: 3 };
+    const LIMITS: MessageLimits =
+        MessageLimits { target_max: 16, head_max: 128, fields_max: 3, body_max: 32 };
 
     /// Feeds bytes in pieces of a size. Returns the lengths that passed, with
     /// pieces of one part put together, and how it ended.
@@ -241,8 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_that_says_that_it_is_too_long_is_not_waited_for() {
+        let body = |size: &str| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n{size}\r\n");
+        assert_eq!(read(body("1f").as_bytes()).1, Ok(false));
+        for size in ["20", "ffffffffffffffff"] {
+            assert_eq!(read(body(size).as_bytes()).1, Err(BadMessage::BodyTooLong { limit: 32 }));
+        }
+    }
+
+    #[test]
     fn what_cannot_become_a_head_is_refused_before_it_ends() {
-        for bytes in [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\n", b"GET /\r\n", b" GET", b"GET / HTTP/1.1\r\na\0"] {
+        for bytes in
+            [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\n", b"GET /\r\n", b" GET", b"GET / HTTP/1.1\r\na\0"]
+        {
             assert!(matches!(read(bytes).1, Err(BadMessage::Malformed { .. })), "{}", bytes.escape_ascii());
         }
     }

@@ -1,0 +1,137 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::harness::{Folder, Server, fixture, host};
+
+const INDEX: &str = "<h1> hello index</h1>";
+
+#[test]
+fn an_idle_connection_rests_comes_back_and_is_closed_in_the_end() {
+    let mut server = Server::with(&["--log-level", "debug", "--idle-timeout", "2s"]);
+    let mut never_used = server.connect();
+    let mut client = server.connect();
+    assert_eq!(client.ask("GET", "/").text(), INDEX);
+    server.log_line(&["a connection rests"]);
+    assert_eq!(client.ask("GET", "/").text(), INDEX);
+    client.expect_close();
+    never_used.expect_close();
+}
+
+#[test]
+fn a_head_that_does_not_get_whole_is_not_waited_for() {
+    let server = Server::with(&["--head-timeout", "100ms"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nHEAD / HTTP/1.1\r\nhost");
+    assert_eq!(client.reply_to("GET").text(), INDEX);
+    let reply = client.reply_to("HEAD");
+    assert_eq!((reply.status, reply.field("connection")), (408, Some("close")));
+    assert!(reply.field("x-request-id").is_some());
+    client.expect_close();
+
+    // Empty lines between messages are no head, and an end is no delay.
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGE");
+    assert_eq!(client.reply_to("GET").text(), INDEX);
+    client.finish_sending();
+    client.expect_close();
+}
+
+#[test]
+fn a_connection_has_as_many_requests_as_it_may() {
+    let server = Server::with(&["--connection-requests", "3"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4));
+    for close in [None, None, Some("close")] {
+        assert_eq!(client.reply_to("GET").field("connection"), close);
+    }
+    client.expect_close();
+}
+
+#[test]
+fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room() {
+    let mut server = Server::with(&["--connections", "2", "--log-level", "debug"]);
+    let mut idle = server.connect();
+    assert_eq!(idle.ask("GET", "/").text(), INDEX);
+    server.log_line(&["a connection rests"]);
+    let mut busy = server.connect();
+    busy.send("GET / HTTP/1.1\r\n");
+    // The third waits, until the first is closed for it.
+    assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
+    idle.expect_close();
+    server.log_line(&["as many connections as there may be (--connections)", "limit=2"]);
+    busy.send("host: a\r\n\r\n");
+    assert_eq!(busy.reply_to("GET").text(), INDEX);
+}
+
+#[test]
+fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later() {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(host().get_program());
+    let mut server = Server::spawn(shell, &["--connections", "100"]);
+    let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n");
+    }
+    server.log_line(&["cannot accept connections for now"]);
+    for mut client in clients {
+        client.send("\r\n");
+        assert_eq!(client.reply_to("GET").text(), INDEX);
+    }
+    server.signal("TERM");
+    let (status, lines) = server.wait();
+    assert!(status.success());
+    let said = lines.iter().filter(|line| line.contains("cannot accept connections")).count();
+    assert_eq!(said, 1, "{lines:?}");
+}
+
+#[test]
+fn a_client_that_sends_on_gets_its_refusal_all_the_same() {
+    let server = Server::of("echo.wat");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n");
+    client.send(vec![0; 8_000_000]);
+    assert_eq!(client.reply_to("POST").status, 413);
+    client.expect_close();
+}
+
+#[test]
+fn a_unix_socket_is_served_and_taken_away_at_the_end() {
+    let folder = Folder::new();
+    let path = folder.file("http.sock");
+    // A stale one is in the way.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let listen = format!("unix:{}", path.display());
+    let show = fixture("show.wat").into_os_string().into_string().unwrap();
+    let server = Server::with(&[&show, "--listen", &listen, "--listen", "127.0.0.1:0"]);
+    assert_eq!(server.urls[0], listen);
+    let ask = |head: &str| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{head}\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
+    let taken = crate::harness::fails_to_start(&["--no-control", "--listen", &listen]);
+    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens there"));
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_proxy_that_is_trusted_tells_the_client() {
+    let show = fixture("show.wat").into_os_string().into_string().unwrap();
+    let mut server = Server::with(&[&show, "--trust-forwarded", "127.0.0.0/8"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n");
+    assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 198.51.100.7\r\n"));
+    server.log_line(&["target=/ status=200", "client=198.51.100.7"]);
+
+    let server = Server::with(&[&show, "--trust-forwarded", "10.0.0.0/8"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 198.51.100.7\r\n\r\n");
+    assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 127.0.0.1\r\n"));
+}

@@ -1,0 +1,160 @@
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+use command_fds::{CommandFdExt, FdMapping};
+
+use crate::harness::{Client, Server, host};
+
+#[test]
+fn both_signals_end_it_with_success_and_idle_connections_are_closed() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start();
+        let mut idle = server.connect();
+        assert_eq!(idle.ask("GET", "/").status, 200);
+        server.signal(signal);
+        idle.expect_close();
+        let (status, lines) = server.wait();
+        assert_eq!(status.code(), Some(0), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_request_in_flight_is_answered_before_the_end_and_told_that_it_is_the_last() {
+    let mut server = Server::of("echo.wat");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    server.signal("TERM");
+    server.log_line(&["stopping", "connections=1"]);
+    client.send("hi");
+    let reply = client.reply_to("POST");
+    assert_eq!((reply.text(), reply.field("connection")), ("hi", Some("close")));
+    client.expect_close();
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
+    let mut server = Server::start();
+    let mut begun = server.connect();
+    begun.send("GET /route HTTP/1.1\r\nhost:");
+    // Waits in the backlog perhaps, and has not said anything.
+    let mut new = server.connect();
+    server.signal("TERM");
+    new.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
+    server.log_line(&["stopping"]);
+    begun.send(" a\r\n\r\n");
+    for mut client in [begun, new] {
+        assert_eq!(client.reply_to("GET").text(), "<h1> hello route</h1>");
+        client.expect_close();
+    }
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn requests_that_take_longer_than_the_drain_are_given_up() {
+    let mut server = Server::with(&["--drain", "50ms"]);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    server.signal("TERM");
+    server.log_line(&["not all requests were answered in time (the limit is --drain)"]);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+/// Asks over and over until a response says that it is the last. Every request
+/// has to be answered.
+fn asks_until_told(mut client: Client, told: &AtomicBool, answered: &AtomicUsize) {
+    loop {
+        let reply = client.ask("GET", "/route");
+        assert_eq!(reply.text(), "<h1> hello route</h1>");
+        answered.fetch_add(1, SeqCst);
+        if reply.field("connection") == Some("close") {
+            assert!(told.load(SeqCst), "nothing was about to end");
+            client.expect_close();
+            return;
+        }
+    }
+}
+
+#[test]
+fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
+    let mut server = Server::with(&["--log-level", "info,request=off"]);
+    let (told, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let client = server.connect();
+            scope.spawn(|| asks_until_told(client, &told, &answered));
+        }
+        while answered.load(SeqCst) < 500 {
+            thread::yield_now();
+        }
+        told.store(true, SeqCst);
+        server.signal("TERM");
+    });
+    server.log_line(&["stopping"]);
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(!lines.iter().any(|line| line.contains("not all requests")), "{lines:?}");
+}
+
+/// A server that is given this socket as systemd would give it.
+fn handed(socket: &TcpListener) -> Child {
+    // Only the process itself knows its id in time.
+    let mut command = Command::new("sh");
+    command.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]).arg(host().get_program());
+    command.args(["--no-control", "--log-level", "info,request=off"]).env("LISTEN_FDS", "1");
+    let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();
+    command.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
+    command.arg0("sh").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, format!("ready http://{}\n", socket.local_addr().unwrap()));
+    child
+}
+
+#[test]
+fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let done = AtomicBool::new(false);
+    let mut server = handed(&socket);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    assert_eq!(Client::connect(address).ask("GET", "/").text(), "<h1> hello index</h1>");
+                }
+            });
+        }
+        for _ in 0..3 {
+            let next = handed(&socket);
+            Command::new("kill").arg(server.id().to_string()).status().unwrap();
+            assert_eq!(server.wait().unwrap().code(), Some(0));
+            server = next;
+        }
+        done.store(true, SeqCst);
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::of("echo.wat");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    server.signal("TERM");
+    server.log_line(&["stopping"]);
+    server.signal("INT");
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(lines.iter().any(|line| line.starts_with("error: ended by a second signal")), "{lines:?}");
+}
