@@ -1,43 +1,62 @@
+//! The wire, read to the letter. Wherever two programs could read the same
+//! bytes in two ways, a request can be smuggled past one of them, so the server
+//! has to refuse what is ambiguous and to serve what is plain. The files below
+//! hold what was sent in either case, as tables, by topic.
+
+/// How the body of a message in chunks is read.
+mod chunks;
+/// Lines, the request line, and fields.
+mod heads;
+/// Where a message ends, by its fields.
+mod lengths;
+/// Each limit at its bound, and one past it.
+mod limits;
+/// What is answered, and whether the connection lives on.
+mod methods;
+/// What of all this the handler gets to see.
+mod passed_on;
+/// A row of a table, and how it is put to the test.
+mod row;
+/// What is asked for, and of which server.
+mod targets;
+
 use crate::harness::{Server, fixture};
+use row::Handler;
 
-/// Sends a request to the default handler, and expects this status, and that a
-/// request behind it on the same connection is answered where it is to live on.
-#[track_caller]
-fn answered(server: &Server, request: &str, status: u16) {
-    let mut client = server.connect();
-    client.send(request);
-    let method = request.split(' ').next().unwrap();
-    let reply = client.reply_to(method);
-    assert_eq!(reply.status, status, "{}", request.escape_debug());
-    assert_eq!(client.ask("GET", "/route").text(), "<h1> hello route</h1>");
+#[test]
+fn lines_and_fields_are_read_to_the_letter() {
+    row::check(Handler::Default, &[heads::lines(), heads::request_lines(), heads::fields()].concat());
 }
 
 #[test]
-fn it_has_to_be_clear_which_server_is_meant() {
-    let server = Server::start();
-    for (head, status) in [
-        ("GET / HTTP/1.0\r\nconnection: keep-alive\r\n", 200),
-        ("GET / HTTP/1.1\r\nhost: [::1]:4444\r\n", 200),
-        ("GET / HTTP/1.1\r\nhost:\r\n", 200),
-        ("GET http://a.example/ HTTP/1.1\r\nhost: A.example:80\r\n", 200),
-        ("GET / HTTP/1.1\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: user@a\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: [::1\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: a:1:2\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: a:http\r\n", 400),
-        ("GET / HTTP/1.1\r\nhost: a/b\r\n", 400),
-        ("GET http://a.example/ HTTP/1.1\r\nhost: b.example\r\n", 400),
-    ] {
-        answered(&server, &format!("{head}\r\n"), status);
-    }
+fn a_length_is_one_number_or_chunked() {
+    row::check(Handler::Echo, &[lengths::content_length(), lengths::transfer_encoding()].concat());
 }
 
 #[test]
-fn an_expectation_is_met_or_refused() {
-    let server = Server::start();
-    answered(&server, "GET / HTTP/1.1\r\nhost: a\r\nexpect: 100-Continue\r\n\r\n", 200);
-    answered(&server, "GET / HTTP/1.1\r\nhost: a\r\nexpect: a miracle\r\n\r\n", 417);
+fn chunks_are_read_to_the_letter() {
+    row::check(Handler::Echo, &[chunks::well_formed(), chunks::malformed(), chunks::trailers()].concat());
+}
+
+#[test]
+fn it_has_to_be_clear_what_is_meant_and_which_server() {
+    row::check(Handler::Default, &[targets::targets(), targets::hosts()].concat());
+}
+
+#[test]
+fn limits_hold_to_the_byte() {
+    row::check(Handler::Default, &limits::heads());
+    row::check(Handler::Echo, &limits::bodies());
+}
+
+#[test]
+fn a_connection_lives_as_long_as_both_sides_want() {
+    row::check(Handler::Default, &[methods::methods(), methods::connections()].concat());
+}
+
+#[test]
+fn the_handler_gets_nothing_that_could_be_read_in_two_ways() {
+    row::check(Handler::Show, &passed_on::requests());
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct Limits {
 
     // So that a balancer in front gets to spread long-lived clients anew.
     /// Most requests of one connection; past it the connection is closed
-    #[arg(long, value_name = "N", default_value = "100000", value_parser = count::<REQUESTS_MAX>)]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
 
     // A call is pure computation, so more of them at once than cores serves

@@ -6,6 +6,7 @@
 //! and what the host vouches for is added. A client's own fields of those names
 //! are dropped, so that a handler can believe what it reads there.
 
+use std::io;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -77,7 +78,9 @@ pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec
 /// whatever hyper says.
 fn unreadable(error: hyper::Error) -> Fault {
     let error = anyhow::Error::new(error);
-    let of_stream = error.root_cause().downcast_ref::<BadMessage>();
+    // What an I/O error wraps is no link of the chain, but a thing of its own.
+    let of_stream = error.root_cause().downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+    let of_stream = of_stream.and_then(|why| why.downcast_ref::<BadMessage>());
     of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
 }
 

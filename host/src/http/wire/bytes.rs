@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn hyper_takes_the_same_targets() {
         for byte in 0x21..=0xFF_u8 {
-            for target in [&[b'/', byte][..], b"/?".iter().chain([&byte]).copied().collect::<Vec<_>>().as_slice()] {
+            for target in
+                [&[b'/', byte][..], b"/?".iter().chain([&byte]).copied().collect::<Vec<_>>().as_slice()]
+            {
                 // Bytes above ASCII are another rule, and a fragment is cut off.
                 let taken = Uri::try_from(target).is_ok() && byte.is_ascii() && byte != b'#' && byte != 0x7F;
                 assert_eq!(is_path_and_query(target), taken, "{}", target.escape_ascii());

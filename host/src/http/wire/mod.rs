@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_chunk_that_says_that_it_is_too_long_is_not_waited_for() {
-        let body = |size: &str| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n{size}\r\n");
+        let body =
+            |size: &str| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n{size}\r\n");
         assert_eq!(read(body("1f").as_bytes()).1, Ok(false));
         for size in ["20", "ffffffffffffffff"] {
             assert_eq!(read(body(size).as_bytes()).1, Err(BadMessage::BodyTooLong { limit: 32 }));

@@ -1,0 +1,276 @@
+//! A row of a table: the bytes of one request, and what becomes of them. Behind
+//! every row a second request is sent at once, as somebody would who wants to
+//! smuggle it past a proxy. Whether it is answered shows where the server saw
+//! the end of the first.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::{Client, Server};
+
+/// What a row stands behind where it is not the first of its connection: a
+/// request, or one with a body, whose end is found in another way.
+const GOOD: &[u8] = b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
+const GOOD_WITH_BODY: &[u8] =
+    b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+
+/// The request behind every row.
+const SMUGGLED: &[u8] = b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n";
+
+/// The longest row that is sent in single bytes as well.
+const DRIPPED_MAX: usize = 1024;
+
+/// How many rows are under way at a time.
+const AT_ONCE: usize = 4;
+
+/// The most of a row's bytes that a failure shows.
+const SHOWN_MAX: usize = 400;
+
+/// A row.
+#[derive(Clone)]
+pub struct Row {
+    /// The RFC and its section.
+    section: &'static str,
+    status: u16,
+    name: &'static str,
+    bytes: Vec<u8>,
+    outcome: Outcome,
+    body: Body,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    /// Where the request ends is not clear, so the connection does.
+    Refused,
+    /// Wrong, but it is clear where it ends, so the connection lives on.
+    Declined,
+    /// The handler answers, and the connection lives on.
+    Served,
+    /// The handler answers, and the connection ends.
+    Last,
+}
+
+/// What the handler's answer has for a body.
+#[derive(Clone)]
+enum Body {
+    Any,
+    Is(Vec<u8>),
+    /// The request as the handler got it, in the form of `passed_on`.
+    Shows(&'static str),
+}
+
+pub fn refused(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
+    Row { section, status, name, bytes: bytes.into(), outcome: Outcome::Refused, body: Body::Any }
+}
+
+pub fn declined(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
+    Row { outcome: Outcome::Declined, ..refused(section, status, name, bytes) }
+}
+
+pub fn served(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
+    Row { outcome: Outcome::Served, ..refused(section, status, name, bytes) }
+}
+
+pub fn last(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
+    Row { outcome: Outcome::Last, ..refused(section, status, name, bytes) }
+}
+
+impl Row {
+    /// Expects this body in the handler's answer.
+    pub fn with(self, body: impl Into<Vec<u8>>) -> Row {
+        Row { body: Body::Is(body.into()), ..self }
+    }
+
+    /// Expects that the handler got this.
+    pub fn showing(self, request: &'static str) -> Row {
+        Row { body: Body::Shows(request), ..self }
+    }
+}
+
+/// The handler that rows are sent to.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Answers `/` and `/route`, 404 for other targets and 405 for other methods.
+    Default,
+    /// Answers with the request's body.
+    Echo,
+    /// Answers with the request.
+    Show,
+}
+
+impl Handler {
+    fn start(self) -> Server {
+        match self {
+            Handler::Default => Server::start(),
+            Handler::Echo => Server::of("echo.wat"),
+            Handler::Show => Server::of("show.wat"),
+        }
+    }
+
+    /// Reads the answer to `GET /route` from this host.
+    fn expect_route(self, client: &mut Client, host: &str) {
+        let reply = client.reply_to("GET");
+        let as_expected = match self {
+            Handler::Default => reply.text() == "<h1> hello route</h1>",
+            Handler::Echo => reply.text().is_empty(),
+            Handler::Show => reply.text().starts_with(&format!("GET /route HTTP/1.1\r\nhost: {host}\r\n")),
+        };
+        let found = (reply.status, start(&reply.body));
+        assert!(
+            reply.status == 200 && as_expected,
+            "not what the request to host {host} asks for: {found:?}"
+        );
+    }
+
+    /// Reads the answer to a POST of `hello`.
+    fn expect_body(self, client: &mut Client) {
+        let reply = client.reply_to("POST");
+        let as_expected = match self {
+            Handler::Default => reply.status == 405,
+            Handler::Echo => reply.text() == "hello",
+            Handler::Show => reply.text().ends_with("\r\n\r\nhello"),
+        };
+        let found = (reply.status, start(&reply.body));
+        assert!(as_expected, "not what the request before it asks for: {found:?}");
+    }
+}
+
+/// Where a row stands, and how it comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    First,
+    BehindAnother,
+    BehindABody,
+    InSingleBytes,
+}
+
+/// Sends all rows to one server, in every way, and panics with all that fail.
+pub fn check(handler: Handler, rows: &[Row]) {
+    let server = handler.start();
+    let address = server.addresses[0];
+    let ways = [Way::First, Way::BehindAnother, Way::BehindABody, Way::InSingleBytes];
+    let all = rows.iter().flat_map(|row| ways.map(|way| (row, way)));
+    let turns: Vec<_> =
+        all.filter(|(row, way)| *way != Way::InSingleBytes || row.bytes.len() <= DRIPPED_MAX).collect();
+
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(&(row, way)) = turns.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(failure) = attempt(address, handler, row, way) {
+                        failures.lock().unwrap().push(failure);
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), turns.len(), failures.join("\n"));
+}
+
+/// Sends one row. An error says which, and what is wrong.
+fn attempt(address: SocketAddr, handler: Handler, row: &Row, way: Way) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| exchange(address, handler, row, way))).map_err(|panic| {
+        let problem = panic.downcast_ref::<String>().map(String::as_str);
+        let problem = problem.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic");
+        let Row { section, name, status, outcome, .. } = row;
+        let expected = format!("RFC {section}: {name}: expected {status} {outcome:?}, {way:?}");
+        format!("{expected}\n    problem: {problem}\n    sent: {}", start(&row.bytes))
+    })
+}
+
+fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
+    let mut client = Client::connect(address);
+    match way {
+        Way::First => client.send([&row.bytes, SMUGGLED].concat()),
+        Way::BehindAnother => client.send([GOOD, &row.bytes, SMUGGLED].concat()),
+        Way::BehindABody => client.send([GOOD_WITH_BODY, &row.bytes, SMUGGLED].concat()),
+        Way::InSingleBytes => {
+            row.bytes.iter().chain(SMUGGLED).for_each(|&byte| client.send([byte]));
+        }
+    }
+    match way {
+        Way::First | Way::InSingleBytes => {}
+        Way::BehindAnother => handler.expect_route(&mut client, "a"),
+        Way::BehindABody => handler.expect_body(&mut client),
+    }
+    let method = row.method();
+    let mut reply = client.reply_to(method);
+    if reply.status == 100 {
+        // The body is on its way, so nobody has to be told to go on.
+        reply = client.reply_to(method);
+    }
+    let found = row.status == reply.status;
+    assert!(found, "it is {}: {}", reply.status, start(&reply.body));
+    let closes = reply.field("connection") == Some("close");
+    match row.outcome {
+        Outcome::Refused | Outcome::Declined => {
+            let page = page(row.status);
+            let whole = reply.text() == if method == "HEAD" { "" } else { &page };
+            assert!(whole, "the page is not the server's own: {}", reply.text());
+            let length = page.len().to_string();
+            assert!(reply.field("content-length") == Some(&length), "not its length: {:?}", reply.fields);
+            let id = reply.field("x-request-id").is_some_and(|id| !id.is_empty());
+            let date = reply.field("date").is_some_and(|date| date.ends_with(" GMT"));
+            assert!(id && date, "no id, or no date: {:?}", reply.fields);
+        }
+        Outcome::Served | Outcome::Last => row.body.check(&reply.body),
+    }
+    match row.outcome {
+        Outcome::Refused => assert!(closes, "the end is not announced: {:?}", reply.fields),
+        Outcome::Declined | Outcome::Served => {
+            assert!(!closes, "the end is announced: {:?}", reply.fields);
+            handler.expect_route(&mut client, "b");
+            // Lest a third answer is missed.
+            client.finish_sending();
+        }
+        Outcome::Last => {}
+    }
+    client.expect_close();
+}
+
+/// The page that the server itself answers with.
+fn page(status: u16) -> String {
+    let reason = match status {
+        400 => "bad request",
+        413 => "payload too large",
+        414 => "uri too long",
+        417 => "expectation failed",
+        431 => "request header fields too large",
+        501 => "not implemented",
+        505 => "http version not supported",
+        _ => panic!("no row expects {status} of the server itself"),
+    };
+    format!("<h1>error {status} {reason}</h1>")
+}
+
+/// What a failure shows of these bytes.
+fn start(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(SHOWN_MAX)].escape_ascii().to_string()
+}
+
+impl Row {
+    /// The method, where there is one: an answer to HEAD is framed in its own way.
+    fn method(&self) -> &str {
+        let line = self.bytes.trim_ascii_start();
+        let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        std::str::from_utf8(word).unwrap_or_default()
+    }
+}
+
+impl Body {
+    fn check(&self, found: &[u8]) {
+        match self {
+            Body::Any => {}
+            Body::Is(body) => {
+                assert!(found == body, "the body is {} bytes: {}", found.len(), start(found));
+            }
+            Body::Shows(request) => assert_eq!(super::passed_on::kept(found), *request),
+        }
+    }
+}
