@@ -24,31 +24,17 @@
 mod harness;
 mod parts;
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::modules::mixed_request;
 use harness::{Client, Random, Server, fixture};
-
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+use parts::steady::{ask, ask_steadily, connect, high, median};
 
 fn main() {
     parts::run_chosen(&[("loops", loops), ("overload", overload), ("soak", soak)]);
-}
-
-/// The 99th percentile.
-fn high(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[(times.len() - 1) * 99 / 100]
-}
-
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e3
 }
 
 fn loops() {
@@ -78,8 +64,8 @@ fn loops() {
     }
 }
 
-/// Four connections that each ask 50 times a second, for four seconds. Returns
-/// how long each answer took, and how many there were not.
+/// A healthy route for four seconds, beside this many clients whose requests
+/// loop. Returns how long each answer took, and how many there were not.
 fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -91,59 +77,10 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
                 }
             });
         }
-        let end = Instant::now() + Duration::from_secs(4);
-        let healthy: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(move || {
-                    let (mut stream, mut times, mut failed) = (connect(address), Vec::new(), 0);
-                    let mut next = Instant::now();
-                    while next < end && Instant::now() < end {
-                        thread::sleep(next.saturating_duration_since(Instant::now()));
-                        if ask(&mut stream, "/fine") != Some(200) {
-                            failed += 1;
-                            stream = connect(address);
-                        }
-                        times.push(next.elapsed());
-                        next += Duration::from_millis(20);
-                    }
-                    (times, failed)
-                })
-            })
-            .collect();
-        let mut all = (Vec::new(), 0);
-        for client in healthy {
-            let (times, failed) = client.join().unwrap();
-            all.0.extend(times);
-            all.1 += failed;
-        }
+        let healthy = ask_steadily(address, "/fine", Duration::from_secs(4));
         done.store(true, Relaxed);
-        all
+        healthy
     })
-}
-
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-/// One request. Returns the status of the response, if one came whole.
-fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
-    let stream = stream.as_mut().ok()?;
-    stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).ok()?;
-    let mut reply = Vec::new();
-    let mut chunk = [0; 1024];
-    loop {
-        let length = stream.read(&mut chunk).ok().filter(|length| *length > 0)?;
-        reply.extend_from_slice(&chunk[..length]);
-        let text = String::from_utf8_lossy(&reply);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.split("content-length: ").nth(1)?.lines().next()?;
-            if body.len() >= length.parse().ok()? {
-                return head.get(9..12)?.parse().ok();
-            }
-        }
-    }
 }
 
 fn overload() {

@@ -16,14 +16,15 @@
 
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+mod parts;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use harness::{Folder, addresses};
+use parts::program::{Program, free_address};
 
 const ROUNDS: usize = 5;
 
@@ -32,18 +33,10 @@ const TICKS: f64 = 100.0;
 
 struct Peer {
     name: &'static str,
-    process: Child,
+    program: Program,
     address: SocketAddr,
     /// Microseconds for a request, of each round.
     costs: Vec<f64>,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // nginx has children, which it ends when it is asked to end.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
 }
 
 fn main() {
@@ -56,9 +49,9 @@ fn main() {
     peers.extend(nginx(&folder));
     for _ in 0..ROUNDS {
         for peer in &mut peers {
-            let before = ticks(peer.process.id());
+            let before = ticks(peer.program.0.id());
             let requests = wrk(peer.address);
-            let used = (ticks(peer.process.id()) - before) as f64 / TICKS;
+            let used = (ticks(peer.program.0.id()) - before) as f64 / TICKS;
             peer.costs.push(used * 1e6 / requests);
         }
     }
@@ -76,34 +69,19 @@ fn host(name: &'static str, folder: &Folder, flags: &[&str]) -> Peer {
     let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut ready = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    Peer { name, process, address: addresses(ready.trim_end())[0], costs: Vec::new() }
+    Peer { name, program: Program(process), address: addresses(ready.trim_end())[0], costs: Vec::new() }
 }
 
 /// nginx with as many workers as there are cores, answering from its
 /// configuration.
 fn nginx(folder: &Folder) -> Option<Peer> {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (configuration, pid) = (folder.file("nginx.conf"), folder.file("nginx.pid"));
-    let text = format!(
-        "worker_processes auto; daemon off; pid {}; error_log stderr crit;
-         events {{ worker_connections 1024; }}
-         http {{ access_log off; keepalive_requests 100000000; server {{ listen {address};
-           location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }} }}",
-        pid.display()
+    let address = free_address();
+    let http = format!(
+        "server {{ listen {address};
+           location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
     );
-    fs::write(&configuration, text).unwrap();
-    let process = Command::new("nginx").arg("-c").arg(&configuration).spawn();
-    let Ok(process) = process else {
-        println!("nginx is not installed, and does not stand beside");
-        return None;
-    };
-    let peer = Peer { name: "nginx, `return 200`, no access log", process, address, costs: Vec::new() };
-    let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(since.elapsed() < Duration::from_secs(10), "nginx does not listen");
-        std::thread::yield_now();
-    }
-    Some(peer)
+    let program = parts::nginx::start(folder, "auto", &http, address)?;
+    Some(Peer { name: "nginx, `return 200`, no access log", program, address, costs: Vec::new() })
 }
 
 /// Drives a server for three seconds. Returns how many requests it answered.

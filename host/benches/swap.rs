@@ -25,16 +25,12 @@ mod harness;
 mod parts;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Server};
-
-/// How long it is between two questions for the newest version: short against
-/// what is measured, and long enough to leave the server idle.
-const ASK_INTERVAL: Duration = Duration::from_millis(1);
+use harness::Client;
+use parts::replaced::{Replaced, default_handler};
 
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -42,58 +38,13 @@ fn main() {
     parts::run_chosen(&[("latency", latency), ("load", load), ("drops", drops), ("soak", soak)]);
 }
 
-/// A server whose file is the default handler, of which there can be as many
-/// different ones as needed: they differ in a custom section.
-struct Bench {
-    server: Server,
-    file: PathBuf,
-    number: u64,
-}
-
-impl Bench {
-    fn start(name: &str, flags: &[&str]) -> Bench {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.wasm", std::process::id()));
-        fs::write(&file, variant(1)).unwrap();
-        let mut arguments = vec![file.to_str().unwrap(), "--log-level", "off"];
-        arguments.extend(flags);
-        Bench { server: Server::with(&arguments), file, number: 1 }
-    }
-
-    /// Puts another variant in place by renaming, and returns when that was.
-    fn rename(&mut self) -> Instant {
-        self.number += 1;
-        let new = self.file.with_extension("new");
-        fs::write(&new, variant(self.number)).unwrap();
-        let since = Instant::now();
-        fs::rename(new, &self.file).unwrap();
-        since
-    }
-
-    /// Asks until the newest variant answers.
-    fn wait(&self, client: &mut Client) {
-        let newest = self.number.to_string();
-        while client.ask("GET", "/route").field("x-handler-version") != Some(&newest) {
-            thread::sleep(ASK_INTERVAL);
-        }
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
-    }
-}
-
-fn variant(number: u64) -> Vec<u8> {
-    let mut module = host::swap::EMBEDDED.to_vec();
-    // A custom section: id 0, its size, and in it a name of no bytes.
-    module.extend([0, 9, 0]);
-    module.extend(number.to_le_bytes());
-    module
+/// A server whose file is the default handler, under this name.
+fn start(name: &str, flags: &[&str]) -> Replaced {
+    Replaced::start(name, default_handler, flags)
 }
 
 fn latency() {
-    let mut bench = Bench::start("latency", &[]);
+    let mut bench = start("latency", &[]);
     let mut client = bench.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
@@ -107,7 +58,7 @@ fn latency() {
 }
 
 fn load() {
-    let mut bench = Bench::start("load", &[]);
+    let mut bench = start("load", &[]);
     let mut high = [Vec::new(), Vec::new()];
     for _ in 0..9 {
         for (swaps, high) in [false, true].into_iter().zip(&mut high) {
@@ -129,7 +80,7 @@ fn load() {
 }
 
 /// Sixteen connections that each ask 100 times a second, for five seconds.
-fn steady(bench: &mut Bench, swaps: bool) -> Vec<Duration> {
+fn steady(bench: &mut Replaced, swaps: bool) -> Vec<Duration> {
     let address = bench.server.addresses[0];
     let end = Instant::now() + Duration::from_secs(5);
     thread::scope(|scope| {
@@ -161,7 +112,7 @@ fn steady(bench: &mut Bench, swaps: bool) -> Vec<Duration> {
 }
 
 fn drops() {
-    let mut bench = Bench::start("drops", &["--no-watch"]);
+    let mut bench = start("drops", &["--no-watch"]);
     let address = bench.server.addresses[0];
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     let since = Instant::now();
@@ -196,7 +147,7 @@ fn drops() {
 }
 
 fn soak() {
-    let mut bench = Bench::start("soak", &["--no-watch"]);
+    let mut bench = start("soak", &["--no-watch"]);
     let mut client = bench.server.connect();
     let mut swap = |times: u64| {
         for _ in 0..times {

@@ -1,4 +1,10 @@
-//! Benches consist of parts, which are chosen by name on the command line.
+//! What benches share. Each consists of parts, which are chosen by name on the
+//! command line.
+
+pub mod nginx;
+pub mod program;
+pub mod replaced;
+pub mod steady;
 
 /// Runs those parts that were named, or all of them. Flags are Cargo's.
 pub fn run_chosen(parts: &[(&str, fn())]) {
