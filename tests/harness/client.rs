@@ -11,6 +11,9 @@ pub struct Client {
     stream: TcpStream,
     /// Received and not read yet.
     buffer: Vec<u8>,
+    /// Whether names of fields have to be in lower case, as the host writes them
+    /// and a proxy need not.
+    pub lower_case: bool,
 }
 
 /// One response.
@@ -28,7 +31,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, buffer: Vec::new() }
+        Client { stream, buffer: Vec::new(), lower_case: true }
     }
 
     /// Sends bytes as they are.
@@ -62,7 +65,7 @@ impl Client {
 
     /// Reads the response to a request of this method.
     pub fn reply_to(&mut self, method: &str) -> Reply {
-        let (status, reason, fields) = parse_head(&self.read_head());
+        let (status, reason, fields) = parse_head(&self.read_head(), self.lower_case);
         let mut reply = Reply { status, reason, fields, body: Vec::new() };
         let bodiless = method == "HEAD" || [204, 304].contains(&status) || status < 200;
         if !bodiless {
@@ -115,7 +118,7 @@ impl Reply {
     }
 }
 
-fn parse_head(head: &str) -> (u16, String, Vec<(String, String)>) {
+fn parse_head(head: &str, lower_case: bool) -> (u16, String, Vec<(String, String)>) {
     assert!(!head.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF in {head:?}");
     let mut lines = head.trim_end_matches("\r\n").split("\r\n");
     let status_line = lines.next().unwrap().strip_prefix("HTTP/1.").expect("a status line");
@@ -124,8 +127,8 @@ fn parse_head(head: &str) -> (u16, String, Vec<(String, String)>) {
     let (status, reason) = status_line.split_once(' ').expect("a space behind the status");
     let fields = lines.map(|line| {
         let (name, value) = line.split_once(": ").expect("a field");
-        assert_eq!(name, name.to_ascii_lowercase());
-        (name.to_owned(), value.to_owned())
+        assert!(!lower_case || name == name.to_ascii_lowercase(), "{name} is not in lower case");
+        (name.to_ascii_lowercase(), value.to_owned())
     });
     (status.parse().unwrap(), reason.to_owned(), fields.collect())
 }
