@@ -1,0 +1,272 @@
+//! What slow clients cost the others, and what idle ones cost the server.
+//!
+//! `cargo bench -p host --bench slow -- [headers] [body] [read] [idle]`
+//!
+//! - `headers`, `body`, `read`: latency of a healthy client, alone and beside
+//!   1,000 connections of `slowhttptest` in this mode, in turn: requests whose
+//!   head or body comes in drops, or whose response of 4 MiB is taken in drops
+//! - `idle`: 10,000 connections that each had an answer and then say nothing:
+//!   memory, and latency of a healthy client before and beside them
+//!
+//! The healthy client asks 200 times a second on connections that it keeps, and
+//! once a second on a new one. `slowhttptest` looks at all of its connections all
+//! the time, which takes a core; so it is started by `nice -n 19`: what it takes
+//! from the server otherwise is not what slowness costs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    unused_imports,
+    missing_docs,
+    reason = "a bench fails by panicking, and uses the tests' harness in part"
+)]
+
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+mod parts;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::{Server, fixture};
+use parts::program::{Program, is_installed};
+use parts::steady::{ask, ask_steadily, connect, high, median};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Slow connections at a time.
+const CONNECTIONS: usize = 1000;
+
+const TURNS: usize = 5;
+
+/// How long one turn lasts: long enough to meet what a server does after ten
+/// seconds, which is what many wait for a head.
+const TURN: Duration = Duration::from_secs(12);
+
+/// Nothing changes while connections are idle, so more turns can be shorter.
+const IDLE_TURNS: usize = 5;
+
+const IDLE_TURN: Duration = Duration::from_secs(5);
+
+const IDLE_CONNECTIONS: usize = 10_000;
+
+/// Descriptors that the bench and the server need beside those of connections.
+const SPARE_DESCRIPTORS: usize = 200;
+
+const INSTALL: &str = "without it, only the part `idle` can run";
+
+const QUIET: [&str; 2] = ["--log-level", "off"];
+
+fn main() {
+    parts::run_chosen(&[("headers", headers), ("body", body), ("read", read), ("idle", idle)]);
+}
+
+/// A field every second, and never the end of the head.
+fn headers() {
+    attacked("slow headers", &QUIET, "/", &["-H", "-i", "1"]);
+}
+
+/// A body of 100,000 bytes, of which a few come every second.
+fn body() {
+    attacked("slow bodies", &QUIET, "/", &["-B", "-s", "100000", "-i", "1"]);
+}
+
+/// Windows of some hundred bytes, and 32 bytes read every second.
+fn read() {
+    let module = fixture("large_and_small.wat");
+    let arguments = [&[module.to_str().unwrap()][..], &QUIET].concat();
+    attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
+}
+
+/// What a healthy client saw.
+struct Seen {
+    times: Vec<Duration>,
+    /// To connect and be answered.
+    new: Vec<Duration>,
+    failed: usize,
+}
+
+/// The healthy client, for this time.
+fn healthy(address: SocketAddr, time: Duration) -> Seen {
+    let end = Instant::now() + time;
+    thread::scope(|scope| {
+        let steady = scope.spawn(|| ask_steadily(address, "/", time));
+        let (mut new, mut failed) = (Vec::new(), 0);
+        while Instant::now() < end {
+            let since = Instant::now();
+            if ask(&mut connect(address), "/") != Some(200) {
+                failed += 1;
+            }
+            new.push(since.elapsed());
+            thread::sleep(Duration::from_secs(1).saturating_sub(since.elapsed()));
+        }
+        let (times, unanswered) = steady.join().unwrap();
+        Seen { times, new, failed: failed + unanswered }
+    })
+}
+
+/// What was measured in all turns of one kind.
+#[derive(Default)]
+struct Turns {
+    high: Vec<Duration>,
+    new: Vec<Duration>,
+    failed: usize,
+}
+
+impl Turns {
+    fn add(&mut self, seen: Seen) -> Duration {
+        let high = high(seen.times);
+        self.high.push(high);
+        self.new.extend(seen.new);
+        self.failed += seen.failed;
+        high
+    }
+}
+
+/// The end of a comparison: what is printed, and what is demanded.
+fn conclude(what: &str, [alone, beside]: [Turns; 2]) {
+    let (turns, failed) = (alone.high.len(), alone.failed + beside.failed);
+    let [without, with] = [alone.high, beside.high].map(median);
+    println!(
+        "{what}: healthy client, 99th percentile, medians of {turns} turns: {without:.2} ms alone, {with:.2} ms beside them; ratio {:.2}",
+        with / without
+    );
+    println!(
+        "{what}: a new connection and its answer, median: {:.2} ms alone, {:.2} ms beside them; {failed} requests failed",
+        median(alone.new),
+        median(beside.new)
+    );
+    assert_eq!(failed, 0, "healthy requests failed beside {what}");
+}
+
+/// A server with these arguments, and 1,000 connections that ask for the target.
+fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
+    if !is_installed("slowhttptest", "-h", INSTALL) {
+        return;
+    }
+    raise_descriptors(CONNECTIONS);
+    let server = Server::with(arguments);
+    let address = server.addresses[0];
+    // What it costs to be started is nobody's.
+    healthy(address, Duration::from_secs(2));
+    let before = server.resources().descriptors;
+    let mut turns = [Turns::default(), Turns::default()];
+    for _ in 0..TURNS {
+        let high = turns[0].add(healthy(address, TURN));
+        println!("{what}: 99th percentile {high:.2?} alone");
+
+        let (seen, most, resident_kib, tcp_pages) = thread::scope(|scope| {
+            let healthy = scope.spawn(|| healthy(address, TURN));
+            let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
+            let mut attacker = attack(address, target, mode);
+            while !healthy.is_finished() {
+                // It ends when the server has closed all of its connections.
+                if attacker.0.try_wait().unwrap().is_some() {
+                    attacker = attack(address, target, mode);
+                }
+                let now = server.resources();
+                most = most.max(now.descriptors.saturating_sub(before));
+                resident_kib = resident_kib.max(now.resident_kib);
+                tcp = tcp.max(tcp_pages());
+                thread::sleep(Duration::from_millis(100));
+            }
+            (healthy.join().unwrap(), most, resident_kib, tcp)
+        });
+        let high = turns[1].add(seen);
+        println!(
+            "{what}: 99th percentile {high:.2?} beside {most} connections, at most {} MB resident and {} MB of the kernel's for TCP",
+            resident_kib / 1000,
+            tcp_pages * rustix::param::page_size() / 1_000_000
+        );
+        assert!(most > CONNECTIONS / 2, "that was no attack");
+        until_closed(&server, before);
+    }
+    conclude(what, turns);
+}
+
+/// Starts the attacker, for longer than a turn.
+fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
+    let (url, connections) = (format!("http://{address}{target}"), CONNECTIONS.to_string());
+    let mut command = Command::new("nice");
+    command.args(["-n", "19", "slowhttptest", "-c", &connections, "-r", "500", "-l", "60", "-u", &url]);
+    command.args(mode).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Program::start(&mut command, INSTALL).expect("it is installed")
+}
+
+/// Memory of the kernel for what is sent and not yet taken in, of the whole
+/// machine. It has a bound (net.ipv4.tcp_mem), past which every connection waits.
+fn tcp_pages() -> usize {
+    let text = fs::read_to_string("/proc/net/sockstat").unwrap();
+    let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+/// Waits until the server has no more descriptors than before, but for a few of
+/// its own.
+fn until_closed(server: &Server, before: usize) {
+    let since = Instant::now();
+    while server.resources().descriptors > before + 10 {
+        assert!(since.elapsed() < Duration::from_secs(60), "connections of clients that went are kept");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn idle() {
+    let connections = raise_descriptors(IDLE_CONNECTIONS);
+    let server = Server::with(&QUIET);
+    let address = server.addresses[0];
+    healthy(address, Duration::from_secs(2));
+    let before = server.resources();
+    let mut turns = [Turns::default(), Turns::default()];
+    for turn in 1..=IDLE_TURNS {
+        let high = turns[0].add(healthy(address, IDLE_TURN));
+        println!("idle connections: 99th percentile {high:.2?} before");
+
+        let mut idle: Vec<_> = (0..connections).map(|_| server.connect()).collect();
+        for client in &mut idle {
+            assert_eq!(client.ask("GET", "/route").status, 200);
+        }
+        let beside = server.resources();
+        let high = turns[1].add(healthy(address, IDLE_TURN));
+        println!("idle connections: 99th percentile {high:.2?} beside {connections}");
+        // The same connections, which are not idle for as long as the server
+        // would wait.
+        for client in &mut idle {
+            assert_eq!(client.ask("GET", "/route").status, 200);
+        }
+        drop(idle);
+        until_closed(&server, before.descriptors);
+        // What is given back to the process stays with it, so the next turn
+        // would not show what a connection costs.
+        if turn == 1 {
+            println!(
+                "idle connections: {} kB resident before, {} kB beside {connections}: {:.2} KiB for each; {} kB after",
+                before.resident_kib,
+                beside.resident_kib,
+                (beside.resident_kib - before.resident_kib) as f64 / connections as f64,
+                server.resources().resident_kib
+            );
+        }
+    }
+    conclude("idle connections", turns);
+}
+
+/// Raises the bound of descriptors for this process and those that it starts, as
+/// far as so many connections need. Returns how many there can be.
+fn raise_descriptors(connections: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(usize::MAX, |most| most as usize);
+    let needed = (connections + SPARE_DESCRIPTORS).min(most);
+    if limit.current.is_some_and(|current| (current as usize) < needed) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(needed as u64), ..limit }).unwrap();
+    }
+    if needed < connections + SPARE_DESCRIPTORS {
+        println!("this machine allows {most} descriptors: fewer than {connections} connections");
+    }
+    needed - SPARE_DESCRIPTORS
+}
