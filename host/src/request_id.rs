@@ -5,10 +5,10 @@
 //! then, and the request on that connection. So it is unique without a source
 //! of randomness for each request, and it tells which requests came together.
 
+use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bytes::Bytes;
 use http::HeaderValue;
 
 /// Gives ids to connections.
@@ -19,13 +19,20 @@ pub struct ConnectionIds {
 
 /// Gives ids to the requests of one connection.
 pub struct RequestIds {
-    prefix: String,
+    prefix: RequestId,
     next: AtomicU64,
 }
 
-/// The id of one request.
-#[derive(Clone, Debug)]
-pub struct RequestId(Bytes);
+/// Three numbers of 32, 64 and 64 bits in hexadecimal, and two hyphens.
+const LENGTH_MAX: usize = 8 + 1 + 16 + 1 + 16;
+
+/// The id of one request. It is copied rather than shared: that costs less than
+/// counting who has it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId {
+    text: [u8; LENGTH_MAX],
+    length: usize,
+}
 
 impl ConnectionIds {
     /// Begins a series that differs from those of other starts.
@@ -40,19 +47,21 @@ impl ConnectionIds {
     /// For the next connection.
     pub fn connection(&self) -> RequestIds {
         let connection = self.next.fetch_add(1, Relaxed);
-        RequestIds { prefix: format!("{:08x}-{connection:x}-", self.start), next: AtomicU64::new(1) }
+        let prefix = RequestId::of(format_args!("{:08x}-{connection:x}-", self.start));
+        RequestIds { prefix, next: AtomicU64::new(1) }
     }
 }
 
 impl RequestIds {
     /// For the next request of the connection.
     pub fn request(&self) -> RequestId {
-        let request = self.next.fetch_add(1, Relaxed);
-        RequestId(format!("{}{request:x}", self.prefix).into())
+        let number = self.next.fetch_add(1, Relaxed);
+        let mut id = self.prefix;
+        // It has room for every number.
+        let _ = write!(id, "{number:x}");
+        id
     }
-}
 
-impl RequestIds {
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.next.load(Relaxed) - 1
@@ -62,24 +71,39 @@ impl RequestIds {
 impl RequestId {
     /// For calls that no request is the reason of.
     pub fn none() -> RequestId {
-        RequestId(Bytes::from_static(b"-"))
+        RequestId::of(format_args!("-"))
+    }
+
+    fn of(text: fmt::Arguments<'_>) -> RequestId {
+        let mut id = RequestId { text: [0; LENGTH_MAX], length: 0 };
+        let _ = id.write_fmt(text);
+        id
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.text.get(..self.length).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl Write for RequestId {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.text.get_mut(self.length..).and_then(|room| room.get_mut(..text.len()));
+        room.ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length += text.len();
+        Ok(())
     }
 }
 
 impl From<&RequestId> for HeaderValue {
     fn from(id: &RequestId) -> HeaderValue {
-        HeaderValue::from_maybe_shared(id.0.clone()).unwrap_or(HeaderValue::from_static("-"))
+        HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ConnectionIds;
+    use super::{ConnectionIds, Relaxed};
 
     #[test]
     fn an_id_tells_start_connection_and_request() {
@@ -89,5 +113,14 @@ mod tests {
         let tails: Vec<_> = all.iter().map(|id| &id.as_str()[8..]).collect();
         assert_eq!(tails, ["-1-1", "-1-2", "-2-1"]);
         assert!(all.iter().all(|id| id.as_str()[..8] == all[0].as_str()[..8]));
+    }
+
+    #[test]
+    fn the_longest_id_fits() {
+        let ids = ConnectionIds::new();
+        ids.next.store(u64::MAX - 1, Relaxed);
+        let ids = ids.connection();
+        ids.next.store(u64::MAX - 1, Relaxed);
+        assert!(ids.request().as_str().ends_with("-fffffffffffffffe-fffffffffffffffe"));
     }
 }

@@ -74,7 +74,7 @@ impl Probe {
                 Vec::new(),
                 &Origin { id: &id, client, time: SystemTime::now() },
             );
-            let bytes = module.call_as_candidate(&message, id.clone()).await?;
+            let bytes = module.call_as_candidate(&message, id).await?;
             Ok::<_, Fault>(response::decode(bytes, &self.method)?)
         };
         let found =

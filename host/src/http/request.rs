@@ -6,6 +6,7 @@
 //! and what the host vouches for is added. A client's own fields of those names
 //! are dropped, so that a handler can believe what it reads there.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::SystemTime;
 
@@ -152,9 +153,13 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
         put(&[b"content-length: ", body_bytes.to_string().as_bytes(), b"\r\n"]);
     }
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    put(&[REQUEST_ID.as_bytes(), b": ", origin.id.as_str().as_bytes(), b"\r\n"]);
-    put(&[FORWARDED_FOR.as_bytes(), b": ", origin.client.to_string().as_bytes(), b"\r\n"]);
-    put(&[REQUEST_TIME.as_bytes(), b": ", time.to_string().as_bytes(), b"\r\n\r\n"]);
+    // A buffer that grows takes everything.
+    let _ = write!(
+        head,
+        "{REQUEST_ID}: {}\r\n{FORWARDED_FOR}: {}\r\n{REQUEST_TIME}: {time}\r\n\r\n",
+        origin.id.as_str(),
+        origin.client
+    );
     head.freeze()
 }
 

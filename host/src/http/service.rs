@@ -95,7 +95,7 @@ impl Client {
                 // A call that does not have to wait is over before this looks
                 // at the socket.
                 biased;
-                response = version.module.call(&message, id.clone()) => response?,
+                response = version.module.call(&message, id) => response?,
                 () = self.socket.reset() => return Err(Fault::ClientGone),
             };
             Ok::<_, Fault>(response::decode(bytes, &parts.method)?)
