@@ -74,9 +74,12 @@ fn a_request_larger_than_the_memory_is_answered_alike() {
 fn a_malformed_request_is_an_answer_and_never_a_trap() {
     let module = Module::new();
     let sound = b"GET /route?a=b HTTP/1.1\r\nhost: a\r\ncookie: c=d\r\ncontent-length: 2\r\n\r\nhi";
+    let line = sound.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..sound.len() {
         agree(&module, &sound[..length]);
-        assert!(natively(&sound[..length]).starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+        // Behind the request line nothing is checked that the host has checked.
+        let status: &[u8] = if length < line { b"400 Bad Request" } else { b"200 OK" };
+        assert!(natively(&sound[..length]).starts_with(&[b"HTTP/1.1 ", status, b"\r\n"].concat()));
     }
     // Sound requests with a few bytes changed, dropped or doubled, the
     // same ones in every run.

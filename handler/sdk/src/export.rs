@@ -90,6 +90,11 @@ mod wasm {
             length => unsafe { slice::from_raw_parts(request.address as *const u8, length as usize) },
         };
         let response = respond(request, answer);
+        // Most responses fit into what is left of the memory, and are written
+        // there without measuring them first.
+        if let Some(length) = response.encode(rest_of_memory()) {
+            return Span { address: next_free(), length: length as u32 };
+        }
         let length = response.encoded_len();
         let room = u32::try_from(length).ok().and_then(|length| Some((reserve(length)?, length)));
         let Some((address, length)) = room else {
@@ -109,26 +114,44 @@ mod wasm {
     /// It takes all memory past the module's data for its own, so a module that
     /// uses this SDK has no other allocator.
     fn reserve(length: u32) -> Option<u32> {
-        unsafe extern "C" {
-            /// Placed by the linker at the first address past stack and data.
-            static __heap_base: u8;
-        }
-        let start = match NEXT.load(Relaxed) {
-            0 => (&raw const __heap_base).addr() as u64,
-            next => u64::from(next),
-        };
-        let start = start.next_multiple_of(ALIGNMENT);
-        let end = start + u64::from(length);
-        let next = u32::try_from(end).ok()?;
+        let start = next_free();
+        let end = u64::from(start) + u64::from(length);
+        let next = u32::try_from(end.next_multiple_of(ALIGNMENT)).ok()?;
 
-        let memory_end = wasm32::memory_size::<0>() as u64 * PAGE;
-        let missing = end.saturating_sub(memory_end).div_ceil(PAGE);
+        let missing = end.saturating_sub(memory_end()).div_ceil(PAGE);
         // -1, all bits set, is WebAssembly's answer for "cannot grow".
         if missing > 0 && wasm32::memory_grow::<0>(missing as usize) == usize::MAX {
             return None;
         }
         NEXT.store(next, Relaxed);
-        Some(start as u32)
+        Some(start)
+    }
+
+    /// The first address that is not handed out yet, aligned.
+    fn next_free() -> u32 {
+        unsafe extern "C" {
+            /// Placed by the linker at the first address past stack and data,
+            /// which is aligned as everything here is.
+            static __heap_base: u8;
+        }
+        match NEXT.load(Relaxed) {
+            0 => (&raw const __heap_base).addr() as u32,
+            next => next,
+        }
+    }
+
+    /// The first address past the memory.
+    fn memory_end() -> u64 {
+        wasm32::memory_size::<0>() as u64 * PAGE
+    }
+
+    /// What is left of the memory as it is.
+    fn rest_of_memory<'a>() -> &'a mut [u8] {
+        let start = next_free();
+        let length = memory_end().saturating_sub(u64::from(start));
+        // SAFETY: nobody was given these addresses, and `handle` alone asks for
+        // them, when the request is answered and nothing is handed out any more.
+        unsafe { slice::from_raw_parts_mut(start as *mut u8, length as usize) }
     }
 
     struct PanicText(UnsafeCell<([u8; PANIC_TEXT_MAX], usize)>);

@@ -26,7 +26,11 @@
 
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod abi;
+mod bytes;
 #[doc(hidden)]
 pub mod export;
 mod request;

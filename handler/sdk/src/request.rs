@@ -1,9 +1,18 @@
 //! The request as a view: slices of the bytes that the host copied in.
 //!
-//! Parsing is total. Any bytes at all are either a request or [`Malformed`],
-//! and nothing here panics, because a trap would cost the client a clear 400.
+//! Only the request line is read before a handler runs; fields and body are
+//! looked for when they are asked for, since most routes need few of them or
+//! none. The host has validated every byte of a request and written it anew in
+//! one canonical form, so what is beyond the request line is located here and
+//! not checked again.
+//!
+//! All of it is total. Any bytes at all can be asked for anything, and nothing
+//! here panics, because a trap would cost the client a clear answer.
 
+use core::fmt;
 use core::str;
+
+use crate::bytes::{find, graphic_run, is_token_byte};
 
 /// One HTTP request, borrowed from its bytes.
 ///
@@ -17,127 +26,137 @@ use core::str;
 /// assert_eq!(request.field("Host"), Some(&b"example"[..]));
 /// assert_eq!(request.body(), b"hi");
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
-    method: &'a str,
-    target: &'a str,
-    field_lines: &'a [u8],
-    body: &'a [u8],
+    /// Token bytes, so ASCII; never empty.
+    method: &'a [u8],
+    /// Graphic ASCII; never empty.
+    target: &'a [u8],
+    /// How much of the target is the path, in bytes.
+    path_length: usize,
+    /// Field lines, an empty line, the body.
+    after_line: &'a [u8],
 }
 
-/// The bytes are not a request of the form that the contract promises.
+/// The bytes do not begin with a request line of the form that the contract
+/// promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl<'a> Request<'a> {
-    /// Reads a request's canonical bytes: a request line, field lines, an
-    /// empty line, and a body as long as `content-length` says (no field, no
-    /// body).
+    /// Reads the request line of a request's canonical bytes: a method, a
+    /// target of graphic ASCII, and `HTTP/1.1`, up to its CR LF.
+    ///
+    /// What follows is not checked. The host has done that, and a request that
+    /// is not as the host promises is read as far as it goes: see
+    /// [`Request::fields`] and [`Request::body`].
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when the bytes are anything else.
+    /// [`Malformed`] when the bytes begin with anything else.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         parse(bytes).ok_or(Malformed)
     }
 
     /// The method, in the case in which the client sent it.
     pub fn method(&self) -> &'a str {
-        self.method
+        text(self.method)
     }
 
     /// The request target as it stood in the request line: path and query.
     pub fn target(&self) -> &'a str {
-        self.target
+        text(self.target)
     }
 
     /// The target up to the first `?`, which is what routes are matched with.
     pub fn path(&self) -> &'a str {
-        self.split_target().0
+        text(self.path_bytes())
     }
 
     /// The target after the first `?`, or `None` where there is no `?`.
     pub fn query(&self) -> Option<&'a str> {
-        self.split_target().1
+        self.target.get(self.path_length + 1..).map(text)
     }
 
     /// The value of the first field of this name, in any case of letters.
     ///
     /// A value is bytes rather than text: HTTP lets it hold any byte above 0x7F.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        self.fields().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        Lines::of(self).find_map(|line| value_of(line, name))
     }
 
     /// All fields in the order in which they came, names in lower case.
+    ///
+    /// They end at the first empty line. A line that is no field, as the host
+    /// never writes one, is passed over: one without a colon, or with nothing
+    /// or no UTF-8 before it.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        // `parse` has been through these lines, so each of them is a field.
-        let mut rest = self.field_lines;
-        core::iter::from_fn(move || {
-            let field = Field::parse(rest)?;
-            rest = field.rest;
-            Some((str::from_utf8(field.name).ok()?, field.value))
+        Lines::of(self).filter_map(|line| {
+            let (name, value) = line.split_at_checked(find(b':', line).filter(|length| *length > 0)?)?;
+            Some((str::from_utf8(name).ok()?, value.get(1..)?.trim_ascii()))
         })
     }
 
     /// The body; empty where there is none.
+    ///
+    /// It is what follows the first empty line, and of that as much as
+    /// `content-length` says, where there is one and it says less. The host
+    /// hands over neither more nor less than that.
     pub fn body(&self) -> &'a [u8] {
-        self.body
+        let mut lines = Lines::of(self);
+        let mut stated = None;
+        for line in &mut lines {
+            stated = stated.or_else(|| value_of(line, "content-length").and_then(parse_length));
+        }
+        let body = lines.body.unwrap_or_default();
+        stated.and_then(|length| body.get(..length)).unwrap_or(body)
     }
 
-    fn split_target(&self) -> (&'a str, Option<&'a str>) {
-        let mark = self.target.bytes().position(|byte| byte == b'?');
-        let parts = mark.and_then(|mark| Some((self.target.get(..mark)?, self.target.get(mark + 1..)?)));
-        parts.map_or((self.target, None), |(path, query)| (path, Some(query)))
+    pub(crate) const fn method_bytes(&self) -> &'a [u8] {
+        self.method
+    }
+
+    pub(crate) fn path_bytes(&self) -> &'a [u8] {
+        self.target.get(..self.path_length).unwrap_or(self.target)
     }
 }
 
+impl fmt::Debug for Request<'_> {
+    /// The request line, without what may be secret or long.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &self.target())
+            .finish_non_exhaustive()
+    }
+}
+
+/// METHOD SP target SP HTTP/1.1 CRLF (RFC 9112, section 3)
 fn parse(bytes: &[u8]) -> Option<Request<'_>> {
-    // METHOD SP target SP HTTP/1.1 CRLF (RFC 9112, section 3)
-    let (method, rest) = split_at(bytes, run(bytes, is_token_byte))?;
+    let method_length = bytes.iter().position(|byte| !is_token_byte(*byte))?;
+    let (method, rest) = bytes.split_at_checked(method_length)?;
     let rest = rest.strip_prefix(b" ")?;
-    let (target, rest) = split_at(rest, run(rest, u8::is_ascii_graphic))?;
-    let field_lines = rest.strip_prefix(b" HTTP/1.1\r\n")?;
+    let path_length = graphic_run(rest, b'?');
+    let query_length = graphic_run(rest.get(path_length..)?, b' ');
+    let (target, rest) = rest.split_at_checked(path_length + query_length)?;
+    let after_line = rest.strip_prefix(b" HTTP/1.1\r\n")?;
     if method.is_empty() || target.is_empty() {
         return None;
     }
-
-    let mut rest = field_lines;
-    let mut stated_length = None;
-    while !rest.starts_with(b"\r\n") {
-        let field = Field::parse(rest)?;
-        if field.name.eq_ignore_ascii_case(b"content-length") {
-            let length = parse_length(field.value)?;
-            if stated_length.replace(length).is_some() {
-                return None;
-            }
-        }
-        rest = field.rest;
-    }
-    let (field_lines, _) = split_at(field_lines, field_lines.len() - rest.len())?;
-    let body = rest.strip_prefix(b"\r\n")?;
-    if stated_length.unwrap_or(0) != body.len() {
-        return None;
-    }
-    let (method, target) = (str::from_utf8(method).ok()?, str::from_utf8(target).ok()?);
-    Some(Request { method, target, field_lines, body })
+    Some(Request { method, target, path_length, after_line })
 }
 
-/// One field line, and what follows it.
-struct Field<'a> {
-    name: &'a [u8],
-    value: &'a [u8],
-    rest: &'a [u8],
+/// As text what `parse` has found to be ASCII. It is made when asked for: the
+/// code that checks it is left out of a module that works with bytes.
+fn text(ascii: &[u8]) -> &str {
+    str::from_utf8(ascii).unwrap_or("")
 }
 
-impl<'a> Field<'a> {
-    /// `name ":" OWS value OWS CRLF` (RFC 9112, section 5).
-    fn parse(bytes: &'a [u8]) -> Option<Field<'a>> {
-        let (name, rest) = split_at(bytes, run(bytes, is_token_byte))?;
-        let rest = rest.strip_prefix(b":")?;
-        let (value, rest) = split_at(rest, text_run(rest))?;
-        let rest = rest.strip_prefix(b"\r\n")?;
-        (!name.is_empty()).then(|| Field { name, value: value.trim_ascii(), rest })
-    }
+/// The value in a field line, when it is one of a field of this name.
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    (!name.is_empty() && found.eq_ignore_ascii_case(name.as_bytes())).then(|| value.trim_ascii())
 }
 
 /// Decimal digits and nothing else, as a number that an address can have.
@@ -151,90 +170,44 @@ fn parse_length(digits: &[u8]) -> Option<usize> {
     })
 }
 
-fn split_at(bytes: &[u8], middle: usize) -> Option<(&[u8], &[u8])> {
-    bytes.split_at_checked(middle)
+/// The field lines, up to the first empty line.
+struct Lines<'a> {
+    rest: &'a [u8],
+    /// What follows the empty line, once that is reached.
+    body: Option<&'a [u8]>,
 }
 
-/// How many bytes at the beginning are of this kind.
-fn run(bytes: &[u8], kind: impl Fn(&u8) -> bool) -> usize {
-    bytes.iter().position(|byte| !kind(byte)).unwrap_or(bytes.len())
+impl<'a> Lines<'a> {
+    const fn of(request: &Request<'a>) -> Lines<'a> {
+        Lines { rest: request.after_line, body: None }
+    }
 }
 
-/// How many bytes at the beginning may stand in a field's value. Values are
-/// most of a request's head, so eight bytes are looked at together for as long
-/// as none of them is a control byte.
-fn text_run(bytes: &[u8]) -> usize {
-    let plain = |eight: &&[u8]| <[u8; 8]>::try_from(*eight).is_ok_and(|eight| !has_control(eight));
-    let start = 8 * bytes.chunks_exact(8).take_while(plain).count();
-    start + bytes.get(start..).map_or(0, |rest| run(rest, is_text_byte))
-}
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
 
-/// Whether one of the bytes is below 0x20, or is 0x7F: a subtraction borrows
-/// into the top bit of each byte for which that holds. Where it borrows on into
-/// the next byte there was one that it holds for, so the answer stays right.
-fn has_control(bytes: [u8; 8]) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(bytes);
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let delete = word ^ (ONES * 0x7f);
-    let is_delete = delete.wrapping_sub(ONES) & !delete;
-    (below_space | is_delete) & (ONES * 0x80) != 0
-}
-
-/// Whether this byte may stand in a token, the form of methods and field names
-/// (RFC 9110, section 5.6.2).
-#[allow(clippy::indexing_slicing, reason = "the table has a place for every byte")]
-fn is_token_byte(byte: &u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.body.is_some() {
+            return None;
         }
-        let mut rest: &[u8] = b"!#$%&'*+-.^_`|~";
-        while let [byte, after @ ..] = rest {
-            table[*byte as usize] = true;
-            rest = after;
+        let end = find(b'\n', self.rest)?;
+        let (line, after) = (self.rest.get(..end)?, self.rest.get(end + 1..)?);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            self.body = Some(after);
+            return None;
         }
-        table
-    };
-    TABLE[usize::from(*byte)]
-}
-
-/// Whether this byte may stand in a field's value: anything but control bytes,
-/// of which only the tab is allowed (RFC 9110, section 5.5).
-fn is_text_byte(byte: &u8) -> bool {
-    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
-}
-
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.as_bytes().iter().all(is_token_byte)
-}
-
-pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
-    text_run(bytes) == bytes.len()
+        self.rest = after;
+        Some(line)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Malformed, Request, has_control, is_text_byte, text_run};
+    use std::format;
+    use std::prelude::rust_2024::*;
 
-    #[test]
-    fn eight_bytes_together_are_judged_like_each_alone() {
-        for place in 0..8 {
-            for around in [b' ', b'a', 0x7e, 0x80, 0xff] {
-                for byte in 0..=u8::MAX {
-                    let mut eight = [around; 8];
-                    eight[place] = byte;
-                    let expected = byte < b' ' || byte == 0x7f;
-                    assert_eq!(has_control(eight), expected, "{eight:?}");
-                    let run = if is_text_byte(&byte) { 8 } else { place };
-                    assert_eq!(text_run(&eight), run, "{eight:?}");
-                }
-            }
-        }
-    }
+    use super::{Malformed, Request};
 
     #[test]
     fn a_request_is_seen_whole() {
@@ -250,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn path_and_query_part_at_the_first_question_mark() {
+        for (target, path, query) in [
+            ("/", "/", None),
+            ("/?", "/", Some("")),
+            ("?", "", Some("")),
+            ("*", "*", None),
+            (
+                "/a-long-path/of/segments?and=a&long=query",
+                "/a-long-path/of/segments",
+                Some("and=a&long=query"),
+            ),
+        ] {
+            let bytes = format!("GET {target} HTTP/1.1\r\n\r\n");
+            let request = Request::parse(bytes.as_bytes()).unwrap();
+            assert_eq!((request.target(), request.path(), request.query()), (target, path, query));
+        }
+    }
+
+    #[test]
     fn white_space_around_a_value_is_not_part_of_it() {
         let request = Request::parse(b"GET / HTTP/1.1\r\na: \t b c\t \r\nempty:\r\n\r\n").unwrap();
         assert_eq!(request.field("a"), Some(&b"b c"[..]));
@@ -257,13 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_malformed() {
+    fn what_begins_with_no_request_line_is_malformed() {
         for bytes in [
             &b""[..],
             b"\r\n\r\n",
             b"GET",
             b"GET / HTTP/1.1",
-            b"GET / HTTP/1.1\r\n",
             b"GET / HTTP/1.1\n\n",
             b"GET / HTTP/1.0\r\n\r\n",
             b"GET  / HTTP/1.1\r\n\r\n",
@@ -272,21 +263,37 @@ mod tests {
             b" / HTTP/1.1\r\n\r\n",
             b"G(T / HTTP/1.1\r\n\r\n",
             b"GET /\x80 HTTP/1.1\r\n\r\n",
-            b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-            b"GET / HTTP/1.1\r\n: no name\r\n\r\n",
-            b"GET / HTTP/1.1\r\na : b\r\n\r\n",
-            b"GET / HTTP/1.1\r\na: b\rc\r\n\r\n",
-            b"GET / HTTP/1.1\r\na: \0\r\n\r\n",
-            b"GET / HTTP/1.1\r\na: b\r\n folded\r\n\r\n",
-            b"GET / HTTP/1.1\r\n\r\nbody without a length",
-            b"GET / HTTP/1.1\r\ncontent-length: 1\r\n\r\n",
-            b"GET / HTTP/1.1\r\ncontent-length: 1\r\n\r\n12",
-            b"GET / HTTP/1.1\r\ncontent-length: +1\r\n\r\n1",
-            b"GET / HTTP/1.1\r\ncontent-length: \r\n\r\n",
-            b"GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n1",
-            b"GET / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n1",
+            b"GET /?\x80 HTTP/1.1\r\n\r\n",
+            b"GET /\x7f HTTP/1.1\r\n\r\n",
         ] {
             assert_eq!(Request::parse(bytes).map(|_| ()), Err(Malformed), "{:?}", bytes.escape_ascii());
+        }
+    }
+
+    /// The host writes none of these. What is asked of them has an answer.
+    #[test]
+    fn what_follows_the_request_line_is_read_as_far_as_it_goes() {
+        let fields = |lines: &str| {
+            let bytes = format!("GET / HTTP/1.1\r\n{lines}").into_bytes();
+            let request = Request::parse(&bytes).unwrap();
+            let fields = request.fields().map(|(name, _)| name.to_owned()).collect::<Vec<_>>().join(" ");
+            (fields, String::from_utf8_lossy(request.body()).into_owned())
+        };
+        for (lines, names, body) in [
+            ("", "", ""),
+            ("a: b", "", ""),
+            ("a: b\r\n", "a", ""),
+            ("a: b\r\n\r\n", "a", ""),
+            ("a: b\r\nno colon\r\n: no name\r\nc: d\r\n\r\n", "a c", ""),
+            ("a: b\nc: d\n\nbody", "a c", "body"),
+            ("\r\na: b\r\n\r\n", "", "a: b\r\n\r\n"),
+            ("content-length: 2\r\n\r\nbody", "content-length", "bo"),
+            ("content-length: 9\r\n\r\nbody", "content-length", "body"),
+            ("content-length: +1\r\n\r\nbody", "content-length", "body"),
+            ("content-length: \r\n\r\nbody", "content-length", "body"),
+            ("content-length: 99999999999999999999\r\n\r\nbody", "content-length", "body"),
+        ] {
+            assert_eq!(fields(lines), (names.to_owned(), body.to_owned()), "{lines:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
 
-use crate::request::{is_field_value, is_token};
+use crate::bytes::{is_field_value, is_token};
 use crate::route::Methods;
 
 /// The most fields that [`Response::field`] can add to one response. They are
@@ -74,8 +74,8 @@ impl Status {
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     status: Status,
-    fields: [(&'a str, &'a [u8]); FIELDS_MAX],
-    fields_used: usize,
+    /// Those that are there come first.
+    fields: [Option<(&'a str, &'a [u8])>; FIELDS_MAX],
     allow: Option<Methods>,
     body: &'a [u8],
 }
@@ -83,12 +83,22 @@ pub struct Response<'a> {
 impl<'a> Response<'a> {
     /// A response without fields and without a body.
     pub const fn new(status: Status) -> Self {
-        Response { status, fields: [("", &[]); FIELDS_MAX], fields_used: 0, allow: None, body: &[] }
+        Response { status, fields: [None; FIELDS_MAX], allow: None, body: &[] }
     }
 
     /// A page of HTML in UTF-8.
     pub fn html(status: Status, page: &'a str) -> Self {
-        Response::new(status).field("content-type", "text/html; charset=utf-8").body(page.as_bytes())
+        Response::typed(status, "text/html; charset=utf-8", page.as_bytes())
+    }
+
+    /// Of a type that stands in this file, and so is not checked at every call.
+    #[inline(never)]
+    const fn typed(status: Status, media_type: &'static str, body: &'a [u8]) -> Self {
+        let mut response = Response::new(status);
+        let [first, ..] = &mut response.fields;
+        *first = Some(("content-type", media_type.as_bytes()));
+        response.body = body;
+        response
     }
 
     /// Adds a field. What a client sent may be passed on as a value: bytes that
@@ -105,9 +115,8 @@ impl<'a> Response<'a> {
         let value = value.as_ref();
         assert!(is_token(name), "a field's name is a token (RFC 9110, section 5.6.2)");
         assert!(is_field_value(value), "a field's value has no control bytes (RFC 9110, section 5.5)");
-        let place = self.fields.get_mut(self.fields_used);
-        *place.expect("a response has at most 8 fields") = (name, value);
-        self.fields_used += 1;
+        let place = self.fields.iter_mut().find(|place| place.is_none());
+        *place.expect("a response has at most 8 fields") = Some((name, value));
         self
     }
 
@@ -133,55 +142,97 @@ impl<'a> Response<'a> {
 
     /// How many bytes [`Response::encode`] writes.
     pub fn encoded_len(&self) -> usize {
-        let mut length = 0;
-        self.for_each_piece(&mut |piece| length += piece.len());
-        length
+        self.write(&mut [])
     }
 
     /// Writes the response as one HTTP/1.1 message to the beginning of `room`
     /// and returns its length in bytes, or `None` when there is too little room.
     pub fn encode(&self, room: &mut [u8]) -> Option<usize> {
-        let mut used = 0;
-        let mut fits = true;
-        self.for_each_piece(&mut |piece| {
-            match room.get_mut(used..).and_then(|rest| rest.get_mut(..piece.len())) {
-                Some(place) => place.copy_from_slice(piece),
-                None => fits = false,
-            }
-            used += piece.len();
-        });
-        fits.then_some(used)
+        let length = self.write(room);
+        (length <= room.len()).then_some(length)
     }
 
-    /// The message, piece by piece: what is measured is what is written. It is
-    /// one function for both, because code that a module has twice is compiled
-    /// twice at every swap.
+    /// Writes what fits, and returns the length of the whole: what is measured
+    /// is what is written. It is one function for both, because code that a
+    /// module has twice is compiled twice at every swap.
     #[inline(never)]
-    fn for_each_piece(&self, write: &mut dyn FnMut(&[u8])) {
+    fn write(&self, room: &mut [u8]) -> usize {
+        let mut message = Message { room, length: 0 };
         let code = self.status.code;
-        let digits = [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8);
-        write(b"HTTP/1.1 ");
-        write(&digits);
-        write(b" ");
-        write(self.status.reason.as_bytes());
-        write(b"\r\n");
-        for (name, value) in self.fields.iter().take(self.fields_used) {
-            write(name.as_bytes());
-            write(b": ");
-            write(value);
-            write(b"\r\n");
+        let [hundreds, tens, ones] = [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8);
+        message.put(&[b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', hundreds, tens, ones, b' ']);
+        message.put(self.status.reason.as_bytes());
+        for (name, value) in self.fields.iter().map_while(|field| *field) {
+            message.put(b"\r\n");
+            message.put(name.as_bytes());
+            message.put(b": ");
+            message.put(value);
         }
         if let Some(methods) = self.allow {
-            write(b"allow: ");
-            for (index, name) in methods.names().enumerate() {
-                write(if index == 0 { b"" } else { b", " });
-                write(name.as_bytes());
+            let mut before = "\r\nallow: ";
+            for name in methods.names() {
+                message.put(before.as_bytes());
+                message.put(name.as_bytes());
+                before = ", ";
             }
-            write(b"\r\n");
         }
-        write(b"\r\n");
-        write(self.body);
+        message.put(b"\r\n\r\n");
+        message.put(self.body);
+        message.length
     }
+}
+
+/// A message that is being written.
+struct Message<'r> {
+    room: &'r mut [u8],
+    /// What it would be long by now, in bytes, were there room for everything.
+    length: usize,
+}
+
+impl Message<'_> {
+    #[inline(never)]
+    fn put(&mut self, piece: &[u8]) {
+        let end = self.length + piece.len();
+        if let Some(place) = self.room.get_mut(self.length..end) {
+            copy(piece, place);
+        }
+        self.length = end;
+    }
+}
+
+/// Copies a piece to a place of its length. Most pieces of a head are short, and
+/// are copied in words: WebAssembly's instruction for copying has an engine leave
+/// the module's code, which takes longer than that.
+fn copy(piece: &[u8], place: &mut [u8]) {
+    if piece.len() > 32 {
+        return place.copy_from_slice(piece);
+    }
+    // Sixteen at once would be that instruction again.
+    if let (Some(first), Some(place)) = (piece.first_chunk::<16>(), place.first_chunk_mut::<16>()) {
+        copy_ends::<8>(first, place);
+    }
+    if let (Some(last), Some(place)) = (piece.last_chunk::<16>(), place.last_chunk_mut::<16>()) {
+        copy_ends::<8>(last, place);
+        return;
+    }
+    let _ = copy_ends::<8>(piece, place)
+        || copy_ends::<4>(piece, place)
+        || copy_ends::<2>(piece, place)
+        || copy_ends::<1>(piece, place);
+}
+
+/// Copies the first `N` bytes and the last, which together are the whole of a
+/// piece of up to twice that length. False when it is shorter than `N`.
+#[inline(always)]
+fn copy_ends<const N: usize>(piece: &[u8], place: &mut [u8]) -> bool {
+    if let (Some(first), Some(first_place)) = (piece.first_chunk::<N>(), place.first_chunk_mut::<N>()) {
+        *first_place = *first;
+    }
+    let (Some(last), Some(last_place)) = (piece.last_chunk::<N>(), place.last_chunk_mut::<N>()) else {
+        return false;
+    };
+    *last_place = *last;
+    true
 }
 
 #[cfg(test)]
@@ -196,6 +247,18 @@ mod tests {
         assert_eq!(response.encode(&mut room), Some(length));
         assert_eq!(response.encode(&mut room[..length]), Some(length));
         assert_eq!(response.encode(&mut room[..length - 1]), None);
+    }
+
+    #[test]
+    fn pieces_of_every_length_are_copied_whole() {
+        let text: [u8; 99] = core::array::from_fn(|place| b'!' + place as u8 % 90);
+        for length in 0..text.len() {
+            let response = Response::new(Status::OK).body(&text[..length]);
+            let mut room = [0; 128];
+            let end = response.encode(&mut room).unwrap();
+            assert_eq!(&room[end - length..end], &text[..length]);
+            assert!(room[end..].iter().all(|byte| *byte == 0));
+        }
     }
 
     #[test]

@@ -52,9 +52,17 @@ impl Methods {
 
     /// The set that holds the one method of this name (case counts, as HTTP has
     /// it), and nothing where the name is none of those known here.
-    fn named(name: &str) -> Methods {
-        let place = Methods::NAMES.iter().position(|each| *each == name);
-        Methods(place.map_or(0, |bit| 1 << bit))
+    fn named(name: &[u8]) -> Methods {
+        Methods(match name {
+            b"GET" => Methods::GET,
+            b"HEAD" => Methods::HEAD,
+            b"POST" => Methods::POST,
+            b"PUT" => Methods::PUT,
+            b"PATCH" => Methods::PATCH,
+            b"DELETE" => Methods::DELETE,
+            b"OPTIONS" => Methods::OPTIONS,
+            _ => 0,
+        })
     }
 
     /// The names of the methods in the set.
@@ -189,20 +197,20 @@ impl Router {
 
     /// Answers a request by the table.
     pub fn answer<'a>(&self, request: &Request<'a>) -> Response<'a> {
-        let asked = Methods::named(request.method());
+        let asked = Methods::named(request.method_bytes());
         let is_options = asked.meets(Methods(Methods::OPTIONS));
-        if is_options && request.path() == "*" {
+        let path = request.path_bytes();
+        if is_options && path == b"*" {
             return Response::new(Status::NO_CONTENT).allow(self.methods);
         }
         if !asked.meets(self.methods) {
             return (self.method_not_allowed)(request).allow(self.methods);
         }
 
-        let path = request.path();
         let mut allowed = Methods(0);
         let mut action = None;
         for route in self.routes {
-            if route.path == path {
+            if route.path.as_bytes() == path {
                 allowed = allowed.with(route.methods());
                 if action.is_none() && route.method.methods().meets(asked) {
                     action = Some(route.action);
