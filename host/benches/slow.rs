@@ -10,8 +10,10 @@
 //!
 //! The healthy client asks 200 times a second on connections that it keeps, and
 //! once a second on a new one. `slowhttptest` looks at all of its connections all
-//! the time, which takes a core; so it is started by `nice -n 19`: what it takes
-//! from the server otherwise is not what slowness costs.
+//! the time, which takes a core. It is started by `nice -n 19`, so that what is
+//! measured is the server and not the generator; and as that does not make it
+//! free, there are turns in which it turns on another server of the same kind.
+//! What a server's own slow clients cost is what comes on top of that.
 
 #![allow(
     clippy::unwrap_used,
@@ -111,37 +113,40 @@ fn healthy(address: SocketAddr, time: Duration) -> Seen {
 }
 
 /// What was measured in all turns of one kind.
-#[derive(Default)]
 struct Turns {
+    kind: &'static str,
     high: Vec<Duration>,
     new: Vec<Duration>,
     failed: usize,
 }
 
 impl Turns {
-    fn add(&mut self, seen: Seen) -> Duration {
-        let high = high(seen.times);
-        self.high.push(high);
+    fn of(kind: &'static str) -> Turns {
+        Turns { kind, high: Vec::new(), new: Vec::new(), failed: 0 }
+    }
+
+    fn add(&mut self, seen: Seen) {
+        self.high.push(high(seen.times));
         self.new.extend(seen.new);
         self.failed += seen.failed;
-        high
     }
 }
 
-/// The end of a comparison: what is printed, and what is demanded.
-fn conclude(what: &str, [alone, beside]: [Turns; 2]) {
-    let (turns, failed) = (alone.high.len(), alone.failed + beside.failed);
-    let [without, with] = [alone.high, beside.high].map(median);
-    println!(
-        "{what}: healthy client, 99th percentile, medians of {turns} turns: {without:.2} ms alone, {with:.2} ms beside them; ratio {:.2}",
-        with / without
-    );
-    println!(
-        "{what}: a new connection and its answer, median: {:.2} ms alone, {:.2} ms beside them; {failed} requests failed",
-        median(alone.new),
-        median(beside.new)
-    );
-    assert_eq!(failed, 0, "healthy requests failed beside {what}");
+/// The end of a comparison: what is printed, each kind with its ratio to the
+/// first, and what is demanded.
+fn conclude<const KINDS: usize>(what: &str, all: [Turns; KINDS]) {
+    let (mut first, mut all_failed) = (None, 0);
+    println!("{what}: healthy client, 99th percentile, medians of {} turns:", all[0].high.len());
+    for Turns { kind, high, new, failed } in all {
+        let high = median(high);
+        println!(
+            "  {high:.2} ms {kind}, ratio {:.2}; a new connection and its answer {:.2} ms; {failed} failed",
+            high / *first.get_or_insert(high),
+            median(new)
+        );
+        all_failed += failed;
+    }
+    assert_eq!(all_failed, 0, "healthy requests failed beside {what}");
 }
 
 /// A server with these arguments, and 1,000 connections that ask for the target.
@@ -154,39 +159,45 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     let address = server.addresses[0];
     // What it costs to be started is nobody's.
     healthy(address, Duration::from_secs(2));
-    let before = server.resources().descriptors;
-    let mut turns = [Turns::default(), Turns::default()];
+    let mut turns = ["alone", "beside the same on another server", "beside them"].map(Turns::of);
     for _ in 0..TURNS {
-        let high = turns[0].add(healthy(address, TURN));
-        println!("{what}: 99th percentile {high:.2?} alone");
-
-        let (seen, most, resident_kib, tcp_pages) = thread::scope(|scope| {
-            let healthy = scope.spawn(|| healthy(address, TURN));
-            let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
-            let mut attacker = attack(address, target, mode);
-            while !healthy.is_finished() {
-                // It ends when the server has closed all of its connections.
-                if attacker.0.try_wait().unwrap().is_some() {
-                    attacker = attack(address, target, mode);
-                }
-                let now = server.resources();
-                most = most.max(now.descriptors.saturating_sub(before));
-                resident_kib = resident_kib.max(now.resident_kib);
-                tcp = tcp.max(tcp_pages());
-                thread::sleep(Duration::from_millis(100));
-            }
-            (healthy.join().unwrap(), most, resident_kib, tcp)
-        });
-        let high = turns[1].add(seen);
-        println!(
-            "{what}: 99th percentile {high:.2?} beside {most} connections, at most {} MB resident and {} MB of the kernel's for TCP",
-            resident_kib / 1000,
-            tcp_pages * rustix::param::page_size() / 1_000_000
-        );
-        assert!(most > CONNECTIONS / 2, "that was no attack");
-        until_closed(&server, before);
+        turns[0].add(healthy(address, TURN));
+        // This one goes when its turn is over, with all that it holds.
+        turns[1].add(beside_attack(what, address, &Server::with(arguments), target, mode));
+        turns[2].add(beside_attack(what, address, &server, target, mode));
     }
     conclude(what, turns);
+}
+
+/// The healthy client at one address, for one turn, beside an attack on a server:
+/// the same one, or another.
+fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str, mode: &[&str]) -> Seen {
+    let before = server.resources().descriptors;
+    let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
+    let seen = thread::scope(|scope| {
+        let healthy = scope.spawn(|| healthy(address, TURN));
+        let mut attacker = attack(server.addresses[0], target, mode);
+        while !healthy.is_finished() {
+            // It ends when the server has closed all of its connections.
+            if attacker.0.try_wait().unwrap().is_some() {
+                attacker = attack(server.addresses[0], target, mode);
+            }
+            let now = server.resources();
+            most = most.max(now.descriptors.saturating_sub(before));
+            resident_kib = resident_kib.max(now.resident_kib);
+            tcp = tcp.max(tcp_pages());
+            thread::sleep(Duration::from_millis(100));
+        }
+        healthy.join().unwrap()
+    });
+    println!(
+        "{what}: {most} connections, at most {} MB resident and {} MB of the kernel's for TCP",
+        resident_kib / 1000,
+        tcp * rustix::param::page_size() / 1_000_000
+    );
+    assert!(most > CONNECTIONS / 2, "that was no attack");
+    until_closed(server, before);
+    seen
 }
 
 /// Starts the attacker, for longer than a turn.
@@ -222,18 +233,16 @@ fn idle() {
     let address = server.addresses[0];
     healthy(address, Duration::from_secs(2));
     let before = server.resources();
-    let mut turns = [Turns::default(), Turns::default()];
+    let mut turns = ["before", "beside them"].map(Turns::of);
     for turn in 1..=IDLE_TURNS {
-        let high = turns[0].add(healthy(address, IDLE_TURN));
-        println!("idle connections: 99th percentile {high:.2?} before");
+        turns[0].add(healthy(address, IDLE_TURN));
 
         let mut idle: Vec<_> = (0..connections).map(|_| server.connect()).collect();
         for client in &mut idle {
             assert_eq!(client.ask("GET", "/route").status, 200);
         }
         let beside = server.resources();
-        let high = turns[1].add(healthy(address, IDLE_TURN));
-        println!("idle connections: 99th percentile {high:.2?} beside {connections}");
+        turns[1].add(healthy(address, IDLE_TURN));
         // The same connections, which are not idle for as long as the server
         // would wait.
         for client in &mut idle {
