@@ -96,6 +96,39 @@ fn a_client_that_sends_on_gets_its_refusal_all_the_same() {
 }
 
 #[test]
+fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
+    let large = fixture("large_and_small.wat").into_os_string().into_string().unwrap();
+    let mut server = Server::with(&[&large, "--buffer-max", "1200KiB"]);
+    let ask = |target: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        client
+    };
+    // There is room for two of them.
+    let mut slow = [ask("/large"), ask("/large")];
+    server.log_line(&["target=/large status=200", "-1-1"]);
+    server.log_line(&["target=/large status=200", "-2-1"]);
+    let reply = server.connect().ask("GET", "/large");
+    assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
+    server.log_line(&["fault=\"no buffer\"", "(--buffer-max)"]);
+    // Small ones are not counted, and the room comes back.
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    slow.iter_mut().for_each(|client| assert_eq!(client.reply_to("GET").body.len(), 524_288));
+    while server.connect().ask("GET", "/large").status == 503 {}
+
+    // The same for what is sent: a body is counted as soon as it says its length.
+    let echo = fixture("echo.wat").into_os_string().into_string().unwrap();
+    let server = Server::with(&[&echo, "--buffer-max", "1MiB"]);
+    let mut first = server.connect();
+    first.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1000000\r\n\r\n");
+    assert_eq!(first.reply_to("POST").status, 100);
+    assert_eq!(server.connect().post("/", &[0; 100_000]).status, 503);
+    assert_eq!(server.connect().post("/", &[0; 60_000]).status, 200);
+    drop(first);
+    while server.connect().post("/", &[0; 100_000]).status == 503 {}
+}
+
+#[test]
 fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     let folder = Folder::new();
     let path = folder.file("http.sock");

@@ -4,7 +4,7 @@
 //!
 //! - `headers`, `body`, `read`: latency of a healthy client, alone and beside
 //!   1,000 connections of `slowhttptest` in this mode, in turn: requests whose
-//!   head or body comes in drops, or whose response of 4 MiB is taken in drops
+//!   head or body comes in drops, or whose response of 512 KiB is taken in drops
 //! - `idle`: 10,000 connections that each had an answer and then say nothing:
 //!   memory, and latency of a healthy client before and beside them
 //!

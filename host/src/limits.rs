@@ -100,6 +100,13 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
     pub response_max: usize,
 
+    // What a body of the default size can take on each of a thousand
+    // connections. Bodies up to 64 KiB are not counted.
+    /// Most memory of all bodies longer than 64 KiB that are being read or not
+    /// taken in yet, over all connections; past it 503
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::<BUFFERS_MAX>)]
+    pub buffer_max: usize,
+
     /// Most lines that one request may write to the log through `host.log`;
     /// past it they are dropped, and the drop is logged
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
@@ -128,6 +135,9 @@ pub struct Limits {
 /// The most that a size can be set to, in bytes: the contract's addresses are
 /// 32 bits wide, so nothing larger gets into a module or out of it.
 const ADDRESSES: usize = 1 << 32;
+
+/// More than machines have.
+const BUFFERS_MAX: usize = 1 << 40;
 
 /// hyper answers 414 itself from 65,535 bytes on.
 const TARGET_MAX: usize = 65_534;

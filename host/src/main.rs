@@ -11,7 +11,7 @@ use clap::Parser;
 use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
-use host::http::{App, FaultCounts};
+use host::http::{App, Buffers, FaultCounts};
 use host::listen::Listener;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
@@ -111,6 +111,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let app = App {
         swapper,
         tell_version: !args.swap.no_version_field,
+        buffers: Buffers::new(args.limits.buffer_max),
         limits: args.limits,
         ids: ConnectionIds::new(),
         tell_cause: args.dev,

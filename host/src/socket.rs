@@ -15,6 +15,12 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+/// How much the kernel keeps of what cannot be sent yet, in bytes. Its own bound
+/// is megabytes for each connection, so that some hundred clients which do not
+/// read would use up what it has for all of TCP, and every connection of the
+/// machine would wait (`cargo bench -p host --bench slow -- read`).
+const UNSENT_MAX: u32 = 128 << 10;
+
 /// A socket that has several owners.
 #[derive(Clone)]
 pub struct Socket(Arc<Kind>);
@@ -58,6 +64,7 @@ impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Socket {
         // A response is written whole, so waiting for more of it gains nothing.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX);
         Socket(Arc::new(Kind::Tcp(stream)))
     }
 }

@@ -44,6 +44,12 @@ pub enum Fault {
     /// The body broke off, or its framing is wrong.
     #[error("the body cannot be read: {0}")]
     BodyUnreadable(String),
+    /// All bodies together have grown too large.
+    #[error("the bodies on their way take up {limit} bytes already (--buffer-max)")]
+    NoBuffer {
+        /// In bytes.
+        limit: usize,
+    },
     /// There is nobody any more to answer.
     #[error("the client reset the connection before it was answered")]
     ClientGone,
@@ -91,6 +97,7 @@ impl Fault {
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
+            Fault::NoBuffer { .. } => ("no buffer", S::SERVICE_UNAVAILABLE, Operator),
             // Nobody sees this one.
             Fault::ClientGone => ("client gone", S::BAD_REQUEST, Client),
             Fault::Call(CallError::NoRoom { .. }) => ("no room", S::PAYLOAD_TOO_LARGE, Client),
@@ -110,7 +117,11 @@ impl Fault {
     fn leaves_unread(&self) -> bool {
         matches!(
             self,
-            Fault::Message(_) | Fault::BodyTooLong { .. } | Fault::BodyTooSlow | Fault::BodyUnreadable(_)
+            Fault::Message(_)
+                | Fault::BodyTooLong { .. }
+                | Fault::BodyTooSlow
+                | Fault::BodyUnreadable(_)
+                | Fault::NoBuffer { .. }
         )
     }
 

@@ -13,9 +13,11 @@
 //! | `hop_by_hop` | which fields belong to one connection only? |
 //! | `probe` | what is a candidate called with before it serves? |
 //! | `fault` | when does the host answer itself, with what status? |
+//! | `buffers` | how much memory may all bodies take? |
 //! | `counts` | how often was that, and why? |
 
 mod authority;
+mod buffers;
 mod counts;
 mod fault;
 mod forwarded;
@@ -28,6 +30,7 @@ mod target;
 mod wire;
 
 pub use authority::BadHost;
+pub use buffers::Buffers;
 pub use counts::FaultCounts;
 pub use fault::{Fault, Whose};
 pub use forwarded::Trusted;

@@ -19,6 +19,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use super::authority;
+use super::buffers::{Buffers, Share};
 use super::fault::Fault;
 use super::hop_by_hop::HopByHop;
 use super::target::Target;
@@ -47,27 +48,35 @@ pub(super) fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
 }
 
 /// Reads the body whole. A body that says at once that it is too long is not
-/// waited for.
-pub(super) async fn read_body(mut body: Incoming, limits: &Limits) -> Result<Vec<Bytes>, Fault> {
+/// waited for. What it takes up is counted for as long as its share lives.
+pub(super) async fn read_body(
+    mut body: Incoming,
+    limits: &Limits,
+    buffers: &Buffers,
+) -> Result<(Vec<Bytes>, Share), Fault> {
     let limit = limits.body_max;
+    let mut share = Share::default();
     let too_long = || Fault::BodyTooLong { limit };
     let mut pieces = Pieces::default();
     if body.is_end_stream() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), share));
     }
-    if body.size_hint().lower() > limit as u64 {
+    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if stated > limit {
         return Err(too_long());
     }
+    buffers.extend(&mut share, stated)?;
     let mut left = limit;
     loop {
         let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
         match frame {
-            None => return Ok(pieces.finish()),
+            None => return Ok((pieces.finish(), share)),
             Some(Err(error)) => return Err(unreadable(error)),
             // Trailers are not merged into the fields (RFC 9110, section 6.5.1).
             Some(Ok(frame)) => {
                 if let Ok(piece) = frame.into_data() {
                     left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
+                    buffers.extend(&mut share, limit - left)?;
                     pieces.push(&piece);
                 }
             }

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
+use super::buffers::Buffers;
 use super::counts::FaultCounts;
 use super::fault::Fault;
 use super::forwarded::{self, Trusted};
@@ -41,6 +42,8 @@ pub struct App {
     pub tell_cause: bool,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
+    /// The memory for bodies.
+    pub buffers: Buffers,
     /// Whose word counts on who the client is.
     pub trusted: Vec<Trusted>,
     /// Whether the server is about to end.
@@ -86,7 +89,7 @@ impl Client {
                 return Err(why.clone().into());
             }
             let target = request::check_head(&parts)?;
-            let body = request::read_body(body, &self.app.limits).await?;
+            let (body, _share) = request::read_body(body, &self.app.limits, &self.app.buffers).await?;
             let message = request::encode(&parts, target, body, &Origin { id: &id, client, time });
 
             let version = self.app.swapper.current();
@@ -98,7 +101,7 @@ impl Client {
                 response = version.module.call(&message, id) => response?,
                 () = self.socket.reset() => return Err(Fault::ClientGone),
             };
-            Ok::<_, Fault>(response::decode(bytes, &parts.method)?)
+            Ok::<_, Fault>(response::decode(self.app.buffers.hold(bytes)?, &parts.method)?)
         };
         let (mut response, fault) = match outcome.await {
             Ok(response) => (response, None),
