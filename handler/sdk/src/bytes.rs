@@ -43,6 +43,38 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     (place < bytes.len()).then_some(place)
 }
 
+/// What is before this byte's first place, and what is after it.
+pub(crate) fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let place = find(byte, bytes)?;
+    Some((bytes.get(..place)?, bytes.get(place + 1..)?))
+}
+
+/// The pieces between bytes of one kind. There is always one more of them than
+/// of the bytes, and so one even in nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Split<'a> {
+    rest: Option<&'a [u8]>,
+    byte: u8,
+}
+
+impl<'a> Split<'a> {
+    pub(crate) const fn new(bytes: &'a [u8], byte: u8) -> Self {
+        Split { rest: Some(bytes), byte }
+    }
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let (piece, rest) =
+            split_once(rest, self.byte).map_or((rest, None), |(piece, rest)| (piece, Some(rest)));
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
 /// How many bytes at the beginning are graphic ASCII and not `stop`.
 #[inline(never)]
 pub(crate) fn graphic_run(bytes: &[u8], stop: u8) -> usize {

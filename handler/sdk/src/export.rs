@@ -8,11 +8,19 @@
 /// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler
 /// of this module. Write it once, in the crate that is the module.
 ///
+/// ```ignore
+/// handler_sdk::export!(answer);
+/// handler_sdk::export!(answer, prepare = [TABLE, PAGES]);
+/// ```
+///
+/// With `prepare` each [`State`](crate::State) of the list is made once for a
+/// version of the module, when it starts, and every request finds it there.
+///
 /// In a build for any target but WebAssembly it exports nothing, and the crate
 /// can be tested like any other.
 #[macro_export]
 macro_rules! export {
-    ($answer:path) => {
+    ($answer:path $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             #[unsafe(no_mangle)]
@@ -33,6 +41,13 @@ macro_rules! export {
                 $crate::export::panic_message().pack()
             }
 
+            $(
+                #[unsafe(no_mangle)]
+                extern "C" fn _initialize() {
+                    $($crate::State::get(&$state);)*
+                }
+            )?
+
             #[panic_handler]
             fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
                 $crate::export::panic(info)
@@ -45,18 +60,46 @@ macro_rules! export {
 }
 
 #[cfg(target_arch = "wasm32")]
+pub(crate) use wasm::{Once, leak, log};
+#[cfg(target_arch = "wasm32")]
 pub use wasm::{alloc, handle, panic, panic_message};
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use native::{Once, leak, log};
+
+/// What stands in for the host where a handler is called by its tests.
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use crate::log::Level;
+
+    /// Room of this length in bytes that is never given back, as in a module.
+    pub(crate) fn leak(length: usize) -> &'static mut [u8] {
+        std::vec![0; length].leak()
+    }
+
+    pub(crate) fn log(level: Level, line: &str) {
+        std::eprintln!("{}: {line}", level.name());
+    }
+
+    pub(crate) use std::sync::OnceLock as Once;
+}
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "the contract hands over addresses, and Rust wants slices")]
 #[allow(clippy::panic, reason = "a panic is how a module ends a request that it cannot answer")]
 mod wasm {
     use crate::abi::{NO_ROOM, Span};
+    use crate::log::Level;
+    use crate::text::Text;
     use crate::{Action, respond};
+    #[cfg(feature = "alloc")]
+    use core::alloc::{GlobalAlloc, Layout};
     use core::arch::wasm32;
-    use core::cell::UnsafeCell;
-    use core::fmt::{self, Write as _};
+    use core::cell::{OnceCell, UnsafeCell};
+    use core::fmt::Write as _;
     use core::panic::PanicInfo;
+    #[cfg(feature = "alloc")]
+    use core::ptr;
     use core::slice;
     use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -109,6 +152,17 @@ mod wasm {
         }
     }
 
+    /// Room of this length in bytes, which is gone when the request is.
+    pub(crate) fn leak(length: usize) -> &'static mut [u8] {
+        let address = u32::try_from(length).ok().and_then(reserve);
+        let Some(address) = address else {
+            panic!("no room in memory for a part of the response");
+        };
+        // SAFETY: `reserve` has just given these addresses to nobody else; they
+        // lie inside the memory, all bytes of which have a value.
+        unsafe { slice::from_raw_parts_mut(address as *mut u8, length) }
+    }
+
     /// Takes the next free stretch of memory, growing the memory as needed.
     ///
     /// It takes all memory past the module's data for its own, so a module that
@@ -154,6 +208,71 @@ mod wasm {
         unsafe { slice::from_raw_parts_mut(start as *mut u8, length as usize) }
     }
 
+    /// Gives memory from the bottom up. What is freed is used again only when it
+    /// was handed out last: a request ends soon, and all of its memory with it.
+    #[cfg(feature = "alloc")]
+    struct Heap;
+
+    #[cfg(feature = "alloc")]
+    #[global_allocator]
+    static HEAP: Heap = Heap;
+
+    // SAFETY: `reserve` gives each address to one owner alone, aligned to
+    // `ALIGNMENT`, and a block that asks for more is moved up inside of a
+    // stretch that is as much longer. What is taken back below was the last
+    // stretch, so nothing lies behind it.
+    #[cfg(feature = "alloc")]
+    unsafe impl GlobalAlloc for Heap {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let align = layout.align() as u32;
+            let padding = align.saturating_sub(ALIGNMENT as u32);
+            let length = (layout.size() as u32).checked_add(padding);
+            let start = length.and_then(reserve).unwrap_or(NO_ROOM);
+            start.next_multiple_of(align) as *mut u8
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            if is_last(block, layout) {
+                NEXT.store(block.addr() as u32, Relaxed);
+            }
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            if is_last(block, layout) {
+                NEXT.store(block.addr() as u32, Relaxed);
+                if reserve(size as u32).is_some() {
+                    return block;
+                }
+                NEXT.store(end_of(block, layout), Relaxed);
+                return ptr::null_mut();
+            }
+            if size <= layout.size() {
+                return block;
+            }
+            // SAFETY: the caller's, who hands over `block` for this one; a new
+            // block lies behind all others, so the two do not overlap.
+            unsafe {
+                let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+                if !moved.is_null() {
+                    ptr::copy_nonoverlapping(block, moved, layout.size());
+                }
+                moved
+            }
+        }
+    }
+
+    /// Whether a block is what was handed out last.
+    #[cfg(feature = "alloc")]
+    fn is_last(block: *mut u8, layout: Layout) -> bool {
+        end_of(block, layout) == NEXT.load(Relaxed)
+    }
+
+    /// What `NEXT` was when a block had just been handed out.
+    #[cfg(feature = "alloc")]
+    fn end_of(block: *mut u8, layout: Layout) -> u32 {
+        (block.addr() as u32 + layout.size() as u32).next_multiple_of(ALIGNMENT as u32)
+    }
+
     struct PanicText(UnsafeCell<([u8; PANIC_TEXT_MAX], usize)>);
 
     // SAFETY: a module of this contract has one thread and no interrupts.
@@ -174,7 +293,7 @@ mod wasm {
         // the text anew, and nothing of the first borrow is used after it.
         let (room, length) = unsafe { &mut *PANIC_TEXT.0.get() };
         *length = 0;
-        let mut text = Text { room, length };
+        let mut text = Text::new(room);
         // What does not fit is cut off, so an error here is no failure. The
         // place is written without `write!`, whose code for numbers alone
         // would be a tenth of a small module.
@@ -185,33 +304,35 @@ mod wasm {
                 let _ = text.write_str(":").and_then(|()| text.write_number(number));
             }
         }
+        *length = text.length();
         wasm32::unreachable()
     }
 
-    /// Text in a room of fixed size.
-    struct Text<'a> {
-        room: &'a mut [u8; PANIC_TEXT_MAX],
-        length: &'a mut usize,
+    /// Writes a line to the host's log.
+    pub(crate) fn log(level: Level, line: &str) {
+        // The names are those of `abi::HOST` and `abi::LOG`; attributes take no
+        // constants. A module that never gets here does not import it.
+        #[link(wasm_import_module = "host")]
+        unsafe extern "C" {
+            safe fn log(level: u32, address: u32, length: u32);
+        }
+        log(level as u32, line.as_ptr().addr() as u32, line.len() as u32);
     }
 
-    impl Text<'_> {
-        fn write_number(&mut self, number: u32) -> fmt::Result {
-            if number >= 10 {
-                self.write_number(number / 10)?;
-            }
-            self.write_byte(b'0' + (number % 10) as u8)
+    /// A value that is made once, and then only read.
+    pub(crate) struct Once<T>(OnceCell<T>);
+
+    impl<T> Once<T> {
+        pub(crate) const fn new() -> Self {
+            Once(OnceCell::new())
         }
 
-        fn write_byte(&mut self, byte: u8) -> fmt::Result {
-            *self.room.get_mut(*self.length).ok_or(fmt::Error)? = byte;
-            *self.length += 1;
-            Ok(())
+        pub(crate) fn get_or_init(&self, make: fn() -> T) -> &T {
+            self.0.get_or_init(make)
         }
     }
 
-    impl fmt::Write for Text<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            text.bytes().try_for_each(|byte| self.write_byte(byte))
-        }
-    }
+    // SAFETY: a module of this contract has one thread and no interrupts. The
+    // bounds are those that the value needs natively, where there are more.
+    unsafe impl<T: Send + Sync> Sync for Once<T> {}
 }

@@ -26,20 +26,41 @@
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(not(target_arch = "wasm32"))]
 extern crate std;
 
 pub mod abi;
+mod accept;
 mod bytes;
+mod content;
+mod cookie;
+mod encoded;
 #[doc(hidden)]
 pub mod export;
+mod log;
+mod message;
+mod pairs;
 mod request;
 mod response;
 mod route;
+mod state;
+mod status;
+mod text;
 
+pub use content::Content;
+pub use cookie::{SameSite, SetCookie};
+pub use encoded::{Encoded, percent_encoded};
+#[doc(hidden)]
+pub use log::write_log_line;
+pub use log::{LINE_MAX, Level};
+pub use pairs::Pairs;
 pub use request::{Malformed, Request};
-pub use response::{FIELDS_MAX, Response, Status};
+pub use response::{FIELDS_MAX, Response};
 pub use route::{Action, Method, Methods, Route, Router, delete, get, patch, post, put};
+pub use state::State;
+pub use status::Status;
 
 /// Turns a request's bytes into a response: by `answer` when they are a
 /// request, and with 400 when they are not.

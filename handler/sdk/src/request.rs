@@ -78,11 +78,20 @@ impl<'a> Request<'a> {
         self.target.get(self.path_length + 1..).map(text)
     }
 
+    pub(crate) fn query_bytes(&self) -> &'a [u8] {
+        self.target.get(self.path_length + 1..).unwrap_or_default()
+    }
+
     /// The value of the first field of this name, in any case of letters.
     ///
     /// A value is bytes rather than text: HTTP lets it hold any byte above 0x7F.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        Lines::of(self).find_map(|line| value_of(line, name))
+        self.field_values(name).next()
+    }
+
+    /// The values of all fields of this name, in any case of letters.
+    pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        Lines::of(self).filter_map(move |line| value_of(line, name))
     }
 
     /// All fields in the order in which they came, names in lower case.
@@ -110,6 +119,16 @@ impl<'a> Request<'a> {
         }
         let body = lines.body.unwrap_or_default();
         stated.and_then(|length| body.get(..length)).unwrap_or(body)
+    }
+
+    /// Reads the body as JSON. Text without escapes can be borrowed from it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, when it is not JSON or not of this type.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.body())
     }
 
     pub(crate) const fn method_bytes(&self) -> &'a [u8] {

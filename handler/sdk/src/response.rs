@@ -4,63 +4,15 @@
 //! `date` or `connection`.
 
 use crate::bytes::{is_field_value, is_token};
+use crate::content::Content;
+use crate::cookie::SetCookie;
+use crate::message::Message;
 use crate::route::Methods;
+use crate::status::Status;
 
 /// The most fields that [`Response::field`] can add to one response. They are
 /// kept inside the value, since there is no allocator to ask.
-pub const FIELDS_MAX: usize = 8;
-
-/// A status code and its reason phrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    code: u16,
-    reason: &'static str,
-}
-
-impl Status {
-    /// 200 OK
-    pub const OK: Status = Status::new(200, "OK");
-    /// 204 No Content
-    pub const NO_CONTENT: Status = Status::new(204, "No Content");
-    /// 400 Bad Request
-    pub const BAD_REQUEST: Status = Status::new(400, "Bad Request");
-    /// 404 Not Found
-    pub const NOT_FOUND: Status = Status::new(404, "Not Found");
-    /// 405 Method Not Allowed
-    pub const METHOD_NOT_ALLOWED: Status = Status::new(405, "Method Not Allowed");
-
-    /// A status of your own, or one with a reason phrase of your own.
-    ///
-    /// # Panics
-    ///
-    /// When the code is not a final one (200 to 599), or the phrase holds
-    /// control bytes. In a `const`, that is an error of the compiler.
-    ///
-    /// ```
-    /// # use handler_sdk::Status;
-    /// const TEAPOT: Status = Status::new(418, "I'm a teapot");
-    /// assert_eq!(TEAPOT.code(), 418);
-    /// ```
-    pub const fn new(code: u16, reason: &'static str) -> Status {
-        assert!(200 <= code && code <= 599, "a final status code is 200 to 599");
-        let mut rest = reason.as_bytes();
-        while let [byte, after @ ..] = rest {
-            assert!(*byte >= b' ' && *byte != 0x7f, "a reason phrase has no control bytes");
-            rest = after;
-        }
-        Status { code, reason }
-    }
-
-    /// The code, 200 to 599.
-    pub const fn code(self) -> u16 {
-        self.code
-    }
-
-    /// The reason phrase.
-    pub const fn reason(self) -> &'static str {
-        self.reason
-    }
-}
+pub const FIELDS_MAX: usize = 16;
 
 /// One HTTP response, which may borrow from the request it answers.
 ///
@@ -87,8 +39,45 @@ impl<'a> Response<'a> {
     }
 
     /// A page of HTML in UTF-8.
-    pub fn html(status: Status, page: &'a str) -> Self {
-        Response::typed(status, "text/html; charset=utf-8", page.as_bytes())
+    pub fn html(status: Status, page: impl Content<'a>) -> Self {
+        Response::typed(status, "text/html; charset=utf-8", page.into_bytes())
+    }
+
+    /// Plain text in UTF-8.
+    pub fn text(status: Status, text: impl Content<'a>) -> Self {
+        Response::typed(status, "text/plain; charset=utf-8", text.into_bytes())
+    }
+
+    /// JSON that is written already; `Response::json`, of the feature `json`,
+    /// writes it.
+    pub fn json_bytes(status: Status, json: impl Content<'a>) -> Self {
+        Response::typed(status, "application/json", json.into_bytes())
+    }
+
+    /// A value as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When the value has no form in JSON, as a map whose keys are not text. In
+    /// a module a panic costs that one request, as in [`Response::field`].
+    #[cfg(feature = "json")]
+    #[allow(clippy::panic, reason = "the author of a handler is to be told at once")]
+    pub fn json(status: Status, value: &(impl serde::Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => Response::json_bytes(status, json),
+            Err(error) => panic!("a value has no form in JSON: {error}"),
+        }
+    }
+
+    /// Sends the client elsewhere with 303, to be asked for with GET: what
+    /// follows a form. For a redirection of another kind give a status such as
+    /// [`Status::PERMANENT_REDIRECT`] the field `location`.
+    ///
+    /// # Panics
+    ///
+    /// When the location holds control bytes, as [`Response::field`].
+    pub fn redirect(location: impl Content<'a>) -> Self {
+        Response::new(Status::SEE_OTHER).field("location", location)
     }
 
     /// Of a type that stands in this file, and so is not checked at every call.
@@ -110,14 +99,24 @@ impl<'a> Response<'a> {
     /// field after the last of [`FIELDS_MAX`]. In a module a panic costs that
     /// one request: the client gets 500, and the log has the text.
     #[must_use]
+    pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
+        self.add(name, value.into_bytes());
+        self
+    }
+
     #[allow(clippy::expect_used, reason = "the author of a handler is to be told at once")]
-    pub fn field(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
-        let value = value.as_ref();
+    #[inline(never)]
+    fn add(&mut self, name: &'a str, value: &'a [u8]) {
         assert!(is_token(name), "a field's name is a token (RFC 9110, section 5.6.2)");
         assert!(is_field_value(value), "a field's value has no control bytes (RFC 9110, section 5.5)");
         let place = self.fields.iter_mut().find(|place| place.is_none());
-        *place.expect("a response has at most 8 fields") = Some((name, value));
-        self
+        *place.expect("a response has at most 16 fields") = Some((name, value));
+    }
+
+    /// Adds a field `set-cookie`. Each cookie is one of the [`FIELDS_MAX`].
+    #[must_use]
+    pub fn set_cookie(self, cookie: &SetCookie<'_>) -> Self {
+        self.field("set-cookie", cookie.field_value())
     }
 
     /// Adds the field `allow` with these methods.
@@ -130,8 +129,8 @@ impl<'a> Response<'a> {
     /// Sets the body. For a HEAD request give the body that GET would have: the
     /// host sends its length, and not the body.
     #[must_use]
-    pub const fn body(mut self, body: &'a [u8]) -> Self {
-        self.body = body;
+    pub fn body(mut self, body: impl Content<'a>) -> Self {
+        self.body = body.into_bytes();
         self
     }
 
@@ -157,11 +156,11 @@ impl<'a> Response<'a> {
     /// module has twice is compiled twice at every swap.
     #[inline(never)]
     fn write(&self, room: &mut [u8]) -> usize {
-        let mut message = Message { room, length: 0 };
-        let code = self.status.code;
+        let mut message = Message::new(room);
+        let code = self.status.code();
         let [hundreds, tens, ones] = [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8);
         message.put(&[b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', hundreds, tens, ones, b' ']);
-        message.put(self.status.reason.as_bytes());
+        message.put(self.status.reason().as_bytes());
         for (name, value) in self.fields.iter().map_while(|field| *field) {
             message.put(b"\r\n");
             message.put(name.as_bytes());
@@ -178,66 +177,14 @@ impl<'a> Response<'a> {
         }
         message.put(b"\r\n\r\n");
         message.put(self.body);
-        message.length
+        message.length()
     }
-}
-
-/// A message that is being written.
-struct Message<'r> {
-    room: &'r mut [u8],
-    /// What it would be long by now, in bytes, were there room for everything.
-    length: usize,
-}
-
-impl Message<'_> {
-    #[inline(never)]
-    fn put(&mut self, piece: &[u8]) {
-        let end = self.length + piece.len();
-        if let Some(place) = self.room.get_mut(self.length..end) {
-            copy(piece, place);
-        }
-        self.length = end;
-    }
-}
-
-/// Copies a piece to a place of its length. Most pieces of a head are short, and
-/// are copied in words: WebAssembly's instruction for copying has an engine leave
-/// the module's code, which takes longer than that.
-fn copy(piece: &[u8], place: &mut [u8]) {
-    if piece.len() > 32 {
-        return place.copy_from_slice(piece);
-    }
-    // Sixteen at once would be that instruction again.
-    if let (Some(first), Some(place)) = (piece.first_chunk::<16>(), place.first_chunk_mut::<16>()) {
-        copy_ends::<8>(first, place);
-    }
-    if let (Some(last), Some(place)) = (piece.last_chunk::<16>(), place.last_chunk_mut::<16>()) {
-        copy_ends::<8>(last, place);
-        return;
-    }
-    let _ = copy_ends::<8>(piece, place)
-        || copy_ends::<4>(piece, place)
-        || copy_ends::<2>(piece, place)
-        || copy_ends::<1>(piece, place);
-}
-
-/// Copies the first `N` bytes and the last, which together are the whole of a
-/// piece of up to twice that length. False when it is shorter than `N`.
-#[inline(always)]
-fn copy_ends<const N: usize>(piece: &[u8], place: &mut [u8]) -> bool {
-    if let (Some(first), Some(first_place)) = (piece.first_chunk::<N>(), place.first_chunk_mut::<N>()) {
-        *first_place = *first;
-    }
-    let (Some(last), Some(last_place)) = (piece.last_chunk::<N>(), place.last_chunk_mut::<N>()) else {
-        return false;
-    };
-    *last_place = *last;
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::{FIELDS_MAX, Response, Status};
+    use std::prelude::rust_2024::*;
 
     #[test]
     fn too_little_room_is_told_and_the_length_is_exact() {
@@ -268,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "at most 8 fields")]
+    #[should_panic(expected = "at most 16 fields")]
     fn one_field_more_panics() {
         let _ = (0..=FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
     }

@@ -1,0 +1,88 @@
+//! Lines for the host's log.
+
+use core::fmt::{self, Write as _};
+
+use crate::abi::LOG_LEVELS;
+use crate::export;
+use crate::text::Text;
+
+/// The longest line that [`log!`](crate::log!) writes, in bytes; the rest is cut
+/// off. The host may cut at less (`--log-line-max`).
+pub const LINE_MAX: usize = 1024;
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is broken.
+    Error,
+    /// Something may be.
+    Warn,
+    /// Worth knowing in the ordinary course.
+    Info,
+    /// For who looks for a cause.
+    Debug,
+    /// The same, in every detail.
+    Trace,
+}
+
+impl Level {
+    /// As the contract has it.
+    pub const fn name(self) -> &'static str {
+        let [error, warn, info, debug, trace] = LOG_LEVELS;
+        match self {
+            Level::Error => error,
+            Level::Warn => warn,
+            Level::Info => info,
+            Level::Debug => debug,
+            Level::Trace => trace,
+        }
+    }
+}
+
+/// Writes a line to the host's log, under the id of the request: a level, and
+/// what [`format!`](core::format_args!) takes. No allocator is needed.
+///
+/// Natively, in a test, it goes to standard error. A module that logs has one
+/// import, `host.log`; one that does not has none.
+///
+/// ```
+/// use handler_sdk::{Level, log};
+/// let (user, tries) = ("ada", 3);
+/// log!(Level::Warn, "{user} failed to log in {tries} times");
+/// ```
+#[macro_export]
+macro_rules! log {
+    ($level:expr, $($text:tt)+) => {
+        $crate::write_log_line($level, ::core::format_args!($($text)+))
+    };
+}
+
+/// What [`log!`](crate::log!) does.
+#[doc(hidden)]
+pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
+    match line.as_str() {
+        Some(line) => export::log(level, line),
+        None => {
+            let mut room = [0; LINE_MAX];
+            let mut text = Text::new(&mut room);
+            // What does not fit is cut off, so an error here is no failure.
+            let _ = text.write_fmt(line);
+            export::log(level, text.into_str());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+    use crate::abi::LOG_LEVELS;
+
+    #[test]
+    fn levels_are_numbered_as_the_contract_has_it() {
+        let levels = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+        for level in levels {
+            assert_eq!(LOG_LEVELS[level as usize], level.name());
+        }
+        assert_eq!(levels.len(), LOG_LEVELS.len());
+    }
+}
