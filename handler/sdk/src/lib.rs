@@ -58,7 +58,7 @@ pub use log::{LINE_MAX, Level};
 pub use pairs::Pairs;
 pub use request::{Malformed, Request};
 pub use response::{FIELDS_MAX, Response};
-pub use route::{Action, Method, Methods, Route, Router, delete, get, patch, post, put};
+pub use route::{Action, Index, Method, Methods, Route, Router, SHAPES_MAX, delete, get, patch, post, put};
 pub use state::State;
 pub use status::Status;
 

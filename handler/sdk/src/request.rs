@@ -36,6 +36,8 @@ pub struct Request<'a> {
     path_length: usize,
     /// Field lines, an empty line, the body.
     after_line: &'a [u8],
+    /// Empty where none is chosen yet.
+    route: &'static str,
 }
 
 /// The bytes do not begin with a request line of the form that the contract
@@ -121,6 +123,16 @@ impl<'a> Request<'a> {
         stated.and_then(|length| body.get(..length)).unwrap_or(body)
     }
 
+    /// The path of the route that answers this request, as the table has it:
+    /// `/users/{id}`. Empty where no [`Router`](crate::Router) has chosen one.
+    pub const fn route(&self) -> &'static str {
+        self.route
+    }
+
+    pub(crate) const fn of_route(&self, route: &'static str) -> Self {
+        Request { route, ..*self }
+    }
+
     /// Reads the body as JSON. Text without escapes can be borrowed from it.
     ///
     /// # Errors
@@ -162,7 +174,7 @@ fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     if method.is_empty() || target.is_empty() {
         return None;
     }
-    Some(Request { method, target, path_length, after_line })
+    Some(Request { method, target, path_length, after_line, route: "" })
 }
 
 /// As text what `parse` has found to be ASCII. It is made when asked for: the

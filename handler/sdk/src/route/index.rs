@@ -1,0 +1,243 @@
+//! The index of a large table: one look for each shape that its paths have, of
+//! which there are few, however many routes there are ("tuple space search").
+//!
+//! A route is found by a hash of its literal segments and its shape. A request's
+//! path is hashed once, segment by segment, and for each shape that it can have,
+//! best first, the hashes of the segments that are literal there are put
+//! together. As many buckets as routes each begin a chain of those in it. All of
+//! it is plain arrays, so that the compiler can make it.
+
+use super::pattern::{Shape, are_alike, first_segment, fit};
+use super::router::{Found, Router};
+use super::{Methods, Route};
+
+/// The most shapes that the paths of one table can have. All paths without
+/// parameters have one shape; otherwise it is which segments are literal, which
+/// are `{name}`, and which `{*name}`.
+pub const SHAPES_MAX: usize = 128;
+
+/// The end of a chain, and so the first number that no route has.
+const END: u16 = u16::MAX;
+
+/// The routes of a table with what makes them quick to find; see
+/// [`Router::indexed`].
+///
+/// The compiler takes some seconds for an index of 10,000 routes, and wants
+/// `#[allow(long_running_const_eval)]` with it. In the module each route takes
+/// 20 bytes and its path.
+#[derive(Clone, Copy, Debug)]
+pub struct Index<const N: usize> {
+    routes: [Route; N],
+    heads: [u16; N],
+    nexts: [u16; N],
+    shapes: [Shape; SHAPES_MAX],
+    shapes_used: usize,
+}
+
+impl<const N: usize> Index<N> {
+    /// An index of these routes.
+    ///
+    /// # Panics
+    ///
+    /// As [`Router::new`], and when there are 65,535 routes or more, or more
+    /// than [`SHAPES_MAX`] shapes. In a `const`, that is an error of the compiler.
+    pub const fn new(routes: [Route; N]) -> Index<N> {
+        let (mut heads, mut nexts) = ([END; N], [END; N]);
+        let mut shapes = [Shape::LITERAL; SHAPES_MAX];
+        let shapes_used = link(&routes, &mut heads, &mut nexts, &mut shapes);
+        Index { routes, heads, nexts, shapes, shapes_used }
+    }
+
+    pub(super) const fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    pub(super) const fn links(&'static self) -> Links {
+        let (shapes, _) = self.shapes.split_at(self.shapes_used);
+        Links { heads: &self.heads, nexts: &self.nexts, shapes }
+    }
+}
+
+/// The arrays of an index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    /// For each bucket the number of its first route.
+    heads: &'static [u16],
+    /// For each route the number of the next one in its bucket.
+    nexts: &'static [u16],
+    /// Best first.
+    shapes: &'static [Shape],
+}
+
+impl Links {
+    pub(super) const NONE: Links = Links { heads: &[], nexts: &[], shapes: &[] };
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn leaked(routes: &[Route]) -> Links {
+        let mut shapes = [Shape::LITERAL; SHAPES_MAX];
+        let (mut heads, mut nexts) = (alloc::vec![END; routes.len()], alloc::vec![END; routes.len()]);
+        let used = link(routes, &mut heads, &mut nexts, &mut shapes);
+        let shapes = shapes.into_iter().take(used).collect::<alloc::vec::Vec<_>>();
+        Links { heads: heads.leak(), nexts: nexts.leak(), shapes: shapes.leak() }
+    }
+}
+
+/// Fills the arrays of an index, and returns how many shapes there are.
+#[allow(clippy::indexing_slicing, reason = "a compiler's loop; the arrays are as long as the table")]
+const fn link(
+    routes: &[Route],
+    heads: &mut [u16],
+    nexts: &mut [u16],
+    shapes: &mut [Shape; SHAPES_MAX],
+) -> usize {
+    assert!(routes.len() < END as usize, "a table has at most 65,534 routes");
+    let mut used = 0;
+    let mut number = 0;
+    while number < routes.len() {
+        let route = &routes[number];
+        let shape = Shape::of(route.path);
+        used = note_shape(shape, shapes, used);
+        let bucket = bucket(hash_of_route(route.path, shape), routes.len());
+        let mut other = heads[bucket];
+        while other != END {
+            assert_distinct(route, &routes[other as usize]);
+            other = nexts[other as usize];
+        }
+        nexts[number] = heads[bucket];
+        heads[bucket] = number as u16;
+        number += 1;
+    }
+    used
+}
+
+/// Puts a shape in its place among those that are there, in order.
+#[allow(clippy::indexing_slicing, reason = "a place is looked at only after it was compared with the end")]
+const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize) -> usize {
+    let mut place = 0;
+    while place < used && shapes[place].number() < shape.number() {
+        place += 1;
+    }
+    if place < used && shapes[place].number() == shape.number() {
+        return used;
+    }
+    assert!(used < SHAPES_MAX, "the paths of a table have at most 128 shapes");
+    let mut last = used;
+    while last > place {
+        shapes[last] = shapes[last - 1];
+        last -= 1;
+    }
+    shapes[place] = shape;
+    used + 1
+}
+
+/// Refuses two routes of which one could never be taken.
+pub(super) const fn assert_distinct(route: &Route, other: &Route) {
+    let same_method = route.method as u8 == other.method as u8;
+    assert!(
+        !same_method || !are_alike(route.path, other.path),
+        "two routes of one method have paths that are the same but for the names of parameters"
+    );
+}
+
+const fn hash_segment(segment: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut rest = segment;
+    while let [byte, after @ ..] = rest {
+        hash = mix(hash, *byte as u64);
+        rest = after;
+    }
+    hash
+}
+
+/// One step of FNV-1a, over numbers of any size.
+const fn mix(hash: u64, next: u64) -> u64 {
+    (hash ^ next).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// One of so many buckets.
+const fn bucket(hash: u64, buckets: usize) -> usize {
+    // The multiplication leaves the most of a hash in its upper half.
+    let hash = (hash ^ hash >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (hash * buckets as u64 >> 32) as usize
+}
+
+const fn hash_of_route(path: &str, shape: Shape) -> u64 {
+    let Some((_, mut rest)) = path.as_bytes().split_first() else { return 0 };
+    let mut hash = shape.number();
+    let mut place = 0;
+    loop {
+        let (segment, after) = first_segment(rest);
+        if shape.is_literal() || shape.has_literal_at(place) {
+            hash = mix(hash, hash_segment(segment));
+        }
+        place += 1;
+        match after {
+            Some(after) => rest = after,
+            None => return hash,
+        }
+    }
+}
+
+/// The hashes of a path's segments.
+struct Hashes {
+    /// The hash of the whole as a literal path.
+    whole: u64,
+    segments: [u64; Shape::SEGMENTS_MAX],
+    /// How many segments there are; only the first ones have a hash, which are as
+    /// many as can be literal.
+    count: usize,
+}
+
+impl Hashes {
+    fn of(path: &[u8]) -> Option<Hashes> {
+        let mut rest = path.strip_prefix(b"/")?;
+        let mut hashes =
+            Hashes { whole: Shape::LITERAL.number(), segments: [0; Shape::SEGMENTS_MAX], count: 0 };
+        loop {
+            let (segment, after) = first_segment(rest);
+            let hash = hash_segment(segment);
+            hashes.whole = mix(hashes.whole, hash);
+            if let Some(place) = hashes.segments.get_mut(hashes.count) {
+                *place = hash;
+            }
+            hashes.count += 1;
+            match after {
+                Some(after) => rest = after,
+                None => return Some(hashes),
+            }
+        }
+    }
+
+    /// The hash of the route that has the path and this shape, when it can.
+    fn in_shape(&self, shape: Shape) -> Option<u64> {
+        if shape.is_literal() {
+            return Some(self.whole);
+        }
+        let segments = self.segments.iter().take(self.count).enumerate();
+        let literal = segments.filter(|(place, _)| shape.has_literal_at(*place));
+        shape.can_have(self.count).then(|| literal.fold(shape.number(), |hash, (_, each)| mix(hash, *each)))
+    }
+}
+
+/// Looks for the path once in each shape, and stops at the first that has it.
+pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
+    let mut found = Found::NOTHING;
+    let Some(hashes) = Hashes::of(path) else { return found };
+    let Links { heads, nexts, shapes } = router.links;
+    for shape in shapes {
+        let Some(hash) = hashes.in_shape(*shape) else { continue };
+        let mut next = heads.get(bucket(hash, heads.len()));
+        while let Some(number) = next
+            && let Some(route) = router.routes.get(usize::from(*number))
+        {
+            if fit(route.path.as_bytes(), path) == Some(*shape) {
+                found.add(route, asked);
+            }
+            next = nexts.get(usize::from(*number));
+        }
+        if !found.allowed.is_empty() {
+            break;
+        }
+    }
+    found
+}

@@ -1,0 +1,80 @@
+//! Methods, and sets of them.
+
+/// The methods that a route can be given. HEAD and OPTIONS come by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET, and HEAD with it.
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    pub(super) const fn methods(self) -> Methods {
+        match self {
+            Method::Get => Methods(Methods::GET | Methods::HEAD),
+            Method::Post => Methods(Methods::POST),
+            Method::Put => Methods(Methods::PUT),
+            Method::Patch => Methods(Methods::PATCH),
+            Method::Delete => Methods(Methods::DELETE),
+        }
+    }
+}
+
+/// A set of methods, as the field `allow` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Methods(u8);
+
+impl Methods {
+    const GET: u8 = 1;
+    const HEAD: u8 = 1 << 1;
+    const POST: u8 = 1 << 2;
+    const PUT: u8 = 1 << 3;
+    const PATCH: u8 = 1 << 4;
+    const DELETE: u8 = 1 << 5;
+    const OPTIONS: u8 = 1 << 6;
+    pub(super) const NONE: Methods = Methods(0);
+    /// What every path takes.
+    pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
+    /// Names in the order of their bits.
+    const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+    /// The set that holds the one method of this name (case counts, as HTTP has
+    /// it), and nothing where the name is none of those known here.
+    pub(super) fn named(name: &[u8]) -> Methods {
+        Methods(match name {
+            b"GET" => Methods::GET,
+            b"HEAD" => Methods::HEAD,
+            b"POST" => Methods::POST,
+            b"PUT" => Methods::PUT,
+            b"PATCH" => Methods::PATCH,
+            b"DELETE" => Methods::DELETE,
+            b"OPTIONS" => Methods::OPTIONS,
+            _ => 0,
+        })
+    }
+
+    /// The names of the methods in the set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = Methods::NAMES.into_iter().enumerate();
+        all.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
+    }
+
+    pub(super) const fn with(self, other: Methods) -> Methods {
+        Methods(self.0 | other.0)
+    }
+
+    pub(super) const fn meets(self, other: Methods) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}

@@ -1,0 +1,92 @@
+//! Routes: which action answers which method on which path.
+
+mod index;
+mod method;
+mod pattern;
+mod router;
+
+pub use index::{Index, SHAPES_MAX};
+pub use method::{Method, Methods};
+pub use router::Router;
+
+use crate::encoded::Encoded;
+use crate::{Request, Response};
+
+/// What is done for a route: a function from the request to the response.
+pub type Action = for<'a> fn(&Request<'a>) -> Response<'a>;
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    method: Method,
+    path: &'static str,
+    action: Action,
+}
+
+impl Route {
+    /// A route for one method on one path. The forms that a path can have stand
+    /// with [`Router`], which checks them.
+    pub const fn new(method: Method, path: &'static str, action: Action) -> Route {
+        Route { method, path, action }
+    }
+
+    /// The path, as the table has it.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// The methods that its path takes because of this route.
+    const fn methods(&self) -> Methods {
+        self.method.methods().with(Methods::ALWAYS)
+    }
+}
+
+/// A route for GET and HEAD.
+pub const fn get(path: &'static str, action: Action) -> Route {
+    Route::new(Method::Get, path, action)
+}
+
+/// A route for POST.
+pub const fn post(path: &'static str, action: Action) -> Route {
+    Route::new(Method::Post, path, action)
+}
+
+/// A route for PUT.
+pub const fn put(path: &'static str, action: Action) -> Route {
+    Route::new(Method::Put, path, action)
+}
+
+/// A route for PATCH.
+pub const fn patch(path: &'static str, action: Action) -> Route {
+    Route::new(Method::Patch, path, action)
+}
+
+/// A route for DELETE.
+pub const fn delete(path: &'static str, action: Action) -> Route {
+    Route::new(Method::Delete, path, action)
+}
+
+impl<'a> Request<'a> {
+    /// What the path has where the route that answers this request has `{name}`
+    /// or `{*name}`; never empty. `None` where the route has no such parameter,
+    /// and where no [`Router`] has chosen a route.
+    ///
+    /// ```
+    /// # use handler_sdk::{Request, Response, Router, Status, get, respond};
+    /// const ROUTES: Router = Router::new(&[get("/users/{id}/files/{*path}", file)]);
+    ///
+    /// fn file<'a>(request: &Request<'a>) -> Response<'a> {
+    ///     let id: Option<u32> = request.param("id").and_then(|id| id.parse());
+    ///     let path = request.param("path").map(|path| path.raw()).unwrap_or_default();
+    ///     Response::text(if id == Some(7) { Status::OK } else { Status::NOT_FOUND }, path)
+    /// }
+    /// # fn answer<'a>(r: &Request<'a>) -> Response<'a> { ROUTES.answer(r) }
+    /// let response = respond(b"GET /users/7/files/a/b%20c HTTP/1.1\r\n\r\n", answer);
+    /// let mut room = [0; 128];
+    /// let length = response.encode(&mut room).unwrap();
+    /// assert!(room[..length].ends_with(b"\r\n\r\na/b%20c"));
+    /// ```
+    pub fn param(&self, name: &str) -> Option<Encoded<'a>> {
+        pattern::param(self.route().as_bytes(), self.path_bytes(), name.as_bytes()).map(Encoded::percent)
+    }
+}
