@@ -1,0 +1,87 @@
+//! The routes of the default handler, in Rust without the SDK: what the SDK does
+//! for a module, in its smallest form.
+//!
+//! The host makes one call of `alloc` and one of `handle` for a request, and then
+//! puts all memory back as it was before. So nothing here is ever freed, and what
+//! is written to a static is gone with the request.
+
+#![no_std]
+
+use core::arch::wasm32;
+
+/// WebAssembly's unit of memory.
+const PAGE: u64 = 65_536;
+
+/// The host adds `content-length` and `date`; lines may end in LF alone.
+macro_rules! page {
+    ($status:literal, $fields:literal, $page:literal) => {
+        concat!("HTTP/1.1 ", $status, "\n", $fields, "content-type: text/html; charset=utf-8\n\n", $page)
+    };
+}
+
+const INDEX: &str = page!("200 OK", "", "<h1> hello index</h1>");
+const ROUTE: &str = page!("200 OK", "", "<h1> hello route</h1>");
+const NOT_FOUND: &str = page!("404 page not found", "", "<h1>error 404 not found</h1>");
+const NOT_ALLOWED: &str = page!(
+    "405 method is not allowed",
+    "allow: GET, HEAD, OPTIONS\n",
+    "<h1>error 405 method not allowed</h1>"
+);
+const OPTIONS: &str = "HTTP/1.1 204 No Content\nallow: GET, HEAD, OPTIONS\n\n";
+
+unsafe extern "C" {
+    /// Placed by the linker at the first address past the stack and the data.
+    static __heap_base: u8;
+}
+
+/// Says where the request may be written; 0 means no room, and the client gets
+/// 413. Memory grows only where it has to: an instance whose memory grew cannot
+/// be used again, and that takes time.
+#[unsafe(no_mangle)]
+extern "C" fn alloc(length: u32) -> u32 {
+    let start = (&raw const __heap_base).addr();
+    let pages = (start as u64 + u64::from(length)).div_ceil(PAGE) as usize;
+    let missing = pages.saturating_sub(wasm32::memory_size::<0>());
+    if missing > 0 && wasm32::memory_grow::<0>(missing) == usize::MAX { 0 } else { start as u32 }
+}
+
+/// Answers the request at this address with the response's address and length,
+/// packed in one number.
+///
+/// # Safety
+///
+/// The host calls it with what `alloc` returned, and has written the request there.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn handle(address: u32, length: u32) -> u64 {
+    // SAFETY: as above.
+    let request = unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) };
+    let response = answer(request);
+    (response.as_ptr().addr() as u64) << 32 | response.len() as u64
+}
+
+/// The request is one message, `METHOD target HTTP/1.1` and so on, which the host
+/// has checked.
+fn answer(request: &[u8]) -> &'static str {
+    let mut words = request.split(|byte| *byte == b' ');
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
+    // The query takes no part in the choice.
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let page = match path {
+        b"/" => Some(INDEX),
+        b"/route" => Some(ROUTE),
+        _ => None,
+    };
+    match method {
+        // HEAD is answered like GET: the host keeps the body to itself.
+        b"GET" | b"HEAD" => page.unwrap_or(NOT_FOUND),
+        b"OPTIONS" if page.is_some() || path == b"*" => OPTIONS,
+        b"OPTIONS" => NOT_FOUND,
+        _ => NOT_ALLOWED,
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    wasm32::unreachable()
+}
