@@ -33,4 +33,118 @@ def default():
     return rows
 
 
-TABLES = {"default": default}
+def form():
+    def sent(status, body, fields=None, holds=()):
+        def holds_all(reply):
+            for text in holds:
+                assert text in reply.body, f"expected {text!r} in the page, found {reply.body!r}"
+
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return row("POST", "/", status, fields=fields, body=holds_all, sends=body, with_fields=kind)
+
+    return [
+        row("GET", "/", 200, fields={"content-type": HTML}),
+        row("GET", "/thanks", 200),
+        sent(303, b"name=Ada&seats=2", {"location": "/thanks"}),
+        sent(303, b"seats=8&name=%C3%A4+%26", {"location": "/thanks"}),
+        sent(422, b"name=%22%3E%3Cb%3E&seats=x3", holds=[b'value="&quot;&gt;&lt;b&gt;"', b'value="x3"']),
+        sent(422, b"name=Ada&seats=9", holds=[b'value="Ada"', b"1 to 8 seats"]),
+        sent(422, b"", holds=[b"most 50 letters", b"1 to 8 seats"]),
+        row("POST", "/", 415, sends=b"{}", with_fields={"content-type": "application/json"}),
+        row("PUT", "/", 405, fields={"allow": "GET, HEAD, POST, OPTIONS"}),
+    ]
+
+
+def inspect():
+    def shows_head(reply):
+        lines = reply.body.decode().splitlines()
+        expected = ["GET /echo?a=1 HTTP/1.1", "host: examples", "x-one: two", "x-forwarded-for: 127.0.0.1"]
+        missing = [line for line in expected if line not in lines]
+        assert not missing, f"expected {missing} in the head, found {lines}"
+
+    every_byte = bytes(range(256)) * 64
+    return [
+        row("POST", "/", 200, fields={"content-type": "a/b"}, body=b"x", sends=b"x", with_fields={"content-type": "a/b"}),
+        row("POST", "/echo?a", 200, fields={"content-length": "16384"}, body=every_byte, sends=every_byte),
+        row("POST", "/", 200, fields={"content-type": "application/octet-stream"}, body=b""),
+        row("POST", "/", 200, body=bytes(1024 * 1024), sends=bytes(1024 * 1024)),
+        row("GET", "/echo?a=1", 200, body=shows_head, with_fields={"X-One": "two"}),
+        row("GET", "/cookie", 200, body=b"a=1\nb=2\n", with_fields={"cookie": "a=1; b=2"}),
+        row("GET", "/cookie", 200, body=b""),
+        row("GET", "/", 404),
+        row("PUT", "/echo", 405),
+    ]
+
+
+def items():
+    kind = {"content-type": "application/json"}
+
+    def sent(status, body, answer=None, **fields):
+        return row("POST", "/items", status, fields=kind | fields, body=answer, sends=body, with_fields=kind)
+
+    return [
+        row("GET", "/items/0", 200, fields=kind, body=b'{"id":0,"name":"pencil","cents":120}'),
+        row("HEAD", "/items/2?a", 200, fields=kind),
+        row("GET", "/items", 200, fields=kind),
+        row("GET", "/items/3", 404, fields=kind, body=b'{"error":"there is no such item"}'),
+        row("GET", "/items/x", 404),
+        row("GET", "/items/", 404),
+        row("GET", "/items/0/0", 404),
+        row("DELETE", "/items", 405),
+        row("PUT", "/items/0", 405),
+        sent(201, b' {"cents": 5, "name": "\\u00e4"}', '{"id":3,"name":"ä","cents":5}'.encode(), location="/items/3"),
+        sent(422, b'{"name":"","cents":1}', b'[{"member":"name","error":"expected 1 to 100 letters"}]'),
+        sent(422, b'{"name":"a","cents":0}', b'[{"member":"cents","error":"expected more than nothing"}]'),
+        sent(400, b'{"name":"a","cents":0'),
+        sent(400, b'{"name":"a","cents":1.5}'),
+        # Nested as deep as it can be sent: the parser has to give up, and not the stack.
+        sent(400, b"[" * 1_000_000),
+    ]
+
+
+def mandelbrot():
+    def sized(width, height):
+        def is_bitmap(reply):
+            sizes = (len(reply.body), width, height)
+            found = [int.from_bytes(reply.body[at : at + 4], "little") for at in (2, 18, 22)]
+            assert reply.body[:2] == b"BM" and found == list(sizes), f"expected {sizes}, found {found}"
+
+        return is_bitmap
+
+    path, kind = "/mandelbrot.bmp", {"content-type": "image/bmp"}
+    return [
+        row("GET", "/", 200, fields={"content-type": HTML}),
+        row("GET", f"{path}?width=1&height=1", 200, fields=kind, body=sized(1, 1)),
+        row("GET", f"{path}?height=7&width=30", 200, fields=kind, body=sized(30, 7)),
+        row("HEAD", f"{path}?height=7&width=30", 200, fields=kind | {"content-length": "1302"}),
+        row("GET", f"{path}?width=0", 400),
+        row("GET", f"{path}?width=801", 400),
+        row("GET", f"{path}?height=x", 400),
+    ]
+
+
+def redirects():
+    def moved(number, name):
+        return row("GET", f"/p/{number}", 308, fields={"location": f"/articles/{name}-{number}"}, body=b"")
+
+    return [
+        moved(0, "red-chair"),
+        moved(17, "green-rug"),
+        moved(9999, "grey-rug"),
+        row("HEAD", "/p/5?a=1", 308, fields={"location": "/articles/green-table-5"}),
+        row("GET", "/p/10000", 404),
+        row("GET", "/p/017", 404),
+        row("GET", "/p/", 404),
+        row("GET", "/", 200),
+        row("POST", "/p/1", 405),
+    ]
+
+
+TABLES = {
+    "default": default,
+    "form": form,
+    "inspect": inspect,
+    "items": items,
+    "mandelbrot": mandelbrot,
+    "redirects": redirects,
+}

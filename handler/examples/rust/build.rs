@@ -1,0 +1,12 @@
+//! Makes the modules small in memory; all of them use this file. The linker's own
+//! choice for WebAssembly is a stack of 1 MiB, which every instance would own.
+
+/// Bytes of stack. Past the end of it a module traps rather than overwrites its data.
+const STACK: u32 = 64 * 1024;
+
+fn main() {
+    println!("cargo::rerun-if-changed=../build.rs");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size={STACK}");
+    }
+}

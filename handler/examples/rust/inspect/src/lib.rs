@@ -1,0 +1,90 @@
+//! Shows what a handler is given.
+//!
+//! * POST to any target answers with the body, in the type that the client said.
+//! * `/echo` answers with the head of the request as the module has it.
+//! * `/cookie` answers with the cookies, one a line.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+use alloc::vec::Vec;
+use handler_sdk::{Request, Response, Router, Status, export, get};
+
+const ROUTES: Router = Router::new(&[get("/echo", echo), get("/cookie", cookie)]);
+
+export!(answer);
+
+/// POST is taken wherever it goes, so it is looked at before the table.
+pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+    if request.method() == "POST" { body(request) } else { ROUTES.answer(request) }
+}
+
+fn body<'a>(request: &Request<'a>) -> Response<'a> {
+    let kind = request.field("content-type").unwrap_or(b"application/octet-stream");
+    // The host adds the length. A browser is to take the type as it is said: what
+    // somebody sent here might pass for a page of this site otherwise.
+    Response::new(Status::OK)
+        .field("content-type", kind)
+        .field("x-content-type-options", "nosniff")
+        .body(request.body())
+}
+
+fn echo<'a>(request: &Request<'a>) -> Response<'a> {
+    let mut head = Vec::new();
+    for piece in [request.method(), " ", request.target(), " HTTP/1.1\n"] {
+        head.extend_from_slice(piece.as_bytes());
+    }
+    for (name, value) in request.fields() {
+        // A value may hold bytes that are no UTF-8; they go out as they came in.
+        for piece in [name.as_bytes(), b": ", value, b"\n"] {
+            head.extend_from_slice(piece);
+        }
+    }
+    Response::text(Status::OK, head)
+}
+
+fn cookie<'a>(request: &Request<'a>) -> Response<'a> {
+    let mut lines = Vec::new();
+    for (name, value) in request.cookies() {
+        for piece in [name, b"=", value.raw(), b"\n"] {
+            lines.extend_from_slice(piece);
+        }
+    }
+    Response::text(Status::OK, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer;
+    use handler_sdk::respond;
+    use std::vec::Vec;
+
+    fn ask(request: &[u8]) -> Vec<u8> {
+        let mut bytes = [0; 512];
+        let length = respond(request, answer).encode(&mut bytes).unwrap();
+        bytes[..length].to_vec()
+    }
+
+    #[test]
+    fn a_body_comes_back_in_its_type() {
+        let message =
+            ask(b"POST /any?where HTTP/1.1\r\ncontent-type: a/b\r\ncontent-length: 3\r\n\r\n\x00\xff\n");
+        assert!(message.starts_with(b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\n"));
+        assert!(message.ends_with(b"\r\n\r\n\x00\xff\n"));
+    }
+
+    #[test]
+    fn the_head_is_shown_byte_for_byte() {
+        let message = ask(b"GET /echo?a=%20 HTTP/1.1\r\nhost: h\r\nx: \xe4\r\n\r\n");
+        assert!(message.ends_with(b"\r\n\r\nGET /echo?a=%20 HTTP/1.1\nhost: h\nx: \xe4\n"));
+    }
+
+    #[test]
+    fn cookies_are_shown_one_a_line() {
+        let message = ask(b"GET /cookie HTTP/1.1\r\ncookie: a=1; b=2\r\n\r\n");
+        assert!(message.ends_with(b"\r\n\r\na=1\nb=2\n"));
+    }
+}
