@@ -126,21 +126,23 @@ fn request_line(line: &[u8], limits: &MessageLimits) -> Result<Version, BadMessa
     if target.len() > limits.target_max {
         return Err(BadMessage::TargetTooLong { limit: limits.target_max });
     }
-    check_target(target)?;
     let (version, None) = (parts.next(), parts.next()) else {
         return Err(malformed("3", "its first line has more than a method, a target and a version"));
     };
-    match version {
-        None => Err(malformed("3", "its first line has no version")),
-        Some(b"HTTP/1.1") => Ok(Version::Http11),
-        Some(b"HTTP/1.0") => Ok(Version::Http10),
+    let version = match version {
+        None => return Err(malformed("3", "its first line has no version")),
+        Some(b"HTTP/1.1") => Version::Http11,
+        Some(b"HTTP/1.0") => Version::Http10,
         Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            Err(BadMessage::Version)
+            return Err(BadMessage::Version);
         }
-        Some(_) => Err(malformed("2.3", "its version is malformed; expected HTTP/1.1")),
-    }
+        Some(_) => return Err(malformed("2.3", "its version is malformed; expected HTTP/1.1")),
+    };
+    // Last, because another version may have other targets.
+    check_target(target)?;
+    Ok(version)
 }
 
 /// The characters of a target (section 3.2). What form it has is a question for
