@@ -29,6 +29,11 @@ pub enum BadHost {
     /// Neither a name nor an address.
     #[error("its field host is malformed; expected a name or an address, and perhaps a port")]
     Malformed,
+    /// The same of the target.
+    #[error(
+        "the server that its target names is malformed; expected a name or an address, and perhaps a port"
+    )]
+    TargetMalformed,
     /// The target names another server.
     #[error("its field host is not the server that its target names")]
     Different,
@@ -36,6 +41,12 @@ pub enum BadHost {
 
 /// Checks the field `host` of a request, whose target is this.
 pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
+    let named = match target {
+        Target::Absolute(authority, _) => Some(authority.as_str()),
+        Target::Authority(authority) => Some(*authority),
+        Target::Origin(_) | Target::Asterisk => None,
+    };
+    let named = named.map(|authority| split(authority).ok_or(BadHost::TargetMalformed)).transpose()?;
     let mut values = parts.headers.get_all(HOST).iter();
     let Some(host) = values.next() else {
         // Older clients know of no such field.
@@ -47,9 +58,8 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
     }
     let host = host.to_str().map_err(|_| BadHost::Malformed)?;
     let (name, port) = split(host).ok_or(BadHost::Malformed)?;
-    match target {
-        Target::Absolute(authority, _) => {
-            let (other, other_port) = split(authority.as_str()).ok_or(BadHost::Different)?;
+    match (target, named) {
+        (Target::Absolute(..), Some((other, other_port))) => {
             let same = name.eq_ignore_ascii_case(other) && port == other_port;
             same.then_some(()).ok_or(BadHost::Different)
         }

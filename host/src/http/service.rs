@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
@@ -117,6 +117,10 @@ impl Client {
 
         if self.app.ending.has_begun() || self.ids.count() >= self.app.limits.connection_requests as u64 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if parts.version == Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
+            // Otherwise hyper would add `keep-alive` where the client asked for it.
+            *response.version_mut() = Version::HTTP_10;
         }
 
         let is_refused = self.notes.refused().is_some();
