@@ -146,8 +146,11 @@ impl Stream {
 
     /// Gives hyper an empty request in the place of the one that these bytes
     /// begin.
-    fn refuse(&mut self, bytes: &[u8], why: BadMessage) {
-        let head = bytes.trim_ascii_start().starts_with(b"HEAD ");
+    fn refuse(&mut self, mut bytes: &[u8], why: BadMessage) {
+        while let Some(behind) = bytes.strip_prefix(b"\r\n") {
+            bytes = behind;
+        }
+        let head = bytes.starts_with(b"HEAD ");
         self.instead = if head { b"HEAD / HTTP/1.1\r\n\r\n" } else { b"GET / HTTP/1.1\r\n\r\n" };
         self.over = true;
         let _ = self.notes.refused.set(why);
