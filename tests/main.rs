@@ -40,5 +40,7 @@ mod state;
 mod strict;
 /// The handler is replaced while the server runs, in every way there is.
 mod swap;
+/// The commands for those who write a handler.
+mod tools;
 
 mod harness;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use tracing_subscriber::filter::Targets;
 
 use crate::control::command::Command;
@@ -16,7 +17,7 @@ use crate::swap::watch;
 #[command(name = "host", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Args {
-    /// What a running server is told, instead of starting one.
+    /// What is done instead of starting a server.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -83,7 +84,13 @@ pub struct Swap {
     /// What a candidate is called with before it serves, and the status that is expected (any
     /// valid response below 500, where none is given); may be repeated
     #[arg(long, value_name = "'METHOD TARGET [STATUS]'", default_value = "GET /")]
+    #[arg(default_value_if("probe_file", ArgPredicate::IsPresent, None))]
     pub probe: Vec<Probe>,
+
+    /// A file with requests that a candidate is called with before it serves, and what is expected
+    /// of its answers (`host test --help` shows the form); may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub probe_file: Vec<PathBuf>,
 
     /// A folder in which good versions survive a restart: the server comes back with the one that
     /// served

@@ -24,4 +24,5 @@ pub mod server;
 pub mod socket;
 pub mod stream;
 pub mod swap;
+pub mod tools;
 pub mod wasm;

@@ -71,6 +71,13 @@ pub fn init(format: Format, filter: &Targets) -> WorkerGuard {
     guard
 }
 
+/// Sets the log up for a command that ends by itself: lines without the time,
+/// each written at once.
+pub fn plain(filter: Targets) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).without_time().with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}
+
 /// The parts of the log that can have a level of their own: a line for each
 /// request, what handlers write, and what the server says of itself.
 const TARGETS: [&str; 3] = ["request", "handler", "host"];

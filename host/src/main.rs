@@ -11,7 +11,7 @@ use clap::Parser;
 use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
-use host::http::{App, Buffers, FaultCounts};
+use host::http::{App, Buffers, FaultCounts, read_requests};
 use host::listen::Listener;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
@@ -56,6 +56,10 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
+    let mut probes = args.swap.probe;
+    for file in &args.swap.probe_file {
+        probes.extend(read_requests(file)?);
+    }
     let engine = Engine::new(&args.limits)?;
     let state = args.swap.state_dir.as_deref().and_then(|dir| open_state(dir, args.limits.module_max));
     let seen = args.module.as_deref().and_then(watch::look);
@@ -66,13 +70,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
 
-    let settings = Settings {
-        engine,
-        probes: args.swap.probe,
-        module_max: args.limits.module_max,
-        file: args.module.clone(),
-        state,
-    };
+    let settings =
+        Settings { engine, probes, module_max: args.limits.module_max, file: args.module.clone(), state };
     let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
     if let Some(path) = args.module {
         if !args.swap.no_watch {

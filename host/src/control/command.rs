@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use super::place;
 use super::protocol::{Complaint, Request, Status};
 use crate::swap::{Entry, Origin, Outcome};
+use crate::tools::{self, Tool};
 
-/// What a running server can be told.
+/// What a running server can be told, and what can be done without one.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Swap the handler of a running server to a module, and wait until it serves or is rejected
@@ -53,6 +54,9 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// What needs no running server.
+    #[command(flatten)]
+    Tool(Tool),
 }
 
 /// Which server is meant, and how it is shown.
@@ -88,6 +92,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Versions { server } => show(&server, &Request::Versions {}, &[], show_versions),
         Command::Status { server } => show(&server, &Request::Status {}, &[], show_status),
+        Command::Tool(tool) => tools::run(tool),
     }
 }
 

@@ -10,8 +10,11 @@
 //! | `authority` | which server does it say that it is meant for? |
 //! | `forwarded` | who is the client behind a proxy? |
 //! | `response` | what may a handler return, and what becomes of it? |
+//! | `exchange` | how is a handler asked without a client? |
 //! | `hop_by_hop` | which fields belong to one connection only? |
 //! | `probe` | what is a candidate called with before it serves? |
+//! | `expectation` | what does its answer have to be? |
+//! | `request_file` | how are both written in a file? |
 //! | `fault` | when does the host answer itself, with what status? |
 //! | `buffers` | how much memory may all bodies take? |
 //! | `counts` | how often was that, and why? |
@@ -19,11 +22,14 @@
 mod authority;
 mod buffers;
 mod counts;
+mod exchange;
+mod expectation;
 mod fault;
 mod forwarded;
 mod hop_by_hop;
 mod probe;
 mod request;
+mod request_file;
 mod response;
 mod service;
 mod target;
@@ -32,9 +38,12 @@ mod wire;
 pub use authority::BadHost;
 pub use buffers::Buffers;
 pub use counts::FaultCounts;
+pub use exchange::{Answer, Asked, call};
+pub use expectation::{Expectation, Mismatch};
 pub use fault::{Fault, Whose};
 pub use forwarded::Trusted;
-pub use probe::{Probe, ProbeFailure};
+pub use probe::{Expected, Place, Probe, ProbeFailure};
+pub use request_file::read as read_requests;
 pub use response::InvalidResponse;
 pub use service::{App, Client};
 pub use target::BadTarget;

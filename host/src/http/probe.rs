@@ -1,39 +1,53 @@
 //! A probe: a request that a candidate is called with before it may serve, and
-//! what its answer has to be.
+//! what its answer has to be. It stands on the command line, or in a file.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::str::FromStr;
-use std::time::SystemTime;
 
-use http::{Method, Request, StatusCode, Uri};
+use http::StatusCode;
 use thiserror::Error;
 
+use super::exchange::{Answer, Asked};
+use super::expectation::{Expectation, Mismatch};
 use super::fault::Fault;
-use super::request::{self, Origin};
-use super::response;
-use super::target::Target;
-use crate::request_id::RequestId;
-use crate::socket::Peer;
 use crate::wasm::HandlerModule;
 
-/// The host that a probe asks for.
-const HOST: &str = "localhost";
-
-/// One request without a body, and the status that is expected.
+/// A request, and what is expected of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    method: Method,
-    target: Uri,
-    /// Any valid response below 500, where nothing is said.
-    expected: Option<StatusCode>,
+    /// What is asked.
+    pub asked: Asked,
+    /// All of these are expected.
+    pub expected: Vec<Expected>,
+    /// The file and the line that it stands in, if it does.
+    pub place: Option<Place>,
+    /// What it is called there.
+    pub name: String,
+}
+
+/// Something that is expected of an answer, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// What is expected.
+    pub what: Expectation,
+    /// Where it stands, if it does so in a file.
+    pub place: Option<Place>,
+}
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, as it was given.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
 }
 
 /// A probe was not answered as expected.
 #[derive(Debug, Error)]
 pub enum ProbeFailure {
     /// There was no usable answer.
-    #[error("{probe} was not answered: {fault}")]
+    #[error("{}{probe} was not answered: {fault}", prefix(.probe.place.as_ref()))]
     Fault {
         /// Which of the probes.
         probe: Probe,
@@ -41,17 +55,19 @@ pub enum ProbeFailure {
         fault: Fault,
     },
     /// The answer was another one.
-    #[error("{probe} was answered {found}; expected {}", expected(.probe.expected))]
-    Status {
+    #[error("{}{probe} was answered {mismatch}", prefix(.place.as_ref()))]
+    Mismatch {
         /// Which of the probes.
         probe: Probe,
-        /// The answer's status.
-        found: StatusCode,
+        /// Where it stands what was expected.
+        place: Option<Place>,
+        /// What was found, and what was expected.
+        mismatch: Mismatch,
     },
 }
 
-fn expected(status: Option<StatusCode>) -> String {
-    status.map_or("a status below 500".into(), |status| status.as_str().into())
+fn prefix(place: Option<&Place>) -> String {
+    place.map(|place| format!("{place}: ")).unwrap_or_default()
 }
 
 impl Probe {
@@ -61,29 +77,23 @@ impl Probe {
     ///
     /// [`ProbeFailure`] says what came instead of what was expected.
     pub async fn send(&self, module: &HandlerModule) -> Result<(), ProbeFailure> {
-        let outcome = async {
-            let mut parts = Request::new(()).into_parts().0;
-            (parts.method, parts.uri) = (self.method.clone(), self.target.clone());
-            parts.headers.insert(http::header::HOST, http::HeaderValue::from_static(HOST));
-            let target = Target::new(&parts.method, &parts.uri)?;
-            let id = RequestId::none();
-            let client = Peer::Ip(Ipv4Addr::LOCALHOST.into());
-            let message = request::encode(
-                &parts,
-                target,
-                Vec::new(),
-                &Origin { id: &id, client, time: SystemTime::now() },
-            );
-            let bytes = module.call_as_candidate(&message, id).await?;
-            Ok::<_, Fault>(response::decode(bytes, &self.method)?)
-        };
-        let found =
-            outcome.await.map_err(|fault| ProbeFailure::Fault { probe: self.clone(), fault })?.status();
-        let as_expected = match self.expected {
-            Some(expected) => found == expected,
-            None => found.as_u16() < 500,
-        };
-        as_expected.then_some(()).ok_or_else(|| ProbeFailure::Status { probe: self.clone(), found })
+        let answer = self.asked.send(module).await;
+        let answer = answer.map_err(|fault| ProbeFailure::Fault { probe: self.clone(), fault })?;
+        match self.mismatches(&answer).next() {
+            None => Ok(()),
+            Some((expected, mismatch)) => {
+                let place = expected.place.clone();
+                Err(ProbeFailure::Mismatch { probe: self.clone(), place, mismatch })
+            }
+        }
+    }
+
+    /// How the answer differs from what is expected.
+    pub fn mismatches<'a>(
+        &'a self,
+        answer: &'a Answer,
+    ) -> impl Iterator<Item = (&'a Expected, Mismatch)> + use<'a> {
+        self.expected.iter().filter_map(|expected| Some((expected, expected.what.mismatch(answer)?)))
     }
 }
 
@@ -93,23 +103,32 @@ impl FromStr for Probe {
     fn from_str(text: &str) -> Result<Probe, String> {
         let wrong = || format!("expected METHOD TARGET [STATUS], such as 'GET / 200', found '{text}'");
         let mut words = text.split_ascii_whitespace();
-        let method = words.next().and_then(|word| Method::from_str(word).ok()).ok_or_else(wrong)?;
-        let target = words.next().filter(|word| word.starts_with('/') || *word == "*");
-        let target = target.and_then(|word| Uri::from_str(word).ok()).ok_or_else(wrong)?;
-        let expected = match words.next() {
-            Some(word) => Some(StatusCode::from_str(word).map_err(|_| wrong())?),
-            None => None,
+        let method = words.next().ok_or_else(wrong)?;
+        let target = words.next().filter(|word| word.starts_with('/') || *word == "*").ok_or_else(wrong)?;
+        let asked = Asked::new(method, target).map_err(|_| wrong())?;
+        let what = match words.next() {
+            Some(word) => Expectation::Status(StatusCode::from_str(word).map_err(|_| wrong())?),
+            None => Expectation::Good,
         };
         match words.next() {
             Some(_) => Err(wrong()),
-            None => Ok(Probe { method, target, expected }),
+            None => {
+                let expected = vec![Expected { what, place: None }];
+                Ok(Probe { asked, expected, place: None, name: String::new() })
+            }
         }
     }
 }
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.target)
+        self.asked.fmt(f)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
     }
 }
 

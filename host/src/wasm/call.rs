@@ -152,7 +152,11 @@ impl HandlerModule {
     }
 }
 
-async fn answer(instance: &mut Instance, request: &[Bytes], limits: &Limits) -> Result<Bytes, CallError> {
+pub(super) async fn answer(
+    instance: &mut Instance,
+    request: &[Bytes],
+    limits: &Limits,
+) -> Result<Bytes, CallError> {
     let length = request.iter().map(Bytes::len).sum();
     let no_room = || CallError::NoRoom { length };
     let span_length = u32::try_from(length).map_err(|_| no_room())?;

@@ -63,6 +63,11 @@ impl HandlerModule {
         self.unoptimised.clone()
     }
 
+    /// Whether an instance is put back after a request, rather than made anew.
+    pub fn is_put_back(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// It does not serve any more: no instances are kept ready. So it is at first.
     pub fn rest(&self) {
         if let Some((_, idle)) = &self.kept {

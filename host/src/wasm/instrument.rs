@@ -161,7 +161,7 @@ fn constant(expression: &ConstExpr<'_>) -> Result<u64> {
 }
 
 /// Whether this changes a table, or drops a segment.
-fn changes_for_good(operator: &Operator<'_>) -> bool {
+pub(super) fn changes_for_good(operator: &Operator<'_>) -> bool {
     use Operator as O;
     let tables = matches!(operator, O::TableSet { .. } | O::TableGrow { .. } | O::TableFill { .. })
         || matches!(operator, O::TableCopy { .. } | O::TableInit { .. });

@@ -118,6 +118,11 @@ pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) ->
     Ok(())
 }
 
+/// How large an instance's memory is now, in bytes.
+pub(super) fn size(instance: &Instance) -> usize {
+    instance.memory.data_size(&instance.store)
+}
+
 /// Begins to note which pages of a memory are written to. `data` is where its
 /// module's data lie.
 ///

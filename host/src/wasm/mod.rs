@@ -8,6 +8,8 @@
 //! | `verify` | what does it have to export, and what may it import? |
 //! | `handler` | how does it start, and where does an instance for a request come from? |
 //! | `call` | how is one call made, and what can go wrong in it? |
+//! | `measure` | what does a call use? |
+//! | `inspect` | what is in a module's file? |
 //! | `instance` | what is an instance? |
 //! | `instrument` | how does the host get at what an instance may change? |
 //! | `snapshot` | how does an instance get into the state that requests start from? |
@@ -24,8 +26,10 @@ mod engine;
 mod handler;
 mod idle;
 mod import;
+mod inspect;
 mod instance;
 mod instrument;
+mod measure;
 mod memory;
 mod module;
 mod pages;
@@ -35,7 +39,8 @@ mod verify;
 pub use call::CallError;
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
-
 pub use handler::HandlerModule;
+pub use inspect::{Anatomy, Size, inspect};
+pub use measure::Usage;
 pub use memory::BadSpan;
 pub use module::{CompiledModule, ModuleError, Unoptimised};

@@ -204,7 +204,7 @@ fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, Modul
 }
 
 /// The binary form, or what this is instead of WebAssembly.
-fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
+pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
     if file.is_empty() {
         return Err(ModuleError::Empty);
     }

@@ -105,6 +105,14 @@ impl Pages {
         !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || writable.sum::<usize>() <= PAGES_MAX)
     }
 
+    /// How much may have been written to of a memory that is this large now, in
+    /// bytes. Of what has grown it is not known.
+    pub(super) fn written_at_most(&self, memory: usize) -> usize {
+        let Guarded { count, page_size, writable, .. } = &*self.guarded;
+        let writable = writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
+        writable.sum::<usize>() * page_size + memory.saturating_sub(count * page_size)
+    }
+
     /// A call begins.
     pub(super) fn begin(&self) {
         self.guarded.faults.store(0, Relaxed);
