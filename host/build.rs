@@ -8,6 +8,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -32,8 +33,11 @@ fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed={}", root.join("Cargo.toml").display());
     println!("cargo::rerun-if-changed=build.rs");
 
-    install_target()?;
     let out = PathBuf::from(variable("OUT_DIR")?);
+    list_sdk(&handler.join("sdk/src"), &out.join("sdk.rs"))
+        .map_err(|error| format!("cannot list the sources of the SDK: {error}"))?;
+
+    install_target()?;
     let target_dir = out.join("handler");
     run(inner(variable("CARGO")?)
         .args(["build", "--release", "--locked", "--package", "handler"])
@@ -46,6 +50,32 @@ fn build() -> Result<(), String> {
     fs::copy(&built, &embedded)
         .map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), embedded.display()))?;
     Ok(())
+}
+
+/// Writes a list of the SDK's sources with their texts, which `host new` writes
+/// into the crates that it makes.
+fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    let mut folders = vec![sources.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    // The same sources make the same program.
+    files.sort();
+    let mut text = "static SDK: &[(&str, &str)] = &[\n".to_owned();
+    for file in files {
+        let name = file.strip_prefix(sources).unwrap_or(&file);
+        let file = fs::canonicalize(&file)?;
+        text.push_str(&format!("    ({name:?}, include_str!({file:?})),\n"));
+    }
+    text.push_str("];\n");
+    fs::write(list, text)
 }
 
 /// Makes sure that the standard library for WebAssembly is there.

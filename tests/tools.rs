@@ -4,6 +4,9 @@ use std::process::Output;
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture, host, run_to_end};
 
+/// Making a crate, and serving it while it is written.
+mod developing;
+
 /// Runs a tool to its end: its exit code, standard output and standard error.
 fn tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = run_to_end(host().args(arguments));

@@ -16,6 +16,7 @@ use host::listen::Listener;
 use host::log::{self, Format};
 use host::request_id::ConnectionIds;
 use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
+use host::tools::dev;
 use host::wasm::Engine;
 use host::{limits, listen, server};
 use tokio::net::UnixListener;
@@ -29,8 +30,8 @@ fn main() -> ExitCode {
     limits::raise_descriptors();
     let args = Args::parse();
     let result = match args.command {
-        Some(command) => command::run(command),
-        None => run(args.serve).map(|()| ExitCode::SUCCESS),
+        Some(command) => command::run(command, |dev| run(dev.serve, |args| dev::run(args, serve))),
+        None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(args: Serve) -> anyhow::Result<()> {
+fn run<F>(args: Serve, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let _log = log::init(args.log_format, &args.log_level);
     let mut threads = runtime::Builder::new_multi_thread();
     if let Some(count) = args.threads {

@@ -60,6 +60,7 @@ pub struct Server {
     pub urls: Vec<String>,
     /// The addresses among them.
     pub addresses: Vec<SocketAddr>,
+    ready: Receiver<String>,
     log: Receiver<String>,
     seen: Vec<String>,
 }
@@ -89,7 +90,12 @@ impl Server {
     }
 
     /// The same, with a command that becomes the program.
-    pub fn spawn<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
+    pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
+        Server::begin(command, arguments).until_ready()
+    }
+
+    /// The same, before it is ready.
+    pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -100,18 +106,22 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         let ready = lines(child.stdout.take().unwrap());
-        let mut server = Server { child, urls: Vec::new(), addresses: Vec::new(), log, seen: Vec::new() };
-        match ready.recv_timeout(PATIENCE) {
+        Server { child, urls: Vec::new(), addresses: Vec::new(), ready, log, seen: Vec::new() }
+    }
+
+    /// Waits until it is ready.
+    pub fn until_ready(mut self) -> Server {
+        match self.ready.recv_timeout(PATIENCE) {
             Ok(ready) => {
-                server.urls = ready.split_whitespace().skip(1).map(str::to_owned).collect();
-                server.addresses = addresses(&ready);
+                self.urls = ready.split_whitespace().skip(1).map(str::to_owned).collect();
+                self.addresses = addresses(&ready);
             }
             Err(_) => {
-                let _ = server.child.kill();
-                panic!("no ready line; it said:\n{}", server.log.iter().collect::<Vec<_>>().join("\n"));
+                let _ = self.child.kill();
+                panic!("no ready line; it said:\n{}", self.log.iter().collect::<Vec<_>>().join("\n"));
             }
         }
-        server
+        self
     }
 
     /// A new connection to its first address.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::place;
 use super::protocol::{Complaint, Request, Status};
 use crate::swap::{Entry, Origin, Outcome};
-use crate::tools::{self, Tool};
+use crate::tools::{self, Dev, Tool};
 
 /// What a running server can be told, and what can be done without one.
 #[derive(Clone, Debug, Subcommand)]
@@ -73,12 +73,12 @@ pub struct Server {
     pub json: bool,
 }
 
-/// Runs a command.
+/// Runs a command. `develop` is what starts a server for a crate.
 ///
 /// # Errors
 ///
 /// One line: why the server could not be asked.
-pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
             let bytes = Origin::Path(file.clone()).read(usize::MAX - 1);
@@ -92,7 +92,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Versions { server } => show(&server, &Request::Versions {}, &[], show_versions),
         Command::Status { server } => show(&server, &Request::Status {}, &[], show_status),
-        Command::Tool(tool) => tools::run(tool),
+        Command::Tool(tool) => tools::run(tool, develop),
     }
 }
 

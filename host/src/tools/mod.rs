@@ -5,22 +5,37 @@
 //! | `check` | may this module serve, and what is to be known of it? |
 //! | `call` | what does a module answer? |
 //! | `test` | does it answer what is expected? |
+//! | `new` | how does somebody begin? |
+//! | `dev` | what does a server do while its handler is written? |
+//! | `build` | how does a crate become a module? |
+//! | `sources` | who notices that its sources have changed? |
 //! | `remedy` | what is to be done about a module that may not? |
 //! | `bench` | how is a module called without a server? |
 
 mod bench;
+mod build;
 mod call;
 mod check;
+pub mod dev;
+mod new;
 mod remedy;
+mod sources;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use dev::Dev;
+
 /// What is done with a module that does not serve.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tool {
+    /// Write a crate that is a handler, with tests and with all that it needs
+    New(new::New),
+    /// Build the crate in a folder, serve it, and do so again whenever a file there is saved
+    #[command(mut_args(dev::fit))]
+    Dev(Box<Dev>),
     /// Say whether a module can serve, and if not, why; and what is to be known of it
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Check(Box<check::Check>),
@@ -32,13 +47,15 @@ pub enum Tool {
     Test(Box<test::Test>),
 }
 
-/// Runs a tool.
+/// Runs a tool. `develop` is what starts a server for a crate.
 ///
 /// # Errors
 ///
 /// One line: why there is nothing to tell.
-pub fn run(tool: Tool) -> anyhow::Result<ExitCode> {
+pub fn run(tool: Tool, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match tool {
+        Tool::New(new) => new::run(&new),
+        Tool::Dev(dev) => develop(*dev).map(|()| ExitCode::SUCCESS),
         Tool::Check(check) => check::run(&check),
         Tool::Call(call) => call::run(&call),
         Tool::Test(test) => test::run(&test),

@@ -1,0 +1,130 @@
+//! How a crate becomes a module: by Cargo, whose errors go where they always go.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// What handlers are built for.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What Cargo made of a crate.
+pub(super) struct Built {
+    /// The module's file.
+    pub(super) module: PathBuf,
+    /// The folders of the crates that it was made of and that are on this
+    /// machine alone.
+    pub(super) crates: Vec<PathBuf>,
+    /// How long that took.
+    pub(super) time: Duration,
+}
+
+/// Checks that there is a crate, and what it takes to build it.
+pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
+    if !folder.join("Cargo.toml").is_file() {
+        bail!(
+            "there is no crate in {}: it has no Cargo.toml (`host new NAME` makes a crate, and `host dev NAME` serves it)",
+            folder.display()
+        );
+    }
+    // rustc says where the target would be, whether it is there or not.
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
+    let answer = rustc.output().await.context("cannot run rustc (https://rustup.rs installs Rust)")?;
+    if !Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
+        bail!("Rust's target {TARGET} is missing; run `rustup target add {TARGET}` in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Builds the crate in a folder; nothing comes of it where Cargo has said why.
+///
+/// It is built as it will be deployed: a debug build is ten times as large,
+/// takes longer to be swapped in than it saves in building, and needs a larger
+/// stack than it is linked with.
+pub(super) async fn build(folder: &Path) -> anyhow::Result<Option<Built>> {
+    let since = Instant::now();
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--quiet", "--target", TARGET]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    // In a group of its own it can be ended with all that it has started.
+    cargo.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    let mut running = Running(cargo.spawn().context("cannot run cargo (https://rustup.rs installs Rust)")?);
+    let output = running.0.stdout.take().context("cargo has no output")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut artifacts = Vec::new();
+    while let Some(line) = lines.next_line().await.context("cannot read what cargo says")? {
+        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line) {
+            artifacts.push(artifact);
+        }
+    }
+    if !running.0.wait().await.context("cannot wait for cargo")?.success() {
+        return Ok(None);
+    }
+    let module = find_module(folder, &artifacts)?;
+    let is_local = |artifact: &&Artifact| artifact.package_id.starts_with("path+");
+    let crates = artifacts.iter().filter(is_local).filter_map(|artifact| artifact.manifest_path.parent());
+    Ok(Some(Built { module, crates: crates.map(Path::to_owned).collect(), time: since.elapsed() }))
+}
+
+/// The module of the crate itself, or else the only one there is.
+fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf> {
+    let is_module = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
+    let modules =
+        artifacts.iter().filter(|artifact| artifact.target.kind.iter().any(|kind| kind == "cdylib"));
+    let modules = modules.filter_map(|artifact| Some((artifact, artifact.filenames.iter().find(is_module)?)));
+    let modules: Vec<_> = modules.collect();
+    let own = modules.iter().find(|(artifact, _)| artifact.manifest_path.parent() == Some(folder));
+    match (own, modules.as_slice()) {
+        (Some((_, path)), _) | (None, [(_, path)]) => Ok((*path).clone()),
+        (None, []) => bail!(
+            "the crate in {} gives no module; expected crate-type = [\"cdylib\", \"lib\"] under [lib] in its Cargo.toml",
+            folder.display()
+        ),
+        (None, several) => bail!(
+            "the workspace in {} gives {} modules; expected the folder of one crate",
+            folder.display(),
+            several.len()
+        ),
+    }
+}
+
+/// Cargo while it runs. It ends with this, and what it has started too.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // None when it has ended.
+        let group = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(group) = group {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
+/// A line of what Cargo says, as far as it matters here.
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Message {
+    CompilerArtifact(Artifact),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Artifact {
+    package_id: String,
+    manifest_path: PathBuf,
+    target: Target,
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}

@@ -1,0 +1,212 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::tool;
+use crate::harness::{Folder, Server, host, run_to_end};
+
+/// Where all crates of these tests are built, each of them under a name of its
+/// own: what they share is compiled once.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates")
+}
+
+/// A new crate of this name.
+fn new(folder: &Folder, name: &str) -> PathBuf {
+    let path = folder.file(name);
+    let (code, stdout, stderr) = tool(&["new", name, "--path", path.to_str().unwrap()]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.starts_with(&format!("made {}, with the SDK in ", path.display())), "{stdout}");
+    path
+}
+
+fn cargo(folder: &Path, arguments: &[&str]) {
+    let mut cargo = Command::new("cargo");
+    cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target());
+    let output = run_to_end(&mut cargo);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}:\n{said}{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert!(!said.contains("warning"), "{said}");
+}
+
+#[test]
+fn a_new_crate_builds_and_tests_and_answers_at_once() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-one");
+    cargo(&path, &["test"]);
+    cargo(&path, &["build", "--release", "--target", "wasm32-unknown-unknown"]);
+    let module = target().join("wasm32-unknown-unknown/release/greeter_one.wasm");
+    let module = module.to_str().unwrap();
+    let requests = path.join("requests.http");
+    let (code, stdout, _) = tool(&["test", module, requests.to_str().unwrap()]);
+    assert_eq!((code, stdout.lines().last()), (0, Some("3 passed, 0 failed")), "{stdout}");
+    let (code, stdout, _) = tool(&["check", module]);
+    assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
+    assert!(stdout.contains("  memory      1 page (64.0 KiB) at first"), "{stdout}");
+    // Nothing in it depends on where it is, or on this repository.
+    for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
+        let text = std::fs::read_to_string(path.join(file)).unwrap();
+        assert!(!text.contains("{{name") && !text.contains("workspace = true"), "{file}:\n{text}");
+    }
+}
+
+#[test]
+fn a_crate_is_made_where_nothing_is_lost() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("kept"), "").unwrap();
+    let there = folder.file("kept").parent().unwrap().to_str().unwrap().to_owned();
+    let file = folder.file("kept").to_str().unwrap().to_owned();
+    for (name, path, complaint) in [
+        ("greeter", &there, format!("error: {there} is not empty; expected a folder that is new or empty (--path says which)\n")),
+        ("greeter", &file, format!("error: cannot write the crate to {file}: Not a directory (os error 20)\n")),
+        (
+            "9lives",
+            &there,
+            "error: a crate cannot be called `9lives`: it begins with `9`; expected a letter, and then letters, digits, - and _\n".into(),
+        ),
+    ] {
+        assert_eq!(tool(&["new", name, "--path", path]), (1, String::new(), complaint));
+    }
+    let mut in_folder = host();
+    let output = run_to_end(in_folder.args(["new", "by-name"]).current_dir(&there));
+    assert!(output.status.success() && folder.file("by-name/src/lib.rs").exists());
+}
+
+/// A server that develops the crate in a folder.
+fn develop(path: &Path) -> Server {
+    Server::spawn(developing(), &["dev".as_ref(), path.as_os_str()])
+}
+
+fn developing() -> Command {
+    let mut command = host();
+    command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
+    command
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(file, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn what_is_saved_is_served_and_what_does_not_build_is_not() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-two");
+    let source = path.join("src/lib.rs");
+    let mut server = develop(&path);
+    assert_eq!(server.connect().ask("GET", "/").text(), "<h1>it works</h1>");
+
+    edit(&source, "it works", "it works better");
+    server.log_line(&["serving version 2"]);
+    assert_eq!(server.connect().ask("GET", "/").text(), "<h1>it works better</h1>");
+
+    edit(&source, "better</h1>\")", "best</h1>\"");
+    server.log_line(&["not built; the errors stand above"]);
+    server.log_line(&["error: mismatched closing delimiter"]);
+    server.log_line(&["the last good module goes on serving"]);
+    assert_eq!(server.connect().ask("GET", "/").text(), "<h1>it works better</h1>");
+
+    // A fault shows its cause, in a file that is new in a folder that is new.
+    std::fs::create_dir(path.join("src/pages")).unwrap();
+    std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
+    edit(&source, "best</h1>\"", "best</h1>\")");
+    server.log_line(&["serving version 3"]);
+    edit(
+        &source,
+        "Response::html(Status::OK, \"<h1>about greeter-two</h1>\")",
+        "panic!(include_str!(\"pages/about.txt\"))",
+    );
+    server.log_line(&["serving version 4"]);
+    let reply = server.connect().ask("GET", "/about");
+    assert!(reply.status == 500 && reply.text().contains("panic: one at src/lib.rs:"), "{}", reply.text());
+    std::fs::write(path.join("src/pages/about.txt"), "two").unwrap();
+    server.log_line(&["serving version 5"]);
+    assert!(server.connect().ask("GET", "/about").text().contains("panic: two at src/lib.rs:"));
+    server.signal("INT");
+    assert!(server.wait().0.success());
+}
+
+#[test]
+fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-three");
+    let source = path.join("src/lib.rs");
+    edit(&source, "export!(answer);", "");
+    let mut server = Server::begin(developing(), &["dev".as_ref(), path.as_os_str()]);
+    server.log_line(&["error: `#[panic_handler]` function required"]);
+    server.log_line(&["not built; the errors stand above"]);
+    server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
+    let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
+    edit(&source, "/// Answers a request by", &format!("{handler}/// Answers a request by"));
+    server.log_line(&["cannot be served: it has no export `alloc`", "handler_sdk::export!(answer)"]);
+    edit(&source, handler, "export!(answer);\n");
+    let server = server.until_ready();
+    assert_eq!(server.connect().ask("GET", "/").text(), "<h1>it works</h1>");
+}
+
+#[test]
+fn what_is_no_crate_is_said_to_be_none() {
+    let folder = Folder::new();
+    let path = folder.file("");
+    let shown = std::fs::canonicalize(&path).unwrap();
+    let (code, stdout, stderr) = tool(&["dev".as_ref(), path.as_os_str()]);
+    let complaint = format!(
+        "error: there is no crate in {}: it has no Cargo.toml (`host new NAME` makes a crate, and `host dev NAME` serves it)\n",
+        shown.display()
+    );
+    assert_eq!((code, stdout.as_str(), stderr), (1, "", complaint));
+}
+
+#[test]
+fn a_missing_target_is_named_with_the_command_that_adds_it() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-four");
+    // A compiler that has no target but this machine's.
+    let tools = folder.file("bin");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::write(tools.join("rustc"), "#!/bin/sh\necho /no/such/folder\n").unwrap();
+    Command::new("chmod").arg("+x").arg(tools.join("rustc")).status().unwrap();
+    let search = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let output = run_to_end(host().arg("dev").arg(&path).env("PATH", search));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = "error: Rust's target wasm32-unknown-unknown is missing; run `rustup target add wasm32-unknown-unknown` in ";
+    assert!(stderr.starts_with(complaint), "{stderr}");
+}
+
+#[test]
+fn the_end_of_the_server_is_the_end_of_what_it_builds() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-five");
+    let mut server = develop(&path);
+    // A build that waits, and says who it is.
+    let pid = folder.file("pid");
+    let waits = format!(
+        "fn main() {{ std::fs::write({:?}, std::process::id().to_string()).unwrap(); std::fs::rename({:?}, {:?}).unwrap(); loop {{ std::thread::park() }} }}",
+        folder.file("pid.tmp"),
+        folder.file("pid.tmp"),
+        pid
+    );
+    std::fs::write(path.join("build.rs"), waits).unwrap();
+    let process = loop {
+        match std::fs::read_to_string(&pid) {
+            Ok(id) => break format!("/proc/{id}/stat"),
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    server.signal("INT");
+    server.log_line(&["stopping"]);
+    assert!(server.wait().0.success());
+    // It is gone, or a child without a parent that has not been waited for yet.
+    let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while is_there() {
+        assert!(std::time::Instant::now() < deadline, "the build goes on");
+        std::thread::yield_now();
+    }
+}
