@@ -6,6 +6,8 @@ use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture, host, ru
 
 /// Making a crate, and serving it while it is written.
 mod developing;
+/// Requests that failed are kept, and made again.
+mod recording;
 
 /// Runs a tool to its end: its exit code, standard output and standard error.
 fn tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> (i32, String, String) {

@@ -10,6 +10,7 @@ use crate::control::command::Command;
 use crate::http::{Probe, Trusted};
 use crate::limits::Limits;
 use crate::log::{self, Format};
+use crate::record::Recording;
 use crate::swap::watch;
 
 /// An HTTP server whose behaviour is one WebAssembly module, called for each request.
@@ -63,6 +64,10 @@ pub struct Serve {
     /// What is done to swap the handler.
     #[command(flatten)]
     pub swap: Swap,
+
+    /// What is kept of requests that fail.
+    #[command(flatten)]
+    pub recording: Recording,
 
     /// The bounds.
     #[command(flatten)]

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod listen;
 pub mod log;
 pub mod quote;
+pub mod record;
 pub mod request_id;
 pub mod server;
 pub mod socket;

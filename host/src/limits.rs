@@ -134,7 +134,7 @@ pub struct Limits {
 
 /// The most that a size can be set to, in bytes: the contract's addresses are
 /// 32 bits wide, so nothing larger gets into a module or out of it.
-const ADDRESSES: usize = 1 << 32;
+pub(crate) const ADDRESSES: usize = 1 << 32;
 
 /// More than machines have.
 const BUFFERS_MAX: usize = 1 << 40;
@@ -163,12 +163,12 @@ const DESCRIPTORS_KEPT: u64 = 128;
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// What is counted otherwise are things that each cost memory.
-const COUNT_MAX: usize = 100_000;
+pub(crate) const COUNT_MAX: usize = 100_000;
 
 /// Past it, adding a time to the clock could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
+pub(crate) fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
     let size = ByteSize::from_str(text).map_err(|_| "expected a size such as 65536, 64KiB or 1MiB")?;
     match usize::try_from(size.as_u64()) {
         Ok(size) if size <= MAX => Ok(size),
@@ -204,7 +204,7 @@ fn connections(text: &str) -> Result<usize, String> {
     Ok(left.clamp(1, CONNECTIONS_MAX))
 }
 
-fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
+pub(crate) fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=MAX).contains(&count) => Ok(count),
         _ => Err(format!("expected a whole number from 1 to {MAX}")),

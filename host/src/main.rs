@@ -14,6 +14,7 @@ use host::control::{command, place};
 use host::http::{App, Buffers, FaultCounts, read_requests};
 use host::listen::Listener;
 use host::log::{self, Format};
+use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;
 use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
 use host::tools::dev;
@@ -94,6 +95,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         }
     });
     let faults = Arc::new(FaultCounts::default());
+    let recorder = Recorder::start(&args.recording)?.map(Arc::new);
+    let _flush = Flush(recorder.clone());
     let control = match args.swap.control {
         _ if args.swap.no_control => None,
         Some(path) => Some(place::bind(&path)?),
@@ -119,6 +122,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         ids: ConnectionIds::new(),
         tell_cause: args.dev,
         faults,
+        recorder,
         trusted: args.trust_forwarded,
         ending: Arc::default(),
     };

@@ -7,23 +7,24 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
 use super::buffers::Buffers;
 use super::counts::FaultCounts;
-use super::fault::Fault;
+use super::fault::{Fault, Whose};
 use super::forwarded::{self, Trusted};
 use super::request::{self, Origin};
 use super::response;
 use crate::access_log;
 use crate::ending::Ending;
 use crate::limits::Limits;
-use crate::request_id::{ConnectionIds, RequestIds};
+use crate::record::Recorder;
+use crate::request_id::{ConnectionIds, RequestId, RequestIds};
 use crate::socket::{Peer, Socket};
 use crate::stream::Notes;
-use crate::swap::Swapper;
+use crate::swap::{Swapper, Version};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
 const HANDLER_VERSION: HeaderName = HeaderName::from_static("x-handler-version");
@@ -44,6 +45,8 @@ pub struct App {
     pub faults: Arc<FaultCounts>,
     /// The memory for bodies.
     pub buffers: Buffers,
+    /// Keeps the requests that the handler fails at, if that is asked for.
+    pub recorder: Option<Arc<Recorder>>,
     /// Whose word counts on who the client is.
     pub trusted: Vec<Trusted>,
     /// Whether the server is about to end.
@@ -83,17 +86,17 @@ impl Client {
         let (parts, body) = request.into_parts();
 
         let client = forwarded::client(self.peer, &parts.headers, &self.app.trusted);
-        let mut version_called = None;
+        let mut version_called: Option<Arc<Version>> = None;
+        let mut message = Vec::new();
         let outcome = async {
             if let Some(why) = self.notes.refused() {
                 return Err(why.clone().into());
             }
             let target = request::check_head(&parts)?;
             let (body, _share) = request::read_body(body, &self.app.limits, &self.app.buffers).await?;
-            let message = request::encode(&parts, target, body, &Origin { id: &id, client, time });
+            message = request::encode(&parts, target, body, &Origin { id: &id, client, time });
 
-            let version = self.app.swapper.current();
-            version_called = Some(version.label.number);
+            let version = version_called.insert(self.app.swapper.current());
             let bytes = tokio::select! {
                 // A call that does not have to wait is over before this looks
                 // at the socket.
@@ -107,10 +110,12 @@ impl Client {
             Ok(response) => (response, None),
             Err(fault) => {
                 self.app.faults.add(fault.entry().name);
+                self.record(message, &id, time, version_called.as_ref(), &fault);
                 (fault.response(&parts.method, self.app.tell_cause), Some(fault))
             }
         };
         response.headers_mut().insert(REQUEST_ID, (&id).into());
+        let version_called = version_called.map(|version| version.label.number);
         if let Some(number) = version_called.filter(|_| self.app.tell_version) {
             response.headers_mut().insert(HANDLER_VERSION, number.into());
         }
@@ -118,9 +123,9 @@ impl Client {
         if self.app.ending.has_begun() || self.ids.count() >= self.app.limits.connection_requests as u64 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if parts.version == Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
+        if parts.version == http::Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
             // Otherwise hyper would add `keep-alive` where the client asked for it.
-            *response.version_mut() = Version::HTTP_10;
+            *response.version_mut() = http::Version::HTTP_10;
         }
 
         let is_refused = self.notes.refused().is_some();
@@ -135,5 +140,21 @@ impl Client {
             fault: fault.as_ref(),
         });
         Ok(response)
+    }
+
+    /// Keeps what the handler failed at.
+    fn record(
+        &self,
+        message: Vec<Bytes>,
+        id: &RequestId,
+        time: SystemTime,
+        version: Option<&Arc<Version>>,
+        fault: &Fault,
+    ) {
+        if let (Some(recorder), Some(version)) = (&self.app.recorder, version)
+            && fault.entry().whose == Whose::Handler
+        {
+            recorder.record(message, id, time, &version.label, fault);
+        }
     }
 }

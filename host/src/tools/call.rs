@@ -1,6 +1,6 @@
 //! `host call`: one request to a module, without a server.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -100,6 +100,10 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
         output.write_all(b"\r\n")?;
     }
     output.write_all(&answer.body)?;
+    // For people, what follows begins on a line of its own.
+    if output.is_terminal() && !answer.body.ends_with(b"\n") {
+        output.write_all(b"\n")?;
+    }
     output.flush()
 }
 

@@ -9,6 +9,7 @@
 //! | `dev` | what does a server do while its handler is written? |
 //! | `build` | how does a crate become a module? |
 //! | `sources` | who notices that its sources have changed? |
+//! | `replay` | what comes of a recorded request now? |
 //! | `remedy` | what is to be done about a module that may not? |
 //! | `bench` | how is a module called without a server? |
 
@@ -19,6 +20,7 @@ mod check;
 pub mod dev;
 mod new;
 mod remedy;
+mod replay;
 mod sources;
 mod test;
 
@@ -45,6 +47,9 @@ pub enum Tool {
     /// Send the requests of files to a module, and compare its answers with what is expected there
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Test(Box<test::Test>),
+    /// Make requests again that were recorded, and compare how they end
+    #[command(mut_args(bench::hide_what_is_of_no_use))]
+    Replay(Box<replay::Replay>),
 }
 
 /// Runs a tool. `develop` is what starts a server for a crate.
@@ -59,5 +64,6 @@ pub fn run(tool: Tool, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyho
         Tool::Check(check) => check::run(&check),
         Tool::Call(call) => call::run(&call),
         Tool::Test(test) => test::run(&test),
+        Tool::Replay(replay) => replay::run(&replay),
     }
 }

@@ -1,0 +1,202 @@
+//! A recorded request as a file: what happened, in comment lines, and the bytes
+//! that the handler got, as they were. Editors take it for an `.http` file.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use http::Method;
+
+use crate::http::Fault;
+use crate::quote::quoted;
+use crate::swap::Label;
+
+/// How the names of these files end.
+const SUFFIX: &str = ".fault.http";
+
+/// Digits of the time at the beginning of a name: milliseconds, until the year
+/// 2286. So names are in the order of time.
+const TIME_DIGITS: usize = 13;
+
+/// The fields whose values are nobody's business.
+const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// A request, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What the log called the fault.
+    pub fault: String,
+    /// What the log said about it.
+    pub cause: String,
+    /// The version that was called.
+    pub version: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// The fields whose values are not here.
+    pub masked: Vec<String>,
+    /// The bytes that the handler got.
+    pub message: Vec<Bytes>,
+    id: String,
+    milliseconds: u128,
+}
+
+/// Whether a file of this name is a recorded request.
+pub fn is_recorded(name: &str) -> bool {
+    let time = name.get(..TIME_DIGITS).unwrap_or_default();
+    name.ends_with(SUFFIX) && time.len() == TIME_DIGITS && time.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl Recorded {
+    pub(super) fn new(
+        message: Vec<Bytes>,
+        id: &str,
+        time: SystemTime,
+        label: &Label,
+        fault: &Fault,
+    ) -> Recorded {
+        Recorded {
+            fault: fault.entry().name.to_owned(),
+            cause: one_line(&fault.to_string()),
+            version: label.number,
+            sha256: label.sha256.clone(),
+            masked: Vec::new(),
+            message,
+            id: id.to_owned(),
+            milliseconds: time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis(),
+        }
+    }
+
+    /// What its file is called.
+    pub(super) fn name(&self) -> String {
+        format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
+    }
+
+    /// Puts asterisks in the place of secrets, as many as there were bytes. The
+    /// first piece is the head.
+    pub(super) fn mask(&mut self) {
+        let Some(first) = self.message.first_mut() else {
+            return;
+        };
+        let mut head = Vec::with_capacity(first.len());
+        for line in first.split_inclusive(|&byte| byte == b'\n') {
+            let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+            let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
+            let secret = SECRETS.iter().find(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
+            let text = value.trim_ascii_end();
+            let (Some(secret), Some(hidden)) = (secret, text.strip_prefix(b": ")) else {
+                head.extend_from_slice(line);
+                continue;
+            };
+            head.extend_from_slice(name);
+            head.extend_from_slice(b": ");
+            head.resize(head.len() + hidden.len(), b'*');
+            head.extend_from_slice(value.get(text.len()..).unwrap_or_default());
+            if self.masked.iter().all(|masked| masked != secret) {
+                self.masked.push((*secret).to_owned());
+            }
+        }
+        *first = head.into();
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let Recorded { fault, cause, version, sha256, masked, .. } = self;
+        let masked = if masked.is_empty() { "nothing".into() } else { masked.join(", ") };
+        let head = format!(
+            "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n\n"
+        );
+        [head.into_bytes(), self.message.concat()].concat()
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// One line: why it cannot be read, or what is missing in it.
+    pub fn read(path: &Path) -> anyhow::Result<Recorded> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let missing = |name| anyhow!("{}: it is no recorded request: `# {name}` is missing", path.display());
+        let end = bytes.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
+        let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
+        let value = |name: &'static str| {
+            let line = head.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name));
+            line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
+        };
+        let masked = value("masked:")?;
+        Ok(Recorded {
+            fault: value("fault:")?,
+            cause: value("cause:")?,
+            version: value("version:")?.parse().map_err(|_| missing("version: N"))?,
+            sha256: value("sha256:")?,
+            masked: masked.split(", ").filter(|name| *name != "nothing").map(str::to_owned).collect(),
+            message: vec![Bytes::from(bytes).slice(end + 2..)],
+            id: String::new(),
+            milliseconds: 0,
+        })
+    }
+
+    /// The request's method and target.
+    pub fn request_line(&self) -> (Method, String) {
+        let first = self.message.first().map(|bytes| &bytes[..]).unwrap_or_default();
+        let mut words = first.split(|byte| byte.is_ascii_whitespace());
+        let method = words.next().and_then(|method| Method::from_bytes(method).ok()).unwrap_or_default();
+        let target = String::from_utf8_lossy(words.next().unwrap_or_default());
+        (method, quoted(&target, 200).to_string())
+    }
+}
+
+/// What the log said, in the one line that there is for it.
+pub(super) fn one_line(text: &str) -> String {
+    quoted(text, usize::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Recorded, is_recorded};
+    use bytes::Bytes;
+
+    fn recorded(message: &'static [u8]) -> Recorded {
+        Recorded {
+            fault: "trap".into(),
+            cause: "in f".into(),
+            version: 3,
+            sha256: "00ff".into(),
+            masked: Vec::new(),
+            message: vec![Bytes::from_static(message)],
+            id: String::new(),
+            milliseconds: 0,
+        }
+    }
+
+    #[test]
+    fn secrets_keep_their_length_and_nothing_else_of_them() {
+        let mut masked =
+            recorded(b"GET /cookie:1 HTTP/1.1\r\nCookie: a=b\r\naccept: x\r\nauthorization: \r\n\r\n");
+        masked.mask();
+        let expected = "GET /cookie:1 HTTP/1.1\r\nCookie: ***\r\naccept: x\r\nauthorization: \r\n\r\n";
+        assert_eq!(masked.message[0], expected);
+        assert_eq!(masked.masked, ["cookie"]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let path = std::env::temp_dir().join(format!("recorded-{}", std::process::id()));
+        let mut kept = recorded(b"GET / HTTP/1.1\r\ncookie: a\r\n\r\n\n\n\xff");
+        kept.mask();
+        std::fs::write(&path, kept.encode()).unwrap();
+        assert_eq!(Recorded::read(&path).unwrap(), kept);
+        std::fs::write(&path, "# fault: trap\n\n").unwrap();
+        let error = Recorded::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("it is no recorded request: `# masked:` is missing"), "{error}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn only_its_own_files_are_taken_for_recorded_ones() {
+        assert!(is_recorded(&recorded(b"").name()) && is_recorded("1795334400000-0ff6-1-1.fault.http"));
+        for name in ["requests.http", "my.fault.http", "1795334400000.http", "17953344000ü0-1.fault.http"] {
+            assert!(!is_recorded(name), "{name}");
+        }
+    }
+}

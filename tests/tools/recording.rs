@@ -1,0 +1,165 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::tool;
+use crate::harness::modules::saying;
+use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
+
+/// A server that records to a folder.
+fn recording(module: &Path, folder: &Path, more: &[&str]) -> Server {
+    let fixed = [module.to_str().unwrap(), "--record", folder.to_str().unwrap()];
+    Server::with(&[&fixed, more].concat())
+}
+
+/// Ends the server, which has written all then, and lists the folder.
+fn recorded(server: Server, folder: &Path) -> Vec<std::path::PathBuf> {
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn replay(arguments: &[&str]) -> (i32, String) {
+    let (code, stdout, stderr) = tool(&[&["replay"], arguments].concat());
+    assert_eq!(stderr, "");
+    (code, stdout)
+}
+
+#[test]
+fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
+    let (folder, copy) = (Folder::new(), Folder::new());
+    let traps = fixture("traps.wat");
+    let server = recording(&traps, &folder.file("made/by/it"), &[]);
+    let mut client = server.connect();
+    assert_eq!(client.ask("GET", "/fine").status, 200);
+    let id = client.ask("POST", "/boom?a=1").field("x-request-id").unwrap().to_owned();
+    let [file] = &recorded(server, &folder.file("made/by/it"))[..] else { panic!("expected one file") };
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(folder.file("made/by/it")).unwrap().permissions().mode() & 0o777, 0o700);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name.ends_with(&format!("-{id}.fault.http")), "{name}");
+    let text = fs::read_to_string(file).unwrap();
+    let cause = "wasm trap: integer divide by zero; in divide < function 2";
+    let sha256 = host::swap::hash(&fs::read(&traps).unwrap());
+    let head = format!(
+        "# fault: trap\n# cause: {cause}\n# version: 1\n# sha256: {sha256}\n# masked: nothing\n\nPOST /boom?a=1 HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n"
+    );
+    assert!(text.starts_with(&head), "{text}");
+
+    let copied = copy.file(name);
+    fs::copy(file, &copied).unwrap();
+    drop(folder);
+    let traps = traps.to_str().unwrap();
+    let same = format!("same    {}: POST /boom?a=1: trap: {cause}\n", copied.display());
+    let whole = (0, format!("{same}1 as recorded, 0 otherwise\n"));
+    assert_eq!(replay(&[copy.file("").to_str().unwrap().trim_end_matches('/'), "--module", traps]), whole);
+    assert_eq!(replay(&[copied.to_str().unwrap(), "--module", traps]), whole);
+
+    let mended = TextFile::new(saying("mended"));
+    let (code, stdout) =
+        replay(&[copied.to_str().unwrap(), "--module", traps, "--against", mended.path().to_str().unwrap()]);
+    assert_eq!(
+        (code, stdout),
+        (0, format!("{same}        against: 200 OK, 6 bytes: mended\n1 as recorded, 0 otherwise\n"))
+    );
+    let (code, stdout) = replay(&[copied.to_str().unwrap(), "--module", mended.path().to_str().unwrap()]);
+    let expected = format!(
+        "DIFFERS {}: POST /boom?a=1: 200 OK, 6 bytes: mended\n        recorded: trap: {cause}\n        it was another module then: version 1, sha256 {}\n0 as recorded, 1 otherwise\n",
+        copied.display(),
+        &sha256[..12]
+    );
+    assert_eq!((code, stdout), (1, expected));
+}
+
+#[test]
+fn secrets_are_masked_unless_they_are_asked_for() {
+    let request = "POST /boom HTTP/1.1\r\nhost: test\r\nCookie: a=secret\r\nauthorization: Basic secret\r\ncontent-length: 6\r\n\r\nno one";
+    for (more, cookie, masked) in [
+        (&[][..], "cookie: ********\r\nauthorization: ************\r\n", "# masked: cookie, authorization\n"),
+        (&["--record-secrets"], "cookie: a=secret\r\nauthorization: Basic secret\r\n", "# masked: nothing\n"),
+    ] {
+        let folder = Folder::new();
+        let server = recording(&fixture("panics.wat"), &folder.file("r"), more);
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.reply_to("POST").status, 500);
+        let files = recorded(server, &folder.file("r"));
+        let text = fs::read_to_string(&files[0]).unwrap();
+        assert!(text.contains(cookie) && text.contains(masked) && text.ends_with("\r\n\r\nno one"), "{text}");
+        let (code, stdout) =
+            replay(&[files[0].to_str().unwrap(), "--module", fixture("panics.wat").to_str().unwrap()]);
+        assert_eq!(code, 0, "{stdout}");
+    }
+}
+
+#[test]
+fn every_fault_of_the_handler_is_recorded_and_nobody_elses_is() {
+    let folder = Folder::new();
+    let bad = TextFile::new(crate::harness::modules::answering(b"no response"));
+    let server = recording(bad.path(), &folder.file("r"), &[]);
+    assert_eq!(server.connect().ask("GET", "/").status, 502);
+    assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
+    let files = recorded(server, &folder.file("r"));
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(fs::read_to_string(&files[0]).unwrap().starts_with("# fault: invalid response\n"));
+    let (code, stdout) = replay(&[files[0].to_str().unwrap(), "--module", bad.path().to_str().unwrap()]);
+    assert!(code == 0 && stdout.starts_with("same    "), "{stdout}");
+
+    let server = recording(&fixture("loops.wat"), &folder.file("r"), &["--deadline", "30ms"]);
+    assert_eq!(server.connect().ask("GET", "/").status, 504);
+    assert_eq!(recorded(server, &folder.file("r")).len(), 2);
+}
+
+#[test]
+fn no_more_is_recorded_than_may_be() {
+    let folder = Folder::new();
+    fs::create_dir(folder.file("r")).unwrap();
+    // What somebody else has put there is left alone.
+    fs::write(folder.file("r/mine.http"), "").unwrap();
+    let server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-max", "2"]);
+    for number in 0..4 {
+        assert_eq!(server.connect().ask("GET", &format!("/boom{number}")).status, 500);
+    }
+    let files = recorded(server, &folder.file("r"));
+    let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    assert_eq!(files.len(), 3);
+    assert!(texts[0].contains("GET /boom2 ") && texts[1].contains("GET /boom3 "), "{texts:?}");
+
+    let mut server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", "100"]);
+    assert_eq!(server.connect().ask("GET", "/boom").status, 500);
+    server.log_line(&[
+        "WARN",
+        "requests are not recorded: one of ",
+        "larger than all may be together (--record-bytes)",
+    ]);
+}
+
+#[test]
+fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
+    let file = TextFile::new("text");
+    let path = file.path().to_str().unwrap();
+    let complaint = fails_to_start(&["--record", path, "--listen", "127.0.0.1:0", "--no-control"]);
+    assert!(complaint.starts_with(&format!("error: cannot record to {path}: ")), "{complaint}");
+    let traps = fixture("traps.wat");
+    let traps = traps.to_str().unwrap();
+    let empty = Folder::new();
+    for (arguments, complaint) in [
+        (
+            [path, "--module", traps],
+            format!("error: {path}: it is no recorded request: `# fault:` is missing\n"),
+        ),
+        (
+            ["/no/such", "--module", traps],
+            "error: cannot read /no/such: No such file or directory (os error 2)\n".into(),
+        ),
+        (
+            [empty.file("").to_str().unwrap(), "--module", traps],
+            "error: there are no recorded requests; expected files that `host --record DIR` has written\n"
+                .into(),
+        ),
+    ] {
+        assert_eq!(tool(&[&["replay"][..], &arguments].concat()), (1, String::new(), complaint));
+    }
+}
