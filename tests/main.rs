@@ -32,6 +32,8 @@ mod parity;
 mod repository;
 /// What a handler gets: the canonical bytes of a request.
 mod request_bytes;
+/// What the SDK offers, in a module that uses all of it.
+mod sdk;
 /// Bad input at start-up: one clear line, exit code 1.
 mod startup;
 /// Versions survive a restart, and nothing is left of those that went.

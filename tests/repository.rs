@@ -72,10 +72,15 @@ fn the_host_knows_no_route() {
 
 #[test]
 fn the_names_of_the_contract_stand_in_one_file() {
+    // A feature of the SDK has the name of an export, and is none.
+    let files: Vec<_> = sources(&["host/src", "handler/src", "handler/sdk/src"])
+        .into_iter()
+        .map(|(name, text)| (name, text.replace("feature = \"alloc\"", "")))
+        .collect();
     for name in
         ["\"memory\"", "\"alloc\"", "\"handle\"", "\"_initialize\"", "\"panic_message\"", "\"x-request-id\""]
     {
-        only(&["handler/sdk/src/abi.rs"], name, &sources(&["host/src", "handler/src", "handler/sdk/src"]));
+        only(&["handler/sdk/src/abi.rs"], name, &files);
     }
 }
 

@@ -33,8 +33,8 @@ fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
         length += 8;
     }
     // The places past the tail hold zeros. One that stops there stops at the end.
-    let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    length + (tail.len()).min((stops(last) & TOPS).trailing_zeros() as usize / 8)
+    let stop = stops(last_word(tail)) & TOPS;
+    length + tail.len().min(stop.trailing_zeros() as usize / 8)
 }
 
 /// Where this byte is for the first time.
@@ -92,6 +92,11 @@ pub(crate) fn is_field_value(mut bytes: &[u8]) -> bool {
             _ => return true,
         }
     }
+}
+
+/// Less than eight bytes as a word, with zeros behind them.
+pub(crate) fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Whether this byte may stand in a token, the form of methods and field names

@@ -7,7 +7,8 @@
 //! together. As many buckets as routes each begin a chain of those in it. All of
 //! it is plain arrays, so that the compiler can make it.
 
-use super::pattern::{Shape, are_alike, first_segment, fit};
+use super::hash::{Hasher, Hashes};
+use super::pattern::{Pattern, Shape, are_alike, fit};
 use super::router::{Found, Router};
 use super::{Methods, Route};
 
@@ -95,9 +96,9 @@ const fn link(
     let mut number = 0;
     while number < routes.len() {
         let route = &routes[number];
-        let shape = Shape::of(route.path);
-        used = note_shape(shape, shapes, used);
-        let bucket = bucket(hash_of_route(route.path, shape), routes.len());
+        let pattern = Pattern::of(route.path);
+        used = note_shape(pattern.shape, shapes, used);
+        let bucket = bucket(pattern.hash, routes.len());
         let mut other = heads[bucket];
         while other != END {
             assert_distinct(route, &routes[other as usize]);
@@ -139,84 +140,11 @@ pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     );
 }
 
-const fn hash_segment(segment: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    let mut rest = segment;
-    while let [byte, after @ ..] = rest {
-        hash = mix(hash, *byte as u64);
-        rest = after;
-    }
-    hash
-}
-
-/// One step of FNV-1a, over numbers of any size.
-const fn mix(hash: u64, next: u64) -> u64 {
-    (hash ^ next).wrapping_mul(0x0000_0100_0000_01b3)
-}
-
 /// One of so many buckets.
 const fn bucket(hash: u64, buckets: usize) -> usize {
-    // The multiplication leaves the most of a hash in its upper half.
-    let hash = (hash ^ hash >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    (hash * buckets as u64 >> 32) as usize
-}
-
-const fn hash_of_route(path: &str, shape: Shape) -> u64 {
-    let Some((_, mut rest)) = path.as_bytes().split_first() else { return 0 };
-    let mut hash = shape.number();
-    let mut place = 0;
-    loop {
-        let (segment, after) = first_segment(rest);
-        if shape.is_literal() || shape.has_literal_at(place) {
-            hash = mix(hash, hash_segment(segment));
-        }
-        place += 1;
-        match after {
-            Some(after) => rest = after,
-            None => return hash,
-        }
-    }
-}
-
-/// The hashes of a path's segments.
-struct Hashes {
-    /// The hash of the whole as a literal path.
-    whole: u64,
-    segments: [u64; Shape::SEGMENTS_MAX],
-    /// How many segments there are; only the first ones have a hash, which are as
-    /// many as can be literal.
-    count: usize,
-}
-
-impl Hashes {
-    fn of(path: &[u8]) -> Option<Hashes> {
-        let mut rest = path.strip_prefix(b"/")?;
-        let mut hashes =
-            Hashes { whole: Shape::LITERAL.number(), segments: [0; Shape::SEGMENTS_MAX], count: 0 };
-        loop {
-            let (segment, after) = first_segment(rest);
-            let hash = hash_segment(segment);
-            hashes.whole = mix(hashes.whole, hash);
-            if let Some(place) = hashes.segments.get_mut(hashes.count) {
-                *place = hash;
-            }
-            hashes.count += 1;
-            match after {
-                Some(after) => rest = after,
-                None => return Some(hashes),
-            }
-        }
-    }
-
-    /// The hash of the route that has the path and this shape, when it can.
-    fn in_shape(&self, shape: Shape) -> Option<u64> {
-        if shape.is_literal() {
-            return Some(self.whole);
-        }
-        let segments = self.segments.iter().take(self.count).enumerate();
-        let literal = segments.filter(|(place, _)| shape.has_literal_at(*place));
-        shape.can_have(self.count).then(|| literal.fold(shape.number(), |hash, (_, each)| mix(hash, *each)))
-    }
+    // The upper half is the part that depends on all bits of what was mixed.
+    let hash = Hasher::mix(hash, hash >> 32) >> 32;
+    ((hash * buckets as u64) >> 32) as usize
 }
 
 /// Looks for the path once in each shape, and stops at the first that has it.
@@ -230,7 +158,9 @@ pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Foun
         while let Some(number) = next
             && let Some(route) = router.routes.get(usize::from(*number))
         {
-            if fit(route.path.as_bytes(), path) == Some(*shape) {
+            let own = route.path.as_bytes();
+            let has_path = if shape.is_literal() { own == path } else { fit(own, path) == Some(*shape) };
+            if has_path {
                 found.add(route, asked);
             }
             next = nexts.get(usize::from(*number));

@@ -1,5 +1,6 @@
 //! Routes: which action answers which method on which path.
 
+mod hash;
 mod index;
 mod method;
 mod pattern;

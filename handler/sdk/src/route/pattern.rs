@@ -1,5 +1,8 @@
 //! The path of a route: literal segments, `{name}` and `{*name}`.
 
+use super::hash::Hasher;
+use crate::bytes::split_once;
+
 const SLASH: u8 = b'/';
 
 /// Which kind each segment of a route's path has: two bits for each, the first
@@ -23,37 +26,6 @@ impl Shape {
     pub(super) const LEAST: Shape = Shape(u64::MAX);
     /// The most segments of a path with parameters.
     pub(super) const SEGMENTS_MAX: usize = 32;
-
-    /// The shape of a route's path.
-    ///
-    /// # Panics
-    ///
-    /// When it is none.
-    pub(super) const fn of(path: &str) -> Shape {
-        let Some((&SLASH, mut rest)) = path.as_bytes().split_first() else {
-            panic!("a route's path begins with a slash");
-        };
-        let mut shape = Shape::LITERAL;
-        let mut place = 0;
-        let mut is_literal = true;
-        loop {
-            let (segment, after) = first_segment(rest);
-            let kind = checked_kind(segment);
-            is_literal = is_literal && matches!(kind, Kind::Literal);
-            shape = shape.with(place, kind);
-            place += 1;
-            match after {
-                Some(after) => rest = after,
-                None => break,
-            }
-            assert!(!matches!(kind, Kind::Rest), "nothing follows `{{*name}}` in a route's path");
-        }
-        if is_literal {
-            return Shape::LITERAL;
-        }
-        assert!(place <= Shape::SEGMENTS_MAX, "a route's path with parameters has at most 32 segments");
-        shape
-    }
 
     const fn with(self, place: usize, kind: Kind) -> Shape {
         if place < Shape::SEGMENTS_MAX { Shape(self.0 | (kind as u64) << (62 - 2 * place)) } else { self }
@@ -88,16 +60,119 @@ impl Shape {
     }
 }
 
-/// What is before the first slash, and what is after it where there is one.
-pub(super) const fn first_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let mut rest = path;
-    while let [byte, after @ ..] = rest {
-        if *byte == SLASH {
-            return (path.split_at(path.len() - rest.len()).0, Some(after));
+/// A route's path, looked through.
+pub(super) struct Pattern {
+    pub(super) shape: Shape,
+    /// Of its shape and its literal segments; [`Hashes`](super::hash::Hashes) has the same for the
+    /// path of a request.
+    pub(super) hash: u64,
+}
+
+impl Pattern {
+    /// Looks through a route's path.
+    ///
+    /// It is written for the compiler, which goes through every byte of a table
+    /// here and takes long for a call: one loop, and next to no calls.
+    ///
+    /// # Panics
+    ///
+    /// When it is none.
+    #[allow(clippy::indexing_slicing, reason = "compared with the length before")]
+    pub(super) const fn of(path: &str) -> Pattern {
+        let path = path.as_bytes();
+        assert!(!path.is_empty() && path[0] == SLASH, "a route's path begins with a slash");
+        let (mut shape, mut hash, mut is_literal) = (0, 0, true);
+        let (mut at, mut place) = (0, 0);
+        while at < path.len() {
+            let start = at + 1;
+            let mut kind = Kind::Literal;
+            let mut name = start;
+            if name < path.len() && path[name] == b'{' {
+                kind = Kind::Parameter;
+                name += 1;
+                if name < path.len() && path[name] == b'*' {
+                    kind = Kind::Rest;
+                    name += 1;
+                }
+            }
+            let mut hasher = Hasher::NEW;
+            at = name;
+            while at < path.len() && PLAIN[path[at] as usize] {
+                if let Kind::Literal = kind {
+                    hasher.add(path[at]);
+                }
+                at += 1;
+            }
+            if let Kind::Literal = kind {
+                hash = Hasher::mix(hash, hasher.finish());
+            } else {
+                assert!(at > name && at < path.len() && path[at] == b'}', "{}", NO_PARAMETER);
+                at += 1;
+                is_literal = false;
+            }
+            assert!(at == path.len() || path[at] == SLASH, "{}", NO_SEGMENT);
+            assert!(at == path.len() || kind as u8 != Kind::Rest as u8, "{}", NOT_LAST);
+            if place < Shape::SEGMENTS_MAX {
+                shape |= (kind as u64) << (62 - 2 * place);
+            }
+            place += 1;
         }
-        rest = after;
+        assert!(is_literal || place <= Shape::SEGMENTS_MAX, "a path with parameters has at most 32 segments");
+        let shape = if is_literal { Shape::LITERAL } else { Shape(shape) };
+        Pattern { shape, hash: Hasher::mix(hash, shape.0) }
     }
-    (path, None)
+}
+
+const NO_PARAMETER: &str = "a parameter of a route's path is `{name}` or `{*name}`, a whole segment";
+const NO_SEGMENT: &str = "a route's path is ASCII without spaces, `?`, `#`, and braces inside of segments; percent-encode what else there is";
+const NOT_LAST: &str = "nothing follows `{*name}` in a route's path";
+
+/// The bytes that can stand in a segment of a route's path, but for the braces at
+/// its ends.
+#[allow(clippy::indexing_slicing, reason = "the table has a place for every byte")]
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let special = matches!(byte as u8, b'{' | b'}' | b'?' | b'#' | SLASH);
+        plain[byte] = (byte as u8).is_ascii_graphic() && !special;
+        byte += 1;
+    }
+    plain
+};
+
+/// Whether two routes' paths fit the same requests: whether they are the same but
+/// for the names of parameters.
+#[allow(clippy::indexing_slicing, reason = "compared with the length before")]
+pub(super) const fn are_alike(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let (mut at, mut other_at) = (0, 0);
+    while at < one.len() && other_at < other.len() {
+        if one[at] != other[other_at] {
+            return false;
+        }
+        if one[at] == b'{' {
+            // Both are parameters. They are of one kind, or the one has `*` where
+            // the other's name begins.
+            if (one[at + 1] == b'*') != (other[other_at + 1] == b'*') {
+                return false;
+            }
+            while one[at] != b'}' {
+                at += 1;
+            }
+            while other[other_at] != b'}' {
+                other_at += 1;
+            }
+        }
+        at += 1;
+        other_at += 1;
+    }
+    at == one.len() && other_at == other.len()
+}
+
+/// What is before the first slash, and what is after it where there is one.
+pub(super) fn first_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    split_once(path, SLASH).map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
 /// The kind of a segment that has been checked.
@@ -107,61 +182,6 @@ const fn kind(segment: &[u8]) -> Kind {
         [b'{', ..] => Kind::Parameter,
         _ => Kind::Literal,
     }
-}
-
-/// The kind of a segment, which is checked.
-const fn checked_kind(segment: &[u8]) -> Kind {
-    let name = match segment {
-        [b'{', b'*', name @ .., b'}'] | [b'{', name @ .., b'}'] => {
-            assert!(!name.is_empty(), "a parameter in a route's path has a name");
-            name
-        }
-        _ => segment,
-    };
-    let mut rest = name;
-    while let [byte, after @ ..] = rest {
-        assert!(
-            !matches!(*byte, b'{' | b'}' | b'*') || (*byte == b'*' && name.len() == segment.len()),
-            "a parameter is a whole segment of a route's path: `{{name}}` or `{{*name}}`"
-        );
-        assert!(
-            byte.is_ascii_graphic() && !matches!(*byte, b'?' | b'#'),
-            "a route's path is ASCII without spaces, `?` and `#`; percent-encode what is not"
-        );
-        rest = after;
-    }
-    kind(segment)
-}
-
-/// Whether two routes' paths fit the same requests: whether they are the same but
-/// for the names of parameters.
-pub(super) const fn are_alike(one: &str, other: &str) -> bool {
-    let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
-    loop {
-        let ((segment, after), (other_segment, other_after)) = (first_segment(one), first_segment(other));
-        let alike = match (kind(segment), kind(other_segment)) {
-            (Kind::Literal, Kind::Literal) => are_equal(segment, other_segment),
-            (kind, other_kind) => kind as u8 == other_kind as u8,
-        };
-        match (alike, after, other_after) {
-            (true, Some(after), Some(other_after)) => (one, other) = (after, other_after),
-            (alike, None, None) => return alike,
-            _ => return false,
-        }
-    }
-}
-
-const fn are_equal(mut one: &[u8], mut other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    while let ([byte, after @ ..], [other_byte, other_after @ ..]) = (one, other) {
-        if *byte != *other_byte {
-            return false;
-        }
-        (one, other) = (after, other_after);
-    }
-    true
 }
 
 /// The shape of a route's path, when the path of a request fits it.

@@ -2,7 +2,7 @@
 //! the methods that a path takes, 404 and 405.
 
 use super::index::{Index, Links, assert_distinct, search_index};
-use super::pattern::{Shape, fit};
+use super::pattern::{Pattern, Shape, fit};
 use super::{Action, Methods, Route};
 use crate::{Request, Response, Status};
 
@@ -105,7 +105,7 @@ impl Router {
         let mut search: Search = search_literals;
         let mut rest = routes;
         while let [route, after @ ..] = rest {
-            if !Shape::of(route.path).is_literal() {
+            if !Pattern::of(route.path).shape.is_literal() {
                 search = search_patterns;
             }
             let mut others = after;

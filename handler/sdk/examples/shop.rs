@@ -1,0 +1,103 @@
+//! A handler that uses all that the SDK has: a table with parameters, state made
+//! at the start, JSON both ways, a form, a cookie, log lines.
+//!
+//! `cargo build --release --target wasm32-unknown-unknown -p handler-sdk --example shop --features json`
+
+#![no_std]
+
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use handler_sdk::{
+    Level, Request, Response, Router, SameSite, SetCookie, State, Status, export, get, log, post,
+};
+use serde::{Deserialize, Serialize};
+
+/// What is sold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Article<'a> {
+    number: u32,
+    name: &'a str,
+    cents: u64,
+}
+
+const ROUTES: Router = Router::new(&[
+    get("/articles", list),
+    get("/articles/{number}", show),
+    post("/total", total),
+    post("/session", enter),
+    get("/words/{count}", words),
+]);
+
+/// Made once for a version of the module, and found ready by every request.
+static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
+    log!(Level::Info, "the shop opens");
+    let named = ["bread", "butter", "jam"].into_iter().zip(1u32..);
+    named.map(|(name, number)| (number, Article { number, name, cents: 100 + u64::from(number) })).collect()
+});
+
+export!(answer, prepare = [ARTICLES]);
+
+/// Answers a request by the route table.
+pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+    ROUTES.answer(request)
+}
+
+fn list<'a>(request: &Request<'a>) -> Response<'a> {
+    let articles = ARTICLES.get().values();
+    match request.accepts(&["application/json", "text/html"]) {
+        Some("text/html") => {
+            let rows: String = articles.map(|article| format!("<li>{}</li>", article.name)).collect();
+            Response::html(Status::OK, format!("<ul>{rows}</ul>"))
+        }
+        Some(_) => Response::json(Status::OK, &articles.collect::<Vec<_>>()),
+        None => Response::new(Status::NOT_ACCEPTABLE),
+    }
+}
+
+fn show<'a>(request: &Request<'a>) -> Response<'a> {
+    let number = request.param("number").and_then(|number| number.parse());
+    match number.and_then(|number: u32| ARTICLES.get().get(&number)) {
+        Some(article) => Response::json(Status::OK, article),
+        None => Response::text(Status::NOT_FOUND, "no such article"),
+    }
+}
+
+/// The sum of the articles in a body of JSON.
+fn total<'a>(request: &Request<'a>) -> Response<'a> {
+    match request.json::<Vec<Article<'_>>>() {
+        Ok(articles) => {
+            let cents: u64 = articles.iter().map(|article| article.cents).sum();
+            log!(Level::Debug, "{} articles for {cents}", articles.len());
+            Response::json(Status::OK, &BTreeMap::from([("cents", cents)]))
+        }
+        Err(error) => Response::text(Status::BAD_REQUEST, error.to_string()),
+    }
+}
+
+fn enter<'a>(request: &Request<'a>) -> Response<'a> {
+    let Some(name) = request.form().value("name").and_then(|name| name.to_text()) else {
+        return Response::text(Status::UNPROCESSABLE_CONTENT, "a name is needed");
+    };
+    let cookie = SetCookie::new("name", &name).path("/").max_age(3600).http_only().same_site(SameSite::Lax);
+    Response::redirect("/articles").set_cookie(&cookie)
+}
+
+/// Text that grows bit by bit, with other memory taken and given back meanwhile.
+fn words<'a>(request: &Request<'a>) -> Response<'a> {
+    let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);
+    let mut text = String::new();
+    let mut kept = Vec::new();
+    for number in 0..count {
+        text.push_str(&format!("{number} "));
+        if number % 100 == 0 {
+            kept.push(text.clone());
+        }
+    }
+    kept.retain(|part| text.starts_with(part));
+    Response::text(Status::OK, format!("{} {}", kept.len(), text))
+}

@@ -1,0 +1,116 @@
+//! Asks a request of any bytes for everything, and holds what it says against
+//! what else it says. Shared with the fuzz target `sdk`.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use handler_sdk::{
+    Encoded, Index, Request, Response, Router, SetCookie, Status, delete, get, percent_encoded, post, put,
+    respond,
+};
+
+const FEW: Router = Router::new(&[get("/", echo), get("/route", echo), post("/route", echo)]);
+const SOME: Router = Router::new(&[get("/a/{id}", echo), get("/a/{*rest}", echo), put("/{x}/b", echo)]);
+const MANY: Router = Router::indexed(&Index::new([
+    get("/", echo),
+    get("/a/{id}", echo),
+    delete("/a/{name}", echo),
+    get("/a/{*rest}", echo),
+    put("/{x}/b", echo),
+    get("/{x}/{y}/{z}", echo),
+]));
+
+/// Answers with what it was asked, in every part that can hold it.
+fn echo<'a>(request: &Request<'a>) -> Response<'a> {
+    for name in ["id", "name", "rest", "x", "y", "z"] {
+        if let Some(value) = request.param(name) {
+            assert!(!value.raw().is_empty() && request.route().contains(name));
+            decode(value);
+        }
+    }
+    Response::new(Status::OK)
+        .field("x-path", request.path())
+        .field("x-route", request.route())
+        .body(request.body())
+}
+
+/// Panics where something is wrong.
+pub fn ask_for_everything(bytes: &[u8]) {
+    for router in [few, some, many] {
+        let response = respond(bytes, router);
+        let mut room = vec![0; response.encoded_len()];
+        assert_eq!(response.encode(&mut room), Some(room.len()));
+        assert!(room.starts_with(b"HTTP/1.1 "));
+    }
+    let Ok(request) = Request::parse(bytes) else { return };
+    let _ = format!("{request:?}");
+    assert!(bytes.starts_with(format!("{} {} HTTP/1.1\r\n", request.method(), request.target()).as_bytes()));
+    let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+    assert_eq!(format!("{}{query}", request.path()), request.target());
+    assert!(bytes.ends_with(request.body()) || request.field("content-length").is_some());
+    for (name, value) in request.fields() {
+        let same: Vec<_> = request
+            .fields()
+            .filter(|(each, _)| each.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(request.field_values(&name.to_uppercase()).collect::<Vec<_>>(), same);
+        assert_eq!(request.field(name), Some(same[0]));
+        assert_eq!(value.trim_ascii(), value);
+    }
+    for (name, value) in request.query_pairs().chain(request.form()) {
+        decode(name);
+        decode(value);
+    }
+    for (name, value) in request.cookies() {
+        assert!(
+            std::str::from_utf8(name).is_err()
+                || request.cookie(std::str::from_utf8(name).unwrap()).is_some()
+        );
+        decode(value);
+    }
+    let offers = ["text/html", "application/json", "text/plain;format=flowed"];
+    assert!(request.accepts(&offers).is_none_or(|liked| offers.contains(&liked)));
+    #[cfg(feature = "json")]
+    let _ = request.json::<u32>();
+}
+
+fn few<'a>(request: &Request<'a>) -> Response<'a> {
+    FEW.answer(request)
+}
+
+fn some<'a>(request: &Request<'a>) -> Response<'a> {
+    SOME.answer(request)
+}
+
+fn many<'a>(request: &Request<'a>) -> Response<'a> {
+    MANY.answer(request)
+}
+
+fn decode(encoded: Encoded<'_>) {
+    let bytes: Vec<u8> = encoded.decoded().collect();
+    assert!(bytes.len() <= encoded.raw().len());
+    let mut room = vec![0; encoded.raw().len()];
+    let text = encoded.decode_into(&mut room).map(str::to_owned);
+    assert_eq!(text, String::from_utf8(bytes).ok());
+    assert!(text.is_none_or(|text| encoded.is(&text)));
+    #[cfg(feature = "alloc")]
+    assert_eq!(encoded.to_text(), String::from_utf8(encoded.decoded().collect()).ok().map(Into::into));
+    let _ = encoded.parse::<u64>();
+}
+
+/// Sends a text through every place that encodes, and reads it back.
+pub fn send_round(text: &str) {
+    let encoded: String = percent_encoded(text).collect();
+    let cookie = Response::new(Status::OK).set_cookie(&SetCookie::new("c", text).path("/"));
+    let mut room = vec![0; cookie.encoded_len()];
+    cookie.encode(&mut room).unwrap();
+    let cookie = String::from_utf8(room).unwrap();
+    let cookie = cookie.split("set-cookie: ").nth(1).unwrap().split("; Path=/\r\n").next().unwrap();
+    let bytes =
+        format!("GET /a/{encoded}?q={encoded}&{encoded}=1 HTTP/1.1\r\ncookie: b=1; {cookie}; d=2\r\n\r\n");
+    let request = Request::parse(bytes.as_bytes()).unwrap();
+    assert!(request.query_value("q").is_some_and(|value| value.is(text)), "{text:?}");
+    assert!(text.is_empty() || request.query_value(text).is_some(), "{text:?}");
+    assert!(request.cookie("c").is_some_and(|value| value.is(text)), "{text:?}");
+    assert_eq!(request.cookies().count(), 3);
+}

@@ -1,0 +1,55 @@
+//! Any bytes at all can be asked for anything. The same choices in every run; the
+//! fuzz target `sdk` makes others.
+
+#[path = "../../../tests/harness/random.rs"]
+mod random;
+
+mod everything;
+
+use random::Random;
+
+const SOUND: &[&[u8]] = &[
+    b"GET /a/b?q=a%20b+c&q=%ff&&=x HTTP/1.1\r\nhost: a\r\ncookie: a=b; c=%44; d\r\ncookie: e=\"f\"\r\n\
+        accept: text/html;q=0.5, */*;q=0.1\r\naccept: application/*\r\n\r\n",
+    b"POST /route HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded; charset=utf-8\r\n\
+        content-length: 11\r\n\r\na=1&b=%&c=+",
+    b"PUT /x/b HTTP/1.1\r\naccept: text/plain;format=\"a,b\\\";c\";q=0.3\r\ncontent-length: 2\r\n\r\n12",
+    b"OPTIONS * HTTP/1.1\r\n\r\n",
+];
+
+#[test]
+fn no_request_panics() {
+    let mut random = Random::new(0x5eed);
+    for _ in 0..20_000 {
+        let mut request = SOUND[random.below(SOUND.len())].to_vec();
+        for _ in 0..random.below(6) {
+            let place = random.below(request.len());
+            match random.below(4) {
+                0 => request[place] = b"\0\t\r\n :;,=&%+/?\"\\aZ09\x7f\x80\xff"[random.below(23)],
+                1 if request.len() > 1 => drop(request.remove(place)),
+                2 => request.insert(place, request[place]),
+                _ => request.truncate(place.max(1)),
+            }
+        }
+        everything::ask_for_everything(&request);
+    }
+    for length in 0..2_000 {
+        let bytes: Vec<u8> = (0..length % 70).map(|_| random.below(256) as u8).collect();
+        everything::ask_for_everything(&bytes);
+        everything::ask_for_everything(&[b"GET / HTTP/1.1\r\n", &bytes[..]].concat());
+    }
+}
+
+#[test]
+fn every_text_comes_back_from_where_it_was_encoded() {
+    let mut random = Random::new(0xc0de);
+    for _ in 0..5_000 {
+        let character = |_| {
+            let end = [0x80, 0x800, 0x11_0000][random.below(3)];
+            char::from_u32(random.below(end) as u32)
+        };
+        let text: String = (0..12).filter_map(character).collect();
+        let end = text.floor_char_boundary(random.below(text.len() + 1));
+        everything::send_round(&text[..end]);
+    }
+}

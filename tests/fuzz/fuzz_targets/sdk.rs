@@ -1,0 +1,16 @@
+//! The same as `robustness.rs` among the SDK's tests, with requests and texts
+//! made by libFuzzer.
+#![no_main]
+
+#[path = "../../../handler/sdk/tests/everything/mod.rs"]
+mod everything;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    everything::ask_for_everything(bytes);
+    everything::ask_for_everything(&[b"GET / HTTP/1.1\r\n", bytes].concat());
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        everything::send_round(text);
+    }
+});

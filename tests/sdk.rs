@@ -1,0 +1,89 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::Server;
+
+/// The example `shop` of the SDK as a module, built by the same Cargo.
+fn shop() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // A folder of its own: the usual one may be locked by who runs the tests.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shop");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", "shop"])
+        .args(["--features", "json", "--target", "wasm32-unknown-unknown", "--target-dir"])
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("wasm32-unknown-unknown/release/examples/shop.wasm")
+}
+
+#[test]
+fn a_module_that_uses_all_of_the_sdk_is_served() {
+    let module = shop();
+    let mut server = Server::with(&[module.as_os_str(), "--log-level".as_ref(), "debug".as_ref()]);
+    server.log_line(&["the shop opens"]);
+    let mut client = server.connect();
+
+    // Twice each: the second time an instance is in use that was put back.
+    for _ in 0..2 {
+        let reply = client.ask("GET", "/articles");
+        assert_eq!(reply.field("content-type"), Some("application/json"));
+        assert!(reply.text().starts_with(r#"[{"number":1,"name":"bread","cents":101},{"number":2,"#));
+        assert_eq!(client.ask("GET", "/articles/%32").text(), r#"{"number":2,"name":"butter","cents":102}"#);
+        assert_eq!(client.ask("GET", "/articles/x").status, 404);
+        assert_eq!(client.ask("DELETE", "/articles").field("allow"), Some("GET, HEAD, POST, OPTIONS"));
+        client.send("GET /articles HTTP/1.1\r\nhost: a\r\naccept: text/*\r\n\r\n");
+        assert_eq!(client.reply_to("GET").text(), "<ul><li>bread</li><li>butter</li><li>jam</li></ul>");
+
+        let articles = br#"[{"number":7,"name":"tea","cents":250},{"number":8,"name":"milk","cents":99}]"#;
+        assert_eq!(client.post("/total", articles).text(), r#"{"cents":349}"#);
+        server.log_line(&["2 articles for 349"]);
+        let reply = client.post("/total", b"[{]");
+        assert_eq!(reply.status, 400);
+        assert!(reply.text().contains("at line 1 column 3"), "{}", reply.text());
+
+        client.send(
+            "POST /session HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\nname=a%3b",
+        );
+        let reply = client.reply_to("POST");
+        assert_eq!((reply.status, reply.field("location")), (303, Some("/articles")));
+        let cookie = "name=a%3B; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax";
+        assert_eq!(reply.field("set-cookie"), Some(cookie));
+
+        // Some megabytes, most of them taken and given back.
+        for count in [1, 1_000, 20_000] {
+            let words: String = (0..count).map(|number| format!("{number} ")).collect();
+            let kept = (count - 1) / 100 + 1;
+            assert_eq!(client.ask("GET", &format!("/words/{count}")).text(), format!("{kept} {words}"));
+        }
+    }
+}
+
+#[test]
+fn a_module_imports_what_it_uses() {
+    let module = std::fs::read(shop()).unwrap();
+    let mut imports = Vec::new();
+    let mut exports = Vec::new();
+    for part in wasmparser::Parser::new(0).parse_all(&module) {
+        match part.unwrap() {
+            wasmparser::Payload::ImportSection(section) => {
+                imports.extend(section.into_imports().map(|import| {
+                    let import = import.unwrap();
+                    format!("{}.{}", import.module, import.name)
+                }));
+            }
+            wasmparser::Payload::ExportSection(section) => {
+                exports.extend(section.into_iter().map(|export| export.unwrap().name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(imports, ["host.log"]);
+    let initialize = handler_sdk::abi::INITIALIZE;
+    assert!(exports.iter().any(|export| export == initialize), "{exports:?}");
+}
