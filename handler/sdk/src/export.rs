@@ -2,11 +2,13 @@
 //! addresses to slices and back. [`export!`](crate::export!) writes the exports
 //! of [`abi`](crate::abi); what they do is here.
 //!
-//! Memory is used once, from the bottom up: stack, data, the request, the
-//! response. Every request starts from fresh memory, so nothing is ever freed.
+//! Memory is used from the bottom up: stack, data, the request, what the handler
+//! takes, the response. Every request starts from fresh memory, so nothing needs
+//! to be freed.
 
 /// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler
-/// of this module. Write it once, in the crate that is the module.
+/// of this module. Write it once, in the crate that is the module, which is
+/// `#![no_std]`.
 ///
 /// ```ignore
 /// handler_sdk::export!(answer);
@@ -166,7 +168,7 @@ mod wasm {
     /// Takes the next free stretch of memory, growing the memory as needed.
     ///
     /// It takes all memory past the module's data for its own, so a module that
-    /// uses this SDK has no other allocator.
+    /// uses this SDK has no other allocator: the feature `alloc` makes one of this.
     fn reserve(length: u32) -> Option<u32> {
         let start = next_free();
         let end = u64::from(start) + u64::from(length);

@@ -2,27 +2,59 @@
 //! a route table, and one macro that turns a function into a module which a
 //! host can call.
 //!
+//! This is a whole handler, but for `#![no_std]` at its beginning:
+//!
 //! ```
-//! use handler_sdk::{Request, Response, Router, Status, get};
+//! use handler_sdk::{Request, Response, Router, Status, export, get};
 //!
-//! const ROUTES: Router = Router::new(&[get("/", index)]);
+//! const ROUTES: Router = Router::new(&[get("/", index), get("/hello/{name}", hello)]);
 //!
-//! fn index(_: &Request<'_>) -> Response<'static> {
-//!     Response::html(Status::OK, "<h1>hello</h1>")
-//! }
+//! export!(answer);
 //!
 //! fn answer<'a>(request: &Request<'a>) -> Response<'a> {
 //!     ROUTES.answer(request)
 //! }
 //!
-//! // In a module, this line exports `answer`:  handler_sdk::export!(answer);
-//! // In a test, nothing but bytes is needed:
-//! let response = handler_sdk::respond(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", answer);
+//! fn index<'a>(_: &Request<'a>) -> Response<'a> {
+//!     Response::html(Status::OK, "<h1>hello</h1>")
+//! }
+//!
+//! fn hello<'a>(request: &Request<'a>) -> Response<'a> {
+//!     let name = request.param("name").map(|name| name.raw()).unwrap_or_default();
+//!     Response::text(Status::OK, name)
+//! }
+//!
+//! // A test needs nothing but bytes:
+//! # fn main() {
+//! let response = handler_sdk::respond(b"GET /hello/ada HTTP/1.1\r\nhost: a\r\n\r\n", answer);
 //! assert_eq!(response.status(), Status::OK);
+//! # }
 //! ```
 //!
-//! The crate uses no allocator. All that a handler knows is in the request's
-//! bytes: there is no socket, file, clock or randomness to reach for.
+//! Its package has `crate-type = ["cdylib", "lib"]`, the one for the module and
+//! the other for tests, and it becomes a module by
+//! `cargo build --release --target wasm32-unknown-unknown`.
+//!
+//! | to | there is |
+//! | --- | --- |
+//! | read a request | [`Request`]: `path`, `param`, `query_value`, `field`, `cookie`, `form`, `body`, `accepts` |
+//! | answer it | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `set_cookie`, `body` |
+//! | choose what is done | [`Router`], and [`Index`] for many routes |
+//! | prepare something once | [`State`] |
+//! | tell the log | [`log!`] |
+//! | own memory: `String`, `Vec`, `format!` | feature `alloc`; owned things are answered with as they are |
+//! | speak JSON | feature `json`: `Request::json`, `Response::json` |
+//!
+//! What a handler does not use is not in its module. Neither feature is on by
+//! default, and without `alloc` there is no allocator. With it, what is freed is
+//! used again only where it was the last thing taken; all of it is gone when the
+//! request is, since every request starts from fresh state. A module that grows
+//! its memory for a request costs the host a new instance, so one that needs much
+//! does well to start with it (`-C link-arg=--initial-memory=BYTES`).
+//!
+//! All that a handler knows is in the request's bytes: there is no socket, file,
+//! clock or randomness to reach for. A panic costs one request, which is answered
+//! with 500, and the log has its text.
 
 #![no_std]
 

@@ -126,6 +126,10 @@ impl<'a> Response<'a> {
         self
     }
 
+    pub(crate) const fn set_allow(&mut self, methods: Methods) {
+        self.allow = Some(methods);
+    }
+
     /// Sets the body. For a HEAD request give the body that GET would have: the
     /// host sends its length, and not the body.
     #[must_use]

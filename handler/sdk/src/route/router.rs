@@ -188,24 +188,38 @@ impl Router {
 
     /// Answers a request by the table.
     pub fn answer<'a>(&self, request: &Request<'a>) -> Response<'a> {
+        let (action, route, allow) = self.choose(request);
+        let mut response = action(&request.of_route(route));
+        if let Some(methods) = allow {
+            response.set_allow(methods);
+        }
+        response
+    }
+
+    /// The action that answers a request, the path of its route, and what the
+    /// answer has to say of methods.
+    fn choose(&self, request: &Request<'_>) -> (Action, &'static str, Option<Methods>) {
         let asked = Methods::named(request.method_bytes());
         let is_options = asked.meets(Methods::ALWAYS);
         let path = request.path_bytes();
         if is_options && path == b"*" {
-            return Response::new(Status::NO_CONTENT).allow(self.methods);
+            return (no_content, "", Some(self.methods));
         }
         if !asked.meets(self.methods) {
-            return (self.method_not_allowed)(request).allow(self.methods);
+            return (self.method_not_allowed, "", Some(self.methods));
         }
-
         let Found { route, allowed } = (self.search)(self, path, asked);
         match route {
-            Some(route) => (route.action)(&request.of_route(route.path)),
-            None if allowed.is_empty() => (self.not_found)(request),
-            None if is_options => Response::new(Status::NO_CONTENT).allow(allowed),
-            None => (self.method_not_allowed)(request).allow(allowed),
+            Some(route) => (route.action, route.path, None),
+            None if allowed.is_empty() => (self.not_found, "", None),
+            None if is_options => (no_content, "", Some(allowed)),
+            None => (self.method_not_allowed, "", Some(allowed)),
         }
     }
+}
+
+fn no_content(_: &Request<'_>) -> Response<'static> {
+    Response::new(Status::NO_CONTENT)
 }
 
 /// Line by line, in a table whose paths are literal.
