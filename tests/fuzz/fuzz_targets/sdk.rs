@@ -1,5 +1,8 @@
 //! The same as `robustness.rs` among the SDK's tests, with requests and texts
-//! made by libFuzzer.
+//! made by libFuzzer. A handler's memory is never given back, so this needs a
+//! word about leaks:
+//!
+//!     ASAN_OPTIONS=detect_leaks=0 cargo +nightly fuzz run --fuzz-dir tests/fuzz sdk
 #![no_main]
 
 #[path = "../../../handler/sdk/tests/everything/mod.rs"]

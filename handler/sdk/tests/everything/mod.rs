@@ -53,7 +53,7 @@ pub fn ask_for_everything(bytes: &[u8]) {
             .filter(|(each, _)| each.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
             .collect();
-        assert_eq!(request.field_values(&name.to_uppercase()).collect::<Vec<_>>(), same);
+        assert_eq!(request.field_values(&name.to_ascii_uppercase()).collect::<Vec<_>>(), same);
         assert_eq!(request.field(name), Some(same[0]));
         assert_eq!(value.trim_ascii(), value);
     }
