@@ -22,6 +22,8 @@ mod control;
 mod ending;
 /// A handler that misbehaves costs one request, with a defined answer.
 mod faults;
+/// What is on the wire, held against the RFCs, and what modules say.
+mod fuzzed;
 /// No request sees what another one wrote.
 mod isolation;
 /// How the program talks: banner, ready line, log lines, help, end.

@@ -5,9 +5,11 @@ mod client;
 mod folder;
 pub mod hoarder;
 pub mod modules;
+pub mod near_valid;
 pub mod oracle;
 mod random;
 mod server;
+pub mod wire;
 
 pub use client::Client;
 pub use folder::{Folder, TextFile};

@@ -83,7 +83,9 @@ fn split(host: &str) -> Option<(&str, &str)> {
             (name, port)
         }
     };
-    let port = port.trim_start_matches('0');
+    let digits = port.trim_start_matches('0');
+    // Port 0 is not the one that is meant where there is none.
+    let port = if digits.is_empty() && !port.is_empty() { "0" } else { digits };
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     let is_port = is_number && (port.is_empty() || port.parse::<u16>().is_ok());
     is_port.then_some((name, if port.is_empty() { DEFAULT_PORT } else { port }))
@@ -143,6 +145,8 @@ mod tests {
         assert_eq!(checked("/", &["a", "a"]), Err(BadHost::Repeated { count: 2 }));
         for (target, host, expected) in [
             ("http://a/", "a", Ok(())),
+            ("http://a:0/", "a:00", Ok(())),
+            ("http://a:0/", "a", Err(BadHost::Different)),
             ("http://a/", "A:80", Ok(())),
             ("http://a:8080/", "a:8080", Ok(())),
             ("http://a/", "b", Err(BadHost::Different)),

@@ -1,0 +1,16 @@
+//! The same as `fuzzed.rs` among the tests, with choices made by libFuzzer.
+#![no_main]
+
+#[allow(dead_code, reason = "the other target uses the rest")]
+#[path = "../../harness/wire/mod.rs"]
+mod wire;
+
+use libfuzzer_sys::fuzz_target;
+use wire::Host;
+use wire::requests::{check, host};
+
+thread_local! {
+    static HOST: Host = host();
+}
+
+fuzz_target!(|bytes: &[u8]| HOST.with(|host| check(host, bytes)));

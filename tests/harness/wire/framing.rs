@@ -1,0 +1,121 @@
+//! How long the body of a request is, by RFC 9112, sections 6 and 7. Plain and
+//! strict, as `rfc9112` is.
+
+use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, trimmed, values};
+
+/// What extensions and trailers of one body may take together.
+const CHUNK_EXTRAS_MAX: usize = 16 << 10;
+
+/// How long a body is.
+pub enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// Section 6.3, where all that is not plain is refused.
+pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
+    let lengths = values(&request.fields, "content-length");
+    let codings = values(&request.fields, "transfer-encoding");
+    let mut statuses = Vec::new();
+    let number = |value: &&[u8]| {
+        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(value).ok().filter(|_| digits)?.parse::<u64>().ok()
+    };
+    let is_bad = lengths.len() > 1 || lengths.iter().any(|value| number(value).is_none());
+    let is_double = codings.len() > 1 || (!codings.is_empty() && (request.minor == 0 || !lengths.is_empty()));
+    if is_bad || is_double {
+        statuses.push(400);
+    }
+    for coding in &codings {
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            let names =
+                coding.split(|&byte| byte == b',').map(|each| each.split(|&byte| byte == b';').next());
+            let names: Vec<&[u8]> = names.flatten().map(trimmed).collect();
+            let knows_all = names.iter().all(|name| name.is_empty() || name.eq_ignore_ascii_case(b"chunked"));
+            if !knows_all {
+                statuses.push(501);
+            }
+            // What is not even a list is malformed, whatever else it holds. That
+            // a comma within quotes parts nothing is seen by few.
+            if knows_all || names.iter().any(|name| !is_token(name)) || coding.contains(&b'"') {
+                statuses.push(400);
+            }
+        }
+    }
+    match (statuses.is_empty(), lengths.first().and_then(number)) {
+        (false, _) => Err(statuses),
+        (true, Some(0)) => Ok(Framing::None),
+        (true, Some(length)) => Ok(Framing::Length(length)),
+        (true, None) if codings.is_empty() => Ok(Framing::None),
+        (true, None) => Ok(Framing::Chunked),
+    }
+}
+
+/// Section 7.1: reads a body in chunks, and gives what is behind it. An error
+/// without a status is one for which no rule says whether it is one.
+pub fn chunked<'a>(
+    bytes: &'a [u8],
+    request: &mut Request,
+    bounds: &Bounds,
+) -> Result<&'a [u8], Option<Vec<u16>>> {
+    let mut rest = bytes;
+    let mut extras = 0;
+    let mut length = 0_u128;
+    loop {
+        let wrong = |length: u128| if length > bounds.body as u128 { vec![413, 400] } else { vec![400] };
+        let (raw, behind) = line(rest).ok_or(Some(wrong(length)))?;
+        let size = raw.strip_suffix(b"\r").and_then(|text| chunk_size(text, &mut extras));
+        let size = size.ok_or(Some(wrong(length)))?;
+        if extras > CHUNK_EXTRAS_MAX / 2 {
+            return Err((extras > CHUNK_EXTRAS_MAX).then(|| wrong(length)));
+        }
+        rest = behind;
+        if size == 0 {
+            break;
+        }
+        length += u128::from(size);
+        let data = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
+        let (data, behind) = data.ok_or(Some(wrong(length)))?;
+        request.body.extend_from_slice(data);
+        rest = behind.strip_prefix(b"\r\n").ok_or(Some(wrong(length)))?;
+    }
+    let is_long = length > bounds.body as u128;
+    let wrong = || Some(if is_long { vec![413, 400] } else { vec![400] });
+    let mut trailers = Vec::new();
+    let start = rest.len();
+    loop {
+        let (raw, behind) = line(rest).ok_or_else(wrong)?;
+        let text = raw.strip_suffix(b"\r").ok_or_else(wrong)?;
+        rest = behind;
+        // Whether line ends count is not said.
+        if start - rest.len() + extras > CHUNK_EXTRAS_MAX / 2 {
+            return Err(if start - rest.len() + extras > 2 * CHUNK_EXTRAS_MAX { wrong() } else { None });
+        }
+        if text.is_empty() {
+            break;
+        }
+        if !field_line(text, &mut trailers).is_empty() {
+            return Err(wrong());
+        }
+    }
+    // KNOWN 8: hyper holds trailers against the limits of a head, more or less.
+    let is_much = (start - rest.len()).saturating_add(16) > bounds.head;
+    request.is_doubtful = trailers.len() >= bounds.fields || is_much;
+    if is_long {
+        return Err(Some(vec![413]));
+    }
+    Ok(rest)
+}
+
+/// The size that a chunk begins with. What its extension takes is added up.
+fn chunk_size(text: &[u8], extras: &mut usize) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, extension) = text.split_at(digits);
+    let is_extension = trimmed(extension).first() == Some(&b';') && extension.iter().all(is_text);
+    if !(1..=16).contains(&digits) || !(extension.is_empty() || is_extension) {
+        return None;
+    }
+    *extras += extension.len();
+    u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+}

@@ -1,0 +1,128 @@
+//! Connections without a network: the server's own code for them, which gets
+//! bytes in pieces and is held against the RFCs. The fuzz targets and the tests
+//! share this.
+//!
+//! Where the server does otherwise than the RFCs or its own rules say, and that
+//! is known, a comment begins with KNOWN and a number: there both is right.
+
+mod framing;
+pub mod replies;
+pub mod requests;
+pub mod responses;
+pub mod rfc9110;
+pub mod rfc9112;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use host::args::Args;
+use host::connection::Connections;
+use host::http::{App, Buffers};
+use host::request_id::ConnectionIds;
+use host::socket::{Peer, Socket};
+use host::swap::{Settings, Swapper, begin};
+use host::wasm::Engine;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+/// Who the client is.
+pub const CLIENT: &str = "192.0.2.7";
+
+/// Longer than anything here takes, unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So that nothing depends on how busy the machine is.
+const TIMES: [&str; 9] = [
+    "host",
+    "--head-timeout=1h",
+    "--idle-timeout=1h",
+    "--body-timeout=1h",
+    "--write-timeout=1h",
+    "--queue-timeout=1h",
+    "--deadline=1h",
+    "--instances=2",
+    "--keep=1",
+];
+
+/// A server in this process, and the only thread that its connections are on.
+pub struct Host {
+    runtime: Runtime,
+    connections: Connections,
+}
+
+impl Host {
+    /// Serves a module of `tests/fixtures`, with these flags for its limits.
+    pub fn new(module: &str, flags: &[&str]) -> Host {
+        let limits = Args::parse_from([&TIMES, flags].concat()).serve.limits;
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let module = tests().join("fixtures").join(module);
+        let swapper = runtime.block_on(async {
+            let engine = Engine::new(&limits).unwrap();
+            let beginning = begin(&engine, &limits, Some(&module), None).await.unwrap();
+            let settings = Settings {
+                engine,
+                probes: Vec::new(),
+                module_max: limits.module_max,
+                file: None,
+                state: None,
+            };
+            Swapper::start(settings, beginning).unwrap()
+        });
+        let app = App {
+            swapper,
+            tell_version: true,
+            buffers: Buffers::new(limits.buffer_max),
+            recorder: None,
+            limits,
+            ids: ConnectionIds::new(),
+            tell_cause: false,
+            faults: Arc::default(),
+            trusted: Vec::new(),
+            ending: Arc::default(),
+        };
+        Host { runtime, connections: Connections::new(Arc::new(app)) }
+    }
+
+    /// What a client gets that sends these pieces, ends its side, and reads on
+    /// until the server ends its own.
+    pub fn ask<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let conversation = async {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let peer = Peer::Ip(CLIENT.parse::<IpAddr>().unwrap());
+            let serving = self.connections.serve(Socket::from(theirs), peer);
+            let (mut reader, mut writer) = ours.into_split();
+            let sending = async move {
+                for piece in pieces {
+                    // The server may have had enough.
+                    if writer.write_all(piece).await.is_err() {
+                        break;
+                    }
+                    // Time for the server to read it by itself.
+                    for _ in 0..3 {
+                        yield_now().await;
+                    }
+                }
+                let _ = writer.shutdown().await;
+            };
+            let mut output = Vec::new();
+            let receiving = reader.read_to_end(&mut output);
+            let ((), (), received) = tokio::join!(serving, sending, receiving);
+            received.unwrap();
+            output
+        };
+        let ended = self.runtime.block_on(async { timeout(PATIENCE, conversation).await });
+        ended.expect("the connection does not end")
+    }
+}
+
+/// The folder of the tests, which more than one package shares.
+pub fn tests() -> PathBuf {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    packages.map(|folder| folder.join("tests")).find(|tests| tests.join("fixtures").is_dir()).unwrap()
+}

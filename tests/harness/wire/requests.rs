@@ -1,0 +1,202 @@
+//! Holds what the server does with the bytes of a client against the RFCs. The
+//! module that it serves answers with what it got.
+
+use super::replies::{Output, Reply};
+use super::rfc9110::{self, VOUCHED, forwarded, meaning};
+use super::rfc9112::{self, Bounds, End, Request, values};
+use super::{CLIENT, Host};
+
+/// Low, so that it is easy to get past them.
+const BOUNDS: Bounds = Bounds { target: 64, head: 512, fields: 8, body: 256 };
+
+/// A server for this.
+pub fn host() -> Host {
+    Host::new("show.wat", &["--target-max=64", "--head-max=512", "--fields-max=8", "--body-max=256"])
+}
+
+/// Sends what these bytes say, and checks what comes back. The first tells how
+/// the others are cut.
+pub fn check(host: &Host, input: &[u8]) {
+    let Some((&cut, bytes)) = input.split_first() else {
+        return;
+    };
+    let output = host.ask(pieces(cut, bytes));
+    let about = format!("cut {cut}, sent:\n{}\ngot:\n{}\n", readable(bytes), readable(&output));
+    let (requests, end) = rfc9112::requests(bytes, &BOUNDS);
+    let mut output = Output::new(&output);
+    for request in &requests {
+        if !judge(request, &mut output, &about) {
+            assert!(output.is_at_end(), "there is more behind the end: {}\n{about}", output.rest());
+            return;
+        }
+    }
+    match end {
+        End::Clean | End::Unfinished => {}
+        End::Refused { statuses, or_silence, is_head } => {
+            if !or_silence || !output.is_at_end() {
+                // KNOWN 1: behind empty lines, HEAD is not seen to be HEAD.
+                let is_head = is_head && !output.rest().contains("<h1>");
+                let reply = next(&mut output, if is_head { b"HEAD" } else { b"GET" }, &about);
+                refused(&reply, &statuses, is_head, &about);
+            }
+        }
+        End::Broken(request, statuses) => {
+            if !judge_broken(&request, &statuses, &mut output, &about) {
+                return;
+            }
+        }
+        End::Unsaid => return,
+    }
+    assert!(output.is_at_end(), "there is more: {}\n{about}", output.rest());
+}
+
+fn readable(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string().replace("\\n", "\\n\n")
+}
+
+/// How bytes are sent: at once, in pieces of one length, or in two.
+fn pieces(cut: u8, bytes: &[u8]) -> Vec<&[u8]> {
+    match usize::from(cut) {
+        0 => vec![bytes],
+        // Not in very many: each takes its time.
+        length @ 1..128 => bytes.chunks(length.max(bytes.len() / 64 + 1)).collect(),
+        share => {
+            let (first, second) = bytes.split_at(bytes.len() * (share - 128) / 128);
+            vec![first, second]
+        }
+    }
+}
+
+fn next(output: &mut Output<'_>, method: &[u8], about: &str) -> Reply {
+    output.next(method).unwrap_or_else(|why| panic!("no response: {why}\n{about}"))
+}
+
+/// Checks the response to a request. Whether another may come behind it.
+fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
+    let meaning = meaning(request);
+    let mut reply = next(output, &request.method, about);
+    if reply.status == 100 && rfc9110::may_be_told_to_continue(request) {
+        assert!(reply.fields.is_empty(), "{about}");
+        reply = next(output, &request.method, about);
+    }
+    let statuses = &meaning.statuses;
+    assert!(statuses.contains(&reply.status), "{} instead of {statuses:?}\n{about}", reply.status);
+    let is_last = rfc9110::closes(request);
+    let is_head = request.method == b"HEAD";
+    if reply.status == 200 {
+        assert_eq!(reply.reason, b"OK", "{about}");
+        let message = &reply.body;
+        if !is_head {
+            canonical(request, &meaning, message, &reply, about);
+        }
+    } else {
+        house(&reply, is_head, about);
+    }
+    if reply.closes() {
+        // A target that is none by its characters is refused with its message.
+        let is_refused = reply.status == 400 && (statuses.len() > 1 || !meaning.is_target_sure);
+        let may = is_last || rfc9110::may_close(request) || is_refused;
+        assert!(may, "it closes\n{about}");
+        return false;
+    }
+    assert!(!is_last || rfc9110::may_close(request), "it does not say that it closes\n{about}");
+    // What was not read of a body that is of no use may be thrown away, or the
+    // connection with it.
+    let is_unread = reply.status != 200 && (request.is_chunked || !request.body.is_empty());
+    !(is_unread && output.is_at_end())
+}
+
+/// Checks the response to a request whose body is not right. It may have been
+/// declined before. Whether that is the last.
+fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, about: &str) -> bool {
+    let declined = meaning(request).statuses;
+    // What has to be declined is, unless its body was found to be wrong before.
+    let must = !declined.contains(&200) && !declined.contains(&502);
+    let mut reply = next(output, &request.method, about);
+    if reply.status == 100 && rfc9110::may_be_told_to_continue(request) && !must {
+        reply = next(output, &request.method, about);
+    }
+    let is_head = request.method == b"HEAD";
+    let is_declined = declined.contains(&reply.status) && ![200, 502].contains(&reply.status);
+    if is_declined && !(statuses.contains(&reply.status) && reply.closes()) {
+        house(&reply, is_head, about);
+        // A body that is merely too long can be thrown away, and the connection
+        // live on.
+        return reply.closes() || !statuses.contains(&413);
+    } else {
+        refused(&reply, statuses, is_head, about);
+    }
+    true
+}
+
+/// Checks the response to what is no request, the last one.
+fn refused(reply: &Reply, statuses: &[u16], is_head: bool, about: &str) {
+    assert!(statuses.contains(&reply.status), "{} instead of {statuses:?}\n{about}", reply.status);
+    house(reply, is_head, about);
+    assert!(reply.closes(), "it does not say that it closes\n{about}");
+}
+
+/// Checks a response that the host gives itself.
+pub fn house(reply: &Reply, is_head: bool, about: &str) {
+    let reason = match reply.status {
+        400 => "Bad Request",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        505 => "HTTP Version Not Supported",
+        other => panic!("{other}\n{about}"),
+    };
+    assert_eq!(reply.reason, reason.as_bytes(), "{about}");
+    let page = format!("<h1>error {} {}</h1>", reply.status, reason.to_ascii_lowercase());
+    assert_eq!(reply.field("content-type"), Some(&b"text/html; charset=utf-8"[..]), "{about}");
+    assert_eq!(reply.field("content-length"), Some(page.len().to_string().as_bytes()), "{about}");
+    assert!(reply.field("x-request-id").is_some() && reply.field("date").is_some(), "{about}");
+    assert_eq!(reply.body, if is_head { b"" } else { page.as_bytes() }, "{about}");
+}
+
+/// Checks what the module got.
+fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], reply: &Reply, about: &str) {
+    let (found, end) = rfc9112::requests(message, &Bounds::NONE);
+    let [found] = &found[..] else {
+        panic!("the module got {} messages\n{about}", found.len());
+    };
+    assert_eq!(end, End::Clean, "{about}");
+    assert!(found.minor == 1 && !found.is_chunked, "{about}");
+    assert_eq!((&found.method, &found.target), (&request.method, &meaning.target), "{about}");
+    assert_eq!(found.body, request.body, "{about}");
+    let lengths = values(&found.fields, "content-length");
+    match request.body.len() {
+        0 => assert!(lengths.is_empty(), "{about}"),
+        length => assert_eq!(lengths, [length.to_string().as_bytes()], "{about}"),
+    }
+    let value = |name: &str| match values(&found.fields, name)[..] {
+        [value] => value,
+        _ => panic!("{name} is not there once\n{about}"),
+    };
+    assert_eq!(Some(value("x-request-id")), reply.field("x-request-id"), "{about}");
+    assert_eq!(value("x-forwarded-for"), CLIENT.as_bytes(), "{about}");
+    let time = value("x-request-time");
+    assert!(time.len() == 13 && time.iter().all(u8::is_ascii_digit), "{about}");
+
+    // What the host meets itself, and frames itself, is compared above.
+    let own = [&VOUCHED[..], &["content-length", "expect"]].concat();
+    let mut expected = forwarded(&request.fields, &own);
+    if let Some(authority) = &meaning.authority {
+        expected.retain(|(name, _)| name != b"host");
+        expected.insert(0, (b"host".to_vec(), authority.clone()));
+    }
+    let mut fields = found.fields.clone();
+    fields.retain(|(name, _)| {
+        ![&VOUCHED[..], &["content-length"]].concat().iter().any(|own| own.as_bytes() == name)
+    });
+    assert_eq!(show(&fields), show(&expected), "{about}");
+}
+
+/// Fields as text, for a message that can be read.
+pub fn show(fields: &rfc9112::Fields) -> Vec<String> {
+    fields.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())).collect()
+}

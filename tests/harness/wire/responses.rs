@@ -1,0 +1,140 @@
+//! Holds what the server makes of the bytes of a module against the contract.
+//! The module that it serves answers with the body of the request.
+
+use super::Host;
+use super::replies::{Output, Reply};
+use super::requests::{house, show};
+use super::rfc9110::forwarded;
+use super::rfc9112::{Fields, field_line, is_text, values};
+
+/// Most fields of a module's response.
+const FIELDS_MAX: usize = 100;
+
+/// What a module says when it is asked for the last time.
+const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
+
+/// A server for this.
+pub fn host() -> Host {
+    Host::new("raw.wat", &[])
+}
+
+/// Lets a module answer with these bytes, in turn to each method, and checks what
+/// the client gets.
+pub fn check(host: &Host, response: &[u8]) {
+    let mut asked = Vec::new();
+    let methods = ["GET", "HEAD", "POST", "OPTIONS"];
+    for (method, response) in methods.map(|method| (method, response)).into_iter().chain([("GET", LAST)]) {
+        let length = response.len();
+        asked.extend(format!("{method} / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n").bytes());
+        asked.extend(response);
+    }
+    let output = host.ask([&asked[..]]);
+    let about = format!("module: {}\ngot: {}\n", response.escape_ascii(), output.escape_ascii());
+    let mut output = Output::new(&output);
+    for method in methods {
+        let reply = output.next(method.as_bytes());
+        let reply = reply.unwrap_or_else(|why| panic!("no response to {method}: {why}\n{about}"));
+        judge(response, method, &reply, &format!("{method}, {about}"));
+    }
+    let last = output.next(b"GET").unwrap_or_else(|why| panic!("no last response: {why}\n{about}"));
+    assert_eq!((last.status, &last.body[..]), (200, &b"last"[..]), "{about}");
+    assert!(output.is_at_end(), "there is more: {}\n{about}", output.rest());
+}
+
+/// Checks one response.
+fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
+    let is_head = method == "HEAD";
+    assert!((200..600).contains(&reply.status), "{about}");
+    assert_eq!(reply.field("connection"), None, "{about}");
+    assert!(reply.field("x-request-id").is_some(), "{about}");
+    assert_eq!(reply.field("x-handler-version"), Some(&b"1"[..]), "{about}");
+    let Some(said) = read(response).filter(|said| is_framed(said, is_head)) else {
+        assert_eq!(reply.status, 502, "{about}");
+        return house(reply, is_head, about);
+    };
+    assert_eq!((reply.status, &reply.reason), (said.status, &said.reason), "{about}");
+
+    let own = ["x-request-id", "x-handler-version", "content-length"];
+    let expected = forwarded(&said.fields, &own);
+    let mut fields = reply.fields.clone();
+    let is_dated = !values(&expected, "date").is_empty();
+    assert!(is_dated || reply.field("date").is_some(), "{about}");
+    fields.retain(|(name, _)| !own.iter().any(|own| own.as_bytes() == name) && (is_dated || name != b"date"));
+    // The order of fields of different names means nothing (RFC 9110, section 5.3).
+    assert_eq!(show(&by_name(fields)), show(&by_name(expected)), "{about}");
+
+    let stated = values(&said.fields, "content-length").first().copied();
+    let length = said.body.len().to_string();
+    let left_out = said.body.is_empty() && (is_head || said.status == 304);
+    let expected = match stated {
+        _ if said.status == 204 => None,
+        // What GET would get is not there to be measured.
+        _ if left_out => stated,
+        _ => Some(length.as_bytes()),
+    };
+    // KNOWN 2: hyper drops what a 304 says of its length, unless it answers HEAD.
+    let is_dropped = said.status == 304 && !is_head && reply.field("content-length").is_none();
+    assert!(is_dropped || reply.field("content-length").map(number) == expected.map(number), "{about}");
+    let body = if is_head { &[][..] } else { &said.body[..] };
+    assert_eq!(reply.body, body, "{about}");
+}
+
+fn by_name(mut fields: Fields) -> Fields {
+    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    fields
+}
+
+fn number(digits: &[u8]) -> u64 {
+    std::str::from_utf8(digits).unwrap().parse().unwrap()
+}
+
+/// Reads what a module says, by the README: lines may end in LF alone, the body is
+/// what is behind the head.
+fn read(response: &[u8]) -> Option<Reply> {
+    let mut rest = response;
+    let mut line = || {
+        let end = rest.iter().position(|&byte| byte == b'\n')?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    };
+    let status_line = line()?.strip_prefix(b"HTTP/1.1 ")?;
+    let (digits, reason) = status_line.split_at_checked(3)?;
+    // Where there is no phrase, the space before it may be missing.
+    let reason = if reason.is_empty() { reason } else { reason.strip_prefix(b" ")? };
+    if !digits.iter().all(u8::is_ascii_digit) || !reason.iter().all(is_text) {
+        return None;
+    }
+    let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let mut fields = Fields::new();
+    loop {
+        match line()? {
+            b"" => break,
+            line => field_line(line, &mut fields).is_empty().then_some(())?,
+        }
+    }
+    let body = rest.to_vec();
+    Some(Reply { minor: 1, status, reason: reason.to_vec(), fields, body })
+}
+
+/// Whether the host can send that: it ends an exchange, and its length is right.
+fn is_framed(said: &Reply, is_head: bool) -> bool {
+    let lengths = values(&said.fields, "content-length");
+    let empty = said.body.is_empty();
+    let is_right = match lengths[..] {
+        [] => true,
+        [length] => {
+            let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+            let number =
+                std::str::from_utf8(length).ok().filter(|_| digits).and_then(|text| text.parse::<u64>().ok());
+            let left_out = empty && (is_head || said.status == 304);
+            number.is_some_and(|number| left_out || number == said.body.len() as u64)
+        }
+        _ => false,
+    };
+    (200..600).contains(&said.status)
+        && values(&said.fields, "transfer-encoding").is_empty()
+        && is_right
+        && (empty || !matches!(said.status, 204 | 205 | 304))
+        && said.fields.len() <= FIELDS_MAX
+}

@@ -1,0 +1,300 @@
+//! What a request means by RFC 9110 and RFC 9112: which statuses are right for
+//! it before a handler sees it, whether the connection goes on behind it, and
+//! what a handler is to get. Shares no code with the server.
+
+use std::net::Ipv6Addr;
+
+use super::rfc9112::{Fields, Request, trimmed, values};
+
+/// What may become of a request.
+pub struct Meaning {
+    /// Whether it is clear that the target has one of the four forms.
+    pub is_target_sure: bool,
+    /// Any of these is right; 200 is that the handler gets it.
+    pub statuses: Vec<u16>,
+    /// What the handler gets as the target, and as the field `host` when that is
+    /// not what the client sent.
+    pub target: Vec<u8>,
+    pub authority: Option<Vec<u8>>,
+}
+
+/// Fields that are for one connection (RFC 9110, section 7.6.1), or that say
+/// something of how the message was framed there (section 6.6.2).
+pub const HOP_BY_HOP: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// What the host vouches for, so that a client's fields are dropped.
+pub const VOUCHED: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-request-time"];
+
+/// What a request means to a server which takes any host for its own.
+pub fn meaning(request: &Request) -> Meaning {
+    // What has to be declined, and what may be.
+    let (mut must, mut may) = (Vec::new(), Vec::new());
+    let is_target_sure;
+    let mut target = request.target.clone();
+    let mut authority = None;
+    match form(&request.method, &request.target) {
+        Form::Plain { is_sure } => {
+            is_target_sure = is_sure;
+            may.extend((!is_sure).then_some(400));
+        }
+        // A handler's answer to CONNECT would make a tunnel, and is refused.
+        Form::Tunnel { is_sure } => {
+            is_target_sure = is_sure;
+            must.push(502);
+            may.extend((!is_sure).then_some(400));
+        }
+        Form::Absolute { host, path, is_sure, is_http } => {
+            is_target_sure = is_sure;
+            may.extend((!is_sure).then_some(400));
+            must.extend((!is_http).then_some(421));
+            target = match path {
+                b"" | b"/" if request.method == b"OPTIONS" => b"*".to_vec(),
+                path if path.starts_with(b"/") => path.to_vec(),
+                path => [b"/", path].concat(),
+            };
+            authority = Some(host.to_vec());
+        }
+        Form::Bad => {
+            is_target_sure = false;
+            must.push(400);
+        }
+    }
+    match check_host(request, authority.as_deref()) {
+        Verdict::Right => {}
+        Verdict::Doubtful => may.push(400),
+        Verdict::Wrong => must.push(400),
+    }
+    match check_expect(request) {
+        Verdict::Right => {}
+        Verdict::Doubtful => may.push(417),
+        Verdict::Wrong => must.push(417),
+    }
+    if request.is_doubtful {
+        may.push(400);
+    }
+    // What is declined for another reason never gets to the handler.
+    if must.iter().any(|status| *status != 502) {
+        must.retain(|status| *status != 502);
+    }
+    if must.is_empty() {
+        must.push(200);
+    }
+    Meaning { statuses: [must, may].concat(), target, authority, is_target_sure }
+}
+
+enum Verdict {
+    Right,
+    Doubtful,
+    Wrong,
+}
+
+/// Section 3.2 of RFC 9112. `is_sure` where RFC 3986 allows every byte; hyper's
+/// parser takes some other bytes and refuses some, and either is fine.
+enum Form<'a> {
+    Plain { is_sure: bool },
+    Absolute { host: &'a [u8], path: &'a [u8], is_sure: bool, is_http: bool },
+    Tunnel { is_sure: bool },
+    Bad,
+}
+
+fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
+    let is_connect = method == b"CONNECT";
+    if is_connect {
+        return match authority(target) {
+            // A port has to be there; some do not ask for it.
+            Some(Authority { name, port, is_sure }) if !name.is_empty() && target != b"*" => {
+                Form::Tunnel { is_sure: is_sure && port.is_some_and(|port| !port.is_empty()) }
+            }
+            None if may_pass(target) => Form::Tunnel { is_sure: false },
+            _ => Form::Bad,
+        };
+    }
+    if target == b"*" {
+        return if method == b"OPTIONS" { Form::Plain { is_sure: true } } else { Form::Bad };
+    }
+    if target.starts_with(b"/") {
+        return Form::Plain { is_sure: is_path(target) };
+    }
+    let Some(colon) = target.windows(3).position(|window| window == b"://") else {
+        return Form::Bad;
+    };
+    let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
+    let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    // KNOWN 7: the http crate asks for no letter at the beginning, and for none
+    // at all.
+    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    match authority(host) {
+        Some(Authority { name, is_sure, .. }) if is_scheme && !name.is_empty() => {
+            let is_http = scheme.eq_ignore_ascii_case(b"http");
+            Form::Absolute { host, path, is_sure: is_sure && is_http && is_path(path), is_http }
+        }
+        None if is_scheme && may_pass(host) => {
+            let is_http = scheme.eq_ignore_ascii_case(b"http");
+            Form::Absolute { host, path, is_sure: false, is_http }
+        }
+        _ => Form::Bad,
+    }
+}
+
+/// KNOWN 9: an authority that is none is only seen to be none where it is held
+/// against a field `host`, which is not so in CONNECT and in HTTP/1.0.
+fn may_pass(authority: &[u8]) -> bool {
+    !authority.is_empty() && !authority.iter().any(|byte| b"@/".contains(byte))
+}
+
+/// `path-abempty [ "?" query ]` of RFC 3986.
+fn is_path(path: &[u8]) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte);
+    is_encoded(path, plain)
+}
+
+/// Whether there is nothing but such bytes and `%` with two digits.
+fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        rest = match behind {
+            [a, b, behind @ ..] if *first == b'%' && a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => behind,
+            behind if plain(*first) => behind,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// `uri-host [ ":" port ]`.
+struct Authority<'a> {
+    name: &'a [u8],
+    port: Option<&'a [u8]>,
+    /// Whether it is as usual: with a port that is one, and not an address of the
+    /// future.
+    is_sure: bool,
+}
+
+fn authority(text: &[u8]) -> Option<Authority<'_>> {
+    let (name, port, mut is_sure) = if text.starts_with(b"[") {
+        let end = text.iter().position(|&byte| byte == b']')?;
+        let address = std::str::from_utf8(&text[1..end]).ok()?;
+        let is_known = address.parse::<Ipv6Addr>().is_ok();
+        if !is_known && !address.to_ascii_lowercase().starts_with('v') {
+            return None;
+        }
+        let port = match &text[end + 1..] {
+            [] => None,
+            rest => Some(rest.strip_prefix(b":")?),
+        };
+        (&text[..=end], port, is_known)
+    } else {
+        let colon = text.iter().position(|&byte| byte == b':');
+        let name = &text[..colon.unwrap_or(text.len())];
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+        if !is_encoded(name, plain) {
+            return None;
+        }
+        // Bytes that stand for themselves need not be told apart from those that
+        // are encoded.
+        (name, colon.map(|colon| &text[colon + 1..]), !name.contains(&b'%'))
+    };
+    if let Some(port) = port {
+        if !port.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let number = std::str::from_utf8(port).unwrap().parse::<u16>();
+        is_sure &= number.is_ok() && port.len() <= 5 && !name.is_empty();
+    }
+    Some(Authority { name, port, is_sure })
+}
+
+/// Section 3.2 of RFC 9112: `host` has to be there once, and to be one. That it
+/// differs from the target's is an error in this server.
+fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
+    let host = match values(&request.fields, "host")[..] {
+        [] if request.minor == 0 => return Verdict::Right,
+        [host] => host,
+        _ => return Verdict::Wrong,
+    };
+    let Some(Authority { name, port, is_sure }) = authority(host) else {
+        return Verdict::Wrong;
+    };
+    if let Some(of_target) = of_target {
+        // A target's that is none is declined for that.
+        let Some(other) = authority(of_target) else {
+            return Verdict::Wrong;
+        };
+        let is_same = name.eq_ignore_ascii_case(other.name) && number(port) == number(other.port);
+        return match is_sure && other.is_sure {
+            true if is_same => Verdict::Right,
+            true => Verdict::Wrong,
+            false => Verdict::Doubtful,
+        };
+    }
+    if is_sure { Verdict::Right } else { Verdict::Doubtful }
+}
+
+/// A port by its number; none is that of HTTP.
+fn number(port: Option<&[u8]>) -> Option<u16> {
+    match port {
+        None | Some(b"") => Some(80),
+        Some(port) => std::str::from_utf8(port).ok()?.parse().ok(),
+    }
+}
+
+/// Section 10.1.1 of RFC 9110.
+fn check_expect(request: &Request) -> Verdict {
+    let values = values(&request.fields, "expect");
+    let known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
+    if values.iter().all(|value| known(value)) {
+        return Verdict::Right;
+    }
+    // A list, and a client of HTTP/1.0, may be taken either way.
+    let mut members = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
+    let all_known = members.all(|member| trimmed(member).is_empty() || known(trimmed(member)));
+    if all_known || request.minor == 0 { Verdict::Doubtful } else { Verdict::Wrong }
+}
+
+/// Whether the client waits for `100 Continue`, or at least may get it.
+pub fn may_be_told_to_continue(request: &Request) -> bool {
+    request.minor == 1 && !values(&request.fields, "expect").is_empty()
+}
+
+/// The options of `connection`, in lower case.
+fn options(fields: &Fields) -> Vec<Vec<u8>> {
+    let lists = values(fields, "connection").into_iter();
+    let options = lists.flat_map(|list| list.split(|&byte| byte == b','));
+    options.map(|option| trimmed(option).to_ascii_lowercase()).collect()
+}
+
+/// Whether it can be taken for one or not for one, that `connection` says close:
+/// hyper does not see it beside bytes that are no part of any option.
+pub fn may_close(request: &Request) -> bool {
+    // KNOWN 5.
+    values(&request.fields, "connection").iter().any(|list| !list.is_ascii())
+}
+
+/// Section 9.3 of RFC 9112: whether this request is the connection's last.
+pub fn closes(request: &Request) -> bool {
+    let options = options(&request.fields);
+    let has = |name: &[u8]| options.iter().any(|option| option == name);
+    has(b"close") || (request.minor == 0 && !has(b"keep-alive"))
+}
+
+/// The fields that go past the connection: names in lower case, and those of one
+/// name together, in the place of the first.
+pub fn forwarded(fields: &Fields, dropped: &[&str]) -> Fields {
+    let options = options(fields);
+    let mut kept: Fields = Vec::new();
+    for (name, value) in fields {
+        let name = name.to_ascii_lowercase();
+        // These two cannot be taken away, whatever `connection` says, and that
+        // two options are no names of fields is why they take none away.
+        let is_own = [&b"host"[..], b"content-length", b"close", b"keep-alive"].contains(&&name[..]);
+        let is_listed = !is_own && options.contains(&name);
+        if is_listed || HOP_BY_HOP.iter().chain(dropped).any(|each| each.as_bytes() == name) {
+            continue;
+        }
+        let last = kept.iter().rposition(|(each, _)| *each == name);
+        kept.insert(last.map_or(kept.len(), |last| last + 1), (name, value.clone()));
+    }
+    kept
+}
