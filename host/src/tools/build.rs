@@ -36,6 +36,10 @@ pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
     let answer = rustc.output().await.context("cannot run rustc (https://rustup.rs installs Rust)")?;
+    if !answer.status.success() {
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        bail!("rustc does not work in {}: {}", folder.display(), said.lines().next().unwrap_or_default());
+    }
     if !Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
         bail!("Rust's target {TARGET} is missing; run `rustup target add {TARGET}` in {}", folder.display());
     }

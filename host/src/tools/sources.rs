@@ -98,5 +98,25 @@ fn matters(event: &notify::Result<Event>) -> bool {
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_aside = name.starts_with('.') || name.ends_with('~') || name == LOCK_FILE;
-    !is_aside && name != "target" && !path.join(MARK_OF_CACHES).exists()
+    // Cargo makes the folder under a name of its own first: with six letters more.
+    let is_target = name
+        .strip_prefix("target")
+        .is_some_and(|rest| rest.is_empty() || (rest.len() == 6 && !path.exists()));
+    !is_aside && !is_target && !path.join(MARK_OF_CACHES).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_source;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_built_and_what_editors_put_aside_is_no_source() {
+        for name in ["lib.rs", "targets", "target.rs", "about.html", "Cargo.toml"] {
+            assert!(is_source(Path::new("/no/such").join(name).as_path()), "{name}");
+        }
+        for name in ["target", "targetAb12cd", ".git", ".lib.rs.swp", "lib.rs~", "Cargo.lock"] {
+            assert!(!is_source(Path::new("/no/such").join(name).as_path()), "{name}");
+        }
+    }
 }
