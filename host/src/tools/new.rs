@@ -122,9 +122,15 @@ fn sdk_manifest() -> String {
         ("license", format!("\"{}\"", env!("CARGO_PKG_LICENSE"))),
         ("publish", "false".to_owned()),
     ];
-    // What is checked of its sources is checked where they are written.
-    let text = SDK_MANIFEST.replace("[lints]\nworkspace = true\n", "");
-    let lines = text.trim_end().lines().map(|line| {
+    // Its lints, tests and benches stay where its sources are written.
+    let mut is_wanted = true;
+    let lines = SDK_MANIFEST.trim_end().lines().filter(|line| {
+        if line.starts_with('[') {
+            is_wanted = ["[package]", "[features]", "[dependencies]"].contains(line);
+        }
+        is_wanted
+    });
+    let lines = lines.map(|line| {
         let key = line.strip_suffix(".workspace = true");
         match stated.iter().find(|(stated, _)| Some(*stated) == key) {
             Some((key, value)) => format!("{key} = {value}\n"),
