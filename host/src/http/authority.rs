@@ -46,7 +46,9 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
         Target::Authority(authority) => Some(*authority),
         Target::Origin(_) | Target::Asterisk => None,
     };
-    let named = named.map(|authority| split(authority).ok_or(BadHost::TargetMalformed)).transpose()?;
+    // A target names a server, where a field may be empty (RFC 9110, section 4.2.1).
+    let named = named.map(|authority| split(authority).filter(|(name, _)| !name.is_empty()));
+    let named = named.map(|named| named.ok_or(BadHost::TargetMalformed)).transpose()?;
     let mut values = parts.headers.get_all(HOST).iter();
     let Some(host) = values.next() else {
         // Older clients know of no such field.
@@ -136,6 +138,21 @@ mod tests {
             "a:-1", "%4", "%zz", "a,b c", "\u{e4}", "a\\b", "<a>",
         ] {
             assert_eq!(checked("/", &[host]), Err(BadHost::Malformed), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_a_target_names_is_a_server() {
+        for (target, expected) in [
+            ("a:443", Ok(())),
+            (":443", Err(BadHost::TargetMalformed)),
+            ("a:b", Err(BadHost::TargetMalformed)),
+        ] {
+            let request = Request::connect(target).header("host", "a");
+            let Ok(request) = request.body(()) else { continue };
+            let (parts, ()) = request.into_parts();
+            let target = Target::new(&parts.method, &parts.uri).unwrap();
+            assert_eq!(check(&parts, &target), expected, "{target:?}");
         }
     }
 
