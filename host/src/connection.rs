@@ -2,6 +2,7 @@
 //! comes it rests, and is no more than a socket; and it is closed in such a way
 //! that the client gets to read what it was sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,7 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 pub struct Connections {
     /// What they serve.
     pub app: Arc<App>,
-    /// Each that is sent makes one connection that rests end.
-    pub make_room: Notify,
+    make_room: Notify,
     http: http1::Builder,
     bounds: Bounds,
 }
@@ -48,6 +48,18 @@ impl Connections {
         Connections { app, make_room: Notify::new(), http, bounds }
     }
 
+    /// Ends the connection that has rested for the longest time, or the first that
+    /// does, as long as there is need.
+    pub fn make_room(&self) {
+        self.make_room.notify_one();
+    }
+
+    /// There is no need any more.
+    pub fn need_no_room(&self) {
+        // Takes what nobody has waited for.
+        pin!(self.make_room.notified()).as_mut().enable();
+    }
+
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
         let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone()));
@@ -55,8 +67,9 @@ impl Connections {
         let mut is_new = true;
         while self.rest(&socket, idle_since, is_new).await {
             is_new = false;
-            self.serve_requests(&socket, &client).await;
-            match client.notes.idle_since() {
+            // After an error a response may have been sent in part, and nothing may
+            // come behind it.
+            match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
                 Some(since) => {
                     debug!(%peer, "a connection rests");
                     idle_since = since;
@@ -85,7 +98,8 @@ impl Connections {
     }
 
     /// Leaves the connection to hyper, until there is nothing more to do for it.
-    async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) {
+    /// None when that was because of an error.
+    async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
         let answering = Arc::clone(client);
         let service = service_fn(move |request| {
             let client = Arc::clone(&answering);
@@ -95,7 +109,7 @@ impl Connections {
         // In a box, so that a connection which rests does not keep room for it.
         let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
         let Err(error) = serving.await else {
-            return;
+            return Some(());
         };
         let peer = client.peer();
         if error.is_parse() {
@@ -105,6 +119,7 @@ impl Connections {
         } else {
             debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early");
         }
+        None
     }
 }
 

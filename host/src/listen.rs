@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -37,12 +37,28 @@ pub enum Listener {
     Unix(UnixListener, Option<Made>),
 }
 
-/// A path that was made here.
-pub struct Made(PathBuf);
+/// A path that was made here, and what it led to then.
+pub struct Made {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Made {
+    fn new(path: &Path) -> io::Result<Made> {
+        Ok(Made { path: path.to_owned(), inode: inode(path)? })
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
 
 impl Drop for Made {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        // Another server may have taken the path since.
+        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -194,7 +210,7 @@ fn bind_path(path: &Path) -> anyhow::Result<Listener> {
         _ => error.into(),
     })?;
     listener.set_nonblocking(true)?;
-    Ok(Listener::Unix(listener, Some(Made(path.to_owned()))))
+    Ok(Listener::Unix(listener, Some(Made::new(path)?)))
 }
 
 /// Binds one `HOST:PORT`. A name may stand for several IP addresses; with port

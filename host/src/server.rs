@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,8 +89,9 @@ impl Door {
                 }
                 Err(error) => {
                     short.say(|| warn!(%error, "cannot accept connections for now; those that wait will be"));
-                    self.connections.make_room.notify_one();
+                    self.connections.make_room();
                     sleep(ACCEPT_REST).await;
+                    self.connections.need_no_room();
                 }
             }
         }
@@ -112,10 +114,18 @@ impl Door {
                 "as many connections as there may be (--connections); others wait or replace idle ones"
             );
         });
-        self.connections.make_room.notify_one();
-        tokio::select! {
-            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
-            () = self.connections.app.ending.begun() => None,
+        let mut place = pin!(Arc::clone(&self.places).acquire_owned());
+        loop {
+            self.connections.make_room();
+            tokio::select! {
+                place = &mut place => {
+                    self.connections.need_no_room();
+                    return place.ok();
+                }
+                () = self.connections.app.ending.begun() => return None,
+                // Nobody may have rested, or one that has been woken meanwhile.
+                () = sleep(ACCEPT_REST) => {}
+            }
         }
     }
 

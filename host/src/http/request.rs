@@ -61,11 +61,9 @@ pub(super) async fn read_body(
     if body.is_end_stream() {
         return Ok((Vec::new(), share));
     }
-    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if stated > limit {
+    if body.size_hint().lower() > limit as u64 {
         return Err(too_long());
     }
-    buffers.extend(&mut share, stated)?;
     let mut left = limit;
     loop {
         let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
@@ -76,6 +74,7 @@ pub(super) async fn read_body(
             Some(Ok(frame)) => {
                 if let Ok(piece) = frame.into_data() {
                     left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
+                    // Not as soon as a length is stated: that costs nothing to say.
                     buffers.extend(&mut share, limit - left)?;
                     pieces.push(&piece);
                 }
