@@ -58,6 +58,8 @@ pub fn meaning(request: &Request) -> Meaning {
         Form::Bad => {
             is_target_sure = false;
             must.push(400);
+            // KNOWN 7: what is no scheme may be taken for another one.
+            may.extend(request.target.windows(3).any(|window| window == b"://").then_some(421));
         }
     }
     match check_host(request, authority.as_deref()) {
