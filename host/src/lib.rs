@@ -17,6 +17,7 @@ pub mod ending;
 pub mod http;
 pub mod limits;
 pub mod listen;
+pub mod listener;
 pub mod log;
 pub mod quote;
 pub mod record;

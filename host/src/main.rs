@@ -12,7 +12,7 @@ use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
 use host::http::{App, Buffers, FaultCounts, read_requests};
-use host::listen::Listener;
+use host::listener::Listener;
 use host::log::{self, Format};
 use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::connection::Connections;
 use crate::http::App;
-use crate::listen::{Acceptor, Listener};
+use crate::listener::{Accepted, Acceptor, Listener};
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
@@ -129,7 +129,7 @@ impl Door {
         }
     }
 
-    fn serve(&self, (socket, peer): crate::listen::Accepted, place: OwnedSemaphorePermit) {
+    fn serve(&self, (socket, peer): Accepted, place: OwnedSemaphorePermit) {
         let connections = Arc::clone(&self.connections);
         tokio::spawn(async move {
             connections.serve(socket, peer).await;

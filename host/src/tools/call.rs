@@ -1,6 +1,6 @@
 //! `host call`: one request to a module, without a server.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,7 +77,9 @@ impl Call {
         if let Some(data) = &self.data {
             asked.set_body(match data.strip_prefix('@') {
                 Some("-") => {
-                    io::read_to_string(io::stdin()).context("cannot read standard input")?.into_bytes()
+                    let mut body = Vec::new();
+                    io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
+                    body
                 }
                 Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}"))?,
                 None => data.clone().into_bytes(),

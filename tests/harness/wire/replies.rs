@@ -26,9 +26,6 @@ impl Reply {
     pub fn closes(&self) -> bool {
         match self.field("connection") {
             Some(b"close") => true,
-            // KNOWN 4: hyper says both to a client of HTTP/1.0 that asked for the
-            // other.
-            Some(b"close, keep-alive") => self.minor == 0,
             Some(b"keep-alive") => false,
             Some(other) => panic!("connection: {}", other.escape_ascii()),
             None => self.minor == 0,

@@ -108,7 +108,6 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
             Some(Authority { name, port, is_sure }) if !name.is_empty() && target != b"*" => {
                 Form::Tunnel { is_sure: is_sure && port.is_some_and(|port| !port.is_empty()) }
             }
-            None if may_pass(target) => Form::Tunnel { is_sure: false },
             _ => Form::Bad,
         };
     }
@@ -132,18 +131,8 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
             let is_http = scheme.eq_ignore_ascii_case(b"http");
             Form::Absolute { host, path, is_sure: is_sure && is_http && is_path(path), is_http }
         }
-        None if is_scheme && may_pass(host) => {
-            let is_http = scheme.eq_ignore_ascii_case(b"http");
-            Form::Absolute { host, path, is_sure: false, is_http }
-        }
         _ => Form::Bad,
     }
-}
-
-/// KNOWN 9: an authority that is none is only seen to be none where it is held
-/// against a field `host`, which is not so in CONNECT and in HTTP/1.0.
-fn may_pass(authority: &[u8]) -> bool {
-    !authority.is_empty() && !authority.iter().any(|byte| b"@/".contains(byte))
 }
 
 /// `path-abempty [ "?" query ]` of RFC 3986.

@@ -1,0 +1,88 @@
+use std::fs::File;
+
+use super::tool;
+use crate::harness::modules::answering;
+use crate::harness::{TextFile, fixture, host, run_to_end};
+
+#[test]
+fn call_shows_the_answer_and_what_it_used() {
+    let file = TextFile::new(host::swap::EMBEDDED);
+    let module = file.path().to_str().unwrap();
+    let (code, stdout, stderr) = tool(&["call", module, "/route?a=1"]);
+    assert_eq!((code, stdout.as_str()), (0, "<h1> hello route</h1>"));
+    assert!(stderr.starts_with("answered 200 OK with 21 bytes\nthe call took "), "{stderr}");
+    assert!(
+        stderr.contains(" ms; memory 64.0 KiB, of which at most ") && stderr.ends_with(" were written to\n"),
+        "{stderr}"
+    );
+
+    let (code, stdout, _) = tool(&["call", module, "GET", "http://localhost:4444/nope", "-i"]);
+    let head =
+        "HTTP/1.1 404 page not found\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 28\r\n\r\n";
+    assert_eq!((code, stdout), (0, format!("{head}<h1>error 404 not found</h1>")));
+    assert!(tool(&["call", module, "HEAD", "/", "-i"]).1.ends_with("content-length: 21\r\n\r\n"));
+}
+
+#[test]
+fn call_sends_what_it_is_told_to() {
+    let show = fixture("show.wat");
+    let show = show.to_str().unwrap();
+    let (_, stdout, _) = tool(&["call", show, "/a", "-H", "Accept: x/y", "-H", "x-two:  2", "-d", "milk"]);
+    let expected = "POST /a HTTP/1.1\r\naccept: x/y\r\nx-two: 2\r\nhost: localhost\r\ncontent-length: 4\r\n";
+    assert!(stdout.starts_with(expected) && stdout.ends_with("\r\n\r\nmilk"), "{stdout}");
+    let body = TextFile::new(b"from a file");
+    let (_, stdout, _) = tool(&["call", show, "PUT", "/", "-d", &format!("@{}", body.path().display())]);
+    assert!(stdout.starts_with("PUT / ") && stdout.ends_with("\r\n\r\nfrom a file"), "{stdout}");
+    for (arguments, complaint) in [
+        (&["G(T", "/"][..], "expected a method such as GET, found `G(T`"),
+        (&["route"], "expected a target such as /path?query, found `route`"),
+        (&["/", "-H", "accept"], "expected a field such as accept: text/html, found `accept`"),
+        (&["/", "-d", "@/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+    ] {
+        let (code, stdout, stderr) = tool(&[&["call", show], arguments].concat());
+        assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(complaint), "{stderr}");
+    }
+}
+
+#[test]
+fn call_sends_any_bytes_from_standard_input() {
+    let bytes = [0, 0xFF, b'\n', 0x80];
+    let body = TextFile::new(bytes);
+    let mut call = host();
+    call.arg("call").arg(fixture("echo.wat")).args(["/", "-d", "@-"]).stdin(File::open(body.path()).unwrap());
+    assert_eq!(run_to_end(&mut call).stdout, bytes);
+}
+
+#[test]
+fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
+    let call = |name: &str, more: &[&str]| {
+        let module = fixture(name);
+        tool(&[&["call", module.to_str().unwrap(), "/boom"], more].concat())
+    };
+    let (code, stdout, stderr) = call("traps.wat", &[]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    let trap = "trap: wasm trap: integer divide by zero (a client gets 500)\n  in divide\n  in function 2\nthe call took ";
+    assert!(stderr.starts_with(trap), "{stderr}");
+    assert!(call("panics.wat", &[]).2.contains("\n  panic: out of \"cheese\"\\nat counter 7\n"));
+    let (code, _, stderr) = call("loops.wat", &["--deadline", "30ms"]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.starts_with(
+            "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n"
+        ),
+        "{stderr}"
+    );
+    let (code, _, stderr) = call("logs.wat", &["--log-lines-max", "2"]);
+    assert_eq!((code, stderr.matches(r"first\n\u{1b}[31msecond").count()), (0, 2), "{stderr}");
+    let teapot = TextFile::new(answering(b"HTTP/1.1 503 no\n\ntea"));
+    let (code, stdout, _) = tool(&["call", teapot.path().to_str().unwrap(), "/"]);
+    assert_eq!((code, stdout.as_str()), (1, "tea"));
+    let none = TextFile::new(answering(b"tea"));
+    let (code, _, stderr) = tool(&["call", none.path().to_str().unwrap(), "/"]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.starts_with("invalid response: the handler's response is refused: its head is malformed: it does not begin with HTTP/1.1 (a client gets 502)"),
+        "{stderr}"
+    );
+}

@@ -1,0 +1,137 @@
+use std::path::Path;
+
+use super::tool;
+use crate::harness::modules::{answering, saying};
+use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
+
+/// A file of requests in a folder of its own.
+fn requests(text: &str) -> (Folder, String) {
+    let folder = Folder::new();
+    let path = folder.file("requests.http");
+    std::fs::write(&path, text).unwrap();
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+/// Runs `host test`, and leaves out of its output what differs from run to run.
+fn test(module: &Path, text: &str) -> (i32, String, String) {
+    let (_folder, file) = requests(text);
+    let (code, stdout, stderr) = tool(&["test", module.to_str().unwrap(), &file]);
+    let lines = stdout.replace(&file, "FILE");
+    let lines =
+        lines.lines().map(|line| match line.strip_suffix(" ms").and_then(|line| line.rsplit_once(", ")) {
+            Some((line, _)) => format!("{line}\n"),
+            None => format!("{line}\n"),
+        });
+    (code, lines.collect(), stderr.replace(&file, "FILE"))
+}
+
+#[test]
+fn test_passes_when_all_is_as_expected() {
+    let module = TextFile::new(host::swap::EMBEDDED);
+    let text = "@host = http://localhost:4444\n\n### the front page\n# > content-type: text/html\nGET {{host}}/ HTTP/1.1\r\naccept: text/html\n# a comment\n\n> 200\n> body: <h1> hello index</h1>\n\n###\nGET /nope\n\n> 404 page not found\n> content-type: text/html; charset=utf-8\n> body contains: 404\n###\nHEAD /\n";
+    let (code, stdout, stderr) = test(module.path(), text);
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (
+            0,
+            "ok    FILE:5: GET http://localhost:4444/ (the front page): 200 OK\nok    FILE:13: GET /nope: 404 page not found\nok    FILE:19: HEAD /: 200 OK\n3 passed, 0 failed\n",
+            ""
+        )
+    );
+}
+
+#[test]
+fn test_shows_what_differs() {
+    let module = TextFile::new(answering(b"HTTP/1.1 200 OK\ncontent-type: text/plain\n\none\ntwo\nthree"));
+    let text = "GET /\n> 404\n> content-type: text/html\n> etag: \"1\"\n> body: one\n> body: 2\n> body: three\n> body contains: four\n";
+    let (code, stdout, _) = test(module.path(), text);
+    let expected = "\
+FAIL  FILE:1: GET /: 200 OK
+      FILE:2: answered 200 OK; expected 404
+      FILE:3: answered with content-type: text/plain; expected content-type: text/html
+      FILE:4: answered without the field etag; expected etag: \"1\"
+      FILE:5: answered with the body `one\\ntwo\\nthree`; expected the body `one\\n2\\nthree`
+        - 2
+        + two
+      FILE:8: answered with the body `one\\ntwo\\nthree`; expected a body that contains `four`
+0 passed, 1 failed
+";
+    assert_eq!((code, stdout.as_str()), (1, expected));
+    let (code, stdout, _) = test(&fixture("traps.wat"), "GET /fine\n###\nGET /boom\n");
+    assert_eq!(code, 1);
+    assert!(
+        stdout.contains(
+            "FAIL  FILE:3: GET /boom: not answered\n      trap: wasm trap: integer divide by zero; in divide"
+        ),
+        "{stdout}"
+    );
+    assert!(stdout.ends_with("1 passed, 1 failed\n"), "{stdout}");
+}
+
+#[test]
+fn test_sends_bodies_as_they_are_written() {
+    let text = "POST /\n\n# no comment\n\n> 200\n> body: # no comment\n###\n@what = milk\nPOST /\n\n{{what}}\n\n  and more\n\n\n> body: milk\n> body: \n> body:   and more\n";
+    let (code, stdout, _) = test(&fixture("echo.wat"), text);
+    assert_eq!(code, 0, "{stdout}");
+    let (folder, file) = requests("POST /\n\n< body.txt\n> body: from a file\n");
+    std::fs::write(folder.file("body.txt"), "from a file").unwrap();
+    let (code, stdout, _) = tool(&["test", fixture("echo.wat").to_str().unwrap(), &file]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
+    for (text, complaint) in [
+        ("\n\nGET\n", "FILE:3: expected METHOD TARGET [HTTP/1.1], found `GET`"),
+        ("GET / HTTP/1.1 x\n", "FILE:1: expected METHOD TARGET [HTTP/1.1], found `GET / HTTP/1.1 x`"),
+        ("GET route\n", "FILE:1: expected a target such as /path?query, found `route`"),
+        ("GET /\nfield\n", "FILE:2: expected a field such as accept: text/html, found `field`"),
+        (
+            "GET /\n> ok\n",
+            "FILE:2: expected a status such as 200 or 404 not found, a field such as content-type: text/html, body: TEXT, or body contains: TEXT; found `ok`",
+        ),
+        ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),
+        ("GET {{host}}/\n", "FILE:1: `host` has no value; expected a line `@host = ...` above"),
+        ("# > 200\n", "FILE:1: there is no request for what is expected here"),
+        ("POST /\n\n< none.txt\n", "FILE:3: cannot read "),
+        ("# nothing\n", "FILE: there is no request in it; expected METHOD TARGET, such as GET /"),
+    ] {
+        let (code, stdout, stderr) = test(&fixture("echo.wat"), text);
+        assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: {complaint}")), "expected {complaint}\nfound {stderr}");
+    }
+}
+
+#[test]
+fn probes_from_a_file_decide_whether_a_candidate_serves() {
+    let (folder, file) = requests("GET /health\n> 200\n> body: well\n");
+    let (module, control) = (folder.file("module.wat"), folder.file("control"));
+    std::fs::write(&module, saying("well")).unwrap();
+    let arguments = |file: &str| {
+        let module = module.to_str().unwrap().to_owned();
+        [module, "--probe-file".into(), file.into(), "--control".into(), control.to_str().unwrap().into()]
+    };
+    let server = Server::with(&arguments(&file));
+    let swap = |text: &str| {
+        let candidate = TextFile::new(text);
+        tool(&["swap".as_ref(), candidate.path().as_os_str(), "--control".as_ref(), control.as_os_str()])
+    };
+    let (code, stdout, _) = swap(&saying("ill"));
+    let cause = format!(
+        "rejected version 2 in stage probe: {file}:3: GET /health was answered with the body `ill`; expected the body `well`\n"
+    );
+    assert_eq!((code, stdout), (1, cause + "version 1 goes on serving\n"));
+    let (code, stdout, _) = swap(&answering(b"HTTP/1.1 404 no\n\nwell"));
+    let cause = format!(
+        "rejected version 3 in stage probe: {file}:2: GET /health was answered 404 Not Found; expected 200\n"
+    );
+    assert_eq!((code, stdout), (1, cause + "version 1 goes on serving\n"));
+    let (code, stdout, _) = swap(&saying("well").replace("32768", "32784"));
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(server.connect().ask("GET", "/").text(), "well");
+    drop(server);
+
+    std::fs::write(&file, "GET\n").unwrap();
+    let complaint = fails_to_start(&arguments(&file));
+    assert_eq!(complaint, format!("error: {file}:1: expected METHOD TARGET [HTTP/1.1], found `GET`"));
+}
