@@ -124,11 +124,10 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
         }
         if head_length > bounds.head {
             statuses.push(431);
-            statuses.extend(framing(&request).err().unwrap_or_default());
         }
         if !statuses.is_empty() {
             // A statement that contradicts another may have been seen before.
-            statuses.extend(framing(&request).err().unwrap_or_default());
+            statuses.extend(for_its_framing(&request, bounds));
             statuses.extend(for_its_target(&request));
             return refused(&bytes[empty..], statuses, false);
         }
@@ -172,6 +171,16 @@ fn for_its_target(request: &Request) -> Option<u16> {
     (is_there && !super::rfc9110::meaning(request).is_target_sure).then_some(400)
 }
 
+/// What was said of the length can be refused before the rest: that it is
+/// contradictory, or more than is taken.
+fn for_its_framing(request: &Request, bounds: &Bounds) -> Vec<u16> {
+    match framing(request) {
+        Err(statuses) => statuses,
+        Ok(Framing::Length(length)) if length > bounds.body as u64 => vec![413],
+        Ok(_) => Vec::new(),
+    }
+}
+
 fn refused(bytes: &[u8], statuses: Vec<u16>, or_silence: bool) -> Found {
     Found::End(End::Refused { statuses, or_silence, is_head: bytes.starts_with(b"HEAD ") })
 }
@@ -213,7 +222,7 @@ fn unfinished_head(
     if is_first && pieces.len() > 2 && could_go_on {
         statuses.push(505);
     }
-    statuses.extend(framing(request).err().unwrap_or_default());
+    statuses.extend(for_its_framing(request, bounds));
     if !is_first {
         statuses.extend(for_its_target(request));
     }
