@@ -3,7 +3,7 @@
 //! and others it makes anew; that must not show.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host::request_id::RequestId;
@@ -57,7 +57,7 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
             calls.spawn(async move {
                 let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
                 let request = [Bytes::from(format!("GET /{target} HTTP/1.1\r\n\r\n"))];
-                let call = module.call(&request, RequestId::none());
+                let call = module.call(&request, RequestId::none(), Instant::now()).end();
                 // An endless one is given up while it is inside the module.
                 match tokio::time::timeout(Duration::from_secs(if kind == 0 { 0 } else { 60 }), call).await {
                     Ok(Ok(response)) => assert_eq!(response, "HTTP/1.1 200 OK\n\n0"),

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use bytes::Bytes;
 use clap::Parser;
 use host::args::Args;
@@ -27,7 +29,7 @@ impl Module {
 
     fn answer(&self, request: &[u8]) -> Bytes {
         let pieces = [Bytes::copy_from_slice(request)];
-        self.runtime.block_on(self.module.call(&pieces, RequestId::none())).unwrap()
+        self.runtime.block_on(self.module.call(&pieces, RequestId::none(), Instant::now()).end()).unwrap()
     }
 }
 

@@ -1,28 +1,27 @@
 //! One log line for each request. The host's own answers stand out by their
 //! level, and say what the fault was.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use http::{Method, Uri};
 use tracing::{Level, event, field};
 
 use crate::http::{Fault, Whose};
 use crate::quote::quoted;
-use crate::socket::Peer;
 
 /// What a line says.
 pub struct Line<'a> {
     /// The request's method and its target, as the client sent them, if it sent
     /// a request that could be read.
     pub request: Option<(&'a Method, &'a Uri)>,
-    /// Who asked.
-    pub client: Peer,
+    /// Who asked: an address.
+    pub client: &'a str,
     /// The response's status code.
     pub status: u16,
     /// How long the response's body is, in bytes; 0 in answer to HEAD.
     pub length: u64,
-    /// From the request's head to the response's.
-    pub time: Duration,
+    /// When the request's head had come.
+    pub since: Instant,
     /// The number of the version that was called, if one was.
     pub version: Option<u64>,
     /// The request's id.
@@ -47,7 +46,7 @@ pub fn write(line: &Line<'_>) {
                 status = line.status,
                 length = line.length,
                 client = field::display(line.client),
-                time_us = line.time.as_micros() as u64,
+                time_us = line.since.elapsed().as_micros() as u64,
                 version = line.version,
                 id = field::display(line.id),
                 fault = line.fault.map(|fault| fault.entry().name),

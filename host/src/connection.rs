@@ -32,6 +32,9 @@ const LINGER_MAX: usize = 16 << 20;
 /// connected.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
+/// How many fields a head may have for hyper unless it is told otherwise.
+const HYPER_FIELDS: usize = 100;
+
 /// What all connections share.
 pub struct Connections {
     /// What they serve.
@@ -126,8 +129,12 @@ impl Connections {
 /// hyper. Its timeout for heads is not armed: `stream` has one that costs less.
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.max_headers(limits.fields_max)
-        .max_header_size(limits.head_max)
+    // The stream holds heads to the limit. hyper takes 100 fields as it is, and
+    // more time where it is told how many.
+    if limits.fields_max > HYPER_FIELDS {
+        http.max_headers(limits.fields_max);
+    }
+    http.max_header_size(limits.head_max)
         // A client that has said all it wants to say may still listen.
         .half_close(true)
         // Flushing once for many pipelined requests would keep a response back

@@ -57,8 +57,7 @@ impl RequestIds {
     pub fn request(&self) -> RequestId {
         let number = self.next.fetch_add(1, Relaxed);
         let mut id = self.prefix;
-        // It has room for every number.
-        let _ = write!(id, "{number:x}");
+        id.push_hex(number);
         id
     }
 
@@ -78,6 +77,18 @@ impl RequestId {
         let mut id = RequestId { text: [0; LENGTH_MAX], length: 0 };
         let _ = id.write_fmt(text);
         id
+    }
+
+    /// The same as `{:x}` writes, which is made for more and takes longer.
+    fn push_hex(&mut self, number: u64) {
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for place in (0..digits).rev() {
+            let digit = (number >> (4 * place)) as u8 & 0xF;
+            if let Some(byte) = self.text.get_mut(self.length) {
+                *byte = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
+                self.length += 1;
+            }
+        }
     }
 
     /// As text.
@@ -113,6 +124,15 @@ mod tests {
         let tails: Vec<_> = all.iter().map(|id| &id.as_str()[8..]).collect();
         assert_eq!(tails, ["-1-1", "-1-2", "-2-1"]);
         assert!(all.iter().all(|id| id.as_str()[..8] == all[0].as_str()[..8]));
+    }
+
+    #[test]
+    fn numbers_are_hexadecimal() {
+        let ids = ConnectionIds::new().connection();
+        for number in [0, 1, 9, 10, 15, 16, 0xABC, 0x1234_5678_9ABC_DEF0, u64::MAX - 1] {
+            ids.next.store(number, Relaxed);
+            assert!(ids.request().as_str().ends_with(&format!("-{number:x}")), "{number}");
+        }
     }
 
     #[test]

@@ -101,11 +101,20 @@ impl Socket {
 
     /// Reads what is there. Nothing is the end of what the client has to say.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
+        let room = buffer.chunk_mut().len();
         loop {
             ready!(with!(self, stream => stream.poll_read_ready(cx)))?;
-            match with!(self, stream => stream.try_read_buf(buffer)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+            let mut received = 0;
+            let result = with!(self, stream => stream.try_io(Interest::READABLE, || {
+                received = stream.try_read_buf(buffer)?;
+                // With room to spare it was all that there is, so the next read would
+                // be for nothing. To say so is what saves it.
+                if (1..room).contains(&received) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            }));
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && received == 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                _ => return Poll::Ready(Ok(received)),
             }
         }
     }

@@ -221,6 +221,10 @@ impl Look {
     /// Waits until nothing has come for some time. Tells since when at least.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         loop {
+            // It was asked before, and will wake this task.
+            if self.busy && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
+                return Poll::Pending;
+            }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
             ready!(timer.as_mut().poll(cx));
             if !std::mem::take(&mut self.busy) {

@@ -2,6 +2,7 @@
 //! comes, used in the plainest way, to hold the host's own way against.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::hoarder;
 use bytes::Bytes;
@@ -85,7 +86,7 @@ impl Host {
     /// One request to a module that has perhaps answered others.
     pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
         let pieces = [Bytes::copy_from_slice(request)];
-        let response = self.runtime.block_on(module.call(&pieces, RequestId::none()));
+        let response = self.runtime.block_on(module.call(&pieces, RequestId::none(), Instant::now()).end());
         response.map(Vec::from).map_err(trap)
     }
 }

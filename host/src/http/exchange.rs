@@ -2,7 +2,6 @@
 //! in a file of requests, what somebody types on the command line. It takes the
 //! same way to the handler and back as a client's.
 
-use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -17,7 +16,6 @@ use super::fault::Fault;
 use super::request::{self, Origin};
 use super::response;
 use crate::request_id::RequestId;
-use crate::socket::Peer;
 use crate::wasm::{HandlerModule, Usage};
 
 /// The host that is asked for where none is named.
@@ -106,8 +104,7 @@ impl Asked {
         let parts = self.parts();
         let target = request::check_head(&parts)?;
         let body = if self.body.is_empty() { Vec::new() } else { vec![self.body.clone()] };
-        let client = Peer::Ip(Ipv4Addr::LOCALHOST.into());
-        let origin = Origin { id: &RequestId::none(), client, time: SystemTime::now() };
+        let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
         Ok(request::encode(&parts, target, body, &origin))
     }
 

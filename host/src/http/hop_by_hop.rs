@@ -1,48 +1,45 @@
 //! Fields that are about one connection and not about the message: they end
 //! here, in both directions (RFC 9110, section 7.6.1).
 
-use http::HeaderMap;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName};
+use http::HeaderValue;
 
 /// Those with a name of their own.
-const NAMES: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    http::header::TE,
-    http::header::TRAILER,
-    http::header::TRANSFER_ENCODING,
-    http::header::UPGRADE,
-];
+const NAMES: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Those that `connection` cannot take away, because the message would not be
 /// the same without them.
-const KEPT: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
+const KEPT: [&str; 2] = ["host", "content-length"];
 
-/// The hop-by-hop fields of one message: those above, and those that its field
-/// `connection` lists.
-pub(super) struct HopByHop {
+/// Whether a field of this name, in lower case, is one of them in any message.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
+/// The fields that a message itself says are hop-by-hop, in its field
+/// `connection`.
+pub(super) struct Listed {
     /// In lower case and in order, so that a long list costs no more than to be
     /// sorted. Nearly always empty: `close` and `keep-alive` name no field, and
     /// are left out.
-    listed: Vec<Vec<u8>>,
+    names: Vec<Vec<u8>>,
 }
 
-impl HopByHop {
-    pub(super) fn of(fields: &HeaderMap) -> HopByHop {
-        let lists = fields.get_all(CONNECTION).into_iter();
-        let options = lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b','));
+impl Listed {
+    /// By these values of `connection`.
+    pub(super) fn by<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Listed {
+        let options = values.flat_map(|list| list.as_bytes().split(|&byte| byte == b','));
         let options = options.map(<[u8]>::trim_ascii).filter(|option| {
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
         });
-        let mut listed: Vec<_> = options.map(<[u8]>::to_ascii_lowercase).collect();
-        listed.sort_unstable();
-        HopByHop { listed }
+        let mut names: Vec<_> = options.map(<[u8]>::to_ascii_lowercase).collect();
+        names.sort_unstable();
+        Listed { names }
     }
 
-    pub(super) fn contains(&self, name: &HeaderName) -> bool {
-        let is_listed =
-            || self.listed.binary_search_by(|listed| listed[..].cmp(name.as_str().as_bytes())).is_ok();
-        NAMES.contains(name) || (!KEPT.contains(name) && is_listed())
+    /// Whether the field of this name, in lower case, is one of them.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        let is_named = || self.names.binary_search_by(|listed| listed[..].cmp(name.as_bytes())).is_ok();
+        !self.names.is_empty() && !KEPT.contains(&name) && is_named()
     }
 }

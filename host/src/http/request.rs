@@ -6,13 +6,12 @@
 //! and what the host vouches for is added. A client's own fields of those names
 //! are dropped, so that a handler can believe what it reads there.
 
-use std::fmt::Write as _;
 use std::io;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -21,17 +20,17 @@ use tokio::time::timeout;
 use super::authority;
 use super::buffers::{Buffers, Share};
 use super::fault::Fault;
-use super::hop_by_hop::HopByHop;
+use super::hop_by_hop::{Listed, is_hop_by_hop};
 use super::target::Target;
 use super::wire::BadMessage;
 use crate::limits::Limits;
 use crate::request_id::RequestId;
-use crate::socket::Peer;
 
 /// What the host knows of a request beside what the client sent.
 pub(super) struct Origin<'a> {
     pub(super) id: &'a RequestId,
-    pub(super) client: Peer,
+    /// An address, as text.
+    pub(super) client: &'a str,
     pub(super) time: SystemTime,
 }
 
@@ -58,9 +57,6 @@ pub(super) async fn read_body(
     let mut share = Share::default();
     let too_long = || Fault::BodyTooLong { limit };
     let mut pieces = Pieces::default();
-    if body.is_end_stream() {
-        return Ok((Vec::new(), share));
-    }
     if body.size_hint().lower() > limit as u64 {
         return Err(too_long());
     }
@@ -150,49 +146,47 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
     if let Some(authority) = authority {
         put(&[b"host: ", authority.as_str().as_bytes(), b"\r\n"]);
     }
-    let hop_by_hop = HopByHop::of(&parts.headers);
+    let listed = Listed::by(parts.headers.get_all(CONNECTION).into_iter());
     for (name, value) in &parts.headers {
-        let replaced = authority.is_some() && *name == http::header::HOST;
-        if !replaced && !is_set_here(name) && !hop_by_hop.contains(name) {
-            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        let name = name.as_str();
+        let replaced = authority.is_some() && name == HOST.as_str();
+        let ends_here = SET_HERE.contains(&name) || is_hop_by_hop(name) || listed.contains(name);
+        if !replaced && !ends_here {
+            put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
     }
+    let mut own = |name: &str, value: &str| {
+        put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    };
+    let mut digits = itoa::Buffer::new();
     if body_bytes > 0 {
-        put(&[b"content-length: ", body_bytes.to_string().as_bytes(), b"\r\n"]);
+        own(CONTENT_LENGTH.as_str(), digits.format(body_bytes));
     }
+    own(REQUEST_ID, origin.id.as_str());
+    own(FORWARDED_FOR, origin.client);
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    // A buffer that grows takes everything.
-    let _ = write!(
-        head,
-        "{REQUEST_ID}: {}\r\n{FORWARDED_FOR}: {}\r\n{REQUEST_TIME}: {time}\r\n\r\n",
-        origin.id.as_str(),
-        origin.client
-    );
+    own(REQUEST_TIME, digits.format(time as u64));
+    put(&[b"\r\n"]);
     head.freeze()
 }
 
-/// Whether the host has its own say about a field: it frames the message, has
-/// met the expectation already, and vouches for the rest.
-fn is_set_here(name: &HeaderName) -> bool {
-    [CONTENT_LENGTH, EXPECT].contains(name)
-        || [REQUEST_ID, FORWARDED_FOR, REQUEST_TIME].contains(&name.as_str())
-}
+/// Fields about which the host has its own say: it frames the message, has met
+/// the expectation already, and vouches for the rest.
+const SET_HERE: [&str; 5] = ["content-length", "expect", REQUEST_ID, FORWARDED_FOR, REQUEST_TIME];
 
 #[cfg(test)]
 mod tests {
     use super::{Origin, Pieces, Target, encode_head};
     use crate::request_id::RequestId;
-    use crate::socket::Peer;
     use bytes::Bytes;
     use http::{Request, request};
-    use std::net::Ipv4Addr;
     use std::time::{Duration, SystemTime};
 
     fn encoded(request: request::Builder, body_bytes: usize) -> String {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let origin = Origin {
             id: &RequestId::none(),
-            client: Peer::Ip(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()),
+            client: "127.0.0.1",
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         };
         let target = Target::new(&parts.method, &parts.uri).unwrap();

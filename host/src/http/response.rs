@@ -2,20 +2,25 @@
 //! HTTP/1.1 message, checked, and framed by the host; what is in doubt is
 //! refused whole, because half a response is worse than a 502.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderName, InvalidHeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderName, InvalidHeaderValue};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 use thiserror::Error;
 
-use super::hop_by_hop::HopByHop;
+use super::hop_by_hop::{Listed, is_hop_by_hop};
 
 /// How the status line begins.
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// Most fields of a handler's response.
 const FIELDS_MAX: usize = 100;
+
+/// Fields that the host adds: the length, the request's id, the version, `connection`.
+const HOSTS_OWN: usize = 4;
 
 /// Why a handler's bytes are not sent. The handler's fault, all of them.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -79,9 +84,10 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
     if !bytes.is_empty() && !bytes.starts_with(VERSION) {
         return Err(InvalidResponse::Head("it does not begin with HTTP/1.1"));
     }
-    let mut places = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut head = httparse::Response::new(&mut places);
-    let head_bytes = match head.parse(&bytes) {
+    let mut places = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let head_bytes = match parser.parse_response_with_uninit_headers(&mut head, &bytes, &mut places) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.is_empty() => return Err(InvalidResponse::Empty),
         Ok(httparse::Status::Partial) => return Err(InvalidResponse::HeadUnfinished),
@@ -94,55 +100,75 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
         return Err(InvalidResponse::Tunnel(code));
     }
 
-    let mut fields = HeaderMap::with_capacity(head.headers.len() + 3);
-    for field in head.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
-        fields.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?);
-    }
+    let Fields { mut kept, length } = Fields::of(&head, &bytes)?;
     let reason = reason_phrase(&bytes);
+    let reason = (Some(reason) != status.canonical_reason().map(str::as_bytes)).then(|| bytes.slice_ref(reason));
     let body = bytes.slice(head_bytes..);
+    if let Some(length) = length_to_send(length, body.len(), status, method)? {
+        kept.insert(CONTENT_LENGTH, length);
+    }
 
-    frame(&mut fields, &body, status, method)?;
     let body = if *method == Method::HEAD { Bytes::new() } else { body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    *response.headers_mut() = fields;
-    if Some(&*reason) != status.canonical_reason().map(str::as_bytes) {
+    *response.headers_mut() = kept;
+    if let Some(reason) = reason {
         let malformed = |_| InvalidResponse::Head("its reason phrase is malformed");
         response.extensions_mut().insert(ReasonPhrase::try_from(reason).map_err(malformed)?);
     }
     Ok(response)
 }
 
-/// What stands behind the status code. httparse has found it well-formed, but
-/// does not give one that holds bytes above 0x7F.
-fn reason_phrase(bytes: &Bytes) -> Bytes {
-    let start = VERSION.len() + "200 ".len();
-    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or_default();
-    let line = bytes.get(start..end).unwrap_or_default();
-    bytes.slice_ref(line.strip_suffix(b"\r").unwrap_or(line))
+/// The fields of a handler's response.
+struct Fields {
+    /// Without those that are none of the handler's business.
+    kept: HeaderMap,
+    /// `content-length`, if it is there.
+    length: Option<HeaderValue>,
 }
 
-/// Checks the lengths and sets the one that is sent; takes away what belongs to
-/// a connection, which is none of the handler's business.
-fn frame(
-    fields: &mut HeaderMap,
-    body: &Bytes,
+impl Fields {
+    fn of(head: &httparse::Response<'_, '_>, bytes: &Bytes) -> Result<Fields, InvalidResponse> {
+        let (mut kept, mut length) = (HeaderMap::with_capacity(head.headers.len() + HOSTS_OWN), None);
+        let mut connection = Vec::new();
+        for field in head.headers.iter() {
+            let name = HeaderName::from_bytes(field.name.as_bytes());
+            let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
+            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?;
+            match name.as_str() {
+                "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
+                "content-length" if length.is_some() => return Err(InvalidResponse::LengthMalformed),
+                "content-length" => length = Some(value),
+                "connection" => connection.push(value),
+                name if is_hop_by_hop(name) => {}
+                _ => drop(kept.append(name, value)),
+            }
+        }
+        let listed = Listed::by(connection.iter());
+        let ending_here: Vec<_> = kept.keys().filter(|name| listed.contains(name.as_str())).cloned().collect();
+        for name in ending_here {
+            kept.remove(name);
+        }
+        Ok(Fields { kept, length })
+    }
+}
+
+/// What stands behind the status code. httparse has found it well-formed, but
+/// does not give one that holds bytes above 0x7F.
+fn reason_phrase(bytes: &[u8]) -> &[u8] {
+    let start = VERSION.len() + "200 ".len();
+    let end = memchr::memchr(b'\n', bytes).unwrap_or_default();
+    let line = bytes.get(start..end).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Checks the lengths. Returns the one that is sent, if one is.
+fn length_to_send(
+    stated: Option<HeaderValue>,
+    actual: usize,
     status: StatusCode,
     method: &Method,
-) -> Result<(), InvalidResponse> {
-    if fields.contains_key(TRANSFER_ENCODING) {
-        return Err(InvalidResponse::TransferEncoding);
-    }
-    let hop_by_hop = HopByHop::of(fields);
-    let ending_here: Vec<_> = fields.keys().filter(|name| hop_by_hop.contains(name)).cloned().collect();
-    for name in ending_here {
-        fields.remove(name);
-    }
-
-    let actual = body.len();
-    let stated = stated_length(fields)?;
+) -> Result<Option<HeaderValue>, InvalidResponse> {
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
     if bodiless.contains(&status) && actual > 0 {
         return Err(InvalidResponse::BodyForbidden { status: status.as_u16(), actual });
@@ -150,33 +176,26 @@ fn frame(
     // In answer to HEAD, and with 304, the length is that of the body which GET
     // would have (RFC 9110, section 8.6), and that body may be left out.
     let left_out = actual == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED);
+    if let Some(value) = &stated {
+        let stated = length(value)?;
+        if stated != actual as u64 && !left_out {
+            return Err(InvalidResponse::LengthWrong { stated, actual });
+        }
+    }
     match stated {
-        Some(stated) if stated != actual as u64 && !left_out => {
-            Err(InvalidResponse::LengthWrong { stated, actual })
-        }
         // RFC 9110, section 8.6: never with 204.
-        _ if status == StatusCode::NO_CONTENT => {
-            fields.remove(CONTENT_LENGTH);
-            Ok(())
-        }
+        _ if status == StatusCode::NO_CONTENT => Ok(None),
         // The body that GET would have is not here to be measured.
-        None if left_out => Ok(()),
-        None => {
-            fields.insert(CONTENT_LENGTH, HeaderValue::from(actual));
-            Ok(())
-        }
-        Some(_) => Ok(()),
+        None if left_out => Ok(None),
+        None => Ok(Some(HeaderValue::from(actual))),
+        stated => Ok(stated),
     }
 }
 
-fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {
-    let mut values = fields.get_all(CONTENT_LENGTH).into_iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
+/// `1*DIGIT` (RFC 9110, section 8.6).
+fn length(value: &HeaderValue) -> Result<u64, InvalidResponse> {
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse().ok()).filter(|_| values.next().is_none());
-    number.map(Some).ok_or(InvalidResponse::LengthMalformed)
+    digits.and_then(|digits| digits.parse().ok()).ok_or(InvalidResponse::LengthMalformed)
 }
 
 /// httparse's complaint in the words of the contract.

@@ -1,6 +1,7 @@
 //! What happens between a request and its response: check, read the body, ask
 //! which version serves, call it, check what it returned, log one line.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -25,6 +26,7 @@ use crate::request_id::{ConnectionIds, RequestId, RequestIds};
 use crate::socket::{Peer, Socket};
 use crate::stream::Notes;
 use crate::swap::{Swapper, Version};
+use crate::wasm::{Call, CallError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
 const HANDLER_VERSION: HeaderName = HeaderName::from_static("x-handler-version");
@@ -58,6 +60,7 @@ pub struct Client {
     app: Arc<App>,
     ids: RequestIds,
     peer: Peer,
+    peer_text: String,
     socket: Socket,
     /// What the connection's stream tells.
     pub notes: Arc<Notes>,
@@ -67,7 +70,7 @@ impl Client {
     /// Who has just connected.
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket) -> Client {
         let ids = app.ids.connection();
-        Client { app, ids, peer, socket, notes: Arc::default() }
+        Client { app, ids, peer, peer_text: peer.to_string(), socket, notes: Arc::default() }
     }
 
     /// Who it is.
@@ -85,7 +88,10 @@ impl Client {
         let id = self.ids.request();
         let (parts, body) = request.into_parts();
 
-        let client = forwarded::client(self.peer, &parts.headers, &self.app.trusted);
+        let client = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
+            client if client == self.peer => Cow::Borrowed(&*self.peer_text),
+            client => Cow::Owned(client.to_string()),
+        };
         let mut version_called: Option<Arc<Version>> = None;
         let mut message = Vec::new();
         let outcome = async {
@@ -93,16 +99,20 @@ impl Client {
                 return Err(why.clone().into());
             }
             let target = request::check_head(&parts)?;
-            let (body, _share) = request::read_body(body, &self.app.limits, &self.app.buffers).await?;
-            message = request::encode(&parts, target, body, &Origin { id: &id, client, time });
+            // What is rare is in boxes, so that the rest is small enough to be moved.
+            let mut called = started;
+            let (mut body_read, mut _share) = Default::default();
+            if !body.is_end_stream() {
+                let reading = request::read_body(body, &self.app.limits, &self.app.buffers);
+                (body_read, _share) = Box::pin(reading).await?;
+                called = Instant::now();
+            }
+            message = request::encode(&parts, target, body_read, &Origin { id: &id, client: &client, time });
 
             let version = version_called.insert(self.app.swapper.current());
-            let bytes = tokio::select! {
-                // A call that does not have to wait is over before this looks
-                // at the socket.
-                biased;
-                response = version.module.call(&message, id) => response?,
-                () = self.socket.reset() => return Err(Fault::ClientGone),
+            let bytes = match version.module.call(&message, id, called) {
+                Call::Over(response) => response?,
+                Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };
             Ok::<_, Fault>(response::decode(self.app.buffers.hold(bytes)?, &parts.method)?)
         };
@@ -131,15 +141,27 @@ impl Client {
         let is_refused = self.notes.refused().is_some();
         access_log::write(&access_log::Line {
             request: (!is_refused).then_some((&parts.method, &parts.uri)),
-            client,
+            client: &client,
             status: response.status().as_u16(),
             length: response.body().size_hint().lower(),
-            time: started.elapsed(),
+            since: started,
             version: version_called,
             id: id.as_str(),
             fault: fault.as_ref(),
         });
         Ok(response)
+    }
+
+    /// Waits for a call as long as there is somebody who wants its response.
+    async fn unless_gone(
+        &self,
+        call: impl Future<Output = Result<Bytes, CallError>>,
+    ) -> Result<Bytes, Fault> {
+        tokio::select! {
+            biased;
+            response = call => Ok(response?),
+            () = self.socket.reset() => Err(Fault::ClientGone),
+        }
     }
 
     /// Keeps what the handler failed at.

@@ -2,12 +2,16 @@
 //! from, the request in, the response out, and every way in which that can go
 //! wrong.
 
+use std::pin::Pin;
+use std::time::Instant;
+
 use bytes::Bytes;
 use handler_sdk::abi::{NO_ROOM, Span};
 use thiserror::Error;
+use tokio::sync::SemaphorePermit;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
 
-use super::deadline::DeadlinePassed;
+use super::deadline::{AtTick, DeadlinePassed, TakesLong};
 use super::engine::Purpose;
 use super::handler::HandlerModule;
 use super::instance::{CallState, Instance};
@@ -91,6 +95,7 @@ impl CallError {
     /// After a trap: asks the module what it has to say about it. This is the last
     /// call into the instance, and what it says is for the log alone.
     pub(super) async fn with_panic(mut self, instance: &mut Instance) -> CallError {
+        instance.store.data_mut().at_tick = AtTick::GiveWay;
         let Instance { store, memory, panic_message, .. } = instance;
         if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, panic_message)
             && let Ok(packed) = function.call_async(&mut *store, ()).await
@@ -118,30 +123,78 @@ impl CallError {
     }
 }
 
-impl HandlerModule {
-    /// Calls the handler with one request, whose bytes are the pieces one after
-    /// the other, and returns the bytes of its response, still unchecked.
+/// A call that was begun.
+pub enum Call<'a> {
+    /// It is over already, as nearly all are.
+    Over(Result<Bytes, CallError>),
+    /// It has to wait, or takes long.
+    Running(Running<'a>),
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Bytes, CallError>> + Send + 'a>>;
+
+impl Call<'_> {
+    /// Waits for its end.
     ///
     /// # Errors
     ///
     /// [`CallError`] says what went wrong, and in whom.
-    pub async fn call(&self, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
-        self.call_for(Purpose::Request, request, id).await
+    pub async fn end(self) -> Result<Bytes, CallError> {
+        match self {
+            Call::Over(result) => result,
+            Call::Running(call) => call.await,
+        }
+    }
+}
+
+impl HandlerModule {
+    /// Calls the handler with one request, whose bytes are the pieces one after
+    /// the other, and returns the bytes of its response, still unchecked. Its
+    /// deadline counts from `since`.
+    ///
+    /// What can be done without waiting is done when this returns.
+    pub fn call<'a>(&'a self, request: &'a [Bytes], id: RequestId, since: Instant) -> Call<'a> {
+        let limits = self.engine().limits();
+        let mut state = CallState::new(limits, id, since);
+        let Some(permit) = self.engine().admit_at_once() else {
+            return Call::Running(Box::pin(self.call_on_fiber(None, request, state)));
+        };
+        let idle = if self.expects_long_call() { None } else { self.take_idle() };
+        let Some(mut instance) = idle else {
+            return Call::Running(Box::pin(self.call_on_fiber(Some(permit), request, state)));
+        };
+        state.at_tick = AtTick::GoOn;
+        instance.begin(state);
+        match answer_here(&mut instance, request, limits) {
+            Ok(response) => {
+                self.give_back(instance);
+                Call::Over(Ok(response))
+            }
+            Err(Stopped::TakesLong) => {
+                self.expect_long_calls();
+                let state = instance.store.data().again(limits);
+                drop(instance);
+                Call::Running(Box::pin(self.call_on_fiber(Some(permit), request, state)))
+            }
+            Err(Stopped::Failed(failure)) => Call::Running(Box::pin(async move {
+                let _permit = permit;
+                Err(failure.with_panic(&mut instance).await)
+            })),
+        }
     }
 
-    /// The same for a module that does not serve yet. It does not wait for
-    /// those that do, and they do not wait for it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`HandlerModule::call`].
-    pub async fn call_as_candidate(&self, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
-        self.call_for(Purpose::Candidate, request, id).await
-    }
-
-    async fn call_for(&self, purpose: Purpose, request: &[Bytes], id: RequestId) -> Result<Bytes, CallError> {
-        let _permit = self.engine().admit(purpose).await?;
-        let mut instance = self.take_instance(id).await?;
+    /// Makes a call on a stack of its own, from where it can wait and give way.
+    async fn call_on_fiber(
+        &self,
+        permit: Option<SemaphorePermit<'_>>,
+        request: &[Bytes],
+        state: CallState,
+    ) -> Result<Bytes, CallError> {
+        let _permit = match permit {
+            Some(permit) => permit,
+            None => self.engine().admit(Purpose::Request).await?,
+        };
+        let mut instance = self.take_instance(state).await?;
         match answer(&mut instance, request, self.engine().limits()).await {
             Ok(response) => {
                 self.give_back(instance);
@@ -152,25 +205,64 @@ impl HandlerModule {
     }
 }
 
+/// Makes a call, and gives way to others while it runs.
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &[Bytes],
     limits: &Limits,
 ) -> Result<Bytes, CallError> {
-    let length = request.iter().map(Bytes::len).sum();
-    let no_room = || CallError::NoRoom { length };
-    let span_length = u32::try_from(length).map_err(|_| no_room())?;
+    let length = length(request)?;
+    let address = invoke(&mut instance.store, &instance.alloc, length).await?;
+    let span = put_in(instance, Span { address, length }, request)?;
+    let packed = invoke(&mut instance.store, &instance.handle, span).await?;
+    take_out(instance, Span::unpack(packed), limits)
+}
 
-    let Instance { store, alloc, .. } = &mut *instance;
-    let address = invoke(store, alloc, span_length).await?;
-    if address == NO_ROOM {
-        return Err(no_room());
+/// The same on the stack of the thread, which waits for it.
+fn answer_here(instance: &mut Instance, request: &[Bytes], limits: &Limits) -> Result<Bytes, Stopped> {
+    let length = length(request)?;
+    let address = instance.alloc.call(&mut instance.store, length)?;
+    let span = put_in(instance, Span { address, length }, request)?;
+    let packed = instance.handle.call(&mut instance.store, span)?;
+    Ok(take_out(instance, Span::unpack(packed), limits)?)
+}
+
+/// Why a call gave no response on the stack of its thread.
+enum Stopped {
+    /// It has to be made where it can give way.
+    TakesLong,
+    Failed(CallError),
+}
+
+impl From<CallError> for Stopped {
+    fn from(error: CallError) -> Stopped {
+        Stopped::Failed(error)
     }
-    let span = Span { address, length: span_length };
-    memory::write(instance, span, request)?;
+}
 
-    let Instance { store, handle, .. } = &mut *instance;
-    let span = Span::unpack(invoke(store, handle, (span.address, span.length)).await?);
+impl From<wasmtime::Error> for Stopped {
+    fn from(error: wasmtime::Error) -> Stopped {
+        if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(&error)) }
+    }
+}
+
+/// Of a whole request, in bytes.
+fn length(request: &[Bytes]) -> Result<u32, CallError> {
+    let length = request.iter().map(Bytes::len).sum();
+    u32::try_from(length).map_err(|_| CallError::NoRoom { length })
+}
+
+/// Writes a request to where `alloc` said.
+fn put_in(instance: &mut Instance, span: Span, request: &[Bytes]) -> Result<(u32, u32), CallError> {
+    if span.address == NO_ROOM {
+        return Err(CallError::NoRoom { length: span.length as usize });
+    }
+    memory::write(instance, span, request)?;
+    Ok((span.address, span.length))
+}
+
+/// Reads the response from where `handle` said.
+fn take_out(instance: &Instance, span: Span, limits: &Limits) -> Result<Bytes, CallError> {
     if span.length as usize > limits.response_max {
         return Err(CallError::ResponseTooLong { length: span.length, limit: limits.response_max });
     }

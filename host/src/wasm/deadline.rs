@@ -3,7 +3,9 @@
 //! A thread moves the engine's epoch on every few milliseconds while there are
 //! calls. A call that is still running then is asked: past its deadline it
 //! ends, before it yields to the other requests of its thread. Short calls,
-//! which are nearly all, never see a tick and pay for none of this.
+//! which are nearly all, never see a tick and pay for none of this: they run on
+//! the stack of the thread that serves, and only what turns out to take long is
+//! made again on a stack of its own, from where it can yield.
 
 use std::io;
 use std::sync::Arc;
@@ -34,6 +36,22 @@ const SLEEP: Duration = Duration::from_millis(100);
 #[error("passed its deadline")]
 pub(super) struct DeadlinePassed;
 
+/// The call takes long, and cannot give way where it runs.
+#[derive(Debug, Error)]
+#[error("takes long")]
+pub(super) struct TakesLong;
+
+/// What a call does when a tick finds it running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtTick {
+    /// It goes on: it may have begun just before the tick.
+    GoOn,
+    /// It ends, to be made again where it can give way.
+    End,
+    /// It gives way to the other requests of its thread.
+    GiveWay,
+}
+
 /// Arms a store that was armed before, for another call.
 pub(super) fn rearm(store: &mut Store<CallState>) {
     store.set_epoch_deadline(1);
@@ -42,13 +60,21 @@ pub(super) fn rearm(store: &mut Store<CallState>) {
 /// Arms a store, whose state says when its deadline is.
 pub(super) fn arm(store: &mut Store<CallState>) {
     rearm(store);
-    store.epoch_deadline_callback(|store| {
-        if Instant::now() >= store.data().deadline {
+    store.epoch_deadline_callback(|mut store| {
+        let state = store.data_mut();
+        if Instant::now() >= state.deadline {
             return Err(DeadlinePassed.into());
         }
-        // Not wasmtime's plain yield: the task is to wait until the thread has
-        // looked at its sockets, or a few endless calls would keep it from them.
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        match state.at_tick {
+            AtTick::GoOn => {
+                state.at_tick = AtTick::End;
+                Ok(UpdateDeadline::Continue(1))
+            }
+            AtTick::End => Err(TakesLong.into()),
+            // Not wasmtime's plain yield: the task is to wait until the thread has
+            // looked at its sockets, or a few endless calls would keep it from them.
+            AtTick::GiveWay => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+        }
     });
 }
 

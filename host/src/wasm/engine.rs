@@ -99,6 +99,13 @@ impl Engine {
         &self.0.limits
     }
 
+    /// The right to make one call for a request, if there is one without waiting.
+    pub(super) fn admit_at_once(&self) -> Option<SemaphorePermit<'_>> {
+        let permit = self.0.places.requests.try_acquire().ok()?;
+        self.0.ticker.wake();
+        Some(permit)
+    }
+
     /// Waits for the right to make one call, which ends with the permit. Whoever
     /// stops waiting frees the place in the queue.
     pub(super) async fn admit(&self, purpose: Purpose) -> Result<SemaphorePermit<'_>, CallError> {

@@ -1,9 +1,12 @@
 //! A handler that may serve: a module that has started, with its instances.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
 use super::call::CallError;
 use super::engine::{Engine, Purpose};
 use super::idle::Idle;
-use super::instance::Instance;
+use super::instance::{CallState, Instance};
 use super::module::{Code, CompiledModule, Unoptimised};
 use super::snapshot::Snapshot;
 use crate::request_id::RequestId;
@@ -16,7 +19,13 @@ pub struct HandlerModule {
     /// request needs a new one.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Unoptimised>,
+    /// How many of the next calls are taken to be long ones.
+    long: AtomicU32,
 }
+
+/// Calls that are taken to be long ones after one was. The beginning of that one
+/// was for nothing, and it is not to become a habit.
+const LONG_AFTER_ONE: u32 = 1000;
 
 impl CompiledModule {
     /// Initialises it, once for all requests where that can be.
@@ -41,7 +50,8 @@ impl CompiledModule {
     async fn start_as(self, quiet: bool) -> Result<HandlerModule, CallError> {
         let CompiledModule { engine, code, unoptimised } = self;
         let permit = engine.admit(Purpose::Candidate).await?;
-        let mut instance = Instance::new(&code, engine.limits(), RequestId::none(), quiet).await?;
+        let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
+        let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
                 let snapshot = Snapshot::after_initialising(instance, data.clone()).await?;
@@ -53,7 +63,7 @@ impl CompiledModule {
             }
         };
         drop(permit);
-        Ok(HandlerModule { engine, code, kept, unoptimised })
+        Ok(HandlerModule { engine, code, kept, unoptimised, long: AtomicU32::new(0) })
     }
 }
 
@@ -86,31 +96,43 @@ impl HandlerModule {
         &self.engine
     }
 
-    /// An instance in the state that every request starts from.
-    pub(super) async fn take_instance(&self, id: RequestId) -> Result<Instance, CallError> {
-        let limits = self.engine.limits();
-        let Some((snapshot, idle)) = &self.kept else {
-            let mut instance = Instance::new(&self.code, limits, id, true).await?;
+    /// Whether the next call is taken to be a long one.
+    pub(super) fn expects_long_call(&self) -> bool {
+        let took = |long: u32| long.checked_sub(1);
+        self.long.load(Relaxed) > 0 && self.long.fetch_update(Relaxed, Relaxed, took).is_ok()
+    }
+
+    /// One was.
+    pub(super) fn expect_long_calls(&self) {
+        self.long.store(LONG_AFTER_ONE, Relaxed);
+    }
+
+    /// An instance in the state that every request starts from, if one waits.
+    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
+        self.kept.as_ref().and_then(|(_, idle)| idle.take())
+    }
+
+    /// An instance in the state that every request starts from, in which this
+    /// call begins.
+    pub(super) async fn take_instance(&self, state: CallState) -> Result<Box<Instance>, CallError> {
+        let Some((snapshot, _)) = &self.kept else {
+            let mut instance = Instance::new(&self.code, state.quiet()).await?;
             instance.initialise().await?;
-            instance.unmute(limits);
-            return Ok(instance);
+            instance.unmute(self.engine.limits());
+            return Ok(Box::new(instance));
         };
-        match idle.take() {
-            Some(mut instance) => {
-                instance.begin(limits, id);
-                Ok(instance)
-            }
-            None => {
-                let mut instance = Instance::new(&self.code, limits, id, false).await?;
-                snapshot.bring(&mut instance)?;
-                Ok(instance)
-            }
+        if let Some(mut instance) = self.take_idle() {
+            instance.begin(state);
+            return Ok(instance);
         }
+        let mut instance = Instance::new(&self.code, state).await?;
+        snapshot.bring(&mut instance)?;
+        Ok(Box::new(instance))
     }
 
     /// Takes an instance back that has answered its request. One in which
     /// anything went wrong is dropped instead.
-    pub(super) fn give_back(&self, mut instance: Instance) {
+    pub(super) fn give_back(&self, mut instance: Box<Instance>) {
         if let Some((snapshot, idle)) = &self.kept
             && snapshot.restore(&mut instance)
         {

@@ -11,13 +11,17 @@ use super::instance::Instance;
 /// still in the caches. Each thread has a place of its own, so that threads do
 /// not wait for each other, and takes from the others' when its own is empty.
 pub(super) struct Idle {
-    places: Box<[Mutex<Vec<Instance>>]>,
+    places: Box<[Mutex<Stack>]>,
     /// How many there are, and how many there may be, in all places together.
     count: AtomicUsize,
     max: usize,
     /// Whether none are to be kept, as long as the module does not serve.
     resting: AtomicBool,
 }
+
+/// In boxes, because they are moved more often than looked at.
+#[allow(clippy::vec_box, reason = "so")]
+type Stack = Vec<Box<Instance>>;
 
 impl Idle {
     /// None yet, and as many as this at the most once it is woken.
@@ -31,7 +35,7 @@ impl Idle {
         }
     }
 
-    pub(super) fn take(&self) -> Option<Instance> {
+    pub(super) fn take(&self) -> Option<Box<Instance>> {
         let instance = self.own_place()?.pop().or_else(|| {
             let others = self.places.iter().filter_map(|place| match place.try_lock() {
                 Ok(place) => Some(place),
@@ -45,7 +49,7 @@ impl Idle {
     }
 
     /// Keeps an instance that is as it was at first.
-    pub(super) fn put(&self, instance: Instance) {
+    pub(super) fn put(&self, instance: Box<Instance>) {
         let Some(mut place) = self.own_place() else {
             return;
         };
@@ -72,7 +76,7 @@ impl Idle {
         self.resting.store(false, Relaxed);
     }
 
-    fn own_place(&self) -> Option<MutexGuard<'_, Vec<Instance>>> {
+    fn own_place(&self) -> Option<MutexGuard<'_, Stack>> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static NUMBER: Cell<usize> = Cell::new(THREADS.fetch_add(1, Relaxed));
@@ -81,6 +85,6 @@ impl Idle {
     }
 }
 
-fn lock(place: &Mutex<Vec<Instance>>) -> MutexGuard<'_, Vec<Instance>> {
+fn lock(place: &Mutex<Stack>) -> MutexGuard<'_, Stack> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -33,6 +33,10 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
         return Ok(());
     }
     state.log_lines_left -= 1;
+    if state.log_lines_heard > 0 {
+        state.log_lines_heard -= 1;
+        return Ok(());
+    }
 
     let Some(Extern::Memory(linear)) = caller.get_export(handler_sdk::abi::MEMORY) else {
         return Ok(());

@@ -13,7 +13,7 @@ use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, Was
 use wasmtime::{WasmParams, WasmResults};
 
 use super::call::{CallError, explain, invoke};
-use super::deadline::{self, DeadlinePassed};
+use super::deadline::{self, AtTick, DeadlinePassed};
 use super::memory;
 use super::module::Code;
 use super::pages::Pages;
@@ -23,8 +23,11 @@ use crate::request_id::RequestId;
 /// What a store carries for the length of one call.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
+    pub(super) at_tick: AtTick,
     pub(super) request_id: RequestId,
     pub(super) log_lines_left: usize,
+    /// Lines to come that were heard already, when the call was begun before.
+    pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
     /// Whether it was told that lines were dropped.
     pub(super) log_cut: bool,
@@ -49,18 +52,7 @@ pub(super) struct Instance {
 
 impl Instance {
     /// A new one, not initialised yet unless its start function runs by itself.
-    /// Its first call begins now. With `quiet` nothing is logged until it has
-    /// been initialised: that was heard before.
-    pub(super) async fn new(
-        code: &Code,
-        limits: &Limits,
-        id: RequestId,
-        quiet: bool,
-    ) -> Result<Instance, CallError> {
-        let mut state = CallState::new(limits, id);
-        if quiet {
-            (state.log_lines_left, state.log_cut) = (0, true);
-        }
+    pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, CallError> {
         let mut store = Store::new(code.instance.module().engine(), state);
         store.limiter(|state| state);
         deadline::arm(&mut store);
@@ -85,8 +77,8 @@ impl Instance {
     }
 
     /// Another call begins.
-    pub(super) fn begin(&mut self, limits: &Limits, id: RequestId) {
-        *self.store.data_mut() = CallState::new(limits, id);
+    pub(super) fn begin(&mut self, state: CallState) {
+        *self.store.data_mut() = state;
         deadline::rearm(&mut self.store);
         if let Some(pages) = &self.pages {
             pages.begin();
@@ -147,15 +139,34 @@ impl Exported {
 }
 
 impl CallState {
-    fn new(limits: &Limits, id: RequestId) -> CallState {
+    /// Of a call that began then, and gives way to others.
+    pub(super) fn new(limits: &Limits, id: RequestId, since: Instant) -> CallState {
         CallState {
-            deadline: Instant::now() + limits.deadline,
+            deadline: since + limits.deadline,
+            at_tick: AtTick::GiveWay,
             request_id: id,
             log_lines_left: limits.log_lines_max,
+            log_lines_heard: 0,
             log_line_max: limits.log_line_max,
             log_cut: false,
             memory_max: limits.memory_max,
             table_max: limits.table_max,
+        }
+    }
+
+    /// Nothing is logged until the instance has been initialised: that was heard
+    /// before.
+    pub(super) fn quiet(self) -> CallState {
+        CallState { log_lines_left: 0, log_cut: true, ..self }
+    }
+
+    /// The same call from the beginning, after it came as far as this.
+    pub(super) fn again(&self, limits: &Limits) -> CallState {
+        CallState {
+            at_tick: AtTick::GiveWay,
+            log_lines_left: limits.log_lines_max,
+            log_lines_heard: limits.log_lines_max - self.log_lines_left,
+            ..*self
         }
     }
 }

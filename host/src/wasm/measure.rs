@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::call::{CallError, answer};
 use super::engine::Purpose;
 use super::handler::HandlerModule;
+use super::instance::CallState;
 use super::memory;
 use crate::request_id::RequestId;
 
@@ -32,7 +33,8 @@ impl HandlerModule {
         let mut usage = Usage::default();
         let result = async {
             let _permit = self.engine().admit(Purpose::Candidate).await?;
-            let mut instance = self.take_instance(id).await?;
+            let state = CallState::new(self.engine().limits(), id, Instant::now());
+            let mut instance = self.take_instance(state).await?;
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine().limits()).await;
             let (time, memory) = (since.elapsed(), memory::size(&instance));

@@ -36,7 +36,7 @@ mod pages;
 mod snapshot;
 mod verify;
 
-pub use call::CallError;
+pub use call::{Call, CallError};
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
 pub use handler::HandlerModule;
