@@ -40,7 +40,13 @@ fn calls(criterion: &mut Criterion) {
                 runtime.block_on(async {
                     let since = Instant::now();
                     for _ in 0..times {
-                        black_box(module.call(&request, RequestId::none(), Instant::now()).end().await.expect("a response"));
+                        black_box(
+                            module
+                                .call(&request, RequestId::none(), Instant::now())
+                                .end()
+                                .await
+                                .expect("a response"),
+                        );
                     }
                     since.elapsed()
                 })

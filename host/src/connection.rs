@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info};
 
@@ -27,6 +27,18 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much of it, in bytes.
 const LINGER_MAX: usize = 16 << 20;
 
+/// How often it is looked whether a connection is idle. One that was for the
+/// whole of this time rests: it gives up everything but its socket. To come back
+/// costs a connection more than a request does.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The same where there are many connections, so that not too many of them keep
+/// room for a request at a time.
+const LOOK_AMONG_MANY: Duration = Duration::from_millis(25);
+
+/// How many connections are many.
+const MANY: usize = 1000;
+
 /// How long the first request of a connection is waited for when the server is
 /// about to end: it may be on its way, and the client was told that it is
 /// connected.
@@ -39,6 +51,8 @@ const HYPER_FIELDS: usize = 100;
 pub struct Connections {
     /// What they serve.
     pub app: Arc<App>,
+    /// One for each that there may be.
+    pub places: Arc<Semaphore>,
     make_room: Notify,
     http: http1::Builder,
     bounds: Bounds,
@@ -48,7 +62,13 @@ impl Connections {
     /// Before the first.
     pub fn new(app: Arc<App>) -> Connections {
         let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
-        Connections { app, make_room: Notify::new(), http, bounds }
+        let places = Arc::new(Semaphore::new(app.limits.connections));
+        Connections { app, places, make_room: Notify::new(), http, bounds }
+    }
+
+    /// How many there are.
+    pub fn open(&self) -> usize {
+        self.app.limits.connections - self.places.available_permits()
     }
 
     /// Ends the connection that has rested for the longest time, or the first that
@@ -108,7 +128,8 @@ impl Connections {
             let client = Arc::clone(&answering);
             async move { client.answer(request).await }
         });
-        let stream = Stream::new(socket.clone(), self.bounds, Arc::clone(&client.notes));
+        let look = if self.open() > MANY { LOOK_AMONG_MANY } else { LOOK };
+        let stream = Stream::new(socket.clone(), self.bounds, look, Arc::clone(&client.notes));
         // In a box, so that a connection which rests does not keep room for it.
         let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
         let Err(error) = serving.await else {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
@@ -34,27 +34,20 @@ pub async fn serve(
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let all = app.limits.connections;
-    let places = Arc::new(Semaphore::new(all));
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let door = Door {
-            listener: listener.into_acceptor()?,
-            places: Arc::clone(&places),
-            connections: Arc::clone(&connections),
-        };
+        let door = Door { listener: listener.into_acceptor()?, connections: Arc::clone(&connections) };
         accepting.spawn(door.accept());
     }
 
     shutdown.await;
     app.ending.begin();
-    let open = all - places.available_permits();
-    info!(connections = open, "stopping: requests in flight are answered first");
+    info!(connections = connections.open(), "stopping: requests in flight are answered first");
     // Those who wait to be accepted have been told that they are connected.
     while accepting.join_next().await.is_some() {}
-    let places_all = u32::try_from(all).unwrap_or(u32::MAX);
-    if timeout(app.limits.drain, places.acquire_many(places_all)).await.is_err() {
+    let all = u32::try_from(app.limits.connections).unwrap_or(u32::MAX);
+    if timeout(app.limits.drain, connections.places.acquire_many(all)).await.is_err() {
         warn!("not all requests were answered in time (the limit is --drain)");
     }
     Ok(())
@@ -63,7 +56,6 @@ pub async fn serve(
 /// Where connections come in.
 struct Door {
     listener: Acceptor,
-    places: Arc<Semaphore>,
     connections: Arc<Connections>,
 }
 
@@ -96,15 +88,19 @@ impl Door {
             }
         }
         while let Ok(accepted) = self.listener.accept_now() {
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            let Ok(place) = self.place_at_once() else { break };
             self.serve(accepted, place);
         }
+    }
+
+    fn place_at_once(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        Arc::clone(&self.connections.places).try_acquire_owned()
     }
 
     /// A place for one more connection. When there is none, one that rests gives
     /// its place up.
     async fn place(&self, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+        if let Ok(place) = self.place_at_once() {
             return Some(place);
         }
         full.say(|| {
@@ -114,7 +110,7 @@ impl Door {
                 "as many connections as there may be (--connections); others wait or replace idle ones"
             );
         });
-        let mut place = pin!(Arc::clone(&self.places).acquire_owned());
+        let mut place = pin!(Arc::clone(&self.connections.places).acquire_owned());
         loop {
             self.connections.make_room();
             tokio::select! {

@@ -21,6 +21,9 @@ use tokio::net::{TcpStream, UnixStream};
 /// machine would wait (`cargo bench -p host --bench slow -- read`).
 const UNSENT_MAX: u32 = 128 << 10;
 
+/// Most bytes that are copied to be written in one piece.
+const SMALL: usize = 1024;
+
 /// A socket that has several owners.
 #[derive(Clone)]
 pub struct Socket(Arc<Kind>);
@@ -121,9 +124,16 @@ impl Socket {
 
     /// Writes what the client has room for.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // One piece costs the kernel less than several.
+        let mut room = [0; SMALL];
+        let small = put_together(pieces, &mut room);
         loop {
             ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
-            match with!(self, stream => stream.try_write_vectored(pieces)) {
+            let written = match small {
+                Some(bytes) => with!(self, stream => stream.try_write(bytes)),
+                None => with!(self, stream => stream.try_write_vectored(pieces)),
+            };
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -138,4 +148,14 @@ impl Socket {
     pub fn finish(&self) -> io::Result<()> {
         with!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
     }
+}
+
+/// The pieces one after the other, if there is room for all of them.
+fn put_together<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for piece in pieces {
+        room.get_mut(length..)?.get_mut(..piece.len())?.copy_from_slice(piece);
+        length += piece.len();
+    }
+    room.get(..length)
 }

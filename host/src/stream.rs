@@ -22,12 +22,6 @@ use crate::http::{BadMessage, MessageLimits, Messages};
 use crate::limits::Limits;
 use crate::socket::Socket;
 
-/// How often it is looked whether a connection is idle. One that was for the
-/// whole of this time rests: it gives up everything but its socket. A
-/// connection that comes back pays some microseconds for that, so a shorter time
-/// would cost those that ask a few times a second.
-const LOOK: Duration = Duration::from_millis(250);
-
 /// How much is read at once while a head is not whole, in bytes.
 const READ: usize = 4096;
 
@@ -96,8 +90,9 @@ pub struct Stream {
 
 /// Notices that a connection is idle. That the clock is not asked for each
 /// request is why this looks at intervals.
-#[derive(Default)]
 struct Look {
+    /// From one look to the next.
+    interval: Duration,
     /// Runs from one look to the next.
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether anything came since the last look.
@@ -105,8 +100,9 @@ struct Look {
 }
 
 impl Stream {
-    /// Between two messages, or before the first.
-    pub fn new(socket: Socket, bounds: Bounds, notes: Arc<Notes>) -> Stream {
+    /// Between two messages, or before the first. It ends when nothing has come
+    /// for as long as `idle`, or twice that.
+    pub fn new(socket: Socket, bounds: Bounds, idle: Duration, notes: Arc<Notes>) -> Stream {
         notes.set_idle_since(None);
         Stream {
             socket,
@@ -118,7 +114,7 @@ impl Stream {
             instead: &[],
             over: false,
             head_timer: None,
-            look: Look::default(),
+            look: Look { interval: idle, timer: None, busy: false },
             write_timer: None,
         }
     }
@@ -225,12 +221,12 @@ impl Look {
             if self.busy && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
                 return Poll::Pending;
             }
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.interval)));
             ready!(timer.as_mut().poll(cx));
             if !std::mem::take(&mut self.busy) {
-                return Poll::Ready(timer.deadline() - LOOK);
+                return Poll::Ready(timer.deadline() - self.interval);
             }
-            timer.as_mut().reset(Instant::now() + LOOK);
+            timer.as_mut().reset(Instant::now() + self.interval);
         }
     }
 }

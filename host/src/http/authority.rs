@@ -95,6 +95,10 @@ fn split(host: &str) -> Option<(&str, &str)> {
 
 /// `reg-name` (RFC 3986, section 3.2.2), of which an IPv4 address is one.
 fn is_name(name: &str) -> bool {
+    // Nearly all are of these bytes alone.
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-') {
+        return true;
+    }
     let mut rest = name.bytes();
     while let Some(byte) = rest.next() {
         let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);

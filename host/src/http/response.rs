@@ -100,18 +100,17 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
         return Err(InvalidResponse::Tunnel(code));
     }
 
-    let Fields { mut kept, length } = Fields::of(&head, &bytes)?;
+    let mut fields = fields_to_send(&head, &bytes)?;
     let reason = reason_phrase(&bytes);
-    let reason = (Some(reason) != status.canonical_reason().map(str::as_bytes)).then(|| bytes.slice_ref(reason));
+    let reason =
+        (Some(reason) != status.canonical_reason().map(str::as_bytes)).then(|| bytes.slice_ref(reason));
     let body = bytes.slice(head_bytes..);
-    if let Some(length) = length_to_send(length, body.len(), status, method)? {
-        kept.insert(CONTENT_LENGTH, length);
-    }
+    set_length(&mut fields, body.len(), status, method)?;
 
     let body = if *method == Method::HEAD { Bytes::new() } else { body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    *response.headers_mut() = kept;
+    *response.headers_mut() = fields;
     if let Some(reason) = reason {
         let malformed = |_| InvalidResponse::Head("its reason phrase is malformed");
         response.extensions_mut().insert(ReasonPhrase::try_from(reason).map_err(malformed)?);
@@ -119,38 +118,28 @@ pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Byte
     Ok(response)
 }
 
-/// The fields of a handler's response.
-struct Fields {
-    /// Without those that are none of the handler's business.
-    kept: HeaderMap,
-    /// `content-length`, if it is there.
-    length: Option<HeaderValue>,
-}
-
-impl Fields {
-    fn of(head: &httparse::Response<'_, '_>, bytes: &Bytes) -> Result<Fields, InvalidResponse> {
-        let (mut kept, mut length) = (HeaderMap::with_capacity(head.headers.len() + HOSTS_OWN), None);
-        let mut connection = Vec::new();
-        for field in head.headers.iter() {
-            let name = HeaderName::from_bytes(field.name.as_bytes());
-            let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
-            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?;
-            match name.as_str() {
-                "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
-                "content-length" if length.is_some() => return Err(InvalidResponse::LengthMalformed),
-                "content-length" => length = Some(value),
-                "connection" => connection.push(value),
-                name if is_hop_by_hop(name) => {}
-                _ => drop(kept.append(name, value)),
-            }
+/// The fields of a handler's response without what belongs to a connection,
+/// which is none of the handler's business.
+fn fields_to_send(head: &httparse::Response<'_, '_>, bytes: &Bytes) -> Result<HeaderMap, InvalidResponse> {
+    let mut fields = HeaderMap::with_capacity(head.headers.len() + HOSTS_OWN);
+    let mut connection = Vec::new();
+    for field in head.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))?;
+        match name.as_str() {
+            "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
+            "connection" => connection.push(value),
+            name if is_hop_by_hop(name) => {}
+            _ => drop(fields.append(name, value)),
         }
-        let listed = Listed::by(connection.iter());
-        let ending_here: Vec<_> = kept.keys().filter(|name| listed.contains(name.as_str())).cloned().collect();
-        for name in ending_here {
-            kept.remove(name);
-        }
-        Ok(Fields { kept, length })
     }
+    let listed = Listed::by(connection.iter());
+    let ending_here: Vec<_> = fields.keys().filter(|name| listed.contains(name.as_str())).cloned().collect();
+    for name in ending_here {
+        fields.remove(name);
+    }
+    Ok(fields)
 }
 
 /// What stands behind the status code. httparse has found it well-formed, but
@@ -162,13 +151,14 @@ fn reason_phrase(bytes: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Checks the lengths. Returns the one that is sent, if one is.
-fn length_to_send(
-    stated: Option<HeaderValue>,
+/// Checks the length that is stated, or states it.
+fn set_length(
+    fields: &mut HeaderMap,
     actual: usize,
     status: StatusCode,
     method: &Method,
-) -> Result<Option<HeaderValue>, InvalidResponse> {
+) -> Result<(), InvalidResponse> {
+    let stated = stated_length(fields)?;
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
     if bodiless.contains(&status) && actual > 0 {
         return Err(InvalidResponse::BodyForbidden { status: status.as_u16(), actual });
@@ -176,26 +166,28 @@ fn length_to_send(
     // In answer to HEAD, and with 304, the length is that of the body which GET
     // would have (RFC 9110, section 8.6), and that body may be left out.
     let left_out = actual == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED);
-    if let Some(value) = &stated {
-        let stated = length(value)?;
-        if stated != actual as u64 && !left_out {
+    match stated {
+        Some(stated) if stated != actual as u64 && !left_out => {
             return Err(InvalidResponse::LengthWrong { stated, actual });
         }
-    }
-    match stated {
         // RFC 9110, section 8.6: never with 204.
-        _ if status == StatusCode::NO_CONTENT => Ok(None),
+        _ if status == StatusCode::NO_CONTENT => drop(fields.remove(CONTENT_LENGTH)),
         // The body that GET would have is not here to be measured.
-        None if left_out => Ok(None),
-        None => Ok(Some(HeaderValue::from(actual))),
-        stated => Ok(stated),
+        None if left_out => {}
+        None => drop(fields.insert(CONTENT_LENGTH, HeaderValue::from(actual))),
+        Some(_) => {}
     }
+    Ok(())
 }
 
-/// `1*DIGIT` (RFC 9110, section 8.6).
-fn length(value: &HeaderValue) -> Result<u64, InvalidResponse> {
+fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {
+    let mut values = fields.get_all(CONTENT_LENGTH).into_iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or(InvalidResponse::LengthMalformed)
+    let number = digits.and_then(|digits| digits.parse().ok()).filter(|_| values.next().is_none());
+    number.map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
 /// httparse's complaint in the words of the contract.

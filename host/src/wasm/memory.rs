@@ -158,10 +158,11 @@ pub(super) fn put_back(
     pages: &mut Pages,
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
-    pages.visit(|range| {
+    pages.visit(|range, is_used| {
         let original = image.at(range.clone());
         match all.get_mut(range) {
-            Some(place) if place != original => {
+            // To compare a page takes as long as to copy it.
+            Some(place) if is_used || place != original => {
                 place.copy_from_slice(original);
                 true
             }

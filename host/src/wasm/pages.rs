@@ -132,13 +132,14 @@ impl Pages {
         }
     }
 
-    /// Goes through the pages that may have been written to, as ranges of bytes.
+    /// Goes through the pages that may have been written to, as ranges of bytes,
+    /// each with whether it was found changed before and will be so again.
     /// `put_back` puts one back, and says whether it had changed.
     ///
     /// # Errors
     ///
     /// When the system does not let it.
-    pub(super) fn visit(&mut self, mut put_back: impl FnMut(Range<usize>) -> bool) -> io::Result<()> {
+    pub(super) fn visit(&mut self, mut put_back: impl FnMut(Range<usize>, bool) -> bool) -> io::Result<()> {
         let page_size = self.guarded.page_size;
         for (index, (word, used)) in self.guarded.writable.iter().zip(&mut self.used).enumerate() {
             let mut left = word.load(Relaxed);
@@ -146,7 +147,7 @@ impl Pages {
                 let bit = left.trailing_zeros();
                 left &= left - 1;
                 let start = (64 * index + bit as usize) * page_size;
-                match put_back(start..start + page_size) {
+                match put_back(start..start + page_size, *used >> bit & 1 == 1) {
                     true => *used |= 1 << bit,
                     false => self.wasted += 1,
                 }

@@ -37,7 +37,7 @@ impl Snapshot {
         let globals = globals.iter().map(|global| global.get(&mut *store)).collect();
         let mut initialised = Vec::new();
         if let Some(pages) = pages {
-            let note = |range| {
+            let note = |range, _| {
                 initialised.push(range);
                 true
             };
