@@ -338,6 +338,19 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
 }
 
 #[test]
+fn what_a_call_logs_is_heard_once_even_if_it_takes_long() {
+    let server = Server::of("logs_slowly.wat");
+    let mut client = server.connect();
+    for _ in 0..2 {
+        assert_eq!(client.ask("GET", "/").status, 200);
+    }
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    let letters = lines.iter().filter_map(|line| line.split_once("letter ")?.1.chars().next());
+    assert_eq!(letters.collect::<String>(), "abcdefghabcdefgh");
+}
+
+#[test]
 fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
     let server = Server::of("logs_a_gigabyte.wat");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
