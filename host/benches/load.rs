@@ -1,7 +1,19 @@
-//! Processor time that a server uses for each request, side by side with nginx
-//! where that is installed. The load is wrk's: 64 keep-alive connections.
+//! This server under load, side by side with others: a native server of hyper
+//! with the same handler, nginx, node and `wasmtime serve`, as far as they are
+//! installed. The load is wrk's. Each is driven in turn, several times, and what
+//! counts is the median.
 //!
-//! `cargo bench -p host --bench load`
+//! `cargo bench -p host --bench load -- [keep-alive] [new-connections]
+//! [pipelined] [small-body] [large-body] [connections] [syscalls]`
+//!
+//! - `keep-alive`: 64 connections that are kept
+//! - `new-connections`: a new one for each request
+//! - `pipelined`: 16 requests in one piece
+//! - `small-body`, `large-body`: an echo of 1 KiB, of 64 KiB and of 1 MiB
+//! - `connections`: 1, 64 and 1,000 connections
+//! - `syscalls`: system calls for each request, where strace is installed
+//!
+//! Plots are drawn of `keep-alive` and `connections`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,89 +30,199 @@
 mod harness;
 mod parts;
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-
-use harness::{Folder, addresses};
-use parts::program::{Program, free_address};
+use harness::Folder;
+use parts::descriptors::raise_descriptors;
+use parts::peers::{
+    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
+};
+use parts::plot::{Axis, Plot, Scale, plain};
+use parts::process::{processor_time, resident_kib};
+use parts::wrk::{self, Asked};
+use parts::{is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
+const SECONDS: usize = 2;
 
-/// Ticks of utime and stime in a second, on every Linux that there is.
-const TICKS: f64 = 100.0;
+/// What ratios are told to.
+const REFERENCES: [&str; 2] = [NATIVE.name, NGINX.name];
 
-struct Peer {
+const CPU: Axis = Axis { what: "microseconds of CPU per request", scale: Scale::Linear, label: plain };
+
+const COMMAND: &str = "cargo bench -p host --bench load";
+
+struct Scenario {
     name: &'static str,
-    program: Program,
-    address: SocketAddr,
-    /// Microseconds for a request, of each round.
-    costs: Vec<f64>,
+    asked: Asked,
+    connections: usize,
+    peers: &'static [Peer],
+}
+
+const ALL: &[Peer] = &[HOST, HOST_LOGGING, NATIVE, NGINX, NODE, WASMTIME_SERVE];
+const ECHOING: &[Peer] = &[HOST_ECHO, NATIVE, NODE];
+const ECHOING_MUCH: &[Peer] = &[HOST_ECHO, HOST_ECHO_GROWING, NATIVE, NODE];
+const SCALING: &[Peer] = &[HOST, NATIVE, NGINX, NODE];
+
+const SCENARIOS: [Scenario; 9] = [
+    Scenario { name: "keep-alive", asked: Asked::Route, connections: 64, peers: ALL },
+    Scenario { name: "new-connections", asked: Asked::RouteAnew, connections: 64, peers: ALL },
+    Scenario { name: "pipelined", asked: Asked::Pipelined(16), connections: 64, peers: ALL },
+    Scenario { name: "small-body", asked: Asked::Echo(1 << 10), connections: 64, peers: ECHOING },
+    Scenario { name: "large-body", asked: Asked::Echo(64 << 10), connections: 64, peers: ECHOING_MUCH },
+    Scenario { name: "large-body", asked: Asked::Echo(1 << 20), connections: 16, peers: ECHOING_MUCH },
+    Scenario { name: CONNECTIONS, asked: Asked::Route, connections: 1, peers: SCALING },
+    Scenario { name: CONNECTIONS, asked: Asked::Route, connections: 64, peers: SCALING },
+    Scenario { name: CONNECTIONS, asked: Asked::Route, connections: 1000, peers: SCALING },
+];
+
+const CONNECTIONS: &str = "connections";
+const SYSCALLS: &str = "syscalls";
+
+/// What is measured in a round, and how it is written.
+struct Metric {
+    what: &'static str,
+    write: fn(f64) -> String,
+}
+
+const METRICS: [Metric; 6] = [
+    Metric { what: "CPU/request", write: |us| format!("{us:.1} us") },
+    Metric { what: "requests/s", write: |number| format!("{number:.0}") },
+    Metric { what: "50%", write: milliseconds },
+    Metric { what: "99%", write: milliseconds },
+    Metric { what: "resident", write: |mib| format!("{mib:.1} MiB") },
+    Metric { what: "each way", write: |mib| format!("{mib:.0} MiB/s") },
+];
+
+fn milliseconds(us: f64) -> String {
+    format!("{:.2} ms", us / 1e3)
+}
+
+/// The medians of one peer, in the order of `METRICS`.
+struct Measured {
+    name: &'static str,
+    medians: [f64; METRICS.len()],
 }
 
 fn main() {
-    let folder = Folder::new();
-    let quiet = ["--log-level", "info,request=off"];
-    let mut peers = vec![
-        host("host, no lines for requests", &folder, &quiet),
-        host("host, a line for each request, to a file", &folder, &[]),
-    ];
-    peers.extend(nginx(&folder));
-    for _ in 0..ROUNDS {
-        for peer in &mut peers {
-            let before = ticks(peer.program.0.id());
-            let requests = wrk(peer.address);
-            let used = (ticks(peer.program.0.id()) - before) as f64 / TICKS;
-            peer.costs.push(used * 1e6 / requests);
+    native::serve_if_asked();
+    if !wrk::is_there() {
+        return;
+    }
+    raise_descriptors(1000);
+    let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
+    names.push(SYSCALLS);
+    let mut growth = Vec::new();
+    for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
+        let results = measure(scenario);
+        print(scenario, &results);
+        match scenario.name {
+            "keep-alive" => draw_bars(&results),
+            CONNECTIONS => growth.push((scenario.connections, results)),
+            _ => {}
         }
     }
-    println!("processor time for each request, medians of {ROUNDS} rounds of 3 s in turn:");
-    for peer in &mut peers {
-        peer.costs.sort_by(f64::total_cmp);
-        println!("{:6.2} us  {}", peer.costs[ROUNDS / 2], peer.name);
+    if !growth.is_empty() {
+        draw_growth(&growth);
+    }
+    if is_chosen(SYSCALLS, &names) {
+        count_system_calls();
     }
 }
 
-fn host(name: &'static str, folder: &Folder, flags: &[&str]) -> Peer {
-    let log = File::create(folder.file(&format!("log-{}", flags.len()))).unwrap();
-    let mut command = harness::host();
-    command.args(["--listen", "127.0.0.1:0", "--no-control"]).args(flags);
-    let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    let mut ready = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    Peer { name, program: Program(process), address: addresses(ready.trim_end())[0], costs: Vec::new() }
-}
-
-/// nginx with as many workers as there are cores, answering from its
-/// configuration.
-fn nginx(folder: &Folder) -> Option<Peer> {
-    let address = free_address();
-    let http = format!(
-        "server {{ listen {address};
-           location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
-    );
-    let program = parts::nginx::start(folder, "auto", &http, address)?;
-    Some(Peer { name: "nginx, `return 200`, no access log", program, address, costs: Vec::new() })
-}
-
-/// Drives a server for three seconds. Returns how many requests it answered.
-fn wrk(address: SocketAddr) -> f64 {
-    let url = format!("http://{address}/route");
-    let output = Command::new("wrk").args(["-t1", "-c64", "-d3s", &url]).output().expect("wrk is installed");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
-    let line = text.lines().find(|line| line.contains("requests in")).expect("a count");
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-/// utime and stime of a process and of its children that run.
-fn ticks(process: u32) -> u64 {
-    let own = |id: &str| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().map(str::to_owned).collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+/// All of a scenario's peers, in turn.
+fn measure(scenario: &Scenario) -> Vec<Measured> {
+    let folder = Folder::new();
+    let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder)?)));
+    let mut running: Vec<_> = started.map(|(name, peer)| (name, peer, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (_, peer, rounds) in &mut running {
+            rounds.push(round(scenario, &folder, peer));
+        }
+    }
+    let medians = |rounds: Vec<[f64; METRICS.len()]>| {
+        std::array::from_fn(|metric| median(rounds.iter().map(|round| round[metric]).collect()))
     };
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
-    own(&process.to_string()) + children.split_whitespace().map(own).sum::<u64>()
+    running.into_iter().map(|(name, _, rounds)| Measured { name, medians: medians(rounds) }).collect()
+}
+
+fn round(scenario: &Scenario, folder: &Folder, peer: &Running) -> [f64; METRICS.len()] {
+    let before = processor_time(peer.pid());
+    let seen = wrk::drive(folder, peer.address, scenario.asked, scenario.connections, SECONDS);
+    let used = processor_time(peer.pid()) - before;
+    let per_second = seen.requests / seen.seconds;
+    [
+        used.as_secs_f64() * 1e6 / seen.requests,
+        per_second,
+        seen.median_us,
+        seen.high_us,
+        resident_kib(peer.pid()) as f64 / 1024.0,
+        per_second * scenario.asked.body() as f64 / f64::from(1 << 20),
+    ]
+}
+
+fn print(scenario: &Scenario, results: &[Measured]) {
+    let references = REFERENCES.map(|name| results.iter().find(|result| result.name == name));
+    let there: Vec<_> = references.into_iter().flatten().collect();
+    let names: Vec<_> = there.iter().map(|reference| reference.name).collect();
+    println!(
+        "\n{}: {}, {} connections; medians of {ROUNDS} rounds of {SECONDS} s in turn; in brackets ratios to {}",
+        scenario.name,
+        scenario.asked,
+        scenario.connections,
+        names.join(" and ")
+    );
+    // Throughput only says something new where there are bodies.
+    let metrics = METRICS.len() - usize::from(scenario.asked.body() == 0);
+    print!("{:30}", "");
+    METRICS[..metrics].iter().for_each(|metric| print!("{:>25}", metric.what));
+    println!();
+    for result in results {
+        print!("{:30}", result.name);
+        for (index, metric) in METRICS[..metrics].iter().enumerate() {
+            let ratio = |other: &&Measured| format!("{:.2}", result.medians[index] / other.medians[index]);
+            let ratios: Vec<_> = there.iter().map(ratio).collect();
+            let ratios = format!("({})", ratios.join(", "));
+            print!("{:>11} {ratios:>13}", (metric.write)(result.medians[index]));
+        }
+        println!();
+    }
+}
+
+fn draw_bars(results: &[Measured]) {
+    let bars: Vec<_> =
+        results.iter().map(|result| (result.name, (result.medians[0] * 10.0).round() / 10.0)).collect();
+    let title = "Processor time of the server for each GET /route, 64 keep-alive connections";
+    Plot { file: "cpu-per-request", title, command: COMMAND }.bars(&CPU, &bars);
+}
+
+fn draw_growth(growth: &[(usize, Vec<Measured>)]) {
+    let series: Vec<_> = SCALING
+        .iter()
+        .map(|peer| {
+            let points = growth.iter().filter_map(|(connections, results)| {
+                let result = results.iter().find(|result| result.name == peer.name)?;
+                Some((*connections as f64, result.medians[0]))
+            });
+            (peer.name, points.collect())
+        })
+        .collect();
+    let x = Axis { what: "connections", scale: Scale::Log, label: plain };
+    let title = "Processor time of the server for each GET /route, by connections";
+    Plot { file: "growth-connections", title, command: COMMAND }.lines(&x, &CPU, &series);
+}
+
+/// strace slows a server down, so that it finds more to do at a time: the figures
+/// are for comparison.
+fn count_system_calls() {
+    println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
+    let folder = Folder::new();
+    for peer in [HOST, NATIVE, NGINX] {
+        let Some(running) = peer.start(&folder) else { continue };
+        let drive = || wrk::drive(&folder, running.address, Asked::Route, 64, 3);
+        let Some((seen, calls)) = strace::count(&folder, running.pid(), drive) else { return };
+        let all: f64 = calls.iter().map(|(_, times)| times).sum();
+        let shares = calls.iter().map(|(name, times)| (name, times / seen.requests));
+        let most =
+            shares.filter(|(_, share)| *share >= 0.005).map(|(name, share)| format!("{name} {share:.2}"));
+        println!("{:30}{:6.2}  {}", peer.name, all / seen.requests, most.collect::<Vec<_>>().join(", "));
+    }
 }

@@ -37,9 +37,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::{Server, fixture};
+use parts::descriptors::raise_descriptors;
 use parts::program::{Program, is_installed};
 use parts::steady::{ask, ask_steadily, connect, high, median};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Slow connections at a time.
 const CONNECTIONS: usize = 1000;
@@ -56,9 +56,6 @@ const IDLE_TURNS: usize = 5;
 const IDLE_TURN: Duration = Duration::from_secs(5);
 
 const IDLE_CONNECTIONS: usize = 10_000;
-
-/// Descriptors that the bench and the server need beside those of connections.
-const SPARE_DESCRIPTORS: usize = 200;
 
 const INSTALL: &str = "without it, only the part `idle` can run";
 
@@ -263,19 +260,4 @@ fn idle() {
         }
     }
     conclude("idle connections", turns);
-}
-
-/// Raises the bound of descriptors for this process and those that it starts, as
-/// far as so many connections need. Returns how many there can be.
-fn raise_descriptors(connections: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.map_or(usize::MAX, |most| most as usize);
-    let needed = (connections + SPARE_DESCRIPTORS).min(most);
-    if limit.current.is_some_and(|current| (current as usize) < needed) {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(needed as u64), ..limit }).unwrap();
-    }
-    if needed < connections + SPARE_DESCRIPTORS {
-        println!("this machine allows {most} descriptors: fewer than {connections} connections");
-    }
-    needed - SPARE_DESCRIPTORS
 }

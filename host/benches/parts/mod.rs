@@ -1,16 +1,35 @@
 //! What benches share. Each consists of parts, which are chosen by name on the
 //! command line.
 
+pub mod descriptors;
+pub mod native;
 pub mod nginx;
+pub mod peers;
+pub mod plot;
+pub mod process;
 pub mod program;
 pub mod replaced;
 pub mod steady;
+pub mod strace;
+pub mod wrk;
 
 /// Runs those parts that were named, or all of them. Flags are Cargo's.
 pub fn run_chosen(parts: &[(&str, fn())]) {
-    let named = |name: &str| std::env::args().skip(1).any(|argument| argument == name);
-    let all = !parts.iter().any(|(name, _)| named(name));
-    for (_, part) in parts.iter().filter(|(name, _)| all || named(name)) {
+    let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
+    for (_, part) in parts.iter().filter(|(name, _)| is_chosen(name, &names)) {
         part();
     }
+}
+
+/// Whether this one of the names is on the command line, or none of them is.
+pub fn is_chosen(name: &str, names: &[&str]) -> bool {
+    let named: Vec<_> =
+        std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
+    named.is_empty() || named.iter().any(|argument| argument == name)
+}
+
+/// The one in the middle.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }

@@ -10,15 +10,18 @@ use crate::harness::Folder;
 /// The name of its error log in the folder.
 pub const ERRORS: &str = "nginx-errors";
 
-/// Starts it with this many worker processes (`auto`: one for each core) and
-/// this in the block `http`, where a server has to listen on the address. None
-/// where it is not installed. From warnings on, what it complains of is in its
-/// error log.
-pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) -> Option<Program> {
+/// As many connections as one of its worker processes has when nothing is said.
+/// It takes the memory for them at once.
+pub const CONNECTIONS: usize = 1024;
+
+/// Starts it with this many worker processes (`auto`: one for each core), each
+/// for this many connections, and with this in the block `http`. None where it is
+/// not installed. From warnings on, what it complains of is in its error log.
+pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> Option<Program> {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));
     let text = format!(
         "worker_processes {workers}; daemon off; pid {}; error_log {} warn;
-         events {{ worker_connections 1024; }}
+         events {{ worker_connections {connections}; }}
          http {{ access_log off; keepalive_requests 100000000;\n{http}\n}}\n",
         folder.file("nginx.pid").display(),
         errors.display()
@@ -27,5 +30,10 @@ pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) ->
     let mut command = Command::new("nginx");
     // Until it has read its configuration, it would log to where Debian says.
     command.arg("-e").arg(&errors).arg("-c").arg(&configuration);
-    Some(Program::start(&mut command, "it does not stand beside the host")?.listens_on(address))
+    Program::start(&mut command, "it does not stand beside the host")
+}
+
+/// The same, until a server of that configuration listens on the address.
+pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) -> Option<Program> {
+    Some(begin(folder, workers, CONNECTIONS, http)?.listens_on(address))
 }

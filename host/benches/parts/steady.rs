@@ -58,7 +58,7 @@ pub fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
     loop {
         let length = stream.read(&mut chunk).ok().filter(|length| *length > 0)?;
         reply.extend_from_slice(&chunk[..length]);
-        let text = String::from_utf8_lossy(&reply);
+        let text = String::from_utf8_lossy(&reply).to_ascii_lowercase();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.split("content-length: ").nth(1)?.lines().next()?;
             if body.len() >= length.parse().ok()? {

@@ -1,0 +1,165 @@
+//! The servers that are measured side by side, and how each is started.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::program::{Program, free_address};
+use super::steady::{ask, connect};
+use super::{native, nginx};
+use crate::harness::{self, Folder, fixture};
+
+/// How long a server may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const WITHOUT: &str = "it does not stand beside the host";
+
+/// One of them. All answer GET /route.
+pub struct Peer {
+    pub name: &'static str,
+    /// Starts it at this address. None where it is not installed.
+    pub begin: fn(&Folder, SocketAddr) -> Option<Program>,
+}
+
+/// One of them that runs.
+pub struct Running {
+    pub program: Program,
+    pub address: SocketAddr,
+}
+
+pub const HOST: Peer = Peer {
+    name: "host",
+    begin: |folder, address| host(folder, address, &["--log-level", "info,request=off"]),
+};
+
+pub const HOST_LOGGING: Peer =
+    Peer { name: "host, with access log", begin: |folder, address| host(folder, address, &[]) };
+
+/// With a module that echoes, and has room for 1 MiB from the start.
+pub const HOST_ECHO: Peer = Peer {
+    name: "host",
+    begin: |folder, address| {
+        let text = fs::read_to_string(fixture("echo.wat")).unwrap();
+        let roomy = text.replacen("(export \"memory\") 1)", "(export \"memory\") 18)", 1);
+        assert_ne!(text, roomy, "the fixture is another one");
+        let module = folder.file("echo.wat");
+        fs::write(&module, roomy).unwrap();
+        host(folder, address, &[module.to_str().unwrap(), "--log-level", "info,request=off"])
+    },
+};
+
+/// With one that has to grow for each request, and so cannot be put back.
+pub const HOST_ECHO_GROWING: Peer = Peer {
+    name: "host, module grows its memory",
+    begin: |folder, address| {
+        host(folder, address, &[fixture("echo.wat").to_str().unwrap(), "--log-level", "info,request=off"])
+    },
+};
+
+/// The routes and the echo.
+pub const NATIVE: Peer =
+    Peer { name: "native hyper", begin: |_, address| Program::start(&mut native::command(address), WITHOUT) };
+
+pub const NGINX: Peer =
+    Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS) };
+
+/// For so many connections that one worker process could have all of a bench.
+pub const NGINX_ROOMY: Peer =
+    Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, 16_384) };
+
+/// The routes and the echo, in one process.
+pub const NODE: Peer = Peer {
+    name: "node",
+    begin: |_, address| {
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        Program::start(Command::new("node").args(["-e", NODE_SCRIPT, &ip, &port]), WITHOUT)
+    },
+};
+
+/// The component of `wasmtime-serve/Cargo.toml`, once it is built as is said
+/// there.
+pub const WASMTIME_SERVE: Peer = Peer {
+    name: "wasmtime serve",
+    begin: |_, address| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/wasmtime-serve");
+        let component = folder.join("target/wasm32-wasip2/release/peer.wasm");
+        if !component.is_file() {
+            println!("wasmtime serve has no component (see benches/wasmtime-serve/Cargo.toml): {WITHOUT}");
+            return None;
+        }
+        let mut command = Command::new("wasmtime");
+        command.args(["serve", "-S", "cli", "--addr", &address.to_string()]).arg(component);
+        Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()), WITHOUT)
+    },
+};
+
+const NODE_SCRIPT: &str = r#"
+const [ip, port] = process.argv.slice(1);
+const pages = { "/": "<h1> hello index</h1>", "/route": "<h1> hello route</h1>" };
+const answer = (response, status, body) => {
+  response.writeHead(status, {
+    "content-type": "text/html; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+  });
+  response.end(body);
+};
+require("node:http").createServer((request, response) => {
+  if (request.url === "/echo") {
+    const pieces = [];
+    request.on("data", (piece) => pieces.push(piece));
+    request.on("end", () => answer(response, 200, Buffer.concat(pieces)));
+  } else if (!(request.url in pages)) {
+    answer(response, 404, "<h1>error 404 not found</h1>");
+  } else if (request.method !== "GET" && request.method !== "HEAD") {
+    answer(response, 405, "<h1>error 405 method not allowed</h1>");
+  } else {
+    answer(response, 200, pages[request.url]);
+  }
+}).listen(port, ip);
+"#;
+
+impl Peer {
+    /// Starts it, and waits until it answers.
+    pub fn start(&self, folder: &Folder) -> Option<Running> {
+        let address = free_address();
+        let mut running = Running { program: (self.begin)(folder, address)?, address };
+        running.wait(Duration::from_millis(10));
+        Some(running)
+    }
+}
+
+impl Running {
+    /// Asks until it answers, with a pause between the attempts.
+    pub fn wait(&mut self, pause: Duration) {
+        let since = Instant::now();
+        while ask(&mut connect(self.address), "/route") != Some(200) {
+            let ended = self.program.0.try_wait().unwrap();
+            assert_eq!(ended, None, "it ended instead of answering on {}", self.address);
+            assert!(since.elapsed() < PATIENCE, "it does not answer on {}", self.address);
+            std::thread::sleep(pause);
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.program.0.id()
+    }
+}
+
+fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Program> {
+    let log = File::create(folder.file(&format!("log-{}", address.port()))).unwrap();
+    let mut command = harness::host();
+    command.args(["--no-control", "--listen", &address.to_string()]).args(arguments);
+    Program::start(command.stdout(Stdio::null()).stderr(log), WITHOUT)
+}
+
+/// With as many worker processes as there are cores, answering from its
+/// configuration.
+fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Program> {
+    let http = format!(
+        "server {{ listen {address};
+           location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
+    );
+    nginx::begin(folder, "auto", connections, &http)
+}

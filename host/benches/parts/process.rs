@@ -1,0 +1,35 @@
+//! What a process uses, together with its children: processor time and memory.
+
+use std::fs;
+use std::time::Duration;
+
+/// Ticks of utime and stime in a second, on every Linux that there is.
+const TICKS: u64 = 100;
+
+/// The process, and then its children that run.
+pub fn family(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    let children = children.split_whitespace().map(|id| id.parse().unwrap());
+    std::iter::once(process).chain(children).collect()
+}
+
+/// utime and stime.
+pub fn processor_time(process: u32) -> Duration {
+    let ticks = family(process).into_iter().map(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // The name in front, in brackets, may hold anything.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    });
+    Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS)
+}
+
+/// Resident memory, in KiB. A page that two of them share counts for both.
+pub fn resident_kib(process: u32) -> u64 {
+    let resident = family(process).into_iter().map(|id| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    });
+    resident.sum()
+}

@@ -1,0 +1,103 @@
+//! Load by wrk, and what it saw.
+
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use super::program::is_installed;
+use crate::harness::Folder;
+
+/// What is asked for, again and again.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    /// GET /route, on connections that are kept.
+    Route,
+    /// GET /route, each time on a new connection.
+    RouteAnew,
+    /// GET /route, this many times in one piece.
+    Pipelined(usize),
+    /// POST /echo, with a body of so many bytes.
+    Echo(usize),
+}
+
+/// What came of it.
+pub struct Seen {
+    pub requests: f64,
+    pub seconds: f64,
+    /// Of the times until an answer; where requests are pipelined, until that to
+    /// the last.
+    pub median_us: f64,
+    pub high_us: f64,
+}
+
+/// wrk can be told to print what it saw in a way that need not be parsed by
+/// units.
+const REPORT: &str = r#"
+done = function(summary, latency)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  print(string.format("seen %d %d %d %d %d", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99), failed))
+end
+"#;
+
+/// Whether there can be load at all; otherwise a line says why not.
+pub fn is_there() -> bool {
+    is_installed("wrk", "--version", "nothing can be measured (on Debian: apt-get install wrk)")
+}
+
+/// Drives a server for some seconds.
+pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: usize, seconds: usize) -> Seen {
+    let script = folder.file("load.lua");
+    fs::write(&script, asked.script() + REPORT).unwrap();
+    let output = Command::new("wrk")
+        .args(["--threads", "1", "--timeout", "10s", "--connections", &connections.to_string()])
+        .args(["--duration", &format!("{seconds}s"), "--script"])
+        .arg(&script)
+        .arg(format!("http://{address}/route"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("seen "));
+    let line = line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
+    let [requests, duration_us, median_us, high_us, failed] = numbers[..] else { panic!("{line}") };
+    assert!(requests > 0.0, "nothing was answered: {text}");
+    if failed > 0.0 {
+        println!("{failed} of {requests} requests failed");
+    }
+    Seen { requests, seconds: duration_us / 1e6, median_us, high_us }
+}
+
+impl Asked {
+    /// How long the body is.
+    pub fn body(self) -> usize {
+        if let Asked::Echo(length) = self { length } else { 0 }
+    }
+
+    fn script(self) -> String {
+        match self {
+            Asked::Route => String::new(),
+            Asked::RouteAnew => "wrk.headers['connection'] = 'close'\n".to_owned(),
+            Asked::Pipelined(times) => format!(
+                "init = function() requests = string.rep(wrk.format(), {times}) end
+                 request = function() return requests end\n"
+            ),
+            Asked::Echo(length) => {
+                format!("wrk.method, wrk.path, wrk.body = 'POST', '/echo', string.rep('x', {length})\n")
+            }
+        }
+    }
+}
+
+impl Display for Asked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Asked::Route => write!(f, "GET /route"),
+            Asked::RouteAnew => write!(f, "GET /route, each on a new connection"),
+            Asked::Pipelined(times) => write!(f, "GET /route, {times} pipelined"),
+            Asked::Echo(length) => write!(f, "POST /echo of {} KiB", length >> 10),
+        }
+    }
+}
