@@ -86,14 +86,14 @@ struct Metric {
 const METRICS: [Metric; 6] = [
     Metric { what: "CPU/request", write: |us| format!("{us:.1} us") },
     Metric { what: "requests/s", write: |number| format!("{number:.0}") },
-    Metric { what: "50%", write: milliseconds },
-    Metric { what: "99%", write: milliseconds },
+    Metric { what: "50%", write: time },
+    Metric { what: "99%", write: time },
     Metric { what: "resident", write: |mib| format!("{mib:.1} MiB") },
     Metric { what: "each way", write: |mib| format!("{mib:.0} MiB/s") },
 ];
 
-fn milliseconds(us: f64) -> String {
-    format!("{:.2} ms", us / 1e3)
+fn time(us: f64) -> String {
+    if us < 1e3 { format!("{us:.0} us") } else { format!("{:.2} ms", us / 1e3) }
 }
 
 /// The medians of one peer, in the order of `METRICS`.
@@ -164,7 +164,7 @@ fn print(scenario: &Scenario, results: &[Measured]) {
     let there: Vec<_> = references.into_iter().flatten().collect();
     let names: Vec<_> = there.iter().map(|reference| reference.name).collect();
     println!(
-        "\n{}: {}, {} connections; medians of {ROUNDS} rounds of {SECONDS} s in turn; in brackets ratios to {}",
+        "\n{}: {}, connections: {}; medians of {ROUNDS} rounds of {SECONDS} s in turn; in brackets ratios to {}",
         scenario.name,
         scenario.asked,
         scenario.connections,

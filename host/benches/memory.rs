@@ -1,0 +1,113 @@
+//! What this server costs before it does much: how long it takes to start, and
+//! what memory it has, alone and with idle connections; side by side with a
+//! native server of hyper and nginx.
+//!
+//! `cargo bench -p host --bench memory -- [start] [connections]`
+//!
+//! - `start`: from the start of the process to the first answer, which is asked
+//!   for without a pause
+//! - `connections`: resident memory with none, and with 1,000, 5,000 and 10,000
+//!   connections on each of which one request was made, 1 s and 3 s after the last
+//!
+//! A plot is drawn of `connections`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    unused_imports,
+    missing_docs,
+    reason = "a bench fails by panicking, and uses the tests' harness in part"
+)]
+
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+mod parts;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use harness::Folder;
+use parts::descriptors::raise_descriptors;
+use parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
+use parts::plot::{Axis, Plot, Scale, plain};
+use parts::process::resident_kib;
+use parts::program::free_address;
+use parts::steady::{ask, connect};
+use parts::{median, native};
+
+const STARTS: usize = 11;
+
+const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
+
+fn main() {
+    native::serve_if_asked();
+    parts::run_chosen(&[("start", start), ("connections", connections)]);
+}
+
+fn start() {
+    println!("from the start of the process to the first answer, of {STARTS} starts:");
+    for peer in [HOST, NATIVE, NGINX] {
+        let times: Option<Vec<f64>> = (0..STARTS).map(|_| time_to_start(&peer)).collect();
+        let Some(mut times) = times else { continue };
+        times.sort_by(f64::total_cmp);
+        let [shortest, longest] = [times[0], times[STARTS - 1]];
+        println!("{:14} median {:6.1} ms, from {shortest:.1} to {longest:.1}", peer.name, median(times));
+    }
+}
+
+/// In milliseconds. None where it is not installed.
+fn time_to_start(peer: &Peer) -> Option<f64> {
+    let (folder, address) = (Folder::new(), free_address());
+    let since = Instant::now();
+    Running { program: (peer.begin)(&folder, address)?, address }.wait(Duration::ZERO);
+    Some(since.elapsed().as_secs_f64() * 1e3)
+}
+
+fn connections() {
+    let most = raise_descriptors(CONNECTIONS[CONNECTIONS.len() - 1]);
+    let mut growth = Vec::new();
+    println!("resident memory with idle connections, and what each of them adds:");
+    // nginx takes the memory for all that it may have when it starts.
+    for peer in [HOST, NATIVE, NGINX_ROOMY] {
+        let counts = CONNECTIONS.iter().map(|count| *count.min(&most));
+        let points: Option<Vec<_>> = counts.map(|count| beside_idle(&peer, count)).collect();
+        growth.extend(points.map(|points| (peer.name, points)));
+    }
+    let x = Axis { what: "idle connections", scale: Scale::Linear, label: plain };
+    let y = Axis { what: "KiB for each connection", scale: Scale::Linear, label: plain };
+    let title = "Resident memory that an idle connection adds, 3 s after its last request";
+    let command = "cargo bench -p host --bench memory";
+    Plot { file: "memory-connections", title, command }.lines(&x, &y, &growth);
+}
+
+/// A new server with so many idle connections. Returns how many they are, and
+/// what each adds, in KiB. None where it is not installed.
+fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
+    let folder = Folder::new();
+    let running = peer.start(&folder)?;
+    sleep(Duration::from_secs(1));
+    let before = resident_kib(running.pid());
+    let mut idle: Vec<_> = (0..count).map(|_| connect(running.address)).collect();
+    for connection in &mut idle {
+        assert_eq!(ask(connection, "/route"), Some(200));
+    }
+    let [soon, later] = [1, 2].map(|seconds| {
+        sleep(Duration::from_secs(seconds));
+        resident_kib(running.pid())
+    });
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let each = |kib: u64| kib.saturating_sub(before) as f64 / count as f64;
+    println!(
+        "{:14} {count:6} connections: {:5.1} MiB before, {:6.1} MiB after 1 s ({:.2} KiB each), {:6.1} MiB after 3 s ({:.2} KiB each)",
+        peer.name,
+        mib(before),
+        mib(soon),
+        each(soon),
+        mib(later),
+        each(later)
+    );
+    Some((count as f64, each(later)))
+}
