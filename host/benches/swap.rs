@@ -1,10 +1,11 @@
 //! What swapping costs those who are being served, and what it leaves behind.
 //!
-//! `cargo bench -p host --bench swap -- [latency] [load] [drops] [soak]`
+//! `cargo bench -p host --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
 //! - `latency`: from `rename` to the first answer of the new version, idle server
 //! - `load`: latency under a steady load, without swaps and with one a second,
 //!   in turn
+//! - `timeline`: latency over 20 s of that load, with a swap a second, as a plot
 //! - `drops`: 1,000 swaps under as much load as there can be: every answer is
 //!   checked
 //! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
@@ -30,12 +31,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::Client;
+use parts::plot::{Axis, Plot, Scale, plain};
 use parts::replaced::{Replaced, default_handler};
 
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn main() {
-    parts::run_chosen(&[("latency", latency), ("load", load), ("drops", drops), ("soak", soak)]);
+    parts::run_chosen(&[
+        ("latency", latency),
+        ("load", load),
+        ("timeline", timeline),
+        ("drops", drops),
+        ("soak", soak),
+    ]);
 }
 
 /// A server whose file is the default handler, under this name.
@@ -63,7 +71,8 @@ fn load() {
     for _ in 0..9 {
         for (swaps, high) in [false, true].into_iter().zip(&mut high) {
             let what = if swaps { "steady load, a swap a second" } else { "steady load, no swaps" };
-            high.push(print(what, &mut steady(&mut bench, swaps)));
+            let mut times = steady(&mut bench, Duration::from_secs(5), swaps).times();
+            high.push(print(what, &mut times));
         }
     }
     // The median of many short turns: what else the machine does hits a few.
@@ -79,35 +88,80 @@ fn load() {
     );
 }
 
-/// Sixteen connections that each ask 100 times a second, for five seconds.
-fn steady(bench: &mut Replaced, swaps: bool) -> Vec<Duration> {
+/// Of the answers that were due in the same 20 ms, some 32, the longest is drawn:
+/// it is the one that a swap would show in.
+fn timeline() {
+    let mut bench = start("timeline", &[]);
+    // A first version, and what is only done once, are past.
+    steady(&mut bench, Duration::from_secs(2), false);
+    let seen = steady(&mut bench, Duration::from_secs(20), true);
+    let mut longest = vec![0.0f64; 1000];
+    for (due, time) in &seen.answers {
+        let longest = &mut longest[(due.as_millis() / 20) as usize];
+        *longest = longest.max(time.as_secs_f64() * 1e3);
+    }
+    let points = longest.into_iter().enumerate().map(|(index, time)| (index as f64 / 50.0, time));
+    let points = points.filter(|(_, time)| *time > 0.0).collect();
+    let swaps: Vec<_> = seen.swaps.iter().map(Duration::as_secs_f64).collect();
+    print("20 s with a swap a second", &mut seen.times());
+    let x = Axis { what: "seconds", scale: Scale::Linear, label: plain };
+    let y = Axis { what: "milliseconds until the answer", scale: Scale::Log, label: plain };
+    let title = "Latency under 1,600 requests a second while the handler is swapped";
+    let command = "cargo bench -p host --bench swap -- timeline";
+    Plot { file: "swap-timeline", title, command }.points(
+        &x,
+        &y,
+        ("longest of the answers due in 20 ms", points),
+        ("the file is replaced", &swaps),
+    );
+}
+
+/// What came of a steady load, each with the time since its beginning.
+struct Seen {
+    /// When an answer was due, and how long it took from then on.
+    answers: Vec<(Duration, Duration)>,
+    swaps: Vec<Duration>,
+}
+
+impl Seen {
+    fn times(&self) -> Vec<Duration> {
+        self.answers.iter().map(|(_, time)| *time).collect()
+    }
+}
+
+/// Sixteen connections that each ask 100 times a second, and a swap each second
+/// if there are to be any.
+fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
     let address = bench.server.addresses[0];
-    let end = Instant::now() + Duration::from_secs(5);
+    let start = Instant::now();
+    let end = start + time;
     thread::scope(|scope| {
         let clients: Vec<_> = (0..16u64)
             .map(|index| {
                 scope.spawn(move || {
                     let mut client = Client::connect(address);
-                    let mut times = Vec::new();
-                    let mut next = Instant::now() + Duration::from_micros(625 * index);
+                    let mut answers = Vec::new();
+                    let mut next = start + Duration::from_micros(625 * index);
                     while next < end {
                         thread::sleep(next.saturating_duration_since(Instant::now()));
                         assert_eq!(client.ask("GET", "/route").status, 200);
                         // From when it was due: a wait counts for all behind it.
-                        times.push(next.elapsed());
+                        answers.push((next - start, next.elapsed()));
                         next += Duration::from_millis(10);
                     }
-                    times
+                    answers
                 })
             })
             .collect();
+        let mut swapped = Vec::new();
         while Instant::now() < end {
             thread::sleep(Duration::from_secs(1).min(end.saturating_duration_since(Instant::now())));
             if swaps && Instant::now() < end {
-                bench.rename();
+                swapped.push(bench.rename() - start);
             }
         }
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        let answers = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        Seen { answers, swaps: swapped }
     })
 }
 
