@@ -1,10 +1,26 @@
 //! What one call of the handler costs, without HTTP: a fresh instance, the
-//! request in, the response out.
+//! request in, the response out; and how that grows with the module's memory,
+//! with what it writes there, and with its routes.
 //!
-//! `cargo bench -p host --bench call`
+//! `cargo bench -p host --bench call -- [TEXT]`: those with TEXT in their name.
+//! Plots are drawn of those that grow.
 
-#![allow(clippy::expect_used, missing_docs, reason = "a bench fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    unused_imports,
+    missing_docs,
+    reason = "a bench fails by panicking, and uses the tests' harness in part"
+)]
 
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+mod parts;
+
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -15,50 +31,164 @@ use host::args::Args;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
 use host::wasm::{CompiledModule, Effort, Engine};
+use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
+use parts::{median, routes};
+use tokio::runtime::Runtime;
 
-const REQUEST: &[u8] = b"GET /route HTTP/1.1\r\nhost: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
-    x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n\r\n";
+/// The fields that the host adds.
+const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
+    x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
 
-/// Answers without looking at the request: what is left is the host's share.
-const CONSTANT: &str = r#"(module (memory (export "memory") 1)
-    (data (i32.const 0) "HTTP/1.1 200 OK\n\n<h1> hello route</h1>")
-    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "handle") (param i32 i32) (result i64) (i64.const 38)))"#;
+/// Of WebAssembly.
+const PAGE: usize = 64 << 10;
 
-fn calls(criterion: &mut Criterion) {
-    let limits = Args::parse_from(["host"]).serve.limits;
-    let engine = Engine::new(&limits).expect("an engine");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut group = criterion.benchmark_group("call");
-    for (name, file) in [("default handler", EMBEDDED), ("constant", CONSTANT.as_bytes())] {
-        let module = CompiledModule::new(&engine, file, Effort::Thorough).expect("a handler");
-        let module = runtime.block_on(module.start()).expect("a start");
-        module.wake();
-        let request = [Bytes::from_static(REQUEST)];
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| {
-                runtime.block_on(async {
-                    let since = Instant::now();
-                    for _ in 0..times {
-                        black_box(
-                            module
-                                .call(&request, RequestId::none(), Instant::now())
-                                .end()
-                                .await
-                                .expect("a response"),
-                        );
-                    }
-                    since.elapsed()
-                })
-            });
-        });
-    }
-    group.bench_function("default handler, natively", |bencher| {
-        let mut room = [0; 4096];
-        bencher.iter(|| handler_sdk::respond(black_box(REQUEST), handler::answer).encode(&mut room));
-    });
-    group.finish();
+/// As many pages as the modules have whose memory is written to.
+const LARGE: usize = 256;
+
+const COMMAND: &str = "cargo bench -p host --bench call";
+
+/// How large something was, and the time of a call then.
+type Measured = Option<(f64, f64)>;
+
+/// What calls are made with.
+struct Caller {
+    engine: Engine,
+    runtime: Runtime,
 }
 
-criterion_group!(benches, calls);
+impl Caller {
+    fn new() -> Caller {
+        let limits = Args::parse_from(["host"]).serve.limits;
+        let engine = Engine::new(&limits).expect("an engine");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Caller { engine, runtime }
+    }
+
+    /// Calls a module with GET of each target in turn. Returns how many
+    /// microseconds a call took; None if this one was not chosen.
+    fn measure(
+        &self,
+        criterion: &mut Criterion,
+        name: &str,
+        module: impl FnOnce() -> Vec<u8>,
+        targets: &[String],
+    ) -> Option<f64> {
+        let requests: Vec<_> = targets.iter().map(|target| [Bytes::from(request(target))]).collect();
+        // Made when it is chosen.
+        let module = LazyCell::new(|| {
+            let module = CompiledModule::new(&self.engine, &module(), Effort::Thorough).expect("a handler");
+            let module = self.runtime.block_on(module.start()).expect("a start");
+            module.wake();
+            for request in &requests {
+                let response = self.runtime.block_on(module.call(request, RequestId::none()));
+                assert!(response.expect("a response").starts_with(b"HTTP/1.1 200 "));
+            }
+            module
+        });
+        let mut measured = Vec::new();
+        criterion.bench_function(name, |bencher| {
+            let module = &*module;
+            bencher.iter_custom(|times| {
+                let since = Instant::now();
+                self.runtime.block_on(async {
+                    for request in requests.iter().cycle().take(times as usize) {
+                        black_box(module.call(request, RequestId::none(), Instant::now()).end().await.expect("a response"));
+                    }
+                });
+                let time = since.elapsed();
+                measured.push(time.as_secs_f64() * 1e6 / times as f64);
+                time
+            });
+        });
+        (!measured.is_empty()).then(|| median(measured))
+    }
+}
+
+fn request(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n")
+}
+
+/// Answers without looking at the request: what is left is the host's share. Of
+/// its memory it writes to so many bytes, behind the first page.
+fn constant(pages: usize, written: usize) -> Vec<u8> {
+    let text = format!(
+        r#"(module (memory (export "memory") {pages})
+            (data (i32.const 0) "HTTP/1.1 200 OK\n\n<h1> hello route</h1>")
+            (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "handle") (param i32 i32) (result i64)
+                (memory.fill (i32.const {PAGE}) (i32.const 1) (i32.const {written}))
+                (i64.const 38)))"#
+    );
+    text.into_bytes()
+}
+
+fn calls(criterion: &mut Criterion) {
+    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    caller.measure(criterion, "call/default handler", || EMBEDDED.to_vec(), &route);
+    caller.measure(criterion, "call/constant", || constant(1, 0), &route);
+    criterion.bench_function("call/default handler, natively", |bencher| {
+        let (mut room, request) = ([0; 4096], request(&route[0]));
+        bencher
+            .iter(|| handler_sdk::respond(black_box(request.as_bytes()), handler::answer).encode(&mut room));
+    });
+}
+
+/// By the size of the memory, and by what is written of a large one.
+fn memory(criterion: &mut Criterion) {
+    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
+        let (size, module) = ((size * PAGE) as f64, || constant(pages, written * PAGE));
+        let name = format!("memory/{what} {}", bytes(size));
+        Some((size, caller.measure(criterion, &name, module, &route)?))
+    };
+    let sizes = [1, 16, LARGE].map(|pages| measure("of", pages, 0, pages));
+    let written = [1, 4, 16].map(|pages| measure("of 16 MiB, written to", LARGE, pages, pages));
+    draw(
+        Plot { file: "growth-memory", title: "One call, by the module's memory", command: COMMAND },
+        &Axis { what: "size of the memory, and how much is written", scale: Scale::Log, label: bytes },
+        Scale::Log,
+        [
+            ("memory of this size, a constant answer", sizes.to_vec()),
+            ("memory of 16 MiB, of which this much is written to", written.to_vec()),
+        ],
+    );
+}
+
+/// By the routes in the table of a module made with the SDK.
+fn growth_of_routes(criterion: &mut Criterion) {
+    let caller = Caller::new();
+    let mut measure = |kind: routes::Kind| {
+        let of = |count: usize| {
+            let (name, module) = (format!("routes/{count} {}", kind.name), || routes::module(kind, count));
+            Some((count as f64, caller.measure(criterion, &name, module, &routes::asked(kind, count))?))
+        };
+        (kind.name, [2, 100, 10_000].map(of).to_vec())
+    };
+    draw(
+        Plot {
+            file: "growth-routes",
+            title: "One call, by the routes in the module's table",
+            command: COMMAND,
+        },
+        &Axis { what: "routes, found by an index", scale: Scale::Log, label: plain },
+        Scale::Linear,
+        routes::KINDS.map(&mut measure),
+    );
+}
+
+/// Draws what was measured, if all of it was.
+fn draw<const LINES: usize>(
+    plot: Plot,
+    x: &Axis,
+    scale: Scale,
+    lines: [(&'static str, Vec<Measured>); LINES],
+) {
+    let whole =
+        lines.into_iter().map(|(name, points)| Some((name, points.into_iter().collect::<Option<_>>()?)));
+    if let Some(series) = whole.collect::<Option<Vec<Series>>>() {
+        plot.lines(x, &Axis { what: "microseconds for a call", scale, label: plain }, &series);
+    }
+}
+
+criterion_group!(benches, calls, memory, growth_of_routes);
 criterion_main!(benches);

@@ -9,6 +9,8 @@ pub mod plot;
 pub mod process;
 pub mod program;
 pub mod replaced;
+pub mod routes;
+pub mod sheet;
 pub mod steady;
 pub mod strace;
 pub mod wrk;

@@ -1,0 +1,65 @@
+//! Modules with as many routes as needed, made with the SDK by the same Cargo.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What their paths are like.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    pub name: &'static str,
+    /// Of the route of this number.
+    path: fn(usize) -> String,
+}
+
+pub const KINDS: [Kind; 2] = [
+    Kind { name: "literal paths", path: |number| format!("/api/v1/things/{number}/details") },
+    Kind { name: "with a parameter", path: |number| format!("/api/v1/things{number}/{{id}}/details") },
+];
+
+/// How many different paths are asked for in turn.
+const ASKED: usize = 64;
+
+/// Targets of routes all over the table.
+pub fn asked(kind: Kind, count: usize) -> Vec<String> {
+    (0..ASKED).map(|number| (kind.path)(number * 7919 % count).replace("{id}", "4711")).collect()
+}
+
+/// The module. The compiler takes some seconds for the largest index, once.
+pub fn module(kind: Kind, count: usize) -> Vec<u8> {
+    let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    fs::create_dir_all(&folder).unwrap();
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../handler/sdk");
+    let manifest = format!(
+        "[package]\nname = {name:?}\nversion = '0.0.0'\nedition = '2024'\n\
+         [lib]\ncrate-type = ['cdylib']\npath = 'lib.rs'\n\
+         [dependencies]\nhandler-sdk = {{ path = {sdk:?} }}\n\
+         [profile.release]\nopt-level = 2\n[workspace]\n"
+    );
+    let routes: String =
+        (0..count).map(|number| format!("get({:?}, show),\n", (kind.path)(number))).collect();
+    let code = format!(
+        "#![no_std]\n#![allow(long_running_const_eval)]
+         use handler_sdk::{{Index, Request, Response, Router, Status, export, get}};
+         export!(answer);
+         static INDEX: Index<{count}> = Index::new([{routes}]);
+         fn answer<'a>(request: &Request<'a>) -> Response<'a> {{ const {{ Router::indexed(&INDEX) }}.answer(request) }}
+         fn show(_: &Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    // What has not changed is not built again.
+    if fs::read_to_string(folder.join("lib.rs")).ok().as_ref() != Some(&code) {
+        fs::write(folder.join("lib.rs"), code).unwrap();
+    }
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--target", "wasm32-unknown-unknown", "--target-dir", "target"])
+        // A stack like the default handler's.
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Clink-arg=-zstack-size=16384")
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let file = format!("target/wasm32-unknown-unknown/release/{}.wasm", name.replace('-', "_"));
+    fs::read(folder.join(file)).unwrap()
+}
