@@ -80,7 +80,8 @@ impl Caller {
             let module = self.runtime.block_on(module.start()).expect("a start");
             module.wake();
             for request in &requests {
-                let response = self.runtime.block_on(module.call(request, RequestId::none()));
+                let response =
+                    self.runtime.block_on(module.call(request, RequestId::none(), Instant::now()).end());
                 assert!(response.expect("a response").starts_with(b"HTTP/1.1 200 "));
             }
             module
@@ -92,7 +93,13 @@ impl Caller {
                 let since = Instant::now();
                 self.runtime.block_on(async {
                     for request in requests.iter().cycle().take(times as usize) {
-                        black_box(module.call(request, RequestId::none(), Instant::now()).end().await.expect("a response"));
+                        black_box(
+                            module
+                                .call(request, RequestId::none(), Instant::now())
+                                .end()
+                                .await
+                                .expect("a response"),
+                        );
                     }
                 });
                 let time = since.elapsed();
