@@ -192,6 +192,10 @@ fn config() -> Config {
         // gives way when the ticker has moved it on.
         .epoch_interruption(true)
         .max_wasm_stack(STACK_MAX)
+        // Nobody asks where in a function it was, and no debugger unwinds it: to
+        // know takes time when a module is compiled.
+        .generate_address_map(false)
+        .native_unwind_info(false)
         // The contract's addresses are 32 bits wide, and point into one memory.
         .wasm_memory64(false)
         .wasm_multi_memory(false)
