@@ -146,33 +146,43 @@ impl Messages {
     }
 
     /// How many of these bytes may pass: 0 as long as a head is not whole, and
-    /// never more than the rest of a head or of a body. The bytes are those that
+    /// never more than the rest of a message. The bytes are those that
     /// did not pass before, and what came since.
     ///
     /// # Errors
     ///
     /// The message is refused, from its first byte that did not pass on.
     pub fn admit(&mut self, bytes: &[u8]) -> Result<usize, BadMessage> {
-        let (passed, next) = match &mut self.part {
+        let passed = match &mut self.part {
             Part::Head(head) => match head.read(bytes, &self.limits)? {
                 None => return Ok(0),
-                Some((passed, framing)) => (passed, Some(framing)),
+                Some((passed, framing)) => {
+                    self.part = match framing {
+                        Framing::None => Part::Plain(0),
+                        Framing::Length(length) => Part::Plain(length),
+                        Framing::Chunked => Part::Chunked(Chunks::default()),
+                    };
+                    passed
+                }
             },
-            Part::Plain(left) => {
-                let passed = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left -= passed as u64;
-                (passed, (*left == 0).then_some(Framing::None))
-            }
+            Part::Plain(_) => 0,
             Part::Chunked(chunks) => {
                 let passed = chunks.read(bytes, self.limits.body_max)?;
-                (passed, chunks.is_over().then_some(Framing::None))
+                if chunks.is_over() {
+                    self.part = Part::Plain(0);
+                }
+                passed
             }
         };
-        match next {
-            None => {}
-            Some(Framing::None | Framing::Length(0)) => self.part = Part::Head(Head::default()),
-            Some(Framing::Length(length)) => self.part = Part::Plain(length),
-            Some(Framing::Chunked) => self.part = Part::Chunked(Chunks::default()),
+        // Nothing can be wrong with a body of a known length, so what there is of
+        // it passes with its head.
+        if let Part::Plain(left) = &mut self.part {
+            let more = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len() - passed);
+            *left -= more as u64;
+            if *left == 0 {
+                self.part = Part::Head(Head::default());
+            }
+            return Ok(passed + more);
         }
         Ok(passed)
     }
