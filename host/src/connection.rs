@@ -124,10 +124,7 @@ impl Connections {
     /// None when that was because of an error.
     async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
         let answering = Arc::clone(client);
-        let service = service_fn(move |request| {
-            let client = Arc::clone(&answering);
-            async move { client.answer(request).await }
-        });
+        let service = service_fn(move |request| Arc::clone(&answering).answer(request));
         let look = if self.open() > MANY { LOOK_AMONG_MANY } else { LOOK };
         let stream = Stream::new(socket.clone(), self.bounds, look, Arc::clone(&client.notes));
         // In a box, so that a connection which rests does not keep room for it.

@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
@@ -83,11 +84,22 @@ impl Client {
     /// # Errors
     ///
     /// None.
-    pub async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    pub fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
+        // What a future is given it has room for twice.
+        let (parts, body) = request.into_parts();
+        self.answer_parts(parts, body)
+    }
+
+    async fn answer_parts(
+        self: Arc<Self>,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let id = self.ids.request();
-        let (parts, body) = request.into_parts();
-
         let client = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
             client if client == self.peer => Cow::Borrowed(&*self.peer_text),
             client => Cow::Owned(client.to_string()),

@@ -1,6 +1,6 @@
 //! A handler that may serve: a module that has started, with its instances.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::call::CallError;
@@ -19,6 +19,9 @@ pub struct HandlerModule {
     /// request needs a new one.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Unoptimised>,
+    /// Whether the last instance that was made anew has grown its memory. The
+    /// next one will be of no more use after its request than that.
+    grows: AtomicBool,
     /// How many of the next calls are taken to be long ones.
     long: AtomicU32,
 }
@@ -63,7 +66,14 @@ impl CompiledModule {
             }
         };
         drop(permit);
-        Ok(HandlerModule { engine, code, kept, unoptimised, long: AtomicU32::new(0) })
+        Ok(HandlerModule {
+            engine,
+            code,
+            kept,
+            unoptimised,
+            grows: AtomicBool::new(false),
+            long: AtomicU32::new(0),
+        })
     }
 }
 
@@ -126,17 +136,22 @@ impl HandlerModule {
             return Ok(instance);
         }
         let mut instance = Instance::new(&self.code, state).await?;
-        snapshot.bring(&mut instance)?;
+        snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }
 
     /// Takes an instance back that has answered its request. One in which
     /// anything went wrong is dropped instead.
     pub(super) fn give_back(&self, mut instance: Box<Instance>) {
-        if let Some((snapshot, idle)) = &self.kept
-            && snapshot.restore(&mut instance)
-        {
+        let Some((snapshot, idle)) = &self.kept else {
+            return;
+        };
+        if snapshot.restore(&mut instance) {
             idle.put(instance);
+        } else if snapshot.has_grown(&instance) {
+            self.grows.store(true, Relaxed);
+        } else if instance.pages.is_none() {
+            self.grows.store(false, Relaxed);
         }
     }
 }

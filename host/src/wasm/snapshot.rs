@@ -46,8 +46,9 @@ impl Snapshot {
         Ok(Snapshot { image, grown_from, initialised, globals, data })
     }
 
-    /// Brings a new instance into this state.
-    pub(super) fn bring(&self, instance: &mut Instance) -> Result<(), CallError> {
+    /// Brings a new instance into this state. That it can be brought back into it
+    /// after a request takes system calls, so it may be left out.
+    pub(super) fn bring(&self, instance: &mut Instance, and_back: bool) -> Result<(), CallError> {
         let Instance { store, memory, .. } = instance;
         memory::grow(*memory, &mut *store, self.image.size)
             .map_err(|error| CallError::no_instance(&error))?;
@@ -56,7 +57,13 @@ impl Snapshot {
             self.image.copy(range.clone(), self.grown_from, *memory, &mut *store);
         }
         self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
-        instance.guard(&self.data)
+        if and_back { instance.guard(&self.data) } else { Ok(()) }
+    }
+
+    /// Whether an instance has more memory than in this state. What has grown
+    /// cannot shrink.
+    pub(super) fn has_grown(&self, instance: &Instance) -> bool {
+        memory::size(instance) != self.image.size
     }
 
     /// Brings an instance that has answered a request back into this state.
@@ -65,7 +72,6 @@ impl Snapshot {
         let Instance { pages: Some(pages), store, memory, .. } = instance else {
             return false;
         };
-        // What has grown cannot shrink.
         memory.data_size(&*store) == self.image.size
             && pages.can_be_put_back()
             && memory::put_back(*memory, &mut *store, &self.image, pages).is_ok()
