@@ -153,6 +153,19 @@ fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
 }
 
 #[test]
+fn to_wait_for_an_instance_is_not_counted_against_the_deadline() {
+    let module = crate::harness::fixture("loops_or_counts.wat").into_os_string();
+    let flags = ["--instances", "1", "--deadline", "1s", "--queue-timeout", "1min"].map(Into::into);
+    let mut server = Server::with(&[vec![module], flags.to_vec()].concat());
+    let mut endless = server.connect();
+    endless.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
+    server.log_line(&["entered"]);
+    // It begins when the other one has used up its time.
+    assert_eq!(server.connect().ask("GET", "/c").status, 200);
+    assert_eq!(endless.reply_to("GET").status, 504);
+}
+
+#[test]
 fn faults_of_all_kinds_at_once_cost_only_the_requests_that_have_them() {
     const CLIENTS: u64 = 6;
     const REQUESTS: usize = 60;
@@ -348,6 +361,18 @@ fn what_a_call_logs_is_heard_once_even_if_it_takes_long() {
     let (_, lines) = server.wait();
     let letters = lines.iter().filter_map(|line| line.split_once("letter ")?.1.chars().next());
     assert_eq!(letters.collect::<String>(), "abcdefghabcdefgh");
+}
+
+#[test]
+fn that_lines_were_dropped_is_said_once_even_if_the_call_takes_long() {
+    let module = crate::harness::fixture("logs_slowly.wat").into_os_string();
+    let server = Server::with(&[module, "--log-lines-max".into(), "4".into()]);
+    assert_eq!(server.connect().ask("GET", "/").status, 200);
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    let handlers: Vec<_> = lines.iter().filter(|line| line.contains("handler: ")).collect();
+    assert_eq!(handlers.len(), 5, "{handlers:?}");
+    assert!(handlers[4].contains("more log lines were dropped"), "{handlers:?}");
 }
 
 #[test]

@@ -48,12 +48,12 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
     let host = Host::with(&["--instances", "2", "--queue", "1000", "--queue-timeout", "1min"], threads);
     let wat = std::fs::read(fixture("mixed.wat")).unwrap();
     let module = Arc::new(host.start(&wat, Effort::Quick).unwrap());
-    host.runtime.block_on(async {
+    let calls_of_kinds = async |kinds: std::ops::Range<usize>| {
         let mut calls = tokio::task::JoinSet::new();
         let mut random = Random::new(3);
         for _ in 0..400 {
             let module = Arc::clone(&module);
-            let kind = random.below(20);
+            let kind = kinds.start + random.below(kinds.len());
             calls.spawn(async move {
                 let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
                 let request = [Bytes::from(format!("GET /{target} HTTP/1.1\r\n\r\n"))];
@@ -67,7 +67,11 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
             });
         }
         calls.join_all().await;
-    });
+    };
+    // Without endless ones calls are over before they are waited for, and with
+    // them they give way.
+    host.runtime.block_on(calls_of_kinds(1..20));
+    host.runtime.block_on(calls_of_kinds(0..20));
     // There are places for candidates beside those that wait for requests.
     host.start(&wat, Effort::Quick).unwrap();
 }

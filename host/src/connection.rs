@@ -4,6 +4,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -32,11 +33,11 @@ const LINGER_MAX: usize = 16 << 20;
 /// costs a connection more than a request does.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The same where there are many connections, so that not too many of them keep
+/// The same where many connections are awake, so that not too many of them keep
 /// room for a request at a time.
 const LOOK_AMONG_MANY: Duration = Duration::from_millis(25);
 
-/// How many connections are many.
+/// How many that are awake are many.
 const MANY: usize = 1000;
 
 /// How long the first request of a connection is waited for when the server is
@@ -54,6 +55,8 @@ pub struct Connections {
     /// One for each that there may be.
     pub places: Arc<Semaphore>,
     make_room: Notify,
+    /// How many do not rest.
+    awake: AtomicUsize,
     http: http1::Builder,
     bounds: Bounds,
 }
@@ -63,7 +66,7 @@ impl Connections {
     pub fn new(app: Arc<App>) -> Connections {
         let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
         let places = Arc::new(Semaphore::new(app.limits.connections));
-        Connections { app, places, make_room: Notify::new(), http, bounds }
+        Connections { app, places, make_room: Notify::new(), awake: AtomicUsize::new(0), http, bounds }
     }
 
     /// How many there are.
@@ -125,7 +128,8 @@ impl Connections {
     async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
         let answering = Arc::clone(client);
         let service = service_fn(move |request| Arc::clone(&answering).answer(request));
-        let look = if self.open() > MANY { LOOK_AMONG_MANY } else { LOOK };
+        let awake = Awake::one_more(&self.awake);
+        let look = if awake.count > MANY { LOOK_AMONG_MANY } else { LOOK };
         let stream = Stream::new(socket.clone(), self.bounds, look, Arc::clone(&client.notes));
         // In a box, so that a connection which rests does not keep room for it.
         let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
@@ -141,6 +145,25 @@ impl Connections {
             debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early");
         }
         None
+    }
+}
+
+/// One that does not rest, until this is dropped.
+struct Awake<'a> {
+    all: &'a AtomicUsize,
+    /// How many there are with it.
+    count: usize,
+}
+
+impl Awake<'_> {
+    fn one_more(all: &AtomicUsize) -> Awake<'_> {
+        Awake { all, count: all.fetch_add(1, Relaxed) + 1 }
+    }
+}
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Relaxed);
     }
 }
 

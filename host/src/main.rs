@@ -26,6 +26,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+/// Of a thread that serves, in bytes.
+const STACK: usize = 2 << 20;
+
 fn main() -> ExitCode {
     // First, because the limit on connections depends on it.
     limits::raise_descriptors();
@@ -46,6 +49,8 @@ where
 {
     let _log = log::init(args.log_format, &args.log_level);
     let mut threads = runtime::Builder::new_multi_thread();
+    // Handlers run on these stacks too, whatever RUST_MIN_STACK says.
+    threads.thread_stack_size(STACK);
     if let Some(count) = args.threads {
         threads.worker_threads(count.into());
     }

@@ -9,13 +9,14 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::http::{BadMessage, MessageLimits, Messages};
@@ -222,7 +223,8 @@ impl Look {
                 return Poll::Pending;
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.interval)));
-            ready!(timer.as_mut().poll(cx));
+            // Whatever the task has done before: a timer that was not asked is not armed.
+            ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
             if !std::mem::take(&mut self.busy) {
                 return Poll::Ready(timer.deadline() - self.interval);
             }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use handler_sdk::abi::{NO_ROOM, Span};
 use thiserror::Error;
 use tokio::sync::SemaphorePermit;
+use tokio::task::yield_now;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
 
 use super::deadline::{AtTick, DeadlinePassed, TakesLong};
@@ -127,7 +128,7 @@ impl CallError {
 pub enum Call<'a> {
     /// It is over already, as nearly all are.
     Over(Result<Bytes, CallError>),
-    /// It has to wait, or takes long.
+    /// It has to wait, takes long, or has trapped and may say why.
     Running(Running<'a>),
 }
 
@@ -149,51 +150,67 @@ impl Call<'_> {
 
 impl HandlerModule {
     /// Calls the handler with one request, whose bytes are the pieces one after
-    /// the other, and returns the bytes of its response, still unchecked. Its
-    /// deadline counts from `since`.
+    /// the other, and returns the bytes of its response, still unchecked. The
+    /// deadline counts from `since`, or from the moment when the call could begin.
     ///
-    /// What can be done without waiting is done when this returns.
+    /// A short call for which an instance waits is over when this returns.
     pub fn call<'a>(&'a self, request: &'a [Bytes], id: RequestId, since: Instant) -> Call<'a> {
         let limits = self.engine().limits();
         let mut state = CallState::new(limits, id, since);
         let Some(permit) = self.engine().admit_at_once() else {
-            return Call::Running(Box::pin(self.call_on_fiber(None, request, state)));
+            return Call::Running(Box::pin(self.call_later(request, state)));
         };
         let idle = if self.expects_long_call() { None } else { self.take_idle() };
         let Some(mut instance) = idle else {
-            return Call::Running(Box::pin(self.call_on_fiber(Some(permit), request, state)));
+            return Call::Running(Box::pin(self.call_on_fiber(permit, request, state)));
         };
         state.at_tick = AtTick::GoOn;
         instance.begin(state);
         match answer_here(&mut instance, request, limits) {
             Ok(response) => {
+                let was_found_running = instance.store.data().at_tick != AtTick::GoOn;
                 self.give_back(instance);
-                Call::Over(Ok(response))
+                match was_found_running {
+                    false => Call::Over(Ok(response)),
+                    // Others have waited meanwhile.
+                    true => Call::Running(Box::pin(async move {
+                        yield_now().await;
+                        Ok(response)
+                    })),
+                }
             }
             Err(Stopped::TakesLong) => {
                 self.expect_long_calls();
                 let state = instance.store.data().again(limits);
                 drop(instance);
-                Call::Running(Box::pin(self.call_on_fiber(Some(permit), request, state)))
+                Call::Running(Box::pin(async move {
+                    yield_now().await;
+                    self.call_on_fiber(permit, request, state).await
+                }))
             }
-            Err(Stopped::Failed(failure)) => Call::Running(Box::pin(async move {
+            Err(Stopped::Failed(failure @ CallError::Trap { .. })) => Call::Running(Box::pin(async move {
                 let _permit = permit;
+                let mut instance = instance;
                 Err(failure.with_panic(&mut instance).await)
             })),
+            Err(Stopped::Failed(failure)) => Call::Over(Err(failure)),
         }
     }
 
-    /// Makes a call on a stack of its own, from where it can wait and give way.
+    /// Waits until a call may begin.
+    async fn call_later(&self, request: &[Bytes], mut state: CallState) -> Result<Bytes, CallError> {
+        let permit = self.engine().admit(Purpose::Request).await?;
+        state.deadline = Instant::now() + self.engine().limits().deadline;
+        self.call_on_fiber(permit, request, state).await
+    }
+
+    /// Makes a call on a stack of its own, from where it can give way.
     async fn call_on_fiber(
         &self,
-        permit: Option<SemaphorePermit<'_>>,
+        _permit: SemaphorePermit<'_>,
         request: &[Bytes],
         state: CallState,
     ) -> Result<Bytes, CallError> {
-        let _permit = match permit {
-            Some(permit) => permit,
-            None => self.engine().admit(Purpose::Request).await?,
-        };
         let mut instance = self.take_instance(state).await?;
         match answer(&mut instance, request, self.engine().limits()).await {
             Ok(response) => {

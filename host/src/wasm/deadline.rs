@@ -19,8 +19,8 @@ use wasmtime::{EngineWeak, Store, UpdateDeadline};
 use super::engine::Places;
 use super::instance::CallState;
 
-/// The longest that a call holds a serving thread at a time, but for a single
-/// instruction that copies or fills much memory, which nothing interrupts.
+/// Half of the longest that a call holds a serving thread at a time, but for a
+/// single instruction that copies or fills much memory, which nothing interrupts.
 const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks in a row that find no call running, after which the thread sleeps. A

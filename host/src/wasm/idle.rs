@@ -19,8 +19,7 @@ pub(super) struct Idle {
     resting: AtomicBool,
 }
 
-/// In boxes, because they are moved more often than looked at.
-#[allow(clippy::vec_box, reason = "so")]
+#[allow(clippy::vec_box, reason = "a box is moved, not the instance")]
 type Stack = Vec<Box<Instance>>;
 
 impl Idle {

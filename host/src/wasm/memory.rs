@@ -161,7 +161,7 @@ pub(super) fn put_back(
     pages.visit(|range, is_used| {
         let original = image.at(range.clone());
         match all.get_mut(range) {
-            // To compare a page takes as long as to copy it.
+            // To compare a page that has changed would be for nothing.
             Some(place) if is_used || place != original => {
                 place.copy_from_slice(original);
                 true

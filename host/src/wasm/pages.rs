@@ -31,7 +31,7 @@ const PAGES_A_FAULT_MAX: usize = 64;
 const FAULTS_MAX: u32 = 64;
 
 /// Pages that may be written to and still be put back: 2 MiB, where they are of
-/// 4 KiB. They are compared before the response leaves, on a thread that serves;
+/// 4 KiB. They are compared or copied before the response leaves, on a thread that serves;
 /// past them it is better to give the instance up.
 const PAGES_MAX: usize = 512;
 
@@ -40,12 +40,16 @@ const PAGES_MAX: usize = 512;
 /// make one writable, which costs as much as comparing it many times.
 const WASTE_MAX: usize = 512;
 
+/// Requests after which it is looked again at every page whether it changes.
+const VISITS_TO_COMPARE: u32 = 32;
+
 /// The pages of one instance's memory.
 pub(super) struct Pages {
     guarded: Arc<Guarded>,
-    /// Pages that were changed since the last look at what is used at all.
+    /// Pages that were found changed since it was last looked at all of them.
     used: Box<[u64]>,
     wasted: usize,
+    visits: u32,
 }
 
 /// What the signal handler works with: nothing that allocates or locks.
@@ -83,7 +87,8 @@ impl Pages {
             stretches: AtomicU32::new(0),
             given_up: AtomicBool::new(false),
         });
-        let pages = Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0 };
+        let pages =
+            Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0, visits: 0 };
         if WITH_SIGNALS {
             let for_signals = Arc::clone(&guarded);
             // SAFETY: it may run at any instruction of the guest or of wasmtime
@@ -133,7 +138,7 @@ impl Pages {
     }
 
     /// Goes through the pages that may have been written to, as ranges of bytes,
-    /// each with whether it was found changed before and will be so again.
+    /// each with whether it was found changed lately, and need not be compared.
     /// `put_back` puts one back, and says whether it had changed.
     ///
     /// # Errors
@@ -141,6 +146,10 @@ impl Pages {
     /// When the system does not let it.
     pub(super) fn visit(&mut self, mut put_back: impl FnMut(Range<usize>, bool) -> bool) -> io::Result<()> {
         let page_size = self.guarded.page_size;
+        self.visits = self.visits.wrapping_add(1);
+        if self.visits.is_multiple_of(VISITS_TO_COMPARE) {
+            self.used.fill(0);
+        }
         for (index, (word, used)) in self.guarded.writable.iter().zip(&mut self.used).enumerate() {
             let mut left = word.load(Relaxed);
             while left != 0 {

@@ -127,7 +127,7 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
         }
         if !statuses.is_empty() {
             // A statement that contradicts another may have been seen before.
-            statuses.extend(for_its_framing(&request, bounds));
+            statuses.extend(for_its_framing(&request));
             statuses.extend(for_its_target(&request));
             return refused(&bytes[empty..], statuses, false);
         }
@@ -172,11 +172,11 @@ fn for_its_target(request: &Request) -> Option<u16> {
 }
 
 /// What was said of the length can be refused before the rest: that it is
-/// contradictory, or more than is taken.
-fn for_its_framing(request: &Request, bounds: &Bounds) -> Vec<u16> {
+/// contradictory, or more than any server can count.
+fn for_its_framing(request: &Request) -> Vec<u16> {
     match framing(request) {
         Err(statuses) => statuses,
-        Ok(Framing::Length(length)) if length > bounds.body as u64 => vec![413],
+        Ok(Framing::Length(length)) if length > i64::MAX as u64 => vec![413],
         Ok(_) => Vec::new(),
     }
 }
@@ -222,7 +222,7 @@ fn unfinished_head(
     if is_first && pieces.len() > 2 && could_go_on {
         statuses.push(505);
     }
-    statuses.extend(for_its_framing(request, bounds));
+    statuses.extend(for_its_framing(request));
     if !is_first {
         statuses.extend(for_its_target(request));
     }
