@@ -24,6 +24,8 @@ mod ending;
 mod faults;
 /// What is on the wire, held against the RFCs, and what modules say.
 mod fuzzed;
+/// What handlers write to the log is heard once, on its line, and within bounds.
+mod handler_log;
 /// No request sees what another one wrote.
 mod isolation;
 /// How the program talks: banner, ready line, log lines, help, end.

@@ -93,6 +93,10 @@ const METRICS: [Metric; 6] = [
 ];
 
 fn time(us: f64) -> String {
+    // What wrk's report has where it recorded none.
+    if us == 0.0 {
+        return "-".to_owned();
+    }
     if us < 1e3 { format!("{us:.0} us") } else { format!("{:.2} ms", us / 1e3) }
 }
 

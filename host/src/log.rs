@@ -26,8 +26,8 @@ const QUEUE_LINES: usize = 8192;
 
 /// How long the thread that writes rests after it has written all that there
 /// was. Under load many lines come together meanwhile, which one system call
-/// writes, and nobody has to wake the thread for each: a line costs those who
-/// serve a quarter less (`cargo bench -p host --bench load`).
+/// writes, and nobody has to wake the thread for each, which would be a system
+/// call of those who serve.
 const REST: Duration = Duration::from_millis(2);
 
 /// Standard error, written to in large pieces.

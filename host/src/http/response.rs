@@ -174,15 +174,10 @@ fn set_length(
         _ if status == StatusCode::NO_CONTENT => drop(fields.remove(CONTENT_LENGTH)),
         // The body that GET would have is not here to be measured.
         None if left_out => {}
-        None => drop(fields.insert(CONTENT_LENGTH, number(actual as u64))),
+        None => drop(fields.insert(CONTENT_LENGTH, HeaderValue::from(actual))),
         Some(_) => {}
     }
     Ok(())
-}
-
-/// A number as a field's value. `HeaderValue::from` allocates three times for it.
-pub(super) fn number(number: u64) -> HeaderValue {
-    HeaderValue::from_str(itoa::Buffer::new().format(number)).unwrap_or(HeaderValue::from_static("0"))
 }
 
 fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {

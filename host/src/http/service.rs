@@ -139,7 +139,7 @@ impl Client {
         response.headers_mut().insert(REQUEST_ID, (&id).into());
         let version_called = version_called.map(|version| version.label.number);
         if let Some(number) = version_called.filter(|_| self.app.tell_version) {
-            response.headers_mut().insert(HANDLER_VERSION, response::number(number));
+            response.headers_mut().insert(HANDLER_VERSION, number.into());
         }
 
         if self.app.ending.has_begun() || self.ids.count() >= self.app.limits.connection_requests as u64 {

@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
-use super::call::CallError;
 use super::compiler::Compiler;
 use super::deadline::Ticker;
+use super::failure::CallError;
 use super::import;
 use super::instance::CallState;
 use crate::limits::Limits;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::call::CallError;
 use super::engine::{Engine, Purpose};
+use super::failure::CallError;
 use super::idle::Idle;
 use super::instance::{CallState, Instance};
 use super::module::{Code, CompiledModule, Unoptimised};

@@ -7,7 +7,7 @@ use wasmparser::{
     ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, Result, TypeRef,
 };
 
-use super::call::MESSAGE_MAX;
+use super::failure::MESSAGE_MAX;
 use super::instrument::changes_for_good;
 use super::module;
 use crate::quote::quoted;

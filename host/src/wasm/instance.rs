@@ -12,8 +12,9 @@ use std::time::Instant;
 use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
 use wasmtime::{WasmParams, WasmResults};
 
-use super::call::{CallError, explain, invoke};
+use super::call::invoke;
 use super::deadline::{self, AtTick, DeadlinePassed};
+use super::failure::{CallError, explain};
 use super::memory;
 use super::module::Code;
 use super::pages::Pages;

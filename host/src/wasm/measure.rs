@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::call::{CallError, answer};
+use super::call::answer;
 use super::engine::Purpose;
+use super::failure::CallError;
 use super::handler::HandlerModule;
 use super::instance::CallState;
 use super::memory;

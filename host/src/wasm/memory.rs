@@ -11,7 +11,7 @@ use handler_sdk::abi::Span;
 use thiserror::Error;
 use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
 
-use super::call::CallError;
+use super::failure::CallError;
 use super::instance::Instance;
 use super::pages::Pages;
 

@@ -7,7 +7,8 @@
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
 //! | `handler` | how does it start, and where does an instance for a request come from? |
-//! | `call` | how is one call made, and what can go wrong in it? |
+//! | `call` | how is one call made, and where does it run? |
+//! | `failure` | what can go wrong in it, and whose fault is that? |
 //! | `measure` | what does a call use? |
 //! | `inspect` | what is in a module's file? |
 //! | `instance` | what is an instance? |
@@ -23,6 +24,7 @@ mod call;
 mod compiler;
 mod deadline;
 mod engine;
+mod failure;
 mod handler;
 mod idle;
 mod import;
@@ -36,9 +38,10 @@ mod pages;
 mod snapshot;
 mod verify;
 
-pub use call::{Call, CallError};
+pub use call::Call;
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
+pub use failure::CallError;
 pub use handler::HandlerModule;
 pub use inspect::{Anatomy, Size, inspect};
 pub use measure::Usage;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
-use super::call::MESSAGE_MAX;
 use super::compiler::Effort;
 use super::engine::Engine;
+use super::failure::MESSAGE_MAX;
 use super::instance::CallState;
 use super::instrument::instrument;
 use super::verify::{self, Exports};

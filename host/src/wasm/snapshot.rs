@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use wasmtime::Val;
 
-use super::call::CallError;
+use super::failure::CallError;
 use super::instance::Instance;
 use super::memory::{self, Image};
 
