@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use host::message::Message;
 use host::request_id::RequestId;
 use host::wasm::Effort;
 
@@ -56,7 +56,7 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
             let kind = kinds.start + random.below(kinds.len());
             calls.spawn(async move {
                 let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
-                let request = [Bytes::from(format!("GET /{target} HTTP/1.1\r\n\r\n"))];
+                let request = Message::from(format!("GET /{target} HTTP/1.1\r\n\r\n").into_bytes());
                 let call = module.call(&request, RequestId::none(), Instant::now()).end();
                 // An endless one is given up while it is inside the module.
                 match tokio::time::timeout(Duration::from_secs(if kind == 0 { 0 } else { 60 }), call).await {

@@ -3,6 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use clap::Parser;
 use host::args::Args;
+use host::message::Message;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
 use host::wasm::{CompiledModule, Effort, Engine, HandlerModule};
@@ -28,8 +29,8 @@ impl Module {
     }
 
     fn answer(&self, request: &[u8]) -> Bytes {
-        let pieces = [Bytes::copy_from_slice(request)];
-        self.runtime.block_on(self.module.call(&pieces, RequestId::none(), Instant::now()).end()).unwrap()
+        let request = Message::from(request.to_vec());
+        self.runtime.block_on(self.module.call(&request, RequestId::none(), Instant::now()).end()).unwrap()
     }
 }
 

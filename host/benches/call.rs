@@ -1,6 +1,6 @@
 //! What one call of the handler costs, without HTTP: a fresh instance, the
-//! request in, the response out; and how that grows with the module's memory,
-//! with what it writes there, and with its routes.
+//! request in, the response out; how that grows with the module's memory, with
+//! what it writes there, and with its routes; and what is done around it.
 //!
 //! `cargo bench -p host --bench call -- [TEXT]`: those with TEXT in their name.
 //! Plots are drawn of those that grow.
@@ -22,15 +22,19 @@ mod parts;
 
 use std::cell::LazyCell;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};
 use host::args::Args;
+use host::http::request::{Origin, check_head, encode};
+use host::http::response::decode;
+use host::message::Message;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
 use host::wasm::{CompiledModule, Effort, Engine};
+use http::{HeaderValue, Method};
 use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
 use parts::{median, routes};
 use tokio::runtime::Runtime;
@@ -38,6 +42,19 @@ use tokio::runtime::Runtime;
 /// The fields that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
+
+/// The fields that a browser sends, most of them.
+const BROWSER: [(&str, &str); 9] = [
+    ("host", "localhost:4444"),
+    ("connection", "keep-alive"),
+    ("upgrade-insecure-requests", "1"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("sec-fetch-site", "none"),
+    ("sec-fetch-mode", "navigate"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("accept-language", "en-GB,en;q=0.9"),
+];
 
 /// Of WebAssembly.
 const PAGE: usize = 64 << 10;
@@ -73,7 +90,7 @@ impl Caller {
         module: impl FnOnce() -> Vec<u8>,
         targets: &[String],
     ) -> Option<f64> {
-        let requests: Vec<_> = targets.iter().map(|target| [Bytes::from(request(target))]).collect();
+        let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
         // Made when it is chosen.
         let module = LazyCell::new(|| {
             let module = CompiledModule::new(&self.engine, &module(), Effort::Thorough).expect("a handler");
@@ -111,8 +128,8 @@ impl Caller {
     }
 }
 
-fn request(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n")
+fn request(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n").into_bytes()
 }
 
 /// Answers without looking at the request: what is left is the host's share. Of
@@ -135,8 +152,29 @@ fn calls(criterion: &mut Criterion) {
     caller.measure(criterion, "call/constant", || constant(1, 0), &route);
     criterion.bench_function("call/default handler, natively", |bencher| {
         let (mut room, request) = ([0; 4096], request(&route[0]));
-        bencher
-            .iter(|| handler_sdk::respond(black_box(request.as_bytes()), handler::answer).encode(&mut room));
+        bencher.iter(|| handler_sdk::respond(black_box(&request), handler::answer).encode(&mut room));
+    });
+}
+
+/// What is done with a request and a response around the call.
+fn around(criterion: &mut Criterion) {
+    let (mut parts, ()) = http::Request::get("/route").body(()).expect("a request").into_parts();
+    for (name, value) in BROWSER {
+        parts.headers.insert(name, HeaderValue::from_static(value));
+    }
+    let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
+    criterion.bench_function("http/check and encode a request", |bencher| {
+        bencher.iter(|| {
+            let target = check_head(black_box(&parts)).expect("a target");
+            encode(&parts, target, Vec::new(), &origin)
+        });
+    });
+    let mut returned = vec![0; 4096];
+    let length = handler_sdk::respond(&request("/route"), handler::answer).encode(&mut returned);
+    returned.truncate(length.expect("a response"));
+    let returned = Bytes::from(returned);
+    criterion.bench_function("http/read and check a response", |bencher| {
+        bencher.iter(|| decode(Bytes::copy_from_slice(black_box(&returned)), &Method::GET));
     });
 }
 
@@ -197,5 +235,5 @@ fn draw<const LINES: usize>(
     }
 }
 
-criterion_group!(benches, calls, memory, growth_of_routes);
+criterion_group!(benches, calls, around, memory, growth_of_routes);
 criterion_main!(benches);

@@ -4,7 +4,8 @@
 //! counts is the median.
 //!
 //! `cargo bench -p host --bench load -- [keep-alive] [new-connections]
-//! [pipelined] [small-body] [large-body] [connections] [syscalls]`
+//! [pipelined] [small-body] [large-body] [connections] [syscalls]
+//! [instructions]`
 //!
 //! - `keep-alive`: 64 connections that are kept
 //! - `new-connections`: a new one for each request
@@ -12,6 +13,8 @@
 //! - `small-body`, `large-body`: an echo of 1 KiB, of 64 KiB and of 1 MiB
 //! - `connections`: 1, 64 and 1,000 connections
 //! - `syscalls`: system calls for each request, where strace is installed
+//! - `instructions`: instructions in user space and allocations for each request, and
+//!   which functions have most of them, where valgrind is installed
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
@@ -30,6 +33,9 @@
 mod harness;
 mod parts;
 
+use std::net::SocketAddr;
+use std::process::Command;
+
 use harness::Folder;
 use parts::descriptors::raise_descriptors;
 use parts::peers::{
@@ -37,8 +43,9 @@ use parts::peers::{
 };
 use parts::plot::{Axis, Plot, Scale, plain};
 use parts::process::{processor_time, resident_kib};
+use parts::program::free_address;
 use parts::wrk::{self, Asked};
-use parts::{is_chosen, median, native, strace};
+use parts::{callgrind, is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
@@ -76,6 +83,7 @@ const SCENARIOS: [Scenario; 9] = [
 
 const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
+const INSTRUCTIONS: &str = "instructions";
 
 /// What is measured in a round, and how it is written.
 struct Metric {
@@ -113,7 +121,7 @@ fn main() {
     }
     raise_descriptors(1000);
     let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
-    names.push(SYSCALLS);
+    names.extend([SYSCALLS, INSTRUCTIONS]);
     let mut growth = Vec::new();
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
         let results = measure(scenario);
@@ -129,6 +137,9 @@ fn main() {
     }
     if is_chosen(SYSCALLS, &names) {
         count_system_calls();
+    }
+    if is_chosen(INSTRUCTIONS, &names) {
+        count_instructions();
     }
 }
 
@@ -228,5 +239,47 @@ fn count_system_calls() {
         let most =
             shares.filter(|(_, share)| *share >= 0.005).map(|(name, share)| format!("{name} {share:.2}"));
         println!("{:30}{:6.2}  {}", peer.name, all / seen.requests, most.collect::<Vec<_>>().join(", "));
+    }
+}
+
+/// Answers GET /route as the default handler does, without a look at it. valgrind
+/// cannot follow a module that writes to its own memory.
+const CONSTANT: &str = r#"(module (memory (export "memory") 1)
+    (data (i32.const 0) "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 21\r\n\r\n<h1> hello route</h1>")
+    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "handle") (param i32 i32) (result i64) (i64.const 100)))"#;
+
+/// Functions that are named of each server.
+const NAMED: usize = 12;
+
+fn count_instructions() {
+    println!(
+        "\ninstructions in user space and allocations for each request, GET /route, 4 connections, under valgrind;"
+    );
+    println!("the host with a module that answers a constant:");
+    let folder = Folder::new();
+    let module = folder.file("constant.wat");
+    std::fs::write(&module, CONSTANT).unwrap();
+    let host = |flags: &[&str]| {
+        let mut command = harness::host();
+        // As many as valgrind has address space for.
+        command.args(["--no-control", "--instances", "4"]).arg(&module).args(flags);
+        command
+    };
+    let servers: [(&str, &dyn Fn(SocketAddr) -> Command); 3] = [
+        (HOST.name, &|address| host(&["--log-level", "info,request=off", "--listen", &address.to_string()])),
+        (HOST_LOGGING.name, &|address| host(&["--listen", &address.to_string()])),
+        (NATIVE.name, &native::command),
+    ];
+    for (name, command) in servers {
+        let address = free_address();
+        let Some(counted) = callgrind::count(&folder, &command(address), address) else { return };
+        println!(
+            "{name:30}{:8.0} instructions {:6.1} allocations",
+            counted.instructions, counted.allocations
+        );
+        for (function, instructions) in counted.functions.iter().take(NAMED) {
+            println!("{instructions:38.0} {function}");
+        }
     }
 }

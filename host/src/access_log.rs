@@ -1,6 +1,7 @@
 //! One log line for each request. The host's own answers stand out by their
 //! level, and say what the fault was.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::{Method, Uri};
@@ -8,6 +9,7 @@ use tracing::{Level, event, field};
 
 use crate::http::{Fault, Whose};
 use crate::quote::quoted;
+use crate::request_id::RequestId;
 
 /// What a line says.
 pub struct Line<'a> {
@@ -25,7 +27,7 @@ pub struct Line<'a> {
     /// The number of the version that was called, if one was.
     pub version: Option<u64>,
     /// The request's id.
-    pub id: &'a str,
+    pub id: &'a RequestId,
     /// Why the host answered itself, if it did.
     pub fault: Option<&'a Fault>,
 }
@@ -33,7 +35,10 @@ pub struct Line<'a> {
 /// Writes the line, under the log target `request`.
 pub fn write(line: &Line<'_>) {
     let target = || match line.request {
-        Some((_, target)) => quoted(&target.to_string(), usize::MAX).to_string(),
+        Some((_, target)) => match (target.authority(), target.path_and_query()) {
+            (None, Some(path)) => Cow::Borrowed(path.as_str()),
+            _ => target.to_string().into(),
+        },
         None => "-".into(),
     };
     macro_rules! write_at {
@@ -42,7 +47,7 @@ pub fn write(line: &Line<'_>) {
                 target: "request",
                 $level,
                 method = field::display(line.request.map_or("-", |(method, _)| method.as_str())),
-                target = field::display(target()),
+                target = field::display(quoted(&target(), usize::MAX)),
                 status = line.status,
                 length = line.length,
                 client = field::display(line.client),

@@ -19,6 +19,8 @@ pub mod limits;
 pub mod listen;
 pub mod listener;
 pub mod log;
+mod log_line;
+pub mod message;
 pub mod quote;
 pub mod record;
 pub mod request_id;

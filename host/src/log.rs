@@ -11,6 +11,8 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::log_line::TextLine;
+
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -61,7 +63,8 @@ pub fn init(format: Format, filter: &Targets) -> WorkerGuard {
     match format {
         Format::Text => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            registry.with(lines.with_ansi(colour).with_filter(filter.clone())).init();
+            let lines = lines.with_ansi(colour).event_format(TextLine);
+            registry.with(lines.with_filter(filter.clone())).init();
         }
         Format::Json => {
             let lines = lines.json().with_current_span(false).with_span_list(false);

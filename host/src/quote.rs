@@ -19,16 +19,26 @@ pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (start, character) in self.text.char_indices() {
-            if start + character.len_utf8() > self.max {
-                return f.write_str("…");
-            }
-            match shows_as_itself(character) {
-                true => f.write_char(character)?,
-                false => write!(f, "{}", character.escape_default())?,
-            }
+        let (shown, cut) = self.text.split_at(self.text.floor_char_boundary(self.max));
+        Shown(&mut *f).write_str(shown)?;
+        f.write_str(if cut.is_empty() { "" } else { "…" })
+    }
+}
+
+/// Writes a text to where it is to be shown, with the same escaped.
+#[derive(Debug)]
+pub struct Shown<W>(pub W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly every text is.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
         }
-        Ok(())
+        text.chars().try_for_each(|character| match shows_as_itself(character) {
+            true => self.0.write_char(character),
+            false => write!(self.0, "{}", character.escape_default()),
+        })
     }
 }
 

@@ -91,9 +91,20 @@ impl RequestId {
         }
     }
 
+    /// As ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.text.get(..self.length).unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -108,7 +119,7 @@ impl Write for RequestId {
 
 impl From<&RequestId> for HeaderValue {
     fn from(id: &RequestId) -> HeaderValue {
-        HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"))
+        HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("-"))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::hoarder;
-use bytes::Bytes;
 use clap::Parser;
 use host::args::Args;
+use host::message::Message;
 use host::request_id::RequestId;
 use host::wasm::{CallError, CompiledModule, Effort, HandlerModule};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
@@ -85,8 +85,8 @@ impl Host {
 
     /// One request to a module that has perhaps answered others.
     pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
-        let pieces = [Bytes::copy_from_slice(request)];
-        let response = self.runtime.block_on(module.call(&pieces, RequestId::none(), Instant::now()).end());
+        let request = Message::from(request.to_vec());
+        let response = self.runtime.block_on(module.call(&request, RequestId::none(), Instant::now()).end());
         response.map(Vec::from).map_err(trap)
     }
 }

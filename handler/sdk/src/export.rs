@@ -10,8 +10,15 @@
 /// of this module. Write it once, in the crate that is the module, which is
 /// `#![no_std]`.
 ///
-/// ```ignore
+/// ```
+/// # use handler_sdk::{Request, Response};
+/// # fn answer<'a>(_: &Request<'a>) -> Response<'a> { Response::new(handler_sdk::Status::OK) }
 /// handler_sdk::export!(answer);
+/// ```
+///
+/// ```
+/// # use handler_sdk::{Request, Response};
+/// # fn answer<'a>(_: &Request<'a>) -> Response<'a> { Response::new(handler_sdk::Status::OK) }
 /// handler_sdk::export!(answer, prepare = [TABLE, PAGES]);
 /// ```
 ///

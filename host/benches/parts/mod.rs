@@ -1,6 +1,7 @@
 //! What benches share. Each consists of parts, which are chosen by name on the
 //! command line.
 
+pub mod callgrind;
 pub mod descriptors;
 pub mod native;
 pub mod nginx;

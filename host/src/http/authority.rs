@@ -9,10 +9,11 @@ use http::header::HOST;
 use http::request::Parts;
 use thiserror::Error;
 
+use super::fields::values;
 use super::target::Target;
 
 /// The port that a URL means when it names none (RFC 9110, section 4.2.1).
-const DEFAULT_PORT: &str = "80";
+const DEFAULT_PORT: u16 = 80;
 
 /// What is wrong with the field `host`.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
     // A target names a server, where a field may be empty (RFC 9110, section 4.2.1).
     let named = named.map(|authority| split(authority).filter(|(name, _)| !name.is_empty()));
     let named = named.map(|named| named.ok_or(BadHost::TargetMalformed)).transpose()?;
-    let mut values = parts.headers.get_all(HOST).iter();
+    let mut values = values(&parts.headers, &HOST);
     let Some(host) = values.next() else {
         // Older clients know of no such field.
         return if parts.version < Version::HTTP_11 { Ok(()) } else { Err(BadHost::Missing) };
@@ -71,7 +72,7 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
 
 /// The host and the port of `uri-host [ ":" port ]` (RFC 9110, section 7.2), if
 /// that is what it is. Nothing at all is right where the target has no authority.
-fn split(host: &str) -> Option<(&str, &str)> {
+fn split(host: &str) -> Option<(&str, u16)> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;
@@ -80,17 +81,17 @@ fn split(host: &str) -> Option<(&str, &str)> {
             (host.get(..address.len() + 2)?, port)
         }
         None => {
-            let (name, port) = host.split_once(':').unwrap_or((host, ""));
-            is_name(name).then_some(())?;
-            (name, port)
+            let name = host.bytes().position(|byte| byte == b':').unwrap_or(host.len());
+            let (name, port) = host.split_at_checked(name)?;
+            is_name(name).then_some((name, port.get(1..).unwrap_or_default()))?
         }
     };
-    let digits = port.trim_start_matches('0');
-    // Port 0 is not the one that is meant where there is none.
-    let port = if digits.is_empty() && !port.is_empty() { "0" } else { digits };
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_port = is_number && (port.is_empty() || port.parse::<u16>().is_ok());
-    is_port.then_some((name, if port.is_empty() { DEFAULT_PORT } else { port }))
+    let port = match port {
+        "" => DEFAULT_PORT,
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+        _ => return None,
+    };
+    Some((name, port))
 }
 
 /// `reg-name` (RFC 3986, section 3.2.2), of which an IPv4 address is one.

@@ -15,6 +15,7 @@ use hyper::ext::ReasonPhrase;
 use super::fault::Fault;
 use super::request::{self, Origin};
 use super::response;
+use crate::message::Message;
 use crate::request_id::RequestId;
 use crate::wasm::{HandlerModule, Usage};
 
@@ -100,7 +101,7 @@ impl Asked {
     }
 
     /// The bytes that the handler gets.
-    fn message(&self) -> Result<Vec<Bytes>, Fault> {
+    fn message(&self) -> Result<Message, Fault> {
         let parts = self.parts();
         let target = request::check_head(&parts)?;
         let body = if self.body.is_empty() { Vec::new() } else { vec![self.body.clone()] };
@@ -125,7 +126,7 @@ impl Asked {
 /// this method, and reads its answer.
 pub async fn call(
     module: &HandlerModule,
-    message: &[Bytes],
+    message: &Message,
     method: &Method,
 ) -> (Result<Answer, Fault>, Usage) {
     let (returned, usage) = module.call_and_measure(message, RequestId::none()).await;

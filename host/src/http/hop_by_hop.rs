@@ -3,17 +3,16 @@
 
 use http::HeaderValue;
 
-/// Those with a name of their own.
-const NAMES: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
-
 /// Those that `connection` cannot take away, because the message would not be
 /// the same without them.
 const KEPT: [&str; 2] = ["host", "content-length"];
 
 /// Whether a field of this name, in lower case, is one of them in any message.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
-    NAMES.contains(&name)
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// The fields that a message itself says are hop-by-hop, in its field

@@ -11,6 +11,7 @@
 //! | `forwarded` | who is the client behind a proxy? |
 //! | `response` | what may a handler return, and what becomes of it? |
 //! | `exchange` | how is a handler asked without a client? |
+//! | `fields` | how is a field looked up? |
 //! | `hop_by_hop` | which fields belong to one connection only? |
 //! | `probe` | what is a candidate called with before it serves? |
 //! | `expectation` | what does its answer have to be? |
@@ -25,12 +26,13 @@ mod counts;
 mod exchange;
 mod expectation;
 mod fault;
+mod fields;
 mod forwarded;
 mod hop_by_hop;
 mod probe;
-mod request;
+pub mod request;
 mod request_file;
-mod response;
+pub mod response;
 mod service;
 mod target;
 mod wire;
@@ -44,7 +46,6 @@ pub use fault::{Fault, Whose};
 pub use forwarded::Trusted;
 pub use probe::{Expected, Place, Probe, ProbeFailure};
 pub use request_file::read as read_requests;
-pub use response::InvalidResponse;
 pub use service::{App, Client};
-pub use target::BadTarget;
+pub use target::{BadTarget, Target};
 pub use wire::{BadMessage, MessageLimits, Messages};

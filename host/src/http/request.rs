@@ -20,27 +20,35 @@ use tokio::time::timeout;
 use super::authority;
 use super::buffers::{Buffers, Share};
 use super::fault::Fault;
+use super::fields::values;
 use super::hop_by_hop::{Listed, is_hop_by_hop};
 use super::target::Target;
 use super::wire::BadMessage;
 use crate::limits::Limits;
+use crate::message::Message;
 use crate::request_id::RequestId;
 
 /// What the host knows of a request beside what the client sent.
-pub(super) struct Origin<'a> {
-    pub(super) id: &'a RequestId,
+pub struct Origin<'a> {
+    /// Its id.
+    pub id: &'a RequestId,
     /// An address, as text.
-    pub(super) client: &'a str,
-    pub(super) time: SystemTime,
+    pub client: &'a str,
+    /// When its head had come.
+    pub time: SystemTime,
 }
 
 /// Checks what a head means, before the body is waited for.
-pub(super) fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
+///
+/// # Errors
+///
+/// [`Fault`] says what is wrong with it.
+pub fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
     let target = Target::new(&parts.method, &parts.uri)?;
     authority::check(parts, &target)?;
     // RFC 9110, section 10.1.1: there is one expectation that is known.
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if !parts.headers.get_all(EXPECT).iter().all(known) {
+    if !values(&parts.headers, &EXPECT).all(known) {
         return Err(Fault::ExpectationUnknown);
     }
     Ok(target)
@@ -124,55 +132,60 @@ impl Pieces {
     }
 }
 
-/// The canonical message in pieces: its head, then the body as it came.
-pub(super) fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Vec<Bytes> {
+/// The canonical message.
+pub fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Message {
     let body_bytes = body.iter().map(Bytes::len).sum();
-    let mut message = Vec::with_capacity(1 + body.len());
-    message.push(encode_head(parts, target, body_bytes, origin));
-    message.extend(body);
-    message
+    Message { head: encode_head(parts, target, body_bytes, origin), body }
 }
 
-fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Origin<'_>) -> Bytes {
-    let mut head = BytesMut::with_capacity(512);
-    let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| head.extend_from_slice(piece));
+fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Origin<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
 
     let canonical = target.canonical(&parts.method);
-    put(&[parts.method.as_str().as_bytes(), b" ", canonical.as_bytes(), b" HTTP/1.1\r\n"]);
+    let method = parts.method.as_str().as_bytes();
+    put(&mut head, [method, b" ", canonical.as_bytes(), b" HTTP/1.1\r\n"]);
     let authority = match target {
         Target::Absolute(authority, _) => Some(authority),
         _ => None,
     };
     if let Some(authority) = authority {
-        put(&[b"host: ", authority.as_str().as_bytes(), b"\r\n"]);
+        put(&mut head, [b"host: ", authority.as_str().as_bytes(), b"\r\n"]);
     }
-    let listed = Listed::by(parts.headers.get_all(CONNECTION).into_iter());
+    let listed = Listed::by(values(&parts.headers, &CONNECTION));
     for (name, value) in &parts.headers {
         let name = name.as_str();
         let replaced = authority.is_some() && name == HOST.as_str();
-        let ends_here = SET_HERE.contains(&name) || is_hop_by_hop(name) || listed.contains(name);
+        let ends_here = is_set_here(name) || is_hop_by_hop(name) || listed.contains(name);
         if !replaced && !ends_here {
-            put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            put(&mut head, [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
     }
-    let mut own = |name: &str, value: &str| {
-        put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    let mut own = |name: &str, value: &[u8]| {
+        put(&mut head, [name.as_bytes(), b": ", value, b"\r\n"]);
     };
     let mut digits = itoa::Buffer::new();
     if body_bytes > 0 {
-        own(CONTENT_LENGTH.as_str(), digits.format(body_bytes));
+        own(CONTENT_LENGTH.as_str(), digits.format(body_bytes).as_bytes());
     }
-    own(REQUEST_ID, origin.id.as_str());
-    own(FORWARDED_FOR, origin.client);
+    own(REQUEST_ID, origin.id.as_bytes());
+    own(FORWARDED_FOR, origin.client.as_bytes());
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    own(REQUEST_TIME, digits.format(time as u64));
-    put(&[b"\r\n"]);
-    head.freeze()
+    own(REQUEST_TIME, digits.format(time as u64).as_bytes());
+    put(&mut head, [b"\r\n"]);
+    head
 }
 
-/// Fields about which the host has its own say: it frames the message, has met
-/// the expectation already, and vouches for the rest.
-const SET_HERE: [&str; 5] = ["content-length", "expect", REQUEST_ID, FORWARDED_FOR, REQUEST_TIME];
+/// Whether the host has its own say about this field: it frames the message, has
+/// met the expectation already, and vouches for the rest.
+fn is_set_here(name: &str) -> bool {
+    matches!(name, "content-length" | "expect" | REQUEST_ID | FORWARDED_FOR | REQUEST_TIME)
+}
+
+/// Appends the pieces. That their number is known spares a loop, and the lengths
+/// of those that never differ.
+fn put<const N: usize>(head: &mut Vec<u8>, pieces: [&[u8]; N]) {
+    pieces.into_iter().for_each(|piece| head.extend_from_slice(piece));
+}
 
 #[cfg(test)]
 mod tests {
@@ -190,7 +203,7 @@ mod tests {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         };
         let target = Target::new(&parts.method, &parts.uri).unwrap();
-        String::from_utf8(encode_head(&parts, target, body_bytes, &origin).to_vec()).unwrap()
+        String::from_utf8(encode_head(&parts, target, body_bytes, &origin)).unwrap()
     }
 
     const VOUCHED: &str = "x-request-id: -\r\nx-forwarded-for: 127.0.0.1\r\nx-request-time: 1500\r\n\r\n";

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 use thiserror::Error;
 
+use super::fields::values;
 use super::hop_by_hop::{Listed, is_hop_by_hop};
 
 /// How the status line begins.
@@ -77,7 +78,11 @@ impl From<InvalidHeaderValue> for InvalidResponse {
 }
 
 /// Reads what a handler returned for a request of this method.
-pub(super) fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Bytes>>, InvalidResponse> {
+///
+/// # Errors
+///
+/// [`InvalidResponse`] says why it cannot be sent.
+pub fn decode(bytes: Bytes, method: &Method) -> Result<Response<Full<Bytes>>, InvalidResponse> {
     if bytes.starts_with(b"HTTP/1.0 ") {
         return Err(InvalidResponse::Version);
     }
@@ -181,7 +186,7 @@ fn set_length(
 }
 
 fn stated_length(fields: &HeaderMap) -> Result<Option<u64>, InvalidResponse> {
-    let mut values = fields.get_all(CONTENT_LENGTH).into_iter();
+    let mut values = values(fields, &CONTENT_LENGTH);
     let Some(value) = values.next() else {
         return Ok(None);
     };

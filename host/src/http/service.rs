@@ -22,6 +22,7 @@ use super::response;
 use crate::access_log;
 use crate::ending::Ending;
 use crate::limits::Limits;
+use crate::message::Message;
 use crate::record::Recorder;
 use crate::request_id::{ConnectionIds, RequestId, RequestIds};
 use crate::socket::{Peer, Socket};
@@ -105,7 +106,7 @@ impl Client {
             client => Cow::Owned(client.to_string()),
         };
         let mut version_called: Option<Arc<Version>> = None;
-        let mut message = Vec::new();
+        let mut message = Message::default();
         let outcome = async {
             if let Some(why) = self.notes.refused() {
                 return Err(why.clone().into());
@@ -158,7 +159,7 @@ impl Client {
             length: response.body().size_hint().lower(),
             since: started,
             version: version_called,
-            id: id.as_str(),
+            id: &id,
             fault: fault.as_ref(),
         });
         Ok(response)
@@ -179,7 +180,7 @@ impl Client {
     /// Keeps what the handler failed at.
     fn record(
         &self,
-        message: Vec<Bytes>,
+        message: Message,
         id: &RequestId,
         time: SystemTime,
         version: Option<&Arc<Version>>,

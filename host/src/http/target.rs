@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// The target of a request in the form in which it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Target<'a> {
+pub enum Target<'a> {
     /// `/path?query`, and nothing else.
     Origin(&'a str),
     /// `http://authority/path?query`: the authority counts, whatever the field

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
-use bytes::Bytes;
 use http::Method;
 
 use crate::http::Fault;
+use crate::message::Message;
 use crate::quote::quoted;
 use crate::swap::Label;
 
@@ -37,7 +37,7 @@ pub struct Recorded {
     /// The fields whose values are not here.
     pub masked: Vec<String>,
     /// The bytes that the handler got.
-    pub message: Vec<Bytes>,
+    pub message: Message,
     id: String,
     milliseconds: u128,
 }
@@ -50,7 +50,7 @@ pub fn is_recorded(name: &str) -> bool {
 
 impl Recorded {
     pub(super) fn new(
-        message: Vec<Bytes>,
+        message: Message,
         id: &str,
         time: SystemTime,
         label: &Label,
@@ -73,14 +73,10 @@ impl Recorded {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Puts asterisks in the place of secrets, as many as there were bytes. The
-    /// first piece is the head.
+    /// Puts asterisks in the place of secrets, as many as there were bytes.
     pub(super) fn mask(&mut self) {
-        let Some(first) = self.message.first_mut() else {
-            return;
-        };
-        let mut head = Vec::with_capacity(first.len());
-        for line in first.split_inclusive(|&byte| byte == b'\n') {
+        let mut head = Vec::with_capacity(self.message.head.len());
+        for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
             let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
             let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
             let secret = SECRETS.iter().find(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
@@ -97,7 +93,7 @@ impl Recorded {
                 self.masked.push((*secret).to_owned());
             }
         }
-        *first = head.into();
+        self.message.head = head;
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -106,7 +102,9 @@ impl Recorded {
         let head = format!(
             "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n\n"
         );
-        [head.into_bytes(), self.message.concat()].concat()
+        let mut bytes = head.into_bytes();
+        self.message.pieces().for_each(|piece| bytes.extend_from_slice(piece));
+        bytes
     }
 
     /// Reads a file.
@@ -115,7 +113,7 @@ impl Recorded {
     ///
     /// One line: why it cannot be read, or what is missing in it.
     pub fn read(path: &Path) -> anyhow::Result<Recorded> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let missing = |name| anyhow!("{}: it is no recorded request: `# {name}` is missing", path.display());
         let end = bytes.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
         let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
@@ -130,7 +128,7 @@ impl Recorded {
             version: value("version:")?.parse().map_err(|_| missing("version: N"))?,
             sha256: value("sha256:")?,
             masked: masked.split(", ").filter(|name| *name != "nothing").map(str::to_owned).collect(),
-            message: vec![Bytes::from(bytes).slice(end + 2..)],
+            message: bytes.split_off(end + 2).into(),
             id: String::new(),
             milliseconds: 0,
         })
@@ -138,8 +136,7 @@ impl Recorded {
 
     /// The request's method and target.
     pub fn request_line(&self) -> (Method, String) {
-        let first = self.message.first().map(|bytes| &bytes[..]).unwrap_or_default();
-        let mut words = first.split(|byte| byte.is_ascii_whitespace());
+        let mut words = self.message.head.split(|byte| byte.is_ascii_whitespace());
         let method = words.next().and_then(|method| Method::from_bytes(method).ok()).unwrap_or_default();
         let target = String::from_utf8_lossy(words.next().unwrap_or_default());
         (method, quoted(&target, 200).to_string())
@@ -154,7 +151,6 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Recorded, is_recorded};
-    use bytes::Bytes;
 
     fn recorded(message: &'static [u8]) -> Recorded {
         Recorded {
@@ -163,7 +159,7 @@ mod tests {
             version: 3,
             sha256: "00ff".into(),
             masked: Vec::new(),
-            message: vec![Bytes::from_static(message)],
+            message: message.to_vec().into(),
             id: String::new(),
             milliseconds: 0,
         }
@@ -175,7 +171,7 @@ mod tests {
             recorded(b"GET /cookie:1 HTTP/1.1\r\nCookie: a=b\r\naccept: x\r\nauthorization: \r\n\r\n");
         masked.mask();
         let expected = "GET /cookie:1 HTTP/1.1\r\nCookie: ***\r\naccept: x\r\nauthorization: \r\n\r\n";
-        assert_eq!(masked.message[0], expected);
+        assert_eq!(masked.message, expected.as_bytes().to_vec().into());
         assert_eq!(masked.masked, ["cookie"]);
     }
 

@@ -15,13 +15,13 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use bytes::Bytes;
 use tracing::warn;
 
 pub use file::{Recorded, is_recorded};
 
 use crate::http::Fault;
 use crate::limits::{ADDRESSES, COUNT_MAX, count, size};
+use crate::message::Message;
 use crate::request_id::RequestId;
 use crate::swap::Label;
 use folder::Folder;
@@ -90,14 +90,7 @@ impl Recorder {
 
     /// Keeps the canonical bytes of a request that ended in a fault of the
     /// handler's.
-    pub fn record(
-        &self,
-        message: Vec<Bytes>,
-        id: &RequestId,
-        time: SystemTime,
-        label: &Label,
-        fault: &Fault,
-    ) {
+    pub fn record(&self, message: Message, id: &RequestId, time: SystemTime, label: &Label, fault: &Fault) {
         let recorded = Recorded::new(message, id.as_str(), time, label, fault);
         match self.queue.try_send(Order::Write(Box::new(recorded))) {
             Ok(()) => self.told.store(false, Relaxed),

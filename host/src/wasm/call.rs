@@ -17,6 +17,7 @@ use super::handler::HandlerModule;
 use super::instance::{CallState, Instance};
 use super::memory;
 use crate::limits::Limits;
+use crate::message::Message;
 use crate::request_id::RequestId;
 
 /// A call that was begun.
@@ -44,12 +45,12 @@ impl Call<'_> {
 }
 
 impl HandlerModule {
-    /// Calls the handler with one request, whose bytes are the pieces one after
-    /// the other, and returns the bytes of its response, still unchecked. The
-    /// deadline counts from `since`, or from the moment when the call could begin.
+    /// Calls the handler with one request, and returns the bytes of its response,
+    /// still unchecked. The deadline counts from `since`, or from the moment when
+    /// the call could begin.
     ///
     /// A short call for which an instance waits is over when this returns.
-    pub fn call<'a>(&'a self, request: &'a [Bytes], id: RequestId, since: Instant) -> Call<'a> {
+    pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         let limits = self.engine().limits();
         let mut state = CallState::new(limits, id, since);
         let Some(permit) = self.engine().admit_at_once() else {
@@ -93,7 +94,7 @@ impl HandlerModule {
     }
 
     /// Waits until a call may begin.
-    async fn call_later(&self, request: &[Bytes], mut state: CallState) -> Result<Bytes, CallError> {
+    async fn call_later(&self, request: &Message, mut state: CallState) -> Result<Bytes, CallError> {
         let permit = self.engine().admit(Purpose::Request).await?;
         state.deadline = Instant::now() + self.engine().limits().deadline;
         self.call_on_fiber(permit, request, state).await
@@ -103,7 +104,7 @@ impl HandlerModule {
     async fn call_on_fiber(
         &self,
         _permit: SemaphorePermit<'_>,
-        request: &[Bytes],
+        request: &Message,
         state: CallState,
     ) -> Result<Bytes, CallError> {
         let mut instance = self.take_instance(state).await?;
@@ -120,7 +121,7 @@ impl HandlerModule {
 /// Makes a call, and gives way to others while it runs.
 pub(super) async fn answer(
     instance: &mut Instance,
-    request: &[Bytes],
+    request: &Message,
     limits: &Limits,
 ) -> Result<Bytes, CallError> {
     let length = length(request)?;
@@ -131,7 +132,7 @@ pub(super) async fn answer(
 }
 
 /// The same on the stack of the thread, which waits for it.
-fn answer_here(instance: &mut Instance, request: &[Bytes], limits: &Limits) -> Result<Bytes, Stopped> {
+fn answer_here(instance: &mut Instance, request: &Message, limits: &Limits) -> Result<Bytes, Stopped> {
     let length = length(request)?;
     let address = instance.alloc.call(&mut instance.store, length)?;
     let span = put_in(instance, Span { address, length }, request)?;
@@ -159,13 +160,13 @@ impl From<wasmtime::Error> for Stopped {
 }
 
 /// Of a whole request, in bytes.
-fn length(request: &[Bytes]) -> Result<u32, CallError> {
-    let length = request.iter().map(Bytes::len).sum();
+fn length(request: &Message) -> Result<u32, CallError> {
+    let length = request.length();
     u32::try_from(length).map_err(|_| CallError::NoRoom { length })
 }
 
 /// Writes a request to where `alloc` said.
-fn put_in(instance: &mut Instance, span: Span, request: &[Bytes]) -> Result<(u32, u32), CallError> {
+fn put_in(instance: &mut Instance, span: Span, request: &Message) -> Result<(u32, u32), CallError> {
     if span.address == NO_ROOM {
         return Err(CallError::NoRoom { length: span.length as usize });
     }

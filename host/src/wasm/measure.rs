@@ -10,6 +10,7 @@ use super::failure::CallError;
 use super::handler::HandlerModule;
 use super::instance::CallState;
 use super::memory;
+use crate::message::Message;
 use crate::request_id::RequestId;
 
 /// What one call used.
@@ -28,7 +29,7 @@ impl HandlerModule {
     /// Calls a module that does not serve with one request, and measures that.
     pub async fn call_and_measure(
         &self,
-        request: &[Bytes],
+        request: &Message,
         id: RequestId,
     ) -> (Result<Bytes, CallError>, Usage) {
         let mut usage = Usage::default();

@@ -6,7 +6,6 @@ use std::hint::black_box;
 use std::io;
 use std::ops::Range;
 
-use bytes::Bytes;
 use handler_sdk::abi::Span;
 use thiserror::Error;
 use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
@@ -14,6 +13,7 @@ use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
 use super::failure::CallError;
 use super::instance::Instance;
 use super::pages::Pages;
+use crate::message::Message;
 
 /// The unit in which an image is cut off, and as long as the pages of any system
 /// get: one page of WebAssembly.
@@ -33,9 +33,8 @@ pub struct BadSpan {
     pub memory: usize,
 }
 
-/// Copies the pieces, one after the other, to `span`, which is as long as they
-/// are together.
-pub(super) fn write(instance: &mut Instance, span: Span, pieces: &[Bytes]) -> Result<(), CallError> {
+/// Copies a request to `span`, which is as long as it is.
+pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> Result<(), CallError> {
     let Instance { memory, store, pages, .. } = instance;
     let all = memory.data_mut(store);
     let range = check(all.len(), span)
@@ -44,7 +43,7 @@ pub(super) fn write(instance: &mut Instance, span: Span, pieces: &[Bytes]) -> Re
         pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
     }
     let mut room = all.get_mut(range).unwrap_or_default();
-    for piece in pieces {
+    for piece in request.pieces() {
         let Some((place, rest)) = room.split_at_mut_checked(piece.len()) else {
             break;
         };

@@ -1,0 +1,98 @@
+//! What a server does in user space for a request: counted by valgrind, so that
+//! nothing else on the machine makes a difference.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::peers::Running;
+use super::program::Program;
+use super::wrk::{self, Asked};
+use crate::harness::Folder;
+
+const CONNECTIONS: usize = 4;
+
+/// From one look whether it answers to the next: each is a request too.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What it did for each of them.
+pub struct Counted {
+    pub instructions: f64,
+    pub allocations: f64,
+    /// The instructions of each function, without those that it called; most
+    /// first.
+    pub functions: Vec<(String, f64)>,
+}
+
+/// Runs a server under valgrind, and has wrk ask for GET /route. None where
+/// valgrind is not installed.
+pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<Counted> {
+    let counts = folder.file("callgrind");
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--smc-check=all-non-file"]);
+    command.arg(format!("--callgrind-out-file={}", counts.display()));
+    command.arg(server.get_program()).args(server.get_args());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let program = Program::start(&mut command, "instructions are not counted")?;
+    let mut running = Running { program, address };
+    running.wait(PAUSE);
+    wrk::drive(folder, address, Asked::Route, CONNECTIONS, 3);
+    let zero = Command::new("callgrind_control").args(["--zero", &running.pid().to_string()]).output();
+    assert!(zero.expect("a part of valgrind").status.success());
+    let seen = wrk::drive(folder, address, Asked::Route, CONNECTIONS, 5);
+    // It writes when it is told to end.
+    drop(running);
+    Some(Counted::read(&counts, seen.requests))
+}
+
+impl Counted {
+    /// Reads the format of callgrind: `fn` names a function, and the lines behind
+    /// it are a place and a count each. One behind `calls`, which `cfn` says whom,
+    /// counts what was done there.
+    fn read(file: &Path, requests: f64) -> Counted {
+        let text = fs::read_to_string(file).expect("counts");
+        let (mut names, mut counts, mut allocations) = (HashMap::new(), HashMap::new(), 0.0);
+        let (mut function, mut called, mut is_call) = (String::new(), String::new(), false);
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("fn=") {
+                function = full_name(&mut names, name);
+            } else if let Some(name) = line.strip_prefix("cfn=") {
+                called = full_name(&mut names, name);
+            } else if let Some(calls) = line.strip_prefix("calls=") {
+                is_call = true;
+                if ["malloc", "calloc", "realloc", "posix_memalign"].contains(&&*called) {
+                    allocations += first_number(calls);
+                }
+            } else if line.starts_with(['+', '-', '*'])
+                || line.starts_with(|first: char| first.is_ascii_digit())
+            {
+                let count = line.split(' ').nth(1).map_or(0.0, first_number);
+                if !std::mem::take(&mut is_call) {
+                    *counts.entry(function.clone()).or_insert(0.0) += count / requests;
+                }
+            }
+        }
+        let instructions = counts.values().sum();
+        let mut functions: Vec<_> = counts.into_iter().collect();
+        functions.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        Counted { instructions, allocations: allocations / requests, functions }
+    }
+}
+
+/// `(7) name` says what `(7)` alone means from then on. What is behind a `'` tells
+/// how deep a function was within itself.
+fn full_name(names: &mut HashMap<String, String>, text: &str) -> String {
+    let (number, name) = text.split_once(' ').unwrap_or((text, ""));
+    if !name.is_empty() {
+        let outer = name.rsplit_once('\'').filter(|(_, depth)| depth.parse::<u32>().is_ok());
+        names.insert(number.to_owned(), outer.map_or(name, |(outer, _)| outer).to_owned());
+    }
+    names.get(number).cloned().unwrap_or_default()
+}
+
+fn first_number(text: &str) -> f64 {
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
+}

@@ -1,0 +1,132 @@
+//! How a line of the log looks to people. It looks as tracing's own do, and takes
+//! a quarter of the time: there is one for each request.
+
+use std::fmt::{self, Debug, Write};
+use std::time::SystemTime;
+
+use humantime::format_rfc3339_micros;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::quote::Shown;
+
+/// As long as most lines are, in bytes.
+const ORDINARY: usize = 256;
+
+/// The time, the level, the target, the message and the fields of an event.
+pub struct TextLine;
+
+impl<S, N> FormatEvent<S, N> for TextLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let (colour, level) = match *metadata.level() {
+            Level::ERROR => ("\x1b[31m", "ERROR"),
+            Level::WARN => ("\x1b[33m", " WARN"),
+            Level::INFO => ("\x1b[32m", " INFO"),
+            Level::DEBUG => ("\x1b[34m", "DEBUG"),
+            Level::TRACE => ("\x1b[35m", "TRACE"),
+        };
+        let (dim, colour, plain) = match writer.has_ansi_escapes() {
+            true => ("\x1b[2m", colour, "\x1b[0m"),
+            false => ("", "", ""),
+        };
+        let mut line = String::with_capacity(ORDINARY);
+        write!(line, "{dim}{}{plain} ", format_rfc3339_micros(SystemTime::now()))?;
+        for piece in [colour, level, plain, " ", dim, metadata.target(), ":", plain] {
+            line.push_str(piece);
+        }
+        event.record(&mut Fields(&mut line));
+        line.push('\n');
+        writer.write_str(&line)
+    }
+}
+
+/// Appends the fields of an event.
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    fn push_name(&mut self, field: &Field) {
+        self.0.push(' ');
+        // The message comes first, and speaks for itself.
+        if field.name() != "message" {
+            self.0.push_str(field.name());
+            self.0.push('=');
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.push_name(field);
+        // Whatever cannot be shown is left out: there is nowhere to say so.
+        let _ = write!(Shown(&mut *self.0), "{value:?}");
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push_name(field);
+        self.0.push_str(itoa::Buffer::new().format(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TextLine;
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+    use tracing::subscriber::with_default;
+    use tracing::{debug, warn};
+    use tracing_subscriber::fmt::layer;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Without the time, which is as long as it always is.
+    fn logged(ansi: bool, event: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = layer().with_ansi(ansi).event_format(TextLine).with_writer(move || writer.clone());
+        with_default(tracing_subscriber::registry().with(layer), event);
+        let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        line.split_once('Z').unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn the_message_comes_first_and_then_the_fields() {
+        let (number, none, length) = (None::<u64>, "none", 7_u16);
+        let line =
+            logged(false, || warn!(target: "request", length, number, text = none, at = %none, "it {none}"));
+        assert_eq!(line, "  WARN request: it none length=7 text=\"none\" at=none\n");
+        let line = logged(true, || debug!(target: "host", none, "x"));
+        assert_eq!(line, "\x1b[0m \x1b[34mDEBUG\x1b[0m \x1b[2mhost:\x1b[0m x none=\"none\"\n");
+    }
+
+    #[test]
+    fn whatever_is_in_it_a_line_is_one_line() {
+        let (text, shown) = ("a\r\nb\x1b[31m\u{9b}\u{202e}ü", "a\\r\\nb\\u{1b}[31m\\u{9b}\\u{202e}ü");
+        let line = logged(false, || warn!(target: "host", field = %text, "{text}"));
+        assert_eq!(line, format!("  WARN host: {shown} field={shown}\n"));
+    }
+}
