@@ -187,6 +187,7 @@ fn memory(criterion: &mut Criterion) {
         Some((size, caller.measure(criterion, &name, module, &route)?))
     };
     let sizes = [1, 16, LARGE].map(|pages| measure("of", pages, 0, pages));
+    measure("of 128 KiB, written to", 2, 1, 1);
     let written = [1, 4, 16].map(|pages| measure("of 16 MiB, written to", LARGE, pages, pages));
     draw(
         Plot { file: "growth-memory", title: "One call, by the module's memory", command: COMMAND },

@@ -139,6 +139,9 @@ fn fields_to_send(head: &httparse::Response<'_, '_>, bytes: &Bytes) -> Result<He
             _ => drop(fields.append(name, value)),
         }
     }
+    if connection.is_empty() {
+        return Ok(fields);
+    }
     let listed = Listed::by(connection.iter());
     let ending_here: Vec<_> = fields.keys().filter(|name| listed.contains(name.as_str())).cloned().collect();
     for name in ending_here {
