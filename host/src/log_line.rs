@@ -1,5 +1,6 @@
-//! How a line of the log looks to people. It looks as tracing's own do, and takes
-//! a quarter of the time: there is one for each request.
+//! How a line of the log looks to people: as tracing's own do. But it takes a
+//! third of the time, as there is one for each request; and whatever it says, it
+//! is one line.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
@@ -13,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::quote::Shown;
 
-/// As long as most lines are, in bytes.
+/// Longer than most lines, in bytes.
 const ORDINARY: usize = 256;
 
 /// The time, the level, the target, the message and the fields of an event.
@@ -38,31 +39,37 @@ where
             Level::DEBUG => ("\x1b[34m", "DEBUG"),
             Level::TRACE => ("\x1b[35m", "TRACE"),
         };
-        let (dim, colour, plain) = match writer.has_ansi_escapes() {
-            true => ("\x1b[2m", colour, "\x1b[0m"),
-            false => ("", "", ""),
+        let (dim, colour, plain, before, behind) = match writer.has_ansi_escapes() {
+            true => ("\x1b[2m", colour, "\x1b[0m", " \x1b[3m", "\x1b[0m\x1b[2m=\x1b[0m"),
+            false => ("", "", "", " ", "="),
         };
         let mut line = String::with_capacity(ORDINARY);
-        write!(line, "{dim}{}{plain} ", format_rfc3339_micros(SystemTime::now()))?;
+        // A clock may tell what is no time; a line without one is better than none.
+        let time = SystemTime::now().max(SystemTime::UNIX_EPOCH);
+        let _ = write!(line, "{dim}{}{plain} ", format_rfc3339_micros(time));
         for piece in [colour, level, plain, " ", dim, metadata.target(), ":", plain] {
             line.push_str(piece);
         }
-        event.record(&mut Fields(&mut line));
+        event.record(&mut Fields { line: &mut line, before, behind });
         line.push('\n');
         writer.write_str(&line)
     }
 }
 
 /// Appends the fields of an event.
-struct Fields<'a>(&'a mut String);
+struct Fields<'a> {
+    line: &'a mut String,
+    /// What stands around a name.
+    before: &'static str,
+    behind: &'static str,
+}
 
 impl Fields<'_> {
     fn push_name(&mut self, field: &Field) {
-        self.0.push(' ');
-        // The message comes first, and speaks for itself.
-        if field.name() != "message" {
-            self.0.push_str(field.name());
-            self.0.push('=');
+        match field.name() {
+            // It comes first, and speaks for itself.
+            "message" => self.line.push(' '),
+            name => [self.before, name, self.behind].into_iter().for_each(|piece| self.line.push_str(piece)),
         }
     }
 }
@@ -70,13 +77,14 @@ impl Fields<'_> {
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push_name(field);
-        // Whatever cannot be shown is left out: there is nowhere to say so.
-        let _ = write!(Shown(&mut *self.0), "{value:?}");
+        // What a value shows of itself before it fails stays: there is nowhere to
+        // say more.
+        let _ = write!(Shown(&mut *self.line), "{value:?}");
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.push_name(field);
-        self.0.push_str(itoa::Buffer::new().format(value));
+        self.line.push_str(itoa::Buffer::new().format(value));
     }
 }
 
@@ -120,7 +128,8 @@ mod tests {
             logged(false, || warn!(target: "request", length, number, text = none, at = %none, "it {none}"));
         assert_eq!(line, "  WARN request: it none length=7 text=\"none\" at=none\n");
         let line = logged(true, || debug!(target: "host", none, "x"));
-        assert_eq!(line, "\x1b[0m \x1b[34mDEBUG\x1b[0m \x1b[2mhost:\x1b[0m x none=\"none\"\n");
+        let fields = "\x1b[3mnone\x1b[0m\x1b[2m=\x1b[0m\"none\"";
+        assert_eq!(line, format!("\x1b[0m \x1b[34mDEBUG\x1b[0m \x1b[2mhost:\x1b[0m x {fields}\n"));
     }
 
     #[test]

@@ -45,8 +45,7 @@ impl<W: Write> Write for Shown<W> {
 fn shows_as_itself(character: char) -> bool {
     // Separators that end a line somewhere, and marks that turn the direction
     // of what follows them.
-    let turns =
-        matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !character.is_control() && !turns && character != '\u{feff}'
 }
 
@@ -56,8 +55,8 @@ mod tests {
 
     #[test]
     fn what_would_leave_its_line_is_escaped() {
-        let text = "a \"b\" ü\n\r\t\0\x1b[31m\u{85}\u{9b}\u{2028}\u{202e}";
-        let shown = r#"a "b" ü\n\r\t\u{0}\u{1b}[31m\u{85}\u{9b}\u{2028}\u{202e}"#;
+        let text = "a \"b\" ü\n\r\t\0\x1b[31m\u{85}\u{9b}\u{61c}\u{2028}\u{202e}";
+        let shown = r#"a "b" ü\n\r\t\u{0}\u{1b}[31m\u{85}\u{9b}\u{61c}\u{2028}\u{202e}"#;
         assert_eq!(quoted(text, 100).to_string(), shown);
     }
 

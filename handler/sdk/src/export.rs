@@ -19,14 +19,17 @@
 /// ```
 /// # use handler_sdk::{Request, Response};
 /// # fn answer<'a>(_: &Request<'a>) -> Response<'a> { Response::new(handler_sdk::Status::OK) }
+/// # use handler_sdk::State;
+/// # static TABLE: State<u32> = State::new(|| 1);
+/// # static PAGES: State<u32> = State::new(|| 2);
 /// handler_sdk::export!(answer, prepare = [TABLE, PAGES]);
 /// ```
 ///
 /// With `prepare` each [`State`](crate::State) of the list is made once for a
 /// version of the module, when it starts, and every request finds it there.
 ///
-/// In a build for any target but WebAssembly it exports nothing, and the crate
-/// can be tested like any other.
+/// In a build for any target but WebAssembly it only checks what it is given, and
+/// the crate can be tested like any other.
 #[macro_export]
 macro_rules! export {
     ($answer:path $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
@@ -65,6 +68,11 @@ macro_rules! export {
 
         #[cfg(not(target_arch = "wasm32"))]
         extern crate std as _;
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            const _: $crate::Action = $answer;
+            $( const _: fn() = || { $($crate::State::get(&$state);)* }; )?
+        };
     };
 }
 

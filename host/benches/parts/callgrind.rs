@@ -1,8 +1,8 @@
 //! What a server does in user space for a request: counted by valgrind, so that
-//! nothing else on the machine makes a difference.
+//! what else the machine does makes hardly a difference.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -35,12 +35,12 @@ pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<C
     command.args(["--tool=callgrind", "--smc-check=all-non-file"]);
     command.arg(format!("--callgrind-out-file={}", counts.display()));
     command.arg(server.get_program()).args(server.get_args());
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(File::create(folder.file("valgrind")).unwrap());
     let program = Program::start(&mut command, "instructions are not counted")?;
     let mut running = Running { program, address };
     running.wait(PAUSE);
     wrk::drive(folder, address, Asked::Route, CONNECTIONS, 3);
-    let zero = Command::new("callgrind_control").args(["--zero", &running.pid().to_string()]).output();
+    let zero = Command::new("vgdb").args([&format!("--pid={}", running.pid()), "zero"]).output();
     assert!(zero.expect("a part of valgrind").status.success());
     let seen = wrk::drive(folder, address, Asked::Route, CONNECTIONS, 5);
     // It writes when it is told to end.
@@ -55,12 +55,15 @@ impl Counted {
     fn read(file: &Path, requests: f64) -> Counted {
         let text = fs::read_to_string(file).expect("counts");
         let (mut names, mut counts, mut allocations) = (HashMap::new(), HashMap::new(), 0.0);
+        let mut total = None;
         let (mut function, mut called, mut is_call) = (String::new(), String::new(), false);
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("fn=") {
                 function = full_name(&mut names, name);
             } else if let Some(name) = line.strip_prefix("cfn=") {
                 called = full_name(&mut names, name);
+            } else if let Some(sum) = line.strip_prefix("totals: ") {
+                total = Some(first_number(sum) / requests);
             } else if let Some(calls) = line.strip_prefix("calls=") {
                 is_call = true;
                 if ["malloc", "calloc", "realloc", "posix_memalign"].contains(&&*called) {
@@ -75,7 +78,8 @@ impl Counted {
                 }
             }
         }
-        let instructions = counts.values().sum();
+        let instructions: f64 = counts.values().sum();
+        assert!(total.is_some_and(|total| (total - instructions).abs() < 1.0), "{total:?}, {instructions}");
         let mut functions: Vec<_> = counts.into_iter().collect();
         functions.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         Counted { instructions, allocations: allocations / requests, functions }

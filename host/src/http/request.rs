@@ -181,8 +181,8 @@ fn is_set_here(name: &str) -> bool {
     matches!(name, "content-length" | "expect" | REQUEST_ID | FORWARDED_FOR | REQUEST_TIME)
 }
 
-/// Appends the pieces. That their number is known spares a loop, and the lengths
-/// of those that never differ.
+/// Appends the pieces. Their number is a constant, so there is no loop left when
+/// this is compiled, and the lengths of literals are known.
 fn put<const N: usize>(head: &mut Vec<u8>, pieces: [&[u8]; N]) {
     pieces.into_iter().for_each(|piece| head.extend_from_slice(piece));
 }

@@ -73,7 +73,8 @@ impl Recorded {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Puts asterisks in the place of secrets, as many as there were bytes.
+    /// Puts asterisks in the place of secrets, as many as there were bytes. What
+    /// was recorded has a head that is one, and nothing else.
     pub(super) fn mask(&mut self) {
         let mut head = Vec::with_capacity(self.message.head.len());
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
@@ -103,6 +104,7 @@ impl Recorded {
             "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n\n"
         );
         let mut bytes = head.into_bytes();
+        bytes.reserve(self.message.length());
         self.message.pieces().for_each(|piece| bytes.extend_from_slice(piece));
         bytes
     }
