@@ -27,7 +27,7 @@ use crate::record::Recorder;
 use crate::request_id::{ConnectionIds, RequestId, RequestIds};
 use crate::socket::{Peer, Socket};
 use crate::stream::Notes;
-use crate::swap::{Swapper, Version};
+use crate::swap::{Serving, Swapper, Version};
 use crate::wasm::{Call, CallError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
@@ -105,7 +105,7 @@ impl Client {
             client if client == self.peer => Cow::Borrowed(&*self.peer_text),
             client => Cow::Owned(client.to_string()),
         };
-        let mut version_called: Option<Arc<Version>> = None;
+        let mut version_called = None;
         let mut message = Message::default();
         let outcome = async {
             if let Some(why) = self.notes.refused() {
@@ -133,12 +133,12 @@ impl Client {
             Ok(response) => (response, None),
             Err(fault) => {
                 self.app.faults.add(fault.entry().name);
-                self.record(message, &id, time, version_called.as_ref(), &fault);
+                self.record(message, &id, time, version_called.as_deref(), &fault);
                 (fault.response(&parts.method, self.app.tell_cause), Some(fault))
             }
         };
         response.headers_mut().insert(REQUEST_ID, (&id).into());
-        let version_called = version_called.map(|version| version.label.number);
+        let version_called = version_called.map(|version: Serving| version.label.number);
         if let Some(number) = version_called.filter(|_| self.app.tell_version) {
             response.headers_mut().insert(HANDLER_VERSION, number.into());
         }

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use super::version::Version;
+
+/// A version that served when it was asked for.
+pub type Serving = Guard<Arc<Version>>;
 
 /// The version that serves.
 pub struct Current(ArcSwap<Version>);
@@ -18,9 +21,10 @@ impl Current {
     }
 
     /// The version that serves now. It stays whole for as long as it is held,
-    /// whatever is published meanwhile.
-    pub fn version(&self) -> Arc<Version> {
-        self.0.load_full()
+    /// whatever is published meanwhile. Threads that hold it do not count that in
+    /// one place, for which they would have to wait for each other.
+    pub fn version(&self) -> Serving {
+        self.0.load()
     }
 
     /// From now on this version serves. When this returns, nobody can come by

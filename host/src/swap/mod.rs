@@ -27,6 +27,7 @@ pub mod watch;
 mod worker;
 
 pub use begin::begin;
+pub use current::Serving;
 pub use history::{Entry, History};
 pub use state_dir::StateDir;
 pub use swapper::{Outcome, Settings, Swapper, Task};

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::current::Serving;
 use super::history::{Entry, History};
 use super::state_dir::{State, StateDir};
 use super::version::Version;
@@ -122,7 +123,7 @@ impl Swapper {
     }
 
     /// The version that serves now.
-    pub fn current(&self) -> Arc<Version> {
+    pub fn current(&self) -> Serving {
         self.versions.current()
     }
 

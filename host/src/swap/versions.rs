@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::current::Current;
+use super::current::{Current, Serving};
 use super::history::History;
 use super::version::Version;
 
@@ -20,7 +20,7 @@ impl Versions {
     }
 
     /// The version that serves now.
-    pub fn current(&self) -> Arc<Version> {
+    pub fn current(&self) -> Serving {
         self.current.version()
     }
 

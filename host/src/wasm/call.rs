@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use handler_sdk::abi::{NO_ROOM, Span};
-use tokio::sync::SemaphorePermit;
 use tokio::task::yield_now;
 use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
@@ -53,16 +52,16 @@ impl HandlerModule {
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         let limits = self.engine().limits();
         let mut state = CallState::new(limits, id, since);
-        let Some(permit) = self.engine().admit_at_once() else {
-            return Call::Running(Box::pin(self.call_later(request, state)));
-        };
         let idle = if self.expects_long_call() { None } else { self.take_idle() };
         let Some(mut instance) = idle else {
-            return Call::Running(Box::pin(self.call_on_fiber(permit, request, state)));
+            return Call::Running(Box::pin(self.call_on_fiber(request, state)));
         };
         state.at_tick = AtTick::GoOn;
         instance.begin(state);
-        match answer_here(&mut instance, request, limits) {
+        let short = self.engine().begin_short();
+        let answer = answer_here(&mut instance, request, limits);
+        drop(short);
+        match answer {
             Ok(response) => {
                 let was_found_running = instance.store.data().at_tick != AtTick::GoOn;
                 self.give_back(instance);
@@ -81,32 +80,33 @@ impl HandlerModule {
                 drop(instance);
                 Call::Running(Box::pin(async move {
                     yield_now().await;
-                    self.call_on_fiber(permit, request, state).await
+                    self.call_on_fiber(request, state).await
                 }))
             }
             Err(Stopped::Failed(failure @ CallError::Trap { .. })) => Call::Running(Box::pin(async move {
-                let _permit = permit;
                 let mut instance = instance;
-                Err(failure.with_panic(&mut instance).await)
+                match self.engine().admit(Purpose::Request).await {
+                    Ok(_permit) => Err(failure.with_panic(&mut instance).await),
+                    // Without what the module has to say.
+                    Err(_) => Err(failure),
+                }
             })),
             Err(Stopped::Failed(failure)) => Call::Over(Err(failure)),
         }
     }
 
-    /// Waits until a call may begin.
-    async fn call_later(&self, request: &Message, mut state: CallState) -> Result<Bytes, CallError> {
-        let permit = self.engine().admit(Purpose::Request).await?;
-        state.deadline = Instant::now() + self.engine().limits().deadline;
-        self.call_on_fiber(permit, request, state).await
-    }
-
-    /// Makes a call on a stack of its own, from where it can give way.
-    async fn call_on_fiber(
-        &self,
-        _permit: SemaphorePermit<'_>,
-        request: &Message,
-        state: CallState,
-    ) -> Result<Bytes, CallError> {
+    /// Makes a call on a stack of its own, from where it can give way, as soon as
+    /// it may begin.
+    async fn call_on_fiber(&self, request: &Message, mut state: CallState) -> Result<Bytes, CallError> {
+        let engine = self.engine();
+        let _permit = match engine.admit_at_once() {
+            Some(permit) => permit,
+            None => {
+                let permit = engine.admit(Purpose::Request).await?;
+                state.deadline = Instant::now() + engine.limits().deadline;
+                permit
+            }
+        };
         let mut instance = self.take_instance(state).await?;
         match answer(&mut instance, request, self.engine().limits()).await {
             Ok(response) => {

@@ -1,7 +1,9 @@
 //! The wasmtime engine: one for the process, shared by all versions of the
-//! handler. It also admits calls: no more at once than there are instances.
+//! handler. It also admits calls: beside short ones, of which each thread has one
+//! at a time, no more at once than there may be instances.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -13,6 +15,7 @@ use super::deadline::Ticker;
 use super::failure::CallError;
 use super::import;
 use super::instance::CallState;
+use super::per_thread::PerThread;
 use crate::limits::Limits;
 
 /// Instances beyond those that serve: a candidate is tried in one of these
@@ -70,14 +73,15 @@ impl Engine {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
         let compiler = Compiler::new(config()).map_err(other)?;
         let mut config = config();
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        let places = Arc::new(Places::new(limits));
+        let pool = pool(limits, places.short.count());
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Pool {
             instances: limits.instances,
             cause: format!("{error:#}"),
         })?;
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
-        let places = Arc::new(Places::new(limits));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, limits: limits.clone(), ticker })))
@@ -97,6 +101,15 @@ impl Engine {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// A call begins that ends, or is ended, before this thread does anything
+    /// else. It runs as long as what this gives is kept.
+    pub(super) fn begin_short(&self) -> Short<'_> {
+        let running = self.0.places.short.own();
+        running.fetch_add(1, Relaxed);
+        self.0.ticker.wake();
+        Short(running)
     }
 
     /// The right to make one call for a request, if there is one without waiting.
@@ -139,8 +152,19 @@ pub(super) enum Purpose {
     Candidate,
 }
 
+/// A call that no other can run beside on its thread, until this is dropped.
+pub(super) struct Short<'a>(&'a AtomicUsize);
+
+impl Drop for Short<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Which calls may run at once, and wait for that.
 pub(super) struct Places {
+    /// How many run that need not wait, because they hold their thread.
+    short: PerThread<AtomicUsize>,
     requests: Semaphore,
     candidates: Semaphore,
     requests_max: usize,
@@ -151,6 +175,7 @@ pub(super) struct Places {
 impl Places {
     fn new(limits: &Limits) -> Places {
         Places {
+            short: PerThread::new(),
             requests: Semaphore::new(limits.instances),
             candidates: Semaphore::new(INSTANCES_SPARE),
             requests_max: limits.instances,
@@ -163,14 +188,16 @@ impl Places {
     pub(super) fn are_taken(&self) -> bool {
         self.requests.available_permits() < self.requests_max
             || self.candidates.available_permits() < INSTANCES_SPARE
+            || self.short.all().any(|running| running.load(Relaxed) > 0)
     }
 }
 
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+fn pool(limits: &Limits, threads: usize) -> PoolingAllocationConfig {
     // As many may wait for their next request as may be in one.
-    let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
+    let instances =
+        limits.instances.saturating_add(threads).saturating_mul(2).saturating_add(INSTANCES_SPARE);
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)

@@ -16,6 +16,7 @@
 //! | `snapshot` | how does an instance get into the state that requests start from? |
 //! | `pages` | which pages of its memory have changed? |
 //! | `idle` | where does an instance wait for its next request? |
+//! | `per_thread` | what has each thread for itself? |
 //! | `memory` | how do bytes get in and out? |
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
@@ -35,6 +36,7 @@ mod measure;
 mod memory;
 mod module;
 mod pages;
+mod per_thread;
 mod snapshot;
 mod verify;
 
