@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// Which calls may run at once.
+mod admission;
 /// What is answered: the mission's table of requests, as a client sees it.
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.

@@ -63,9 +63,9 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
 
-    // A call is pure computation, so more of them at once than cores serves
-    // only calls that are long; each may own `memory_max` of memory.
-    /// Most calls of the handler at once; past it requests queue
+    // A short call holds its thread, and needs no more than an instance that waits.
+    // The others take turns, and each may own `memory_max` of memory.
+    /// Most calls at once that take long or need a new instance; past it requests queue
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
@@ -84,7 +84,7 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub deadline: Duration,
 
-    // With the default of 64 instances, 4 GiB in all.
+    // With the default of 64 instances, 8 GiB in all, half of it for those that wait.
     /// Most memory of one instance; a module cannot grow past it, and one that
     /// starts past it is not served
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]

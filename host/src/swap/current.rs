@@ -21,8 +21,8 @@ impl Current {
     }
 
     /// The version that serves now. It stays whole for as long as it is held,
-    /// whatever is published meanwhile. Threads that hold it do not count that in
-    /// one place, for which they would have to wait for each other.
+    /// whatever is published meanwhile. As long as a thread holds a few at the most,
+    /// that is noted with the thread, and not in one place for all.
     pub fn version(&self) -> Serving {
         self.0.load()
     }

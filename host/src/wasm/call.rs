@@ -23,7 +23,7 @@ use crate::request_id::RequestId;
 pub enum Call<'a> {
     /// It is over already, as nearly all are.
     Over(Result<Bytes, CallError>),
-    /// It has to wait, takes long, or has trapped and may say why.
+    /// It has to wait, or takes long.
     Running(Running<'a>),
 }
 
@@ -52,14 +52,15 @@ impl HandlerModule {
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         let limits = self.engine().limits();
         let mut state = CallState::new(limits, id, since);
-        let idle = if self.expects_long_call() { None } else { self.take_idle() };
-        let Some(mut instance) = idle else {
+        let short = if self.expects_long_call() { None } else { self.engine().begin_short() };
+        let idle = short.and_then(|short| Some((short, self.take_idle()?)));
+        let Some((short, mut instance)) = idle else {
             return Call::Running(Box::pin(self.call_on_fiber(request, state)));
         };
         state.at_tick = AtTick::GoOn;
         instance.begin(state);
-        let short = self.engine().begin_short();
         let answer = answer_here(&mut instance, request, limits);
+        let answer = answer.map_err(|stopped| stopped.with_panic(&mut instance));
         drop(short);
         match answer {
             Ok(response) => {
@@ -83,14 +84,6 @@ impl HandlerModule {
                     self.call_on_fiber(request, state).await
                 }))
             }
-            Err(Stopped::Failed(failure @ CallError::Trap { .. })) => Call::Running(Box::pin(async move {
-                let mut instance = instance;
-                match self.engine().admit(Purpose::Request).await {
-                    Ok(_permit) => Err(failure.with_panic(&mut instance).await),
-                    // Without what the module has to say.
-                    Err(_) => Err(failure),
-                }
-            })),
             Err(Stopped::Failed(failure)) => Call::Over(Err(failure)),
         }
     }
@@ -107,7 +100,14 @@ impl HandlerModule {
                 permit
             }
         };
-        let mut instance = self.take_instance(state).await?;
+        self.count_long_call();
+        let mut instance = match self.take_idle() {
+            Some(mut instance) => {
+                instance.begin(state);
+                instance
+            }
+            None => self.new_instance(state).await?,
+        };
         match answer(&mut instance, request, self.engine().limits()).await {
             Ok(response) => {
                 self.give_back(instance);
@@ -145,6 +145,16 @@ enum Stopped {
     /// It has to be made where it can give way.
     TakesLong,
     Failed(CallError),
+}
+
+impl Stopped {
+    /// The same with what the module has to say about it.
+    fn with_panic(self, instance: &mut Instance) -> Stopped {
+        match self {
+            Stopped::Failed(failure) => Stopped::Failed(failure.with_panic_here(instance)),
+            Stopped::TakesLong => self,
+        }
+    }
 }
 
 impl From<CallError> for Stopped {

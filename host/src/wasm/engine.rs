@@ -1,9 +1,9 @@
 //! The wasmtime engine: one for the process, shared by all versions of the
-//! handler. It also admits calls: beside short ones, of which each thread has one
-//! at a time, no more at once than there may be instances.
+//! handler. It also admits calls: short ones that find an instance, one at a time
+//! on each thread; and of others as many at once as `--instances` says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -103,13 +103,16 @@ impl Engine {
         &self.0.limits
     }
 
-    /// A call begins that ends, or is ended, before this thread does anything
-    /// else. It runs as long as what this gives is kept.
-    pub(super) fn begin_short(&self) -> Short<'_> {
-        let running = self.0.places.short.own();
-        running.fetch_add(1, Relaxed);
+    /// The right to make one call that ends, or is ended, before this thread does
+    /// anything else: one at a time on each thread. None where threads share, and
+    /// another one makes such a call.
+    pub(super) fn begin_short(&self) -> Option<Short<'_>> {
+        let runs = self.0.places.short.own();
+        if runs.swap(true, Relaxed) {
+            return None;
+        }
         self.0.ticker.wake();
-        Short(running)
+        Some(Short(runs))
     }
 
     /// The right to make one call for a request, if there is one without waiting.
@@ -152,19 +155,19 @@ pub(super) enum Purpose {
     Candidate,
 }
 
-/// A call that no other can run beside on its thread, until this is dropped.
-pub(super) struct Short<'a>(&'a AtomicUsize);
+/// A call that holds its thread, until this is dropped.
+pub(super) struct Short<'a>(&'a AtomicBool);
 
 impl Drop for Short<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.store(false, Relaxed);
     }
 }
 
-/// Which calls may run at once, and wait for that.
+/// Which calls may run at once, and which may wait for that.
 pub(super) struct Places {
-    /// How many run that need not wait, because they hold their thread.
-    short: PerThread<AtomicUsize>,
+    /// Whether one runs that holds its thread.
+    short: PerThread<AtomicBool>,
     requests: Semaphore,
     candidates: Semaphore,
     requests_max: usize,
@@ -175,7 +178,7 @@ pub(super) struct Places {
 impl Places {
     fn new(limits: &Limits) -> Places {
         Places {
-            short: PerThread::new(),
+            short: PerThread::new(limits.instances),
             requests: Semaphore::new(limits.instances),
             candidates: Semaphore::new(INSTANCES_SPARE),
             requests_max: limits.instances,
@@ -188,16 +191,16 @@ impl Places {
     pub(super) fn are_taken(&self) -> bool {
         self.requests.available_permits() < self.requests_max
             || self.candidates.available_permits() < INSTANCES_SPARE
-            || self.short.all().any(|running| running.load(Relaxed) > 0)
+            || self.short.all().any(|runs| runs.load(Relaxed))
     }
 }
 
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
-fn pool(limits: &Limits, threads: usize) -> PoolingAllocationConfig {
-    // As many may wait for their next request as may be in one.
-    let instances =
-        limits.instances.saturating_add(threads).saturating_mul(2).saturating_add(INSTANCES_SPARE);
+fn pool(limits: &Limits, short: usize) -> PoolingAllocationConfig {
+    // As many may wait for their next request as may be in one, and how many wait
+    // is rounded up.
+    let instances = limits.instances.saturating_add(short).saturating_mul(2).saturating_add(INSTANCES_SPARE);
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)

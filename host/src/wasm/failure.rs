@@ -5,7 +5,7 @@ use handler_sdk::abi::Span;
 use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
-use super::deadline::{AtTick, DeadlinePassed};
+use super::deadline::{self, AtTick, DeadlinePassed};
 use super::instance::Instance;
 use super::memory::{self, BadSpan};
 use crate::quote::quoted;
@@ -85,15 +85,21 @@ impl CallError {
     /// After a trap: asks the module what it has to say about it. This is the last
     /// call into the instance, and what it says is for the log alone.
     pub(super) async fn with_panic(mut self, instance: &mut Instance) -> CallError {
-        instance.store.data_mut().at_tick = AtTick::GiveWay;
-        let Instance { store, memory, panic_message, .. } = instance;
-        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, panic_message)
-            && let Ok(packed) = function.call_async(&mut *store, ()).await
-            && let Ok(bytes) = memory::view(*memory, &*store, Span::unpack(packed))
-            && !bytes.is_empty()
-        {
-            let line_max = store.data().log_line_max;
-            *panic = Some(quoted(&String::from_utf8_lossy(bytes), line_max).to_string());
+        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, &instance.panic_message) {
+            instance.store.data_mut().at_tick = AtTick::GiveWay;
+            let packed = function.call_async(&mut instance.store, ()).await;
+            *panic = packed.ok().and_then(|packed| read_panic(instance, packed));
+        }
+        self
+    }
+
+    /// The same on the stack of the thread, which waits for it, but not for long.
+    pub(super) fn with_panic_here(mut self, instance: &mut Instance) -> CallError {
+        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, &instance.panic_message) {
+            instance.store.data_mut().at_tick = AtTick::GoOn;
+            deadline::rearm(&mut instance.store);
+            let packed = function.call(&mut instance.store, ());
+            *panic = packed.ok().and_then(|packed| read_panic(instance, packed));
         }
         self
     }
@@ -111,6 +117,13 @@ impl CallError {
         }
         text
     }
+}
+
+/// What a module says about its trap, if it says anything.
+fn read_panic(instance: &Instance, packed: u64) -> Option<String> {
+    let bytes = memory::view(instance.memory, &instance.store, Span::unpack(packed)).ok()?;
+    let line = quoted(&String::from_utf8_lossy(bytes), instance.store.data().log_line_max).to_string();
+    (!line.is_empty()).then_some(line)
 }
 
 /// What wasmtime's error means here.

@@ -108,8 +108,12 @@ impl HandlerModule {
 
     /// Whether the next call is taken to be a long one.
     pub(super) fn expects_long_call(&self) -> bool {
-        let took = |long: u32| long.checked_sub(1);
-        self.long.load(Relaxed) > 0 && self.long.fetch_update(Relaxed, Relaxed, took).is_ok()
+        self.long.load(Relaxed) > 0
+    }
+
+    /// One that may be long is made.
+    pub(super) fn count_long_call(&self) {
+        let _ = self.long.fetch_update(Relaxed, Relaxed, |long| long.checked_sub(1));
     }
 
     /// One was.
@@ -122,19 +126,15 @@ impl HandlerModule {
         self.kept.as_ref().and_then(|(_, idle)| idle.take())
     }
 
-    /// An instance in the state that every request starts from, in which this
+    /// A new instance in the state that every request starts from, in which this
     /// call begins.
-    pub(super) async fn take_instance(&self, state: CallState) -> Result<Box<Instance>, CallError> {
+    pub(super) async fn new_instance(&self, state: CallState) -> Result<Box<Instance>, CallError> {
         let Some((snapshot, _)) = &self.kept else {
             let mut instance = Instance::new(&self.code, state.quiet()).await?;
             instance.initialise().await?;
             instance.unmute(self.engine.limits());
             return Ok(Box::new(instance));
         };
-        if let Some(mut instance) = self.take_idle() {
-            instance.begin(state);
-            return Ok(instance);
-        }
         let mut instance = Instance::new(&self.code, state).await?;
         snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))

@@ -1,5 +1,6 @@
 //! Instances that wait for their next request.
 
+use std::iter::once;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -7,8 +8,8 @@ use super::instance::Instance;
 use super::per_thread::PerThread;
 
 /// The idle instances of one module, last in, first out: what was used last is
-/// still in the caches. Each thread has a place of its own, and takes from the
-/// others' when that is empty.
+/// still in the caches. Each thread has a place of its own, and uses another when
+/// that one is empty, or full.
 pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
     /// How many there may be in each place.
@@ -24,27 +25,20 @@ impl Idle {
     /// None yet; and at the most as many as this once it is woken, or a few more,
     /// because all places have the same room.
     pub(super) fn new(max: usize) -> Idle {
-        let places = PerThread::new();
+        let places = PerThread::new(max);
         let max = max.div_ceil(places.count());
         Idle { places, max, resting: AtomicBool::new(true) }
     }
 
     pub(super) fn take(&self) -> Option<Box<Instance>> {
-        lock(self.places.own()).pop().or_else(|| {
-            let others = self.places.all().filter_map(|place| match place.try_lock() {
-                Ok(place) => Some(place),
-                Err(TryLockError::Poisoned(place)) => Some(place.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            });
-            others.into_iter().find_map(|mut place| place.pop())
-        })
+        self.free_places().find_map(|mut place| place.pop())
     }
 
     /// Keeps an instance that is as it was at first.
     pub(super) fn put(&self, instance: Box<Instance>) {
-        let mut place = lock(self.places.own());
-        // Looked at while nobody can empty the place.
-        if !self.resting.load(Relaxed) && place.len() < self.max {
+        // Whether it rests is looked at while nobody can empty the place.
+        let has_room = |place: &MutexGuard<'_, Stack>| !self.resting.load(Relaxed) && place.len() < self.max;
+        if let Some(mut place) = self.free_places().find(has_room) {
             place.push(instance);
         }
     }
@@ -52,14 +46,24 @@ impl Idle {
     /// Keeps no instances from now on, until it is woken.
     pub(super) fn rest(&self) {
         self.resting.store(true, Relaxed);
-        self.places.all().for_each(|place| drop(std::mem::take(&mut *lock(place))));
+        for place in self.places.all() {
+            let instances = std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
+            // It takes some time, and the place is free again.
+            drop(instances);
+        }
     }
 
     pub(super) fn wake(&self) {
         self.resting.store(false, Relaxed);
     }
-}
 
-fn lock(place: &Mutex<Stack>) -> MutexGuard<'_, Stack> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The places that nobody looks into at this moment, that of this thread
+    /// first.
+    fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
+        once(self.places.own()).chain(self.places.all()).filter_map(|place| match place.try_lock() {
+            Ok(place) => Some(place),
+            Err(TryLockError::Poisoned(place)) => Some(place.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        })
+    }
 }

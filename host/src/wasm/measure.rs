@@ -36,7 +36,7 @@ impl HandlerModule {
         let result = async {
             let _permit = self.engine().admit(Purpose::Candidate).await?;
             let state = CallState::new(self.engine().limits(), id, Instant::now());
-            let mut instance = self.take_instance(state).await?;
+            let mut instance = self.new_instance(state).await?;
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine().limits()).await;
             let (time, memory) = (since.elapsed(), memory::size(&instance));

@@ -1,12 +1,12 @@
-//! What each thread has for itself, so that threads which serve do not wait for
+//! What each thread that serves has for itself, so that threads do not wait for
 //! each other.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-/// One of a kind for each thread, as many as there are cores. Where there are
-/// more threads, some share one.
+/// One of a kind for each thread that asks for its own, as many as there are
+/// cores, or fewer. Where there are more threads, some share one.
 pub(super) struct PerThread<T> {
     first: Apart<T>,
     others: Box<[Apart<T>]>,
@@ -14,13 +14,15 @@ pub(super) struct PerThread<T> {
 
 /// What one core writes to is not in a cache line that another one reads. Caches
 /// fetch two lines of 64 bytes at a time.
+#[derive(Default)]
 #[repr(align(128))]
 struct Apart<T>(T);
 
 impl<T: Default> PerThread<T> {
-    pub(super) fn new() -> PerThread<T> {
-        let others = thread::available_parallelism().map_or(1, usize::from) - 1;
-        PerThread { first: Apart(T::default()), others: (0..others).map(|_| Apart(T::default())).collect() }
+    /// No more than this many, but one in any case.
+    pub(super) fn new(max: usize) -> PerThread<T> {
+        let count = thread::available_parallelism().map_or(1, usize::from).min(max);
+        PerThread { first: Apart::default(), others: (1..count).map(|_| Apart::default()).collect() }
     }
 }
 
@@ -43,5 +45,27 @@ impl<T> PerThread<T> {
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         [&self.first].into_iter().chain(&self.others).map(|apart| &apart.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PerThread;
+    use std::sync::Mutex;
+    use std::thread;
+
+    #[test]
+    fn threads_share_no_more_than_they_have_to() {
+        for max in [1, 2, 1000] {
+            let counts = PerThread::<Mutex<usize>>::new(max);
+            assert!((1..=max).contains(&counts.count()));
+            thread::scope(|scope| {
+                for _ in 0..3 * counts.count() {
+                    scope.spawn(|| *counts.own().lock().unwrap() += 1);
+                }
+            });
+            let counted: Vec<_> = counts.all().map(|count| *count.lock().unwrap()).collect();
+            assert_eq!(counted.iter().sum::<usize>(), 3 * counts.count());
+        }
     }
 }
