@@ -91,8 +91,9 @@ struct Metric {
     write: fn(f64) -> String,
 }
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 7] = [
     Metric { what: "CPU/request", write: |us| format!("{us:.1} us") },
+    Metric { what: "in user space", write: |us| format!("{us:.1} us") },
     Metric { what: "requests/s", write: |number| format!("{number:.0}") },
     Metric { what: "50%", write: time },
     Metric { what: "99%", write: time },
@@ -162,10 +163,12 @@ fn measure(scenario: &Scenario) -> Vec<Measured> {
 fn round(scenario: &Scenario, folder: &Folder, peer: &Running) -> [f64; METRICS.len()] {
     let before = processor_time(peer.pid());
     let seen = wrk::drive(folder, peer.address, scenario.asked, scenario.connections, SECONDS);
-    let used = processor_time(peer.pid()) - before;
+    let after = processor_time(peer.pid());
+    let [user, kernel] = [0, 1].map(|kind| (after[kind] - before[kind]).as_secs_f64() * 1e6 / seen.requests);
     let per_second = seen.requests / seen.seconds;
     [
-        used.as_secs_f64() * 1e6 / seen.requests,
+        user + kernel,
+        user,
         per_second,
         seen.median_us,
         seen.high_us,

@@ -13,15 +13,17 @@ pub fn family(process: u32) -> Vec<u32> {
     std::iter::once(process).chain(children).collect()
 }
 
-/// utime and stime.
-pub fn processor_time(process: u32) -> Duration {
-    let ticks = family(process).into_iter().map(|id| {
+/// utime and stime: in user space, and in the kernel.
+pub fn processor_time(process: u32) -> [Duration; 2] {
+    let mut ticks = [0; 2];
+    for id in family(process) {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
         // The name in front, in brackets, may hold anything.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    });
-    Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS)
+        ticks[0] += fields[11].parse::<u64>().unwrap();
+        ticks[1] += fields[12].parse::<u64>().unwrap();
+    }
+    ticks.map(|ticks| Duration::from_millis(ticks * 1000 / TICKS))
 }
 
 /// Resident memory, in KiB. A page that two of them share counts for both.
