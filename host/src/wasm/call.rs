@@ -54,15 +54,14 @@ impl HandlerModule {
         let mut state = CallState::new(limits, id, since);
         let short = if self.expects_long_call() { None } else { self.engine().begin_short() };
         let idle = short.and_then(|short| Some((short, self.take_idle()?)));
-        let Some((short, mut instance)) = idle else {
+        // Held until the instance is back in its place, so that no more are about.
+        let Some((_short, mut instance)) = idle else {
             return Call::Running(Box::pin(self.call_on_fiber(request, state)));
         };
         state.at_tick = AtTick::GoOn;
         instance.begin(state);
         let answer = answer_here(&mut instance, request, limits);
-        let answer = answer.map_err(|stopped| stopped.with_panic(&mut instance));
-        drop(short);
-        match answer {
+        match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
             Ok(response) => {
                 let was_found_running = instance.store.data().at_tick != AtTick::GoOn;
                 self.give_back(instance);
@@ -96,6 +95,7 @@ impl HandlerModule {
             Some(permit) => permit,
             None => {
                 let permit = engine.admit(Purpose::Request).await?;
+                // That it had to wait does not count.
                 state.deadline = Instant::now() + engine.limits().deadline;
                 permit
             }
