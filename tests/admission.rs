@@ -1,5 +1,5 @@
-//! Which calls may run at once: short ones beside all others, and of the others
-//! no more than there are instances.
+//! Which calls may run at once: no more than there are instances, and short ones
+//! beside long ones.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -21,8 +21,8 @@ fn call<'a>(module: &'a HandlerModule, request: &'a Message) -> Call<'a> {
 }
 
 #[test]
-fn a_short_call_is_over_at_once_while_a_long_one_has_the_only_place() {
-    let flags = ["--instances", "1", "--deadline", "1h", "--queue-timeout", "1h"];
+fn a_short_call_is_over_at_once_while_a_long_one_has_the_place_of_long_ones() {
+    let flags = ["--instances", "2", "--deadline", "1h", "--queue-timeout", "1h"];
     let host = Host::with(&flags, tokio::runtime::Builder::new_current_thread());
     let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
     let says_http = "(func (export \"panic_message\") (result i64) (i64.const 4)))";

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::harness::modules::saying;
-use crate::harness::{Folder, Random, Server};
+use crate::harness::{Folder, Random, Server, rename_over};
 
 /// A folder with a module file and a folder for the state.
 struct Place(Folder);
@@ -54,7 +54,7 @@ fn says(server: &Server, word: &str, version: &str) {
 fn the_server_comes_back_with_the_version_that_served() {
     let place = Place::new();
     let mut server = place.start();
-    fs::write(place.file(), saying("two")).unwrap();
+    rename_over(&place.file(), saying("two"));
     server.log_line(&["serving version 2"]);
     assert!(place.tell(&["swap", "/dev/null"]).contains("rejected version 3"));
     drop(server);
@@ -78,7 +78,7 @@ fn the_server_comes_back_with_the_version_that_served() {
     let mut server = place.start();
     says(&server, "one", "1");
     // The bad file was looked at already; a new one is taken up.
-    fs::write(place.file(), saying("five")).unwrap();
+    rename_over(&place.file(), saying("five"));
     server.log_line(&["serving version 5"]);
     drop(server);
     fs::write(place.file(), saying("six")).unwrap();
@@ -92,7 +92,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     let place = Place::new();
     let start_and_swap = || {
         let mut server = place.start();
-        fs::write(place.file(), saying("two")).unwrap();
+        rename_over(&place.file(), saying("two"));
         server.log_line(&["serving version 2"]);
         drop(server);
         fs::write(place.file(), saying("one")).unwrap();

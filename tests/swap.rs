@@ -2,17 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use crate::harness::modules::{answering, saying};
-use crate::harness::{Client, Folder, Server};
-
-/// Puts a file in place of another at once, as a careful deployment does.
-fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
-    let new = path.with_extension("new");
-    fs::write(&new, bytes).unwrap();
-    fs::rename(new, path).unwrap();
-}
+use crate::harness::{Client, Folder, Server, rename_over};
 
 /// Waits until the server says that it serves another version.
 fn swapped(server: &mut Server, number: u64) {

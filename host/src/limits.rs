@@ -63,9 +63,9 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
 
-    // A short call holds its thread, and needs no more than an instance that waits.
-    // The others take turns, and each may own `memory_max` of memory.
-    /// Most calls at once that take long or need a new instance; past it requests queue
+    // A call is pure computation, so more of them at once than cores serves
+    // only calls that are long; each may own `memory_max` of memory.
+    /// Most calls of the handler at once; past it requests queue
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 

@@ -1,6 +1,5 @@
-//! How a line of the log looks to people: as tracing's own do. But it takes a
-//! third of the time, as there is one for each request; and whatever it says, it
-//! is one line.
+//! How a line of the log looks to people: as tracing's own do. But it takes less
+//! time, as there is one for each request; and whatever it says, it is one line.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;

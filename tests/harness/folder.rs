@@ -47,3 +47,10 @@ impl TextFile {
         &self.path
     }
 }
+
+/// Puts a file in place of another at once, as a careful deployment does.
+pub fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).unwrap();
+    fs::rename(new, path).unwrap();
+}

@@ -12,6 +12,6 @@ mod server;
 pub mod wire;
 
 pub use client::Client;
-pub use folder::{Folder, TextFile};
+pub use folder::{Folder, TextFile, rename_over};
 pub use random::Random;
 pub use server::{Server, addresses, fails_to_start, fixture, host, run_to_end};

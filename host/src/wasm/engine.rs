@@ -1,6 +1,6 @@
 //! The wasmtime engine: one for the process, shared by all versions of the
-//! handler. It also admits calls: short ones that find an instance, one at a time
-//! on each thread; and of others as many at once as `--instances` says.
+//! handler. It also admits calls: no more at once than there are instances, of
+//! which some are for short calls, one at a time on each thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -73,15 +73,14 @@ impl Engine {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
         let compiler = Compiler::new(config()).map_err(other)?;
         let mut config = config();
-        let places = Arc::new(Places::new(limits));
-        let pool = pool(limits, places.short.count());
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Pool {
             instances: limits.instances,
             cause: format!("{error:#}"),
         })?;
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
+        let places = Arc::new(Places::new(limits));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, limits: limits.clone(), ticker })))
@@ -105,9 +104,9 @@ impl Engine {
 
     /// The right to make one call that ends, or is ended, before this thread does
     /// anything else: one at a time on each thread. None where threads share, and
-    /// another one makes such a call.
+    /// another one makes such a call; or where there is room for one call alone.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        let runs = self.0.places.short.own();
+        let runs = self.0.places.short.own()?;
         if runs.swap(true, Relaxed) {
             return None;
         }
@@ -133,7 +132,7 @@ impl Engine {
         let permit = match calls.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
-                let busy = || CallError::Busy { instances: limits.instances, queue: limits.queue };
+                let busy = || CallError::Busy { calls: places.requests_max, queue: limits.queue };
                 let _place = queue.try_acquire().map_err(|_| busy())?;
                 match timeout(limits.queue_timeout, calls.acquire()).await {
                     Ok(Ok(permit)) => permit,
@@ -166,22 +165,27 @@ impl Drop for Short<'_> {
 
 /// Which calls may run at once, and which may wait for that.
 pub(super) struct Places {
-    /// Whether one runs that holds its thread.
+    /// Whether one runs that holds its thread. That each thread knows this for
+    /// itself is why short calls do not wait for each other.
     short: PerThread<AtomicBool>,
+    /// For all the others.
     requests: Semaphore,
-    candidates: Semaphore,
     requests_max: usize,
+    candidates: Semaphore,
     queue: Semaphore,
     candidates_queue: Semaphore,
 }
 
 impl Places {
     fn new(limits: &Limits) -> Places {
+        // Half of them at the most: a long call is not to wait for short ones.
+        let short = PerThread::new(limits.instances / 2);
+        let requests_max = limits.instances - short.count();
         Places {
-            short: PerThread::new(limits.instances),
-            requests: Semaphore::new(limits.instances),
+            short,
+            requests: Semaphore::new(requests_max),
+            requests_max,
             candidates: Semaphore::new(INSTANCES_SPARE),
-            requests_max: limits.instances,
             queue: Semaphore::new(limits.queue),
             candidates_queue: Semaphore::new(INSTANCES_SPARE),
         }
@@ -197,10 +201,9 @@ impl Places {
 
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
-fn pool(limits: &Limits, short: usize) -> PoolingAllocationConfig {
-    // As many may wait for their next request as may be in one, and how many wait
-    // is rounded up.
-    let instances = limits.instances.saturating_add(short).saturating_mul(2).saturating_add(INSTANCES_SPARE);
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    // As many may wait for their next request as may be in one.
+    let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)

@@ -26,11 +26,11 @@ pub(super) const MESSAGE_MAX: usize = 500;
 pub enum CallError {
     /// No instance came free in time, or too many requests wait for one already.
     #[error(
-        "no instance came free in time: {instances} calls run, and {queue} may wait (--instances, --queue, --queue-timeout)"
+        "no instance came free in time: {calls} calls run, and {queue} may wait (--instances, --queue, --queue-timeout)"
     )]
     Busy {
-        /// The limit on calls at once.
-        instances: usize,
+        /// How many may run at once, short ones left out.
+        calls: usize,
         /// The limit on those that wait.
         queue: usize,
     },

@@ -1,6 +1,5 @@
 //! Instances that wait for their next request.
 
-use std::iter::once;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -22,11 +21,11 @@ pub(super) struct Idle {
 type Stack = Vec<Box<Instance>>;
 
 impl Idle {
-    /// None yet; and at the most as many as this once it is woken, or a few more,
-    /// because all places have the same room.
+    /// None yet; and no more than this once it is woken, or a few less, because all
+    /// places have the same room.
     pub(super) fn new(max: usize) -> Idle {
         let places = PerThread::new(max);
-        let max = max.div_ceil(places.count());
+        let max = max / places.count().max(1);
         Idle { places, max, resting: AtomicBool::new(true) }
     }
 
@@ -60,7 +59,7 @@ impl Idle {
     /// The places that nobody looks into at this moment, that of this thread
     /// first.
     fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
-        once(self.places.own()).chain(self.places.all()).filter_map(|place| match place.try_lock() {
+        self.places.own().into_iter().chain(self.places.all()).filter_map(|place| match place.try_lock() {
             Ok(place) => Some(place),
             Err(TryLockError::Poisoned(place)) => Some(place.into_inner()),
             Err(TryLockError::WouldBlock) => None,
