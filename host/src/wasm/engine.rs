@@ -103,15 +103,13 @@ impl Engine {
     }
 
     /// The right to make one call that ends, or is ended, before this thread does
-    /// anything else: one at a time on each thread. None where threads share, and
-    /// another one makes such a call; or where there is room for one call alone.
+    /// anything else: its own, or one that others want too.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        let runs = self.0.places.short.own()?;
-        if runs.swap(true, Relaxed) {
-            return None;
-        }
-        self.0.ticker.wake();
-        Some(Short(runs))
+        let Shared { places, ticker, .. } = &*self.0;
+        let own = places.short.own().filter(|runs| !runs.swap(true, Relaxed));
+        let _other = if own.is_some() { None } else { Some(places.requests.try_acquire().ok()?) };
+        ticker.wake();
+        Some(Short { own, _other })
     }
 
     /// The right to make one call for a request, if there is one without waiting.
@@ -155,11 +153,16 @@ pub(super) enum Purpose {
 }
 
 /// A call that holds its thread, until this is dropped.
-pub(super) struct Short<'a>(&'a AtomicBool);
+pub(super) struct Short<'a> {
+    own: Option<&'a AtomicBool>,
+    _other: Option<SemaphorePermit<'a>>,
+}
 
 impl Drop for Short<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Relaxed);
+        if let Some(runs) = self.own {
+            runs.store(false, Relaxed);
+        }
     }
 }
 
