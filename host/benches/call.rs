@@ -34,7 +34,7 @@ use host::message::Message;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
 use host::wasm::{CompiledModule, Effort, Engine};
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
 use parts::{median, routes};
 use tokio::runtime::Runtime;
@@ -174,7 +174,7 @@ fn around(criterion: &mut Criterion) {
     returned.truncate(length.expect("a response"));
     let returned = Bytes::from(returned);
     criterion.bench_function("http/read and check a response", |bencher| {
-        bencher.iter(|| decode(Bytes::copy_from_slice(black_box(&returned)), &Method::GET));
+        bencher.iter(|| decode(Bytes::copy_from_slice(black_box(&returned)), &Method::GET, HeaderMap::new()));
     });
 }
 

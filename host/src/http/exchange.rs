@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::BodyExt;
@@ -130,19 +130,26 @@ pub async fn call(
     method: &Method,
 ) -> (Result<Answer, Fault>, Usage) {
     let (returned, usage) = module.call_and_measure(message, RequestId::none()).await;
-    let answer = async { Ok(Answer::new(response::decode(returned?, method)?).await) };
+    let answer =
+        async { Ok(Answer::new(response::decode(returned?, method, HeaderMap::new())?, method).await) };
     (answer.await, usage)
 }
 
 impl Answer {
-    async fn new(response: http::Response<http_body_util::Full<Bytes>>) -> Answer {
-        let (parts, body) = response.into_parts();
+    async fn new(response: http::Response<http_body_util::Full<Bytes>>, method: &Method) -> Answer {
+        let (mut parts, body) = response.into_parts();
         let Ok(body) = body.collect().await;
+        let body = body.to_bytes();
+        let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+        if *method != Method::HEAD && !bodiless {
+            // As hyper does.
+            parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| body.len().into());
+        }
         let reason = match parts.extensions.get::<ReasonPhrase>() {
             Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
             None => parts.status.canonical_reason().unwrap_or_default().to_owned(),
         };
-        Answer { status: parts.status, reason, fields: parts.headers, body: body.to_bytes() }
+        Answer { status: parts.status, reason, fields: parts.headers, body }
     }
 
     /// The status with its phrase, as a status line has them.

@@ -10,6 +10,7 @@
 //! | `authority` | which server does it say that it is meant for? |
 //! | `forwarded` | who is the client behind a proxy? |
 //! | `response` | what may a handler return, and what becomes of it? |
+//! | `response_head` | what does the head say that it returns? |
 //! | `exchange` | how is a handler asked without a client? |
 //! | `fields` | how is a field looked up? |
 //! | `hop_by_hop` | which fields belong to one connection only? |
@@ -33,6 +34,7 @@ mod probe;
 pub mod request;
 mod request_file;
 pub mod response;
+mod response_head;
 mod service;
 mod target;
 mod wire;

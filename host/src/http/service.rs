@@ -96,7 +96,7 @@ impl Client {
 
     async fn answer_parts(
         self: Arc<Self>,
-        parts: Parts,
+        mut parts: Parts,
         body: Incoming,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (started, time) = (Instant::now(), SystemTime::now());
@@ -121,13 +121,16 @@ impl Client {
                 called = Instant::now();
             }
             message = request::encode(&parts, target, body_read, &Origin { id: &id, client: &client, time });
+            // Nobody asks for the request's fields any more, and the response can have
+            // their room. hyper keeps it for the next request.
+            let fields = std::mem::take(&mut parts.headers);
 
             let version = version_called.insert(self.app.swapper.current());
             let bytes = match version.module.call(&message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };
-            Ok::<_, Fault>(response::decode(self.app.buffers.hold(bytes)?, &parts.method)?)
+            Ok::<_, Fault>(response::decode(self.app.buffers.hold(bytes)?, &parts.method, fields)?)
         };
         let (mut response, fault) = match outcome.await {
             Ok(response) => (response, None),

@@ -10,12 +10,11 @@ use tokio::task::yield_now;
 use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
 use super::deadline::{AtTick, TakesLong};
-use super::engine::Purpose;
+use super::engine::{Engine, Purpose};
 use super::failure::{CallError, explain};
 use super::handler::HandlerModule;
 use super::instance::{CallState, Instance};
 use super::memory;
-use crate::limits::Limits;
 use crate::message::Message;
 use crate::request_id::RequestId;
 
@@ -50,9 +49,9 @@ impl HandlerModule {
     ///
     /// A short call for which an instance waits is over when this returns.
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
-        let limits = self.engine().limits();
-        let mut state = CallState::new(limits, id, since);
-        let short = if self.expects_long_call() { None } else { self.engine().begin_short() };
+        let engine = self.engine();
+        let mut state = CallState::new(engine.limits(), id, since);
+        let short = if self.expects_long_call() { None } else { engine.begin_short() };
         let idle = short.and_then(|short| Some((short, self.take_idle()?)));
         // Held until the instance is back in its place, so that no more are about.
         let Some((_short, mut instance)) = idle else {
@@ -60,7 +59,7 @@ impl HandlerModule {
         };
         state.at_tick = AtTick::GoOn;
         instance.begin(state);
-        let answer = answer_here(&mut instance, request, limits);
+        let answer = answer_here(&mut instance, request, engine);
         match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
             Ok(response) => {
                 let was_found_running = instance.store.data().at_tick != AtTick::GoOn;
@@ -76,7 +75,7 @@ impl HandlerModule {
             }
             Err(Stopped::TakesLong) => {
                 self.expect_long_calls();
-                let state = instance.store.data().again(limits);
+                let state = instance.store.data().again(engine.limits());
                 drop(instance);
                 Call::Running(Box::pin(async move {
                     yield_now().await;
@@ -108,7 +107,7 @@ impl HandlerModule {
             }
             None => self.new_instance(state).await?,
         };
-        match answer(&mut instance, request, self.engine().limits()).await {
+        match answer(&mut instance, request, engine).await {
             Ok(response) => {
                 self.give_back(instance);
                 Ok(response)
@@ -122,22 +121,22 @@ impl HandlerModule {
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &Message,
-    limits: &Limits,
+    engine: &Engine,
 ) -> Result<Bytes, CallError> {
     let length = length(request)?;
     let address = invoke(&mut instance.store, &instance.alloc, length).await?;
     let span = put_in(instance, Span { address, length }, request)?;
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
-    take_out(instance, Span::unpack(packed), limits)
+    take_out(instance, Span::unpack(packed), engine)
 }
 
 /// The same on the stack of the thread, which waits for it.
-fn answer_here(instance: &mut Instance, request: &Message, limits: &Limits) -> Result<Bytes, Stopped> {
+fn answer_here(instance: &mut Instance, request: &Message, engine: &Engine) -> Result<Bytes, Stopped> {
     let length = length(request)?;
     let address = instance.alloc.call(&mut instance.store, length)?;
     let span = put_in(instance, Span { address, length }, request)?;
     let packed = instance.handle.call(&mut instance.store, span)?;
-    Ok(take_out(instance, Span::unpack(packed), limits)?)
+    Ok(take_out(instance, Span::unpack(packed), engine)?)
 }
 
 /// Why a call gave no response on the stack of its thread.
@@ -185,13 +184,14 @@ fn put_in(instance: &mut Instance, span: Span, request: &Message) -> Result<(u32
 }
 
 /// Reads the response from where `handle` said.
-fn take_out(instance: &Instance, span: Span, limits: &Limits) -> Result<Bytes, CallError> {
-    if span.length as usize > limits.response_max {
-        return Err(CallError::ResponseTooLong { length: span.length, limit: limits.response_max });
+fn take_out(instance: &Instance, span: Span, engine: &Engine) -> Result<Bytes, CallError> {
+    let limit = engine.limits().response_max;
+    if span.length as usize > limit {
+        return Err(CallError::ResponseTooLong { length: span.length, limit });
     }
     let bytes = memory::view(instance.memory, &instance.store, span)
         .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::HANDLE, cause })?;
-    Ok(Bytes::copy_from_slice(bytes))
+    Ok(engine.responses().copy(bytes))
 }
 
 /// Calls one function of a module.

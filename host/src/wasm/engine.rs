@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 use super::compiler::Compiler;
 use super::deadline::Ticker;
@@ -16,6 +16,7 @@ use super::failure::CallError;
 use super::import;
 use super::instance::CallState;
 use super::per_thread::PerThread;
+use super::reused::Reused;
 use crate::limits::Limits;
 
 /// Instances beyond those that serve: a candidate is tried in one of these
@@ -31,6 +32,11 @@ const TABLES_MAX: u32 = 4;
 /// That is cheap for small modules, and bounds what idle places hold.
 const KEEP_RESIDENT: usize = 128 << 10;
 
+/// The same where the kernel can tell which pages were written to (Linux 6.7), so
+/// that only those are cleared: enough for a body of a megabyte, which costs more
+/// to be given page by page than to be copied.
+const KEEP_RESIDENT_OF_WRITTEN: usize = 2 << 20;
+
 /// Bytes of native stack that a call may use. Past it the call traps.
 const STACK_MAX: usize = 512 << 10;
 
@@ -43,6 +49,7 @@ struct Shared {
     compiler: Compiler,
     linker: Linker<CallState>,
     places: Arc<Places>,
+    responses: Reused,
     limits: Limits,
     ticker: Ticker,
 }
@@ -83,7 +90,8 @@ impl Engine {
         let places = Arc::new(Places::new(limits));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, limits: limits.clone(), ticker })))
+        let (limits, responses) = (limits.clone(), Reused::default());
+        Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, responses, limits, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -100,6 +108,11 @@ impl Engine {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The memory for responses.
+    pub(super) fn responses(&self) -> &Reused {
+        &self.0.responses
     }
 
     /// The right to make one call that ends, or is ended, before this thread does
@@ -208,6 +221,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     // As many may wait for their next request as may be in one.
     let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+    let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)
@@ -215,8 +229,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .total_tables(instances.saturating_mul(TABLES_MAX))
         .max_tables_per_module(TABLES_MAX)
         .table_elements(limits.table_max)
-        .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(KEEP_RESIDENT);
+        .linear_memory_keep_resident(if scan { KEEP_RESIDENT_OF_WRITTEN } else { KEEP_RESIDENT })
+        .table_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(Enabled::Auto);
     pool
 }
 

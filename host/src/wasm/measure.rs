@@ -38,7 +38,7 @@ impl HandlerModule {
             let state = CallState::new(self.engine().limits(), id, Instant::now());
             let mut instance = self.new_instance(state).await?;
             let since = Instant::now();
-            let result = answer(&mut instance, request, self.engine().limits()).await;
+            let result = answer(&mut instance, request, self.engine()).await;
             let (time, memory) = (since.elapsed(), memory::size(&instance));
             let written = instance.pages.as_ref().map(|pages| pages.written_at_most(memory));
             usage = Usage { time, memory, written };

@@ -18,6 +18,7 @@
 //! | `idle` | where does an instance wait for its next request? |
 //! | `per_thread` | what has each thread for itself? |
 //! | `memory` | how do bytes get in and out? |
+//! | `reused` | where does the memory for large responses come from? |
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
@@ -37,6 +38,7 @@ mod memory;
 mod module;
 mod pages;
 mod per_thread;
+mod reused;
 mod snapshot;
 mod verify;
 

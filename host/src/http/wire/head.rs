@@ -151,8 +151,8 @@ fn check_target(target: &[u8]) -> Result<(), BadMessage> {
     let malformed = |what| Err(malformed("3.2", what));
     match target.first() {
         None => malformed("its target is empty"),
-        _ if target.contains(&b'#') => malformed("its target has a fragment, which is the client's own"),
         Some(b'/') if is_path_and_query(target) => Ok(()),
+        _ if target.contains(&b'#') => malformed("its target has a fragment, which is the client's own"),
         // Rare, so that it may be read twice.
         Some(byte) if *byte != b'/' && Uri::try_from(target).is_ok() => Ok(()),
         Some(_) => malformed("its target is no URL, or has characters that no URL may have"),

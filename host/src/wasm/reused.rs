@@ -1,0 +1,110 @@
+//! Memory that large responses are copied to, kept from one to the next. What the
+//! kernel gives out anew it fills with zeros first, page by page, which takes
+//! longer than the copy.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Smaller responses are left to the allocator, which keeps such memory itself.
+/// In bytes.
+const LARGE: usize = 128 << 10;
+
+/// Larger ones are rare, and would be much to keep. In bytes.
+const KEPT_LENGTH_MAX: usize = 4 << 20;
+
+/// How many are kept while no response needs them.
+const KEPT: usize = 4;
+
+/// The memory that is kept.
+#[derive(Clone, Default)]
+pub(super) struct Reused(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Reused {
+    /// A copy of these bytes.
+    pub(super) fn copy(&self, bytes: &[u8]) -> Bytes {
+        if !(LARGE..=KEPT_LENGTH_MAX).contains(&bytes.len()) {
+            return Bytes::copy_from_slice(bytes);
+        }
+        let mut room = self.take(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
+        room.extend_from_slice(bytes);
+        Bytes::from_owner(Copied { bytes: room, kept_by: self.clone() })
+    }
+
+    /// Room for this many bytes, and for not many more: what a client is slow to
+    /// take in is counted by its length.
+    fn take(&self, length: usize) -> Option<Vec<u8>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |room: &Vec<u8>| (length..=length + length / 4).contains(&room.capacity());
+        let place = kept.iter().rposition(fits)?;
+        Some(kept.remove(place))
+    }
+
+    fn keep(&self, mut room: Vec<u8>) {
+        room.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = (kept.len() == KEPT).then(|| kept.remove(0));
+        kept.push(room);
+        drop(kept);
+        drop(oldest);
+    }
+}
+
+/// A response whose memory is kept when nobody has it any more.
+struct Copied {
+    bytes: Vec<u8>,
+    kept_by: Reused,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        self.kept_by.keep(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused};
+
+    fn kept(reused: &Reused) -> usize {
+        reused.0.lock().unwrap().len()
+    }
+
+    #[test]
+    fn the_next_response_of_about_the_same_length_has_the_memory_of_the_last() {
+        let reused = Reused::default();
+        let first = reused.copy(&vec![1; LARGE + 100]);
+        let place = first.as_ptr();
+        let part = first.slice(100..);
+        drop(first);
+        assert_eq!((kept(&reused), part.len()), (0, LARGE), "somebody has it");
+        drop(part);
+        let second = reused.copy(&vec![2; LARGE]);
+        assert_eq!(second.as_ptr(), place);
+        assert_eq!(second, vec![2; LARGE]);
+        assert_eq!(kept(&reused), 0);
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let reused = Reused::default();
+        let responses: Vec<_> = (0..2 * KEPT).map(|_| reused.copy(&vec![1; LARGE])).collect();
+        drop(responses);
+        assert_eq!(kept(&reused), KEPT);
+        // Neither large ones, nor much more than is needed.
+        drop(reused.copy(&vec![1; KEPT_LENGTH_MAX + 1]));
+        drop(reused.copy(&vec![1; LARGE - 1]));
+        assert_eq!(kept(&reused), KEPT);
+        let larger = reused.copy(&vec![1; 2 * LARGE]);
+        assert_eq!(kept(&reused), KEPT);
+        drop(larger);
+        drop(reused.copy(&vec![1; LARGE]));
+        assert_eq!(kept(&reused), KEPT);
+    }
+}
