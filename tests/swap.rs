@@ -146,6 +146,23 @@ fn what_serves_is_compiled_again_and_stays_the_version_it_was() {
 }
 
 #[test]
+fn what_is_kept_compiled_is_not_compiled_again() {
+    let folder = Folder::new();
+    let file = folder.file("handler.wasm");
+    fs::write(&file, saying("one")).unwrap();
+    let mut server = Server::with(&[file.to_str().unwrap(), "--keep", "2"]);
+    // With the fourth only the third and itself are kept.
+    for (word, number, compiled) in
+        [("two", 2, true), ("one", 3, false), ("three", 4, true), ("one", 5, false), ("two", 6, true)]
+    {
+        rename_over(&file, saying(word));
+        let line = server.log_line(&[&format!("serving version {number}: ")]);
+        assert_eq!(line.contains("compile "), compiled, "{line}");
+        says(&server, word, &number.to_string());
+    }
+}
+
+#[test]
 fn what_else_happens_in_the_folder_delays_nothing() {
     let folder = Folder::new();
     let file = folder.file("handler.wasm");

@@ -50,6 +50,8 @@ impl Times {
 /// Only compiling gives way to those who serve: a candidate's calls have a
 /// deadline, which they must not miss because the server is busy.
 ///
+/// What was compiled for a good version of the same bytes is not compiled again.
+///
 /// # Errors
 ///
 /// [`Rejection`] names the stage and the cause.
@@ -57,14 +59,13 @@ pub async fn prepare(
     engine: &Engine,
     label: Label,
     bytes: &[u8],
+    same: Option<&Version>,
     times: &mut Times,
 ) -> Result<Version, Rejection> {
-    let since = Instant::now();
-    let compiled = CompiledModule::new(engine, bytes, Effort::Quick).map_err(|error| {
-        let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
-        Rejection { stage, cause: error.to_string() }
-    })?;
-    times.add(Stage::Compile, since);
+    let compiled = match same {
+        Some(same) => CompiledModule::of(&same.module),
+        None => compile(engine, bytes, times)?,
+    };
 
     let since = Instant::now();
     let started = compiled.start().await;
@@ -72,6 +73,16 @@ pub async fn prepare(
         .map_err(|error| Rejection { stage: Stage::Start, cause: format!("it does not start: {error}") })?;
     times.add(Stage::Start, since);
     Ok(Version { label, module })
+}
+
+fn compile(engine: &Engine, bytes: &[u8], times: &mut Times) -> Result<CompiledModule, Rejection> {
+    let since = Instant::now();
+    let compiled = CompiledModule::new(engine, bytes, Effort::Quick).map_err(|error| {
+        let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
+        Rejection { stage, cause: error.to_string() }
+    })?;
+    times.add(Stage::Compile, since);
+    Ok(compiled)
 }
 
 /// Calls a candidate with each of the probes.

@@ -39,7 +39,7 @@ pub async fn begin(
     let context = format!("cannot serve {origin}");
     let bytes = origin.read(limits.module_max).with_context(|| context.clone())?;
     let label = history.begin(origin, &bytes);
-    let version = activate::prepare(engine, label, &bytes, &mut Times::default()).await;
+    let version = activate::prepare(engine, label, &bytes, None, &mut Times::default()).await;
     let version = version.map_err(|rejection| anyhow!(rejection.cause)).context(context)?;
     Ok(Beginning { version, bytes, history, left })
 }
@@ -52,7 +52,8 @@ async fn restore(engine: &Engine, dir: &StateDir, left: &State) -> Option<(Versi
     for label in labels {
         let prepared = async {
             let bytes = dir.module(label)?;
-            let version = activate::prepare(engine, label.clone(), &bytes, &mut Times::default()).await?;
+            let version =
+                activate::prepare(engine, label.clone(), &bytes, None, &mut Times::default()).await?;
             anyhow::Ok((version, bytes))
         };
         match prepared.await {

@@ -135,6 +135,11 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
+    /// The newest good version of these bytes, if one is kept.
+    pub fn find_same(&self, sha256: &str) -> Option<Arc<Version>> {
+        self.good().rfind(|version| version.label.sha256 == sha256).cloned()
+    }
+
     /// The number of the version that this one took the place of.
     pub fn replaced_by(&self, number: u64) -> Option<u64> {
         self.records.iter().find(|record| record.label.number == number)?.replaced

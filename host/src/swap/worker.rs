@@ -154,10 +154,12 @@ impl Worker {
             return Outcome::Unchanged { version: serving.label.number };
         }
         let label = self.versions.history().begin(origin, &bytes);
+        let same = self.versions.history().find_same(&label.sha256);
         let number = label.number;
         let since = Instant::now();
         let prepared = self.runtime.block_on(async {
-            let version = activate::prepare(&self.settings.engine, label.clone(), &bytes, &mut times).await?;
+            let (engine, label) = (&self.settings.engine, label.clone());
+            let version = activate::prepare(engine, label, &bytes, same.as_deref(), &mut times).await?;
             activate::probe(&version, &self.settings.probes, &mut times).await?;
             Ok(version)
         });
@@ -239,7 +241,7 @@ impl Worker {
         for kept in left.into_iter().filter(|kept| kept.label.number != current) {
             let version = dir.module(&kept.label).and_then(|bytes| {
                 let (engine, mut times) = (&self.settings.engine, Times::default());
-                let prepared = activate::prepare(engine, kept.label.clone(), &bytes, &mut times);
+                let prepared = activate::prepare(engine, kept.label.clone(), &bytes, None, &mut times);
                 Ok(self.runtime.block_on(prepared)?)
             });
             match version {

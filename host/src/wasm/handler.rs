@@ -106,6 +106,10 @@ impl HandlerModule {
         &self.engine
     }
 
+    pub(super) fn code(&self) -> &Code {
+        &self.code
+    }
+
     /// Whether the next call is taken to be a long one.
     pub(super) fn expects_long_call(&self) -> bool {
         self.long.load(Relaxed) > 0

@@ -11,6 +11,7 @@ use wasmtime::{InstancePre, Module};
 use super::compiler::Effort;
 use super::engine::Engine;
 use super::failure::MESSAGE_MAX;
+use super::handler::HandlerModule;
 use super::instance::CallState;
 use super::instrument::instrument;
 use super::verify::{self, Exports};
@@ -24,6 +25,7 @@ pub struct CompiledModule {
 }
 
 /// What instances are made from.
+#[derive(Clone)]
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
@@ -162,6 +164,16 @@ impl CompiledModule {
         let unoptimised =
             (effort == Effort::Quick).then(|| Unoptimised { engine: engine.clone(), binary: binary.into() });
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
+    }
+
+    /// The module of a handler that was made from the same bytes, with the code
+    /// that it has by now.
+    pub fn of(handler: &HandlerModule) -> CompiledModule {
+        CompiledModule {
+            engine: handler.engine().clone(),
+            code: handler.code().clone(),
+            unoptimised: handler.unoptimised(),
+        }
     }
 }
 

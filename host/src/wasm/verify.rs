@@ -16,6 +16,7 @@ const PAGE: u64 = 65_536;
 const NAME_MAX: usize = 100;
 
 /// Where a module's exports are, so that no name is looked up for a request.
+#[derive(Clone)]
 pub(super) struct Exports {
     pub(super) memory: ModuleExport,
     pub(super) alloc: ModuleExport,
