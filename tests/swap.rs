@@ -150,7 +150,9 @@ fn what_is_kept_compiled_is_not_compiled_again() {
     let folder = Folder::new();
     let file = folder.file("handler.wasm");
     fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--keep", "2"]);
+    let mut server = Server::with(&[file.to_str().unwrap(), "--keep", "2", "--log-level", "debug"]);
+    let optimised = |number: u64| format!(": optimised version={number} ");
+    server.log_line(&[&optimised(1)]);
     // With the fourth only the third and itself are kept.
     for (word, number, compiled) in
         [("two", 2, true), ("one", 3, false), ("three", 4, true), ("one", 5, false), ("two", 6, true)]
@@ -158,7 +160,15 @@ fn what_is_kept_compiled_is_not_compiled_again() {
         rename_over(&file, saying(word));
         let line = server.log_line(&[&format!("serving version {number}: ")]);
         assert_eq!(line.contains("compile "), compiled, "{line}");
+        if compiled {
+            server.log_line(&[&optimised(number)]);
+        }
         says(&server, word, &number.to_string());
+    }
+    server.signal("TERM");
+    let (_, lines) = server.wait();
+    for number in [3, 5] {
+        assert!(!lines.iter().any(|line| line.contains(&optimised(number))), "{number} was optimised again");
     }
 }
 

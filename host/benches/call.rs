@@ -169,13 +169,25 @@ fn around(criterion: &mut Criterion) {
             encode(&parts, target, Vec::new(), &origin)
         });
     });
-    let mut returned = vec![0; 4096];
-    let length = handler_sdk::respond(&request("/route"), handler::answer).encode(&mut returned);
-    returned.truncate(length.expect("a response"));
-    let returned = Bytes::from(returned);
-    criterion.bench_function("http/read and check a response", |bencher| {
-        bencher.iter(|| decode(Bytes::copy_from_slice(black_box(&returned)), &Method::GET, HeaderMap::new()));
-    });
+    let returned = |number: u32| {
+        let (mut bytes, request, etag) = (vec![0; 4096], request("/route"), format!("\"{number}\""));
+        let response = handler_sdk::respond(&request, handler::answer).field("etag", &*etag);
+        let length = response.encode(&mut bytes).expect("a response");
+        bytes.truncate(length);
+        bytes
+    };
+    // More heads than a thread keeps are read anew each time.
+    for (what, heads) in [("a response", 32), ("a response with a head that was met before", 1)] {
+        let returned: Vec<_> = (0..heads).map(returned).collect();
+        let mut next = returned.iter().cycle();
+        criterion.bench_function(&format!("http/read and check {what}"), |bencher| {
+            let mut decode_next = || {
+                let bytes = Bytes::copy_from_slice(black_box(next.next().expect("endless")));
+                decode(bytes, &Method::GET, HeaderMap::new())
+            };
+            bencher.iter(&mut decode_next);
+        });
+    }
 }
 
 /// By the size of the memory, and by what is written of a large one.

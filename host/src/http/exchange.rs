@@ -163,3 +163,30 @@ impl std::fmt::Display for Asked {
         write!(f, "{} {}", self.method, self.target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, response};
+    use http::{HeaderMap, Method};
+
+    #[tokio::test]
+    async fn an_answer_has_the_length_that_a_client_would_be_told() {
+        for (method, returned, length) in [
+            ("GET", "HTTP/1.1 200 OK\r\n\r\nbody", Some("4")),
+            ("HEAD", "HTTP/1.1 200 OK\r\n\r\nbody", Some("4")),
+            ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody", Some("4")),
+            ("GET", "HTTP/1.1 200 OK\r\n\r\n", Some("0")),
+            ("GET", "HTTP/1.1 205 Reset Content\r\n\r\n", Some("0")),
+            // How long the body would be is not known.
+            ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", None),
+            ("GET", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", None),
+            ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", None),
+        ] {
+            let method: Method = method.parse().unwrap();
+            let response = response::decode(returned.into(), &method, HeaderMap::new()).unwrap();
+            let answer = Answer::new(response, &method).await;
+            let stated = answer.fields.get("content-length").map(|length| length.to_str().unwrap());
+            assert_eq!(stated, length, "{method} {returned}");
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! The head of a handler's response, read and checked. Handlers return the same
-//! few heads all the time, so each thread keeps those that it has read last.
+//! few heads all the time, so each thread keeps those that it has met last.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -25,13 +26,14 @@ const KEPT: usize = 4;
 const KEPT_LENGTH_MAX: usize = 1024;
 
 thread_local! {
-    static LAST: RefCell<Last> = const { RefCell::new(Last { heads: [const { None }; KEPT], next: 0 }) };
+    /// The first is the one that was met last.
+    static LAST: RefCell<Vec<Rc<Head>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What a head says.
 pub(super) struct Head {
     /// The head itself, with its end.
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: Bytes,
     pub(super) status: StatusCode,
     /// Where it is not the one that the status has anyway.
     pub(super) reason: Option<ReasonPhrase>,
@@ -47,19 +49,22 @@ impl Head {
     /// # Errors
     ///
     /// [`InvalidResponse`] says why it is none that can be sent.
-    pub(super) fn read(response: &[u8]) -> Result<Rc<Head>, InvalidResponse> {
-        LAST.with(|last| {
-            let mut last = last.borrow_mut();
-            if let Some(head) = last.find(response) {
-                return Ok(head);
+    pub(super) fn read(response: &Bytes) -> Result<Rc<Head>, InvalidResponse> {
+        LAST.with_borrow_mut(|last| {
+            // A whole head is never the beginning of another.
+            let head = match last.iter().position(|head| response.starts_with(&head.bytes)) {
+                Some(place) => last.remove(place),
+                None => Rc::new(Head::parse(response)?),
+            };
+            if head.bytes.len() <= KEPT_LENGTH_MAX {
+                last.truncate(KEPT - 1);
+                last.insert(0, Rc::clone(&head));
             }
-            let head = Rc::new(Head::parse(response)?);
-            last.keep(&head);
             Ok(head)
         })
     }
 
-    fn parse(response: &[u8]) -> Result<Head, InvalidResponse> {
+    fn parse(response: &Bytes) -> Result<Head, InvalidResponse> {
         if response.starts_with(b"HTTP/1.0 ") {
             return Err(InvalidResponse::Version);
         }
@@ -78,47 +83,37 @@ impl Head {
         let code = head.code.unwrap_or_default();
         let status = StatusCode::from_u16(code).ok().filter(|_| (200..=599).contains(&code));
         let status = status.ok_or(InvalidResponse::Status(code))?;
-        let fields = fields_to_send(&head)?;
+        // What is kept holds on to its own bytes, and not to a body.
+        let bytes = match response.get(..length).filter(|head| head.len() <= KEPT_LENGTH_MAX) {
+            Some(head) => Bytes::copy_from_slice(head),
+            None => response.slice(..length),
+        };
+        let part = |found: &[u8]| part(&bytes, response, found);
+        let fields = fields_to_send(&head, part)?;
         let stated_length = stated_length(&fields)?;
-        let reason = reason(response, status)?;
-        let bytes = response.get(..length).unwrap_or_default().into();
+        let reason = reason(response, status, part)?;
         Ok(Head { bytes, status, reason, fields, stated_length })
     }
 }
 
-/// The heads that a thread has read last.
-struct Last {
-    heads: [Option<Rc<Head>>; KEPT],
-    /// Gives way to the next one.
-    next: usize,
-}
-
-impl Last {
-    /// A whole head is never the beginning of another.
-    fn find(&self, response: &[u8]) -> Option<Rc<Head>> {
-        self.heads.iter().flatten().find(|head| response.starts_with(&head.bytes)).cloned()
-    }
-
-    fn keep(&mut self, head: &Rc<Head>) {
-        if head.bytes.len() > KEPT_LENGTH_MAX {
-            return;
-        }
-        if let Some(place) = self.heads.get_mut(self.next) {
-            *place = Some(Rc::clone(head));
-            self.next = (self.next + 1) % KEPT;
-        }
-    }
+/// What was found in a response, as a part of the bytes that its head keeps.
+fn part(kept: &Bytes, response: &[u8], found: &[u8]) -> Bytes {
+    let start = found.as_ptr().addr().wrapping_sub(response.as_ptr().addr());
+    let range = start..start.wrapping_add(found.len());
+    // What is empty may lie anywhere.
+    if kept.get(range.clone()) == Some(found) { kept.slice(range) } else { Bytes::copy_from_slice(found) }
 }
 
 fn fields_to_send(
     head: &httparse::Response<'_, '_>,
+    part: impl Fn(&[u8]) -> Bytes,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, InvalidResponse> {
     let mut fields = Vec::with_capacity(head.headers.len());
     let mut connection = Vec::new();
     for field in head.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let name = name.map_err(|_| InvalidResponse::Head("a field name is malformed"))?;
-        let value = HeaderValue::from_bytes(field.value)?;
+        let value = HeaderValue::from_maybe_shared(part(field.value))?;
         match name.as_str() {
             "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
             "connection" => connection.push(value),
@@ -135,7 +130,11 @@ fn fields_to_send(
 
 /// What stands behind the status code. httparse has found it well-formed, but
 /// does not give one that holds bytes above 0x7F.
-fn reason(response: &[u8], status: StatusCode) -> Result<Option<ReasonPhrase>, InvalidResponse> {
+fn reason(
+    response: &[u8],
+    status: StatusCode,
+    part: impl Fn(&[u8]) -> Bytes,
+) -> Result<Option<ReasonPhrase>, InvalidResponse> {
     let start = VERSION.len() + "200 ".len();
     let end = memchr::memchr(b'\n', response).unwrap_or_default();
     let line = response.get(start..end).unwrap_or_default();
@@ -144,7 +143,7 @@ fn reason(response: &[u8], status: StatusCode) -> Result<Option<ReasonPhrase>, I
         return Ok(None);
     }
     let malformed = |_| InvalidResponse::Head("its reason phrase is malformed");
-    ReasonPhrase::try_from(reason).map(Some).map_err(malformed)
+    ReasonPhrase::try_from(part(reason)).map(Some).map_err(malformed)
 }
 
 fn stated_length(fields: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, InvalidResponse> {
@@ -172,25 +171,29 @@ fn complaint(error: httparse::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, KEPT, KEPT_LENGTH_MAX};
-    use http::HeaderValue;
+    use super::{Head, InvalidResponse, KEPT, KEPT_LENGTH_MAX};
     use std::rc::Rc;
 
+    fn read(response: String) -> Result<Rc<Head>, InvalidResponse> {
+        Head::read(&response.into())
+    }
+
     fn head(field: &str) -> Rc<Head> {
-        Head::read(format!("HTTP/1.1 200 Fine\r\nx-a: {field}\r\n\r\nbody").as_bytes()).unwrap()
+        read(format!("HTTP/1.1 200 Fine\r\nx-a: {field}\r\nx-b:\r\n\r\nbody")).unwrap()
     }
 
     #[test]
     fn the_last_heads_are_kept_and_each_says_what_it_says() {
         let first = head("first");
-        assert!(Rc::ptr_eq(&first, &head("first")));
         for number in 0..2 * KEPT {
             let number = number.to_string();
             for _ in 0..2 {
-                let (_, value) = &head(&number).fields[0];
-                assert_eq!(*value, HeaderValue::from_str(&number).unwrap());
+                let [(_, value), (_, empty)] = &head(&number).fields[..] else { panic!("two fields") };
+                assert_eq!((value.as_bytes(), empty.as_bytes()), (number.as_bytes(), &b""[..]));
             }
+            assert!(Rc::ptr_eq(&first, &head("first")), "it was met just before");
         }
+        (0..KEPT).for_each(|number| drop(head(&number.to_string())));
         assert!(!Rc::ptr_eq(&first, &head("first")), "others took its place");
         assert_eq!(head("first").reason.as_ref().unwrap().as_bytes(), b"Fine");
     }
@@ -200,12 +203,14 @@ mod tests {
         let field = "x".repeat(KEPT_LENGTH_MAX);
         assert!(!Rc::ptr_eq(&head(&field), &head(&field)));
         assert_eq!(head(&field).fields, head(&field).fields);
+        assert_eq!(head(&field).fields[0].1, field);
     }
 
     #[test]
     fn what_is_wrong_stays_wrong() {
         for _ in 0..2 {
-            assert!(Head::read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+            let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            assert_eq!(read(response.into()).err(), Some(InvalidResponse::TransferEncoding));
         }
     }
 }

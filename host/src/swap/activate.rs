@@ -50,7 +50,7 @@ impl Times {
 /// Only compiling gives way to those who serve: a candidate's calls have a
 /// deadline, which they must not miss because the server is busy.
 ///
-/// What was compiled for a good version of the same bytes is not compiled again.
+/// Where it is known what the bytes were compiled to before, that is taken.
 ///
 /// # Errors
 ///
@@ -59,11 +59,11 @@ pub async fn prepare(
     engine: &Engine,
     label: Label,
     bytes: &[u8],
-    same: Option<&Version>,
+    compiled: Option<CompiledModule>,
     times: &mut Times,
 ) -> Result<Version, Rejection> {
-    let compiled = match same {
-        Some(same) => CompiledModule::of(&same.module),
+    let compiled = match compiled {
+        Some(compiled) => compiled,
         None => compile(engine, bytes, times)?,
     };
 

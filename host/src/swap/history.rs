@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::activate::Rejection;
 use super::state_dir::Kept;
 use super::version::{Label, Origin, Version};
+use crate::wasm::CompiledModule;
 
 /// All versions that are remembered, oldest first.
 pub struct History {
@@ -135,9 +136,10 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
-    /// The newest good version of these bytes, if one is kept.
-    pub fn find_same(&self, sha256: &str) -> Option<Arc<Version>> {
-        self.good().rfind(|version| version.label.sha256 == sha256).cloned()
+    /// What the newest good version of these bytes was compiled to, if one is kept.
+    pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
+        let same = self.good().rfind(|version| version.label.sha256 == sha256)?;
+        Some(CompiledModule::of(&same.module))
     }
 
     /// The number of the version that this one took the place of.

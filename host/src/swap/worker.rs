@@ -154,12 +154,12 @@ impl Worker {
             return Outcome::Unchanged { version: serving.label.number };
         }
         let label = self.versions.history().begin(origin, &bytes);
-        let same = self.versions.history().find_same(&label.sha256);
+        let compiled = self.versions.history().compiled(&label.sha256);
         let number = label.number;
         let since = Instant::now();
         let prepared = self.runtime.block_on(async {
             let (engine, label) = (&self.settings.engine, label.clone());
-            let version = activate::prepare(engine, label, &bytes, same.as_deref(), &mut times).await?;
+            let version = activate::prepare(engine, label, &bytes, compiled, &mut times).await?;
             activate::probe(&version, &self.settings.probes, &mut times).await?;
             Ok(version)
         });
@@ -241,7 +241,8 @@ impl Worker {
         for kept in left.into_iter().filter(|kept| kept.label.number != current) {
             let version = dir.module(&kept.label).and_then(|bytes| {
                 let (engine, mut times) = (&self.settings.engine, Times::default());
-                let prepared = activate::prepare(engine, kept.label.clone(), &bytes, None, &mut times);
+                let compiled = self.versions.history().compiled(&kept.label.sha256);
+                let prepared = activate::prepare(engine, kept.label.clone(), &bytes, compiled, &mut times);
                 Ok(self.runtime.block_on(prepared)?)
             });
             match version {

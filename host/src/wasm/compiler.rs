@@ -3,11 +3,15 @@
 //!
 //! Both compute the same: the efforts differ in how registers are chosen and in
 //! whether the code is optimised. Only how deep a recursion fits the stack may
-//! differ. Nothing here runs on a thread that
-//! serves, and the threads it runs on give way to those that do.
+//! differ. Nothing here runs on a thread that serves, and the threads it runs on
+//! give way to those that do.
 
-#![allow(unsafe_code, reason = "code that was compiled by one engine is handed to another as bytes")]
+#![allow(
+    unsafe_code,
+    reason = "code passes from one engine to another as bytes, and a thread asks for less than any nice value gives"
+)]
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -23,11 +27,9 @@ pub enum Effort {
     Thorough,
 }
 
-/// How much nicer the threads are than those that serve, as `nice` counts. With
-/// 5, a thread gets a quarter of a core that a serving one wants too; with 19, a
-/// seventieth.
-const NICE_QUICK: i32 = 5;
-const NICE_THOROUGH: i32 = 19;
+/// How much nicer those who compile quickly are than those who serve, as `nice`
+/// counts: they get a quarter of a core that a serving thread wants too.
+const NICE: i32 = 5;
 
 /// Where modules are compiled.
 pub(super) struct Compiler {
@@ -35,7 +37,8 @@ pub(super) struct Compiler {
     quick: Engine,
     /// A thread for each core: somebody waits for what they do.
     quick_threads: ThreadPool,
-    /// One thread: nobody waits for it.
+    /// One thread, which takes only time that nobody else wants: nobody waits for
+    /// it.
     thorough_thread: ThreadPool,
 }
 
@@ -48,30 +51,23 @@ impl Compiler {
         Ok(Compiler {
             quick: Engine::new(&config)?,
             // No number is one for each core.
-            quick_threads: threads(0, NICE_QUICK)?,
-            thorough_thread: threads(1, NICE_THOROUGH)?,
+            quick_threads: threads(0, be_nice)?,
+            thorough_thread: threads(1, be_idle)?,
         })
     }
 
     /// Compiles a module, which is to run in `engine`.
     pub(super) fn compile(&self, engine: &Engine, binary: &[u8], effort: Effort) -> Result<Module> {
-        let threads = match effort {
-            Effort::Quick => &self.quick_threads,
-            Effort::Thorough => &self.thorough_thread,
+        let (compiler, threads) = match effort {
+            Effort::Quick => (&self.quick, &self.quick_threads),
+            Effort::Thorough => (engine, &self.thorough_thread),
         };
         // A compiler is a large program that reads what strangers wrote: should
         // it fail at that, the module is no good, and nothing else is harmed.
-        let compiled = catch_unwind(AssertUnwindSafe(|| {
-            threads.install(|| match effort {
-                Effort::Quick => self.compile_quickly(engine, binary),
-                Effort::Thorough => Module::from_binary(engine, binary),
-            })
-        }));
-        compiled.unwrap_or_else(|_| bail!("the compiler cannot cope with it, and panicked"))
-    }
-
-    fn compile_quickly(&self, engine: &Engine, binary: &[u8]) -> Result<Module> {
-        let code = self.quick.precompile_module(binary)?;
+        let compile = || threads.install(|| compiler.precompile_module(binary));
+        let code = catch_unwind(AssertUnwindSafe(compile))
+            .unwrap_or_else(|_| bail!("the compiler cannot cope with it, and panicked"))?;
+        // Not on a thread that may have to stop while it has what all threads share.
         // SAFETY: wasmtime has made these bytes itself, a line above, and they
         // have been nowhere else. It checks that both engines agree on all that
         // the code depends on.
@@ -79,16 +75,32 @@ impl Compiler {
     }
 }
 
-fn threads(count: usize, nice: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
-    let be_nice = move |_| {
-        // On Linux this is the priority of the calling thread alone.
-        if let Err(error) = rustix::process::setpriority_process(None, nice) {
+fn threads(count: usize, begin: fn() -> io::Result<()>) -> Result<ThreadPool, ThreadPoolBuildError> {
+    let begin = move |_| {
+        if let Err(error) = begin() {
             debug!(%error, "cannot lower the priority of compiling");
         }
     };
-    ThreadPoolBuilder::new()
-        .num_threads(count)
-        .thread_name(|_| "compile".into())
-        .start_handler(be_nice)
-        .build()
+    ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "compile".into()).start_handler(begin).build()
+}
+
+fn be_nice() -> io::Result<()> {
+    // On Linux this is the priority of the calling thread alone.
+    Ok(rustix::process::setpriority_process(None, NICE)?)
+}
+
+#[cfg(target_os = "linux")]
+fn be_idle() -> io::Result<()> {
+    // SAFETY: a policy and its parameters, which are only read, for the thread
+    // that asks. The parameters are integers, and zero is what the policy wants.
+    let error = unsafe {
+        let parameters = std::mem::zeroed::<libc::sched_param>();
+        libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_IDLE, &raw const parameters)
+    };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn be_idle() -> io::Result<()> {
+    be_nice()
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 use super::compiler::Compiler;
 use super::deadline::Ticker;
@@ -31,11 +31,6 @@ const TABLES_MAX: u32 = 4;
 /// cleared for the next one; what lies past them is given back to the kernel.
 /// That is cheap for small modules, and bounds what idle places hold.
 const KEEP_RESIDENT: usize = 128 << 10;
-
-/// The same where the kernel can tell which pages were written to (Linux 6.7), so
-/// that only those are cleared: enough for a body of a megabyte, which costs more
-/// to be given page by page than to be copied.
-const KEEP_RESIDENT_OF_WRITTEN: usize = 2 << 20;
 
 /// Bytes of native stack that a call may use. Past it the call traps.
 const STACK_MAX: usize = 512 << 10;
@@ -116,7 +111,8 @@ impl Engine {
     }
 
     /// The right to make one call that ends, or is ended, before this thread does
-    /// anything else: its own, or one that others want too.
+    /// anything else: the thread's own; or, where that is taken or there is none, one
+    /// of those that all calls share.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
         let Shared { places, ticker, .. } = &*self.0;
         let own = places.short.own().filter(|runs| !runs.swap(true, Relaxed));
@@ -221,7 +217,6 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     // As many may wait for their next request as may be in one.
     let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
-    let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)
@@ -229,9 +224,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .total_tables(instances.saturating_mul(TABLES_MAX))
         .max_tables_per_module(TABLES_MAX)
         .table_elements(limits.table_max)
-        .linear_memory_keep_resident(if scan { KEEP_RESIDENT_OF_WRITTEN } else { KEEP_RESIDENT })
-        .table_keep_resident(KEEP_RESIDENT)
-        .pagemap_scan(Enabled::Auto);
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT);
     pool
 }
 
