@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// How much the kernel keeps of what cannot be sent yet, in bytes. Its own bound
@@ -125,7 +125,8 @@ impl Socket {
     /// Writes what the client has room for.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         // One piece costs the kernel less than several.
-        let mut room = [0; SMALL];
+        let mut room = [MaybeUninit::uninit(); SMALL];
+        let mut room = ReadBuf::uninit(&mut room);
         let small = put_together(pieces, &mut room);
         loop {
             ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
@@ -151,11 +152,12 @@ impl Socket {
 }
 
 /// The pieces one after the other, if there is room for all of them.
-fn put_together<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
-    let mut length = 0;
+fn put_together<'a>(pieces: &[IoSlice<'_>], room: &'a mut ReadBuf<'_>) -> Option<&'a [u8]> {
     for piece in pieces {
-        room.get_mut(length..)?.get_mut(..piece.len())?.copy_from_slice(piece);
-        length += piece.len();
+        if piece.len() > room.remaining() {
+            return None;
+        }
+        room.put_slice(piece);
     }
-    room.get(..length)
+    Some(room.filled())
 }
