@@ -16,6 +16,10 @@ const KEPT_LENGTH_MAX: usize = 4 << 20;
 /// How many are kept while no response needs them.
 const KEPT: usize = 4;
 
+/// Their lengths are multiples of this, in bytes, as bodies are counted
+/// (`--buffer-max`): so nothing has more room than it is counted for.
+const STEP: usize = 64 << 10;
+
 /// The memory that is kept.
 #[derive(Clone, Default)]
 pub(super) struct Reused(Arc<Mutex<Vec<Vec<u8>>>>);
@@ -26,17 +30,15 @@ impl Reused {
         if !(LARGE..=KEPT_LENGTH_MAX).contains(&bytes.len()) {
             return Bytes::copy_from_slice(bytes);
         }
-        let mut room = self.take(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
+        let length = bytes.len().next_multiple_of(STEP);
+        let mut room = self.take(length).unwrap_or_else(|| Vec::with_capacity(length));
         room.extend_from_slice(bytes);
         Bytes::from_owner(Copied { bytes: room, kept_by: self.clone() })
     }
 
-    /// Room for this many bytes, and for not many more: what a client is slow to
-    /// take in is counted by its length.
     fn take(&self, length: usize) -> Option<Vec<u8>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |room: &Vec<u8>| (length..=length + length / 4).contains(&room.capacity());
-        let place = kept.iter().rposition(fits)?;
+        let place = kept.iter().rposition(|room| room.capacity() == length)?;
         Some(kept.remove(place))
     }
 
@@ -70,7 +72,7 @@ impl Drop for Copied {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused};
+    use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused, STEP};
 
     fn kept(reused: &Reused) -> usize {
         reused.0.lock().unwrap().len()
@@ -79,15 +81,15 @@ mod tests {
     #[test]
     fn the_next_response_of_about_the_same_length_has_the_memory_of_the_last() {
         let reused = Reused::default();
-        let first = reused.copy(&vec![1; LARGE + 100]);
+        let first = reused.copy(&vec![1; LARGE + 1]);
         let place = first.as_ptr();
-        let part = first.slice(100..);
+        let part = first.slice(1..);
         drop(first);
         assert_eq!((kept(&reused), part.len()), (0, LARGE), "somebody has it");
         drop(part);
-        let second = reused.copy(&vec![2; LARGE]);
+        let second = reused.copy(&vec![2; LARGE + STEP]);
         assert_eq!(second.as_ptr(), place);
-        assert_eq!(second, vec![2; LARGE]);
+        assert_eq!(second, vec![2; LARGE + STEP]);
         assert_eq!(kept(&reused), 0);
     }
 
