@@ -27,19 +27,29 @@ pub enum Effort {
     Thorough,
 }
 
-/// How much nicer those who compile quickly are than those who serve, as `nice`
-/// counts: they get a quarter of a core that a serving thread wants too.
-const NICE: i32 = 5;
+/// Whether somebody waits for what comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// A candidate is to serve, or a command to be carried out.
+    Awaited,
+    /// What there is does, until there is better.
+    Whenever,
+}
+
+/// How much nicer the threads are than those that serve, as `nice` counts. With
+/// 5, a thread gets a quarter of a core that a serving one wants too; with 19, a
+/// seventieth.
+const NICE_AWAITED: i32 = 5;
+const NICE_WHENEVER: i32 = 19;
 
 /// Where modules are compiled.
 pub(super) struct Compiler {
     /// Compiles only; what comes of it runs in the engine that serves.
     quick: Engine,
-    /// A thread for each core: somebody waits for what they do.
-    quick_threads: ThreadPool,
-    /// One thread, which takes only time that nobody else wants: nobody waits for
-    /// it.
-    thorough_thread: ThreadPool,
+    /// One for each core.
+    threads: ThreadPool,
+    /// It gets time that no other thread of this server wants.
+    idle_thread: ThreadPool,
 }
 
 impl Compiler {
@@ -51,16 +61,26 @@ impl Compiler {
         Ok(Compiler {
             quick: Engine::new(&config)?,
             // No number is one for each core.
-            quick_threads: threads(0, be_nice)?,
-            thorough_thread: threads(1, be_idle)?,
+            threads: threads(0, || be_nice(NICE_AWAITED))?,
+            idle_thread: threads(1, || be_nice(NICE_WHENEVER).and_then(|()| be_idle()))?,
         })
     }
 
     /// Compiles a module, which is to run in `engine`.
-    pub(super) fn compile(&self, engine: &Engine, binary: &[u8], effort: Effort) -> Result<Module> {
-        let (compiler, threads) = match effort {
-            Effort::Quick => (&self.quick, &self.quick_threads),
-            Effort::Thorough => (engine, &self.thorough_thread),
+    pub(super) fn compile(
+        &self,
+        engine: &Engine,
+        binary: &[u8],
+        effort: Effort,
+        haste: Haste,
+    ) -> Result<Module> {
+        let compiler = match effort {
+            Effort::Quick => &self.quick,
+            Effort::Thorough => engine,
+        };
+        let threads = match haste {
+            Haste::Awaited => &self.threads,
+            Haste::Whenever => &self.idle_thread,
         };
         // A compiler is a large program that reads what strangers wrote: should
         // it fail at that, the module is no good, and nothing else is harmed.
@@ -84,11 +104,12 @@ fn threads(count: usize, begin: fn() -> io::Result<()>) -> Result<ThreadPool, Th
     ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "compile".into()).start_handler(begin).build()
 }
 
-fn be_nice() -> io::Result<()> {
+fn be_nice(nice: i32) -> io::Result<()> {
     // On Linux this is the priority of the calling thread alone.
-    Ok(rustix::process::setpriority_process(None, NICE)?)
+    Ok(rustix::process::setpriority_process(None, nice)?)
 }
 
+/// Less than any nice value gives.
 #[cfg(target_os = "linux")]
 fn be_idle() -> io::Result<()> {
     // SAFETY: a policy and its parameters, which are only read, for the thread
@@ -102,5 +123,5 @@ fn be_idle() -> io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn be_idle() -> io::Result<()> {
-    be_nice()
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
-use super::compiler::Effort;
+use super::compiler::{Effort, Haste};
 use super::engine::Engine;
 use super::failure::MESSAGE_MAX;
 use super::handler::HandlerModule;
@@ -160,7 +160,7 @@ impl CompiledModule {
             return Err(ModuleError::TooLarge { limit: limits.module_max });
         }
         let binary = read(file)?;
-        let code = compile(engine, &binary, effort)?;
+        let code = compile(engine, &binary, effort, Haste::Awaited)?;
         let unoptimised =
             (effort == Effort::Quick).then(|| Unoptimised { engine: engine.clone(), binary: binary.into() });
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
@@ -178,18 +178,19 @@ impl CompiledModule {
 }
 
 impl Unoptimised {
-    /// The same module with better code.
+    /// The same module with better code, as soon as no other thread has anything
+    /// to do.
     ///
     /// # Errors
     ///
     /// When the compiler fails, which it did not with less effort.
     pub fn optimise(&self) -> Result<CompiledModule, ModuleError> {
-        let code = compile(&self.engine, &self.binary, Effort::Thorough)?;
+        let code = compile(&self.engine, &self.binary, Effort::Thorough, Haste::Whenever)?;
         Ok(CompiledModule { engine: self.engine.clone(), code, unoptimised: None })
     }
 }
 
-fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, ModuleError> {
+fn compile(engine: &Engine, binary: &[u8], effort: Effort, haste: Haste) -> Result<Code, ModuleError> {
     // Where it is not sound, the compiler will say so, of the module as it is.
     let instrumented = instrument(binary).ok().flatten();
     let to_compile = instrumented.as_ref().map_or(binary, |instrumented| &instrumented.binary);
@@ -197,7 +198,7 @@ fn compile(engine: &Engine, binary: &[u8], effort: Effort) -> Result<Code, Modul
         // As a start function it may be of the wrong type, and as an export not.
         Module::validate(engine.wasmtime(), binary).map_err(|error| invalid(&error))?;
     }
-    let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort);
+    let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort, haste);
     let module = compiled.map_err(|error| {
         // Sound WebAssembly can still need more than the pool of instances has
         // for it.

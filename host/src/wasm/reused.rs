@@ -87,6 +87,7 @@ mod tests {
         drop(first);
         assert_eq!((kept(&reused), part.len()), (0, LARGE), "somebody has it");
         drop(part);
+        assert_eq!(kept(&reused), 1);
         let second = reused.copy(&vec![2; LARGE + STEP]);
         assert_eq!(second.as_ptr(), place);
         assert_eq!(second, vec![2; LARGE + STEP]);
@@ -96,17 +97,22 @@ mod tests {
     #[test]
     fn what_is_kept_has_a_bound() {
         let reused = Reused::default();
+        for (length, count) in [(KEPT_LENGTH_MAX + 1, 0), (LARGE - 1, 0), (KEPT_LENGTH_MAX, 1), (LARGE, 2)] {
+            drop(reused.copy(&vec![1; length]));
+            assert_eq!(kept(&reused), count, "{length} bytes");
+        }
         let responses: Vec<_> = (0..2 * KEPT).map(|_| reused.copy(&vec![1; LARGE])).collect();
         drop(responses);
         assert_eq!(kept(&reused), KEPT);
-        // Neither large ones, nor much more than is needed.
-        drop(reused.copy(&vec![1; KEPT_LENGTH_MAX + 1]));
-        drop(reused.copy(&vec![1; LARGE - 1]));
-        assert_eq!(kept(&reused), KEPT);
-        let larger = reused.copy(&vec![1; 2 * LARGE]);
-        assert_eq!(kept(&reused), KEPT);
-        drop(larger);
-        drop(reused.copy(&vec![1; LARGE]));
-        assert_eq!(kept(&reused), KEPT);
+    }
+
+    #[test]
+    fn no_response_has_much_more_memory_than_it_needs() {
+        let reused = Reused::default();
+        drop(reused.copy(&vec![1; 2 * LARGE]));
+        let smaller = reused.copy(&vec![1; LARGE]);
+        assert_eq!(kept(&reused), 1, "it is too large");
+        drop(smaller);
+        assert_eq!(kept(&reused), 2);
     }
 }
