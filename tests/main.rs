@@ -46,9 +46,11 @@ mod startup;
 mod state;
 /// What is ambiguous is refused, and who does not take part is given up.
 mod strict;
-/// The handler is replaced while the server runs, in every way there is.
+/// The handler is replaced while the server runs, and nobody notices.
 mod swap;
 /// The commands for those who write a handler.
 mod tools;
+/// A change of the handler's file is seen, however it is made.
+mod watch;
 
 mod harness;

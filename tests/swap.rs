@@ -1,133 +1,19 @@
 //! Swapping is tested with two handlers that differ in their answer alone.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Client, Folder, Server, rename_over};
 
 /// Waits until the server says that it serves another version.
-fn swapped(server: &mut Server, number: u64) {
+pub fn swapped(server: &mut Server, number: u64) {
     server.log_line(&[&format!("serving version {number}: ")]);
 }
 
-fn says(server: &Server, word: &str, version: &str) {
+/// A new connection is answered this, by this version.
+pub fn says(server: &Server, word: &str, version: &str) {
     let reply = server.connect().ask("GET", "/");
     assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version)));
-}
-
-#[test]
-fn every_way_in_which_a_file_changes_swaps_the_handler() {
-    for mode in ["events", "poll"] {
-        let folder = Folder::new();
-        let file = folder.file("handler.wasm");
-        fs::write(&file, saying("one")).unwrap();
-        let mut server = Server::with(&[file.to_str().unwrap(), "--watch", mode]);
-        let mut kept = server.connect();
-        says(&server, "one", "1");
-
-        rename_over(&file, saying("renamed"));
-        swapped(&mut server, 2);
-        says(&server, "renamed", "2");
-
-        fs::write(&file, saying("rewritten")).unwrap();
-        swapped(&mut server, 3);
-        says(&server, "rewritten", "3");
-
-        fs::remove_file(&file).unwrap();
-        says(&server, "rewritten", "3");
-        fs::write(&file, saying("made again")).unwrap();
-        swapped(&mut server, 4);
-        says(&server, "made again", "4");
-
-        // As a build does it: the old file goes, and another is linked there.
-        let built = folder.file("built.wasm");
-        fs::write(&built, saying("built")).unwrap();
-        fs::remove_file(&file).unwrap();
-        fs::hard_link(&built, &file).unwrap();
-        swapped(&mut server, 5);
-        says(&server, "built", "5");
-
-        // The connection has lived through all of it.
-        assert_eq!(kept.ask("GET", "/").text(), "built");
-    }
-}
-
-#[test]
-fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
-    // As an orchestrator mounts a volume: the file is a symlink into a folder
-    // that is a symlink, and an update replaces the latter.
-    let folder = Folder::new();
-    for version in ["v1", "v2", "v3"] {
-        fs::create_dir(folder.file(version)).unwrap();
-        fs::write(folder.file(version).join("handler.wasm"), saying(version)).unwrap();
-    }
-    symlink("v1", folder.file("data")).unwrap();
-    symlink("data/handler.wasm", folder.file("handler.wasm")).unwrap();
-    let mut server = Server::with(&[folder.file("handler.wasm")]);
-    says(&server, "v1", "1");
-    for (version, number) in [("v2", 2), ("v3", 3), ("v1", 4)] {
-        symlink(version, folder.file("new")).unwrap();
-        fs::rename(folder.file("new"), folder.file("data")).unwrap();
-        swapped(&mut server, number);
-        says(&server, version, &number.to_string());
-    }
-    // What happens where the path leads now is seen too.
-    fs::write(folder.file("v1").join("handler.wasm"), saying("v1, rewritten")).unwrap();
-    swapped(&mut server, 5);
-    symlink("v2/handler.wasm", folder.file("new")).unwrap();
-    fs::rename(folder.file("new"), folder.file("handler.wasm")).unwrap();
-    swapped(&mut server, 6);
-    says(&server, "v2", "6");
-}
-
-#[test]
-fn a_folder_may_go_and_come_again() {
-    let folder = Folder::new();
-    let inner = folder.file("a/b");
-    let file = inner.join("handler.wasm");
-    fs::create_dir_all(&inner).unwrap();
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    fs::remove_dir_all(folder.file("a")).unwrap();
-    says(&server, "one", "1");
-    fs::create_dir_all(&inner).unwrap();
-    fs::write(&file, saying("two")).unwrap();
-    swapped(&mut server, 2);
-    says(&server, "two", "2");
-    fs::rename(folder.file("a"), folder.file("away")).unwrap();
-    fs::create_dir_all(&inner).unwrap();
-    rename_over(&file, saying("three"));
-    swapped(&mut server, 3);
-    says(&server, "three", "3");
-}
-
-#[test]
-fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("0")).unwrap();
-    let server = Server::with(std::slice::from_ref(&file));
-    for _ in 0..5 {
-        rename_over(&file, saying("0"));
-    }
-    for count in 1..=100 {
-        fs::write(&file, saying(&count.to_string())).unwrap();
-    }
-    // Which of the contents in between were seen depends on the moment; the
-    // last one is, and there are far fewer versions than writes.
-    let mut client = server.connect();
-    while client.ask("GET", "/").text() != "100" {
-        std::thread::yield_now();
-    }
-    let of_the_first = format!("sha256 {}", host::swap::hash(saying("0").as_bytes()));
-    let number: u64 = client.ask("GET", "/").field("x-handler-version").unwrap().parse().unwrap();
-    assert!(number <= 20, "{number} versions");
-    server.signal("TERM");
-    let (_, lines) = server.wait();
-    let again =
-        lines.iter().filter(|line| line.contains(": serving version") && line.contains(&of_the_first));
-    assert_eq!(again.count(), 0, "the same bytes made a version");
 }
 
 #[test]
@@ -170,82 +56,6 @@ fn what_is_kept_compiled_is_not_compiled_again() {
     for number in [3, 5] {
         assert!(!lines.iter().any(|line| line.contains(&optimised(number))), "{number} was optimised again");
     }
-}
-
-#[test]
-fn what_else_happens_in_the_folder_delays_nothing() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                fs::write(folder.file("other"), "busy").unwrap();
-            }
-        });
-        for (word, number) in [("two", 2), ("three", 3), ("four", 4)] {
-            rename_over(&file, saying(word));
-            swapped(&mut server, number);
-            says(&server, word, &number.to_string());
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
-}
-
-#[test]
-fn a_pipe_in_place_of_the_file_is_not_waited_for() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    assert!(std::process::Command::new("mkfifo").arg(folder.file("pipe")).status().unwrap().success());
-    fs::rename(folder.file("pipe"), &file).unwrap();
-    server.signal("HUP");
-    server.log_line(&["not swapped", "it is a pipe or a socket"]);
-    let complaint = crate::harness::fails_to_start(std::slice::from_ref(&file));
-    assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
-    rename_over(&file, saying("two"));
-    swapped(&mut server, 2);
-}
-
-#[test]
-fn a_file_is_not_read_while_somebody_writes_it() {
-    use std::io::Write;
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    let module = wat::parse_str(saying("two")).unwrap();
-    let mut client = server.connect();
-    // In pieces, with requests in between, in one go from open to close.
-    let mut writer = fs::File::create(&file).unwrap();
-    for piece in module.chunks(16) {
-        writer.write_all(piece).unwrap();
-        assert_eq!(client.ask("GET", "/").text(), "one");
-    }
-    drop(writer);
-    swapped(&mut server, 2);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
-    assert!(lines.iter().all(|line| !line.contains("rejected")), "{lines:?}");
-}
-
-#[test]
-fn hangup_reads_the_file_again() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--no-watch"]);
-    fs::write(&file, saying("two")).unwrap();
-    server.signal("HUP");
-    swapped(&mut server, 2);
-    says(&server, "two", "2");
-    fs::remove_file(&file).unwrap();
-    server.signal("HUP");
-    server.log_line(&["not swapped", "No such file or directory"]);
-    says(&server, "two", "2");
 }
 
 #[test]

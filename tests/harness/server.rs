@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Client;
 
 /// The longest that anything is waited for. Never reached by a test that passes.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub fn host() -> Command {

@@ -101,7 +101,8 @@ pub fn decode(
     Ok(response)
 }
 
-/// Checks the length that is stated. hyper states it where there is a body.
+/// Checks the length that is stated, and states that of a body which HEAD leaves
+/// out. Of all others hyper does.
 fn set_length(
     fields: &mut HeaderMap,
     head: &Head,
