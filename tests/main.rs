@@ -15,6 +15,8 @@ mod admission;
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
+/// Compiling is bounded, and in nobody's way.
+mod compiling;
 /// Connections: how long they live, how many there may be, and where they come
 /// from.
 mod connections;

@@ -22,7 +22,7 @@ impl Module {
         let limits = Args::parse_from(["host"]).serve.limits;
         let engine = Engine::new(&limits).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let module = CompiledModule::new(&engine, EMBEDDED, Effort::Thorough).unwrap();
+        let module = CompiledModule::compile_here(&engine, EMBEDDED, Effort::Thorough).unwrap();
         let module = runtime.block_on(module.start()).unwrap();
         module.wake();
         Module { module, runtime }

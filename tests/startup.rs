@@ -143,6 +143,23 @@ fn an_export_of_the_wrong_type_is_named_with_both_types() {
 }
 
 #[test]
+fn a_module_that_fails_its_probes_is_not_served() {
+    let file = TextFile::new(modules::saying("well"));
+    let path = file.path().to_str().unwrap();
+    assert_eq!(
+        fails_to_start(&[path, "--probe", "GET / 404"]),
+        format!("error: cannot serve {path}: GET / was answered 200 OK; expected 404")
+    );
+    let file = TextFile::new(modules::answering(b"nonsense"));
+    let path = file.path().to_str().unwrap();
+    let complaint = fails_to_start(&[path]);
+    assert!(
+        complaint.starts_with(&format!("error: cannot serve {path}: GET / was not answered: ")),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn an_import_that_is_not_offered_is_named() {
     refused(
         without("none", "").replace("(module", "(module (import \"env\" \"clock\" (func))"),

@@ -1,8 +1,10 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::harness::modules::saying;
-use crate::harness::{Folder, Random, Server, rename_over};
+use crate::harness::{Folder, Random, Server, fails_to_start, rename_over};
 
 /// A folder with a module file and a folder for the state.
 struct Place(Folder);
@@ -123,9 +125,10 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     // No folder at all.
     fs::remove_dir_all(place.state()).unwrap();
     fs::write(place.state(), "a file").unwrap();
-    let mut server = place.start();
-    server.log_line(&["versions will not survive a restart: cannot use"]);
-    says(&server, "one", "1");
+    let file = place.file();
+    let state = place.state();
+    let complaint = fails_to_start(&[file.as_os_str(), "--state-dir".as_ref(), state.as_os_str()]);
+    assert!(complaint.starts_with("error: cannot use the state folder "), "{complaint}");
 }
 
 #[test]
@@ -159,9 +162,8 @@ fn one_server_at_a_time_has_the_state() {
     let place = Place::new();
     let first = place.start();
     let state = place.state();
-    let mut second = Server::with(&["--state-dir".as_ref(), state.as_os_str()]);
-    second.log_line(&["another server uses it"]);
-    assert_eq!(second.connect().ask("GET", "/").status, 200);
+    let complaint = fails_to_start(&["--state-dir".as_ref(), state.as_os_str()]);
+    assert!(complaint.ends_with("another server uses it"), "{complaint}");
     says(&first, "one", "1");
 }
 
@@ -206,6 +208,73 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
             }
         }
     }
+}
+
+#[test]
+fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
+    let place = Place::new();
+    let (state, control) = (place.state(), place.socket());
+    let args: Vec<&OsStr> =
+        vec!["--state-dir".as_ref(), state.as_os_str(), "--control".as_ref(), control.as_os_str()];
+    let large = place.0.file("large");
+    fs::write(&large, saying(&"x".repeat(20_000))).unwrap();
+    // Nothing can be written to where it is to be.
+    let taken = state.join(format!("{}.module", host::swap::hash(&fs::read(&large).unwrap())));
+    fs::create_dir_all(taken.join("by a folder")).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    let server = Server::with(&args);
+    let mut swap = crate::harness::host();
+    let swap = swap.args(["swap", large.to_str().unwrap()]).arg("--control").arg(&control);
+    let output = crate::harness::run_to_end(swap);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("serving version 2 ")
+            && text.contains("\nnot kept: it would not survive a restart: cannot write "),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(server.connect().ask("GET", "/").body.len(), 20_000);
+    drop(server);
+
+    let server = Server::with(&[&args[..], &["--require-durable".as_ref()]].concat());
+    let output = crate::harness::run_to_end(swap);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected =
+        "rejected version 3 in stage save: it would not survive a restart (--require-durable): cannot write ";
+    assert!(text.starts_with(expected), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(server.connect().ask("GET", "/").text(), "<h1> hello index</h1>");
+}
+
+#[test]
+fn a_version_that_fails_its_probes_does_not_come_back() {
+    let place = Place::new();
+    let mut server = place.start();
+    rename_over(&place.file(), saying("two"));
+    server.log_line(&["serving version 2"]);
+    drop(server);
+    let (file, state) = (place.file(), place.state());
+    let args: Vec<&OsStr> = vec![file.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
+    let requests = place.0.file("requests.http");
+    let with_probe = |body: &str| {
+        fs::write(&requests, format!("GET /\n\n> body: {body}\n")).unwrap();
+        [&args[..], &["--probe-file".as_ref(), requests.as_os_str()]].concat()
+    };
+    let mut server = Server::with(&with_probe("one"));
+    server.log_line(&["version 2", "cannot come back: probe: ", "expected the body `one`"]);
+    says(&server, "one", "1");
+    drop(server);
+    // No version that is kept will do, and the file will not either.
+    let mut command = crate::harness::host();
+    let output =
+        crate::harness::run_to_end(command.args(with_probe("three")).args(["--listen", "127.0.0.1:0"]));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let complaint = text.lines().last().unwrap();
+    assert!(
+        complaint.starts_with("error: cannot serve ") && complaint.contains("expected the body `three`"),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

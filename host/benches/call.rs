@@ -93,7 +93,8 @@ impl Caller {
         let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
         // Made when it is chosen.
         let module = LazyCell::new(|| {
-            let module = CompiledModule::new(&self.engine, &module(), Effort::Thorough).expect("a handler");
+            let module =
+                CompiledModule::compile_here(&self.engine, &module(), Effort::Thorough).expect("a handler");
             let module = self.runtime.block_on(module.start()).expect("a start");
             module.wake();
             for request in &requests {

@@ -7,11 +7,11 @@ use clap::builder::ArgPredicate;
 use tracing_subscriber::filter::Targets;
 
 use crate::control::command::Command;
-use crate::http::{Probe, Trusted};
+use crate::http::{Probe, Trusted, read_requests};
 use crate::limits::Limits;
 use crate::log::{self, Format};
 use crate::record::Recording;
-use crate::swap::watch;
+use crate::swap::{Notice, watch};
 
 /// An HTTP server whose behaviour is one WebAssembly module, called for each request.
 #[derive(Clone, Debug, Parser)]
@@ -72,6 +72,10 @@ pub struct Serve {
     /// The bounds.
     #[command(flatten)]
     pub limits: Limits,
+
+    /// Where `host dev` shows why the newest version does not serve.
+    #[arg(skip)]
+    pub notice: Notice,
 }
 
 /// How the handler is swapped while the server runs.
@@ -97,10 +101,19 @@ pub struct Swap {
     #[arg(long, value_name = "FILE")]
     pub probe_file: Vec<PathBuf>,
 
+    /// Call a candidate with nothing before it serves: it only has to start
+    #[arg(long, conflicts_with_all = ["probe", "probe_file"])]
+    pub no_probe: bool,
+
     /// A folder in which good versions survive a restart: the server comes back with the one that
     /// served
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+
+    /// Let only a version serve that survives a restart: one that cannot be written to the state
+    /// folder is rejected
+    #[arg(long, requires = "state_dir")]
+    pub require_durable: bool,
 
     /// The Unix socket that commands such as `host swap` talk to [default: host-PORT.sock in
     /// $XDG_RUNTIME_DIR, or in a folder of the user's in the folder for temporary files]
@@ -114,4 +127,22 @@ pub struct Swap {
     /// Do not tell the version that answered in the field x-handler-version
     #[arg(long)]
     pub no_version_field: bool,
+}
+
+impl Swap {
+    /// Returns what each candidate is called with before it serves.
+    ///
+    /// # Errors
+    ///
+    /// One line: which file cannot be read, and where.
+    pub fn probes(&self) -> anyhow::Result<Vec<Probe>> {
+        if self.no_probe {
+            return Ok(Vec::new());
+        }
+        let mut probes = self.probe.clone();
+        for file in &self.probe_file {
+            probes.extend(read_requests(file)?);
+        }
+        Ok(probes)
+    }
 }

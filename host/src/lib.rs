@@ -14,6 +14,7 @@ pub mod args;
 pub mod connection;
 pub mod control;
 pub mod ending;
+pub mod health;
 pub mod http;
 pub mod limits;
 pub mod listen;

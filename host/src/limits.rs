@@ -121,6 +121,24 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub module_max: usize,
 
+    // Half a gigabyte compiles modules of several megabytes. It is the memory of a
+    // process beside the server, of which two may run at once.
+    /// Most memory of the process that compiles a module; past it the module is
+    /// not served
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUFFERS_MAX>)]
+    pub compile_memory_max: usize,
+
+    // A module takes some milliseconds for each ten kilobytes.
+    /// Longest time to compile a module; past it the module is not served
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub compile_timeout: Duration,
+
+    // The code of a module is some five times as large as its file.
+    /// Most memory of the code of all good versions that are kept; past it the
+    /// oldest go, and a module whose code is larger is not served
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::<BUFFERS_MAX>)]
+    pub keep_bytes: usize,
+
     /// Most good versions that are kept compiled, the one that serves included;
     /// older ones cannot be rolled back to
     #[arg(long, value_name = "N", default_value = "10", value_parser = count::<COUNT_MAX>)]

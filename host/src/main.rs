@@ -1,6 +1,7 @@
 //! The binary: arguments, configuration, run, exit code.
 
 use std::io::{self, Write};
+use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,25 +12,27 @@ use clap::Parser;
 use host::args::{Args, Serve};
 use host::control::listener::{self, Control};
 use host::control::{command, place};
-use host::http::{App, Buffers, FaultCounts, read_requests};
+use host::http::{App, Buffers, FaultCounts};
 use host::listener::Listener;
 use host::log::{self, Format};
 use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;
-use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
+use host::swap::{EMBEDDED, Label, Settings, StateDir, Swapper, Task, Workshop, begin, watch};
 use host::tools::dev;
-use host::wasm::Engine;
-use host::{limits, listen, server};
-use tokio::net::UnixListener;
+use host::wasm::{Compilers, Engine, compile};
+use host::{health, limits, listen, server};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tokio::sync::{Semaphore, oneshot};
+use tracing::{error, info, warn};
 
 /// Of a thread that serves, in bytes.
 const STACK: usize = 2 << 20;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
+        return compile::run(EMBEDDED);
+    }
     // First, because the limit on connections depends on it.
     limits::raise_descriptors();
     let args = Args::parse();
@@ -48,6 +51,12 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let _log = log::init(args.log_format, &args.log_level);
+    // A panic is a mistake in this program: its cause stands in the log, whatever
+    // goes on in spite of it.
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(cause = health::message(panic.payload()), place, "a part of the server has failed");
+    }));
     let mut threads = runtime::Builder::new_multi_thread();
     // Handlers run on these stacks too, whatever RUST_MIN_STACK says.
     threads.thread_stack_size(STACK);
@@ -66,27 +75,34 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
-    let mut probes = args.swap.probe;
-    for file in &args.swap.probe_file {
-        probes.extend(read_requests(file)?);
-    }
+    let probes = args.swap.probes()?.into();
+    // First, because the compiler gets ready meanwhile.
+    let compilers = Compilers::new(&args.limits);
     let engine = Engine::new(&args.limits)?;
-    let state = args.swap.state_dir.as_deref().and_then(|dir| open_state(dir, args.limits.module_max));
+    let workshop = Workshop { engine, compilers, probes };
+    let state =
+        args.swap.state_dir.as_deref().map(|dir| open_state(dir, args.limits.module_max)).transpose()?;
     let seen = args.module.as_deref().and_then(watch::look);
-    let beginning = begin(&engine, &args.limits, args.module.as_deref(), state.as_ref()).await?;
+    let beginning = begin(&workshop, &args.limits, args.module.as_deref(), state.as_ref()).await?;
     let label = beginning.version.label.clone();
 
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
 
-    let settings =
-        Settings { engine, probes, module_max: args.limits.module_max, file: args.module.clone(), state };
+    let settings = Settings {
+        workshop,
+        module_max: args.limits.module_max,
+        file: args.module.clone(),
+        state,
+        require_durable: args.swap.require_durable,
+        notice: args.notice.clone(),
+    };
     let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
     if let Some(path) = args.module {
         if !args.swap.no_watch {
             watch::start(&path, seen, args.swap.watch, swapper.clone())
-                .with_context(|| format!("cannot watch {} (--no-watch does not)", path.display()))?;
+                .with_context(|| format!("cannot watch {} (disable with --no-watch)", path.display()))?;
         }
         // It may have changed while no server was there to see it.
         if args.swap.state_dir.is_some() {
@@ -110,12 +126,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             place::bind(&place::default_path(port)).inspect_err(|error| warn!("no commands: {error:#}")).ok()
         }
     };
-    if let Some(control) = &control {
-        let listener = UnixListener::from_std(control.listener.try_clone()?)?;
+    if let Some(bound) = &control {
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
-        let control = Control { swapper, urls, started, module_max, faults };
-        tokio::spawn(listener::listen(listener, Arc::new(control)));
+        let uploads = Semaphore::new(listener::UPLOADS_MAX);
+        let control = Control { swapper, urls, started, module_max, faults, uploads };
+        listener::start(bound.listener.try_clone()?, control)
+            .context("cannot start the thread for commands")?;
     }
 
     announce(&label, &urls, args.log_format);
@@ -126,6 +143,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         limits: args.limits,
         ids: ConnectionIds::new(),
         tell_cause: args.dev,
+        notice: args.notice,
         faults,
         recorder,
         trusted: args.trust_forwarded,
@@ -162,13 +180,9 @@ impl Signals {
     }
 }
 
-/// The folder for the state. A server that cannot have it serves all the same.
-fn open_state(path: &Path, module_max: usize) -> Option<StateDir> {
+fn open_state(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
     StateDir::open(path, module_max)
-        .inspect_err(|error| {
-            warn!("versions will not survive a restart: cannot use {}: {error:#}", path.display())
-        })
-        .ok()
+        .with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {

@@ -1,6 +1,7 @@
 //! What the tests share: the server as a child process, an HTTP client that
 //! takes nothing for granted, and modules made to measure.
 
+pub mod bombs;
 mod client;
 mod folder;
 pub mod hoarder;

@@ -76,7 +76,7 @@ impl Host {
 
     /// Compiles a module and starts it; the error is the name of a trap.
     pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
-        let module = CompiledModule::new(&self.engine, module, effort).unwrap();
+        let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start()).map_err(trap)?;
         // As it is when it serves: instances are kept from one call to the next.
         module.wake();

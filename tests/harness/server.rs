@@ -83,8 +83,8 @@ impl Server {
         Server::with(&[file.path()])
     }
 
-    /// With these arguments; on a free port and without a control socket,
-    /// unless they say otherwise.
+    /// With these arguments; on a free port, without a control socket and without
+    /// probes, unless they say otherwise.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         Server::spawn(host(), arguments)
     }
@@ -99,6 +99,11 @@ impl Server {
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let is_probe = |argument: &A| argument.as_ref().to_string_lossy().starts_with("--probe");
+        if !arguments.iter().any(is_probe) {
+            // Many tests are about modules that no probe would let in.
+            command.arg("--no-probe");
         }
         if !arguments.iter().any(|argument| argument.as_ref() == "--control") {
             command.arg("--no-control");
@@ -143,6 +148,12 @@ impl Server {
                 Err(_) => panic!("no line with {texts:?} in:\n{}", self.seen.join("\n")),
             }
         }
+    }
+
+    /// A line on standard error that holds all of these texts, if it has come.
+    pub fn log_line_now(&mut self, texts: &[&str]) -> Option<String> {
+        self.seen.extend(self.log.try_iter());
+        self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
     }
 
     /// The process.

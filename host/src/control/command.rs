@@ -1,5 +1,6 @@
 //! The commands that talk to a running server: what they send, what they print,
-//! and their exit codes: 0 when what was asked for holds, 1 when it does not.
+//! and their exit codes: 0 when what was asked for holds, 1 when it does not, and
+//! 3 when it holds and would not survive a restart.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -16,6 +17,9 @@ use super::place;
 use super::protocol::{Complaint, Request, Status};
 use crate::swap::{Entry, Origin, Outcome};
 use crate::tools::{self, Dev, Tool};
+
+/// The exit code when a version serves and would not survive a restart.
+const NOT_DURABLE: u8 = 3;
 
 /// What a running server can be told, and what can be done without one.
 #[derive(Clone, Debug, Subcommand)]
@@ -140,10 +144,17 @@ fn ask(path: &Path, request: &Request, module: &[u8]) -> anyhow::Result<String> 
 
 fn show_outcome(outcome: &Outcome) -> (String, ExitCode) {
     match outcome {
-        Outcome::Serving { version, sha256, replaced } => (
-            format!("serving version {version} (sha256 {sha256}), which replaced version {replaced}\n"),
-            ExitCode::SUCCESS,
-        ),
+        Outcome::Serving { version, sha256, replaced, not_durable } => {
+            let text =
+                format!("serving version {version} (sha256 {sha256}), which replaced version {replaced}\n");
+            match not_durable {
+                None => (text, ExitCode::SUCCESS),
+                Some(cause) => (
+                    format!("{text}not kept: it would not survive a restart: {cause}\n"),
+                    ExitCode::from(NOT_DURABLE),
+                ),
+            }
+        }
         Outcome::Unchanged { version } => {
             (format!("unchanged: version {version} serves these bytes already\n"), ExitCode::SUCCESS)
         }
@@ -176,16 +187,24 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
 }
 
 fn show_status(status: &Status) -> (String, ExitCode) {
-    let Status { pid, host_version, uptime_seconds, urls, serving, faults } = status;
+    let Status { pid, host_version, uptime_seconds, urls, serving, faults, threads } = status;
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
+    let threads: Vec<_> = threads
+        .iter()
+        .map(|(name, thread)| match (thread.restarts, &thread.cause) {
+            (0, _) | (_, None) => name.clone(),
+            (restarts, Some(cause)) => format!("{name} (restarted {restarts} times, last because: {cause})"),
+        })
+        .collect();
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\nthreads: {}\nfaults: {faults}\n",
         urls.join(" "),
         serving.number,
         serving.origin,
         ByteSize(serving.size as u64),
         serving.sha256,
+        threads.join(", "),
     );
     (text, ExitCode::SUCCESS)
 }

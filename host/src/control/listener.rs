@@ -1,23 +1,32 @@
 //! How the server answers over its control socket. Whatever comes in is
-//! bounded, in bytes and in time, and answered: nothing here can harm serving.
+//! bounded, in bytes and in time, and answered: nothing here can harm serving,
+//! and nothing that is being done for one command keeps another waiting.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::protocol::{Complaint, LINE_MAX, Request, Status};
+use crate::health;
 use crate::http::FaultCounts;
 use crate::swap::{Swapper, Task};
 
 /// Control connections at once; more than that wait.
-const CONNECTIONS_MAX: usize = 16;
+const CONNECTIONS_MAX: usize = 256;
+
+/// Modules that are being received at once, each of which takes up its size.
+pub const UPLOADS_MAX: usize = 4;
 
 /// How long a request may take to come in whole.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,10 +46,31 @@ pub struct Control {
     pub module_max: usize,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
+    /// One for each module that may be received at once.
+    pub uploads: Semaphore,
 }
 
-/// Answers control connections until it is dropped.
-pub async fn listen(listener: UnixListener, control: Arc<Control>) {
+/// Starts the thread that answers control connections, whatever the threads that
+/// serve have to do.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let control = Arc::new(control);
+    health::keep_running("control", move || {
+        let (listener, control) = (listener.try_clone(), Arc::clone(&control));
+        runtime.block_on(async {
+            match listener.and_then(UnixListener::from_std) {
+                Ok(listener) => listen(listener, control).await,
+                Err(error) => warn!(%error, "cannot listen for commands any more"),
+            }
+        });
+    })
+}
+
+async fn listen(listener: UnixListener, control: Arc<Control>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -66,15 +96,16 @@ pub async fn listen(listener: UnixListener, control: Arc<Control>) {
 
 async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
     let user = stream.peer_cred()?.uid();
+    let watched = stream.as_fd().try_clone_to_owned()?;
     let (read, mut write) = stream.into_split();
     let own = rustix::process::geteuid().as_raw();
     let reply = if user != own && user != 0 {
         warn!(user, "a control request by another user was refused");
         complain("this server is another user's".into())
     } else {
-        let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control.module_max)).await;
+        let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
         match request.unwrap_or_else(|_| Err("the request did not come in time".into())) {
-            Ok((request, module)) => carry_out(request, module, control).await,
+            Ok((request, module)) => carry_out(request, module, control, watched).await,
             Err(error) => complain(error),
         }
     };
@@ -82,10 +113,19 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
     write.shutdown().await
 }
 
+/// Whether the other end of a socket is closed, both ways. A client that has only
+/// ended its side may still wait for the reply.
+fn is_closed(socket: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    // It returns at once, and is told of a hang-up whatever it asks for.
+    let polled_at_all = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
+    polled_at_all && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
 /// Reads a request and the module that may follow it.
 async fn receive(
     mut stream: impl AsyncBufReadExt + Unpin,
-    module_max: usize,
+    control: &Control,
 ) -> Result<(Request, Vec<u8>), String> {
     let mut line = Vec::new();
     let broken = |error: io::Error| format!("the request cannot be read: {error}");
@@ -97,10 +137,11 @@ async fn receive(
         serde_json::from_slice(&line).map_err(|error| format!("the request is malformed: {error}"))?;
     let mut module = Vec::new();
     if let Request::Swap { size, .. } = &request {
-        let size = *size;
+        let (size, module_max) = (*size, control.module_max);
         if size > module_max {
             return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
         }
+        let _place = control.uploads.acquire().await.map_err(|error| error.to_string())?;
         (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
         if module.len() < size {
             return Err(format!("the module breaks off after {} of {size} bytes", module.len()));
@@ -109,15 +150,14 @@ async fn receive(
     Ok((request, module))
 }
 
-async fn carry_out(request: Request, module: Vec<u8>, control: &Control) -> String {
+async fn carry_out(request: Request, module: Vec<u8>, control: &Control, client: OwnedFd) -> String {
     let swapper = &control.swapper;
     match request {
         Request::Swap { name, if_version, .. } => {
-            line(&swapper.order(Task::Swap(name, module), if_version).await)
+            let is_gone = Box::new(move || is_closed(&client));
+            line(&swapper.order(Task::Swap(name, module.into()), if_version, is_gone).await)
         }
-        Request::Rollback { version, if_version } => {
-            line(&swapper.order(Task::RollBack(version), if_version).await)
-        }
+        Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version)),
         Request::Versions {} => line(&swapper.versions()),
         Request::Status {} => {
             let Some(serving) = swapper.versions().into_iter().rfind(|entry| entry.state == "current") else {
@@ -130,6 +170,7 @@ async fn carry_out(request: Request, module: Vec<u8>, control: &Control) -> Stri
                 urls: control.urls.clone(),
                 serving,
                 faults: control.faults.all(),
+                threads: health::all(),
             })
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::Thread;
 use crate::swap::Entry;
 
 /// The longest line of a request, in bytes. The longest that a command sends
@@ -56,6 +57,9 @@ pub struct Status {
     pub serving: Entry,
     /// How often the host answered itself since its start, by kind of fault.
     pub faults: BTreeMap<String, u64>,
+    /// The threads beside those that serve, and how often each was restarted.
+    #[serde(default)]
+    pub threads: BTreeMap<String, Thread>,
 }
 
 /// Said instead of a reply when the request cannot be met.

@@ -1,6 +1,8 @@
 //! Why the host answers itself, and with what: the one table from a fault to
 //! its status.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -49,6 +51,12 @@ pub enum Fault {
     NoBuffer {
         /// In bytes.
         limit: usize,
+    },
+    /// The newest version does not serve, and whoever writes it is to see that.
+    #[error("{cause}")]
+    NotServed {
+        /// Why it does not.
+        cause: Arc<str>,
     },
     /// There is nobody any more to answer.
     #[error("the client reset the connection before it was answered")]
@@ -100,6 +108,7 @@ impl Fault {
             Fault::NoBuffer { .. } => ("no buffer", S::SERVICE_UNAVAILABLE, Operator),
             // Nobody sees this one.
             Fault::ClientGone => ("client gone", S::BAD_REQUEST, Client),
+            Fault::NotServed { .. } => ("not served", S::INTERNAL_SERVER_ERROR, Handler),
             Fault::Call(CallError::NoRoom { .. }) => ("no room", S::PAYLOAD_TOO_LARGE, Client),
             Fault::Call(CallError::Trap { .. }) => ("trap", S::INTERNAL_SERVER_ERROR, Handler),
             Fault::Call(CallError::BadSpan { .. }) => ("bad address", S::BAD_GATEWAY, Handler),

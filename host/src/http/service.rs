@@ -27,7 +27,7 @@ use crate::record::Recorder;
 use crate::request_id::{ConnectionIds, RequestId, RequestIds};
 use crate::socket::{Peer, Socket};
 use crate::stream::Notes;
-use crate::swap::{Serving, Swapper, Version};
+use crate::swap::{Notice, Serving, Swapper, Version};
 use crate::wasm::{Call, CallError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
@@ -45,6 +45,8 @@ pub struct App {
     pub ids: ConnectionIds,
     /// Whether a fault tells the client its cause.
     pub tell_cause: bool,
+    /// Why the newest version does not serve, for whoever writes it.
+    pub notice: Notice,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
     /// The memory for bodies.
@@ -125,6 +127,9 @@ impl Client {
             // their room. hyper keeps it for the next request.
             let fields = std::mem::take(&mut parts.headers);
 
+            if let Some(cause) = self.app.notice.get() {
+                return Err(Fault::NotServed { cause });
+            }
             let version = version_called.insert(self.app.swapper.current());
             let bytes = match version.module.call(&message, id, called) {
                 Call::Over(response) => response?,

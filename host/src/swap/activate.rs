@@ -2,18 +2,20 @@
 //! here runs on a thread that serves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use super::version::{Label, Version};
 use crate::http::Probe;
-use crate::wasm::{CompiledModule, Effort, Engine};
+use crate::wasm::{CompiledModule, Compilers, Effort, Engine, Priority};
 
 /// The stages, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
     /// Its file is read whole.
+    #[default]
     Read,
     /// Its code is validated and compiled.
     Compile,
@@ -23,6 +25,8 @@ pub enum Stage {
     Start,
     /// It is called, with requests that the operator chose.
     Probe,
+    /// It is made durable, where it may not serve otherwise.
+    Save,
 }
 
 /// Why a candidate does not serve.
@@ -35,69 +39,88 @@ pub struct Rejection {
     pub cause: String,
 }
 
-/// How long each stage took.
+/// How long each stage took, and which one is in progress.
 #[derive(Debug, Default)]
-pub struct Times(Vec<(Stage, Duration)>);
+pub struct Times {
+    /// The stage in progress, or the last.
+    pub stage: Stage,
+    taken: Vec<(Stage, Duration)>,
+}
 
 impl Times {
-    /// Takes the time of one stage, from `since` until now.
-    pub fn add(&mut self, stage: Stage, since: Instant) {
-        self.0.push((stage, since.elapsed()));
+    /// Does the work of one stage, and takes its time when that has succeeded.
+    pub async fn measure<T, E>(
+        &mut self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.stage = stage;
+        let since = Instant::now();
+        let done = work.await?;
+        self.taken.push((stage, since.elapsed()));
+        Ok(done)
+    }
+
+    /// Says that the stage in progress has failed.
+    pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
+        Rejection { stage: self.stage, cause: cause.into() }
     }
 }
 
-/// Compiles a candidate, checks it against the contract, and starts it once.
-/// Only compiling gives way to those who serve: a candidate's calls have a
-/// deadline, which they must not miss because the server is busy.
-///
-/// Where it is known what the bytes were compiled to before, that is taken.
-///
-/// # Errors
-///
-/// [`Rejection`] names the stage and the cause.
-pub async fn prepare(
-    engine: &Engine,
-    label: Label,
-    bytes: &[u8],
-    compiled: Option<CompiledModule>,
-    times: &mut Times,
-) -> Result<Version, Rejection> {
-    let compiled = match compiled {
-        Some(compiled) => compiled,
-        None => compile(engine, bytes, times)?,
-    };
-
-    let since = Instant::now();
-    let started = compiled.start().await;
-    let module = started
-        .map_err(|error| Rejection { stage: Stage::Start, cause: format!("it does not start: {error}") })?;
-    times.add(Stage::Start, since);
-    Ok(Version { label, module })
+/// What prepares candidates.
+#[derive(Clone)]
+pub struct Workshop {
+    /// Runs them.
+    pub engine: Engine,
+    /// Compiles them.
+    pub compilers: Compilers,
+    /// What each is called with before it serves.
+    pub probes: Arc<[Probe]>,
 }
 
-fn compile(engine: &Engine, bytes: &[u8], times: &mut Times) -> Result<CompiledModule, Rejection> {
-    let since = Instant::now();
-    let compiled = CompiledModule::new(engine, bytes, Effort::Quick).map_err(|error| {
-        let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
-        Rejection { stage, cause: error.to_string() }
-    })?;
-    times.add(Stage::Compile, since);
-    Ok(compiled)
-}
-
-/// Calls a candidate with each of the probes.
-///
-/// # Errors
-///
-/// [`Rejection`] names the first probe whose answer was not the expected one.
-pub async fn probe(version: &Version, probes: &[Probe], times: &mut Times) -> Result<(), Rejection> {
-    let since = Instant::now();
-    for probe in probes {
-        let answer = probe.send(&version.module).await;
-        answer.map_err(|error| Rejection { stage: Stage::Probe, cause: error.to_string() })?;
+impl Workshop {
+    /// Compiles a candidate, checks it against the contract, starts it once, and
+    /// calls it with the probes. Only compiling gives way to those who serve: a
+    /// candidate's calls have a deadline, which they must not miss because the
+    /// server is busy.
+    ///
+    /// `compiled` is what the bytes were compiled to before, where that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] names the stage and the cause.
+    pub async fn prepare(
+        &self,
+        label: Label,
+        file: &Arc<[u8]>,
+        compiled: Option<CompiledModule>,
+        times: &mut Times,
+    ) -> Result<Version, Rejection> {
+        let compiled = match compiled {
+            Some(compiled) => compiled,
+            None => self.compile(file, times).await?,
+        };
+        let started = times.measure(Stage::Start, compiled.start()).await;
+        let module = started.map_err(|error| times.rejection(format!("it does not start: {error}")))?;
+        let version = Version { label, module };
+        let probed = times.measure(Stage::Probe, async {
+            for probe in self.probes.iter() {
+                probe.send(&version.module).await?;
+            }
+            Ok(())
+        });
+        probed.await.map_err(|error: crate::http::ProbeFailure| times.rejection(error.to_string()))?;
+        Ok(version)
     }
-    times.add(Stage::Probe, since);
-    Ok(())
+
+    async fn compile(&self, file: &Arc<[u8]>, times: &mut Times) -> Result<CompiledModule, Rejection> {
+        let work =
+            CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, Priority::Awaited);
+        times.measure(Stage::Compile, work).await.map_err(|error| {
+            let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
+            Rejection { stage, cause: error.to_string() }
+        })
+    }
 }
 
 impl fmt::Display for Stage {
@@ -108,13 +131,14 @@ impl fmt::Display for Stage {
             Stage::Check => "check",
             Stage::Start => "start",
             Stage::Probe => "probe",
+            Stage::Save => "save",
         })
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (stage, time)) in self.0.iter().enumerate() {
+        for (index, (stage, time)) in self.taken.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             write!(f, "{separator}{stage} {:.1} ms", time.as_secs_f64() * 1e3)?;
         }

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::activate::Rejection;
 use super::state_dir::Kept;
 use super::version::{Label, Origin, Version};
+use crate::limits::Limits;
 use crate::wasm::CompiledModule;
 
 /// All versions that are remembered, oldest first.
 pub struct History {
     /// How many good versions are kept, the current one included.
     keep: usize,
+    /// How much memory the good versions may take together, in bytes.
+    keep_bytes: usize,
     next_number: u64,
     records: Vec<Record>,
     /// No longer kept, and perhaps still answering a request.
@@ -59,9 +62,10 @@ pub struct Entry {
 }
 
 impl History {
-    /// Nothing yet; `keep` good versions at the most, from then on.
-    pub fn new(keep: usize) -> History {
-        History { keep, next_number: 1, records: Vec::new(), leaving: Vec::new() }
+    /// Makes an empty history, within these bounds.
+    pub fn new(limits: &Limits) -> History {
+        let Limits { keep, keep_bytes, .. } = *limits;
+        History { keep, keep_bytes, next_number: 1, records: Vec::new(), leaving: Vec::new() }
     }
 
     /// Goes on counting where an earlier process ended.
@@ -95,8 +99,8 @@ impl History {
     }
 
     /// A candidate appears, and is given its number.
-    pub fn begin(&mut self, origin: Origin, bytes: &[u8]) -> Label {
-        let label = Label::new(self.next_number, origin, bytes);
+    pub fn begin(&mut self, origin: Origin, size: usize, sha256: String) -> Label {
+        let label = Label { number: self.next_number, origin, size, sha256 };
         self.next_number += 1;
         self.records.push(Record {
             label: label.clone(),
@@ -111,7 +115,7 @@ impl History {
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
         self.settle(number, Fate::Rejected(rejection));
         let is_rejected = |record: &Record| matches!(record.fate, Fate::Rejected(_));
-        self.forget(is_rejected, u64::MAX);
+        self.forget(is_rejected, u64::MAX, 0);
     }
 
     /// The candidate is good, and serves from now on, in the place of another.
@@ -121,14 +125,35 @@ impl History {
         if let Some(record) = self.record(number) {
             record.replaced = replaced;
         }
-        self.forget(|record| matches!(record.fate, Fate::Good(_)), number);
+        self.forget_good(number);
+    }
+
+    /// Returns the memory of the good versions, in bytes.
+    pub fn memory(&self) -> usize {
+        self.good().map(|version| version.module.memory()).sum()
+    }
+
+    /// Keeps the good versions within their bounds, and the current one always.
+    fn forget_good(&mut self, current: u64) {
+        let mut excess_bytes = self.memory().saturating_sub(self.keep_bytes);
+        // The oldest that free enough memory.
+        let oldest = self.good().filter(|version| version.label.number != current);
+        let count = oldest.take_while(|version| {
+            let goes = excess_bytes > 0;
+            excess_bytes = excess_bytes.saturating_sub(version.module.memory());
+            goes
+        });
+        let count = count.count();
+        self.forget(|record| matches!(record.fate, Fate::Good(_)), current, count);
     }
 
     /// A good version has better code from now on, if it is kept.
-    pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>) -> bool {
+    pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
         let of_this = |fate: &&mut Fate| matches!(fate, Fate::Good(good) if Arc::ptr_eq(good, version));
         let found = self.records.iter_mut().map(|record| &mut record.fate).find(of_this);
-        found.map(|fate| *fate = Fate::Good(better)).is_some()
+        let replaced = found.map(|fate| *fate = Fate::Good(better)).is_some();
+        self.forget_good(current);
+        replaced
     }
 
     /// The good version of this number, if it is kept.
@@ -155,11 +180,12 @@ impl History {
         })
     }
 
-    /// Drops what is no longer kept and answers no request any more. True while
-    /// there is something that does.
-    pub fn release(&mut self) -> bool {
-        self.leaving.retain(|version| Arc::strong_count(version) > 1);
-        !self.leaving.is_empty()
+    /// Returns the versions that are no longer kept and answer no request any
+    /// more, and whether others still answer one.
+    pub fn release(&mut self) -> (Vec<Arc<Version>>, bool) {
+        let is_gone = |version: &mut Arc<Version>| Arc::strong_count(version) == 1;
+        let gone = self.leaving.extract_if(.., is_gone).collect();
+        (gone, !self.leaving.is_empty())
     }
 
     /// All of them as they are shown, when `current` is the number of the
@@ -190,10 +216,11 @@ impl History {
         self.records.iter_mut().find(|record| record.label.number == number)
     }
 
-    /// Forgets the oldest records of a kind until few enough are left, but not
-    /// the one of this number.
-    fn forget(&mut self, kind: impl Fn(&Record) -> bool, not: u64) {
-        let mut excess = self.records.iter().filter(|record| kind(record)).count().saturating_sub(self.keep);
+    /// Forgets the oldest records of a kind until few enough are left, and this
+    /// many at least, but not the one of this number.
+    fn forget(&mut self, kind: impl Fn(&Record) -> bool, not: u64, at_least: usize) {
+        let excess = self.records.iter().filter(|record| kind(record)).count().saturating_sub(self.keep);
+        let mut excess = excess.max(at_least);
         let leaving = &mut self.leaving;
         self.records.retain(|record| {
             let goes = excess > 0 && kind(record) && record.label.number != not;

@@ -1,84 +1,70 @@
-//! Who compiles a version again once it serves: a candidate is compiled
-//! quickly, so that it serves soon, and what came of that is replaced when
-//! better code is there. It is the same version before and after.
+//! How a version is compiled again once it serves: a candidate is compiled
+//! quickly, so that it serves soon, and its first code is replaced when better
+//! code is there. It is the same version before and after.
 
-use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{self, Runtime};
-use tracing::debug;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+use tracing::{debug, warn};
 
+use super::swapper::Shared;
 use super::version::Version;
-use super::versions::Versions;
-use crate::wasm::Unoptimised;
+use crate::wasm::{CompiledModule, Effort, Priority};
 
-/// How often it looks whether the last request that began on the first code is
-/// answered.
+/// How often it is looked whether the last request that began on the first code
+/// is answered.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Takes versions that begin to serve.
-pub(super) struct Optimiser(Sender<(Weak<Version>, Unoptimised)>);
+/// The version that is being compiled again, if one is.
+#[derive(Default)]
+pub(super) struct Optimiser(Mutex<Option<AbortHandle>>);
 
 impl Optimiser {
-    /// Starts the thread, which ends when this is dropped.
-    pub(super) fn start(versions: Weak<Versions>) -> io::Result<Optimiser> {
-        let (wanted, inbox) = channel();
-        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        thread::Builder::new().name("optimise".into()).spawn(move || run(&runtime, &versions, &inbox))?;
-        Ok(Optimiser(wanted))
-    }
-
-    /// Says that this version serves from now on.
-    pub(super) fn serves(&self, version: &Arc<Version>) {
-        if let Some(unoptimised) = version.module.unoptimised() {
-            // Without the thread it serves as it is.
-            let _ = self.0.send((Arc::downgrade(version), unoptimised));
+    /// Compiles the version that serves from now on again, and no other: one that
+    /// was replaced is not worth the work.
+    pub(super) fn serves(&self, shared: &Arc<Shared>, version: &Arc<Version>) {
+        let work = version
+            .module
+            .unoptimised()
+            .map(|file| shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)));
+        let older = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), work);
+        if let Some(older) = older {
+            older.abort();
         }
     }
 }
 
-fn run(runtime: &Runtime, versions: &Weak<Versions>, wanted: &Receiver<(Weak<Version>, Unoptimised)>) {
-    // Versions with their first code, of which the last may end here, and not on
-    // a thread that serves.
-    let mut leaving: Vec<Arc<Version>> = Vec::new();
-    loop {
-        leaving.retain(|version| Arc::strong_count(version) > 1);
-        let next = match leaving.is_empty() {
-            true => wanted.recv().map_err(RecvTimeoutError::from),
-            false => wanted.recv_timeout(RELEASE_INTERVAL),
-        };
-        let mut newest = match next {
-            Ok(version) => version,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        // What was replaced meanwhile is not worth the work.
-        while let Ok(newer) = wanted.try_recv() {
-            newest = newer;
-        }
-        let (version, unoptimised) = newest;
-        if version.strong_count() == 0 {
-            continue;
-        }
-        let since = Instant::now();
-        let optimised = async { anyhow::Ok(unoptimised.optimise()?.start_quietly().await?) };
-        let optimised = runtime.block_on(optimised);
-        let (Some(versions), Some(version)) = (versions.upgrade(), version.upgrade()) else {
-            continue;
-        };
-        match optimised {
-            Ok(module) => {
-                let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-                debug!(version = version.label.number, %time, "optimised");
-                let better = Arc::new(Version { label: version.label.clone(), module });
-                if versions.replace(&version, better) {
-                    leaving.push(version);
+async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
+    let since = Instant::now();
+    let (engine, compilers) = (&shared.workshop.engine, &shared.workshop.compilers);
+    let optimised = async {
+        let compiled =
+            CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?;
+        anyhow::Ok(compiled.start_quietly().await?)
+    };
+    let optimised = optimised.await;
+    // Not held meanwhile: it may be given up.
+    let Some(version) = version.upgrade() else {
+        return;
+    };
+    let number = version.label.number;
+    match optimised {
+        Ok(module) => {
+            let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
+            debug!(version = number, %time, "optimised");
+            let better = Arc::new(Version { label: version.label.clone(), module });
+            if shared.versions.replace(&version, better) {
+                // Its memory is given back here, and not on a thread that serves.
+                while Arc::strong_count(&version) > 1 {
+                    sleep(RELEASE_INTERVAL).await;
                 }
             }
-            Err(error) => debug!(version = version.label.number, %error, "not optimised"),
+        }
+        Err(error) => {
+            let cause = format!("{error:#}");
+            warn!(version = number, %cause, "not optimised: it goes on serving with its first code");
         }
     }
 }

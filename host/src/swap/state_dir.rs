@@ -135,12 +135,13 @@ impl StateDir {
         self.write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Writes the state, and takes away the modules that it does not name.
+    /// Writes the state, and removes the modules that neither it nor `unsaved`
+    /// names: those are about to be written.
     ///
     /// # Errors
     ///
     /// When it cannot be written and made durable.
-    pub fn save(&self, state: &State) -> anyhow::Result<()> {
+    pub fn save(&self, state: &State, unsaved: &[Label]) -> anyhow::Result<()> {
         let file = self.state_file();
         let bytes = serde_json::to_vec_pretty(state)?;
         self.write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
@@ -148,7 +149,8 @@ impl StateDir {
             let path = entry.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             let is_module = path.extension().is_some_and(|extension| extension == "module");
-            let is_named = state.versions.iter().any(|kept| kept.label.sha256 == stem);
+            let named = state.versions.iter().map(|kept| &kept.label).chain(unsaved);
+            let is_named = named.into_iter().any(|label| label.sha256 == stem);
             // Only what this server wrote: files named by a hash.
             if is_module && !is_named && is_hash(stem) {
                 fs::remove_file(&path)?;

@@ -1,35 +1,46 @@
-//! Orders to swap, from whoever gives them, and what came of each. They are
-//! carried out one after the other by the thread in `worker`.
+//! Orders to swap, from whoever gives them, and what came of each.
+//!
+//! Candidates are prepared on a thread of their own, with a runtime of its own:
+//! an order that fails or panics is rejected, and the next is carried out. Going
+//! back to a version that is kept needs nothing prepared, and is done at once on
+//! the thread of whoever asks.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::runtime::{self, Handle};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
 
+use super::activate::Workshop;
 use super::current::Serving;
 use super::history::{Entry, History};
+use super::notice::Notice;
+use super::optimise::Optimiser;
+use super::orders::Orders;
+use super::restore;
 use super::state_dir::{State, StateDir};
+use super::store::Store;
 use super::version::Version;
 use super::versions::Versions;
-use super::worker;
-use crate::http::Probe;
-use crate::wasm::Engine;
+use crate::health;
 
 /// What a swapper works with.
 pub struct Settings {
-    /// Compiles.
-    pub engine: Engine,
-    /// What each candidate is called with.
-    pub probes: Vec<Probe>,
+    /// Prepares candidates.
+    pub workshop: Workshop,
     /// The largest module file, in bytes.
     pub module_max: usize,
     /// The file that is read again, if the handler came from one.
     pub file: Option<PathBuf>,
     /// Where good versions survive a restart, if they are to.
     pub state: Option<StateDir>,
+    /// Whether only a version that survives a restart may serve.
+    pub require_durable: bool,
+    /// Shows a rejection to whoever writes the handler, if anybody does.
+    pub notice: Notice,
 }
 
 /// What a swapper begins with.
@@ -37,7 +48,7 @@ pub struct Beginning {
     /// The version that serves first. It is good already.
     pub version: Version,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub file: Arc<[u8]>,
     /// Counts versions; it has given this one its number.
     pub history: History,
     /// What an earlier process has left, whether this version is one of those
@@ -45,11 +56,24 @@ pub struct Beginning {
     pub left: Option<State>,
 }
 
-/// Gives orders to the thread, and knows what came of them.
+/// Carries orders out, and knows what came of them.
 #[derive(Clone)]
-pub struct Swapper {
-    orders: Sender<Order>,
-    versions: Arc<Versions>,
+pub struct Swapper(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) workshop: Workshop,
+    pub(super) module_max: usize,
+    pub(super) file: Option<PathBuf>,
+    pub(super) require_durable: bool,
+    pub(super) notice: Notice,
+    pub(super) versions: Versions,
+    pub(super) orders: Orders,
+    pub(super) store: Store,
+    pub(super) optimiser: Optimiser,
+    /// Told when a version is no longer kept.
+    pub(super) left: Notify,
+    /// Of the thread that prepares candidates.
+    runtime: Handle,
 }
 
 /// What is to be done.
@@ -60,17 +84,11 @@ pub enum Task {
     /// Read the file again, also when it was rejected before.
     ReadAgain,
     /// Swap to these bytes, which have this name where they come from.
-    Swap(String, Vec<u8>),
-    /// Go back to the version of this number, or to the one that the current
-    /// version replaced.
-    RollBack(Option<u64>),
+    Swap(String, Arc<[u8]>),
 }
 
-pub(super) struct Order {
-    pub(super) task: Task,
-    pub(super) if_version: Option<u64>,
-    pub(super) reply: oneshot::Sender<Outcome>,
-}
+/// Tells whether whoever gave an order has gone away.
+pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +102,9 @@ pub enum Outcome {
         sha256: String,
         /// The number of the one before.
         replaced: u64,
+        /// Why it would not come back after a restart, if it should.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        not_durable: Option<String>,
     },
     /// The version that serves has these bytes already, or is the one asked for.
     Unchanged {
@@ -117,36 +138,146 @@ impl Swapper {
     ///
     /// When there is no thread to be had.
     pub fn start(settings: Settings, beginning: Beginning) -> io::Result<Swapper> {
-        let (orders, inbox) = channel();
-        let versions = worker::start(settings, beginning, inbox)?;
-        Ok(Swapper { orders, versions })
+        let Settings { workshop, module_max, file, state, require_durable, notice } = settings;
+        let Beginning { version, file: bytes, mut history, left } = beginning;
+        let first = Arc::new(version);
+        let label = first.label.clone();
+        let restored = left.as_ref().and_then(|left| left.versions.iter().find(|kept| kept.label == label));
+        let considered = match (&left, restored) {
+            (Some(left), Some(_)) => left.considered.clone(),
+            _ => label.sha256.clone(),
+        };
+        let others = left.iter().flat_map(|left| &left.versions).filter(|kept| kept.label != label);
+        let store = Store::new(state, considered, others.cloned().collect());
+        match restored {
+            Some(kept) => history.restore(Arc::clone(&first), kept),
+            None => {
+                history.accept(Arc::clone(&first), None);
+                store.add(&label, &bytes);
+            }
+        }
+        // On a thread of its own, so that nothing which is done for a candidate
+        // takes time from those who serve.
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let shared = Arc::new(Shared {
+            workshop,
+            module_max,
+            file,
+            require_durable,
+            notice,
+            versions: Versions::new(first, history),
+            orders: Orders::default(),
+            store,
+            optimiser: Optimiser::default(),
+            left: Notify::new(),
+            runtime: runtime.handle().clone(),
+        });
+        shared.optimiser.serves(&shared, &shared.versions.current());
+        shared.spawn(restore::restore(Arc::clone(&shared)));
+        shared.spawn(restore::release(Arc::clone(&shared)));
+        // Tasks that panic are caught by the runtime.
+        health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
+        Ok(Swapper(shared))
     }
 
     /// The version that serves now.
     pub fn current(&self) -> Serving {
-        self.versions.current()
+        self.0.versions.current()
     }
 
     /// Gives an order, and waits until it is done. Where `if_version` is given
-    /// and another version serves by then, nothing is done.
-    pub async fn order(&self, task: Task, if_version: Option<u64>) -> Outcome {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.orders.send(Order { task, if_version, reply });
-        answer.await.unwrap_or_else(|_| Outcome::Refused {
-            cause: "the server is ending".into(),
-            serving: self.current().label.number,
-        })
+    /// and another version serves by then, nothing is done; nor when whoever
+    /// gave it goes away before.
+    pub async fn order(&self, task: Task, if_version: Option<u64>, is_gone: IsGone) -> Outcome {
+        let work = Arc::clone(&self.0).carry_out(task, if_version, is_gone);
+        match self.0.runtime.spawn(work).await {
+            Ok(outcome) => outcome,
+            Err(failed) => {
+                let cause = match failed.try_into_panic() {
+                    Ok(panic) => format!("the server failed at it: {}", health::message(&*panic)),
+                    Err(_) => "the server is ending".into(),
+                };
+                error!(%cause, "an order was not carried out");
+                self.0.refused(cause)
+            }
+        }
     }
 
     /// Gives an order whose outcome is for the log alone.
     pub fn order_and_go_on(&self, task: Task) {
-        let (reply, _) = oneshot::channel();
-        let _ = self.orders.send(Order { task, if_version: None, reply });
+        let swapper = self.clone();
+        self.0.spawn(async move {
+            let _ = swapper.order(task, None, Box::new(|| false)).await;
+        });
+    }
+
+    /// Goes back to the version of this number, or to the one that the version
+    /// which serves has replaced. That happens at once, whatever is being
+    /// prepared, and ends it.
+    pub fn roll_back(&self, number: Option<u64>, if_version: Option<u64>) -> Outcome {
+        let shared = &self.0;
+        let mut other = None;
+        let gone_back = shared.orders.overrule(|| {
+            let serving = shared.versions.current().label.number;
+            if let Some(expected) = if_version.filter(|expected| *expected != serving) {
+                other = Some(serves_by_now(serving, expected));
+                return None;
+            }
+            shared.versions.go_back(number)
+        });
+        let Some((version, replaced)) = gone_back else {
+            return shared.refused(other.unwrap_or_else(|| shared.not_kept(number)));
+        };
+        let label = version.label.clone();
+        if label.number == replaced {
+            return Outcome::Unchanged { version: replaced };
+        }
+        shared.optimiser.serves(shared, &version);
+        shared.notice.serves();
+        let not_durable = shared.save(|store| store.save_record(&shared.versions));
+        info!(replaced, "rolled back: serving {label}");
+        Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
     }
 
     /// All versions that are remembered, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
-        let history = self.versions.history();
-        history.entries(self.current().label.number)
+        self.0.versions.entries()
     }
+}
+
+impl Shared {
+    /// Runs something on the thread that prepares candidates.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
+        self.runtime.spawn(work).abort_handle()
+    }
+
+    /// Saves, and says why that failed, if it did.
+    pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
+        let error = save(&self.store).err()?;
+        let cause = format!("{error:#}");
+        warn!(%cause, "the versions would not all survive a restart now");
+        Some(cause)
+    }
+
+    /// Says why a version cannot be gone back to.
+    fn not_kept(&self, number: Option<u64>) -> String {
+        let wanted = number.map_or("the version before".into(), |number| format!("version {number}"));
+        if self.store.left().iter().any(|kept| Some(kept.label.number) == number) {
+            return format!(
+                "{wanted} is in the state folder and has not come back, or not yet (the log says which)"
+            );
+        }
+        let history = self.versions.history();
+        let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
+        format!("{wanted} is not kept (--keep, --keep-bytes); the versions that are: {}", good.join(", "))
+    }
+
+    pub(super) fn refused(&self, cause: String) -> Outcome {
+        Outcome::Refused { cause, serving: self.versions.current().label.number }
+    }
+}
+
+/// Why an order for one version is not carried out when another one serves.
+pub(super) fn serves_by_now(serving: u64, expected: u64) -> String {
+    format!("version {serving} serves by now; expected version {expected} (--if-version)")
 }

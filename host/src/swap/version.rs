@@ -52,13 +52,6 @@ pub enum Origin {
     Upload(String),
 }
 
-impl Label {
-    /// The label of these bytes.
-    pub fn new(number: u64, origin: Origin, bytes: &[u8]) -> Label {
-        Label { number, origin, size: bytes.len(), sha256: hash(bytes) }
-    }
-}
-
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Label { number, origin, size, sha256 } = self;

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::current::{Current, Serving};
-use super::history::History;
+use super::history::{Entry, History};
+use super::state_dir::Kept;
 use super::version::Version;
 
 /// All that is known of versions.
@@ -24,25 +25,53 @@ impl Versions {
         self.current.version()
     }
 
+    /// Returns all versions that are remembered, oldest first.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let history = self.history();
+        history.entries(self.current().label.number)
+    }
+
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on a good candidate serves.
-    pub(super) fn publish(&self, version: Arc<Version>, replaced: Option<u64>) {
+    /// Makes a good candidate the version that serves. Returns the number of the
+    /// one that it replaced.
+    pub(super) fn publish(&self, version: Arc<Version>) -> u64 {
         let mut history = self.history();
+        let replaced = self.current().label.number;
         self.current.publish(Arc::clone(&version));
-        history.accept(version, replaced);
+        history.accept(version, Some(replaced));
+        replaced
     }
 
-    /// From here on the good version of this number serves, if it is kept.
-    pub(super) fn go_back(&self, number: u64) -> Option<Arc<Version>> {
+    /// Returns what is to survive a restart: the good versions, the number of the
+    /// one that serves, and the number of the next candidate.
+    pub(super) fn to_save(&self) -> (Vec<Kept>, u64, u64) {
         let history = self.history();
-        let version = history.find(number)?;
-        if self.current().label.number != number {
+        (history.kept(), self.current().label.number, history.next_number())
+    }
+
+    /// Drops versions that are not kept any more and answer no request. Returns
+    /// whether some still answer one.
+    pub(super) fn release(&self) -> bool {
+        let (gone, draining) = self.history().release();
+        // It takes a while to give memory back, and nobody should wait for it.
+        drop(gone);
+        draining
+    }
+
+    /// Makes a good version serve again: the one of this number, or else the one
+    /// that the version which serves has replaced. Returns it and the number of
+    /// the one that served.
+    pub(super) fn go_back(&self, number: Option<u64>) -> Option<(Arc<Version>, u64)> {
+        let history = self.history();
+        let serving = self.current().label.number;
+        let version = history.find(number.or_else(|| history.replaced_by(serving))?)?;
+        if version.label.number != serving {
             self.current.publish(Arc::clone(&version));
         }
-        Some(version)
+        Some((version, serving))
     }
 
     /// A version has better code, whether it serves or not. False when it is
@@ -52,6 +81,7 @@ impl Versions {
         if Arc::ptr_eq(&self.current(), version) {
             self.current.publish(Arc::clone(&better));
         }
-        history.replace(version, better)
+        let current = self.current().label.number;
+        history.replace(version, better, current)
     }
 }

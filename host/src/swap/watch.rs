@@ -22,6 +22,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
 use super::swapper::{Swapper, Task};
+use crate::health;
 
 /// How the file is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,13 +72,11 @@ pub struct Look {
 /// When the working folder is gone, or there is no thread to be had.
 pub fn start(path: &Path, seen: Option<Look>, mode: Mode, swapper: Swapper) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    let watch = Watch { seen, path, swapper };
-    let run = move || match mode {
+    let mut watch = Watch { seen, path, swapper };
+    health::keep_running("watch", move || match mode {
         Mode::Events => watch.by_events(),
         Mode::Poll => watch.by_polling(),
-    };
-    thread::Builder::new().name("watch".into()).spawn(run)?;
-    Ok(())
+    })
 }
 
 struct Watch {
@@ -88,7 +87,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn by_polling(mut self) {
+    fn by_polling(&mut self) {
         let mut last = self.seen;
         loop {
             thread::sleep(POLL_INTERVAL);
@@ -101,7 +100,7 @@ impl Watch {
         }
     }
 
-    fn by_events(mut self) {
+    fn by_events(&mut self) {
         let (mut way, mut events) = match self.watch_the_way() {
             Ok(watched) => watched,
             Err(error) => {

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Arg;
@@ -12,11 +13,20 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::limits::Limits;
 use crate::log;
 use crate::swap::Origin;
-use crate::wasm::{CompiledModule, Effort, Engine, HandlerModule};
+use crate::wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, ModuleError, Priority};
 
 /// The limits that a call has without a server.
-const OF_USE: [&str; 7] =
-    ["deadline", "memory_max", "table_max", "response_max", "log_lines_max", "log_line_max", "module_max"];
+const OF_USE: [&str; 9] = [
+    "deadline",
+    "memory_max",
+    "table_max",
+    "response_max",
+    "log_lines_max",
+    "log_line_max",
+    "module_max",
+    "compile_memory_max",
+    "compile_timeout",
+];
 
 /// Keeps the other limits out of a tool's help.
 pub(super) fn hide_what_is_of_no_use(argument: Arg) -> Arg {
@@ -25,12 +35,39 @@ pub(super) fn hide_what_is_of_no_use(argument: Arg) -> Arg {
     if hidden { argument.hide(true) } else { argument }
 }
 
-/// Sets WebAssembly up for one call at a time.
-pub(super) fn engine(limits: &Limits) -> anyhow::Result<Engine> {
-    let mut limits = limits.clone();
-    // Room for more would be set aside for nothing.
-    limits.instances = 1;
-    Ok(Engine::new(&limits)?)
+/// What a module is compiled and called with.
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) compilers: Compilers,
+    limits: Limits,
+}
+
+impl Bench {
+    /// Sets WebAssembly up for one call at a time.
+    pub(super) fn new(limits: &Limits) -> anyhow::Result<Bench> {
+        let mut limits = limits.clone();
+        // Room for more would be set aside for nothing.
+        limits.instances = 1;
+        Ok(Bench { compilers: Compilers::new(&limits), engine: Engine::new(&limits)?, limits })
+    }
+
+    /// Reads a module that is ready to be called, with the code that it would
+    /// serve with.
+    pub(super) async fn load(&self, path: &Path) -> anyhow::Result<HandlerModule> {
+        let file = read(path, &self.limits)?.into();
+        let context = || format!("cannot call {}", path.display());
+        let compiled = self.compile(&file, Effort::Thorough).await.with_context(context)?;
+        let started = compiled.start().await;
+        started.map_err(|error| anyhow!("it does not start: {error}")).with_context(context)
+    }
+
+    pub(super) async fn compile(
+        &self,
+        file: &Arc<[u8]>,
+        effort: Effort,
+    ) -> Result<CompiledModule, ModuleError> {
+        CompiledModule::compile(&self.engine, &self.compilers, file, effort, Priority::Awaited).await
+    }
 }
 
 /// Reads a module's file.
@@ -39,18 +76,10 @@ pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     bytes.with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// A module that is ready to be called, by the code that it would serve with.
-pub(super) async fn load(path: &Path, engine: &Engine, limits: &Limits) -> anyhow::Result<HandlerModule> {
-    let bytes = read(path, limits)?;
-    let context = || format!("cannot call {}", path.display());
-    let compiled = CompiledModule::new(engine, &bytes, Effort::Thorough).with_context(context)?;
-    let started = compiled.start().await;
-    started.map_err(|error| anyhow!("it does not start: {error}")).with_context(context)
-}
-
 /// Runs what a tool does, on this thread.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = runtime::Builder::new_current_thread().enable_time().build().context("cannot start")?;
+    let runtime =
+        runtime::Builder::new_current_thread().enable_io().enable_time().build().context("cannot start")?;
     runtime.block_on(work)
 }
 

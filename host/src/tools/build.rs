@@ -1,5 +1,7 @@
-//! How a crate becomes a module: by Cargo, whose errors go where they always go.
+//! How a crate becomes a module: by Cargo, whose errors go to standard error, and
+//! to whoever asked for the build.
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -46,34 +48,59 @@ pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the crate in a folder; nothing comes of it where Cargo has said why.
+/// What came of a build.
+pub(super) enum Outcome {
+    Built(Built),
+    /// The compiler's errors, as text. Nothing, where Cargo itself has failed and
+    /// said why on standard error.
+    Failed(String),
+}
+
+/// Builds the crate in a folder.
 ///
 /// It is built as it will be deployed: a debug build is ten times as large,
 /// takes longer to be swapped in than it saves in building, and needs a larger
 /// stack than it is linked with.
-pub(super) async fn build(folder: &Path) -> anyhow::Result<Option<Built>> {
+pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let since = Instant::now();
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--quiet", "--target", TARGET]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
+    cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--message-format"]);
+    cargo.arg(if colour { "json-diagnostic-rendered-ansi" } else { "json" });
     // In a group of its own it can be ended with all that it has started.
     cargo.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let mut running = Running(cargo.spawn().context("cannot run cargo (https://rustup.rs installs Rust)")?);
     let output = running.0.stdout.take().context("cargo has no output")?;
     let mut lines = BufReader::new(output).lines();
-    let mut artifacts = Vec::new();
+    let (mut artifacts, mut errors) = (Vec::new(), String::new());
     while let Some(line) = lines.next_line().await.context("cannot read what cargo says")? {
-        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line) {
-            artifacts.push(artifact);
+        match serde_json::from_str(&line) {
+            Ok(Message::Artifact(artifact)) => artifacts.push(artifact),
+            Ok(Message::Diagnostic { message: Diagnostic { rendered: Some(text), level } }) => {
+                let _ = io::stderr().write_all(text.as_bytes());
+                if level.starts_with("error") {
+                    errors.push_str(&text);
+                }
+            }
+            _ => {}
         }
     }
     if !running.0.wait().await.context("cannot wait for cargo")?.success() {
-        return Ok(None);
+        return Ok(Outcome::Failed(without_colours(&errors)));
     }
     let module = find_module(folder, &artifacts)?;
     let is_local = |artifact: &&Artifact| artifact.package_id.starts_with("path+");
     let crates = artifacts.iter().filter(is_local).filter_map(|artifact| artifact.manifest_path.parent());
-    Ok(Some(Built { module, crates: crates.map(Path::to_owned).collect(), time: since.elapsed() }))
+    let crates = crates.map(Path::to_owned).collect();
+    Ok(Outcome::Built(Built { module, crates, time: since.elapsed() }))
+}
+
+/// Leaves out the sequences that colour a text on a terminal.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default();
+    let rest = pieces.map(|piece| piece.split_once('m').map_or(piece, |(_, plain)| plain));
+    [first].into_iter().chain(rest).collect()
 }
 
 /// The module of the crate itself, or else the only one there is.
@@ -113,11 +140,20 @@ impl Drop for Running {
 
 /// A line of what Cargo says, as far as it matters here.
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerArtifact(Artifact),
+    #[serde(rename = "compiler-artifact")]
+    Artifact(Artifact),
+    #[serde(rename = "compiler-message")]
+    Diagnostic { message: Diagnostic },
     #[serde(other)]
     Other,
+}
+
+#[derive(Deserialize)]
+struct Diagnostic {
+    rendered: Option<String>,
+    level: String,
 }
 
 #[derive(Deserialize)]
@@ -131,4 +167,15 @@ struct Artifact {
 #[derive(Deserialize)]
 struct Target {
     kind: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_colours;
+
+    #[test]
+    fn a_page_shows_errors_without_colours() {
+        assert_eq!(without_colours("\x1b[0m\x1b[1m\x1b[38;5;9merror\x1b[0m: [a]"), "error: [a]");
+        assert_eq!(without_colours("plain"), "plain");
+    }
 }

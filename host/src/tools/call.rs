@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 
-use super::bench;
+use super::bench::{self, Bench};
 use crate::http::{Answer, Asked, Fault};
 use crate::limits::Limits;
 use crate::wasm::{CallError, Usage};
@@ -45,9 +45,9 @@ pub struct Call {
 pub(super) fn run(call: &Call) -> anyhow::Result<ExitCode> {
     bench::show_log();
     let asked = call.asked()?;
-    let engine = bench::engine(&call.limits)?;
+    let bench = Bench::new(&call.limits)?;
     let (answer, usage) = bench::block_on(async {
-        let module = bench::load(&call.module, &engine, &call.limits).await?;
+        let module = bench.load(&call.module).await?;
         Ok(asked.send_and_measure(&module).await)
     })?;
     let code = match &answer {

@@ -4,17 +4,19 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use handler_sdk::abi;
 use serde::Serialize;
 
-use super::{bench, remedy};
+use super::bench::{self, Bench};
+use super::remedy;
 use crate::limits::Limits;
 use crate::quote::quoted;
 use crate::swap::hash;
-use crate::wasm::{Anatomy, CompiledModule, Effort, Engine, Size, inspect};
+use crate::wasm::{Anatomy, Effort, Size};
 
 /// A page of WebAssembly, in bytes.
 const PAGE: u64 = 65_536;
@@ -85,10 +87,14 @@ struct Trial {
 
 pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
     bench::show_log();
-    let bytes = bench::read(&check.module, &check.limits)?;
-    let engine = bench::engine(&check.limits)?;
-    let trial = bench::block_on(async { Ok(try_out(&engine, &bytes).await) })?;
-    let report = Report::new(check.module.display().to_string(), &bytes, trial);
+    let file: Arc<[u8]> = bench::read(&check.module, &check.limits)?.into();
+    let bench = Bench::new(&check.limits)?;
+    let (anatomy, trial) = bench::block_on(async {
+        // Where looking into it takes too much, compiling it does, and says so.
+        let anatomy = bench.compilers.inspect(&file).await.unwrap_or_default();
+        Ok((anatomy, try_out(&bench, &file).await))
+    })?;
+    let report = Report::new(check.module.display().to_string(), &file, anatomy, trial);
     let text = match check.json {
         true => format!("{}\n", serde_json::to_string(&report)?),
         false => report.text(),
@@ -99,10 +105,10 @@ pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes a module the way that a candidate goes, as far as it gets.
-async fn try_out(engine: &Engine, bytes: &[u8]) -> Trial {
+async fn try_out(bench: &Bench, file: &Arc<[u8]>) -> Trial {
     let mut trial = Trial::default();
     let since = Instant::now();
-    let quick = match CompiledModule::new(engine, bytes, Effort::Quick) {
+    let quick = match bench.compile(file, Effort::Quick).await {
         Ok(compiled) => compiled,
         Err(error) => {
             trial.error = Some((error.to_string(), remedy::of_module(&error)));
@@ -124,15 +130,14 @@ async fn try_out(engine: &Engine, bytes: &[u8]) -> Trial {
     }
 
     let since = Instant::now();
-    if CompiledModule::new(engine, bytes, Effort::Thorough).is_ok() {
+    if bench.compile(file, Effort::Thorough).await.is_ok() {
         trial.thorough = Some(since.elapsed());
     }
     trial
 }
 
 impl Report {
-    fn new(module: String, bytes: &[u8], trial: Trial) -> Report {
-        let anatomy = inspect(bytes);
+    fn new(module: String, bytes: &[u8], anatomy: Anatomy, trial: Trial) -> Report {
         let warnings = match trial.error {
             Some(_) => Vec::new(),
             None => remedy::warnings(&anatomy, trial.put_back),

@@ -7,6 +7,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytesize::ByteSize;
@@ -14,12 +15,14 @@ use clap::Arg;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::build::{self, Built};
+use super::bench::Bench;
+use super::build::{self, Built, Outcome};
+use super::remedy;
 use super::sources::Sources;
-use super::{bench, remedy};
 use crate::args::Serve;
-use crate::swap::watch;
-use crate::wasm::{CompiledModule, Effort};
+use crate::http::Probe;
+use crate::swap::{Notice, watch};
+use crate::wasm::Effort;
 
 /// Which crate, and how it is served.
 #[derive(Clone, Debug, clap::Args)]
@@ -61,7 +64,8 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
-    let mut work = Crate::new(folder)?;
+    args.notice = Notice::shown();
+    let mut work = Crate::new(folder, args.notice.clone())?;
 
     let module = tokio::select! {
         module = work.first_module(&args) => module?,
@@ -82,20 +86,23 @@ struct Crate {
     folder: PathBuf,
     sources: Sources,
     /// What is served, since when something is.
-    served: Vec<u8>,
+    served: Arc<[u8]>,
+    /// Shown in the browser instead of the last good module.
+    notice: Notice,
 }
 
 impl Crate {
-    fn new(folder: PathBuf) -> anyhow::Result<Crate> {
-        Ok(Crate { folder, sources: Sources::new()?, served: Vec::new() })
+    fn new(folder: PathBuf, notice: Notice) -> anyhow::Result<Crate> {
+        Ok(Crate { folder, sources: Sources::new()?, served: Arc::default(), notice })
     }
 
     /// Builds until there is a module that can be served.
     async fn first_module(&mut self, args: &Serve) -> anyhow::Result<PathBuf> {
+        let probes = args.swap.probes()?;
         loop {
             info!("building {}", self.folder.display());
             if let Some(module) = self.build().await? {
-                match try_out(&self.served, args).await {
+                match try_out(&self.served, args, &probes).await {
                     Ok(()) => return Ok(module),
                     Err(error) => warn!("{} cannot be served: {error:#}", self.folder.display()),
                 }
@@ -121,13 +128,19 @@ impl Crate {
         // Before the build, so that no change falls between the two.
         self.sources.watch(&self.folder)?;
         match build::build(&self.folder).await {
-            Ok(Some(built)) => self.publish(&built).map(Some),
-            Ok(None) => {
+            Ok(Outcome::Built(built)) => {
+                self.notice.built();
+                self.publish(&built).map(Some)
+            }
+            Ok(Outcome::Failed(errors)) => {
                 warn!("not built; the errors stand above");
+                let errors = if errors.is_empty() { "the terminal of `host dev` shows why" } else { &errors };
+                self.notice.build_failed(format!("the build failed\n\n{errors}"));
                 Ok(None)
             }
             Err(error) => {
                 warn!("not built: {error:#}");
+                self.notice.build_failed(format!("the build failed: {error:#}"));
                 Ok(None)
             }
         }
@@ -141,13 +154,13 @@ impl Crate {
         let module = module.with_context(|| format!("cannot read {}", built.module.display()))?;
         let seconds = format!("{:.1} s", built.time.as_secs_f64());
         let place = built.module.with_extension("served.wasm");
-        if module == self.served {
+        if *module == *self.served {
             info!("built in {seconds}: the module is the same as before");
             return Ok(place);
         }
         info!("built in {seconds}: {}", ByteSize(module.len() as u64));
         put(&place, &module).with_context(|| format!("cannot write {}", place.display()))?;
-        self.served = module;
+        self.served = module.into();
         Ok(place)
     }
 }
@@ -159,12 +172,15 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::rename(aside, place)
 }
 
-/// Whether a server would take a module: with one that it does not take it would
-/// end, and here it is to be mended.
-async fn try_out(module: &[u8], args: &Serve) -> anyhow::Result<()> {
-    let engine = bench::engine(&args.limits)?;
-    let compiled = CompiledModule::new(&engine, module, Effort::Quick)
-        .map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error)))?;
-    compiled.start().await.context("it does not start")?;
+/// Tries out whether a server would take a module: with one that it does not take
+/// the server would end, and here it is to be mended.
+async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
+    let bench = Bench::new(&args.limits)?;
+    let compiled = bench.compile(module, Effort::Quick).await;
+    let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error)))?;
+    let started = compiled.start().await.context("it does not start")?;
+    for probe in probes {
+        probe.send(&started).await?;
+    }
     Ok(())
 }

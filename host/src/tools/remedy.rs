@@ -38,8 +38,18 @@ pub(super) fn of_module(error: &ModuleError) -> String {
              common to all engines"
             .into(),
         E::TooDemanding(_) => "make its memory or its tables smaller, or allow more by --memory-max and --table-max".into(),
+        E::TooComplex { .. } => "split the module: programs do not need as many".into(),
+        E::CompileMemory { .. } | E::CompilerKilled { .. } => {
+            "make its largest functions smaller, or allow more by --compile-memory-max".into()
+        }
+        E::CompileTime { .. } => {
+            "make its largest functions smaller, or allow more by --compile-timeout".into()
+        }
+        E::CodeTooLarge { .. } => "make it smaller, or allow more by --keep-bytes".into(),
+        E::Compiler(_) => "build it again with another version of its compiler, and report this".into(),
+        E::NoCompiler(_) => "allow this user another process (ulimit -u, pids.max), or free some memory".into(),
         E::MemoryTooLarge { .. } => format!("{STACK}; or allow more by --memory-max"),
-        E::ExportMissing { name, .. } if *name == abi::MEMORY => {
+        E::ExportMissing { name, .. } if name == abi::MEMORY => {
             format!("export it: (memory (export \"{name}\") 1) in text; a linker does it unasked")
         }
         E::ExportMissing { .. } => {

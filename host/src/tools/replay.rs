@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::bench;
+use super::bench::{self, Bench};
 use crate::http::{Answer, Fault, call};
 use crate::limits::Limits;
 use crate::quote::quoted;
@@ -45,12 +45,12 @@ pub struct Replay {
 pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
     bench::show_log();
     let files = find(&replay.requests)?;
-    let engine = bench::engine(&replay.limits)?;
+    let bench = Bench::new(&replay.limits)?;
     let (same, different) = bench::block_on(async {
-        let module = bench::load(&replay.module, &engine, &replay.limits).await?;
+        let module = bench.load(&replay.module).await?;
         let sha256 = hash(&bench::read(&replay.module, &replay.limits)?);
         let other = match &replay.against {
-            Some(path) => Some(bench::load(path, &engine, &replay.limits).await?),
+            Some(path) => Some(bench.load(path).await?),
             None => None,
         };
         let (mut same, mut different) = (0, 0);

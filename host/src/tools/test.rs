@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::bench;
+use super::bench::{self, Bench};
 use crate::http::{Answer, Expectation, Fault, Probe, read_requests};
 use crate::limits::Limits;
 use crate::quote::quoted;
@@ -69,9 +69,9 @@ pub(super) fn run(test: &Test) -> anyhow::Result<ExitCode> {
     for file in &test.files {
         requests.extend(read_requests(file)?);
     }
-    let engine = bench::engine(&test.limits)?;
+    let bench = Bench::new(&test.limits)?;
     let failed = bench::block_on(async {
-        let module = bench::load(&test.module, &engine, &test.limits).await?;
+        let module = bench.load(&test.module).await?;
         let mut failed = 0;
         for request in &requests {
             let (answer, usage) = request.asked.send_and_measure(&module).await;

@@ -10,7 +10,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
-use super::compiler::Compiler;
 use super::deadline::Ticker;
 use super::failure::CallError;
 use super::import;
@@ -41,7 +40,6 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     engine: wasmtime::Engine,
-    compiler: Compiler,
     linker: Linker<CallState>,
     places: Arc<Places>,
     responses: Reused,
@@ -73,7 +71,6 @@ impl Engine {
     /// When this machine gives no address space, or no thread.
     pub fn new(limits: &Limits) -> Result<Engine, EngineError> {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
-        let compiler = Compiler::new(config()).map_err(other)?;
         let mut config = config();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Pool {
@@ -86,15 +83,11 @@ impl Engine {
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         let (limits, responses) = (limits.clone(), Reused::default());
-        Ok(Engine(Arc::new(Shared { engine, compiler, linker, places, responses, limits, ticker })))
+        Ok(Engine(Arc::new(Shared { engine, linker, places, responses, limits, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
-    }
-
-    pub(super) fn compiler(&self) -> &Compiler {
-        &self.0.compiler
     }
 
     pub(super) fn linker(&self) -> &Linker<CallState> {
@@ -230,7 +223,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 }
 
 /// What the code of a module depends on.
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         // Compiled code looks at a counter in every loop and function, and

@@ -1,5 +1,6 @@
 //! A handler that may serve: a module that has started, with its instances.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use super::engine::{Engine, Purpose};
 use super::failure::CallError;
 use super::idle::Idle;
 use super::instance::{CallState, Instance};
-use super::module::{Code, CompiledModule, Unoptimised};
+use super::module::{Code, CompiledModule};
 use super::snapshot::Snapshot;
 use crate::request_id::RequestId;
 
@@ -18,7 +19,7 @@ pub struct HandlerModule {
     /// What instances are brought back into, and those that were; unless each
     /// request needs a new one.
     kept: Option<(Snapshot, Idle)>,
-    unoptimised: Option<Unoptimised>,
+    unoptimised: Option<Arc<[u8]>>,
     /// Whether the last instance that was made anew has grown its memory. The
     /// next one will be of no more use after its request than that.
     grows: AtomicBool,
@@ -78,9 +79,15 @@ impl CompiledModule {
 }
 
 impl HandlerModule {
-    /// What is left to be done, unless its code is as good as it gets.
-    pub fn unoptimised(&self) -> Option<Unoptimised> {
+    /// The file that it was compiled from, unless its code is as good as it gets.
+    pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
         self.unoptimised.clone()
+    }
+
+    /// Returns the memory that it takes by itself, in bytes: its code, and its
+    /// file until that was compiled again.
+    pub fn memory(&self) -> usize {
+        self.code.size() + self.unoptimised.as_ref().map_or(0, |file| file.len())
     }
 
     /// Whether an instance is put back after a request, rather than made anew.

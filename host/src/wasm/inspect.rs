@@ -16,7 +16,7 @@ use crate::quote::quoted;
 const STACK_BY_DEFAULT: u32 = 1 << 20;
 
 /// What is in a module's file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Anatomy {
     /// What it exports, by name.
     pub exports: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Anatomy {
 }
 
 /// How large something is at first, and may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Size {
     /// At first.
     pub initial: u64,

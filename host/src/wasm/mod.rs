@@ -3,7 +3,7 @@
 //! | file | question |
 //! | --- | --- |
 //! | `engine` | how is wasmtime configured, and how many calls may run at once? |
-//! | `compiler` | how does code come of it, and how hard is it tried? |
+//! | `compile/` | how does machine code come of a file, and within which bounds? |
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
 //! | `handler` | how does it start, and where does an instance for a request come from? |
@@ -23,7 +23,7 @@
 //! | `import` | what may a module ask of the host? |
 
 mod call;
-mod compiler;
+pub mod compile;
 mod deadline;
 mod engine;
 mod failure;
@@ -43,11 +43,11 @@ mod snapshot;
 mod verify;
 
 pub use call::Call;
-pub use compiler::Effort;
+pub use compile::{Compilers, Effort, Priority};
 pub use engine::{Engine, EngineError};
 pub use failure::CallError;
 pub use handler::HandlerModule;
-pub use inspect::{Anatomy, Size, inspect};
+pub use inspect::{Anatomy, Size};
 pub use measure::Usage;
 pub use memory::BadSpan;
-pub use module::{CompiledModule, ModuleError, Unoptimised};
+pub use module::{CompiledModule, ModuleError};

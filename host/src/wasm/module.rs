@@ -1,19 +1,23 @@
-//! Is this file a handler? Reads WebAssembly, binary or text, compiles it, and
-//! says why it cannot be the handler if it cannot.
+//! Is this file a handler? Takes what a compiler made of it, and says why it
+//! cannot be the handler if it cannot.
+
+#![allow(unsafe_code, reason = "the code of a module comes from the compiler as bytes")]
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasmtime::{InstancePre, Module};
 
-use super::compiler::{Effort, Haste};
+use super::compile::{Compiled, Compilers, Effort, Priority, compile_here};
 use super::engine::Engine;
 use super::failure::MESSAGE_MAX;
 use super::handler::HandlerModule;
 use super::instance::CallState;
-use super::instrument::instrument;
 use super::verify::{self, Exports};
 use crate::quote::quoted;
 
@@ -21,7 +25,8 @@ use crate::quote::quoted;
 pub struct CompiledModule {
     pub(super) engine: Engine,
     pub(super) code: Code,
-    pub(super) unoptimised: Option<Unoptimised>,
+    /// The file, as long as it should be compiled again with more effort.
+    pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
 /// What instances are made from.
@@ -34,16 +39,16 @@ pub(super) struct Code {
     pub(super) data: Option<Range<u64>>,
 }
 
-/// A module that was compiled with little effort, and what is needed to do it
-/// again with more.
-#[derive(Clone)]
-pub struct Unoptimised {
-    engine: Engine,
-    binary: Arc<[u8]>,
+impl Code {
+    /// Returns its size in memory, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let image = self.instance.module().image_range();
+        image.end.addr() - image.start.addr()
+    }
 }
 
-/// Why a file cannot be the handler. All of these are the file's fault.
-#[derive(Debug, Error)]
+/// Why a file cannot be the handler.
+#[derive(Debug, Error, Serialize, Deserialize)]
 pub enum ModuleError {
     /// Nothing in it.
     #[error("it is empty; expected a WebAssembly module")]
@@ -79,11 +84,54 @@ pub enum ModuleError {
     /// Valid, but more than an instance may have.
     #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
     TooDemanding(String),
+    /// Valid, but with more of a part than any program needs.
+    #[error("it has more than {limit} {what}")]
+    TooComplex {
+        /// What there is too much of, in the plural.
+        what: String,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The compiler ran into its bound on memory.
+    #[error("to compile it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
+    CompileMemory {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The compiler ran into its bound on time.
+    #[error("to compile it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
+    CompileTime {
+        /// By the clock, or of processor time.
+        limit: Duration,
+    },
+    /// The compiler was ended from outside.
+    #[error(
+        "the compiler was killed, most likely by the kernel for want of memory (its own bound is {}, --compile-memory-max; the machine or the cgroup may have less)",
+        ByteSize(*.limit as u64)
+    )]
+    CompilerKilled {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The compiler gave up. It should not, on any file.
+    #[error("the compiler failed: {0}")]
+    Compiler(String),
+    /// There was no compiler to be had, which is no fault of the file's.
+    #[error("cannot start a process to compile in: {0}")]
+    NoCompiler(String),
+    /// The code is past what may be kept.
+    #[error("its code is {} long, more than {} (--keep-bytes)", ByteSize(*.size as u64), ByteSize(*.limit as u64))]
+    CodeTooLarge {
+        /// In bytes.
+        size: usize,
+        /// In bytes.
+        limit: usize,
+    },
     /// Something of the contract is not there.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
         /// The export's name.
-        name: &'static str,
+        name: String,
         /// What the contract wants there.
         expected: String,
     },
@@ -91,7 +139,7 @@ pub enum ModuleError {
     #[error("its export `{name}` is {found}; expected {expected}")]
     ExportType {
         /// The export's name.
-        name: &'static str,
+        name: String,
         /// What the contract wants there.
         expected: String,
         /// What is there.
@@ -141,28 +189,60 @@ impl ModuleError {
             E::ImportUnknown { .. } | E::ImportType { .. } => true,
             E::Empty | E::TooLarge { .. } | E::Component | E::OtherText => false,
             E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
+            E::TooComplex { .. } | E::CodeTooLarge { .. } | E::NoCompiler(_) | E::Compiler(_) => false,
+            E::CompileMemory { .. } | E::CompileTime { .. } | E::CompilerKilled { .. } => false,
         }
     }
 }
 
 impl CompiledModule {
-    /// Reads a module from the bytes of a file, compiles it and checks it.
-    ///
-    /// Compiling takes milliseconds for each 10 KB of module, so this is
-    /// never called on a thread that serves.
+    /// Compiles the bytes of a file in a process of its own, and checks that it
+    /// meets the contract.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] says what was expected and what was found.
-    pub fn new(engine: &Engine, file: &[u8], effort: Effort) -> Result<CompiledModule, ModuleError> {
-        let limits = engine.limits();
-        if file.len() > limits.module_max {
-            return Err(ModuleError::TooLarge { limit: limits.module_max });
+    pub async fn compile(
+        engine: &Engine,
+        compilers: &Compilers,
+        file: &Arc<[u8]>,
+        effort: Effort,
+        priority: Priority,
+    ) -> Result<CompiledModule, ModuleError> {
+        let compiled = compilers.compile(file, effort, priority).await?;
+        CompiledModule::new(engine, &compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
+    }
+
+    /// Does the same in this process, for programs that trust the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] says what was expected and what was found.
+    pub fn compile_here(engine: &Engine, file: &[u8], effort: Effort) -> Result<CompiledModule, ModuleError> {
+        CompiledModule::new(engine, &compile_here(file, effort)?, None)
+    }
+
+    fn new(
+        engine: &Engine,
+        compiled: &Compiled,
+        unoptimised: Option<Arc<[u8]>>,
+    ) -> Result<CompiledModule, ModuleError> {
+        // SAFETY: the bytes come from this process, or over a pipe of its own from
+        // a process of this program that was started for them, and have been
+        // nowhere else. wasmtime checks that both engines agree on all that the
+        // code depends on.
+        let module = unsafe { Module::deserialize(engine.wasmtime(), &compiled.code) };
+        // The compiler found it valid. It may still need more than the pool of
+        // instances has.
+        let module = module.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
+        verify::check_imports(&module)?;
+        let mut exports = Exports::find(&module, engine.limits().memory_max)?;
+        if let Some(restorable) = &compiled.restorable {
+            exports.add(&module, restorable);
         }
-        let binary = read(file)?;
-        let code = compile(engine, &binary, effort, Haste::Awaited)?;
-        let unoptimised =
-            (effort == Effort::Quick).then(|| Unoptimised { engine: engine.clone(), binary: binary.into() });
+        let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
+        let data = compiled.restorable.as_ref().map(|restorable| restorable.data.clone());
+        let code = Code { instance, exports, data };
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 
@@ -175,45 +255,6 @@ impl CompiledModule {
             unoptimised: handler.unoptimised(),
         }
     }
-}
-
-impl Unoptimised {
-    /// The same module with better code, as soon as no other thread has anything
-    /// to do.
-    ///
-    /// # Errors
-    ///
-    /// When the compiler fails, which it did not with less effort.
-    pub fn optimise(&self) -> Result<CompiledModule, ModuleError> {
-        let code = compile(&self.engine, &self.binary, Effort::Thorough, Haste::Whenever)?;
-        Ok(CompiledModule { engine: self.engine.clone(), code, unoptimised: None })
-    }
-}
-
-fn compile(engine: &Engine, binary: &[u8], effort: Effort, haste: Haste) -> Result<Code, ModuleError> {
-    // Where it is not sound, the compiler will say so, of the module as it is.
-    let instrumented = instrument(binary).ok().flatten();
-    let to_compile = instrumented.as_ref().map_or(binary, |instrumented| &instrumented.binary);
-    if instrumented.as_ref().is_some_and(|instrumented| instrumented.start.is_some()) {
-        // As a start function it may be of the wrong type, and as an export not.
-        Module::validate(engine.wasmtime(), binary).map_err(|error| invalid(&error))?;
-    }
-    let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort, haste);
-    let module = compiled.map_err(|error| {
-        // Sound WebAssembly can still need more than the pool of instances has
-        // for it.
-        match Module::validate(engine.wasmtime(), binary) {
-            Ok(()) => ModuleError::TooDemanding(one_line(&format!("{error:#}"))),
-            Err(error) => invalid(&error),
-        }
-    })?;
-    verify::check_imports(&module)?;
-    let mut exports = Exports::find(&module, engine.limits().memory_max)?;
-    if let Some(instrumented) = &instrumented {
-        exports.add(&module, instrumented);
-    }
-    let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-    Ok(Code { instance, exports, data: instrumented.map(|instrumented| instrumented.data) })
 }
 
 /// The binary form, or what this is instead of WebAssembly.
@@ -246,7 +287,7 @@ fn is_text(file: &[u8]) -> bool {
     std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
 }
 
-fn invalid(error: &wasmtime::Error) -> ModuleError {
+pub(super) fn invalid(error: &wasmtime::Error) -> ModuleError {
     ModuleError::Invalid(one_line(&format!("{error:#}")))
 }
 

@@ -4,8 +4,8 @@
 use handler_sdk::abi;
 use wasmtime::{ExternType, Module, ModuleExport, ValType};
 
+use super::compile::Restorable;
 use super::import;
-use super::instrument::Instrumented;
 use super::module::ModuleError;
 use crate::quote::quoted;
 
@@ -62,7 +62,7 @@ impl Exports {
     }
 
     /// Finds those that were added to the module.
-    pub(super) fn add(&mut self, module: &Module, added: &Instrumented) {
+    pub(super) fn add(&mut self, module: &Module, added: &Restorable) {
         let find = |name: &String| module.get_export_index(name);
         self.globals = added.globals.iter().filter_map(find).collect();
         self.start = added.start.as_ref().and_then(find);
@@ -80,13 +80,19 @@ fn find_memory(module: &Module, memory_max: usize) -> Result<ModuleExport, Modul
             }
         }
         Some(other) => {
-            return Err(ModuleError::ExportType { name, expected: expected(), found: describe(&other) });
+            return Err(ModuleError::ExportType {
+                name: name.into(),
+                expected: expected(),
+                found: describe(&other),
+            });
         }
         None => {
-            return Err(ModuleError::ExportMissing { name, expected: expected() });
+            return Err(ModuleError::ExportMissing { name: name.into(), expected: expected() });
         }
     }
-    module.get_export_index(name).ok_or_else(|| ModuleError::ExportMissing { name, expected: expected() })
+    module
+        .get_export_index(name)
+        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected: expected() })
 }
 
 fn find_function(
@@ -96,7 +102,8 @@ fn find_function(
     results: &[ValType],
 ) -> Result<ModuleExport, ModuleError> {
     let expected = signature(parameters, results);
-    find_optional(module, name, parameters, results)?.ok_or(ModuleError::ExportMissing { name, expected })
+    find_optional(module, name, parameters, results)?
+        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected })
 }
 
 fn find_optional(
@@ -107,7 +114,9 @@ fn find_optional(
 ) -> Result<Option<ModuleExport>, ModuleError> {
     let expected = signature(parameters, results);
     match module.get_export(name).map(|export| describe(&export)) {
-        Some(found) if found != expected => Err(ModuleError::ExportType { name, expected, found }),
+        Some(found) if found != expected => {
+            Err(ModuleError::ExportType { name: name.into(), expected, found })
+        }
         _ => Ok(module.get_export_index(name)),
     }
 }

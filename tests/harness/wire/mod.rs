@@ -23,8 +23,8 @@ use host::connection::Connections;
 use host::http::{App, Buffers};
 use host::request_id::ConnectionIds;
 use host::socket::{Peer, Socket};
-use host::swap::{Settings, Swapper, begin};
-use host::wasm::Engine;
+use host::swap::{Notice, Settings, Swapper, Workshop, begin};
+use host::wasm::{Compilers, Engine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -64,13 +64,16 @@ impl Host {
         let module = tests().join("fixtures").join(module);
         let swapper = runtime.block_on(async {
             let engine = Engine::new(&limits).unwrap();
-            let beginning = begin(&engine, &limits, Some(&module), None).await.unwrap();
+            let (compilers, probes) = (Compilers::here(&limits), Vec::new().into());
+            let workshop = Workshop { engine, compilers, probes };
+            let beginning = begin(&workshop, &limits, Some(&module), None).await.unwrap();
             let settings = Settings {
-                engine,
-                probes: Vec::new(),
+                workshop,
                 module_max: limits.module_max,
                 file: None,
                 state: None,
+                require_durable: false,
+                notice: Notice::default(),
             };
             Swapper::start(settings, beginning).unwrap()
         });
@@ -82,6 +85,7 @@ impl Host {
             limits,
             ids: ConnectionIds::new(),
             tell_cause: false,
+            notice: Notice::default(),
             faults: Arc::default(),
             trusted: Vec::new(),
             ending: Arc::default(),

@@ -1,0 +1,100 @@
+//! The threads that the server needs beside those that serve. Each is started
+//! here: one that panics is started again, with a line in the log, and `host
+//! status` shows how often that was.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+/// Stack of a thread, in bytes, whatever RUST_MIN_STACK says.
+pub const STACK: usize = 2 << 20;
+
+/// Shortest and longest wait before a thread is started again. It doubles each
+/// time.
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// What became of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Why it was started again last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+}
+
+static THREADS: Mutex<BTreeMap<&'static str, Thread>> = Mutex::new(BTreeMap::new());
+
+fn threads() -> MutexGuard<'static, BTreeMap<&'static str, Thread>> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the threads that run, by name.
+pub fn all() -> BTreeMap<String, Thread> {
+    threads().iter().map(|(name, thread)| ((*name).to_owned(), thread.clone())).collect()
+}
+
+/// Runs `work` on a thread of its own, and again when it panics, until it
+/// returns.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let run = move || {
+        let mut backoff = BACKOFF_MIN;
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
+            let cause = message(&*panic);
+            error!(thread = name, %cause, "a thread has failed and is started again");
+            let mut threads = threads();
+            let thread = threads.entry(name).or_default();
+            (thread.restarts, thread.cause) = (thread.restarts + 1, Some(cause));
+            drop(threads);
+            thread::sleep(backoff);
+            backoff = (2 * backoff).min(BACKOFF_MAX);
+        }
+        threads().remove(name);
+    };
+    threads().entry(name).or_default();
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run).map(drop)
+}
+
+/// Returns what a panic said.
+pub fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{all, keep_running};
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_thread_that_panics_is_started_again_and_its_cause_is_kept() {
+        let (send, runs) = channel();
+        let (end, ended) = channel::<()>();
+        let mut count = 0;
+        let work = move || {
+            count += 1;
+            send.send(count).unwrap();
+            assert!(count > 2, "run {count}");
+            let _ = ended.recv();
+        };
+        keep_running("tested", work).unwrap();
+        assert_eq!(runs.iter().take(3).collect::<Vec<_>>(), [1, 2, 3]);
+        let thread = all().remove("tested").unwrap();
+        assert_eq!((thread.restarts, thread.cause.as_deref()), (2, Some("run 2")));
+        drop(end);
+        // It ends when its work does.
+        assert!(runs.recv().is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! What survives a restart: which of the versions are in the state folder, which
+//! are not yet, and which of an earlier process stay there for later.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+
+use super::state_dir::{Kept, State, StateDir};
+use super::version::{Label, hash};
+use super::versions::Versions;
+
+/// The record of the versions, if it is to survive.
+pub(super) struct Store {
+    dir: Option<StateDir>,
+    record: Mutex<Record>,
+}
+
+struct Record {
+    /// The SHA-256 of what the watched file held when it was last looked at.
+    considered: String,
+    /// Versions whose bytes are not in the folder.
+    unsaved: Vec<(Label, Arc<[u8]>)>,
+    /// Versions of an earlier process that did not come back: not yet, or not
+    /// with the limits of this one. They stay in the folder for the next.
+    left: Vec<Kept>,
+}
+
+impl Store {
+    pub(super) fn new(dir: Option<StateDir>, considered: String, left: Vec<Kept>) -> Store {
+        Store { dir, record: Mutex::new(Record { considered, unsaved: Vec::new(), left }) }
+    }
+
+    /// Returns the folder, if there is one.
+    pub(super) fn dir(&self) -> Option<&StateDir> {
+        self.dir.as_ref()
+    }
+
+    /// Notes that the watched file was looked at. Returns whether it holds what
+    /// it held before.
+    pub(super) fn consider(&self, file: &[u8]) -> bool {
+        let found = hash(file);
+        std::mem::replace(&mut self.record().considered, found.clone()) == found
+    }
+
+    /// Notes a version whose bytes are to be saved.
+    pub(super) fn add(&self, label: &Label, file: &Arc<[u8]>) {
+        if self.dir.is_some() {
+            self.record().unsaved.push((label.clone(), Arc::clone(file)));
+        }
+    }
+
+    /// Returns the versions of an earlier process that did not come back yet.
+    pub(super) fn left(&self) -> Vec<Kept> {
+        self.record().left.clone()
+    }
+
+    /// Notes that a version of an earlier process is back.
+    pub(super) fn is_back(&self, number: u64) {
+        self.record().left.retain(|kept| kept.label.number != number);
+    }
+
+    /// Makes a version durable as the one that serves, before it does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no folder, or it cannot be written.
+    pub(super) fn save_ahead(&self, versions: &Versions, kept: Kept, file: &[u8]) -> anyhow::Result<()> {
+        let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
+        dir.save_module(&kept.label, file)?;
+        let record = self.record();
+        let (mut all, _, next_number) = versions.to_save();
+        let number = kept.label.number;
+        all.retain(|other| other.label.number != number);
+        all.push(kept);
+        let all = record.left.iter().cloned().chain(all).collect();
+        dir.save(&State::new(number, next_number, record.considered.clone(), all), &[])
+    }
+
+    /// Makes durable which versions there are, after the bytes of new ones.
+    ///
+    /// # Errors
+    ///
+    /// When the version that serves would not come back after a restart, or
+    /// another one would not.
+    pub(super) fn save(&self, versions: &Versions) -> anyhow::Result<()> {
+        let Some(dir) = &self.dir else {
+            return Ok(());
+        };
+        // Without the lock, because a module may be large, and an undo does not
+        // wait for it.
+        let unsaved = self.record().unsaved.clone();
+        let mut failure = None;
+        for (label, file) in unsaved {
+            match dir.save_module(&label, &file) {
+                Ok(()) => self.record().unsaved.retain(|(other, _)| *other != label),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let recorded = self.save_record(versions);
+        failure.map_or(recorded, Err)
+    }
+
+    /// Makes durable which versions there are and which of them serves.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be written, or the version that serves is not in the
+    /// folder.
+    pub(super) fn save_record(&self, versions: &Versions) -> anyhow::Result<()> {
+        let Some(dir) = &self.dir else {
+            return Ok(());
+        };
+        let mut record = self.record();
+        let (kept, current, next_number) = versions.to_save();
+        record.unsaved.retain(|(label, _)| kept.iter().any(|kept| kept.label == *label));
+        let is_saved = |kept: &Kept| !record.unsaved.iter().any(|(label, _)| *label == kept.label);
+        let all = record.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
+        let unsaved: Vec<_> = record.unsaved.iter().map(|(label, _)| label.clone()).collect();
+        dir.save(&State::new(current, next_number, record.considered.clone(), all), &unsaved)?;
+        match unsaved.iter().find(|label| label.number == current) {
+            Some(label) => anyhow::bail!("the bytes of version {} could not be written", label.number),
+            None => Ok(()),
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,132 @@
+//! Where the next compile process comes from. One is kept ready, because to
+//! start a process takes longer than to compile an ordinary module.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::job::{Compiled, Effort, Job, Priority, Work};
+use super::pipeline::compile_here;
+use super::process::{Done, Process};
+use crate::limits::Limits;
+use crate::wasm::inspect::Anatomy;
+use crate::wasm::module::ModuleError;
+
+/// Compiles and inspects files, each in a process of its own.
+#[derive(Clone)]
+pub struct Compilers(Arc<Shared>);
+
+struct Shared {
+    memory_max: usize,
+    timeout: Duration,
+    module_max: usize,
+    code_max: usize,
+    /// Whether jobs are done in this process, without any bound.
+    here: bool,
+    /// The process that does the next job.
+    ready: Mutex<Option<Process>>,
+}
+
+impl Compilers {
+    /// Starts a process ahead. Should that fail, the first job tries again, and
+    /// says why.
+    pub fn new(limits: &Limits) -> Compilers {
+        let compilers = Compilers::with(limits, false);
+        compilers.get_ready(false);
+        compilers
+    }
+
+    /// Compiles in this process, for programs that trust the files: tests and
+    /// benches.
+    pub fn here(limits: &Limits) -> Compilers {
+        Compilers::with(limits, true)
+    }
+
+    fn with(limits: &Limits, here: bool) -> Compilers {
+        Compilers(Arc::new(Shared {
+            memory_max: limits.compile_memory_max,
+            timeout: limits.compile_timeout,
+            module_max: limits.module_max,
+            code_max: limits.keep_bytes,
+            here,
+            ready: Mutex::new(None),
+        }))
+    }
+
+    /// Compiles the bytes of a file.
+    pub(crate) async fn compile(
+        &self,
+        file: &[u8],
+        effort: Effort,
+        priority: Priority,
+    ) -> Result<Compiled, ModuleError> {
+        if self.0.here {
+            return compile_here(file, effort);
+        }
+        match self.run(Work::Compile { effort, priority }, file).await? {
+            Done::Compiled(compiled) => Ok(compiled),
+            Done::Inspected(_) => Err(ModuleError::Compiler("it answered another question".into())),
+        }
+    }
+
+    /// Looks into a file, binary or text. Of a file that is not sound this tells
+    /// what stands in front of the first mistake.
+    ///
+    /// # Errors
+    ///
+    /// When that took too much memory or time.
+    pub async fn inspect(&self, file: &[u8]) -> Result<Anatomy, ModuleError> {
+        match self.run(Work::Inspect, file).await? {
+            Done::Inspected(anatomy) => Ok(*anatomy),
+            Done::Compiled(_) => Err(ModuleError::Compiler("it answered another question".into())),
+        }
+    }
+
+    async fn run(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
+        let Shared { memory_max, timeout: limit, module_max, code_max, .. } = *self.0;
+        if file.len() > module_max {
+            return Err(ModuleError::TooLarge { limit: module_max });
+        }
+        let (cpu, wall) = bounds(work, limit);
+        let job = Job { work, memory_max, cpu_seconds: cpu, file: file.len() };
+        let process = self.take_ready()?;
+        let done = match wall {
+            Some(wall) => timeout(wall, process.run(&job, file, code_max)).await,
+            None => Ok(process.run(&job, file, code_max).await),
+        };
+        self.get_ready(true);
+        done.unwrap_or(Err(ModuleError::CompileTime { limit }))
+    }
+
+    fn take_ready(&self) -> Result<Process, ModuleError> {
+        let ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may have been killed while it waited.
+        match ready.and_then(Process::if_alive) {
+            Some(process) => Ok(process),
+            None => Process::start(false).map_err(|error| ModuleError::NoCompiler(error.to_string())),
+        }
+    }
+
+    /// Has a process ready for the next job, unless there is none to be had.
+    fn get_ready(&self, warm: bool) {
+        let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.is_none() {
+            *ready = Process::start(warm).ok();
+        }
+    }
+}
+
+/// Most processor time in whole seconds, and most time by the clock. Compiling
+/// that waits for idle processors may take any time by the clock, and uses one
+/// thread, so its processor time is what is bounded.
+fn bounds(work: Work, limit: Duration) -> (u64, Option<Duration>) {
+    let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+    match work {
+        Work::Compile { priority: Priority::Idle, .. } => (seconds, None),
+        _ => {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+            (seconds.saturating_mul(threads).saturating_add(1), Some(limit))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What is done with a file: read as binary or text, held against the structural
+//! bounds, instrumented, validated and compiled.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use wasmtime::{Engine, Module, OptLevel, RegallocAlgorithm, Result};
+
+use super::job::{Compiled, Effort, Restorable};
+use super::structure;
+use crate::wasm::engine::config;
+use crate::wasm::instrument::instrument;
+use crate::wasm::module::{ModuleError, invalid, read};
+
+/// Stack of a thread that compiles, in bytes, whatever RUST_MIN_STACK says.
+const STACK: usize = 8 << 20;
+
+/// Compiles a file in this process, for programs that trust it: tests and
+/// benches.
+pub(crate) fn compile_here(file: &[u8], effort: Effort) -> Result<Compiled, ModuleError> {
+    let engine = engine(effort).map_err(|error| ModuleError::Compiler(error.to_string()))?;
+    compile(file, &engine, &threads(0)?)
+}
+
+/// Makes an engine that compiles with this effort and runs nothing. Its code
+/// runs in the engine that serves: both agree on all that code depends on.
+pub(super) fn engine(effort: Effort) -> Result<Engine> {
+    let mut config = config();
+    if effort == Effort::Quick {
+        config.cranelift_opt_level(OptLevel::None);
+        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
+    Engine::new(&config)
+}
+
+/// Starts the threads that compile; 0 is one for each core.
+pub(super) fn threads(count: usize) -> Result<ThreadPool, ModuleError> {
+    let threads = ThreadPoolBuilder::new().num_threads(count).stack_size(STACK);
+    let threads = threads.thread_name(|_| "compile".into()).build();
+    threads.map_err(|error| {
+        ModuleError::NoCompiler(format!("no threads: {error} (--compile-memory-max, or ulimit -u)"))
+    })
+}
+
+pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Result<Compiled, ModuleError> {
+    // wasmtime uses the pool that it is called in. Outside of one it would make
+    // one for the whole process, with stacks of another size.
+    let compiled = threads.install(|| catch_unwind(AssertUnwindSafe(|| compile_on_threads(file, engine))));
+    compiled.unwrap_or_else(|_| Err(ModuleError::Compiler("it panicked".into())))
+}
+
+fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleError> {
+    let binary = read(file)?;
+    structure::check(&binary)?;
+    // Where the module is malformed, the compiler will say so of the original.
+    let instrumented = instrument(&binary).ok().flatten();
+    let to_compile = instrumented.as_ref().map_or(&*binary, |instrumented| &instrumented.binary);
+    if instrumented.as_ref().is_some_and(|instrumented| instrumented.start.is_some()) {
+        // A start function of the wrong type is an error; as an export it is none.
+        Module::validate(engine, &binary).map_err(|error| invalid(&error))?;
+    }
+    let code = engine.precompile_module(to_compile).map_err(|error| {
+        // The message should name a place in the file, not in what was made of it.
+        invalid(&Module::validate(engine, &binary).err().unwrap_or(error))
+    })?;
+    let restorable =
+        instrumented.map(|found| Restorable { globals: found.globals, start: found.start, data: found.data });
+    Ok(Compiled { restorable, code })
+}

@@ -1,0 +1,266 @@
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::modules::saying;
+use crate::harness::{Folder, Random, Server, TextFile, bombs, fails_to_start, host, run_to_end};
+
+/// A server with a control socket and a state folder.
+struct Place {
+    folder: Folder,
+    /// Modules that were written for it.
+    files: Vec<TextFile>,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { folder: Folder::new(), files: Vec::new() }
+    }
+
+    fn start(&self, flags: &[&str]) -> Server {
+        Server::spawn(host(), &self.arguments(flags))
+    }
+
+    fn arguments(&self, flags: &[&str]) -> Vec<String> {
+        let path = |name: &str| self.folder.file(name).to_str().unwrap().to_owned();
+        let own = ["--state-dir".to_owned(), path("state"), "--control".to_owned(), path("control")];
+        own.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
+    }
+
+    fn file(&mut self, module: impl AsRef<[u8]>) -> PathBuf {
+        self.files.push(TextFile::new(module));
+        self.files.last().unwrap().path().to_owned()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = host();
+        command.args(arguments).arg("--control").arg(self.folder.file("control"));
+        command
+    }
+
+    fn tell(&self, arguments: &[&str]) -> String {
+        let output = run_to_end(&mut self.command(arguments));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    }
+
+    fn swap(&mut self, module: impl AsRef<[u8]>) -> String {
+        let file = self.file(module);
+        self.tell(&["swap", file.to_str().unwrap()])
+    }
+
+    /// Begins a swap, and goes on.
+    fn begin_swap(&mut self, module: impl AsRef<[u8]>) -> Child {
+        let file = self.file(module);
+        let mut command = self.command(&["swap", file.to_str().unwrap()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+fn said(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// The processes that a server has started.
+fn children(server: &Server) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn kill(pid: u32) {
+    let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+#[test]
+fn no_module_costs_more_than_the_bounds_of_compiling_and_the_reason_names_one() {
+    let mut place = Place::new();
+    let server = place.start(&["--compile-memory-max", "128MiB", "--compile-timeout", "20s"]);
+    let mut client = server.connect();
+    for (name, module) in bombs::all() {
+        let since = Instant::now();
+        let said = place.swap(module);
+        assert!(since.elapsed() < Duration::from_secs(50), "{name}: {:?}", since.elapsed());
+        let is_bounded =
+            ["it has more than ", "--compile-memory-max", "--compile-timeout", "--module-max", "br_table"]
+                .iter()
+                .any(|bound| said.starts_with("rejected") && said.contains(bound));
+        assert!(is_bounded || said.starts_with("serving version "), "{name}: {said}");
+        assert_eq!(client.ask("GET", "/").status, 200, "{name}");
+    }
+    assert!(place.swap(saying("after")).starts_with("serving version "));
+    assert_eq!(client.ask("GET", "/").text(), "after");
+}
+
+#[test]
+fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
+    let file = TextFile::new(bombs::loops_with_parameters(400));
+    let path = file.path().to_str().unwrap();
+    assert!(fails_to_start(&[path]).contains("it has more than 10000 block parameters in a function"));
+    let file = TextFile::new(bombs::chain_of_conditions(5000));
+    let path = file.path().to_str().unwrap();
+    let flags = ["--compile-memory-max", "48MiB"];
+    let bound = "to compile it takes more than 48.0 MiB of memory (--compile-memory-max)";
+    let refused = |arguments: &[&str]| {
+        let output = run_to_end(host().args(arguments).args(flags));
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.code() == Some(1) && text.contains(bound), "{arguments:?}: {text}");
+    };
+    refused(&[path, "--listen", "127.0.0.1:0", "--no-control"]);
+    refused(&["check", path]);
+    refused(&["call", path, "/"]);
+    let requests = TextFile::new("GET /\n");
+    refused(&["test", path, requests.path().to_str().unwrap()]);
+}
+
+#[test]
+fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
+    let mut place = Place::new();
+    let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
+    assert!(place.swap(saying("two")).starts_with("serving version 2"));
+    let slow = place.begin_swap(bombs::much_code(8000));
+    while !place.tell(&["versions"]).contains("3  candidate") {}
+    for _ in 0..20 {
+        assert!(place.tell(&["status"]).contains("serves version 2"));
+    }
+    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
+    assert_eq!(
+        said(slow),
+        "rejected version 3 in stage compile: a newer order came before it was ready\nversion 1 goes on serving\n"
+    );
+    server.log_line(&["rejected version 3", "a newer order came before it was ready"]);
+    assert!(place.tell(&["versions"]).contains("1  current"));
+}
+
+#[test]
+fn a_newer_order_takes_the_place_of_an_older_one() {
+    let mut place = Place::new();
+    let server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
+    let slow = place.begin_swap(bombs::much_code(8000));
+    while !place.tell(&["versions"]).contains("2  candidate") {}
+    assert!(place.swap(saying("three")).starts_with("serving version 3"));
+    assert!(said(slow).starts_with("rejected version 2 in stage compile: a newer order came"));
+    assert_eq!(server.connect().ask("GET", "/").text(), "three");
+}
+
+#[test]
+fn an_order_whose_client_has_gone_is_dropped() {
+    let mut place = Place::new();
+    let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
+    let slow = place.begin_swap(bombs::much_code(8000));
+    while !place.tell(&["versions"]).contains("2  candidate") {}
+    kill(slow.id());
+    server.log_line(&["rejected version 2", "whoever gave the order went away before it was ready"]);
+    drop(said(slow));
+}
+
+#[test]
+fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
+    let mut place = Place::new();
+    let mut server = place.start(&[]);
+    let module = bombs::much_code(1500);
+    assert!(place.swap(&module).starts_with("serving version 2"));
+    // Whatever compiles again is killed, and so is a compiler that waits.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let not_optimised = |server: &Server| {
+        children(server).into_iter().for_each(kill);
+        assert!(Instant::now() < deadline);
+    };
+    loop {
+        not_optimised(&server);
+        if let Some(line) = server.log_line_now(&["not optimised: it goes on serving with its first code"]) {
+            assert!(line.contains("version=2") && line.contains("the compiler was killed"), "{line}");
+            break;
+        }
+    }
+    assert_eq!(server.connect().ask("GET", "/").text(), "let in");
+    assert!(place.swap(saying("three")).starts_with("serving version 3"), "a killed compiler is replaced");
+}
+
+#[test]
+fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
+    let mut place = Place::new();
+    let server = place.start(&[]);
+    let mut random = Random::new(0x5eed);
+    let mut serving = 1;
+    for round in 0..20 {
+        let word = format!("round {round}");
+        // Some are large enough to be met in the middle.
+        let module = if round % 2 == 0 { bombs::much_code(200 + round) } else { saying(&word).into() };
+        let order = place.begin_swap(module);
+        for _ in 0..random.below(2000) {
+            std::hint::spin_loop();
+        }
+        if random.below(2) == 0 {
+            while !place.tell(&["versions"]).contains(&format!("{}  c", round + 2)) {}
+        }
+        children(&server).into_iter().for_each(kill);
+        let said = said(order);
+        match said.strip_prefix("serving version ") {
+            Some(_) => serving = round + 2,
+            None => assert!(said.contains("in stage compile: the compiler was killed"), "{said}"),
+        }
+        assert!(place.tell(&["status"]).contains(&format!("serves version {serving}:")), "{said}");
+    }
+    let state: Vec<_> = std::fs::read_dir(place.folder.file("state"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".new") || name.ends_with(".tmp"))
+        .collect();
+    assert!(state.is_empty(), "{state:?}");
+}
+
+#[test]
+fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
+    let server = Server::with(&["--listen", "127.0.0.1:0"]);
+    let compiler = loop {
+        if let [compiler] = children(&server)[..] {
+            break compiler;
+        }
+    };
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{compiler}/{name}")).unwrap();
+    // It gives everything up before it waits for its job.
+    while !read("limits").lines().any(|line| line.starts_with("Max open files            0 ")) {}
+    let descriptors = std::fs::read_dir(format!("/proc/{compiler}/fd")).unwrap();
+    let targets: Vec<_> = descriptors.map(|entry| entry.unwrap().path().read_link().unwrap()).collect();
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    assert!(targets.iter().all(|target| target.to_str().unwrap().starts_with("pipe:")), "{targets:?}");
+    assert!(!read("environ").contains("PATH="));
+    assert_eq!(read("oom_score_adj").trim(), "1000");
+    drop(server);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::exists(format!("/proc/{compiler}/exe")).unwrap()
+        && std::fs::read_link(format!("/proc/{compiler}/exe")).is_ok()
+    {
+        assert!(Instant::now() < deadline, "it outlives the server");
+    }
+}
+
+#[test]
+fn swapping_does_not_depend_on_the_stack_size_in_the_environment() {
+    let mut place = Place::new();
+    let mut command = host();
+    command.env("RUST_MIN_STACK", "131072");
+    let server = Server::spawn(command, &place.arguments(&[]));
+    assert!(place.swap(bombs::much_code(50)).starts_with("serving version 2"));
+    assert!(place.swap(saying("three")).starts_with("serving version 3"));
+    assert_eq!(server.connect().ask("GET", "/").text(), "three");
+}
+
+#[test]
+fn kept_versions_are_bounded_by_the_memory_of_their_code() {
+    let mut place = Place::new();
+    let _server = place.start(&["--keep-bytes", "2MiB"]);
+    let said = place.swap(bombs::much_code(1000));
+    assert!(
+        said.contains("in stage compile: its code is ") && said.contains("more than 2.0 MiB (--keep-bytes)"),
+        "{said}"
+    );
+    for number in 3..7 {
+        assert!(place.swap(bombs::much_code(100 + number)).starts_with("serving version "));
+    }
+    let table = place.tell(&["versions"]);
+    assert!(table.matches("retired").count() < 4 && table.contains("6  current"), "{table}");
+}
