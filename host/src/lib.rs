@@ -11,6 +11,7 @@
 
 pub mod access_log;
 pub mod args;
+pub mod clock;
 pub mod connection;
 pub mod control;
 pub mod ending;
@@ -20,6 +21,7 @@ pub mod listen;
 pub mod listener;
 pub mod log;
 mod log_line;
+mod log_queue;
 pub mod message;
 pub mod quote;
 pub mod record;
