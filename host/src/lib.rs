@@ -23,6 +23,8 @@ pub mod log;
 mod log_line;
 mod log_queue;
 pub mod message;
+mod own_file;
+mod private_folder;
 pub mod quote;
 pub mod record;
 pub mod request_id;
