@@ -158,7 +158,7 @@ fn what_is_not_http_is_refused_and_the_server_goes_on() {
         client.expect_close();
         server.log_line(&[
             "INFO request: method=- target=- status=400",
-            "fault=\"malformed\" cause=the request is refused",
+            "fault=\"malformed\" cause=\"the request is refused",
         ]);
     }
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);

@@ -32,7 +32,7 @@ fn a_trap_costs_one_request_and_says_where() {
 
 #[test]
 fn a_panic_tells_its_text_in_one_line() {
-    let text = r#"panic: out of "cheese"\nat counter 7; in function 1"#;
+    let text = r#"panic: out of \"cheese\"\\nat counter 7; in function 1"#;
     costs_one_request(Server::of("panics.wat"), 500, INTERNAL, &[text]);
 }
 

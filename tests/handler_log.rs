@@ -1,4 +1,25 @@
-use crate::harness::Server;
+use crate::harness::{Server, TextFile};
+
+/// A handler that logs these bytes, this often, at the level info.
+fn logging(bytes: &[u8], times: u32) -> String {
+    let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let length = bytes.len();
+    format!(
+        r#"(module
+           (import "host" "log" (func $log (param i32 i32 i32)))
+           (memory (export "memory") 2)
+           (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
+           (data (i32.const 65536) "{data}")
+           (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+           (func (export "handle") (param i32 i32) (result i64)
+             (local $left i32)
+             (local.set $left (i32.const {times}))
+             (loop $again
+               (call $log (i32.const 2) (i32.const 65536) (i32.const {length}))
+               (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+             (i64.const 17)))"#
+    )
+}
 
 #[test]
 fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
@@ -6,7 +27,7 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let reply = server.connect().ask("GET", "/");
     assert_eq!(reply.status, 200);
     let id = reply.field("x-request-id").unwrap();
-    let id = format!("id=\"{id}\"");
+    let id = format!("id={id}");
     server.log_line(&["WARN handler: ", r"first\n\u{1b}[31msecond", &id]);
     server.log_line(&["more log lines were dropped (the limit is --log-lines-max)", &id]);
     server.signal("TERM");
@@ -67,6 +88,81 @@ fn names_in_a_module_cannot_forge_a_log_line() {
     );
     let mut server = Server::of_text(&module);
     assert_eq!(server.connect().ask("GET", "/").status, 500);
-    let line = server.log_line(&["ERROR request", r"in evil\nERROR forged\u{1b}[31mxxx"]);
+    let line = server.log_line(&["ERROR request", r"in evil\\nERROR forged\\u{1b}[31mxxx"]);
     assert!(line.len() < 1000, "{} bytes", line.len());
+}
+
+#[test]
+fn a_handlers_text_cannot_pass_for_fields_of_its_line() {
+    for (text, shown) in [
+        ("x status=200 id=ffffffff-1-1", r#""x status=200 id=ffffffff-1-1""#),
+        (r#"x" id="1"#, r#""x\" id=\"1""#),
+        ("x\\\" a=b", r#""x\\\" a=b""#),
+        ("all is well: (1)", "all is well: (1)"),
+        ("", r#""""#),
+    ] {
+        let mut server = Server::of_text(&logging(text.as_bytes(), 1));
+        let id = server.connect().ask("GET", "/").field("x-request-id").unwrap().to_owned();
+        let line = server.log_line(&["handler: "]);
+        assert_eq!(line.split_once("handler: ").unwrap().1, format!("{shown} id={id}"));
+        server.log_line(&["request: ", &format!(" id={id}")]);
+    }
+}
+
+#[test]
+fn what_a_handler_logs_is_bounded_as_it_is_shown() {
+    for (bytes, format) in [
+        (&b"\x01"[..], "text"),
+        (b"\x01", "json"),
+        (b"\xff", "text"),
+        ("\u{9b}".as_bytes(), "json"),
+        (b"\"", "json"),
+    ] {
+        let file = TextFile::new(logging(&bytes.repeat(2000), 1));
+        let server = Server::with(&[file.path().to_str().unwrap(), "--log-format", format]);
+        assert_eq!(server.connect().ask("GET", "/").status, 200);
+        server.signal("TERM");
+        let (_, lines) = server.wait();
+        let line = lines.iter().find(|line| line.contains("handler") && line.contains('…')).unwrap();
+        assert!((800..1200).contains(&line.len()), "{} bytes of {bytes:?} as {format}", line.len());
+        assert!(line.chars().all(|character| !character.is_control()), "{line}");
+    }
+}
+
+#[test]
+fn a_handlers_text_is_a_value_in_json() {
+    let text = "a\n\u{1b}[31m\" \\ \u{202e}\u{9b} status=200";
+    let file = TextFile::new(logging(text.as_bytes(), 1));
+    let mut server = Server::with(&[file.path().to_str().unwrap(), "--log-format", "json"]);
+    let id = server.connect().ask("GET", "/").field("x-request-id").map(str::to_owned);
+    let line = server.log_line(&["\"target\":\"handler\""]);
+    assert!(!line.contains('\u{202e}') && !line.contains('\u{9b}'), "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (line["fields"]["message"].as_str(), line["fields"]["id"].as_str()),
+        (Some(text), id.as_deref())
+    );
+}
+
+#[test]
+fn lines_that_nobody_reads_take_bounded_memory() {
+    // 640 lines of up to 64 KiB each, of which ten times as many bytes are asked for.
+    let file = TextFile::new(logging(&b"\x01".repeat(60_000), 64));
+    let arguments =
+        [file.path().to_str().unwrap(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
+    let (mut child, mut client) = super::output::with_stderr(&arguments, std::process::Stdio::piped());
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    };
+    assert_eq!(client.ask("GET", "/").status, 200);
+    let before = resident();
+    for _ in 0..10 {
+        assert_eq!(client.ask("GET", "/").status, 200);
+    }
+    let after = resident();
+    assert!(after < before + (12 << 10), "{before} KiB, then {after} KiB");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -26,6 +26,9 @@ mod control;
 mod ending;
 /// A handler that misbehaves costs one request, with a defined answer.
 mod faults;
+/// Folders of the server's are trusted only as far as nobody else can change
+/// them.
+mod folders;
 /// What is on the wire, held against the RFCs, and what modules say.
 mod fuzzed;
 /// What handlers write to the log is heard once, on its line, and within bounds.

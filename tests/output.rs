@@ -23,7 +23,7 @@ fn each_request_is_one_line() {
     let line = server.log_line(&[&format!("id={id}")]);
     let (_, rest) = line.split_once(" INFO request: ").unwrap();
     let (start, end) = rest.split_once("time_us=").unwrap();
-    assert_eq!(start, "method=GET target=/route?a=1 status=200 length=21 client=127.0.0.1 ");
+    assert_eq!(start, "method=GET target=\"/route?a=1\" status=200 length=21 client=127.0.0.1 ");
     let (time, end) = end.split_once(' ').unwrap();
     assert!(time.parse::<u64>().is_ok(), "{line}");
     assert_eq!(end, format!("version=1 id={id}"));
@@ -49,6 +49,7 @@ fn json_lines_hold_the_same_and_nothing_else_is_said() {
     assert_eq!((&fields["status"], &fields["length"]), (&405.into(), &37.into()));
     assert_eq!((fields["id"].as_str(), &fields["version"]), (id.as_deref(), &1.into()));
     assert!(fields["time_us"].is_u64());
+    assert!(fields["id"].is_string());
     assert!(lines.iter().any(|line| line["fields"]["message"] == "serving"));
 }
 
@@ -62,9 +63,55 @@ fn lines_for_requests_can_be_turned_off() {
     assert!(lines.iter().any(|line| line.contains("stopping")), "{lines:?}");
 }
 
-/// A server whose standard error is this, with a connection to it.
-fn with_stderr(stderr: Stdio) -> (Child, Client) {
+#[test]
+fn the_level_for_requests_hides_no_fault_of_the_handler() {
+    let traps = crate::harness::fixture("traps.wat");
+    let start = |level: &str| Server::with(&[traps.to_str().unwrap(), "--log-level", level]);
+    for (level, is_told) in [("info,request=off", true), ("error,request=off", true), ("off", false)] {
+        let server = start(level);
+        let mut client = server.connect();
+        assert_eq!(client.ask("GET", "/fine").status, 200);
+        assert_eq!(client.ask("GET", "/boom").status, 500);
+        server.signal("TERM");
+        let (_, lines) = server.wait();
+        let requests: Vec<_> = lines.iter().filter(|line| line.contains("request: ")).collect();
+        assert_eq!(requests.len(), usize::from(is_told), "{lines:?}");
+        assert!(
+            requests.iter().all(|line| line.contains("ERROR request: method=GET target=/boom status=500"))
+        );
+    }
+}
+
+#[test]
+fn lines_that_were_lost_are_counted_and_told() {
+    let (mut child, mut client) = with_stderr(&["--log-level", "info"], Stdio::piped());
+    // A pipe holds 64 KiB, and the queue 2 MiB twice; these lines are 16 MB.
+    let request = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(8000));
+    for _ in 0..40 {
+        client.send(request.repeat(50));
+        for _ in 0..50 {
+            assert_eq!(client.reply_to("GET").status, 404);
+        }
+    }
+    // From now on somebody reads.
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (mut written, mut lost) = (0, None);
+    for line in lines {
+        written += u64::from(line.contains("request: method=GET target=/aaa"));
+        if let Some((_, number)) = line.split_once("lines of the log were lost: ") {
+            lost = number.rsplit_once("lines=").map(|(_, number)| number.parse::<u64>().unwrap());
+            break;
+        }
+    }
+    assert_eq!(written + lost.unwrap(), 2000);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A server with these arguments whose standard error is this, with a connection to it.
+pub fn with_stderr(arguments: &[&str], stderr: Stdio) -> (Child, Client) {
     let mut command = host();
+    command.args(arguments);
     command.args(["--listen", "127.0.0.1:0", "--no-control"]).stdout(Stdio::piped()).stderr(stderr);
     let mut child = command.spawn().unwrap();
     let mut ready = String::new();
@@ -75,7 +122,7 @@ fn with_stderr(stderr: Stdio) -> (Child, Client) {
 #[test]
 fn a_log_that_cannot_be_written_does_not_stop_the_server() {
     for stderr in [Stdio::piped(), File::create("/dev/full").unwrap().into()] {
-        let (mut child, mut client) = with_stderr(stderr);
+        let (mut child, mut client) = with_stderr(&[], stderr);
         // Nobody is there to read it.
         drop(child.stderr.take());
         for _ in 0..3 {
@@ -88,7 +135,7 @@ fn a_log_that_cannot_be_written_does_not_stop_the_server() {
 
 #[test]
 fn a_log_that_is_not_read_does_not_stop_the_server() {
-    let (mut child, mut client) = with_stderr(Stdio::piped());
+    let (mut child, mut client) = with_stderr(&[], Stdio::piped());
     // A pipe holds 64 KiB; these lines are 8 MB.
     let request = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(8000));
     for _ in 0..20 {

@@ -89,7 +89,7 @@ fn a_bad_module_never_replaces_a_good_one() {
             "longer than its deadline",
         ),
         (fs::read(crate::harness::fixture("loops.wat")).unwrap(), "probe", "GET / was not answered"),
-        (fs::read(crate::harness::fixture("panics.wat")).unwrap(), "probe", "out of \"cheese\""),
+        (fs::read(crate::harness::fixture("panics.wat")).unwrap(), "probe", r#"out of \"cheese\""#),
         (
             answering(b"HTTP/1.1 500 Oh\n\n").into(),
             "probe",
@@ -116,7 +116,7 @@ fn a_bad_module_never_replaces_a_good_one() {
     }
     fs::write(&file, &whole).unwrap();
     server.signal("HUP");
-    server.log_line(&["serving version", "replaced=1", "stages=read "]);
+    server.log_line(&["serving version", "replaced=1", "stages=\"read "]);
     assert_eq!(client.ask("GET", "/").text(), "other");
 }
 

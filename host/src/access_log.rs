@@ -8,7 +8,6 @@ use http::{Method, Uri};
 use tracing::{Level, event, field};
 
 use crate::http::{Fault, Whose};
-use crate::quote::quoted;
 use crate::request_id::RequestId;
 
 /// What a line says.
@@ -32,7 +31,8 @@ pub struct Line<'a> {
     pub fault: Option<&'a Fault>,
 }
 
-/// Writes the line, under the log target `request`.
+/// Writes the line, under the log target `request`. Values are quoted where the
+/// line is made.
 pub fn write(line: &Line<'_>) {
     let target = || match line.request {
         Some((_, target)) => match (target.authority(), target.path_and_query()) {
@@ -47,7 +47,7 @@ pub fn write(line: &Line<'_>) {
                 target: "request",
                 $level,
                 method = field::display(line.request.map_or("-", |(method, _)| method.as_str())),
-                target = field::display(quoted(&target(), usize::MAX)),
+                target = field::display(target()),
                 status = line.status,
                 length = line.length,
                 client = field::display(line.client),

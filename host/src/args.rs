@@ -49,7 +49,8 @@ pub struct Serve {
     pub threads: Option<u16>,
 
     /// What is logged: off, error, warn, info, debug or trace; or levels for single log targets,
-    /// such as info,request=off (targets: request, handler, host)
+    /// such as info,request=off (targets: request, handler, host). Whatever the level for request,
+    /// faults of the handler or the server are logged as far as the level for all lets them
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log::filter)]
     pub log_level: Targets,
 

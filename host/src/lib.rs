@@ -11,6 +11,7 @@
 
 pub mod access_log;
 pub mod args;
+pub mod clock;
 pub mod connection;
 pub mod control;
 pub mod ending;
@@ -21,7 +22,10 @@ pub mod listen;
 pub mod listener;
 pub mod log;
 mod log_line;
+mod log_queue;
 pub mod message;
+mod own_file;
+mod private_folder;
 pub mod quote;
 pub mod record;
 pub mod request_id;

@@ -112,7 +112,8 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,
 
-    /// Longest line that a handler may write to the log; past it the line is cut
+    /// Longest line that a handler may write to the log, as it is shown there;
+    /// past it the line is cut
     #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size::<ADDRESSES>)]
     pub log_line_max: usize,
 

@@ -1,23 +1,40 @@
 //! How a line of the log looks to people: as tracing's own do. But it takes less
-//! time, as there is one for each request; and whatever it says, it is one line.
+//! time, as there is one for each request; and whatever it says, it is one line,
+//! which can be read in one way: a value with spaces, quotation marks, `=` or a
+//! backslash stands in quotation marks, and so does a message that could be
+//! taken for fields.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
 
-use humantime::format_rfc3339_micros;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::quote::Shown;
+use crate::clock;
+use crate::quote::{push_quoted, quote_from};
 
 /// Longer than most lines, in bytes.
 const ORDINARY: usize = 256;
 
 /// The time, the level, the target, the message and the fields of an event.
-pub struct TextLine;
+pub struct TextLine {
+    has_time: bool,
+}
+
+impl TextLine {
+    /// For a server.
+    pub fn with_time() -> TextLine {
+        TextLine { has_time: true }
+    }
+
+    /// For a command that ends by itself.
+    pub fn without_time() -> TextLine {
+        TextLine { has_time: false }
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for TextLine
 where
@@ -43,9 +60,9 @@ where
             false => ("", "", "", " ", "="),
         };
         let mut line = String::with_capacity(ORDINARY);
-        // A clock may tell what is no time; a line without one is better than none.
-        let time = SystemTime::now().max(SystemTime::UNIX_EPOCH);
-        let _ = write!(line, "{dim}{}{plain} ", format_rfc3339_micros(time));
+        if self.has_time {
+            let _ = write!(line, "{dim}{}{plain} ", clock::micros(SystemTime::now()));
+        }
         for piece in [colour, level, plain, " ", dim, metadata.target(), ":", plain] {
             line.push_str(piece);
         }
@@ -76,9 +93,16 @@ impl Fields<'_> {
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push_name(field);
+        let start = self.line.len();
         // What a value shows of itself before it fails stays: there is nowhere to
         // say more.
-        let _ = write!(Shown(&mut *self.line), "{value:?}");
+        let _ = write!(self.line, "{value:?}");
+        quote_from(self.line, start, field.name() == "message");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push_name(field);
+        push_quoted(self.line, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -114,7 +138,8 @@ mod tests {
     fn logged(ansi: bool, event: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let layer = layer().with_ansi(ansi).event_format(TextLine).with_writer(move || writer.clone());
+        let layer =
+            layer().with_ansi(ansi).event_format(TextLine::with_time()).with_writer(move || writer.clone());
         with_default(tracing_subscriber::registry().with(layer), event);
         let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         line.split_once('Z').unwrap().1.to_owned()
@@ -135,6 +160,17 @@ mod tests {
     fn whatever_is_in_it_a_line_is_one_line() {
         let (text, shown) = ("a\r\nb\x1b[31m\u{9b}\u{202e}ü", "a\\r\\nb\\u{1b}[31m\\u{9b}\\u{202e}ü");
         let line = logged(false, || warn!(target: "host", field = %text, "{text}"));
-        assert_eq!(line, format!("  WARN host: {shown} field={shown}\n"));
+        assert_eq!(line, format!("  WARN host: \"{shown}\" field=\"{shown}\"\n"));
+    }
+
+    #[test]
+    fn a_text_cannot_pass_for_fields() {
+        let (text, id) = ("x status=200 id=1", "1f-1-1");
+        let line = logged(false, || warn!(target: "handler", id = %id, cause = %text, "{text}"));
+        assert_eq!(line, "  WARN handler: \"x status=200 id=1\" id=1f-1-1 cause=\"x status=200 id=1\"\n");
+        let text = r#"x" status="200"#;
+        let line = logged(false, || warn!(target: "handler", cause = text, at = %text, "a message: {{}}"));
+        let shown = r#"x\" status=\"200"#;
+        assert_eq!(line, format!("  WARN handler: a message: {{}} cause=\"{shown}\" at=\"{shown}\"\n"));
     }
 }

@@ -199,7 +199,7 @@ fn announce(version: &Label, urls: &[String], format: Format) {
             let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
             let banner =
                 format!("host {} serves {version}\n{list}Stop it with Ctrl-C.\n", env!("CARGO_PKG_VERSION"));
-            let _ = io::stderr().write_all(banner.as_bytes());
+            log::tell(&banner);
         }
     }
     let mut stdout = io::stdout().lock();

@@ -1,8 +1,11 @@
-//! Text that somebody else chose, made fit for one line of the log: a module's
-//! names and messages, a client's target. It can neither begin a line, nor
-//! steer a terminal, nor fill a disk.
+//! Text that somebody else chose, made fit for one line: a module's names and
+//! messages, a client's target. It can neither begin a line, nor steer a
+//! terminal, nor pass for another field of the log, nor fill a disk.
 
 use std::fmt::{self, Write};
+
+/// The longest that a character becomes, in bytes: `\u{10ffff}`.
+const ESCAPED_MAX: usize = 10;
 
 /// Shows a text, at most `max` bytes of it, with whatever does not show as
 /// itself escaped as Rust does it: `\n`, `\u{1b}`.
@@ -12,16 +15,19 @@ pub struct Quoted<'a> {
     max: usize,
 }
 
-/// At most `max` bytes of a text, counted before escaping.
+/// At most `max` bytes of a text, counted after escaping.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, cut) = self.text.split_at(self.text.floor_char_boundary(self.max));
+        let shown = beginning(self.text, self.max, |character| match shows_as_itself(character) {
+            true => character.len_utf8(),
+            false => character.escape_default().len(),
+        });
         Shown(&mut *f).write_str(shown)?;
-        f.write_str(if cut.is_empty() { "" } else { "…" })
+        f.write_str(if shown.len() == self.text.len() { "" } else { "…" })
     }
 }
 
@@ -42,6 +48,90 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
+/// Cuts a text that is to be logged, so that it takes at most `max` bytes of its
+/// line, whatever is escaped there. `…` says that something is missing.
+pub fn cut_for_log(mut text: String, max: usize) -> String {
+    let length = beginning(&text, max, |character| match character {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        _ if shows_as_itself(character) => character.len_utf8(),
+        // JSON takes six bytes for any of these.
+        _ => character.escape_default().len().max(6),
+    })
+    .len();
+    if length < text.len() {
+        text.truncate(length);
+        text.push('…');
+    }
+    text
+}
+
+/// Puts what a line holds from `start` on in quotation marks, unless it is one
+/// word of the line, or a message (`spaces`), without them. Inside, quotation
+/// marks, backslashes and what does not show as itself are escaped, so that a
+/// line can be read in one way.
+pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
+    let value = line.get(start..).unwrap_or_default();
+    let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
+    if !value.is_empty() && value.bytes().all(|byte| is_plain(byte) || (spaces && byte == b' ')) {
+        return;
+    }
+    let value = value.to_owned();
+    let shows = |character| shows_as_itself(character) && !matches!(character, '"' | '=' | '\\');
+    if spaces && !value.is_empty() && value.chars().all(shows) {
+        return;
+    }
+    line.truncate(start);
+    push_quoted(line, &value);
+}
+
+/// Appends a text in quotation marks.
+pub fn push_quoted(line: &mut String, text: &str) {
+    line.push('"');
+    for character in text.chars() {
+        match shows_as_itself(character) && !matches!(character, '"' | '\\') {
+            true => line.push(character),
+            false => line.extend(character.escape_default()),
+        }
+    }
+    line.push('"');
+}
+
+/// Escapes what JSON leaves as it is in its strings, and what yet does not show
+/// as itself, in a line of JSON.
+pub fn shown_in_json(line: &str) -> Option<String> {
+    if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
+        return None;
+    }
+    let mut shown = String::with_capacity(line.len() + line.len() / 4);
+    for character in line.chars() {
+        match shows_as_itself(character) || character == '\n' {
+            true => shown.push(character),
+            false => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    Some(shown)
+}
+
+/// Returns the longest beginning of a text whose characters have these lengths,
+/// `max` in all.
+fn beginning(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
+    if text.len() <= max / ESCAPED_MAX {
+        return text;
+    }
+    let mut left = max;
+    for (index, character) in text.char_indices() {
+        match left.checked_sub(length(character)) {
+            Some(rest) => left = rest,
+            None => return text.get(..index).unwrap_or_default(),
+        }
+    }
+    text
+}
+
 fn shows_as_itself(character: char) -> bool {
     // Separators that end a line somewhere, and marks that turn the direction
     // of what follows them.
@@ -51,7 +141,7 @@ fn shows_as_itself(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{cut_for_log, push_quoted, quote_from, quoted, shown_in_json};
 
     #[test]
     fn what_would_leave_its_line_is_escaped() {
@@ -65,5 +155,61 @@ mod tests {
         assert_eq!(quoted("aüb", 4).to_string(), "aüb");
         assert_eq!(quoted("aüb", 3).to_string(), "aü…");
         assert_eq!(quoted("aüb", 2).to_string(), "a…");
+    }
+
+    #[test]
+    fn what_is_escaped_is_counted_as_it_is_shown() {
+        assert_eq!(quoted("\x1b\x1b\x1b", 18).to_string(), r"\u{1b}\u{1b}\u{1b}");
+        assert_eq!(quoted("\x1b\x1b\x1b", 17).to_string(), r"\u{1b}\u{1b}…");
+        for text in ["\x01", "\u{9b}", "\u{202e}", "\"", "\\", "\u{fffd}", "\n", "ü"] {
+            let cut = cut_for_log(text.repeat(2000), 1000);
+            let mut line = String::new();
+            push_quoted(&mut line, &cut);
+            let json = serde_json::to_string(&cut).unwrap();
+            let json = shown_in_json(&json).unwrap_or(json);
+            for shown in [line, json] {
+                assert!((700..=1005).contains(&shown.len()), "{} of {text:?}", shown.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_quoted_where_it_could_be_read_in_two_ways() {
+        let field = |value: &str, spaces| {
+            let mut line = format!("a={value}");
+            quote_from(&mut line, 2, spaces);
+            line.split_off(2)
+        };
+        for value in ["x", "/a?b", "1f-2-3", "-", "10.5"] {
+            assert_eq!(field(value, false), value);
+        }
+        for (value, shown) in [
+            ("", r#""""#),
+            ("a b", r#""a b""#),
+            ("/a?b=c", r#""/a?b=c""#),
+            (r#"a" b=""#, r#""a\" b=\"""#),
+            (r"a\", r#""a\\""#),
+            ("ü", r#""ü""#),
+            ("a\nb", r#""a\nb""#),
+        ] {
+            assert_eq!(field(value, false), shown);
+        }
+        for message in ["it is so, über (all) `that`: 1; 2", "x"] {
+            assert_eq!(field(message, true), message);
+        }
+        for (message, shown) in
+            [("x status=200", r#""x status=200""#), ("a\\n", r#""a\\n""#), ("a\n", r#""a\n""#)]
+        {
+            assert_eq!(field(message, true), shown);
+        }
+    }
+
+    #[test]
+    fn json_steers_no_terminal_and_keeps_its_values() {
+        let text = "ü\u{9b}\u{202e}\u{7f}";
+        let shown = shown_in_json(&serde_json::to_string(text).unwrap()).unwrap();
+        assert_eq!(shown, r#""ü\u009b\u202e\u007f""#);
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        assert_eq!(shown_in_json("{\"a\":1}\n"), None);
     }
 }

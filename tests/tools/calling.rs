@@ -86,3 +86,49 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
         "{stderr}"
     );
 }
+
+/// Asserts that nothing but the ends of lines controls a terminal.
+#[track_caller]
+pub fn steers_nothing(text: &str) {
+    let steers = |character: char| {
+        (character.is_control() && !matches!(character, '\n' | '\r')) || character == '\u{202e}'
+    };
+    assert!(!text.contains(steers), "{text:?}");
+}
+
+#[test]
+fn what_a_module_answers_steers_no_terminal() {
+    let response = "HTTP/1.1 200 \u{9b}31mred\nx-evil: a\u{202e}b\u{9b}2J\n\n\u{1b}[2Jbody";
+    let module = TextFile::new(answering(response.as_bytes()));
+    let module = module.path().to_str().unwrap();
+    let (code, stdout, stderr) = tool(&["call", module, "/", "-i"]);
+    let (head, body) = stdout.split_once("\r\n\r\n").unwrap();
+    steers_nothing(head);
+    steers_nothing(&stderr);
+    // The body is the answer, byte for byte.
+    assert_eq!((code, body), (0, "\u{1b}[2Jbody"));
+
+    let requests = TextFile::new("GET /\n\n> 200 OK\n> x-evil: b\n> body: c\n");
+    let (code, stdout, stderr) = tool(&["test", module, requests.path().to_str().unwrap()]);
+    assert!(code == 1 && stdout.contains(r"answered 200 \u{9b}31mred; expected 200 OK"), "{stdout}");
+    steers_nothing(&stdout);
+    steers_nothing(&stderr);
+
+    let name = r"evil\1b[31m\c2\9b\0a";
+    let traps = TextFile::new(format!(
+        "(module (memory (export \"memory\") 1) (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
+           (func $f (@name \"{name}\") unreachable)
+           (func (export \"handle\") (param i32 i32) (result i64) (call $f) (i64.const 0)))"
+    ));
+    let traps = traps.path().to_str().unwrap();
+    let requests = TextFile::new("GET /\n");
+    for arguments in [&["call", traps, "/"][..], &["test", traps, requests.path().to_str().unwrap()]] {
+        let (code, stdout, stderr) = tool(arguments);
+        assert!(
+            code == 1 && [&*stdout, &*stderr].concat().contains(r"evil\u{1b}[31m\u{9b}\n"),
+            "{stdout}{stderr}"
+        );
+        steers_nothing(&stdout);
+        steers_nothing(&stderr);
+    }
+}

@@ -163,3 +163,15 @@ fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
         assert_eq!(tool(&[&["replay"][..], &arguments].concat()), (1, String::new(), complaint));
     }
 }
+
+#[test]
+fn what_stands_in_a_recorded_request_steers_no_terminal() {
+    let head = "# fault: t\u{1b}[31m\n# cause: \u{9b}2J\n# version: 1\n# sha256: \u{1b}[31m0123456789\n# masked: \u{1b}]0;x\u{7}\n\n";
+    let file = TextFile::new(format!("{head}GET /\u{9b} HTTP/1.1\r\nhost: a\r\n\r\n"));
+    let module =
+        TextFile::new(crate::harness::modules::answering("HTTP/1.1 200 \u{9b}31m\n\n\u{1b}[2J".as_bytes()));
+    let module = module.path().to_str().unwrap();
+    let (code, stdout) = replay(&[file.path().to_str().unwrap(), "--module", module, "--against", module]);
+    assert!(code == 1 && stdout.contains(r"recorded: t\u{1b}[31m: \u{9b}2J"), "{stdout}");
+    super::calling::steers_nothing(&stdout);
+}

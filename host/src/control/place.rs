@@ -2,16 +2,18 @@
 //! its server lives: the kernel gives the lock back when a process ends in any
 //! manner, so a socket without a lock is stale and may be replaced.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rustix::fs::CWD;
 
-/// Read, write and search for the owner, nothing for others.
-const OWNER_ONLY: u32 = 0o700;
+use crate::own_file;
+use crate::private_folder::PrivateFolder;
 
 /// The socket of the server on this port, where nothing else was said.
 pub fn default_path(port: u16) -> PathBuf {
@@ -31,7 +33,14 @@ pub struct Bound {
     pub listener: UnixListener,
     path: PathBuf,
     /// Held for as long as the socket is used.
-    _lock: File,
+    lock: Lock,
+}
+
+/// The lock beside the socket: in the default folder, which is this server's to
+/// look after, or wherever the operator wanted the socket.
+enum Lock {
+    InFolder(PrivateFolder),
+    Alone { _file: File },
 }
 
 /// Binds the control socket, in place of a stale one.
@@ -50,20 +59,7 @@ pub fn bind(path: &Path) -> anyhow::Result<Bound> {
 }
 
 fn bind_at(path: &Path) -> anyhow::Result<Bound> {
-    if let Some(folder) = path.parent().filter(|folder| **folder == default_folder()) {
-        make_private(folder)?;
-    }
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    // A link that somebody else has put there is not followed.
-    let lock = options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&lock_path)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => bail!("another server uses it"),
-        Err(TryLockError::Error(error)) => return Err(error.into()),
-    }
+    let lock = lock(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
         Ok(_) => bail!("there is something else at that path"),
@@ -71,27 +67,32 @@ fn bind_at(path: &Path) -> anyhow::Result<Bound> {
         Err(error) => return Err(error.into()),
     }
     let listener = UnixListener::bind(path)?;
-    let bound = Bound { listener, path: path.to_owned(), _lock: lock };
+    let bound = Bound { listener, path: path.to_owned(), lock };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     bound.listener.set_nonblocking(true)?;
+    if let Lock::InFolder(folder) = &bound.lock {
+        // It was bound by its path.
+        folder.check()?;
+    }
     Ok(bound)
 }
 
-/// Makes the folder, or checks that nobody else can use what is in it.
-fn make_private(folder: &Path) -> anyhow::Result<()> {
-    match DirBuilder::new().mode(OWNER_ONLY).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
+fn lock(path: &Path) -> anyhow::Result<Lock> {
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && folder == default_folder()
+    {
+        let context = || format!("cannot use the folder {}", folder.display());
+        let mut folder = PrivateFolder::open(folder).with_context(context)?;
+        folder.lock(&with_suffix(name))?;
+        return Ok(Lock::InFolder(folder));
     }
-    let found = fs::symlink_metadata(folder)?;
-    let own = rustix::process::geteuid().as_raw();
-    if !found.is_dir() || found.uid() != own {
-        bail!("{} is not a folder of this user's", folder.display());
-    }
-    if found.mode() & 0o022 != 0 {
-        bail!("the folder {} can be written by others", folder.display());
-    }
-    Ok(())
+    Ok(Lock::Alone { _file: own_file::lock(CWD, &with_suffix(path.as_os_str()))? })
+}
+
+fn with_suffix(name: &OsStr) -> OsString {
+    let mut name = name.to_owned();
+    name.push(".lock");
+    name
 }
 
 impl Drop for Bound {

@@ -48,7 +48,7 @@ impl Expectation {
                 return None;
             }
             Expectation::Good | Expectation::Status(_) => answer.status.to_string(),
-            Expectation::Reason(..) => answer.status_text(),
+            Expectation::Reason(..) => quoted(&answer.status_text(), SHOWN_MAX).to_string(),
             Expectation::Field(name, value) => {
                 let found = answer.fields.get_all(name).iter();
                 let found: Vec<_> = found.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();

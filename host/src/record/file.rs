@@ -1,7 +1,6 @@
 //! A recorded request as a file: what happened, in comment lines, and the bytes
 //! that the handler got, as they were. Editors take it for an `.http` file.
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -10,15 +9,23 @@ use http::Method;
 
 use crate::http::Fault;
 use crate::message::Message;
+use crate::own_file;
 use crate::quote::quoted;
 use crate::swap::Label;
 
 /// How the names of these files end.
 const SUFFIX: &str = ".fault.http";
 
-/// Digits of the time at the beginning of a name: milliseconds, until the year
-/// 2286. So names are in the order of time.
+/// Digits of the time at the beginning of a name: milliseconds. So names are in
+/// the order of time.
 const TIME_DIGITS: usize = 13;
+
+/// The last time that these digits can tell, in the year 2286. A clock that is
+/// past it tells this one.
+const TIME_MAX: u128 = 9_999_999_999_999;
+
+/// The longest that the lines before a request may be, in bytes.
+const HEAD_MAX: usize = 64 << 10;
 
 /// The fields whose values are nobody's business.
 const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
@@ -64,7 +71,7 @@ impl Recorded {
             masked: Vec::new(),
             message,
             id: id.to_owned(),
-            milliseconds: time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis(),
+            milliseconds: milliseconds(time),
         }
     }
 
@@ -109,15 +116,17 @@ impl Recorded {
         bytes
     }
 
-    /// Reads a file.
+    /// Reads a file whose request has at most `max` bytes.
     ///
     /// # Errors
     ///
     /// One line: why it cannot be read, or what is missing in it.
-    pub fn read(path: &Path) -> anyhow::Result<Recorded> {
-        let mut bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    pub fn read(path: &Path, max: usize) -> anyhow::Result<Recorded> {
+        let bytes = own_file::read_regular(path, max.saturating_add(HEAD_MAX));
+        let mut bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
         let missing = |name| anyhow!("{}: it is no recorded request: `# {name}` is missing", path.display());
-        let end = bytes.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
+        let start = bytes.get(..HEAD_MAX).unwrap_or(&bytes);
+        let end = start.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
         let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
         let value = |name: &'static str| {
             let line = head.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name));
@@ -145,6 +154,10 @@ impl Recorded {
     }
 }
 
+fn milliseconds(time: SystemTime) -> u128 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis().min(TIME_MAX)
+}
+
 /// What the log said, in the one line that there is for it.
 pub(super) fn one_line(text: &str) -> String {
     quoted(text, usize::MAX).to_string()
@@ -152,7 +165,8 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Recorded, is_recorded};
+    use super::{Recorded, is_recorded, milliseconds};
+    use std::time::{Duration, SystemTime};
 
     fn recorded(message: &'static [u8]) -> Recorded {
         Recorded {
@@ -183,11 +197,21 @@ mod tests {
         let mut kept = recorded(b"GET / HTTP/1.1\r\ncookie: a\r\n\r\n\n\n\xff");
         kept.mask();
         std::fs::write(&path, kept.encode()).unwrap();
-        assert_eq!(Recorded::read(&path).unwrap(), kept);
+        assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
         std::fs::write(&path, "# fault: trap\n\n").unwrap();
-        let error = Recorded::read(&path).unwrap_err().to_string();
+        let error = Recorded::read(&path, 1000).unwrap_err().to_string();
         assert!(error.ends_with("it is no recorded request: `# masked:` is missing"), "{error}");
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_makes_a_name_all_the_same() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        for time in [epoch - Duration::from_secs(1), epoch, epoch + Duration::from_secs(1 << 60)] {
+            let mut recorded = recorded(b"");
+            recorded.milliseconds = milliseconds(time);
+            assert!(is_recorded(&recorded.name()), "{}", recorded.name());
+        }
     }
 
     #[test]

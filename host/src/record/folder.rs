@@ -2,17 +2,16 @@
 //! newest is about the version that serves, so the oldest go.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
+use tracing::warn;
 
 use super::file::is_recorded;
+use crate::private_folder::PrivateFolder;
 
 pub(super) struct Folder {
-    path: PathBuf,
+    folder: PrivateFolder,
     files_max: usize,
     bytes_max: usize,
     /// What is in it, oldest first, with sizes in bytes.
@@ -20,18 +19,22 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, or makes it, for its owner alone.
-    pub(super) fn open(path: &Path, files_max: usize, bytes_max: usize) -> io::Result<Folder> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    /// Opens a folder, or makes it, for its owner alone. What others have put
+    /// there is left alone.
+    pub(super) fn open(path: &Path, files_max: usize, bytes_max: usize) -> anyhow::Result<Folder> {
+        let folder = PrivateFolder::open(path)?;
+        folder.remove_litter(is_recorded)?;
         let mut files = Vec::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if let Some(name) = entry.file_name().to_str().filter(|name| is_recorded(name)) {
-                files.push((name.to_owned(), usize::try_from(entry.metadata()?.len()).unwrap_or(usize::MAX)));
+        for name in folder.names(is_recorded)? {
+            match folder.size(&name) {
+                Some(size) => files.push((name, size)),
+                None => {
+                    warn!("{} is not a file of this user's alone, and stays", folder.path_of(&name).display())
+                }
             }
         }
         files.sort();
-        Ok(Folder { path: path.to_owned(), files_max, bytes_max, files: files.into() })
+        Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
     /// Writes a file, whole or not at all, and makes room for it before.
@@ -39,6 +42,7 @@ impl Folder {
         if bytes.len() > self.bytes_max {
             bail!("one of {} bytes is larger than all may be together (--record-bytes)", bytes.len());
         }
+        self.folder.check()?;
         let used = |files: &VecDeque<(String, usize)>| files.iter().map(|(_, size)| size).sum::<usize>();
         while self.files.len() >= self.files_max
             || used(&self.files).saturating_add(bytes.len()) > self.bytes_max
@@ -46,22 +50,10 @@ impl Folder {
             let Some((oldest, _)) = self.files.pop_front() else {
                 break;
             };
-            match fs::remove_file(self.path.join(&oldest)) {
-                // Somebody else may have done that.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {oldest}"));
-                }
-                _ => {}
-            }
+            self.folder.remove(&oldest).with_context(|| format!("cannot remove {oldest}"))?;
         }
-        let (path, aside) = (self.path.join(name), self.path.join(format!(".{name}.tmp")));
-        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
-        let written =
-            written.and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&aside, &path));
-        if let Err(error) = written {
-            let _ = fs::remove_file(&aside);
-            return Err(error).with_context(|| format!("cannot write {}", path.display()));
-        }
+        let written = self.folder.write(name, bytes);
+        written.with_context(|| format!("cannot write {}", self.folder.path_of(name).display()))?;
         self.files.push_back((name.to_owned(), bytes.len()));
         Ok(())
     }

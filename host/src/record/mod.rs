@@ -79,8 +79,8 @@ impl Recorder {
             return Ok(None);
         };
         let context = || format!("cannot record to {}", path.display());
-        let folder =
-            Folder::open(path, recording.record_max, recording.record_bytes).with_context(context)?;
+        let folder = Folder::open(path, recording.record_max, recording.record_bytes);
+        let folder = folder.with_context(context)?;
         let (queue, orders) = sync_channel(QUEUE);
         let secrets = recording.record_secrets;
         let run = move || write_all(folder, secrets, &orders);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::activate::Rejection;
 use super::state_dir::Kept;
 use super::version::{Label, Origin, Version};
+use crate::clock;
 use crate::limits::Limits;
 use crate::wasm::CompiledModule;
 
@@ -242,7 +243,7 @@ fn entry(label: &Label, state: &str, time: Option<SystemTime>, reason: Option<St
         sha256: label.sha256.clone(),
         origin: label.origin.to_string(),
         size: label.size,
-        time: time.map_or("-".into(), |time| humantime::format_rfc3339_seconds(time).to_string()),
+        time: time.map_or("-".into(), |time| clock::seconds(time).to_string()),
         reason,
     }
 }

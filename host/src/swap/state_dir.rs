@@ -7,17 +7,20 @@
 //! damaged all the same is reported and passed over: nothing here keeps the
 //! server from serving.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::version::{Label, Origin, hash};
+use super::version::{EMBEDDED, Label, Origin, hash};
+use crate::clock;
+use crate::limits::{ADDRESSES, COUNT_MAX};
+use crate::private_folder::PrivateFolder;
 
 /// The form of the small file. Another number is another form.
 const FORMAT: u32 = 1;
@@ -26,11 +29,31 @@ const FORMAT: u32 = 1;
 /// centuries does not overflow, and JSON can hold it exactly.
 const NUMBER_MAX: u64 = 1 << 52;
 
+/// The small file.
+const STATE: &str = "state.json";
+
+/// The longest small file, in bytes: room for 40,000 versions.
+const STATE_MAX: usize = 16 << 20;
+
+/// The longest name of where a version came from, in bytes: that of a command's
+/// line.
+const ORIGIN_MAX: usize = 16 << 10;
+
 /// The folder, which no other server uses at the same time.
 pub struct StateDir {
-    path: PathBuf,
+    folder: PrivateFolder,
     module_max: usize,
-    _lock: File,
+    /// The hashes of the modules that stay: those that the small file names, and
+    /// those that it will name next.
+    named: Mutex<Named>,
+    /// Held while something is written.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Named {
+    now: HashSet<String>,
+    next: HashSet<String>,
 }
 
 /// What the small file says.
@@ -61,7 +84,66 @@ pub struct Kept {
 impl State {
     /// The state with these values, in the form that is written now.
     pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
-        State { format: FORMAT, current, next_number, considered, versions }
+        let mut state = State { format: FORMAT, current, next_number, considered, versions };
+        state.tidy();
+        state
+    }
+
+    /// Puts the versions in order, with times that can be written and shown.
+    fn tidy(&mut self) {
+        self.versions.sort_by_key(|kept| kept.label.number);
+        self.versions.iter_mut().for_each(|kept| kept.time = clock::showable(kept.time));
+    }
+
+    /// Reads the small file, and believes nothing of it that cannot be.
+    fn read(bytes: &[u8]) -> anyhow::Result<State> {
+        let mut state: State = serde_json::from_slice(bytes)?;
+        if state.format != FORMAT {
+            bail!("it has the form {}; expected {FORMAT}", state.format);
+        }
+        if state.next_number > NUMBER_MAX {
+            bail!("its versions are numbered past {NUMBER_MAX}");
+        }
+        if state.versions.len() > COUNT_MAX {
+            bail!("it names {} versions; expected at most {COUNT_MAX}", state.versions.len());
+        }
+        let numbers = 1..state.next_number;
+        if !numbers.contains(&state.current) {
+            bail!("the version {} that served has no number below {}", state.current, state.next_number);
+        }
+        if !is_hash(&state.considered) {
+            bail!("what was looked at last has no SHA-256");
+        }
+        state.tidy();
+        let mut before = 0;
+        for Kept { label, replaced, .. } in &state.versions {
+            let number = label.number;
+            if number == before || !numbers.contains(&number) {
+                bail!("it names version {number} twice, or the next number, {}, is wrong", state.next_number);
+            }
+            before = number;
+            if replaced.is_some_and(|replaced| !(1..number).contains(&replaced)) {
+                bail!("version {number} replaced one that did not come before");
+            }
+            if !is_hash(&label.sha256) || label.size > ADDRESSES || label.origin.length() > ORIGIN_MAX {
+                bail!("the hash, the size or the origin of version {number} is none");
+            }
+        }
+        Ok(state)
+    }
+
+    /// Lets nothing pass for the embedded handler that is not.
+    fn correct_origins(&mut self) {
+        let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
+        let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
+        if claims.peek().is_none() {
+            return;
+        }
+        let embedded = hash(EMBEDDED);
+        for label in claims.filter(|label| label.sha256 != embedded) {
+            warn!("version {} is not the handler embedded in this program, as the state says", label.number);
+            label.origin = Origin::Upload("embedded in another program".into());
+        }
     }
 }
 
@@ -70,35 +152,37 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When it cannot be had, or another server has it.
+    /// When it cannot be had, is not this user's alone, or another server has it.
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(StateDir { path: path.to_owned(), module_max, _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!("another server uses it"),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let mut folder = PrivateFolder::open(path)?;
+        folder.lock("lock".as_ref())?;
+        let dir = StateDir { folder, module_max, named: Mutex::default(), writing: Mutex::default() };
+        // Without these it is as it was.
+        if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
+            warn!("the state may not be kept on a full disk: {error}");
         }
+        Ok(dir)
     }
 
     /// What was saved last, if anything was and it can be read. A file that
     /// cannot be read is set aside, so that it is not lost with the next save.
     pub fn load(&self) -> Option<State> {
-        let file = self.state_file();
-        let state = fs::read(&file).map_err(anyhow::Error::from).and_then(|bytes| {
-            let state: State = serde_json::from_slice(&bytes)?;
-            match state.format {
-                FORMAT if state.next_number <= NUMBER_MAX => Ok(state),
-                FORMAT => bail!("its versions are numbered past {NUMBER_MAX}"),
-                other => bail!("it has the form {other}; expected {FORMAT}"),
+        let bytes = self.folder.read(STATE, STATE_MAX);
+        match bytes.map_err(anyhow::Error::from).and_then(|bytes| State::read(&bytes)) {
+            Ok(mut state) => {
+                state.correct_origins();
+                if state.versions.iter().all(|kept| kept.label.number != state.current) {
+                    warn!("version {}, which served, was not kept", state.current);
+                }
+                self.named().now = hashes(&state);
+                self.sweep();
+                Some(state)
             }
-        });
-        match state {
-            Ok(state) => Some(state),
             Err(error) if is_not_found(&error) => None,
             Err(error) => {
+                let file = self.folder.path_of(STATE);
                 warn!("the state in {} cannot be used and is set aside: {error:#}", file.display());
-                let _ = fs::rename(&file, file.with_extension("damaged"));
+                let _ = self.folder.rename(STATE, "state.damaged");
                 None
             }
         }
@@ -110,12 +194,13 @@ impl StateDir {
     ///
     /// When they cannot be read, or have another hash.
     pub fn module(&self, label: &Label) -> anyhow::Result<Vec<u8>> {
-        let file = self.module_file(&label.sha256)?;
-        let bytes = Origin::Path(file.clone()).read(self.module_max);
-        let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
-        if bytes.len() > self.module_max {
+        let name = module_name(&label.sha256)?;
+        let file = self.folder.path_of(&name);
+        if self.folder.size(&name).is_some_and(|size| size > self.module_max) {
             bail!("{} is larger than {} bytes (--module-max)", file.display(), self.module_max);
         }
+        let bytes = self.folder.read(&name, self.module_max);
+        let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
         if hash(&bytes) != label.sha256 {
             bail!("{} is damaged: its SHA-256 is another", file.display());
         }
@@ -128,64 +213,195 @@ impl StateDir {
     ///
     /// When they cannot be written and made durable.
     pub fn save_module(&self, label: &Label, bytes: &[u8]) -> anyhow::Result<()> {
+        let name = module_name(&label.sha256)?;
+        let _writing = lock(&self.writing);
+        self.named().next.insert(label.sha256.clone());
         if self.module(label).is_ok() {
             return Ok(());
         }
-        let file = self.module_file(&label.sha256)?;
-        self.write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))
+        self.sweep();
+        let written = self.folder.write_durably(&name, bytes).inspect_err(|_| {
+            self.named().next.remove(&label.sha256);
+        });
+        written.with_context(|| format!("cannot write {}", self.folder.path_of(&name).display()))
     }
 
-    /// Writes the state, and removes the modules that neither it nor `unsaved`
-    /// names: those are about to be written.
+    /// Writes the state, and takes away the modules that it does not name.
     ///
     /// # Errors
     ///
     /// When it cannot be written and made durable.
-    pub fn save(&self, state: &State, unsaved: &[Label]) -> anyhow::Result<()> {
-        let file = self.state_file();
-        let bytes = serde_json::to_vec_pretty(state)?;
-        self.write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
-        for entry in fs::read_dir(&self.path)?.flatten() {
-            let path = entry.path();
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            let is_module = path.extension().is_some_and(|extension| extension == "module");
-            let named = state.versions.iter().map(|kept| &kept.label).chain(unsaved);
-            let is_named = named.into_iter().any(|label| label.sha256 == stem);
-            // Only what this server wrote: files named by a hash.
-            if is_module && !is_named && is_hash(stem) {
-                fs::remove_file(&path)?;
-            }
+    pub fn save(&self, state: &State) -> anyhow::Result<()> {
+        let context = || format!("cannot write {}", self.folder.path_of(STATE).display());
+        let bytes = serde_json::to_vec_pretty(state).with_context(context)?;
+        if bytes.len() > STATE_MAX {
+            bail!(
+                "the state would be longer than {STATE_MAX} bytes (--keep says how many versions are in it)"
+            );
         }
+        let _writing = lock(&self.writing);
+        self.folder.replace(STATE, &bytes).with_context(context)?;
+        let mut named = self.named();
+        named.now = hashes(state);
+        let Named { now, next } = &mut *named;
+        next.retain(|hash| !now.contains(hash));
+        drop(named);
+        self.sweep();
         Ok(())
     }
 
-    fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
-        let beside = place.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, place)?;
-        // The rename is durable when the folder is.
-        File::open(&self.path)?.sync_all()
-    }
-
-    fn state_file(&self) -> PathBuf {
-        self.path.join("state.json")
-    }
-
-    fn module_file(&self, sha256: &str) -> anyhow::Result<PathBuf> {
-        // It may come from a damaged file, and must not lead out of the folder.
-        if !is_hash(sha256) {
-            bail!("`{sha256}` is not a SHA-256");
+    /// Makes room: removes what no version needs. That costs disk, no more, so
+    /// failing to is only told.
+    fn sweep(&self) {
+        let swept = self.remove_litter().and_then(|()| {
+            for name in self.folder.names(|name| hash_of_module(name).is_some())? {
+                let named = self.named();
+                let hash = hash_of_module(&name).unwrap_or_default();
+                if !named.now.contains(hash) && !named.next.contains(hash) {
+                    self.folder.remove(&name)?;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = swept {
+            warn!("files of versions that are no longer kept stay in the folder for the state: {error}");
         }
-        Ok(self.path.join(sha256).with_extension("module"))
+    }
+
+    /// Removes what writing has left behind: now, or as it was done earlier.
+    fn remove_litter(&self) -> io::Result<()> {
+        self.folder.remove_litter(|name| hash_of_module(name).is_some())?;
+        let is_old =
+            |name: &str| name.strip_suffix(".new").is_some_and(|stem| stem == "state" || is_hash(stem));
+        self.folder.names(is_old)?.iter().try_for_each(|name| self.folder.remove(name))
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        lock(&self.named)
     }
 }
 
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hashes(state: &State) -> HashSet<String> {
+    state.versions.iter().map(|kept| kept.label.sha256.clone()).collect()
+}
+
+fn module_name(sha256: &str) -> anyhow::Result<String> {
+    // It may come from a damaged file, and must not lead out of the folder.
+    if !is_hash(sha256) {
+        bail!("`{sha256}` is not a SHA-256");
+    }
+    Ok(format!("{sha256}.module"))
+}
+
+fn hash_of_module(name: &str) -> Option<&str> {
+    name.strip_suffix(".module").filter(|hash| is_hash(hash))
+}
+
 fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COUNT_MAX, EMBEDDED, Kept, NUMBER_MAX, State, hash};
+    use crate::swap::version::{Label, Origin};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    fn label(number: u64, origin: Origin, bytes: &[u8]) -> Label {
+        Label { number, origin, size: bytes.len(), sha256: hash(bytes) }
+    }
+
+    fn kept(number: u64, origin: Origin) -> Kept {
+        Kept { label: label(number, origin, b"x"), time: SystemTime::UNIX_EPOCH, replaced: None }
+    }
+
+    fn state(versions: Vec<Kept>) -> State {
+        State::new(1, 10, hash(b""), versions)
+    }
+
+    fn read(state: &State) -> anyhow::Result<State> {
+        State::read(&serde_json::to_vec(state).unwrap())
+    }
+
+    #[test]
+    fn what_is_saved_is_read_whatever_the_path() {
+        let paths = ["/a", "a b", "\"", "\u{1b}"].map(|path| Path::new(path).to_owned());
+        let odd = Path::new(OsStr::from_bytes(b"/a/\xff\x00b")).to_owned();
+        for path in paths.into_iter().chain([odd]) {
+            let saved = state(vec![kept(1, Origin::Path(path)), kept(2, Origin::Upload("x".into()))]);
+            assert_eq!(read(&saved).unwrap(), saved);
+        }
+        // As it was always written.
+        let text = serde_json::to_string(&Origin::Path("/a".into())).unwrap();
+        assert_eq!(text, r#"{"path":"/a"}"#);
+    }
+
+    #[test]
+    fn times_that_cannot_be_shown_are_neither_saved_nor_believed() {
+        let mut odd = kept(1, Origin::Embedded);
+        odd.time = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
+        assert_eq!(read(&state(vec![odd.clone()])).unwrap().versions[0].time, SystemTime::UNIX_EPOCH);
+        odd.time = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 60);
+        let mut planted = state(Vec::new());
+        planted.versions = vec![odd];
+        let time = read(&planted).unwrap().versions[0].time;
+        assert_eq!(humantime::format_rfc3339_seconds(time).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_planted_state_that_cannot_be_is_refused() {
+        type Change = fn(&mut State);
+        let changes: [Change; 13] = [
+            |state| state.format = 2,
+            |state| state.next_number = NUMBER_MAX + 1,
+            |state| state.next_number = 2,
+            |state| state.current = 0,
+            |state| state.current = 10,
+            |state| state.considered = "A".repeat(64),
+            |state| state.versions[1].label.number = 1,
+            |state| state.versions[1].label.number = 0,
+            |state| state.versions[1].replaced = Some(2),
+            |state| state.versions[1].label.sha256 = "../../../etc/passwd".into(),
+            |state| state.versions[1].label.size = usize::MAX,
+            |state| state.versions[1].label.origin = Origin::Upload("x".repeat(20_000)),
+            |state| state.versions = vec![state.versions[0].clone(); COUNT_MAX + 1],
+        ];
+        let good = state(vec![kept(1, Origin::Embedded), kept(2, Origin::Embedded)]);
+        read(&good).unwrap();
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut changed = good.clone();
+            change(&mut changed);
+            assert!(read(&changed).is_err(), "change {index}: {changed:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_read_in_their_order() {
+        let mut mixed = state(Vec::new());
+        mixed.versions = vec![kept(4, Origin::Embedded), kept(1, Origin::Embedded)];
+        let numbers: Vec<_> = read(&mixed).unwrap().versions.iter().map(|kept| kept.label.number).collect();
+        assert_eq!(numbers, [1, 4]);
+    }
+
+    #[test]
+    fn nothing_but_the_embedded_handler_passes_for_it() {
+        let mut planted = state(vec![kept(1, Origin::Embedded), kept(2, Origin::Upload("x".into()))]);
+        planted
+            .versions
+            .push(Kept { label: label(3, Origin::Embedded, EMBEDDED), ..kept(3, Origin::Embedded) });
+        planted.correct_origins();
+        let origins: Vec<_> = planted.versions.iter().map(|kept| kept.label.origin.to_string()).collect();
+        assert_eq!(origins, ["embedded in another program (sent)", "x (sent)", "the embedded handler"]);
+    }
 }

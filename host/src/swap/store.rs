@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::state_dir::{Kept, State, StateDir};
 use super::version::{Label, hash};
@@ -73,7 +73,7 @@ impl Store {
         all.retain(|other| other.label.number != number);
         all.push(kept);
         let all = record.left.iter().cloned().chain(all).collect();
-        dir.save(&State::new(number, next_number, record.considered.clone(), all), &[])
+        dir.save(&State::new(number, next_number, record.considered.clone(), all))
     }
 
     /// Makes durable which versions there are, after the bytes of new ones.
@@ -91,7 +91,13 @@ impl Store {
         let unsaved = self.record().unsaved.clone();
         let mut failure = None;
         for (label, file) in unsaved {
-            match dir.save_module(&label, &file) {
+            // On a full disk, the record frees the room of versions that are not
+            // kept any more.
+            let saved = dir.save_module(&label, &file).or_else(|_| {
+                let _ = self.save_record(versions);
+                dir.save_module(&label, &file)
+            });
+            match saved {
                 Ok(()) => self.record().unsaved.retain(|(other, _)| *other != label),
                 Err(error) => failure = Some(error),
             }
@@ -115,12 +121,11 @@ impl Store {
         record.unsaved.retain(|(label, _)| kept.iter().any(|kept| kept.label == *label));
         let is_saved = |kept: &Kept| !record.unsaved.iter().any(|(label, _)| *label == kept.label);
         let all = record.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
-        let unsaved: Vec<_> = record.unsaved.iter().map(|(label, _)| label.clone()).collect();
-        dir.save(&State::new(current, next_number, record.considered.clone(), all), &unsaved)?;
-        match unsaved.iter().find(|label| label.number == current) {
-            Some(label) => anyhow::bail!("the bytes of version {} could not be written", label.number),
-            None => Ok(()),
+        dir.save(&State::new(current, next_number, record.considered.clone(), all))?;
+        if record.unsaved.iter().any(|(label, _)| label.number == current) {
+            bail!("the bytes of version {current} could not be written");
         }
+        Ok(())
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

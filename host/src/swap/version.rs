@@ -47,9 +47,39 @@ pub enum Origin {
     /// Out of this program.
     Embedded,
     /// A file that the server read.
-    Path(PathBuf),
+    Path(#[serde(with = "path_text")] PathBuf),
     /// A file that was sent to it, with the name that it had there.
     Upload(String),
+}
+
+/// A path in JSON: a text, or where it is none, its bytes.
+mod path_text {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(PathBuf),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => to.serialize_str(text),
+            None => path.as_os_str().as_bytes().serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(path) => path,
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
 }
 
 impl fmt::Display for Label {
@@ -73,6 +103,17 @@ impl Origin {
             Origin::Upload(_) => {
                 Err(io::Error::new(io::ErrorKind::Unsupported, "it was sent, and is not on file"))
             }
+        }
+    }
+}
+
+impl Origin {
+    /// How long its name is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Origin::Embedded => 0,
+            Origin::Path(path) => path.as_os_str().len(),
+            Origin::Upload(name) => name.len(),
         }
     }
 }

@@ -10,12 +10,14 @@ use bytesize::ByteSize;
 use super::bench::{self, Bench};
 use crate::http::{Answer, Asked, Fault};
 use crate::limits::Limits;
+use crate::quote::{Quoted, quoted};
 use crate::wasm::{CallError, Usage};
 
 /// What is asked, and of which module.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "The body of the answer goes to standard output; what the call used, what the module logged, \
+    after_help = "The body of the answer goes to standard output as it is, its head (--include) with what would \
+                  steer a terminal escaped; what the call used, what the module logged, \
                   and why there is no answer, to standard error.\n\n\
                   Exit code: 0 when the handler answers with a status below 500 (404 is an answer), 1 when it \
                   answers with another, or when the host would have to answer itself.",
@@ -34,7 +36,7 @@ pub struct Call {
     /// The body: a text, or @ and the name of a file, or @- for standard input
     #[arg(short, long, value_name = "DATA|@FILE")]
     data: Option<String>,
-    /// Show the head of the answer too
+    /// Show the head of the answer too, with what would steer a terminal escaped
     #[arg(short, long)]
     include: bool,
     /// The bounds.
@@ -54,7 +56,8 @@ pub(super) fn run(call: &Call) -> anyhow::Result<ExitCode> {
         Ok(answer) => {
             // Whoever reads it may have seen enough.
             let _ = show(answer, call.include);
-            eprint(&format!("answered {} with {} bytes\n", answer.status_text(), answer.body.len()));
+            let status = answer.status_text();
+            eprint(&format!("answered {} with {} bytes\n", shown(&status), answer.body.len()));
             if answer.status.as_u16() < 500 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(fault) => {
@@ -92,12 +95,9 @@ impl Call {
 fn show(answer: &Answer, head: bool) -> io::Result<()> {
     let mut output = io::stdout().lock();
     if head {
-        write!(output, "HTTP/1.1 {}\r\n", answer.status_text())?;
+        write!(output, "HTTP/1.1 {}\r\n", shown(&answer.status_text()))?;
         for (name, value) in &answer.fields {
-            output.write_all(name.as_str().as_bytes())?;
-            output.write_all(b": ")?;
-            output.write_all(value.as_bytes())?;
-            output.write_all(b"\r\n")?;
+            write!(output, "{name}: {}\r\n", shown(&String::from_utf8_lossy(value.as_bytes())))?;
         }
         output.write_all(b"\r\n")?;
     }
@@ -114,16 +114,21 @@ fn explain(fault: &Fault) -> String {
     let entry = fault.entry();
     let status = entry.status.as_str();
     let Fault::Call(CallError::Trap { trap, panic, frames }) = fault else {
-        return format!("{}: {fault} (a client gets {status})\n", entry.name);
+        return format!("{}: {} (a client gets {status})\n", entry.name, shown(&fault.to_string()));
     };
-    let mut text = format!("{}: {trap} (a client gets {status})\n", entry.name);
+    let mut text = format!("{}: {} (a client gets {status})\n", entry.name, shown(trap));
     if let Some(panic) = panic {
-        text.push_str(&format!("  panic: {panic}\n"));
+        text.push_str(&format!("  panic: {}\n", shown(panic)));
     }
     for frame in frames {
-        text.push_str(&format!("  in {frame}\n"));
+        text.push_str(&format!("  in {}\n", shown(frame)));
     }
     text
+}
+
+/// A text of the module's, in one line that steers no terminal.
+fn shown(text: &str) -> Quoted<'_> {
+    quoted(text, usize::MAX)
 }
 
 fn describe(usage: &Usage) -> String {

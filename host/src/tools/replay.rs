@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 
 use super::bench::{self, Bench};
 use crate::http::{Answer, Fault, call};
-use crate::limits::Limits;
-use crate::quote::quoted;
+use crate::limits::{COUNT_MAX, Limits};
+use crate::quote::{Quoted, quoted};
 use crate::record::{Recorded, is_recorded};
 use crate::swap::hash;
 use crate::wasm::HandlerModule;
@@ -55,7 +55,8 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
         };
         let (mut same, mut different) = (0, 0);
         for file in &files {
-            let recorded = Recorded::read(file)?;
+            // What fits into no instance is no request that a handler got.
+            let recorded = Recorded::read(file, replay.limits.memory_max)?;
             let found = send(&recorded, &module).await;
             let against = match &other {
                 Some(other) => Some(send(&recorded, other).await),
@@ -81,10 +82,13 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             files.push(path.clone());
             continue;
         }
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let entries = entries.with_context(|| format!("cannot read {}", path.display()))?;
-        let mut names: Vec<_> = entries.iter().map(fs::DirEntry::file_name).collect();
-        names.retain(|name| name.to_str().is_some_and(is_recorded));
+        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+        let names =
+            names.filter(|name| name.as_ref().map_or(true, |name| name.to_str().is_some_and(is_recorded)));
+        // No server keeps more.
+        let names = names.take(COUNT_MAX).collect::<io::Result<Vec<_>>>();
+        let mut names = names.with_context(|| format!("cannot read {}", path.display()))?;
         names.sort();
         files.extend(names.iter().map(|name| path.join(name)));
     }
@@ -114,7 +118,7 @@ impl Outcome {
         match self {
             Outcome::Answer(_) => false,
             Outcome::Fault(fault) => {
-                let cause = quoted(&fault.to_string(), usize::MAX).to_string();
+                let cause = shown(&fault.to_string()).to_string();
                 (fault.entry().name, cause.trim()) == (recorded.fault.as_str(), recorded.cause.as_str())
             }
         }
@@ -137,13 +141,18 @@ impl Outcome {
             Outcome::Answer(answer) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 let (status, length) = (answer.status_text(), answer.body.len());
-                format!("{status}, {length} bytes: {}", quoted(&body, BODY_MAX))
+                format!("{}, {length} bytes: {}", shown(&status), quoted(&body, BODY_MAX))
             }
             Outcome::Fault(fault) => {
-                format!("{}: {}", fault.entry().name, quoted(&fault.to_string(), usize::MAX))
+                format!("{}: {}", fault.entry().name, shown(&fault.to_string()))
             }
         }
     }
+}
+
+/// A text of the module's or the file's, in one line that steers no terminal.
+fn shown(text: &str) -> Quoted<'_> {
+    quoted(text, usize::MAX)
 }
 
 /// One line, and where anything differs, who did what.
@@ -157,11 +166,13 @@ fn tell(
     let (method, target) = recorded.request_line();
     let is_same = found.is(recorded);
     let verdict = if is_same { "same   " } else { "DIFFERS" };
-    let mut text = format!("{verdict} {}: {method} {target}: {}\n", file.display(), found.describe());
+    let file = file.to_string_lossy();
+    let mut text = format!("{verdict} {}: {method} {target}: {}\n", shown(&file), found.describe());
     if !is_same {
-        text.push_str(&format!("        recorded: {}: {}\n", recorded.fault, recorded.cause));
+        let Recorded { fault, cause, .. } = recorded;
+        text.push_str(&format!("        recorded: {}: {}\n", shown(fault), shown(cause)));
         if is_other {
-            let start = recorded.sha256.get(..12).unwrap_or_default();
+            let start = shown(recorded.sha256.get(..12).unwrap_or_default());
             text.push_str(&format!(
                 "        it was another module then: version {}, sha256 {start}\n",
                 recorded.version
@@ -169,6 +180,7 @@ fn tell(
         }
         if !recorded.masked.is_empty() {
             let masked = recorded.masked.join(", ");
+            let masked = shown(&masked);
             text.push_str(&format!("        these fields were masked, which may be why: {masked}\n"));
         }
     }

@@ -92,7 +92,8 @@ fn judge(request: &Probe, answer: &Result<Answer, Fault>, usage: &Usage) -> (boo
         Ok(answer) => {
             for (expected, mismatch) in request.mismatches(answer) {
                 let place = expected.place.as_ref().map(ToString::to_string).unwrap_or_default();
-                let _ = writeln!(differences, "      {place}: answered {mismatch}");
+                let line = format!("{place}: answered {mismatch}");
+                differences.push_str(&format!("      {}", quoted_lines(&line)));
                 if let Expectation::Body(text) = &expected.what {
                     differences.push_str(&difference(text, &String::from_utf8_lossy(&answer.body)));
                 }
@@ -100,7 +101,8 @@ fn judge(request: &Probe, answer: &Result<Answer, Fault>, usage: &Usage) -> (boo
             answer.status_text()
         }
         Err(fault) => {
-            let _ = writeln!(differences, "      {}: {fault}", fault.entry().name);
+            let line = format!("{}: {fault}", fault.entry().name);
+            differences.push_str(&format!("      {}", quoted_lines(&line)));
             "not answered".into()
         }
     };

@@ -1,6 +1,7 @@
 //! What a module may ask of the host: to write a line to its log. The line
-//! stands under the request's id, is bounded, and is escaped, so that it can
-//! neither flood the log nor pass for a line of somebody else.
+//! stands under the request's id, is bounded as it is shown, and is quoted where
+//! the line is made, so that it can neither flood the log nor pass for fields or
+//! for a line of somebody else.
 
 use handler_sdk::abi::{HOST, LOG, Span};
 use tracing::{debug, error, info, trace, warn};
@@ -8,7 +9,7 @@ use wasmtime::{Caller, Extern, Linker, Result, ValType};
 
 use super::instance::CallState;
 use super::{memory, verify};
-use crate::quote::quoted;
+use crate::quote::cut_for_log;
 
 /// The type of the import `log`, as messages show it.
 pub(super) fn log_type() -> String {
@@ -27,8 +28,8 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     if state.log_lines_left == 0 {
         if !state.log_cut {
             state.log_cut = true;
-            let id = state.request_id.as_str();
-            warn!(target: "handler", id, "more log lines were dropped (the limit is --log-lines-max)");
+            let id = &state.request_id;
+            warn!(target: "handler", %id, "more log lines were dropped (the limit is --log-lines-max)");
         }
         return Ok(());
     }
@@ -44,17 +45,17 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     // Checked whole, though only its beginning may be shown: a span outside the
     // memory is a mistake of the module either way, and it traps.
     let bytes = memory::view(linear, &caller, Span { address, length })?;
-    // The cut may go through a character, whose rest is then shown as broken.
+    // No character is shown in fewer bytes than it has. The cut may go through
+    // one, whose rest is cut off in the next step.
     let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
-    let line = String::from_utf8_lossy(shown);
-    let line = quoted(&line, limit);
-    let id = caller.data().request_id.as_str();
+    let line = cut_for_log(String::from_utf8_lossy(shown).into_owned(), limit);
+    let id = &caller.data().request_id;
     match level {
-        0 => error!(target: "handler", id, "{line}"),
-        1 => warn!(target: "handler", id, "{line}"),
-        2 => info!(target: "handler", id, "{line}"),
-        3 => debug!(target: "handler", id, "{line}"),
-        _ => trace!(target: "handler", id, "{line}"),
+        0 => error!(target: "handler", %id, "{line}"),
+        1 => warn!(target: "handler", %id, "{line}"),
+        2 => info!(target: "handler", %id, "{line}"),
+        3 => debug!(target: "handler", %id, "{line}"),
+        _ => trace!(target: "handler", %id, "{line}"),
     }
     Ok(())
 }

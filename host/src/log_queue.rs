@@ -1,0 +1,195 @@
+//! The queue of log lines between those who serve and the thread that writes
+//! them. It is bounded in bytes. Past that lines are lost, counted, and missed
+//! aloud: a terminal that is held or a pipe that nobody reads must not stop
+//! serving.
+
+use std::io::Write;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Most bytes of lines that wait to be written: at the 200 bytes of an ordinary
+/// line, 10,000 of them. As many may be on their way out.
+const BYTES_MAX: usize = 2 << 20;
+
+/// Room that is kept from one write to the next, in bytes.
+const ROOM: usize = 64 << 10;
+
+/// How long the thread that writes rests after it has written all that there
+/// was. Under load many lines come together meanwhile, which one system call
+/// writes, and nobody has to wake the thread for each, which would be a system
+/// call of those who serve.
+const REST: Duration = Duration::from_millis(2);
+
+/// The queue.
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    lost: AtomicU64,
+}
+
+struct Waiting {
+    lines: Vec<u8>,
+    /// Whether the thread sleeps until there are lines.
+    is_idle: bool,
+    is_closed: bool,
+    has_ended: bool,
+}
+
+impl Queue {
+    /// An empty one.
+    #[allow(clippy::new_without_default, reason = "a static needs a constant")]
+    pub const fn new() -> Queue {
+        let waiting = Waiting { lines: Vec::new(), is_idle: false, is_closed: false, has_ended: false };
+        Queue { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
+    }
+
+    /// Takes a line, or loses it where there is no room.
+    pub fn push(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        if waiting.lines.len().saturating_add(line.len()) > BYTES_MAX {
+            self.lost.fetch_add(1, Relaxed);
+            return;
+        }
+        waiting.lines.extend_from_slice(line);
+        let wakes = mem::take(&mut waiting.is_idle);
+        drop(waiting);
+        if wakes {
+            self.changed.notify_all();
+        }
+    }
+
+    /// How many lines were lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    /// Writes lines until the queue is closed. `miss` is told how many were lost,
+    /// once lines are written again and there is room to say it.
+    pub fn write_all(&self, mut output: impl Write, miss: impl Fn(u64)) {
+        let (mut lines, mut missed, mut works) = (Vec::new(), 0, true);
+        while self.take(&mut lines) {
+            let lost = self.lost();
+            if works && lost > missed {
+                miss(lost - mem::replace(&mut missed, lost));
+            }
+            works = output.write_all(&lines).and_then(|()| output.flush()).is_ok();
+            if !works {
+                let ends = lines.iter().filter(|&&byte| byte == b'\n').count();
+                self.lost.fetch_add(ends as u64, Relaxed);
+            }
+            lines.clear();
+            lines.shrink_to(ROOM);
+            thread::sleep(REST);
+        }
+        self.lock().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until what was taken is written, but for no longer than this.
+    pub fn close(&self, patience: Duration) {
+        let mut waiting = self.lock();
+        waiting.is_closed = true;
+        self.changed.notify_all();
+        let _ = self.changed.wait_timeout_while(waiting, patience, |waiting| !waiting.has_ended);
+    }
+
+    /// Waits until all lines are written, but for no longer than this.
+    pub fn settle(&self, patience: Duration) {
+        let waiting = self.lock();
+        let _ = self.changed.wait_timeout_while(waiting, patience, |waiting| !waiting.is_idle);
+    }
+
+    /// Waits for lines, and hands them over. False at the end.
+    fn take(&self, lines: &mut Vec<u8>) -> bool {
+        let mut waiting = self.lock();
+        while waiting.lines.is_empty() && !waiting.is_closed {
+            waiting.is_idle = true;
+            self.changed.notify_all();
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.is_idle = false;
+        mem::swap(&mut waiting.lines, lines);
+        !lines.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, Queue};
+    use std::io::{self, Write};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+    use std::time::Duration;
+
+    /// Shows what is written, and waits until it may go on.
+    struct Held {
+        begun: Sender<Vec<u8>>,
+        results: Receiver<io::Result<()>>,
+    }
+
+    impl Write for Held {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.begun.send(bytes.to_vec()).unwrap();
+            self.results.recv().unwrap().map(|()| bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_are_bounded_counted_and_missed() {
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let (begun, written) = channel();
+        let (go_on, results) = channel();
+        let miss = |lost| queue.push(format!("lost {lost}\n").as_bytes());
+        let thread = thread::spawn(move || queue.write_all(Held { begun, results }, miss));
+        queue.push(b"first\n");
+        assert_eq!(written.recv().unwrap(), b"first\n");
+
+        // While that is written nobody reads any more.
+        let line = [b'x'; 1 << 16];
+        (0..BYTES_MAX / line.len() + 5).for_each(|_| queue.push(&line));
+        assert_eq!(queue.lost(), 5);
+        go_on.send(Ok(())).unwrap();
+        // What waited comes whole, and then how many are missing.
+        assert_eq!(written.recv().unwrap().len(), BYTES_MAX);
+        go_on.send(Ok(())).unwrap();
+        assert_eq!(written.recv().unwrap(), b"lost 5\n");
+        go_on.send(Ok(())).unwrap();
+
+        // A line that cannot be written is missed when others can be.
+        queue.push(b"gone\n");
+        assert_eq!(written.recv().unwrap(), b"gone\n");
+        go_on.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();
+        for line in [&b"one\n"[..], b"two\n", b"lost 1\n"] {
+            if !line.starts_with(b"lost") {
+                queue.push(line);
+            }
+            assert_eq!(written.recv().unwrap(), line);
+            go_on.send(Ok(())).unwrap();
+        }
+        assert_eq!(queue.lost(), 6);
+        queue.close(Duration::from_secs(60));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_written_does_not_keep_the_process_from_ending() {
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let (begun, written) = channel();
+        let (_go_on, results) = channel();
+        thread::spawn(move || queue.write_all(Held { begun, results }, |_| ()));
+        queue.push(b"held\n");
+        written.recv().unwrap();
+        queue.close(Duration::from_millis(10));
+    }
+}

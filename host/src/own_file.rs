@@ -1,0 +1,118 @@
+//! A file that counts: a regular one, of this user's, with one name. Whatever
+//! else is in its place is told, and neither followed nor waited for.
+
+use std::ffi::OsStr;
+use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use rustix::fs::{Mode, OFlags};
+
+/// Read and write for the owner, nothing for others.
+pub const FILE_MODE: u32 = 0o600;
+
+/// Longest wait for a lock, and how often it is tried meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// For opening a file: no link is followed, and no pipe waited for.
+pub const CAREFUL: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Checks that this is a regular file of this user's, with one name.
+///
+/// # Errors
+///
+/// What it is instead.
+pub fn check(found: &Metadata) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let wrong = |what: String| Err(io::Error::other(what));
+    if !found.is_file() {
+        return wrong(format!("it is {}; expected a regular file", kind(found.file_type())));
+    }
+    if found.uid() != own {
+        return wrong(format!("it belongs to the user id {}; expected {own}", found.uid()));
+    }
+    if found.nlink() != 1 {
+        return wrong(format!("it has {} names (hard links); expected one", found.nlink()));
+    }
+    Ok(())
+}
+
+/// What a file is, for messages.
+pub fn kind(file: FileType) -> &'static str {
+    match file {
+        _ if file.is_symlink() => "a symbolic link",
+        _ if file.is_dir() => "a folder",
+        _ if file.is_fifo() => "a pipe",
+        _ if file.is_socket() => "a socket",
+        _ if file.is_file() => "a regular file",
+        _ => "a device",
+    }
+}
+
+/// Reads a regular file of at most `max` bytes, whoever it belongs to.
+///
+/// # Errors
+///
+/// When it is longer, or something else than a file.
+pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        let what = format!("it is {}; expected a regular file", kind(found.file_type()));
+        return Err(io::Error::other(what));
+    }
+    read_at_most(&file, max)
+}
+
+/// Reads an open file of at most `max` bytes.
+///
+/// # Errors
+///
+/// When it is longer.
+pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take((max as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() <= max {
+        true => Ok(bytes),
+        false => Err(io::Error::other(format!("it is longer than {max} bytes"))),
+    }
+}
+
+/// Opens a file, makes it if it is not there, and locks it for as long as it is
+/// open: the kernel gives a lock back when a process ends in any manner.
+///
+/// # Errors
+///
+/// When another server has it, or it is not this user's file.
+pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | CAREFUL;
+    let file = rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE));
+    let name = name.display();
+    let file = match file {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::LOOP) => bail!("the lock {name} is a symbolic link; expected a regular file"),
+        Err(error) => bail!("cannot open the lock {name}: {}", io::Error::from(error)),
+    };
+    if let Err(error) = check(&file.metadata()?) {
+        bail!("the lock {name} cannot be used: {error}");
+    }
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A server that was killed may have left a process that has begun and
+            // has not let go yet.
+            Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => sleep(INTERVAL),
+            Err(TryLockError::WouldBlock) => bail!("another server uses it"),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
