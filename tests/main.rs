@@ -15,6 +15,8 @@ mod admission;
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
+/// Instructions that copy and fill memory are split, and do what they did.
+mod bulk;
 /// Connections: how long they live, how many there may be, and where they come
 /// from.
 mod connections;
@@ -28,6 +30,8 @@ mod faults;
 mod fuzzed;
 /// What handlers write to the log is heard once, on its line, and within bounds.
 mod handler_log;
+/// Instances begin with what `_initialize` left, however much that is.
+mod images;
 /// No request sees what another one wrote.
 mod isolation;
 /// How the program talks: banner, ready line, log lines, help, end.

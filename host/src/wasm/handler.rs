@@ -9,6 +9,7 @@ use super::idle::Idle;
 use super::instance::{CallState, Instance};
 use super::module::{Code, CompiledModule, Unoptimised};
 use super::snapshot::Snapshot;
+use crate::limits::Limits;
 use crate::request_id::RequestId;
 
 /// A module that meets the contract, and has started.
@@ -57,7 +58,7 @@ impl CompiledModule {
         let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
-                let snapshot = Snapshot::after_initialising(instance, data.clone()).await?;
+                let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
                 Some((snapshot, Idle::new(engine.limits().instances)))
             }
             None => {
@@ -86,6 +87,18 @@ impl HandlerModule {
     /// Whether an instance is put back after a request, rather than made anew.
     pub fn is_put_back(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// The bounds that it runs within.
+    pub fn limits(&self) -> &Limits {
+        self.engine.limits()
+    }
+
+    /// The memory for the state that its requests start from, in bytes, instances
+    /// left out.
+    pub fn image_bytes(&self) -> usize {
+        let data = self.code.data.as_ref().map_or(0, |data| data.bytes.len());
+        self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
     /// It does not serve any more: no instances are kept ready. So it is at first.

@@ -2,18 +2,18 @@
 //! says why it cannot be the handler if it cannot.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
-use wasmtime::{InstancePre, Module};
+use wasmtime::InstancePre;
 
 use super::compiler::{Effort, Haste};
 use super::engine::Engine;
 use super::failure::MESSAGE_MAX;
 use super::handler::HandlerModule;
 use super::instance::CallState;
-use super::instrument::instrument;
+use super::instrument::{GLOBALS_MAX, Instrumented, Segment, instrument};
+use super::survey::Unfit;
 use super::verify::{self, Exports};
 use crate::quote::quoted;
 
@@ -29,9 +29,15 @@ pub struct CompiledModule {
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    /// Where its memory may not be zero at first, if all that it can change can
-    /// be put back.
-    pub(super) data: Option<Range<u64>>,
+    /// What its memory begins with, if all that it can change can be put back.
+    pub(super) data: Option<Arc<Data>>,
+}
+
+/// The data that were taken out of a module.
+pub(super) struct Data {
+    pub(super) segments: Vec<Segment>,
+    /// Those of all segments, one after the other.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// A module that was compiled with little effort, and what is needed to do it
@@ -79,6 +85,14 @@ pub enum ModuleError {
     /// Valid, but more than an instance may have.
     #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
     TooDemanding(String),
+    /// Valid, but with more globals than are put back after each request.
+    #[error("it has {found} globals that can change; expected at most {limit}")]
+    TooManyGlobals {
+        /// How many it has.
+        found: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// Something of the contract is not there.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
@@ -141,6 +155,7 @@ impl ModuleError {
             E::ImportUnknown { .. } | E::ImportType { .. } => true,
             E::Empty | E::TooLarge { .. } | E::Component | E::OtherText => false,
             E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
+            E::TooManyGlobals { .. } => false,
         }
     }
 }
@@ -191,29 +206,23 @@ impl Unoptimised {
 }
 
 fn compile(engine: &Engine, binary: &[u8], effort: Effort, haste: Haste) -> Result<Code, ModuleError> {
-    // Where it is not sound, the compiler will say so, of the module as it is.
-    let instrumented = instrument(binary).ok().flatten();
-    let to_compile = instrumented.as_ref().map_or(binary, |instrumented| &instrumented.binary);
-    if instrumented.as_ref().is_some_and(|instrumented| instrumented.start.is_some()) {
-        // As a start function it may be of the wrong type, and as an export not.
-        Module::validate(engine.wasmtime(), binary).map_err(|error| invalid(&error))?;
-    }
-    let compiled = engine.compiler().compile(engine.wasmtime(), to_compile, effort, haste);
-    let module = compiled.map_err(|error| {
-        // Sound WebAssembly can still need more than the pool of instances has
-        // for it.
-        match Module::validate(engine.wasmtime(), binary) {
-            Ok(()) => ModuleError::TooDemanding(one_line(&format!("{error:#}"))),
-            Err(error) => invalid(&error),
-        }
+    let instrumented = instrument(binary).map_err(|error| match error {
+        Unfit::Invalid(error) => ModuleError::Invalid(one_line(&error)),
+        Unfit::TooManyGlobals { found } => ModuleError::TooManyGlobals { found, limit: GLOBALS_MAX },
     })?;
+    let Instrumented { binary, data, put_back } = instrumented;
+    let compiled = engine.compiler().compile(engine.wasmtime(), &binary, effort, haste);
+    // It is valid, and can still need more than the pool of instances has for it.
+    let module = compiled.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
     verify::check_imports(&module)?;
     let mut exports = Exports::find(&module, engine.limits().memory_max)?;
-    if let Some(instrumented) = &instrumented {
-        exports.add(&module, instrumented);
+    if let Some(put_back) = &put_back {
+        exports.add(&module, put_back);
     }
-    let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-    Ok(Code { instance, exports, data: instrumented.map(|instrumented| instrumented.data) })
+    let instance = engine.linker().instantiate_pre(&module);
+    let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
+    let data = put_back.map(|added| Arc::new(Data { segments: added.segments, bytes: data }));
+    Ok(Code { instance, exports, data })
 }
 
 /// The binary form, or what this is instead of WebAssembly.
@@ -244,10 +253,6 @@ pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
 fn is_text(file: &[u8]) -> bool {
     let plain = |c: char| !c.is_control() || c.is_ascii_whitespace();
     std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
-}
-
-fn invalid(error: &wasmtime::Error) -> ModuleError {
-    ModuleError::Invalid(one_line(&format!("{error:#}")))
 }
 
 /// Messages that draw the place of a mistake below them, cut to what they say
