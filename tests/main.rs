@@ -30,6 +30,8 @@ mod faults;
 mod fuzzed;
 /// What handlers write to the log is heard once, on its line, and within bounds.
 mod handler_log;
+/// What the host does on behalf of a module or a client is short, whatever they say.
+mod host_work;
 /// Instances begin with what `_initialize` left, however much that is.
 mod images;
 /// No request sees what another one wrote.
