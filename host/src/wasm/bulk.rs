@@ -8,43 +8,93 @@
 //! instruction itself, which stays where it is. Where the instruction would trap,
 //! everything is left to it: it traps before it writes anything, and in the
 //! function that it stands in.
+//!
+//! Compiled code gives way only where functions and loops begin. Other instructions
+//! that the host carries out, of which a function may have any number in a row, get
+//! such a place by a call to a function that does nothing.
 
 use std::collections::BTreeMap;
 
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, NameMap, NameSection};
 use wasmparser::{BinaryReader, Operator, Result};
 
-use super::survey::{Body, Found};
+use super::survey::{Body, Found, Site};
 
 /// Bytes that are written in one step at the most. That takes microseconds, a
 /// hundred where all of it is touched for the first time.
 pub(super) const CHUNK: u32 = 64 << 10;
+
+/// The longest constant size of an instruction that compiled code carries out itself,
+/// in bytes, and which so is as short as any.
+pub(super) const INLINE: u32 = 128;
+
+/// Most instructions in a function that may be carried out without giving way, if
+/// they are small. Past it each of them goes to a function first.
+const IN_A_ROW: usize = 64;
 
 /// What the functions are called where they have to have a name. They are left out
 /// of messages.
 pub(super) const NAME: &str = "host:bulk";
 
 /// Types as a module has them: `(i32, i32, i32) -> (i32, i32, i32)`, which is what
-/// the functions have, and the same of which the last parameter is no parameter
-/// yet.
-const TYPES: [&[u8]; 2] =
-    [&[0x60, 3, 0x7f, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f], &[0x60, 2, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f]];
+/// the functions have; the same of which the last parameter is no parameter yet; and
+/// that of the function that does nothing.
+const TYPES: [&[u8]; 3] = [
+    &[0x60, 3, 0x7f, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
+    &[0x60, 2, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
+    &[0x60, 0, 0],
+];
 
-/// An instruction that is split.
+/// An instruction that is split, or before which compiled code gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bulk {
     Fill,
     Copy,
-    Init { segment: u32 },
+    Init {
+        segment: u32,
+    },
+    /// It cannot be split: it works on a table, grows the memory, or calls the host.
+    Other,
 }
 
 impl Bulk {
-    pub(super) fn from(operator: &Operator<'_>) -> Option<Bulk> {
+    /// What an instruction is, in a module that imports so many functions.
+    pub(super) fn from(operator: &Operator<'_>, imports: u32) -> Option<Bulk> {
         match operator {
             Operator::MemoryFill { .. } => Some(Bulk::Fill),
             Operator::MemoryCopy { .. } => Some(Bulk::Copy),
             Operator::MemoryInit { data_index, .. } => Some(Bulk::Init { segment: *data_index }),
+            Operator::TableFill { .. } | Operator::TableCopy { .. } | Operator::TableInit { .. } => {
+                Some(Bulk::Other)
+            }
+            Operator::TableGrow { .. } | Operator::MemoryGrow { .. } => Some(Bulk::Other),
+            Operator::Call { function_index } if *function_index < imports => Some(Bulk::Other),
             _ => None,
+        }
+    }
+}
+
+/// How an instruction is come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As it is.
+    Direct,
+    /// By the function if it is large. Most are small, and a call would take longer
+    /// than they do.
+    BySize {
+        /// Holds the size.
+        local: u32,
+    },
+    /// By the function.
+    ByFunction,
+}
+
+impl Way {
+    fn of(body: &Body, site: &Site) -> Way {
+        match body.next_local.filter(|_| body.sites.len() <= IN_A_ROW && site.bulk != Bulk::Other) {
+            None => Way::ByFunction,
+            Some(_) if site.is_small => Way::Direct,
+            Some(local) => Way::BySize { local },
         }
     }
 }
@@ -57,7 +107,9 @@ pub(super) struct Helpers<'a> {
 
 impl<'a> Helpers<'a> {
     pub(super) fn of(found: &'a Found<'a>) -> Helpers<'a> {
-        let needed = found.bodies.iter().flat_map(|body| &body.sites).map(|(_, bulk)| (*bulk, 0));
+        let sites = found.bodies.iter().flat_map(|body| body.sites.iter().map(move |site| (body, site)));
+        let needed = sites.filter(|(body, site)| Way::of(body, site) != Way::Direct);
+        let needed = needed.map(|(_, site)| (site.bulk, 0));
         let mut indices: BTreeMap<_, _> = needed.collect();
         for (index, place) in (found.functions..).zip(indices.values_mut()) {
             *place = index;
@@ -77,7 +129,10 @@ impl<'a> Helpers<'a> {
     /// The section of functions' types with those of the functions.
     pub(super) fn functions(&self, section: &[u8]) -> Result<Vec<u8>> {
         let mut added = Vec::new();
-        self.indices.values().for_each(|_| self.found.types.encode(&mut added));
+        for bulk in self.indices.keys() {
+            let kind = if *bulk == Bulk::Other { 2 } else { 0 };
+            (self.found.types + kind).encode(&mut added);
+        }
         extended(section, self.indices.len(), &added)
     }
 
@@ -121,14 +176,14 @@ impl<'a> Helpers<'a> {
             None => bytes.extend_from_slice(raw(body.locals, body.code)),
         }
         let mut copied = body.code;
-        for (at, bulk) in &body.sites {
-            bytes.extend_from_slice(raw(copied, *at));
-            copied = *at;
-            let function = self.indices.get(bulk).copied().unwrap_or_default();
+        for site in &body.sites {
+            bytes.extend_from_slice(raw(copied, site.at));
+            copied = site.at;
+            let function = self.indices.get(&site.bulk).copied().unwrap_or_default();
             let mut code = InstructionSink::new(&mut bytes);
-            match body.next_local {
-                // Most are small, and a call would take longer than they do.
-                Some(size) => code
+            match Way::of(body, site) {
+                Way::Direct => continue,
+                Way::BySize { local: size } => code
                     .local_tee(size)
                     .i32_const(CHUNK as i32)
                     .i32_gt_u()
@@ -138,7 +193,7 @@ impl<'a> Helpers<'a> {
                     .else_()
                     .local_get(size)
                     .end(),
-                None => code.call(function),
+                Way::ByFunction => code.call(function),
             };
         }
         bytes.extend_from_slice(raw(copied, body.end));
@@ -154,13 +209,17 @@ impl<'a> Helpers<'a> {
         let mut function = Function::new([]);
         let mut code = function.instructions();
         let chunk = CHUNK as i32;
+        if bulk == Bulk::Other {
+            code.end();
+            return function;
+        }
 
         code.block(BlockType::Empty);
         // Out of bounds it traps at once.
         past_end(&mut code, TO, SIZE);
         memory_size(&mut code).i64_gt_u().br_if(0);
         match bulk {
-            Bulk::Fill => {}
+            Bulk::Fill | Bulk::Other => {}
             Bulk::Copy => {
                 past_end(&mut code, FROM, SIZE);
                 memory_size(&mut code).i64_gt_u().br_if(0);
@@ -185,7 +244,7 @@ impl<'a> Helpers<'a> {
         code.local_get(SIZE).i32_const(chunk).i32_le_u().br_if(1);
         code.local_get(TO).local_get(FROM).i32_const(chunk);
         match bulk {
-            Bulk::Fill => code.memory_fill(0),
+            Bulk::Fill | Bulk::Other => code.memory_fill(0),
             Bulk::Copy => code.memory_copy(0, 0),
             Bulk::Init { segment } => code.memory_init(0, segment),
         };
@@ -220,4 +279,65 @@ pub(super) fn extended(section: &[u8], count: usize, added: &[u8]) -> Result<Vec
     bytes.extend_from_slice(entries);
     bytes.extend_from_slice(added);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::IN_A_ROW;
+    use crate::wasm::instrument::instrument;
+    use wasmparser::{Operator, Parser, Payload};
+
+    /// How many calls and tests there are in a function with this code then, and how
+    /// many functions.
+    fn instrumented(code: &str) -> (usize, usize, usize) {
+        let module = format!(
+            "(module (import \"host\" \"log\" (func)) (memory 1) (table 1 funcref) (data \"a\")
+               (func (export \"f\") (local i32) {code}))"
+        );
+        let binary = instrument(&wat::parse_str(module).unwrap()).unwrap().binary;
+        let mut bodies = Vec::new();
+        for payload in Parser::new(0).parse_all(&binary) {
+            if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+                let operators = body.get_operators_reader().unwrap().into_iter().map(Result::unwrap);
+                bodies.push(operators.collect::<Vec<_>>());
+            }
+        }
+        let count = |is: fn(&Operator<'_>) -> bool| bodies[0].iter().filter(|operator| is(operator)).count();
+        let calls = count(|operator| matches!(operator, Operator::Call { .. }));
+        (calls, count(|operator| matches!(operator, Operator::If { .. })), bodies.len())
+    }
+
+    fn fills(count: usize, size: &str) -> String {
+        format!("(memory.fill (i32.const 0) (i32.const 1) {size})").repeat(count)
+    }
+
+    #[test]
+    fn what_is_small_stays_as_it_is_and_what_may_be_large_is_tested() {
+        assert_eq!(instrumented(&fills(IN_A_ROW, "(i32.const 65536)")), (0, 0, 1));
+        assert_eq!(instrumented(&fills(IN_A_ROW, "(local.get 0)")), (IN_A_ROW, IN_A_ROW, 2));
+        assert_eq!(instrumented(&fills(2, "(i32.const 65537)")), (2, 2, 2));
+        assert_eq!(instrumented("(memory.init 0 (i32.const 0) (i32.const 0) (local.get 0))"), (0, 0, 1));
+    }
+
+    #[test]
+    fn many_in_a_row_give_way_before_each() {
+        let many = IN_A_ROW + 1;
+        assert_eq!(instrumented(&fills(many, "(i32.const 65536)")), (many, 0, 2));
+        assert_eq!(instrumented(&fills(many, "(local.get 0)")), (many, 0, 2));
+        assert_eq!(instrumented(&fills(many, "(i32.const 128)")), (0, 0, 1));
+    }
+
+    #[test]
+    fn what_else_the_host_does_gives_way_before_each() {
+        for code in [
+            "(drop (memory.grow (i32.const 0)))",
+            "(drop (table.grow (ref.null func) (i32.const 0)))",
+            "(table.fill (i32.const 0) (ref.null func) (i32.const 1))",
+            "(table.copy (i32.const 0) (i32.const 0) (i32.const 1))",
+        ] {
+            assert_eq!(instrumented(&code.repeat(3)), (3, 0, 2), "{code}");
+        }
+        // Beside the call itself.
+        assert_eq!(instrumented("(call 0)"), (2, 0, 2));
+    }
 }

@@ -10,7 +10,7 @@ use wasmparser::{
 };
 use wasmparser::{FuncValidator, WasmModuleResources};
 
-use super::bulk::{Bulk, CHUNK};
+use super::bulk::{Bulk, CHUNK, INLINE};
 use super::proposals;
 use super::restorable::changes_for_good;
 
@@ -33,6 +33,8 @@ pub(super) struct Found<'a> {
     pub(super) types: u32,
     /// How many functions it imports and defines.
     pub(super) functions: u32,
+    /// How many it imports.
+    imports: u32,
     /// Whether it changes what cannot be put back: its tables, which of its
     /// segments are dropped, or what nobody knows.
     changes_for_good: bool,
@@ -61,8 +63,16 @@ pub(super) struct Body {
     pub(super) end: usize,
     /// The index that one more local gets, if there may be one.
     pub(super) next_local: Option<u32>,
-    /// The instructions, each by its beginning.
-    pub(super) sites: Vec<(usize, Bulk)>,
+    pub(super) sites: Vec<Site>,
+}
+
+/// An instruction that is split, or before which compiled code gives way.
+pub(super) struct Site {
+    /// Where it begins.
+    pub(super) at: usize,
+    pub(super) bulk: Bulk,
+    /// Whether its size is known not to be more than a chunk.
+    pub(super) is_small: bool,
 }
 
 impl<'a> Found<'a> {
@@ -93,10 +103,9 @@ impl<'a> Found<'a> {
                 _ => found.look_at(payload, &mut entry)?,
             }
         }
-        for body in &mut bodies {
-            body.sites.retain(|(_, bulk)| found.may_be_large(*bulk));
+        for site in bodies.iter_mut().flat_map(|body| &mut body.sites) {
+            site.is_small |= !found.may_be_large(site.bulk);
         }
-        bodies.retain(|body| !body.sites.is_empty());
         found.bodies = bodies;
         Ok(found)
     }
@@ -120,7 +129,7 @@ impl<'a> Found<'a> {
 
     fn may_be_large(&self, bulk: Bulk) -> bool {
         match bulk {
-            Bulk::Fill | Bulk::Copy => true,
+            Bulk::Fill | Bulk::Copy | Bulk::Other => true,
             Bulk::Init { segment } => self.length_for_init(segment) > CHUNK,
         }
     }
@@ -131,13 +140,13 @@ impl<'a> Found<'a> {
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
                     match import?.ty {
-                        TypeRef::Func(_) => self.functions += 1,
+                        TypeRef::Func(_) => self.imports += 1,
                         // None is offered, so such a module will be refused.
                         _ => self.changes_for_good = true,
                     }
                 }
             }
-            Payload::FunctionSection(functions) => self.functions += functions.count(),
+            Payload::FunctionSection(functions) => self.functions = self.imports + functions.count(),
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     self.memory = memory?.initial.saturating_mul(PAGE);
@@ -196,8 +205,12 @@ impl<'a> Found<'a> {
         while !operators.eof() {
             let (operator, at) = operators.read_with_offset()?;
             validator.op(at, &operator)?;
-            let bulk = Bulk::from(&operator);
-            sites.extend(bulk.filter(|_| constant.is_none_or(|size| size > CHUNK)).map(|bulk| (at, bulk)));
+            if let Some(bulk) = Bulk::from(&operator, self.imports) {
+                let is_within = |bound| constant.is_some_and(|size| size <= bound);
+                if bulk == Bulk::Other || !is_within(INLINE) {
+                    sites.push(Site { at, bulk, is_small: is_within(CHUNK) });
+                }
+            }
             self.changes_for_good |= changes_for_good(&operator);
             constant = match operator {
                 Operator::I32Const { value } => Some(value as u32),
