@@ -274,11 +274,7 @@ fn responses_are_framed_by_the_host() {
     for (response, fields, page) in [
         // Bare LF and no length are fine, and the reason phrase is kept.
         (&b"HTTP/1.1 200 Fine by me\nx-a: 1\n\nbody"[..], "x-a: 1|content-length: 4", "body"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\nbody",
-            "content-length: 4|date: today",
-            "body",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\nbody", "content-length: 4", "body"),
         (
             b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\n\r\n",
             "set-cookie: a|set-cookie: b|content-length: 0",

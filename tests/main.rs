@@ -15,6 +15,8 @@ mod admission;
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
+/// Instructions that copy and fill memory are split, and do what they did.
+mod bulk;
 /// Compiling is bounded, and in nobody's way.
 mod compiling;
 /// Connections: how long they live, how many there may be, and where they come
@@ -33,6 +35,10 @@ mod folders;
 mod fuzzed;
 /// What handlers write to the log is heard once, on its line, and within bounds.
 mod handler_log;
+/// What the host does on behalf of a module or a client is short, whatever they say.
+mod host_work;
+/// Instances begin with what `_initialize` left, however much that is.
+mod images;
 /// No request sees what another one wrote.
 mod isolation;
 /// How the program talks: banner, ready line, log lines, help, end.

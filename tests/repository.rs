@@ -93,6 +93,7 @@ fn unsafe_code_stands_where_the_boundary_needs_it() {
     let needed = [
         "handler/sdk/src/export.rs",
         "host/src/wasm/compile/worker.rs",
+        "host/src/wasm/mapped.rs",
         "host/src/wasm/module.rs",
         "host/src/wasm/pages.rs",
     ];

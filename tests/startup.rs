@@ -262,3 +262,31 @@ fn tables_are_taken_up_to_their_limit() {
         );
     }
 }
+
+#[test]
+fn proposals_that_are_not_on_are_refused_by_name() {
+    let with = |more: &str| without("none", "").replace("(module", &format!("(module {more}"));
+    for (module, complaint) in [
+        (without("memory", "(memory (export \"memory\") 1 2 shared)"), "threads must be enabled"),
+        (with("(func (drop (i32.atomic.load (i32.const 0))))"), "threads support is not enabled"),
+        (without("memory", "(memory (export \"memory\") i64 1)"), "memory64 must be enabled"),
+        (with("(memory 1)"), "multiple memories"),
+        (
+            without("memory", "(memory (export \"memory\") 1 (pagesize 1))"),
+            "the custom page sizes proposal must be enabled",
+        ),
+        (with("(type (struct))"), "without the gc feature"),
+        (with("(type $t (func)) (func (param (ref null $t)))"), "function references required"),
+        (with("(tag)"), "exceptions proposal not enabled"),
+        (with("(type $f (func)) (type (cont $f))"), "stack switching is disabled"),
+        (
+            with("(func (result i64 i64) (i64.mul_wide_s (i64.const 1) (i64.const 1)))"),
+            "wide arithmetic support is not enabled",
+        ),
+    ] {
+        let file = TextFile::new(&module);
+        let message = fails_to_start(&[file.path()]);
+        assert!(message.contains("it is not a valid WebAssembly module: "), "{message}");
+        assert!(message.contains(complaint), "{complaint}: {message}");
+    }
+}

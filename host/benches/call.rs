@@ -184,7 +184,7 @@ fn around(criterion: &mut Criterion) {
         criterion.bench_function(&format!("http/read and check {what}"), |bencher| {
             let mut decode_next = || {
                 let bytes = Bytes::copy_from_slice(black_box(next.next().expect("endless")));
-                decode(bytes, &Method::GET, HeaderMap::new())
+                decode(bytes, &Method::GET, 64 << 10, HeaderMap::new())
             };
             bencher.iter(&mut decode_next);
         });

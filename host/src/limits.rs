@@ -100,6 +100,12 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
     pub response_max: usize,
 
+    // It is searched for its end, parsed and checked in one go, on a thread that
+    // serves.
+    /// Longest head of the handler's response, the status line included; past it 502
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
+    pub response_head_max: usize,
+
     // What a body of the default size can take on each of a thousand
     // connections. Bodies up to 64 KiB are not counted.
     /// Most memory of all bodies longer than 64 KiB that are being read or not
@@ -163,6 +169,9 @@ const TARGET_MAX: usize = 65_534;
 
 /// hyper reads a head into a buffer of at most 400 KiB or so.
 const HEAD_MAX: usize = 256 << 10;
+
+/// What takes a millisecond to read.
+const RESPONSE_HEAD_MAX: usize = 1 << 20;
 
 /// The type that holds fields takes up to 32,768 of them; a thousand are more
 /// than any client sends.

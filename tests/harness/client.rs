@@ -79,6 +79,14 @@ impl Client {
         reply
     }
 
+    /// How many bytes have come by now, without waiting for any.
+    pub fn received_at_once(&mut self) -> std::io::Result<usize> {
+        self.stream.set_nonblocking(true).unwrap();
+        let received = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        received
+    }
+
     /// Reads to the end of the connection, and checks that there is nothing.
     pub fn expect_close(&mut self) {
         while self.fill() {}

@@ -27,8 +27,17 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let start =
         if hoarder.one_in(3) { "(func $start (call $mutate (i32.const 77))) (start $start)" } else { "" };
     let initialize = match hoarder.one_in(2) {
-        true => "(func (export \"_initialize\") (call $mutate (i32.const 1234567)))",
+        true => "(call $mutate (i32.const 1234567))",
         false => "",
+    };
+    // So much that an image of it is not copied.
+    let fill = match pages == 17 && hoarder.one_in(2) {
+        true => "(memory.fill (i32.const 200000) (i32.const 3) (i32.const 700000))",
+        false => "",
+    };
+    let initialize = match [initialize, fill].concat() {
+        nothing if nothing.is_empty() => nothing,
+        work => format!("(func (export \"_initialize\") {work})"),
     };
     let max = pages + (hoarder.below)(4);
     let request = 1024 + 16 * (hoarder.below)(3000);

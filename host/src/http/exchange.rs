@@ -130,8 +130,11 @@ pub async fn call(
     method: &Method,
 ) -> (Result<Answer, Fault>, Usage) {
     let (returned, usage) = module.call_and_measure(message, RequestId::none()).await;
-    let answer =
-        async { Ok(Answer::new(response::decode(returned?, method, HeaderMap::new())?, method).await) };
+    let head_max = module.limits().response_head_max;
+    let answer = async {
+        let response = response::decode(returned?, method, head_max, HeaderMap::new())?;
+        Ok(Answer::new(response, method).await)
+    };
     (answer.await, usage)
 }
 
@@ -183,7 +186,7 @@ mod tests {
             ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", None),
         ] {
             let method: Method = method.parse().unwrap();
-            let response = response::decode(returned.into(), &method, HeaderMap::new()).unwrap();
+            let response = response::decode(returned.into(), &method, 1024, HeaderMap::new()).unwrap();
             let answer = Answer::new(response, &method).await;
             let stated = answer.fields.get("content-length").map(|length| length.to_str().unwrap());
             assert_eq!(stated, length, "{method} {returned}");

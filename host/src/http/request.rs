@@ -21,7 +21,7 @@ use super::authority;
 use super::buffers::{Buffers, Share};
 use super::fault::Fault;
 use super::fields::values;
-use super::hop_by_hop::{Listed, is_hop_by_hop};
+use super::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
 use super::target::Target;
 use super::wire::BadMessage;
 use crate::limits::Limits;
@@ -50,6 +50,9 @@ pub fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if !values(&parts.headers, &EXPECT).all(known) {
         return Err(Fault::ExpectationUnknown);
+    }
+    if has_too_many_options(values(&parts.headers, &CONNECTION)) {
+        return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX }.into());
     }
     Ok(target)
 }

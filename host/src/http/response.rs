@@ -20,6 +20,18 @@ pub enum InvalidResponse {
     /// There is nothing.
     #[error("it is empty; expected an HTTP/1.1 response")]
     Empty,
+    /// The head does not end within its limit.
+    #[error("its head is longer than {limit} bytes (--response-head-max)")]
+    HeadTooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// `connection` lists more than anybody means.
+    #[error("it has more than {limit} options in connection")]
+    TooManyOptions {
+        /// How many are looked at.
+        limit: usize,
+    },
     /// The head does not end.
     #[error("its head has no empty line at the end")]
     HeadUnfinished,
@@ -38,8 +50,8 @@ pub enum InvalidResponse {
     /// `transfer-encoding`, which would lie: the host frames the message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
-    /// `content-length` twice, or not a number.
-    #[error("its content-length is not one whole number")]
+    /// `content-length` twice, or not a number as HTTP writes it.
+    #[error("its content-length is not one whole number without leading zeros and below 2^63")]
     LengthMalformed,
     /// `content-length` and the body disagree.
     #[error("its content-length is {stated}, and {actual} bytes follow the head")]
@@ -68,8 +80,9 @@ impl From<InvalidHeaderValue> for InvalidResponse {
     }
 }
 
-/// Reads what a handler returned for a request of this method. The fields are put
-/// into a map that was used for something else before, and has room.
+/// Reads what a handler returned for a request of this method, whose head is at
+/// most this long. The fields are put into a map that was used for something else
+/// before, and has room.
 ///
 /// # Errors
 ///
@@ -77,9 +90,10 @@ impl From<InvalidHeaderValue> for InvalidResponse {
 pub fn decode(
     mut bytes: Bytes,
     method: &Method,
+    head_max: usize,
     mut fields: HeaderMap,
 ) -> Result<Response<Full<Bytes>>, InvalidResponse> {
-    let head = Head::read(&bytes)?;
+    let head = Head::read(&bytes, head_max)?;
     if method == Method::CONNECT && head.status.is_success() {
         return Err(InvalidResponse::Tunnel(head.status.as_u16()));
     }

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
-use super::hop_by_hop::{Listed, is_hop_by_hop};
+use super::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
 use super::response::InvalidResponse;
 
 /// How the status line begins.
@@ -18,6 +18,9 @@ const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// Most fields of a handler's response.
 const FIELDS_MAX: usize = 100;
+
+/// The field by which the host tells the version that answered.
+pub(super) const HANDLER_VERSION: &str = "x-handler-version";
 
 /// How many heads a thread keeps.
 const KEPT: usize = 4;
@@ -37,24 +40,25 @@ pub(super) struct Head {
     pub(super) status: StatusCode,
     /// Where it is not the one that the status has anyway.
     pub(super) reason: Option<ReasonPhrase>,
-    /// Without what belongs to a connection, which is none of the handler's business.
+    /// Without what belongs to a connection, and what only the host can vouch for.
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     /// Of the body, in bytes, if it says so.
     pub(super) stated_length: Option<u64>,
 }
 
 impl Head {
-    /// Reads the head that these bytes begin with.
+    /// Reads the head that these bytes begin with, which is at most `max` bytes long.
     ///
     /// # Errors
     ///
     /// [`InvalidResponse`] says why it is none that can be sent.
-    pub(super) fn read(response: &Bytes) -> Result<Rc<Head>, InvalidResponse> {
+    pub(super) fn read(response: &Bytes, max: usize) -> Result<Rc<Head>, InvalidResponse> {
         LAST.with_borrow_mut(|last| {
             // A whole head is never the beginning of another.
-            let head = match last.iter().position(|head| response.starts_with(&head.bytes)) {
+            let is_known = |head: &Rc<Head>| response.starts_with(&head.bytes) && head.bytes.len() <= max;
+            let head = match last.iter().position(is_known) {
                 Some(place) => last.remove(place),
-                None => Rc::new(Head::parse(response)?),
+                None => Rc::new(Head::parse(response, max)?),
             };
             if head.bytes.len() <= KEPT_LENGTH_MAX {
                 last.truncate(KEPT - 1);
@@ -64,19 +68,22 @@ impl Head {
         })
     }
 
-    fn parse(response: &Bytes) -> Result<Head, InvalidResponse> {
+    fn parse(response: &Bytes, max: usize) -> Result<Head, InvalidResponse> {
+        if response.is_empty() {
+            return Err(InvalidResponse::Empty);
+        }
         if response.starts_with(b"HTTP/1.0 ") {
             return Err(InvalidResponse::Version);
         }
-        if !response.is_empty() && !response.starts_with(VERSION) {
+        if !response.starts_with(VERSION) {
             return Err(InvalidResponse::Head("it does not begin with HTTP/1.1"));
         }
+        let text = head(response, max)?;
         let mut places = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut head = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
-        let length = match parser.parse_response_with_uninit_headers(&mut head, response, &mut places) {
+        let length = match parser.parse_response_with_uninit_headers(&mut head, text, &mut places) {
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if response.is_empty() => return Err(InvalidResponse::Empty),
             Ok(httparse::Status::Partial) => return Err(InvalidResponse::HeadUnfinished),
             Err(error) => return Err(InvalidResponse::Head(complaint(error))),
         };
@@ -91,8 +98,24 @@ impl Head {
         let part = |found: &[u8]| part(&bytes, response, found);
         let fields = fields_to_send(&head, part)?;
         let stated_length = stated_length(&fields)?;
-        let reason = reason(response, status, part)?;
+        let reason = reason(text, status, part)?;
         Ok(Head { bytes, status, reason, fields, stated_length })
+    }
+}
+
+/// The head that a response begins with, with its end. Nothing past `max` bytes is
+/// looked at.
+fn head(response: &[u8], max: usize) -> Result<&[u8], InvalidResponse> {
+    let searched = response.get(..max).unwrap_or(response);
+    let end = memchr::memchr_iter(b'\n', searched).find_map(|at| match searched.get(at + 1..)? {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    });
+    match end.and_then(|end| searched.get(..end)) {
+        Some(head) => Ok(head),
+        None if response.len() > max => Err(InvalidResponse::HeadTooLong { limit: max }),
+        None => Err(InvalidResponse::HeadUnfinished),
     }
 }
 
@@ -117,9 +140,14 @@ fn fields_to_send(
         match name.as_str() {
             "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
             "connection" => connection.push(value),
+            // When it was answered, and by which version, is for the host to say.
+            "date" | HANDLER_VERSION => {}
             name if is_hop_by_hop(name) => {}
             _ => fields.push((name, value)),
         }
+    }
+    if has_too_many_options(connection.iter()) {
+        return Err(InvalidResponse::TooManyOptions { limit: OPTIONS_MAX });
     }
     if !connection.is_empty() {
         let listed = Listed::by(connection.iter());
@@ -131,13 +159,13 @@ fn fields_to_send(
 /// What stands behind the status code. httparse has found it well-formed, but
 /// does not give one that holds bytes above 0x7F.
 fn reason(
-    response: &[u8],
+    head: &[u8],
     status: StatusCode,
     part: impl Fn(&[u8]) -> Bytes,
 ) -> Result<Option<ReasonPhrase>, InvalidResponse> {
     let start = VERSION.len() + "200 ".len();
-    let end = memchr::memchr(b'\n', response).unwrap_or_default();
-    let line = response.get(start..end).unwrap_or_default();
+    let end = memchr::memchr(b'\n', head).unwrap_or_default();
+    let line = head.get(start..end).unwrap_or_default();
     let reason = line.strip_suffix(b"\r").unwrap_or(line);
     if Some(reason) == status.canonical_reason().map(str::as_bytes) {
         return Ok(None);
@@ -151,8 +179,13 @@ fn stated_length(fields: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, In
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse().ok()).filter(|_| values.next().is_none());
+    // Recipients differ on what they make of leading zeros and of numbers that do
+    // not fit a signed integer, so neither is sent.
+    let is_plain = |digits: &&str| {
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (*digits == "0" || !digits.starts_with('0'))
+    };
+    let number = value.to_str().ok().filter(is_plain).and_then(|digits| digits.parse().ok());
+    let number = number.filter(|number| *number <= i64::MAX as u64 && values.next().is_none());
     number.map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
@@ -174,8 +207,10 @@ mod tests {
     use super::{Head, InvalidResponse, KEPT, KEPT_LENGTH_MAX};
     use std::rc::Rc;
 
+    const MAX: usize = 64 << 10;
+
     fn read(response: String) -> Result<Rc<Head>, InvalidResponse> {
-        Head::read(&response.into())
+        Head::read(&response.into(), MAX)
     }
 
     fn head(field: &str) -> Rc<Head> {
@@ -212,5 +247,47 @@ mod tests {
             let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
             assert_eq!(read(response.into()).err(), Some(InvalidResponse::TransferEncoding));
         }
+    }
+
+    #[test]
+    fn a_head_is_taken_up_to_its_limit_whatever_follows_it() {
+        let whole = "HTTP/1.1 200 OK\r\nx-a: 1\r\n\r\n";
+        for body in ["", "body"] {
+            let response = bytes::Bytes::from(format!("{whole}{body}"));
+            assert!(Head::read(&response, whole.len()).is_ok());
+            // Although it is kept since then.
+            let limit = whole.len() - 1;
+            assert_eq!(Head::read(&response, limit).err(), Some(InvalidResponse::HeadTooLong { limit }));
+        }
+        let unfinished = read("HTTP/1.1 200 OK\r\nx-a: 1\r\n".into());
+        assert_eq!(unfinished.err(), Some(InvalidResponse::HeadUnfinished));
+        let ends = |end: &str| read(format!("HTTP/1.1 200 OK\nx-a: 1{end}body")).unwrap().bytes.len();
+        assert_eq!((ends("\n\n"), ends("\n\r\n"), ends("\r\n\n")), (24, 25, 25));
+    }
+
+    #[test]
+    fn a_length_is_one_number_as_http_writes_it() {
+        let stated = |length: &str| {
+            read(format!("HTTP/1.1 200 OK\ncontent-length: {length}\n\n")).map(|head| head.stated_length)
+        };
+        assert_eq!(stated("0"), Ok(Some(0)));
+        assert_eq!(stated("9223372036854775807"), Ok(Some(i64::MAX as u64)));
+        for length in ["007", "00", "+7", "7,7", "", "9223372036854775808", "18446744073709551616"] {
+            assert_eq!(stated(length), Err(InvalidResponse::LengthMalformed), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_says_itself_is_dropped() {
+        let head = read("HTTP/1.1 200 OK\nDate: today\nX-Handler-Version: 7\nx-a: 1\n\n".into()).unwrap();
+        assert_eq!(head.fields.len(), 1);
+        assert_eq!(head.fields[0].0, "x-a");
+    }
+
+    #[test]
+    fn options_are_taken_up_to_their_limit() {
+        let with = |count: usize| read(format!("HTTP/1.1 200 OK\nconnection: {}\n\n", ",".repeat(count - 1)));
+        assert!(with(64).is_ok());
+        assert_eq!(with(65).err(), Some(InvalidResponse::TooManyOptions { limit: 64 }));
     }
 }

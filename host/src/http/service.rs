@@ -19,6 +19,7 @@ use super::fault::{Fault, Whose};
 use super::forwarded::{self, Trusted};
 use super::request::{self, Origin};
 use super::response;
+use super::response_head;
 use crate::access_log;
 use crate::ending::Ending;
 use crate::limits::Limits;
@@ -31,7 +32,7 @@ use crate::swap::{Notice, Serving, Swapper, Version};
 use crate::wasm::{Call, CallError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
-const HANDLER_VERSION: HeaderName = HeaderName::from_static("x-handler-version");
+const HANDLER_VERSION: HeaderName = HeaderName::from_static(response_head::HANDLER_VERSION);
 
 /// What all connections share.
 pub struct App {
@@ -135,7 +136,8 @@ impl Client {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };
-            Ok::<_, Fault>(response::decode(self.app.buffers.hold(bytes)?, &parts.method, fields)?)
+            let (bytes, head_max) = (self.app.buffers.hold(bytes)?, self.app.limits.response_head_max);
+            Ok::<_, Fault>(response::decode(bytes, &parts.method, head_max, fields)?)
         };
         let (mut response, fault) = match outcome.await {
             Ok(response) => (response, None),

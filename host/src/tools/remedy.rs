@@ -59,6 +59,7 @@ pub(super) fn of_module(error: &ModuleError) -> String {
         }
         E::ExportType { .. } => "give it that type, or another name".into(),
         E::ImportUnknown { module, .. } => of_import(module),
+        E::TooManyGlobals { .. } => "keep what changes in memory, which costs nothing until it is written".into(),
         E::ImportType { .. } => "declare the import with that type".into(),
     }
 }

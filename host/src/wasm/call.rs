@@ -9,7 +9,7 @@ use handler_sdk::abi::{NO_ROOM, Span};
 use tokio::task::yield_now;
 use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
-use super::deadline::{AtTick, TakesLong};
+use super::deadline::{self, AtTick, TakesLong};
 use super::engine::{Engine, Purpose};
 use super::failure::{CallError, explain};
 use super::handler::HandlerModule;
@@ -17,6 +17,10 @@ use super::instance::{CallState, Instance};
 use super::memory;
 use crate::message::Message;
 use crate::request_id::RequestId;
+
+/// Bytes that the host copies for one call, after which others get a turn: it takes
+/// a tenth of a millisecond or more.
+const MUCH: usize = 1 << 20;
 
 /// A call that was begun.
 pub enum Call<'a> {
@@ -62,14 +66,15 @@ impl HandlerModule {
         let answer = answer_here(&mut instance, request, engine);
         match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
             Ok(response) => {
-                let was_found_running = instance.store.data().at_tick != AtTick::GoOn;
+                let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > MUCH;
+                let in_time = if took_long { deadline::check(&instance.store) } else { Ok(()) };
                 self.give_back(instance);
-                match was_found_running {
+                match took_long {
                     false => Call::Over(Ok(response)),
                     // Others have waited meanwhile.
                     true => Call::Running(Box::pin(async move {
                         yield_now().await;
-                        Ok(response)
+                        in_time.map(|()| response)
                     })),
                 }
             }
@@ -117,7 +122,8 @@ impl HandlerModule {
     }
 }
 
-/// Makes a call, and gives way to others while it runs.
+/// Makes a call, and gives way to others while it runs. What the host does for it
+/// counts: past the deadline there is no response any more.
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &Message,
@@ -126,8 +132,16 @@ pub(super) async fn answer(
     let length = length(request)?;
     let address = invoke(&mut instance.store, &instance.alloc, length).await?;
     let span = put_in(instance, Span { address, length }, request)?;
+    if length as usize > MUCH {
+        yield_now().await;
+    }
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
-    take_out(instance, Span::unpack(packed), engine)
+    let response = take_out(instance, Span::unpack(packed), engine)?;
+    deadline::check(&instance.store)?;
+    if response.len() > MUCH {
+        yield_now().await;
+    }
+    Ok(response)
 }
 
 /// The same on the stack of the thread, which waits for it.

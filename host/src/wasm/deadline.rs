@@ -17,10 +17,10 @@ use thiserror::Error;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
 use super::engine::Places;
+use super::failure::CallError;
 use super::instance::CallState;
 
-/// Half of the longest that a call holds a serving thread at a time, but for a
-/// single instruction that copies or fills much memory, which nothing interrupts.
+/// Half of the longest that a call holds a serving thread at a time.
 const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks in a row that find no call running, after which the thread sleeps. A
@@ -76,6 +76,11 @@ pub(super) fn arm(store: &mut Store<CallState>) {
             AtTick::GiveWay => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
         }
     });
+}
+
+/// Whether a call is in time still, after the host has worked for it.
+pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
+    if Instant::now() < store.data().deadline { Ok(()) } else { Err(CallError::Deadline) }
 }
 
 /// The thread that moves the epoch on. It ends when the engine is dropped.

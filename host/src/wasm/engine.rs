@@ -2,6 +2,7 @@
 //! handler. It also admits calls: no more at once than there are instances, of
 //! which some are for short calls, one at a time on each thread.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -9,12 +10,15 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{WasmBacktraceDetails, WasmFeatures};
 
 use super::deadline::Ticker;
-use super::failure::CallError;
+use super::failure::{CallError, FRAMES_MAX};
 use super::import;
 use super::instance::CallState;
+use super::mappings;
 use super::per_thread::PerThread;
+use super::proposals;
 use super::reused::Reused;
 use crate::limits::Limits;
 
@@ -44,6 +48,8 @@ struct Shared {
     places: Arc<Places>,
     responses: Reused,
     limits: Limits,
+    /// Stretches of pages that an instance may have written to.
+    stretches: u32,
     ticker: Ticker,
 }
 
@@ -58,6 +64,16 @@ pub enum EngineError {
         /// What wasmtime said.
         cause: String,
     },
+    /// The pool's mappings would be more than a process may have.
+    #[error(
+        "the instances may need {needed} mappings of memory, and a process may have {limit}: fewer instances (--instances), or a higher vm.max_map_count"
+    )]
+    Mappings {
+        /// How many they may need, with all others.
+        needed: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// Anything else.
     #[error("cannot set up WebAssembly on this machine: {0}")]
     Other(String),
@@ -71,6 +87,7 @@ impl Engine {
     /// When this machine gives no address space, or no thread.
     pub fn new(limits: &Limits) -> Result<Engine, EngineError> {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
+        let stretches = mappings::stretches(slots(limits))?;
         let mut config = config();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Pool {
@@ -83,7 +100,7 @@ impl Engine {
         let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         let (limits, responses) = (limits.clone(), Reused::default());
-        Ok(Engine(Arc::new(Shared { engine, linker, places, responses, limits, ticker })))
+        Ok(Engine(Arc::new(Shared { engine, linker, places, responses, limits, stretches, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -96,6 +113,12 @@ impl Engine {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// How many stretches of pages an instance may have written to and still be used
+    /// again.
+    pub(super) fn stretches(&self) -> u32 {
+        self.0.stretches
     }
 
     /// The memory for responses.
@@ -204,12 +227,16 @@ impl Places {
     }
 }
 
+/// The most instances that there are at once: as many may wait for their next
+/// request as may be in one.
+fn slots(limits: &Limits) -> usize {
+    limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE)
+}
+
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    // As many may wait for their next request as may be in one.
-    let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
-    let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+    let instances = u32::try_from(slots(limits)).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)
@@ -234,9 +261,12 @@ pub(super) fn config() -> Config {
         // know takes time when a module is compiled.
         .generate_address_map(false)
         .native_unwind_info(false)
-        // The contract's addresses are 32 bits wide, and point into one memory.
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(proposals::ON, true)
+        // A trap tells as many functions as are shown, and one that the host has
+        // added, and never where in the source it was.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + 1))
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         // The same request gives the same response on every machine: these two
         // are all that WebAssembly leaves open.
         .cranelift_nan_canonicalization(true)

@@ -5,13 +5,15 @@ use handler_sdk::abi::Span;
 use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
+use super::bulk;
 use super::deadline::{self, AtTick, DeadlinePassed};
 use super::instance::Instance;
 use super::memory::{self, BadSpan};
+use super::name::readable;
 use crate::quote::quoted;
 
 /// Most frames of a trap's backtrace that are told, innermost first.
-const FRAMES_MAX: usize = 8;
+pub(super) const FRAMES_MAX: usize = 8;
 
 /// The longest name of a function that is told, in bytes: those that compilers
 /// make of generic code are longer, and their beginning says enough.
@@ -121,8 +123,12 @@ impl CallError {
 
 /// What a module says about its trap, if it says anything.
 fn read_panic(instance: &Instance, packed: u64) -> Option<String> {
+    let limit = instance.store.data().log_line_max;
     let bytes = memory::view(instance.memory, &instance.store, Span::unpack(packed)).ok()?;
-    let line = quoted(&String::from_utf8_lossy(bytes), instance.store.data().log_line_max).to_string();
+    // One byte more shows that there is more. The cut may go through a character,
+    // whose rest is then shown as broken.
+    let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
+    let line = quoted(&String::from_utf8_lossy(shown), limit).to_string();
     (!line.is_empty()).then_some(line)
 }
 
@@ -139,8 +145,9 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
         None => quoted(&error.root_cause().to_string(), MESSAGE_MAX).to_string(),
     };
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
-    let frames = frames.iter().take(FRAMES_MAX).map(|frame| match frame.func_name() {
-        Some(name) => quoted(&format!("{:#}", rustc_demangle::demangle(name)), FRAME_MAX).to_string(),
+    let frames = frames.iter().filter(|frame| frame.func_name() != Some(bulk::NAME)).take(FRAMES_MAX);
+    let frames = frames.map(|frame| match frame.func_name() {
+        Some(name) => readable(name, FRAME_MAX),
         None => format!("function {}", frame.func_index()),
     });
     CallError::Trap { trap, panic: None, frames: frames.collect() }

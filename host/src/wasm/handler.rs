@@ -10,6 +10,7 @@ use super::idle::Idle;
 use super::instance::{CallState, Instance};
 use super::module::{Code, CompiledModule};
 use super::snapshot::Snapshot;
+use crate::limits::Limits;
 use crate::request_id::RequestId;
 
 /// A module that meets the contract, and has started.
@@ -58,7 +59,7 @@ impl CompiledModule {
         let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
-                let snapshot = Snapshot::after_initialising(instance, data.clone()).await?;
+                let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
                 Some((snapshot, Idle::new(engine.limits().instances)))
             }
             None => {
@@ -84,15 +85,28 @@ impl HandlerModule {
         self.unoptimised.clone()
     }
 
-    /// Returns the memory that it takes by itself, in bytes: its code, and its
-    /// file until that was compiled again.
+    /// Returns the memory that it takes by itself, in bytes: its code and data,
+    /// what its instances start from, and its file until that was compiled again.
     pub fn memory(&self) -> usize {
-        self.code.size() + self.unoptimised.as_ref().map_or(0, |file| file.len())
+        let file = self.unoptimised.as_ref().map_or(0, |file| file.len());
+        self.code.size() + self.image_bytes() + file
     }
 
     /// Whether an instance is put back after a request, rather than made anew.
     pub fn is_put_back(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// The bounds that it runs within.
+    pub fn limits(&self) -> &Limits {
+        self.engine.limits()
+    }
+
+    /// The memory for the state that its requests start from, in bytes, instances
+    /// left out.
+    pub fn image_bytes(&self) -> usize {
+        let data = self.code.data.as_ref().map_or(0, |data| data.bytes.len());
+        self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
     /// It does not serve any more: no instances are kept ready. So it is at first.

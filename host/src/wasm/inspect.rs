@@ -2,14 +2,16 @@
 //! Nothing here decides whether it may serve.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use wasmparser::{
     ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, Result, TypeRef,
 };
 
 use super::failure::MESSAGE_MAX;
-use super::instrument::changes_for_good;
 use super::module;
+use super::name::{Bounded, readable};
+use super::restorable::changes_for_good;
 use crate::quote::quoted;
 
 /// The linker's own choice for a stack, in bytes.
@@ -142,10 +144,7 @@ impl Anatomy {
         }
         self.changes_for_good =
             change.map(|(function, what)| match function.map(|index| (index, names.get(&index))) {
-                Some((_, Some(name))) => {
-                    let name = format!("{:#}", rustc_demangle::demangle(name));
-                    format!("{what} in {}", quoted(&name, MESSAGE_MAX))
-                }
+                Some((_, Some(name))) => format!("{what} in {}", readable(name, MESSAGE_MAX)),
                 Some((index, None)) => format!("{what} in function {index}"),
                 None => what,
             });
@@ -174,8 +173,10 @@ fn is_default_stack(value: &ConstExpr<'_>) -> bool {
 /// What WebAssembly's text calls an instruction: `TableSet { table: 0 }` is
 /// `table.set`.
 fn mnemonic(operator: &Operator<'_>) -> String {
-    let shown = format!("{operator:?}");
-    let words = shown.split([' ', '{']).next().unwrap_or_default();
+    // Some have lists of operands, which may be long.
+    let mut shown = Bounded { text: String::new(), left: MESSAGE_MAX };
+    let _ = write!(shown, "{operator:?}");
+    let words = shown.text.split([' ', '{']).next().unwrap_or_default();
     let dotted = words.char_indices().map(|(at, letter)| match letter.is_ascii_uppercase() && at > 0 {
         true => format!(".{}", letter.to_ascii_lowercase()),
         false => letter.to_ascii_lowercase().to_string(),

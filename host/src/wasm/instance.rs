@@ -6,15 +6,18 @@
 //! it cannot, each request gets a new instance, which initialises itself: that
 //! takes longer, and comes to the same.
 
-use std::ops::Range;
+use std::io;
 use std::time::Instant;
 
+use tracing::error;
 use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
 use wasmtime::{WasmParams, WasmResults};
 
 use super::call::invoke;
 use super::deadline::{self, AtTick, DeadlinePassed};
 use super::failure::{CallError, explain};
+use super::image::Image;
+use super::mapped::Laid;
 use super::memory;
 use super::module::Code;
 use super::pages::Pages;
@@ -38,8 +41,10 @@ pub(super) struct CallState {
 
 /// An instance with its store.
 pub(super) struct Instance {
-    /// Which it has changed. Before the store, because it has to be dropped first.
+    /// Which it has changed.
     pub(super) pages: Option<Pages>,
+    /// The part of its memory to which an image is mapped.
+    laid: Option<Laid>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
     /// All that can change.
@@ -74,7 +79,8 @@ impl Instance {
         let initialize = exports.optional(&names.initialize)?;
         let panic_message = exports.optional(&names.panic_message)?;
         let store = exports.store;
-        Ok(Instance { pages: None, store, memory, globals, alloc, handle, start, initialize, panic_message })
+        let (pages, laid) = (None, None);
+        Ok(Instance { pages, laid, store, memory, globals, alloc, handle, start, initialize, panic_message })
     }
 
     /// Another call begins.
@@ -86,12 +92,28 @@ impl Instance {
         }
     }
 
-    /// From now on it is noted what it changes in its memory.
-    /// `data` is where its module's data lie.
-    pub(super) fn guard(&mut self, data: &Range<u64>) -> Result<(), CallError> {
-        let guarded = memory::guard(self.memory, &mut self.store, data);
+    /// Brings an image into its memory, which is new and zero all over.
+    pub(super) fn lay(&mut self, image: &Image) -> Result<(), CallError> {
+        let missing = |error: wasmtime::Error| CallError::no_instance(&error);
+        memory::grow(self.memory, &mut self.store, image.size).map_err(missing)?;
+        // Known before it is there: wherever this fails, it is cleared.
+        self.laid = memory::room_for(image, self.memory, &self.store);
+        let laid = memory::lay(image, self.memory, &mut self.store, self.laid.as_ref());
+        laid.map_err(|error| CallError::no_instance(&error))
+    }
+
+    /// From now on it is noted what it changes in its memory, in this many stretches
+    /// of pages at the most.
+    pub(super) fn guard(&mut self, stretches: u32) -> Result<(), CallError> {
+        let guarded = memory::guard(self.memory, &mut self.store, stretches);
         self.pages = Some(guarded.map_err(|error| CallError::no_instance(&error))?);
         Ok(())
+    }
+
+    /// Makes its memory what wasmtime takes it to be.
+    fn release(&self) -> io::Result<()> {
+        self.laid.as_ref().map_or(Ok(()), Laid::clear)?;
+        self.pages.as_ref().map_or(Ok(()), Pages::release)
     }
 
     /// Runs what is to run once, before the first request.
@@ -108,6 +130,21 @@ impl Instance {
     pub(super) fn unmute(&mut self, limits: &Limits) {
         let state = self.store.data_mut();
         (state.log_lines_left, state.log_cut) = (limits.log_lines_max, false);
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // wasmtime is about to clear this memory for the next instance. That all of it
+        // is alike takes fewer mappings than what there was, so this does not fail. If
+        // it did, the next instance would get what this one has left: rather its place
+        // is given up for good.
+        if let Err(error) = self.release() {
+            error!(%error, "cannot clear the memory of an instance; its place is lost until a restart");
+            let state = CallState { log_cut: true, ..*self.store.data() };
+            let empty = Store::new(&self.store.engine().clone(), state);
+            std::mem::forget(std::mem::replace(&mut self.store, empty));
+        }
     }
 }
 
@@ -179,5 +216,34 @@ impl wasmtime::ResourceLimiter for CallState {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= self.table_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallError, CallState, Laid};
+    use crate::args::Args;
+    use crate::request_id::RequestId;
+    use crate::swap::EMBEDDED;
+    use crate::wasm::{CompiledModule, Effort, Engine};
+    use clap::Parser;
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn a_memory_that_cannot_be_cleared_is_not_used_again() {
+        let limits = Args::parse_from(["host", "--instances", "1"]).serve.limits;
+        let engine = Engine::new(&limits).unwrap();
+        let module =
+            CompiledModule::compile_here(&engine, EMBEDDED, Effort::Quick).unwrap().start().await.unwrap();
+        let new = || module.new_instance(CallState::new(&limits, RequestId::none(), Instant::now()));
+        let mut instance = new().await.unwrap();
+        // No mapping begins there.
+        instance.laid = Some(Laid::at(std::ptr::without_provenance_mut(1), 4096));
+        drop(instance);
+        // Of four places one is lost.
+        let others = (new().await.unwrap(), new().await.unwrap(), new().await.unwrap());
+        assert!(matches!(new().await, Err(CallError::NoInstance { .. })));
+        drop(others);
+        assert!(new().await.is_ok());
     }
 }

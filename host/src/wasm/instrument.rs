@@ -1,171 +1,149 @@
-//! What is added to a module before it is compiled: exports by which the host
-//! gets at the state that a request may change, so that it can be put back.
+//! What is added to a module before it is compiled, so that no step of it takes
+//! long (see `bulk`), and so that the state that a request may change can be put
+//! back.
 //!
-//! A module's own code is not touched. Where a module may change what cannot be
-//! put back from outside, nothing is added, and each request has to get a fresh
+//! For the latter there are exports by which the host gets at that state, and the
+//! module's data are taken out: the host writes them itself, together with what
+//! `_initialize` left (see `image`). Where a module may change what cannot be put
+//! back from outside, this is left out, and each request has to get a fresh
 //! instance.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
-use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
-use wasmparser::{ConstExpr, DataKind, Operator, Parser, Payload, Result, TypeRef};
+use serde::{Deserialize, Serialize};
+use wasm_encoder::{ConstExpr, DataSection, Encode, ExportKind, Module, RawSection};
+use wasmparser::{Parser, Payload};
 
-/// A module with the exports added.
+use super::bulk::{Helpers, extended};
+use super::survey::{Found, Unfit};
+
+/// Most globals that can change. All are put back after each request, which takes
+/// some 20 ns for each; compilers make a handful.
+pub(super) const GLOBALS_MAX: usize = 1000;
+
+/// A module with what was added to it.
 pub(super) struct Instrumented {
     pub(super) binary: Vec<u8>,
+    /// The bytes of the segments that were taken out, one after the other.
+    pub(super) data: Vec<u8>,
+    /// How it is put back, unless each request has to get a new instance.
+    pub(super) put_back: Option<PutBack>,
+}
+
+/// How a module is put into the state that requests start from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PutBack {
     /// The exports that are all the globals that can change.
     pub(super) globals: Vec<String>,
     /// The export that was the module's start function. It does not run by
     /// itself any more.
     pub(super) start: Option<String>,
-    /// Where its memory may not be zero at first, in bytes.
-    pub(super) data: Range<u64>,
+    /// The data that were taken out, in the order in which they are written.
+    pub(super) segments: Vec<Segment>,
 }
 
-/// Adds the exports; nothing comes of it when the module may change what cannot
-/// be put back: its tables, or which of its segments are dropped.
+/// A data segment that was taken out. It fits the memory that an instance has at
+/// first.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Segment {
+    pub(super) address: u32,
+    /// In bytes.
+    pub(super) length: u32,
+}
+
+/// Validates a module, and adds what is to be added.
 ///
 /// # Errors
 ///
-/// Where it is not sound WebAssembly. Not all of it is looked at here.
-pub(super) fn instrument(binary: &[u8]) -> Result<Option<Instrumented>> {
-    let Some(found) = survey(binary)? else {
-        return Ok(None);
-    };
-    let prefix = found.unused_prefix();
-    let globals: Vec<_> =
-        found.globals.iter().map(|index| (format!("{prefix}global{index}"), *index)).collect();
-    let start = found.start.map(|index| (format!("{prefix}start"), index));
-
+/// [`Unfit`] where it is not valid, or has more globals than are put back.
+pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
+    let found = Found::of(binary)?;
+    if found.globals.len() > GLOBALS_MAX {
+        return Err(Unfit::TooManyGlobals { found: found.globals.len() });
+    }
+    let put_back = found.can_be_put_back().then(|| put_back(&found));
+    let helpers = Helpers::of(&found);
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload?;
-        match &payload {
-            Payload::StartSection { .. } => {}
-            Payload::ExportSection(section) => {
-                let mut exports = ExportSection::new();
-                for export in section.clone() {
-                    let export = export?;
-                    exports.export(export.name, export.kind.into(), export.index);
-                }
-                for (name, index) in &globals {
-                    exports.export(name, ExportKind::Global, *index);
-                }
-                if let Some((name, index)) = &start {
-                    exports.export(name, ExportKind::Func, *index);
-                }
-                module.section(&exports);
+        let Some((id, range)) = payload.as_section() else {
+            continue;
+        };
+        let raw = binary.get(range.clone()).unwrap_or_default();
+        let changed = match (&payload, &put_back) {
+            (Payload::TypeSection(_), _) if helpers.are_needed() => Some(helpers.types(raw)?),
+            (Payload::FunctionSection(_), _) if helpers.are_needed() => Some(helpers.functions(raw)?),
+            (Payload::CodeSectionStart { .. }, _) if helpers.are_needed() => {
+                Some(helpers.code(binary, range.start, range.end)?)
             }
-            other => {
-                if let Some((id, range)) = other.as_section() {
-                    module.section(&RawSection { id, data: binary.get(range).unwrap_or_default() });
-                }
+            (Payload::ExportSection(_), Some(put_back)) => Some(exports(raw, &found, put_back)?),
+            (Payload::DataSection(_), Some(_)) => {
+                module.section(&without_data(&found));
+                continue;
             }
-        }
+            (Payload::StartSection { .. }, Some(_)) => continue,
+            _ => None,
+        };
+        module.section(&RawSection { id, data: changed.as_deref().unwrap_or(raw) });
     }
-    Ok(Some(Instrumented {
-        binary: module.finish(),
-        globals: globals.into_iter().map(|(name, _)| name).collect(),
-        start: start.map(|(name, _)| name),
-        data: found.data,
-    }))
+    if helpers.are_needed() {
+        module.section(&helpers.names());
+    }
+    let taken_out = found.segments.iter().filter(|segment| segment.address.is_some() && put_back.is_some());
+    let data = taken_out.flat_map(|segment| segment.data).copied().collect();
+    Ok(Instrumented { binary: module.finish(), data, put_back })
 }
 
-/// What is to be exported beside what is.
-#[derive(Default)]
-struct Found {
-    exports: Vec<String>,
-    globals: Vec<u32>,
-    start: Option<u32>,
-    data: Range<u64>,
-}
-
-impl Found {
-    /// What no export's name begins with. Each of them takes one number at most,
-    /// so it stays short.
-    fn unused_prefix(&self) -> String {
-        let numbers = self.exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
-        let taken: BTreeSet<&str> = numbers.collect();
-        let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
-        format!("host{}:", free.unwrap_or_default())
+fn put_back(found: &Found<'_>) -> PutBack {
+    let prefix = unused_prefix(&found.exports);
+    let segments = found.segments.iter().filter_map(|segment| {
+        Some(Segment { address: segment.address?, length: u32::try_from(segment.data.len()).ok()? })
+    });
+    PutBack {
+        globals: found.globals.iter().map(|index| format!("{prefix}global{index}")).collect(),
+        start: found.start.map(|_| format!("{prefix}start")),
+        segments: segments.collect(),
     }
 }
 
-fn survey(binary: &[u8]) -> Result<Option<Found>> {
-    let mut found = Found::default();
-    let mut index = 0;
-    for payload in Parser::new(0).parse_all(binary) {
-        match payload? {
-            // None is offered, so such a module will be refused.
-            Payload::ImportSection(imports) => {
-                for import in imports.into_imports() {
-                    if !matches!(import?.ty, TypeRef::Func(_)) {
-                        return Ok(None);
-                    }
-                }
-            }
-            Payload::GlobalSection(globals) => {
-                for global in globals {
-                    let global = global?.ty;
-                    match global.mutable {
-                        // A reference belongs to the instance that made it.
-                        true if global.content_type.is_reference_type() => return Ok(None),
-                        true => found.globals.push(index),
-                        false => {}
-                    }
-                    index += 1;
-                }
-            }
-            Payload::ExportSection(exports) => {
-                for export in exports {
-                    found.exports.push(export?.name.to_owned());
-                }
-            }
-            Payload::DataSection(segments) => {
-                for segment in segments {
-                    let segment = segment?;
-                    let start = match &segment.kind {
-                        DataKind::Active { offset_expr, .. } => constant(offset_expr)?,
-                        DataKind::Passive => continue,
-                    };
-                    let end = start + segment.data.len() as u64;
-                    found.data = match found.data.is_empty() {
-                        true => start..end,
-                        false => found.data.start.min(start)..found.data.end.max(end),
-                    };
-                }
-            }
-            Payload::StartSection { func, .. } => found.start = Some(func),
-            Payload::CodeSectionEntry(body) => {
-                let mut operators = body.get_operators_reader()?;
-                while !operators.eof() {
-                    if changes_for_good(&operators.read()?) {
-                        return Ok(None);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    // Without exports it is no handler, and nothing can be added to them.
-    Ok((!found.exports.is_empty()).then_some(found))
+/// What no export's name begins with. Each of them takes one number at most, so it
+/// stays short.
+fn unused_prefix(exports: &[&str]) -> String {
+    let numbers = exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
+    let taken: BTreeSet<&str> = numbers.collect();
+    let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
+    format!("host{}:", free.unwrap_or_default())
 }
 
-/// The address that an expression gives; 0 where it has to be computed.
-fn constant(expression: &ConstExpr<'_>) -> Result<u64> {
-    match expression.get_operators_reader().read()? {
-        Operator::I32Const { value } => Ok(u64::from(value as u32)),
-        _ => Ok(0),
+/// The section of exports with those that are added.
+fn exports(section: &[u8], found: &Found<'_>, put_back: &PutBack) -> wasmparser::Result<Vec<u8>> {
+    let mut added = Vec::new();
+    let mut export = |name: &String, kind: ExportKind, index: u32| {
+        name.encode(&mut added);
+        kind.encode(&mut added);
+        index.encode(&mut added);
+    };
+    for (name, index) in put_back.globals.iter().zip(&found.globals) {
+        export(name, ExportKind::Global, *index);
     }
+    for (name, index) in put_back.start.iter().zip(found.start) {
+        export(name, ExportKind::Func, index);
+    }
+    extended(section, put_back.globals.len() + put_back.start.iter().count(), &added)
 }
 
-/// Whether this changes a table, or drops a segment.
-pub(super) fn changes_for_good(operator: &Operator<'_>) -> bool {
-    use Operator as O;
-    let tables = matches!(operator, O::TableSet { .. } | O::TableGrow { .. } | O::TableFill { .. })
-        || matches!(operator, O::TableCopy { .. } | O::TableInit { .. });
-    tables || matches!(operator, O::ElemDrop { .. } | O::DataDrop { .. } | O::MemoryDiscard { .. })
+/// The data without the bytes of active segments. These stay where they are, so
+/// that the others keep their indices; once an instance was made, they are empty
+/// anyway.
+fn without_data(found: &Found<'_>) -> DataSection {
+    let mut section = DataSection::new();
+    for segment in &found.segments {
+        match segment.address {
+            Some(address) => section.active(0, &ConstExpr::i32_const(address as i32), []),
+            None => section.passive(segment.data.iter().copied()),
+        };
+    }
+    section
 }
 
 #[cfg(test)]
@@ -175,12 +153,12 @@ mod tests {
 
     #[test]
     fn damaged_modules_are_an_error_or_instrumented_and_never_a_panic() {
-        assert!(instrument(EMBEDDED).unwrap().is_some());
-        for end in (0..EMBEDDED.len()).step_by(7) {
+        assert!(instrument(EMBEDDED).unwrap().put_back.is_some());
+        for end in (0..EMBEDDED.len()).step_by(97) {
             let _ = instrument(&EMBEDDED[..end]);
         }
         let mut module = EMBEDDED.to_vec();
-        for at in 0..module.len() {
+        for at in (0..module.len()).step_by(13) {
             for value in [0xff, module[at] ^ 1] {
                 let whole = std::mem::replace(&mut module[at], value);
                 let _ = instrument(&module);
@@ -193,6 +171,39 @@ mod tests {
     fn names_that_a_module_has_taken_are_left_to_it() {
         let exports: String = (0..3).map(|n| format!("(export \"host{n}:start\" (func 0))")).collect();
         let module = wat::parse_str(format!("(module (func) {exports} (start 0))")).unwrap();
-        assert_eq!(instrument(&module).unwrap().unwrap().start.as_deref(), Some("host3:start"));
+        assert_eq!(instrument(&module).unwrap().put_back.unwrap().start.as_deref(), Some("host3:start"));
+    }
+
+    #[test]
+    fn what_is_not_valid_does_not_become_valid_by_what_is_added() {
+        let fill = "(memory.fill (i32.const 0) (i32.const 0) (i32.load (i32.const 0)))";
+        for wrong in ["(drop (local.get 0))", "(call 1)", "(drop (block (type 1) (unreachable)))"] {
+            let module = format!("(module (memory 1) (func (export \"f\") {fill} {wrong}))");
+            let Ok(module) = wat::parse_str(&module) else { continue };
+            assert!(instrument(&module).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_data_of_active_segments_are_taken_out_and_the_others_stay() {
+        let module = "(module (memory 1) (func (export \"f\"))
+            (data (i32.const 8) \"abc\") (data \"passive\")
+            (data (i32.add (i32.const 2) (i32.const 3)) \"de\"))";
+        let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
+        assert_eq!(instrumented.data, b"abcde");
+        let places = instrumented.put_back.unwrap().segments;
+        let places: Vec<_> = places.iter().map(|segment| (segment.address, segment.length)).collect();
+        assert_eq!(places, [(8, 3), (5, 2)]);
+        let binary = instrumented.binary;
+        assert!(binary.windows(7).any(|bytes| bytes == b"passive"));
+        assert!(!binary.windows(3).any(|bytes| bytes == b"abc"));
+    }
+
+    #[test]
+    fn data_that_does_not_fit_is_left_where_it_traps() {
+        let module = "(module (memory 1) (func (export \"f\")) (data (i32.const 65535) \"abc\"))";
+        let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
+        assert!(instrumented.put_back.is_none() && instrumented.data.is_empty());
+        assert!(instrumented.binary.windows(3).any(|bytes| bytes == b"abc"));
     }
 }

@@ -11,15 +11,12 @@ use thiserror::Error;
 use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
 
 use super::failure::CallError;
+use super::image::Image;
 use super::instance::Instance;
+use super::mapped::Laid;
+use super::module::Data;
 use super::pages::Pages;
 use crate::message::Message;
-
-/// The unit in which an image is cut off, and as long as the pages of any system
-/// get: one page of WebAssembly.
-const CHUNK: usize = 65_536;
-
-static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// A module named bytes that are not in its memory.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -64,47 +61,74 @@ pub(super) fn view<'a, T: 'static>(
     Ok(all.get(range).unwrap_or_default())
 }
 
-/// What a memory held at some moment.
-pub(super) struct Image {
-    /// Without the zeros at the end.
-    bytes: Vec<u8>,
-    /// The memory's size in bytes.
-    pub(super) size: usize,
+/// Writes a module's data, which fit, into a memory that is zero all over.
+pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) {
+    let all = memory.data_mut(&mut store);
+    let mut bytes = &data.bytes[..];
+    for segment in &data.segments {
+        let Some((piece, rest)) = bytes.split_at_checked(segment.length as usize) else {
+            return;
+        };
+        bytes = rest;
+        let start = segment.address as usize;
+        if let Some(place) = all.get_mut(start..start + piece.len()) {
+            place.copy_from_slice(piece);
+        }
+    }
 }
 
-impl Image {
-    /// What it holds now.
-    pub(super) fn of(memory: Memory, store: impl AsContext) -> Image {
-        let all = memory.data(&store);
-        let last = all.chunks(CHUNK).rposition(|chunk| ZEROS.get(..chunk.len()) != Some(chunk));
-        let used = last.map_or(0, |last| (last + 1) * CHUNK).min(all.len());
-        Image { bytes: all.get(..used).unwrap_or_default().into(), size: all.len() }
-    }
+/// What a memory holds now.
+pub(super) fn image(memory: Memory, store: impl AsContext) -> Image {
+    Image::of(memory.data(&store))
+}
 
-    /// What stood there. The range ends where its chunk does, or before.
-    fn at(&self, range: Range<usize>) -> &[u8] {
-        let zeros = ZEROS.get(..range.len()).unwrap_or_default();
-        self.bytes.get(range).unwrap_or(zeros)
-    }
+/// The part of a new instance's memory that an image is to be mapped to, if it is
+/// not copied.
+pub(super) fn room_for(image: &Image, memory: Memory, store: impl AsContext) -> Option<Laid> {
+    let (start, file) = image.to_map()?;
+    let length = file.bytes().len();
+    let fits = start + length <= memory.data_size(&store);
+    fits.then(|| Laid::at(memory.data_ptr(&store).wrapping_add(start), length))
+}
 
-    /// Writes what stood in this range of a memory into another of that size,
-    /// which nothing was written to from `grown_from` on.
-    pub(super) fn copy(
-        &self,
-        range: Range<usize>,
-        grown_from: usize,
-        memory: Memory,
-        mut store: impl AsContextMut,
-    ) {
-        let all = memory.data_mut(&mut store);
-        let start = range.start;
-        for (index, place) in all.get_mut(range).unwrap_or_default().chunks_mut(CHUNK).enumerate() {
-            let start = start + index * CHUNK;
-            let original = self.at(start..start + place.len());
-            // To write zeros over zeros would only make them real.
-            if start < grown_from || ZEROS.get(..original.len()) != Some(original) {
-                place.copy_from_slice(original);
-            }
+/// Brings what an image holds into a memory that is zero all over, by a copy or by
+/// a mapping to this part of it.
+///
+/// # Errors
+///
+/// When the system does not let it.
+pub(super) fn lay(
+    image: &Image,
+    memory: Memory,
+    mut store: impl AsContextMut,
+    laid: Option<&Laid>,
+) -> io::Result<()> {
+    let all = memory.data_mut(&mut store);
+    for (range, bytes) in image.to_copy() {
+        if let Some(place) = all.get_mut(range) {
+            place.copy_from_slice(bytes);
+        }
+    }
+    match (laid, image.to_map()) {
+        (Some(laid), Some((start, file))) => {
+            touch(all, [0, all.len().saturating_sub(1)]);
+            laid.map(file)?;
+            touch(memory.data_mut(&mut store), [start]);
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        // The memory is too small for it, which cannot be.
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Writes to these bytes what they are. Linux keeps stretches of a mapping apart for
+/// ever once they were first written to while they were apart. So each mapping is
+/// written to before it is divided.
+fn touch<const N: usize>(all: &mut [u8], places: [usize; N]) {
+    for at in places {
+        if let Some(byte) = all.get_mut(at) {
+            *byte = black_box(*byte);
         }
     }
 }
@@ -122,26 +146,17 @@ pub(super) fn size(instance: &Instance) -> usize {
     instance.memory.data_size(&instance.store)
 }
 
-/// Begins to note which pages of a memory are written to. `data` is where its
-/// module's data lie.
+/// Begins to note which pages of a memory are written to, in this many stretches
+/// at the most.
 ///
 /// # Errors
 ///
 /// When the system does not let it.
-pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, data: &Range<u64>) -> io::Result<Pages> {
-    // Linux keeps stretches of a mapping apart for ever once they were first
-    // written to while they were apart. So each mapping is written to before: the
-    // one that holds the data, and those before and behind it.
+pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> io::Result<Pages> {
     let all = memory.data_mut(&mut *store);
-    let ends =
-        [0, data.start.saturating_sub(1), data.start, data.end.saturating_sub(1), data.end + CHUNK as u64];
-    for at in ends.into_iter().chain([all.len().saturating_sub(1) as u64]) {
-        if let Some(byte) = usize::try_from(at).ok().and_then(|at| all.get_mut(at)) {
-            *byte = black_box(*byte);
-        }
-    }
+    touch(all, [0, all.len().saturating_sub(1)]);
     let (start, length) = (memory.data_ptr(&*store), memory.data_size(&*store));
-    Pages::guard(store, start, length)
+    Pages::guard(store, start, length, stretches)
 }
 
 /// Makes a memory what it was when the image was made, of which it differs in

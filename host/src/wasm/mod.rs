@@ -11,10 +11,18 @@
 //! | `failure` | what can go wrong in it, and whose fault is that? |
 //! | `measure` | what does a call use? |
 //! | `inspect` | what is in a module's file? |
+//! | `name` | what do messages call a function? |
+//! | `proposals` | which proposals of WebAssembly are on? |
+//! | `survey` | is a module valid, and what is in it that matters here? |
+//! | `restorable` | which instructions change what cannot be put back? |
+//! | `bulk` | how do copies of much memory give way? |
+//! | `instrument` | what is added to a module before it is compiled? |
 //! | `instance` | what is an instance? |
-//! | `instrument` | how does the host get at what an instance may change? |
 //! | `snapshot` | how does an instance get into the state that requests start from? |
+//! | `image` | what does its memory hold then? |
+//! | `mapped` | how is that mapped rather than copied? |
 //! | `pages` | which pages of its memory have changed? |
+//! | `mappings` | how many mappings may that take? |
 //! | `idle` | where does an instance wait for its next request? |
 //! | `per_thread` | what has each thread for itself? |
 //! | `memory` | how do bytes get in and out? |
@@ -22,6 +30,7 @@
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
+mod bulk;
 mod call;
 pub mod compile;
 mod deadline;
@@ -29,17 +38,24 @@ mod engine;
 mod failure;
 mod handler;
 mod idle;
+mod image;
 mod import;
 mod inspect;
 mod instance;
 mod instrument;
+mod mapped;
+mod mappings;
 mod measure;
 mod memory;
 mod module;
+mod name;
 mod pages;
 mod per_thread;
+mod proposals;
+mod restorable;
 mod reused;
 mod snapshot;
+mod survey;
 mod verify;
 
 pub use call::Call;

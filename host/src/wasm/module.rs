@@ -4,7 +4,6 @@
 #![allow(unsafe_code, reason = "the code of a module comes from the compiler as bytes")]
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::engine::Engine;
 use super::failure::MESSAGE_MAX;
 use super::handler::HandlerModule;
 use super::instance::CallState;
+use super::instrument::Segment;
 use super::verify::{self, Exports};
 use crate::quote::quoted;
 
@@ -34,9 +34,15 @@ pub struct CompiledModule {
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    /// Where its memory may not be zero at first, if all that it can change can
-    /// be put back.
-    pub(super) data: Option<Range<u64>>,
+    /// What its memory begins with, if all that it can change can be put back.
+    pub(super) data: Option<Arc<Data>>,
+}
+
+/// The data that were taken out of a module.
+pub(super) struct Data {
+    pub(super) segments: Vec<Segment>,
+    /// Those of all segments, one after the other.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Code {
@@ -127,6 +133,14 @@ pub enum ModuleError {
         /// In bytes.
         limit: usize,
     },
+    /// Valid, but with more globals than are put back after each request.
+    #[error("it has {found} globals that can change; expected at most {limit}")]
+    TooManyGlobals {
+        /// How many it has.
+        found: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// Something of the contract is not there.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
@@ -191,6 +205,7 @@ impl ModuleError {
             E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
             E::TooComplex { .. } | E::CodeTooLarge { .. } | E::NoCompiler(_) | E::Compiler(_) => false,
             E::CompileMemory { .. } | E::CompileTime { .. } | E::CompilerKilled { .. } => false,
+            E::TooManyGlobals { .. } => false,
         }
     }
 }
@@ -210,7 +225,7 @@ impl CompiledModule {
         priority: Priority,
     ) -> Result<CompiledModule, ModuleError> {
         let compiled = compilers.compile(file, effort, priority).await?;
-        CompiledModule::new(engine, &compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
+        CompiledModule::new(engine, compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
     }
 
     /// Does the same in this process, for programs that trust the file.
@@ -219,12 +234,12 @@ impl CompiledModule {
     ///
     /// [`ModuleError`] says what was expected and what was found.
     pub fn compile_here(engine: &Engine, file: &[u8], effort: Effort) -> Result<CompiledModule, ModuleError> {
-        CompiledModule::new(engine, &compile_here(file, effort)?, None)
+        CompiledModule::new(engine, compile_here(file, effort)?, None)
     }
 
     fn new(
         engine: &Engine,
-        compiled: &Compiled,
+        compiled: Compiled,
         unoptimised: Option<Arc<[u8]>>,
     ) -> Result<CompiledModule, ModuleError> {
         // SAFETY: the bytes come from this process, or over a pipe of its own from
@@ -237,11 +252,14 @@ impl CompiledModule {
         let module = module.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
         verify::check_imports(&module)?;
         let mut exports = Exports::find(&module, engine.limits().memory_max)?;
-        if let Some(restorable) = &compiled.restorable {
-            exports.add(&module, restorable);
+        if let Some(put_back) = &compiled.put_back {
+            exports.add(&module, put_back);
         }
-        let instance = engine.linker().instantiate_pre(&module).map_err(|error| invalid(&error))?;
-        let data = compiled.restorable.as_ref().map(|restorable| restorable.data.clone());
+        let instance = engine.linker().instantiate_pre(&module);
+        let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
+        let data = compiled
+            .put_back
+            .map(|put_back| Arc::new(Data { segments: put_back.segments, bytes: compiled.data }));
         let code = Code { instance, exports, data };
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
@@ -287,13 +305,9 @@ fn is_text(file: &[u8]) -> bool {
     std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
 }
 
-pub(super) fn invalid(error: &wasmtime::Error) -> ModuleError {
-    ModuleError::Invalid(one_line(&format!("{error:#}")))
-}
-
 /// Messages that draw the place of a mistake below them, cut to what they say
 /// and where: `expected ... at 1:12`.
-fn one_line(message: &impl ToString) -> String {
+pub(super) fn one_line(message: &impl ToString) -> String {
     let text = message.to_string();
     let mut lines = text.lines().map(str::trim);
     let what = quoted(lines.next().unwrap_or_default(), MESSAGE_MAX);

@@ -25,11 +25,6 @@ const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 /// every fourth doubles it: who writes to many pages mostly writes them in a row.
 const PAGES_A_FAULT_MAX: usize = 64;
 
-/// Faults that are met with a single stretch of pages each. Every stretch is a
-/// mapping or two of its own, of which a process has 65,530. Past them all of the
-/// memory becomes writable, and the instance is not used again.
-const FAULTS_MAX: u32 = 64;
-
 /// Pages that may be written to and still be put back: 2 MiB, where they are of
 /// 4 KiB. They are compared or copied before the response leaves, on a thread that serves;
 /// past them it is better to give the instance up.
@@ -61,20 +56,29 @@ struct Guarded {
     writable: Box<[AtomicU64]>,
     /// Since the call began.
     faults: AtomicU32,
-    /// Since the memory was all read-only.
+    /// Stretches of pages that were made writable one after the other. Each is a
+    /// mapping of its own, with one behind it.
     stretches: AtomicU32,
+    /// Past it all of the memory becomes writable, and the instance is not used
+    /// again.
+    stretches_max: u32,
     /// Whether all of it became writable.
     given_up: AtomicBool,
 }
 
 impl Pages {
     /// Guards the memory of a store, all of which counts as not written to. It
-    /// has to be dropped before the store.
+    /// has to be released before the store is dropped.
     ///
     /// # Errors
     ///
     /// When the system does not let it.
-    pub(super) fn guard<T>(store: &mut Store<T>, start: *mut u8, length: usize) -> io::Result<Pages> {
+    pub(super) fn guard<T>(
+        store: &mut Store<T>,
+        start: *mut u8,
+        length: usize,
+        stretches_max: u32,
+    ) -> io::Result<Pages> {
         let page_size = rustix::param::page_size();
         let count = length / page_size;
         let words = count.div_ceil(64);
@@ -85,6 +89,7 @@ impl Pages {
             writable: (0..words).map(|_| AtomicU64::new(if WITH_SIGNALS { 0 } else { u64::MAX })).collect(),
             faults: AtomicU32::new(0),
             stretches: AtomicU32::new(0),
+            stretches_max,
             given_up: AtomicBool::new(false),
         });
         let pages =
@@ -133,8 +138,17 @@ impl Pages {
         let pages = bytes.start / page_size..bytes.end.div_ceil(page_size).min(self.guarded.count);
         match pages.clone().all(|page| self.guarded.is_writable(page)) {
             true => Ok(()),
-            false => self.guarded.make_writable(pages),
+            false => self.guarded.open(pages),
         }
+    }
+
+    /// Makes all of the memory alike again, as wasmtime expects it.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let it. The memory must not be used again then.
+    pub(super) fn release(&self) -> io::Result<()> {
+        if WITH_SIGNALS { self.guarded.make_writable(0..self.guarded.count) } else { Ok(()) }
     }
 
     /// Goes through the pages that may have been written to, as ranges of bytes,
@@ -164,13 +178,19 @@ impl Pages {
         }
         if WITH_SIGNALS && self.wasted > WASTE_MAX {
             self.protect_unused()?;
-            self.guarded.stretches.store(0, Relaxed);
         }
         Ok(())
     }
 
     fn protect_unused(&mut self) -> io::Result<()> {
         self.wasted = 0;
+        // Those that stay writable may divide what was one stretch.
+        let left = self.guarded.writable.iter().zip(&self.used);
+        let stretches = stretches(left.map(|(word, used)| word.load(Relaxed) & used));
+        if stretches > self.guarded.stretches_max / 2 {
+            return Ok(());
+        }
+        self.guarded.stretches.store(stretches, Relaxed);
         for (index, (word, used)) in self.guarded.writable.iter().zip(&mut self.used).enumerate() {
             let mut unused = word.load(Relaxed) & !*used;
             word.fetch_and(*used, Relaxed);
@@ -184,17 +204,6 @@ impl Pages {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        // wasmtime is about to clear this memory for the next instance. That all
-        // of it is alike again takes fewer mappings than what there was, so this
-        // does not fail; if it did, the process could not go on.
-        if WITH_SIGNALS && self.guarded.make_writable(0..self.guarded.count).is_err() {
-            std::process::abort();
-        }
     }
 }
 
@@ -212,11 +221,17 @@ impl Guarded {
         let doublings = self.faults.fetch_add(1, Relaxed) / 4;
         let length = 1usize.checked_shl(doublings).unwrap_or(usize::MAX).min(PAGES_A_FAULT_MAX);
         let end = page.saturating_add(length).min(self.count);
-        if self.stretches.fetch_add(1, Relaxed) < FAULTS_MAX && self.make_writable(page..end).is_ok() {
-            return true;
+        self.open(page..end).is_ok()
+    }
+
+    /// Makes one more stretch of pages writable, or all of them.
+    fn open(&self, pages: Range<usize>) -> io::Result<()> {
+        let has_room = self.stretches.fetch_add(1, Relaxed) < self.stretches_max;
+        if has_room && self.make_writable(pages).is_ok() {
+            return Ok(());
         }
         self.given_up.store(true, Relaxed);
-        self.make_writable(0..self.count).is_ok()
+        self.make_writable(0..self.count)
     }
 
     fn is_writable(&self, page: usize) -> bool {
@@ -241,5 +256,32 @@ impl Guarded {
         // without coming by here first.
         unsafe { mprotect(start, pages.len() * self.page_size, flags) }?;
         Ok(())
+    }
+}
+
+/// How many stretches of ones there are, in words that follow each other.
+fn stretches(words: impl Iterator<Item = u64>) -> u32 {
+    let mut before = 0;
+    let begin = |word: u64| {
+        let begin = word & !(word << 1 | before);
+        before = word >> 63;
+        begin.count_ones()
+    };
+    words.map(begin).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stretches;
+
+    #[test]
+    fn a_stretch_may_go_from_one_word_to_the_next() {
+        let count = |words: &[u64]| stretches(words.iter().copied());
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[0, 0]), 0);
+        assert_eq!(count(&[u64::MAX, u64::MAX, 1]), 1);
+        assert_eq!(count(&[1 << 63, 1]), 1);
+        assert_eq!(count(&[1 << 63, 2]), 2);
+        assert_eq!(count(&[0b1011, 0, 1]), 3);
     }
 }

@@ -4,8 +4,8 @@
 use handler_sdk::abi;
 use wasmtime::{ExternType, Module, ModuleExport, ValType};
 
-use super::compile::Restorable;
 use super::import;
+use super::instrument::PutBack;
 use super::module::ModuleError;
 use crate::quote::quoted;
 
@@ -62,7 +62,7 @@ impl Exports {
     }
 
     /// Finds those that were added to the module.
-    pub(super) fn add(&mut self, module: &Module, added: &Restorable) {
+    pub(super) fn add(&mut self, module: &Module, added: &PutBack) {
         let find = |name: &String| module.get_export_index(name);
         self.globals = added.globals.iter().filter_map(find).collect();
         self.start = added.start.as_ref().and_then(find);

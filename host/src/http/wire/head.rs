@@ -3,6 +3,7 @@
 
 use http::Uri;
 
+use super::super::hop_by_hop::OPTIONS_MAX;
 use super::bytes::{field, is_path_and_query, is_token, line};
 use super::{BadMessage, Framing, MessageLimits, malformed};
 
@@ -17,6 +18,8 @@ pub(super) struct Head {
     /// From the request line, once that is read.
     version: Option<Version>,
     fields: usize,
+    /// In the fields `connection`, empty ones included.
+    options: usize,
     /// Of the field `content-length`.
     length: Option<u64>,
     /// Whether there is the field `transfer-encoding`.
@@ -98,6 +101,12 @@ impl Head {
             }
             coding(value)?;
             self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            // Here, because hyper looks at each of them, too.
+            self.options += 1 + memchr::memchr_iter(b',', value).count();
+            if self.options > OPTIONS_MAX {
+                return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX });
+            }
         }
         Ok(())
     }

@@ -59,6 +59,12 @@ pub enum BadMessage {
         /// A count.
         limit: usize,
     },
+    /// `connection` lists more than anybody means.
+    #[error("it has more than {limit} options in connection")]
+    TooManyOptions {
+        /// How many are looked at.
+        limit: usize,
+    },
     /// The body is past its limit.
     #[error("its body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
@@ -79,6 +85,7 @@ impl BadMessage {
             BadMessage::Coding => "transfer coding unknown",
             BadMessage::TargetTooLong { .. } => "target too long",
             BadMessage::HeadTooLong { .. } | BadMessage::TooManyFields { .. } => "head too long",
+            BadMessage::TooManyOptions { .. } => "head too long",
             BadMessage::BodyTooLong { .. } => "body too long",
             BadMessage::HeadTooSlow => "head too slow",
         }
@@ -94,6 +101,7 @@ impl BadMessage {
             BadMessage::HeadTooLong { .. } | BadMessage::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
+            BadMessage::TooManyOptions { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             BadMessage::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             BadMessage::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
         }

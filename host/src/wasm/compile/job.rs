@@ -2,12 +2,12 @@
 //! answer, each a header of JSON and the bytes that it announces.
 
 use std::io::{self, Read, Write};
-use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::wasm::inspect::Anatomy;
+use crate::wasm::instrument::PutBack;
 use crate::wasm::module::ModuleError;
 
 /// How hard the compiler tries. Code of either effort computes the same; only
@@ -55,8 +55,8 @@ pub(super) enum Work {
 /// What a child answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// The code of this many bytes follows.
-    Compiled { restorable: Option<Restorable>, code: usize },
+    /// So many bytes of code follow, and then so many of data.
+    Compiled { put_back: Option<PutBack>, code: usize, data: usize },
     /// The file is no handler.
     Refused(ModuleError),
     /// What is in the file.
@@ -67,20 +67,11 @@ pub(super) enum Answer {
 pub(crate) struct Compiled {
     /// How an instance is put back after a request, unless a request may change
     /// what cannot be put back.
-    pub(crate) restorable: Option<Restorable>,
+    pub(crate) put_back: Option<PutBack>,
     /// wasmtime's form of a compiled module.
     pub(crate) code: Vec<u8>,
-}
-
-/// What the host needs to put an instance back into its first state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Restorable {
-    /// The exports that are all mutable globals.
-    pub(crate) globals: Vec<String>,
-    /// The export that was the start function.
-    pub(crate) start: Option<String>,
-    /// Range of the memory that the data segments initialise, in bytes.
-    pub(crate) data: Range<u64>,
+    /// The bytes of the data segments that were taken out of the module.
+    pub(crate) data: Vec<u8>,
 }
 
 /// Longest header, in bytes. An [`Anatomy`] of a module at the structural bounds

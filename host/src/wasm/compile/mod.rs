@@ -23,7 +23,7 @@ mod structure;
 mod worker;
 
 pub use compilers::Compilers;
-pub(super) use job::{Compiled, Restorable};
+pub(super) use job::Compiled;
 pub use job::{Effort, Priority};
 pub(super) use pipeline::compile_here;
 pub use worker::{ARGUMENT, run};

@@ -4,13 +4,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use wasmtime::{Engine, Module, OptLevel, RegallocAlgorithm, Result};
+use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Result};
 
-use super::job::{Compiled, Effort, Restorable};
+use super::job::{Compiled, Effort};
 use super::structure;
 use crate::wasm::engine::config;
-use crate::wasm::instrument::instrument;
-use crate::wasm::module::{ModuleError, invalid, read};
+use crate::wasm::instrument::{GLOBALS_MAX, Instrumented, instrument};
+use crate::wasm::module::{ModuleError, one_line, read};
+use crate::wasm::survey::Unfit;
 
 /// Stack of a thread that compiles, in bytes, whatever RUST_MIN_STACK says.
 const STACK: usize = 8 << 20;
@@ -52,18 +53,13 @@ pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Res
 fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleError> {
     let binary = read(file)?;
     structure::check(&binary)?;
-    // Where the module is malformed, the compiler will say so of the original.
-    let instrumented = instrument(&binary).ok().flatten();
-    let to_compile = instrumented.as_ref().map_or(&*binary, |instrumented| &instrumented.binary);
-    if instrumented.as_ref().is_some_and(|instrumented| instrumented.start.is_some()) {
-        // A start function of the wrong type is an error; as an export it is none.
-        Module::validate(engine, &binary).map_err(|error| invalid(&error))?;
-    }
-    let code = engine.precompile_module(to_compile).map_err(|error| {
-        // The message should name a place in the file, not in what was made of it.
-        invalid(&Module::validate(engine, &binary).err().unwrap_or(error))
+    let instrumented = instrument(&binary).map_err(|error| match error {
+        Unfit::Invalid(error) => ModuleError::Invalid(one_line(&error)),
+        Unfit::TooManyGlobals { found } => ModuleError::TooManyGlobals { found, limit: GLOBALS_MAX },
     })?;
-    let restorable =
-        instrumented.map(|found| Restorable { globals: found.globals, start: found.start, data: found.data });
-    Ok(Compiled { restorable, code })
+    let Instrumented { binary, data, put_back } = instrumented;
+    // It is valid, so what goes wrong now is a bound of the compiler's own.
+    let code = engine.precompile_module(&binary);
+    let code = code.map_err(|error| ModuleError::Compiler(one_line(&format!("{error:#}"))))?;
+    Ok(Compiled { put_back, code, data })
 }

@@ -137,12 +137,13 @@ async fn receive(output: &mut ChildStdout, code_max: usize) -> io::Result<Result
     Ok(match serde_json::from_slice(&json)? {
         Answer::Refused(error) => Err(error),
         Answer::Inspected(anatomy) => Ok(Done::Inspected(anatomy)),
-        Answer::Compiled { code, .. } if code > code_max => {
-            Err(ModuleError::CodeTooLarge { size: code, limit: code_max })
+        Answer::Compiled { code, data, .. } if code.saturating_add(data) > code_max => {
+            Err(ModuleError::CodeTooLarge { size: code.saturating_add(data), limit: code_max })
         }
-        Answer::Compiled { restorable, code } => {
+        Answer::Compiled { put_back, code, data } => {
             let code = read(output, code).await?;
-            Ok(Done::Compiled(Compiled { restorable, code }))
+            let data = read(output, data).await?;
+            Ok(Done::Compiled(Compiled { put_back, code, data }))
         }
     })
 }

@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
-use super::job::{Answer, Effort, Job, Priority, Work, read_bytes, read_header, write_header};
+use super::job::{Answer, Compiled, Effort, Job, Priority, Work, read_bytes, read_header, write_header};
 use super::pipeline;
 use crate::wasm::inspect::inspect;
 use crate::wasm::module::ModuleError;
@@ -78,8 +78,8 @@ fn work(sample: Option<&'static [u8]>) -> io::Result<()> {
     drop(input);
     thread::Builder::new().name("watchdog".into()).stack_size(STACK).spawn(end_with_server)?;
 
-    let answer = match job.work {
-        Work::Inspect => (Answer::Inspected(Box::new(inspect(&file))), Vec::new()),
+    let (answer, code, data) = match job.work {
+        Work::Inspect => (Answer::Inspected(Box::new(inspect(&file))), Vec::new(), Vec::new()),
         Work::Compile { effort, priority } => {
             // Threads inherit both from the one that starts them.
             let count = match priority {
@@ -94,17 +94,17 @@ fn work(sample: Option<&'static [u8]>) -> io::Result<()> {
                 },
             });
             match compiled {
-                Ok(compiled) => {
-                    let code = compiled.code.len();
-                    (Answer::Compiled { restorable: compiled.restorable, code }, compiled.code)
+                Ok(Compiled { put_back, code, data }) => {
+                    (Answer::Compiled { put_back, code: code.len(), data: data.len() }, code, data)
                 }
-                Err(error) => (Answer::Refused(error), Vec::new()),
+                Err(error) => (Answer::Refused(error), Vec::new(), Vec::new()),
             }
         }
     };
     let mut output = io::stdout().lock();
-    write_header(&mut output, &answer.0)?;
-    output.write_all(&answer.1)?;
+    write_header(&mut output, &answer)?;
+    output.write_all(&code)?;
+    output.write_all(&data)?;
     output.flush()?;
     // Nothing is left to be freed in order: the kernel is faster.
     exit(0)

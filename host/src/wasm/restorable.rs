@@ -1,0 +1,90 @@
+//! Which instructions leave a module in a state that can be put back after a
+//! request: those that are known to. All others, known or not, are taken to
+//! change a module for good.
+
+use wasmparser::Operator;
+
+/// Whether the proposal added nothing but computation, control, and access to
+/// memories and globals, which are put back.
+const fn is_restorable(proposal: &str) -> bool {
+    matches!(
+        proposal.as_bytes(),
+        b"mvp" | b"sign_extension" | b"saturating_float_to_int" | b"tail_call" | b"simd" | b"relaxed_simd"
+    )
+}
+
+macro_rules! of_restorable_proposal {
+    ($( @$proposal:ident $op:ident $({ $($payload:tt)* })? => $visit:ident ($($type:tt)*) )*) => {
+        fn of_restorable_proposal(operator: &Operator<'_>) -> bool {
+            match operator {
+                $( Operator::$op { .. } => const { is_restorable(stringify!($proposal)) }, )*
+                _ => false,
+            }
+        }
+    };
+}
+wasmparser::for_each_operator!(of_restorable_proposal);
+
+/// Whether what this instruction does cannot be put back, as far as is known.
+pub(super) fn changes_for_good(operator: &Operator<'_>) -> bool {
+    use Operator as O;
+    // Of references, those that read tables, and of bulk memory, those that write
+    // to memory. The others write to tables, or drop segments.
+    let reads_tables = matches!(operator, O::TableGet { .. } | O::TableSize { .. })
+        || matches!(operator, O::RefNull { .. } | O::RefIsNull | O::RefFunc { .. } | O::TypedSelect { .. });
+    let writes_memory =
+        matches!(operator, O::MemoryInit { .. } | O::MemoryCopy { .. } | O::MemoryFill { .. });
+    !(reads_tables || writes_memory || of_restorable_proposal(operator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changes_for_good;
+    use wasmparser::{Operator, Parser, Payload};
+
+    #[test]
+    fn only_what_is_known_can_be_put_back() {
+        for (text, expected) in [
+            ("(global.set 0 (i32.const 1))", false),
+            ("(drop (memory.grow (i32.const 1)))", false),
+            ("(memory.fill (i32.const 1) (i32.const 1) (i32.const 1))", false),
+            ("(memory.init 0 (i32.const 1) (i32.const 1) (i32.const 1))", false),
+            ("(drop (i32x4.splat (i32.const 1)))", false),
+            ("(drop (table.get 0 (i32.const 1)))", false),
+            ("(drop (i32x4.relaxed_trunc_f32x4_s (v128.const i64x2 0 0)))", false),
+            ("(return_call 0)", false),
+            ("(drop (ref.is_null (ref.func 0)))", false),
+            ("(data.drop 0)", true),
+            ("(elem.drop 0)", true),
+            ("(table.set 0 (i32.const 1) (ref.func 0))", true),
+            ("(drop (table.grow 0 (ref.func 0) (i32.const 1)))", true),
+            ("(table.fill 0 (i32.const 1) (ref.func 0) (i32.const 1))", true),
+            ("(table.copy 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
+            ("(table.init 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
+            // Not offered, and if they were some day they would not be put back.
+            ("(drop (memory.atomic.notify (i32.const 0) (i32.const 0)))", true),
+            ("(throw 0)", true),
+            ("(drop (struct.new_default 0))", true),
+            ("(drop (i64.add128 (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0))) drop", true),
+        ] {
+            let module = format!(
+                "(module (memory 1) (table 1 funcref) (global (mut i32) (i32.const 0)) (tag) (data \"a\") (elem func 0) (func {text}) (type (struct)))"
+            );
+            let module = wat::parse_str(
+                module
+                    .replace("struct.new_default 0", "struct.new_default $s")
+                    .replace("(type (struct))", "(type $s (struct))"),
+            )
+            .unwrap();
+            let mut found = false;
+            for payload in Parser::new(0).parse_all(&module) {
+                if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+                    let operators = body.get_operators_reader().unwrap();
+                    let operators: Vec<Operator<'_>> = operators.into_iter().map(Result::unwrap).collect();
+                    found |= operators.iter().any(changes_for_good);
+                }
+            }
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The host splits instructions that copy and fill memory. What comes of that is
+//! held against wasmtime as it comes.
+
+use std::io::ErrorKind;
+
+use host::wasm::Effort;
+
+use crate::harness::oracle::{Host, compile, fresh};
+use crate::harness::{Random, Server};
+
+/// Pages of the memory that is worked on.
+const PAGES: usize = 9;
+
+/// A module that does what a request says: which operation, and its three
+/// operands. It answers with a digest of its memory. `more` is added to it, and
+/// `locals` to its function.
+fn module(more: &str, locals: &str) -> String {
+    let byte = |at: u32| format!("(i32.load (i32.add (local.get $at) (i32.const {at})))");
+    let operands = format!("(local.get $to) (local.get $from) {}", byte(9));
+    format!(
+        r#"(module (memory (export "memory") {PAGES} {PAGES}) {more}
+  (data $large "{large}") (data $small "{small}")
+  (func (export "_initialize") (local $i i32)
+    (loop $next
+      (i32.store (local.get $i) (i32.mul (local.get $i) (i32.const 0x9e3779b1)))
+      (local.set $i (i32.add (local.get $i) (i32.const 4)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.const {size})))))
+  (func (export "alloc") (param i32) (result i32) (i32.const 8))
+  (func $digest (result i64) (local $sum i64) (local $i i32)
+    (loop $next
+      (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 1099511628211)) (i64.load (local.get $i))))
+      (local.set $i (i32.add (local.get $i) (i32.const 8)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.const {size}))))
+    (local.get $sum))
+  (func (export "handle") (param $at i32) (param $length i32) (result i64)
+    (local $kind i32) (local $to i32) (local $from i32) {locals}
+    (local.set $kind (i32.load8_u (local.get $at)))
+    (local.set $to {to}) (local.set $from {from})
+    (if (i32.eq (local.get $kind) (i32.const 0)) (then (memory.fill {operands})))
+    (if (i32.eq (local.get $kind) (i32.const 1)) (then (memory.copy {operands})))
+    (if (i32.eq (local.get $kind) (i32.const 2)) (then (memory.init $large {operands})))
+    (if (i32.eq (local.get $kind) (i32.const 3)) (then (memory.init $small {operands})))
+    (if (i32.eq (local.get $kind) (i32.const 4))
+      (then (memory.copy (local.get $to) (local.get $from) (i32.const 70000))))
+    (if (i32.eq (local.get $kind) (i32.const 5))
+      (then (memory.fill (local.get $to) (local.get $from) (i32.const 300000))))
+    (i64.store (i32.const 0) (call $digest))
+    (i64.const 8)))"#,
+        large = "a long text".repeat(20_000),
+        small = "a text",
+        size = PAGES << 16,
+        to = byte(1),
+        from = byte(5),
+    )
+}
+
+/// Operands near the borders of chunks and of the memory, and anywhere.
+fn operand(random: &mut Random) -> u32 {
+    let near = [0, 65_536, 131_072, 220_000, 300_000, PAGES << 16];
+    let number = match random.below(8) {
+        0 => return u32::MAX - random.below(3) as u32,
+        1..5 => (near[random.below(near.len())] + random.below(9)).saturating_sub(4),
+        _ => {
+            let part = 1 + random.below(4);
+            random.below((PAGES << 16) / part)
+        }
+    };
+    number as u32
+}
+
+#[test]
+fn what_is_split_does_what_the_instruction_does() {
+    let host = Host::new();
+    let changes_tables = "(table 1 funcref) (func $no (table.set (i32.const 0) (ref.null func)))";
+    let many = "(local i32)".repeat(49_995);
+    let mut random = Random::new(11);
+    for (more, locals) in [("", ""), (changes_tables, ""), ("", &*many), ("", "(local i64 f32)")] {
+        let wat = module(more, locals);
+        let reference = compile(&wat);
+        let module = host.start(wat.as_bytes(), Effort::Quick).unwrap();
+        assert_eq!(module.is_put_back(), more.is_empty());
+        for number in 0..120 {
+            let mut request = vec![random.below(6) as u8];
+            let mut operands = [operand(&mut random), operand(&mut random), operand(&mut random)];
+            if random.below(2) == 0 {
+                // They overlap, by less than a chunk or by more.
+                operands[1] = operands[0].wrapping_add(random.below(140_000) as u32).wrapping_sub(70_000);
+            }
+            operands.iter().for_each(|operand| request.extend(operand.to_le_bytes()));
+            let (expected, found) = (fresh(&reference, &request), host.call(&module, &request));
+            assert_eq!(expected, found, "request {number}, {request:?}");
+        }
+    }
+}
+
+#[test]
+fn a_trap_is_told_where_the_instruction_stands() {
+    let module = "(module (memory (export \"memory\") 4)
+        (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
+        (func $fills (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0)))
+        (func (export \"handle\") (param i32 i32) (result i64) (call $fills (i32.const -1)) (i64.const 0)))";
+    let mut server = Server::of_text(module);
+    assert_eq!(server.connect().ask("GET", "/").status, 500);
+    let line = server.log_line(&["fault=\"trap\""]);
+    assert!(line.ends_with("cause=wasm trap: out of bounds memory access; in fills < function 2"), "{line}");
+}
+
+#[test]
+fn functions_of_the_host_are_in_no_backtrace() {
+    // It runs out of stack anywhere, also within what the host has added.
+    let module = "(module (memory (export \"memory\") 4)
+        (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
+        (func $fills (param i32)
+          (memory.fill (i32.const 0) (i32.const 1) (i32.add (i32.const 130000) (local.get 0)))
+          (call $fills (i32.and (local.get 0) (i32.const 1))))
+        (func (export \"handle\") (param i32 i32) (result i64) (call $fills (i32.const 1)) (i64.const 0)))";
+    let mut server = Server::of_text(module);
+    assert_eq!(server.connect().ask("GET", "/").status, 500);
+    let line = server.log_line(&["call stack exhausted"]);
+    assert!(!line.contains("host:") && line.contains("; in fills < fills < fills"), "{line}");
+}
+
+#[test]
+fn others_are_answered_while_much_memory_is_filled() {
+    // No loop and no call, where compiled code would give way by itself, for a
+    // second or so.
+    let fills = "(memory.fill (i32.const 65536) (i32.const 7) (local.get $size))".repeat(100);
+    let copies = "(memory.copy (i32.const 65536) (i32.const 65537) (local.get $size))".repeat(60);
+    for work in [fills, copies] {
+        let module = format!(
+            "(module (import \"host\" \"log\" (func $log (param i32 i32 i32)))
+            (memory (export \"memory\") 1024) (data (i32.const 0) \"HTTP/1.1 200 OK\\0a\\0aentered\")
+            (func (export \"alloc\") (param i32) (result i32) (i32.const 1024))
+            (func (export \"handle\") (param i32 i32) (result i64) (local $size i32)
+              (local.set $size (i32.const 0x3fe0000))
+              (call $log (i32.const 2) (i32.const 17) (i32.const 7))
+              {work}
+              (i64.const 24)))"
+        );
+        let file = crate::harness::TextFile::new(module);
+        let flags = ["--threads", "1", "--deadline", "1h"].map(Into::into);
+        let mut server = Server::with(&[vec![file.path().as_os_str().to_owned()], flags.to_vec()].concat());
+        let mut busy = server.connect();
+        busy.send("GET /long HTTP/1.1\r\nhost: a\r\n\r\n");
+        server.log_line(&["entered"]);
+        for _ in 0..3 {
+            // Answered by the host itself, on the thread that the call runs on.
+            assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
+        }
+        let has_come = busy.received_at_once();
+        assert_eq!(has_come.unwrap_err().kind(), ErrorKind::WouldBlock, "it was over before the others");
+        assert_eq!(busy.reply_to("GET").status, 200);
+    }
+}

@@ -1,0 +1,220 @@
+//! What the host does on behalf of a module or a client, with the most that either
+//! may ask for. Each step takes milliseconds at the most; the bounds here are some
+//! ten times that, and the best of several attempts counts.
+
+use std::time::{Duration, Instant};
+
+use host::wasm::Effort;
+
+use crate::harness::modules::answering;
+use crate::harness::oracle::Host;
+use crate::harness::{Client, Server, fails_to_start};
+
+/// Longest that any step may take, beside what the module itself takes.
+const BOUND: Duration = Duration::from_millis(50);
+
+/// The shortest of some attempts.
+fn shortest(mut attempt: impl FnMut()) -> Duration {
+    let measure = |_| {
+        let since = Instant::now();
+        attempt();
+        since.elapsed()
+    };
+    (0..7).map(measure).min().unwrap()
+}
+
+#[track_caller]
+fn is_short(what: &str, attempt: impl FnMut()) {
+    let time = shortest(attempt);
+    assert!(time < BOUND, "{what} takes {time:?}");
+}
+
+/// A handler that answers with `length` bytes at 65,536, after `initialize`.
+fn module(initialize: &str, length: usize, more: &str) -> String {
+    let packed = 65_536u64 << 32 | length as u64;
+    format!(
+        "(module (memory (export \"memory\") 1000)
+          (func (export \"_initialize\") {initialize})
+          (func (export \"alloc\") (param i32) (result i32) (i32.const 1024))
+          (func (export \"handle\") (param i32 i32) (result i64) {more} (i64.const {packed})))"
+    )
+}
+
+#[test]
+fn heads_of_responses() {
+    let long = |field: &str, length: usize| {
+        let mut response = format!("HTTP/1.1 200 OK\n{field}");
+        response.push_str(&",".repeat(length - response.len() - 2));
+        response + "\n\n"
+    };
+    let names: String = (0..99).map(|number| format!("x-{number:0600}: a\n")).collect();
+    for (response, status) in [
+        (long("x-a: ", 64 << 10), 200),
+        (long("x-a: ", 65 << 10), 502),
+        (long("connection: ", 64 << 10), 502),
+        (long("connection: ", 8 << 20), 502),
+        (long("x-a: ", 8 << 20), 502),
+        (format!("HTTP/1.1 200 OK\n{names}\n"), 200),
+        (format!("HTTP/1.1 200 OK\n{}", "a:b\n".repeat(100)) + &"x".repeat(1 << 20), 502),
+        (format!("HTTP/1.1 200 OK\n{names}connection: {}\n\n", "x-0,".repeat(63)), 200),
+    ] {
+        let (head, tail) = response.split_at(response.len().min(60_000));
+        // Text for a module of megabytes would take longer to read than all else.
+        let rest = match tail.len() {
+            0..100_000 => format!("(data (i32.const 125536) \"{}\")", tail.replace('\n', "\\0a")),
+            _ => String::new(),
+        };
+        let fill = format!(
+            "(memory.fill (i32.const 125536) (i32.const {}) (i32.const {}))",
+            tail.as_bytes().first().unwrap_or(&0),
+            if rest.is_empty() { tail.len() } else { 0 }
+        );
+        let wat = module(&fill, response.len(), "").replace(
+            "(func (export \"_init",
+            &format!(
+                "(data (i32.const 65536) \"{}\") {rest} (func (export \"_init",
+                head.replace('\n', "\\0a")
+            ),
+        );
+        let server = Server::of_text(&wat);
+        let mut client = server.connect();
+        let about = format!("a head of {} bytes: {}", response.len(), &response[16..40]);
+        is_short(&about, || assert_eq!(client.ask("GET", "/").status, status, "{about}"));
+    }
+}
+
+#[test]
+fn options_of_requests() {
+    let server = Server::start();
+    let ask = |client: &mut Client, fields: &str| {
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        client.reply_to("GET").status
+    };
+    let fields: String = (0..90).map(|number| format!("x-{number}: a\r\n")).collect();
+    for (options, status) in [
+        (format!("connection: {}\r\n", ",".repeat(63)), 200),
+        (format!("connection: {}\r\n", ",".repeat(64)), 431),
+        (format!("connection: {}\r\n", ",".repeat(15_000)), 431),
+        (format!("connection: {}\r\n", "a,".repeat(7_500)), 431),
+        ("connection: a, b\r\n".repeat(32), 200),
+        (fields + &format!("connection: {}\r\n", "x-1,".repeat(63)), 200),
+    ] {
+        is_short("a request with options", || {
+            assert_eq!(ask(&mut server.connect(), &options), status, "{}", &options[..60]);
+        });
+    }
+}
+
+#[test]
+fn what_a_module_says_of_its_trap() {
+    for byte in [0xff, 0x61, 0] {
+        let fill = format!("(memory.fill (i32.const 0) (i32.const {byte}) (i32.const 65536000))");
+        let says = "(func (export \"panic_message\") (result i64) (i64.const 65536000)))";
+        let wat = module(&fill, 1, "(unreachable)").trim_end().strip_suffix(')').unwrap().to_owned() + says;
+        let server = Server::of_text(&wat);
+        let mut client = server.connect();
+        is_short("a long message", || assert_eq!(client.ask("GET", "/").status, 500));
+    }
+}
+
+#[test]
+fn instances_with_large_images() {
+    let host = Host::new();
+    let fill = "(memory.fill (i32.const 128) (i32.const 7) (i32.const 65000000))";
+    let module = host.start(module(fill, 1, "(unreachable)").as_bytes(), Effort::Quick).unwrap();
+    // It traps each time, so that each call has a new instance.
+    is_short("a new instance of 64 MiB", || {
+        host.call(&module, b"GET /").unwrap_err();
+    });
+}
+
+#[test]
+fn globals_that_are_put_back() {
+    let with = |count: usize| {
+        answering(b"HTTP/1.1 200 OK\n\n")
+            .replace("(memory", &("(global (mut i64) (i64.const 1))".repeat(count) + "(memory"))
+    };
+    let host = Host::new();
+    let plain = host.start(with(0).as_bytes(), Effort::Quick).unwrap();
+    let most = host.start(with(1000).as_bytes(), Effort::Quick).unwrap();
+    let call = |module| shortest(|| (0..100).for_each(|_| drop(host.call(module, b"GET /").unwrap()))) / 100;
+    let (plain, most) = (call(&plain), call(&most));
+    assert!(most < plain + BOUND / 100, "{plain:?} -> {most:?}");
+    let file = crate::harness::TextFile::new(with(1001));
+    let message = fails_to_start(&[file.path()]);
+    assert!(message.ends_with("it has 1001 globals that can change; expected at most 1000"), "{message}");
+}
+
+#[test]
+fn memory_that_is_put_back() {
+    // As many pages as are put back, far from each other and in a row.
+    let host = Host::new();
+    for step in [4096, 8192, 65_536] {
+        let writes = format!(
+            "(local $i i32) (local.set $i (i32.const 65536))
+             (loop $next (i32.store (local.get $i) (i32.const 7))
+               (local.set $i (i32.add (local.get $i) (i32.const {step})))
+               (br_if $next (i32.lt_u (local.get $i) (i32.const {}))))",
+            65_536 + 510 * step.min(100_000)
+        );
+        let module = host.start(module("", 1, &writes).as_bytes(), Effort::Quick).unwrap();
+        is_short("to put memory back", || drop(host.call(&module, b"GET /").unwrap()));
+    }
+}
+
+#[test]
+fn copies_of_requests_and_responses() {
+    let host = Host::new();
+    let module = host.start(module("", 8 << 20, "").as_bytes(), Effort::Quick).unwrap();
+    is_short("a response of 8 MiB", || assert_eq!(host.call(&module, b"GET /").unwrap().len(), 8 << 20));
+    let request = vec![b'a'; 8 << 20];
+    is_short("a request of 8 MiB", || assert_eq!(host.call(&module, &request).unwrap().len(), 8 << 20));
+}
+
+#[test]
+fn a_call_whose_time_is_up_is_answered_504_although_it_has_an_answer() {
+    // To copy it takes the host tens of milliseconds.
+    let file = crate::harness::TextFile::new(module("", 65_000_000, ""));
+    let flags = ["--deadline", "5ms", "--response-max", "64MiB"];
+    let server = Server::with(&[&[file.path().to_str().unwrap()], &flags[..]].concat());
+    assert_eq!(server.connect().ask("GET", "/").status, 504);
+}
+
+#[test]
+fn mappings_of_all_instances_fit_a_process() {
+    // Limits as Linux has them unless somebody raised them.
+    if std::fs::read_to_string("/proc/sys/vm/max_map_count").is_ok_and(|limit| limit.trim() != "65530") {
+        return;
+    }
+    let message = fails_to_start(&["--instances", "5000"]);
+    assert!(message.contains("(--instances), or a higher vm.max_map_count"), "{message}");
+    // Each writes to as many pages far from each other as its request is long, and all
+    // are there at once. The last ones would find no room if each took what one alone
+    // may take.
+    let flags = ["--instances", "700", "--deadline", "1min"];
+    let host = Host::with(&flags, tokio::runtime::Builder::new_current_thread());
+    let writes = "(local $i i32)
+        (loop $next (i32.store (i32.mul (local.get 1) (i32.const 1000000)) (i32.const 7))
+          (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+          (br_if $next (local.get 1)))
+        (loop $wait (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $wait (i32.lt_u (local.get $i) (i32.const 10000000))))";
+    let module = host.start(module("", 1, writes).as_bytes(), Effort::Thorough).unwrap();
+    let module = std::sync::Arc::new(module);
+    host.runtime.block_on(async {
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..600 {
+            let module = std::sync::Arc::clone(&module);
+            calls.spawn(async move {
+                let length = if number % 3 == 0 { 17 } else { 60 };
+                let request = host::message::Message::from(vec![b'a'; length]);
+                let id = host::request_id::RequestId::none();
+                let answer = module.call(&request, id, Instant::now()).end().await;
+                answer.map(drop).map_err(|error| error.to_string())
+            });
+        }
+        for result in calls.join_all().await {
+            assert_eq!(result, Ok(()));
+        }
+    });
+}
