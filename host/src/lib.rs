@@ -11,6 +11,7 @@
 
 pub mod access_log;
 pub mod args;
+pub mod client_net;
 pub mod connection;
 pub mod control;
 pub mod ending;

@@ -20,6 +20,7 @@ use super::forwarded::{self, Trusted};
 use super::request::{self, Origin};
 use super::response;
 use crate::access_log;
+use crate::client_net::ClientNet;
 use crate::ending::Ending;
 use crate::limits::Limits;
 use crate::message::Message;
@@ -63,6 +64,7 @@ pub struct Client {
     ids: RequestIds,
     peer: Peer,
     peer_text: String,
+    client_net: Option<ClientNet>,
     socket: Socket,
     /// What the connection's stream tells.
     pub notes: Arc<Notes>,
@@ -72,7 +74,8 @@ impl Client {
     /// Who has just connected.
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket) -> Client {
         let ids = app.ids.connection();
-        Client { app, ids, peer, peer_text: peer.to_string(), socket, notes: Arc::default() }
+        let client_net = forwarded::client_net(peer, &app.trusted);
+        Client { app, ids, peer, peer_text: peer.to_string(), client_net, socket, notes: Arc::default() }
     }
 
     /// Who it is.
@@ -101,9 +104,9 @@ impl Client {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let id = self.ids.request();
-        let client = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
-            client if client == self.peer => Cow::Borrowed(&*self.peer_text),
-            client => Cow::Owned(client.to_string()),
+        let (client, client_net) = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
+            client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
+            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.app.trusted)),
         };
         let mut version_called = None;
         let mut message = Message::default();
@@ -126,7 +129,7 @@ impl Client {
             let fields = std::mem::take(&mut parts.headers);
 
             let version = version_called.insert(self.app.swapper.current());
-            let bytes = match version.module.call(&message, id, called) {
+            let bytes = match version.module.call_for(client_net, &message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };

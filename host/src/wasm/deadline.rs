@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
-use super::engine::Places;
+use super::admission::Admission;
 use super::instance::CallState;
 
 /// Half of the longest that a call holds a serving thread at a time, but for a
@@ -46,11 +47,17 @@ pub(super) struct TakesLong;
 pub(super) enum AtTick {
     /// It goes on: it may have begun just before the tick.
     GoOn,
-    /// It ends, to be made again where it can give way.
-    End,
+    /// It ends, to be made again where it can give way, unless its thread has hardly
+    /// run since it had used this much time: then something else was running.
+    End(Duration),
     /// It gives way to the other requests of its thread.
     GiveWay,
+    /// The same for a call that has given way before.
+    GiveWayAgain,
 }
+
+/// The least time that a thread has run between two ticks if nothing else did.
+const RUN: Duration = Duration::from_millis(1);
 
 /// Arms a store that was armed before, for another call.
 pub(super) fn rearm(store: &mut Store<CallState>) {
@@ -67,15 +74,24 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         }
         match state.at_tick {
             AtTick::GoOn => {
-                state.at_tick = AtTick::End;
+                state.at_tick = AtTick::End(thread_time());
                 Ok(UpdateDeadline::Continue(1))
             }
-            AtTick::End => Err(TakesLong.into()),
+            AtTick::End(since) if thread_time().saturating_sub(since) < RUN => Ok(UpdateDeadline::Continue(1)),
+            AtTick::End(_) => Err(TakesLong.into()),
             // Not wasmtime's plain yield: the task is to wait until the thread has
             // looked at its sockets, or a few endless calls would keep it from them.
-            AtTick::GiveWay => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            AtTick::GiveWay | AtTick::GiveWayAgain => {
+                state.at_tick = AtTick::GiveWayAgain;
+                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            }
         }
     });
+}
+
+/// Returns for how long this thread has run on a core.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// The thread that moves the epoch on. It ends when the engine is dropped.
@@ -86,7 +102,7 @@ pub(super) struct Ticker {
 
 impl Ticker {
     /// Starts the thread.
-    pub(super) fn start(engine: EngineWeak, places: Arc<Places>) -> io::Result<Ticker> {
+    pub(super) fn start(engine: EngineWeak, admission: Arc<Admission>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
         let handle = thread::Builder::new().name("epoch".into()).spawn(move || {
@@ -94,7 +110,7 @@ impl Ticker {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                let busy = places.are_taken();
+                let busy = admission.is_busy();
                 idle_ticks = if busy { 0 } else { idle_ticks + 1 };
                 if idle_ticks < IDLE_TICKS {
                     thread::sleep(TICK);

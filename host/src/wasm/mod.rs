@@ -2,7 +2,10 @@
 //!
 //! | file | question |
 //! | --- | --- |
-//! | `engine` | how is wasmtime configured, and how many calls may run at once? |
+//! | `engine` | how is wasmtime configured? |
+//! | `admission` | which calls may run at once, and which take turns? |
+//! | `permits` | who gets the next permit for a long call? |
+//! | `long_targets` | which requests are expected to take long? |
 //! | `compiler` | how does code come of it, and how hard is it tried? |
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
@@ -22,6 +25,7 @@
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
+mod admission;
 mod call;
 mod compiler;
 mod deadline;
@@ -33,15 +37,18 @@ mod import;
 mod inspect;
 mod instance;
 mod instrument;
+mod long_targets;
 mod measure;
 mod memory;
 mod module;
 mod pages;
 mod per_thread;
+mod permits;
 mod reused;
 mod snapshot;
 mod verify;
 
+pub use admission::Calls;
 pub use call::Call;
 pub use compiler::Effort;
 pub use engine::{Engine, EngineError};
