@@ -90,7 +90,7 @@ pub struct Limits {
     /// Whether no client address (of IPv6 its first 64 bits) may have more than its
     /// share of connections and long calls while others wait; past it the address
     /// that has the most gives way first
-    #[arg(long, value_name = "on|off", default_value = "on", value_enum)]
+    #[arg(long, value_name = "SWITCH", default_value = "on", value_enum)]
     pub fair_share: Switch,
 
     // So that a balancer in front gets to spread long-lived clients anew.

@@ -11,6 +11,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::limits::Limits;
 use crate::log_line::TextLine;
 
 /// The form of a log line.
@@ -25,6 +26,16 @@ pub enum Format {
 /// Log lines that may wait to be written. At the 200 bytes of an ordinary line,
 /// 1.6 MB.
 const QUEUE_LINES: usize = 8192;
+
+/// What a log line has beside what others have written, in bytes.
+const LINE_FRAME: usize = 512;
+
+/// Returns the most that the queue takes, in bytes. The longest lines hold a line
+/// of a handler's, or a target.
+pub fn memory(limits: &Limits) -> u64 {
+    let longest = limits.log_line_max.max(limits.target_max) + LINE_FRAME;
+    (QUEUE_LINES * longest) as u64
+}
 
 /// How long the thread that writes rests after it has written all that there
 /// was. Under load many lines come together meanwhile, which one system call

@@ -14,8 +14,10 @@ use host::control::{command, place};
 use host::http::{App, Buffers, FaultCounts, read_requests};
 use host::listener::Listener;
 use host::log::{self, Format};
+use host::memory_bounds::{MemoryBounds, Others};
 use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;
+use host::resources::Gauges;
 use host::swap::{Label, Settings, StateDir, Swapper, Task, begin, watch};
 use host::tools::dev;
 use host::wasm::Engine;
@@ -23,7 +25,7 @@ use host::{limits, listen, server};
 use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 
 /// Of a thread that serves, in bytes.
@@ -71,6 +73,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         probes.extend(read_requests(file)?);
     }
     let engine = Engine::new(&args.limits)?;
+    let buffers = Buffers::new(args.limits.buffer_max);
+    let places = Arc::new(Semaphore::new(args.limits.connections));
+    let gauges = Gauges {
+        engine: engine.clone(),
+        buffers: buffers.clone(),
+        places: Arc::clone(&places),
+        limits: args.limits.clone(),
+    };
     let state = args.swap.state_dir.as_deref().and_then(|dir| open_state(dir, args.limits.module_max));
     let seen = args.module.as_deref().and_then(watch::look);
     let beginning = begin(&engine, &args.limits, args.module.as_deref(), state.as_ref()).await?;
@@ -114,15 +124,17 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         let listener = UnixListener::from_std(control.listener.try_clone()?)?;
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
-        let control = Control { swapper, urls, started, module_max, faults };
+        let control = Control { swapper, urls, started, module_max, faults, gauges };
         tokio::spawn(listener::listen(listener, Arc::new(control)));
     }
 
+    MemoryBounds::new(&args.limits, Others::default()).state(&args.limits);
     announce(&label, &urls, args.log_format);
     let app = App {
         swapper,
         tell_version: !args.swap.no_version_field,
-        buffers: Buffers::new(args.limits.buffer_max),
+        buffers,
+        places,
         limits: args.limits,
         ids: ConnectionIds::new(),
         tell_cause: args.dev,

@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::connection::Connections;
-use crate::http::App;
+use crate::http::{App, client_net};
 use crate::listener::{Accepted, Acceptor, Listener};
+use crate::socket::Peer;
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
@@ -72,7 +73,7 @@ impl Door {
             };
             match accepted {
                 Ok(accepted) => {
-                    let Some(place) = self.place(&mut full).await else { break };
+                    let Some(place) = self.place(accepted.1, &mut full).await else { break };
                     self.serve(accepted, place);
                 }
                 // The client went away before it was its turn.
@@ -81,9 +82,8 @@ impl Door {
                 }
                 Err(error) => {
                     short.say(|| warn!(%error, "cannot accept connections for now; those that wait will be"));
-                    self.connections.make_room();
+                    self.connections.seats.make_room(None);
                     sleep(ACCEPT_REST).await;
-                    self.connections.need_no_room();
                 }
             }
         }
@@ -97,9 +97,9 @@ impl Door {
         Arc::clone(&self.connections.places).try_acquire_owned()
     }
 
-    /// A place for one more connection. When there is none, one that rests gives
-    /// its place up.
-    async fn place(&self, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
+    /// A place for one more connection. When there is none, one that rests or is
+    /// slow gives its place up.
+    async fn place(&self, peer: Peer, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.place_at_once() {
             return Some(place);
         }
@@ -107,19 +107,17 @@ impl Door {
             let limit = self.connections.app.limits.connections;
             warn!(
                 limit,
-                "as many connections as there may be (--connections); others wait or replace idle ones"
+                "as many connections as there may be (--connections); others wait, or replace idle and slow ones"
             );
         });
         let mut place = pin!(Arc::clone(&self.connections.places).acquire_owned());
+        let client = client_net(peer, &self.connections.app.trusted);
         loop {
-            self.connections.make_room();
+            self.connections.seats.make_room(client);
             tokio::select! {
-                place = &mut place => {
-                    self.connections.need_no_room();
-                    return place.ok();
-                }
+                place = &mut place => return place.ok(),
                 () = self.connections.app.ending.begun() => return None,
-                // Nobody may have rested, or one that has been woken meanwhile.
+                // There may have been none, or one that answers a request first.
                 () = sleep(ACCEPT_REST) => {}
             }
         }

@@ -176,11 +176,11 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
 }
 
 fn show_status(status: &Status) -> (String, ExitCode) {
-    let Status { pid, host_version, uptime_seconds, urls, serving, faults } = status;
+    let Status { pid, host_version, uptime_seconds, urls, serving, resources, faults } = status;
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\n{resources}faults: {faults}\n",
         urls.join(" "),
         serving.number,
         serving.origin,

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::protocol::{Complaint, LINE_MAX, Request, Status};
 use crate::http::FaultCounts;
+use crate::resources::Gauges;
 use crate::swap::{Swapper, Task};
 
 /// Control connections at once; more than that wait.
@@ -37,6 +38,8 @@ pub struct Control {
     pub module_max: usize,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
+    /// Knows how much is in use.
+    pub gauges: Gauges,
 }
 
 /// Answers control connections until it is dropped.
@@ -129,6 +132,7 @@ async fn carry_out(request: Request, module: Vec<u8>, control: &Control) -> Stri
                 uptime_seconds: control.started.elapsed().as_secs(),
                 urls: control.urls.clone(),
                 serving,
+                resources: control.gauges.read(),
                 faults: control.faults.all(),
             })
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::resources::Resources;
 use crate::swap::Entry;
 
 /// The longest line of a request, in bytes. The longest that a command sends
@@ -54,6 +55,8 @@ pub struct Status {
     pub urls: Vec<String>,
     /// The version that serves.
     pub serving: Entry,
+    /// How much of what is bounded is in use.
+    pub resources: Resources,
     /// How often the host answered itself since its start, by kind of fault.
     pub faults: BTreeMap<String, u64>,
 }

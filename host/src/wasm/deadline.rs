@@ -77,7 +77,9 @@ pub(super) fn arm(store: &mut Store<CallState>) {
                 state.at_tick = AtTick::End(thread_time());
                 Ok(UpdateDeadline::Continue(1))
             }
-            AtTick::End(since) if thread_time().saturating_sub(since) < RUN => Ok(UpdateDeadline::Continue(1)),
+            AtTick::End(since) if thread_time().saturating_sub(since) < RUN => {
+                Ok(UpdateDeadline::Continue(1))
+            }
             AtTick::End(_) => Err(TakesLong.into()),
             // Not wasmtime's plain yield: the task is to wait until the thread has
             // looked at its sockets, or a few endless calls would keep it from them.

@@ -13,6 +13,7 @@ use super::deadline::Ticker;
 use super::failure::CallError;
 use super::import;
 use super::instance::CallState;
+use super::pages::FAULTS_MAX;
 use super::permits::Permit;
 use super::reused::Reused;
 use crate::client_net::ClientNet;
@@ -83,7 +84,7 @@ impl Engine {
         let admission = Arc::new(Admission::new(limits, threads));
         let ticker = Ticker::start(engine.weak(), Arc::clone(&admission))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        let (limits, responses) = (limits.clone(), Reused::default());
+        let (limits, responses) = (limits.clone(), Reused::new(limits));
         let shared = Shared { engine, compiler, linker, admission, threads, responses, limits, ticker };
         Ok(Engine(Arc::new(shared)))
     }
@@ -157,12 +158,32 @@ impl Engine {
     }
 }
 
+/// Mappings of an instance beside those of the stretches that were written to: its
+/// memory, its data, its table and their guards.
+const MAPPINGS: u64 = 8;
+
+/// Returns how many instances there may be: as many may wait for their next request
+/// as may be in one.
+fn instances_max(limits: &Limits) -> u64 {
+    (limits.instances as u64).saturating_mul(2).saturating_add(INSTANCES_SPARE as u64)
+}
+
+/// Returns the most memory of all instances, in bytes.
+pub fn instances_memory(limits: &Limits) -> u64 {
+    let tables = u64::from(TABLES_MAX) * limits.table_max as u64 * size_of::<usize>() as u64;
+    instances_max(limits).saturating_mul(limits.memory_max as u64 + tables + STACK_MAX as u64)
+}
+
+/// Returns the most mappings of all instances: a stretch that was written to parts
+/// the one around it in two.
+pub fn mappings_max(limits: &Limits) -> u64 {
+    instances_max(limits).saturating_mul(2 * u64::from(FAULTS_MAX) + MAPPINGS)
+}
+
 /// A pool of slots that are reused: a fresh instance costs a copy of what the
 /// module's memory starts with, and no system call.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    // As many may wait for their next request as may be in one.
-    let instances = limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE);
-    let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+    let instances = u32::try_from(instances_max(limits)).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)
         .total_memories(instances)

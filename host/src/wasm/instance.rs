@@ -67,11 +67,7 @@ impl Instance {
         Ok(Instance::of(code, store, instance)?)
     }
 
-    fn of(
-        code: &Code,
-        store: Store<CallState>,
-        instance: wasmtime::Instance,
-    ) -> Result<Instance, CallError> {
+    fn of(code: &Code, store: Store<CallState>, instance: wasmtime::Instance) -> Result<Instance, CallError> {
         let mut exports = Exported { store, instance };
         let names = &code.exports;
         let memory = exports.get(&names.memory, Extern::into_memory)?;

@@ -28,7 +28,7 @@ const PAGES_A_FAULT_MAX: usize = 64;
 /// Faults that are met with a single stretch of pages each. Every stretch is a
 /// mapping or two of its own, of which a process has 65,530. Past them all of the
 /// memory becomes writable, and the instance is not used again.
-const FAULTS_MAX: u32 = 64;
+pub(super) const FAULTS_MAX: u32 = 64;
 
 /// Pages that may be written to and still be put back: 2 MiB, where they are of
 /// 4 KiB. They are compared or copied before the response leaves, on a thread that serves;

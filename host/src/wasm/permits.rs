@@ -166,7 +166,8 @@ impl State {
         for client in self.queue.iter().filter_map(|waiting| waiting.client) {
             *queued.entry(client).or_insert(0) += 1;
         }
-        let total = |client: ClientNet| self.held_by(Some(client)) + queued.get(&client).copied().unwrap_or(0);
+        let total =
+            |client: ClientNet| self.held_by(Some(client)) + queued.get(&client).copied().unwrap_or(0);
         let most = queued.keys().copied().max_by_key(|client| total(*client))?;
         let has = newcomer.map_or(0, total);
         let is_of_most = |waiting: &Waiting| waiting.client == Some(most);
@@ -247,8 +248,8 @@ mod tests {
             assert!(poll(greedy.as_mut()).is_pending() && poll(modest.as_mut()).is_pending());
             assert_eq!(permits.waiting(), 2);
             drop(one);
-            assert_eq!(poll(greedy.as_mut()).is_ready(), first);
-            assert_eq!(poll(modest.as_mut()).is_ready(), !first);
+            let (greedy, modest) = (poll(greedy.as_mut()), poll(modest.as_mut()));
+            assert_eq!((greedy.is_ready(), modest.is_ready()), (first, !first));
             assert_eq!(permits.taken(), 2);
         }
     }
@@ -257,7 +258,8 @@ mod tests {
     async fn a_full_queue_makes_room_at_the_expense_of_whoever_takes_up_the_most() {
         let permits = Permits::new(1, 2, true);
         let _held = permits.try_acquire(net(1)).unwrap();
-        let (mut first, mut last) = (pin!(permits.acquire(net(1), HOUR)), pin!(permits.acquire(net(1), HOUR)));
+        let (mut first, mut last) =
+            (pin!(permits.acquire(net(1), HOUR)), pin!(permits.acquire(net(1), HOUR)));
         assert!(poll(first.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
         let mut own = pin!(permits.acquire(net(1), HOUR));
         assert_eq!(is_granted(poll(own.as_mut())), Some(false), "nobody else has more");
