@@ -102,7 +102,10 @@ fn a_trap_is_told_where_the_instruction_stands() {
     let mut server = Server::of_text(module);
     assert_eq!(server.connect().ask("GET", "/").status, 500);
     let line = server.log_line(&["fault=\"trap\""]);
-    assert!(line.ends_with("cause=wasm trap: out of bounds memory access; in fills < function 2"), "{line}");
+    assert!(
+        line.ends_with("cause=\"wasm trap: out of bounds memory access; in fills < function 2\""),
+        "{line}"
+    );
 }
 
 #[test]

@@ -53,6 +53,8 @@ mod request_bytes;
 mod sdk;
 /// Bad input at start-up: one clear line, exit code 1.
 mod startup;
+/// Nobody is kept from being served by those who take more than their share.
+mod starvation;
 /// Versions survive a restart, and nothing is left of those that went.
 mod state;
 /// What is ambiguous is refused, and who does not take part is given up.

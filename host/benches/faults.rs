@@ -1,10 +1,13 @@
 //! What misbehaving requests cost the others.
 //!
-//! `cargo bench -p host --bench faults -- [loops] [overload] [soak] [IP:PORT]`
+//! `cargo bench -p host --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
 //! - `loops`: latency of a healthy route, without and with eight requests at a
 //!   time that loop for ever, in turn; and the same for the server at IP:PORT, if
 //!   one is named, which has to answer /fine with 200 and never /l
+//! - `starved`: answers and latency of a quick route, alone and beside a hundred
+//!   clients of a route that never ends, of one that takes some milliseconds, and of
+//!   ever new targets that never end
 //! - `overload`: latency of what is admitted, with as many clients as there are
 //!   instances, and with ten times as many
 //! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
@@ -30,11 +33,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::modules::mixed_request;
-use harness::{Client, Random, Server, fixture};
+use harness::{Client, Random, Server, TextFile, fixture};
 use parts::steady::{ask, ask_steadily, connect, high, median};
 
 fn main() {
-    parts::run_chosen(&[("loops", loops), ("overload", overload), ("soak", soak)]);
+    parts::run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
 }
 
 fn loops() {
@@ -81,6 +84,53 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
         done.store(true, Relaxed);
         healthy
     })
+}
+
+/// Clients of a long route.
+const LONG_CLIENTS: usize = 100;
+
+fn starved() {
+    let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
+    // Works for some 30 ms where the path says so.
+    let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
+        (local.set $request (i32.const 30000000))
+        (loop $again (br_if $again (local.tee $request (i32.sub (local.get $request) (i32.const 1)))))))
+      (i64.const 18)))";
+    let mixed = mixed.trim_end().strip_suffix("(i64.const 18)))").unwrap().to_owned() + works;
+    let file = TextFile::new(&mixed);
+    let server = Server::with(&[file.path().as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let address = server.addresses[0];
+    for (what, long) in [
+        ("alone", None),
+        ("beside a route that never ends", Some("/l")),
+        ("beside a route of 30 ms", Some("/w")),
+        ("beside ever new targets that never end", Some("/l%")),
+    ] {
+        let done = AtomicBool::new(false);
+        let (times, refused) = thread::scope(|scope| {
+            for client in 0..if long.is_some() { LONG_CLIENTS } else { 0 } {
+                let done = &done;
+                scope.spawn(move || {
+                    let mut stream = connect(address);
+                    for count in 0.. {
+                        if done.load(Relaxed) {
+                            break;
+                        }
+                        let target = long.unwrap_or_default().replace('%', &format!("{client}-{count}"));
+                        if ask(&mut stream, &target) != Some(200) {
+                            thread::sleep(Duration::from_millis(50));
+                        }
+                    }
+                });
+            }
+            thread::sleep(Duration::from_secs(u64::from(long.is_some())));
+            let quick = ask_steadily(address, "/fine", Duration::from_secs(8));
+            done.store(true, Relaxed);
+            quick
+        });
+        let percent = 100.0 * refused as f64 / times.len() as f64;
+        println!("{what}: {percent:.1} % refused, 99th percentile {:.2?}", high(times));
+    }
 }
 
 fn overload() {

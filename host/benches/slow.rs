@@ -1,10 +1,12 @@
 //! What slow clients cost the others, and what idle ones cost the server.
 //!
-//! `cargo bench -p host --bench slow -- [headers] [body] [read] [idle]`
+//! `cargo bench -p host --bench slow -- [headers] [body] [read] [trickle] [idle]`
 //!
 //! - `headers`, `body`, `read`: latency of a healthy client, alone and beside
 //!   1,000 connections of `slowhttptest` in this mode, in turn: requests whose
 //!   head or body comes in drops, or whose response of 512 KiB is taken in drops
+//! - `trickle`: as many sockets as there may be connections (1,000), which each send
+//!   a byte of a head every four seconds and come again when they are closed
 //! - `idle`: 10,000 connections that each had an answer and then say nothing:
 //!   memory, and latency of a healthy client before and beside them
 //!
@@ -31,8 +33,10 @@ mod harness;
 mod parts;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,7 +66,13 @@ const INSTALL: &str = "without it, only the part `idle` can run";
 const QUIET: [&str; 2] = ["--log-level", "off"];
 
 fn main() {
-    parts::run_chosen(&[("headers", headers), ("body", body), ("read", read), ("idle", idle)]);
+    parts::run_chosen(&[
+        ("headers", headers),
+        ("body", body),
+        ("read", read),
+        ("trickle", trickle),
+        ("idle", idle),
+    ]);
 }
 
 /// A field every second, and never the end of the head.
@@ -80,6 +90,51 @@ fn read() {
     let module = fixture("large_and_small.wat");
     let arguments = [&[module.to_str().unwrap()][..], &QUIET].concat();
     attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
+}
+
+/// How long a trickling client waits before the next byte.
+const DROP: Duration = Duration::from_secs(4);
+
+fn trickle() {
+    raise_descriptors(CONNECTIONS);
+    let connections = CONNECTIONS.to_string();
+    let server = Server::with(&[&QUIET[..], &["--connections", &connections]].concat());
+    let (address, done) = (server.addresses[0], AtomicBool::new(false));
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| {
+            let open = || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_nonblocking(true).unwrap();
+                let _ = stream.write(b"G");
+                stream
+            };
+            let mut all: Vec<TcpStream> = (0..CONNECTIONS).map(|_| open()).collect();
+            let mut next = Instant::now() + DROP;
+            while !done.load(Relaxed) {
+                thread::sleep(Duration::from_millis(20));
+                let drops = Instant::now() >= next;
+                next += if drops { DROP } else { Duration::ZERO };
+                for stream in &mut all {
+                    let is_open = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+                    if !stream.read(&mut [0; 1024]).map_or_else(is_open, |length| length > 0) {
+                        *stream = open();
+                    } else if drops {
+                        let _ = stream.write(b"E");
+                    }
+                }
+            }
+        });
+        thread::sleep(Duration::from_secs(1));
+        let seen = healthy(address, TURN);
+        done.store(true, Relaxed);
+        seen
+    });
+    let Seen { times, new, failed } = seen;
+    println!(
+        "beside {CONNECTIONS} trickling sockets: {failed} failed; 99th percentile {:.2?}, of new connections at most {:.2?}",
+        high(times),
+        new.iter().max().unwrap()
+    );
 }
 
 /// What a healthy client saw.

@@ -2,7 +2,6 @@
 //! comes it rests, and is no more than a socket; and it is closed in such a way
 //! that the client gets to read what it was sent.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,14 +10,15 @@ use bytes::BytesMut;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info};
 
-use crate::http::{App, Client};
+use crate::http::{App, Client, UNCOUNTED, client_net};
 use crate::limits::Limits;
+use crate::seats::{Seat, Seats};
 use crate::socket::{Peer, Socket};
-use crate::stream::{Bounds, Stream};
+use crate::stream::{Bounds, Notes, Stream};
 
 /// How long what a client goes on sending is read and thrown away after the last
 /// response. A connection that is closed with something unread is reset, which
@@ -45,8 +45,27 @@ const MANY: usize = 1000;
 /// connected.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
+/// How much of a body is read at once, in bytes. More gains nothing, and each
+/// connection that sends a body would hold it.
+const READ_MAX: usize = 128 << 10;
+
 /// How many fields a head may have for hyper unless it is told otherwise.
 const HYPER_FIELDS: usize = 100;
+
+/// What a connection takes beside its buffers, in bytes.
+const CONNECTION: usize = 8 << 10;
+
+/// Returns the most that a connection takes, in bytes: a head, which the stream and
+/// hyper may each have a part of, what hyper reads at once, and a body each way
+/// that is too short to be counted.
+pub fn memory(limits: &Limits) -> u64 {
+    (CONNECTION + 2 * limits.head_max + read_max(limits) + 2 * UNCOUNTED) as u64
+}
+
+/// How much hyper reads at once, in bytes. With less, a head might not fit.
+fn read_max(limits: &Limits) -> usize {
+    READ_MAX.max(limits.head_max + READ_MAX / 4)
+}
 
 /// What all connections share.
 pub struct Connections {
@@ -54,7 +73,8 @@ pub struct Connections {
     pub app: Arc<App>,
     /// One for each that there may be.
     pub places: Arc<Semaphore>,
-    make_room: Notify,
+    /// Where they are.
+    pub seats: Arc<Seats>,
     /// How many do not rest.
     awake: AtomicUsize,
     http: http1::Builder,
@@ -65,8 +85,9 @@ impl Connections {
     /// Before the first.
     pub fn new(app: Arc<App>) -> Connections {
         let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
-        let places = Arc::new(Semaphore::new(app.limits.connections));
-        Connections { app, places, make_room: Notify::new(), awake: AtomicUsize::new(0), http, bounds }
+        let places = Arc::clone(&app.places);
+        let seats = Arc::new(Seats::new(app.limits.rate_window / 2, app.limits.fair_share.is_on()));
+        Connections { app, places, seats, awake: AtomicUsize::new(0), http, bounds }
     }
 
     /// How many there are.
@@ -74,25 +95,16 @@ impl Connections {
         self.app.limits.connections - self.places.available_permits()
     }
 
-    /// Ends the connection that has rested for the longest time, or the first that
-    /// does, as long as there is need.
-    pub fn make_room(&self) {
-        self.make_room.notify_one();
-    }
-
-    /// There is no need any more.
-    pub fn need_no_room(&self) {
-        // Takes what nobody has waited for.
-        pin!(self.make_room.notified()).as_mut().enable();
-    }
-
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
-        let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone()));
+        let taken = self.seats.take(client_net(peer, &self.app.trusted));
+        let notes = Arc::new(Notes::new(Arc::clone(&taken.seat)));
+        let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone(), notes));
         let mut idle_since = Instant::now();
         let mut is_new = true;
-        while self.rest(&socket, idle_since, is_new).await {
+        while self.rest(&socket, &taken.seat, idle_since, is_new).await {
             is_new = false;
+            taken.seat.works();
             // After an error a response may have been sent in part, and nothing may
             // come behind it.
             match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
@@ -100,6 +112,8 @@ impl Connections {
                     debug!(%peer, "a connection rests");
                     idle_since = since;
                 }
+                // There is no time for more.
+                None if taken.seat.gives_way_now() => return,
                 None => return linger(&socket).await,
             }
         }
@@ -109,7 +123,7 @@ impl Connections {
     /// instead, of which nothing is unread then. (One that does not rest when
     /// the server is about to end gets there in less than a second, or is told
     /// by its next response.)
-    async fn rest(&self, socket: &Socket, since: Instant, is_new: bool) -> bool {
+    async fn rest(&self, socket: &Socket, seat: &Seat, since: Instant, is_new: bool) -> bool {
         let limits = &self.app.limits;
         tokio::select! {
             biased;
@@ -117,7 +131,7 @@ impl Connections {
             () = self.app.ending.begun() => if is_new {
                 let _ = timeout(FIRST_REQUEST, socket.readable()).await;
             },
-            () = self.make_room.notified() => {}
+            () = seat.rest(since, is_new) => {}
             () = sleep_until(since + limits.idle_timeout) => {}
         }
         socket.has_input()
@@ -176,6 +190,7 @@ fn http(limits: &Limits) -> http1::Builder {
         http.max_headers(limits.fields_max);
     }
     http.max_header_size(limits.head_max)
+        .max_buf_size(read_max(limits))
         // A client that has said all it wants to say may still listen.
         .half_close(true)
         // Flushing once for many pipelined requests would keep a response back

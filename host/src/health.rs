@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// What became of a thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thread {
+pub struct State {
     /// How often it was started again.
     pub restarts: u64,
     /// Why it was started again last.
@@ -31,15 +31,15 @@ pub struct Thread {
     pub cause: Option<String>,
 }
 
-static THREADS: Mutex<BTreeMap<&'static str, Thread>> = Mutex::new(BTreeMap::new());
+static THREADS: Mutex<BTreeMap<&'static str, State>> = Mutex::new(BTreeMap::new());
 
-fn threads() -> MutexGuard<'static, BTreeMap<&'static str, Thread>> {
+fn threads() -> MutexGuard<'static, BTreeMap<&'static str, State>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the threads that run, by name.
-pub fn all() -> BTreeMap<String, Thread> {
-    threads().iter().map(|(name, thread)| ((*name).to_owned(), thread.clone())).collect()
+pub fn all() -> BTreeMap<String, State> {
+    threads().iter().map(|(name, state)| ((*name).to_owned(), state.clone())).collect()
 }
 
 /// Runs `work` on a thread of its own, and again when it panics, until it
@@ -48,15 +48,15 @@ pub fn all() -> BTreeMap<String, Thread> {
 /// # Errors
 ///
 /// When the system gives no thread.
-pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
+pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static) -> io::Result<Thread> {
     let run = move || {
         let mut backoff = BACKOFF_MIN;
         while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
             let cause = message(&*panic);
             error!(thread = name, %cause, "a thread has failed and is started again");
             let mut threads = threads();
-            let thread = threads.entry(name).or_default();
-            (thread.restarts, thread.cause) = (thread.restarts + 1, Some(cause));
+            let state = threads.entry(name).or_default();
+            (state.restarts, state.cause) = (state.restarts + 1, Some(cause));
             drop(threads);
             thread::sleep(backoff);
             backoff = (2 * backoff).min(BACKOFF_MAX);
@@ -64,7 +64,11 @@ pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static)
         threads().remove(name);
     };
     threads().entry(name).or_default();
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run).map(drop)
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK)
+        .spawn(run)
+        .map(|handle| handle.thread().clone())
 }
 
 /// Returns what a panic said.

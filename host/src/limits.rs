@@ -47,16 +47,51 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub body_timeout: Duration,
 
+    // A body of the default size takes seven minutes over GPRS, the slowest that
+    // anybody may still have.
+    /// Longest time from a request's head to the end of its body; past it 408
+    #[arg(long, value_name = "TIME", default_value = "10min", value_parser = duration)]
+    pub body_time_max: Duration,
+
+    // A tenth of what GPRS has. A client that sends a byte now and then is far
+    // below, and cannot hold a connection for long.
+    /// Least bytes a second of a request body, on average over `--rate-window`, 0
+    /// being none; past it 408
+    #[arg(long, value_name = "SIZE", default_value = "256", value_parser = size::<ADDRESSES>)]
+    pub body_rate_min: usize,
+
     /// Longest wait for a client to take in a piece of its response; past it the
     /// connection is closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
 
+    // As for bodies.
+    /// Least bytes a second of a response that its client takes in, on average over
+    /// `--rate-window`, 0 being none; past it the connection is closed
+    #[arg(long, value_name = "SIZE", default_value = "256", value_parser = size::<ADDRESSES>)]
+    pub write_rate_min: usize,
+
+    // A mobile connection may stand still for some seconds between two cells.
+    /// Time over which rates are averaged, and twice the time that a slow
+    /// connection has before it can be closed for others; past it a rate that is
+    /// too low has its effect
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub rate_window: Duration,
+
     // Each is a descriptor, and may own a head and a body.
     /// Most connections at once, `auto` being as many as the process may have
-    /// descriptors, less 128; past it idle ones are closed, and new ones wait
+    /// descriptors, less 128; past it idle ones are closed, then the slowest, and
+    /// new ones wait
     #[arg(long, value_name = "N", default_value = "auto", value_parser = connections)]
     pub connections: usize,
+
+    // Behind a proxy that nobody has named in `--trust-forwarded` all clients have
+    // one address.
+    /// Whether no client address (of IPv6 its first 64 bits) may have more than its
+    /// share of connections and long calls while others wait; past it the address
+    /// that has the most gives way first
+    #[arg(long, value_name = "SWITCH", default_value = "on", value_enum)]
+    pub fair_share: Switch,
 
     // So that a balancer in front gets to spread long-lived clients anew.
     /// Most requests of one connection; past it the connection is closed
@@ -155,6 +190,22 @@ pub struct Limits {
     /// connections are closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
+}
+
+/// Something that is done or is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// It is done
+    On,
+    /// It is not done
+    Off,
+}
+
+impl Switch {
+    /// Returns whether it is done.
+    pub fn is_on(self) -> bool {
+        self == Switch::On
+    }
 }
 
 /// The most that a size can be set to, in bytes: the contract's addresses are

@@ -3,7 +3,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
-use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -11,6 +10,7 @@ use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::health;
 use crate::log_line::TextLine;
 use crate::log_queue::Queue;
 use crate::quote::shown_in_json;
@@ -29,6 +29,11 @@ static QUEUE: Queue = Queue::new();
 
 /// The longest wait for them at the end.
 const FLUSH: Duration = Duration::from_secs(1);
+
+/// Returns the most memory of the lines that wait, in bytes.
+pub fn memory() -> u64 {
+    Queue::memory()
+}
 
 /// Takes one line into the queue.
 struct Line(Format);
@@ -96,7 +101,7 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
     // An error, so that it is told wherever anything is.
     let miss = |lines| error!(lines, "lines of the log were lost: they came faster than they were read");
     let run = move || QUEUE.write_all(io::stderr(), miss);
-    if let Err(error) = thread::Builder::new().name("log".into()).spawn(run) {
+    if let Err(error) = health::keep_running("log", run) {
         let _ = writeln!(io::stderr(), "nothing is logged: there is no thread for it: {error}");
     }
     Flush(())

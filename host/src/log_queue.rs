@@ -46,6 +46,12 @@ impl Queue {
         Queue { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
+    /// The most memory that it takes, in bytes: what waits, and what is on its way
+    /// out.
+    pub const fn memory() -> u64 {
+        2 * BYTES_MAX as u64
+    }
+
     /// Takes a line, or loses it where there is no room.
     pub fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();

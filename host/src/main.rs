@@ -15,8 +15,10 @@ use host::control::{command, place};
 use host::http::{App, Buffers, FaultCounts};
 use host::listener::Listener;
 use host::log::{self, Format};
+use host::memory_bounds::MemoryBounds;
 use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;
+use host::resources::Gauges;
 use host::swap::{EMBEDDED, Label, Settings, StateDir, Swapper, Task, Workshop, begin, watch};
 use host::tools::dev;
 use host::wasm::{Compilers, Engine, compile};
@@ -79,6 +81,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     // First, because the compiler gets ready meanwhile.
     let compilers = Compilers::new(&args.limits);
     let engine = Engine::new(&args.limits)?;
+    let buffers = Buffers::new(args.limits.buffer_max);
+    let places = Arc::new(Semaphore::new(args.limits.connections));
+    let gauges = Gauges {
+        engine: engine.clone(),
+        buffers: buffers.clone(),
+        places: Arc::clone(&places),
+        limits: args.limits.clone(),
+    };
     let workshop = Workshop { engine, compilers, probes };
     let state =
         args.swap.state_dir.as_deref().map(|dir| open_state(dir, args.limits.module_max)).transpose()?;
@@ -130,16 +140,18 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
         let uploads = Semaphore::new(listener::UPLOADS_MAX);
-        let control = Control { swapper, urls, started, module_max, faults, uploads };
+        let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
         listener::start(bound.listener.try_clone()?, control)
             .context("cannot start the thread for commands")?;
     }
 
+    MemoryBounds::new(&args.limits).state();
     announce(&label, &urls, args.log_format);
     let app = App {
         swapper,
         tell_version: !args.swap.no_version_field,
-        buffers: Buffers::new(args.limits.buffer_max),
+        buffers,
+        places,
         limits: args.limits,
         ids: ConnectionIds::new(),
         tell_cause: args.dev,

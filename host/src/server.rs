@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::connection::Connections;
-use crate::http::App;
+use crate::http::{App, client_net};
 use crate::listener::{Accepted, Acceptor, Listener};
+use crate::socket::Peer;
 
 /// How long accepting rests when the system has no descriptor or memory left
 /// for a connection. Those that wait are still there afterwards.
@@ -37,8 +38,9 @@ pub async fn serve(
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let door = Door { listener: listener.into_acceptor()?, connections: Arc::clone(&connections) };
-        accepting.spawn(door.accept());
+        let listener = listener.into_acceptor()?;
+        let door = Arc::new(Door { listener, connections: Arc::clone(&connections) });
+        accepting.spawn(door.accept_always());
     }
 
     shutdown.await;
@@ -60,8 +62,16 @@ struct Door {
 }
 
 impl Door {
+    /// Accepts until the server is about to end, whatever happens meanwhile.
+    async fn accept_always(self: Arc<Self>) {
+        // What has panicked is in the log.
+        while tokio::spawn(Arc::clone(&self).accept()).await.is_err_and(|failed| failed.is_panic()) {
+            sleep(ACCEPT_REST).await;
+        }
+    }
+
     /// Accepts until the server is about to end, and then those that wait.
-    async fn accept(self) {
+    async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut short) = (Complaint::default(), Complaint::default());
         loop {
@@ -72,7 +82,7 @@ impl Door {
             };
             match accepted {
                 Ok(accepted) => {
-                    let Some(place) = self.place(&mut full).await else { break };
+                    let Some(place) = self.place(accepted.1, &mut full).await else { break };
                     self.serve(accepted, place);
                 }
                 // The client went away before it was its turn.
@@ -81,9 +91,8 @@ impl Door {
                 }
                 Err(error) => {
                     short.say(|| warn!(%error, "cannot accept connections for now; those that wait will be"));
-                    self.connections.make_room();
+                    self.connections.seats.make_room(None);
                     sleep(ACCEPT_REST).await;
-                    self.connections.need_no_room();
                 }
             }
         }
@@ -97,9 +106,9 @@ impl Door {
         Arc::clone(&self.connections.places).try_acquire_owned()
     }
 
-    /// A place for one more connection. When there is none, one that rests gives
-    /// its place up.
-    async fn place(&self, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
+    /// A place for one more connection. When there is none, one that rests or is
+    /// slow gives its place up.
+    async fn place(&self, peer: Peer, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.place_at_once() {
             return Some(place);
         }
@@ -107,19 +116,17 @@ impl Door {
             let limit = self.connections.app.limits.connections;
             warn!(
                 limit,
-                "as many connections as there may be (--connections); others wait or replace idle ones"
+                "as many connections as there may be (--connections); others wait, or replace idle and slow ones"
             );
         });
         let mut place = pin!(Arc::clone(&self.connections.places).acquire_owned());
+        let client = client_net(peer, &self.connections.app.trusted);
         loop {
-            self.connections.make_room();
+            self.connections.seats.make_room(client);
             tokio::select! {
-                place = &mut place => {
-                    self.connections.need_no_room();
-                    return place.ok();
-                }
+                place = &mut place => return place.ok(),
                 () = self.connections.app.ending.begun() => return None,
-                // Nobody may have rested, or one that has been woken meanwhile.
+                // There may have been none, or one that answers a request first.
                 () = sleep(ACCEPT_REST) => {}
             }
         }

@@ -19,7 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// is megabytes for each connection, so that some hundred clients which do not
 /// read would use up what it has for all of TCP, and every connection of the
 /// machine would wait (`cargo bench -p host --bench slow -- read`).
-const UNSENT_MAX: u32 = 128 << 10;
+pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
 /// Most bytes that are copied to be written in one piece.
 const SMALL: usize = 1024;
@@ -138,6 +138,19 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
+        }
+    }
+
+    /// Writes what the client has room for now. Asks the kernel itself, which tells
+    /// the runtime of room only when there is much.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match with!(self, stream => SockRef::from(stream).send_vectored(pieces)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
         }
     }
 

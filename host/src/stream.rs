@@ -9,19 +9,22 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::http::{BadMessage, MessageLimits, Messages};
 use crate::limits::Limits;
+use crate::look::Look;
+use crate::read_into::{ReadInto, Seen};
+use crate::seats::Seat;
 use crate::socket::Socket;
+use crate::write_pace::{WriteBounds, WritePace, too_slow};
 
 /// How much is read at once while a head is not whole, in bytes.
 const READ: usize = 4096;
@@ -33,26 +36,35 @@ pub struct Bounds {
     pub messages: MessageLimits,
     /// For a head to be whole, from its first byte on.
     pub head_timeout: Duration,
-    /// For the client to take in a piece of a response.
-    pub write_timeout: Duration,
+    /// Of how fast a client takes in its responses.
+    pub write: WriteBounds,
 }
 
 impl From<&Limits> for Bounds {
     fn from(limits: &Limits) -> Bounds {
-        let Limits { target_max, head_max, fields_max, head_timeout, write_timeout, .. } = *limits;
+        let Limits { target_max, head_max, fields_max, head_timeout, .. } = *limits;
         let messages = MessageLimits { target_max, head_max, fields_max, body_max: limits.body_max as u64 };
-        Bounds { messages, head_timeout, write_timeout }
+        let (timeout, rate_min, window) = (limits.write_timeout, limits.write_rate_min, limits.rate_window);
+        Bounds { messages, head_timeout, write: WriteBounds { timeout, rate_min, window } }
     }
 }
 
 /// What the streams of a connection tell past hyper.
-#[derive(Default)]
 pub struct Notes {
     refused: OnceLock<BadMessage>,
     idle_since: Mutex<Option<Instant>>,
+    /// Of the connection.
+    pub seat: Arc<Seat>,
+    /// Where the last bytes of a request are.
+    pub read_into: ReadInto,
 }
 
 impl Notes {
+    /// There is nothing to tell yet.
+    pub fn new(seat: Arc<Seat>) -> Notes {
+        Notes { refused: OnceLock::new(), idle_since: Mutex::default(), seat, read_into: ReadInto::default() }
+    }
+
     /// Why the request that hyper has now is an empty one, if it is.
     pub fn refused(&self) -> Option<&BadMessage> {
         self.refused.get()
@@ -85,19 +97,11 @@ pub struct Stream {
     /// Runs while a head is not whole.
     head_timer: Option<Pin<Box<Sleep>>>,
     look: Look,
-    /// Runs while the client takes in nothing.
-    write_timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// Notices that a connection is idle. That the clock is not asked for each
-/// request is why this looks at intervals.
-struct Look {
-    /// From one look to the next.
-    interval: Duration,
-    /// Runs from one look to the next.
-    timer: Option<Pin<Box<Sleep>>>,
-    /// Whether anything came since the last look.
-    busy: bool,
+    /// While a response is taken in slowly.
+    write_pace: Option<WritePace>,
+    read_into: Seen,
+    /// Whether the seat says that something is waited for within a message.
+    waits: bool,
 }
 
 impl Stream {
@@ -115,19 +119,25 @@ impl Stream {
             instead: &[],
             over: false,
             head_timer: None,
-            look: Look { interval: idle, timer: None, busy: false },
-            write_timer: None,
+            look: Look::new(idle),
+            write_pace: None,
+            read_into: Seen::default(),
+            waits: false,
         }
     }
 
     /// How many of these bytes may pass, which are all that did not pass yet. An
     /// error is one within a body, of which hyper has the beginning.
     fn admit(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let was_in_head = self.messages.in_head();
         match self.messages.admit(bytes) {
             Ok(0) => Ok(0),
             Ok(passing) => {
                 self.look.busy = true;
                 self.head_timer = None;
+                if was_in_head || self.messages.in_head() {
+                    self.wait_no_more();
+                }
                 Ok(passing)
             }
             Err(why) => {
@@ -167,7 +177,8 @@ impl Stream {
         let before = buffer.filled().len();
         match self.socket.poll_read(cx, buffer)? {
             Poll::Ready(0) => self.over = true,
-            Poll::Ready(_) => {
+            Poll::Ready(received) => {
+                self.moved(received);
                 let bytes = buffer.filled().get(before..).unwrap_or_default();
                 let admitted = self.admit(bytes);
                 let passing = *admitted.as_ref().unwrap_or(&0);
@@ -175,7 +186,7 @@ impl Stream {
                 buffer.set_filled(before + passing);
                 admitted?;
             }
-            Poll::Pending => ready!(self.poll_waiting(cx)),
+            Poll::Pending => ready!(self.poll_waiting(cx))?,
         }
         Poll::Ready(Ok(()))
     }
@@ -186,49 +197,53 @@ impl Stream {
         match self.socket.poll_read(cx, &mut self.held)? {
             // A head that breaks off is nothing that could be answered.
             Poll::Ready(0) => self.over = true,
-            Poll::Ready(_) => {}
-            Poll::Pending => ready!(self.poll_waiting(cx)),
+            Poll::Ready(received) => self.moved(received),
+            Poll::Pending => ready!(self.poll_waiting(cx))?,
         }
         Poll::Ready(Ok(()))
     }
 
     /// Nothing came. Whether the stream goes on without.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // The service sees to it that a body comes in time.
-        if !self.messages.in_head() {
-            return Poll::Pending;
-        }
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let in_head = self.messages.in_head();
         // Empty lines are nothing (RFC 9112, section 2.2).
-        if !self.held.chunks(2).all(|line| line == b"\r\n") {
-            let timeout = self.bounds.head_timeout;
-            let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-            ready!(timer.as_mut().poll(cx));
-            let held = std::mem::take(&mut self.held);
-            self.refuse(&held, BadMessage::HeadTooSlow);
-        } else {
+        if in_head && self.held.chunks(2).all(|line| line == b"\r\n") {
             let since = ready!(self.look.poll(cx));
             self.over = true;
             self.notes.set_idle_since(Some(since));
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(())
+        let gives_way = self.poll_transfers(cx).is_ready();
+        if !in_head {
+            // The service sees to it that a body comes in time.
+            let error = || io::Error::new(io::ErrorKind::TimedOut, BadMessage::GaveWay);
+            return if gives_way { Poll::Ready(Err(error())) } else { Poll::Pending };
+        }
+        if !gives_way {
+            let timeout = self.bounds.head_timeout;
+            let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            ready!(timer.as_mut().poll(cx));
+        }
+        let held = std::mem::take(&mut self.held);
+        self.refuse(&held, if gives_way { BadMessage::GaveWay } else { BadMessage::HeadTooSlow });
+        Poll::Ready(Ok(()))
     }
-}
 
-impl Look {
-    /// Waits until nothing has come for some time. Tells since when at least.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        loop {
-            // It was asked before, and will wake this task.
-            if self.busy && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
-                return Poll::Pending;
-            }
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.interval)));
-            // Whatever the task has done before: a timer that was not asked is not armed.
-            ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
-            if !std::mem::take(&mut self.busy) {
-                return Poll::Ready(timer.deadline() - self.interval);
-            }
-            timer.as_mut().reset(Instant::now() + self.interval);
+    /// Tells the seat that the client is waited for. Ready when that is over.
+    fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waits = true;
+        self.notes.seat.poll_transfers(cx)
+    }
+
+    fn moved(&self, bytes: usize) {
+        if self.waits {
+            self.notes.seat.moved(bytes);
+        }
+    }
+
+    fn wait_no_more(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.notes.seat.works();
         }
     }
 }
@@ -241,6 +256,8 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
+        let room = (buffer.filled().as_ptr().addr() + before, buffer.remaining());
+        this.read_into.look(room.0, room.1, &this.notes.read_into);
         while buffer.filled().len() == before {
             if !this.instead.is_empty() {
                 let (now, later) = this.instead.split_at(this.instead.len().min(buffer.remaining()));
@@ -258,6 +275,7 @@ impl AsyncRead for Stream {
                 ready!(this.poll_receive_more(cx))?;
             }
         }
+        this.read_into.filled(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
     }
 }
@@ -272,23 +290,41 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(result) = self.socket.poll_write(cx, pieces) {
-            self.write_timer = None;
-            return Poll::Ready(result);
+        let this = &mut *self;
+        let written = this.socket.poll_write(cx, pieces)?;
+        if let Poll::Ready(bytes) = written {
+            if let Some(pace) = &mut this.write_pace {
+                pace.took_in(bytes, Instant::now())?;
+                this.moved(bytes);
+            }
+            return Poll::Ready(Ok(bytes));
         }
-        let timeout = self.bounds.write_timeout;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(timer.as_mut().poll(cx));
-        let what = "the client took in nothing for too long (--write-timeout)";
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+        if this.poll_transfers(cx).is_ready() {
+            let what = "was the slowest, and there were too few places for all (--connections)";
+            return Poll::Ready(Err(too_slow(what)));
+        }
+        let bounds = this.bounds.write;
+        let pace = this.write_pace.get_or_insert_with(|| WritePace::new(bounds, Instant::now()));
+        loop {
+            ready!(pace.poll_next_try(cx));
+            let bytes = this.socket.write_now(pieces)?;
+            pace.took_in(bytes, Instant::now())?;
+            if bytes > 0 {
+                this.moved(bytes);
+                return Poll::Ready(Ok(bytes));
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The kernel has what was written.
+        if self.write_pace.take().is_some() {
+            self.wait_no_more();
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -1,8 +1,10 @@
 //! An HTTP client that says exactly what it is told to, and believes nothing:
 //! a response that is framed wrongly fails the test.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use super::server::PATIENCE;
 
@@ -27,7 +29,18 @@ pub struct Reply {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// The same from an address of this machine's own network.
+    pub fn connect_from(own: [u8; 4], address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -39,6 +52,11 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Sends bytes as they are, if the server still takes them.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
@@ -47,6 +65,27 @@ impl Client {
     /// Goes away without a word: the server gets a reset.
     pub fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// Whether the server has neither closed the connection nor reset it.
+    pub fn is_open(&mut self) -> bool {
+        self.peek().is_none_or(|received| received > 0)
+    }
+
+    /// Whether the server has sent something that was not read yet.
+    pub fn has_reply(&mut self) -> bool {
+        self.peek().is_some_and(|received| received > 0)
+    }
+
+    /// What there is to be read now; nothing is the end.
+    fn peek(&mut self) -> Option<usize> {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        match peeked {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            result => Some(result.unwrap_or(0)),
+        }
     }
 
     /// Sends a request without a body and reads the response.

@@ -187,7 +187,17 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
 }
 
 fn show_status(status: &Status) -> (String, ExitCode) {
-    let Status { pid, host_version, uptime_seconds, urls, serving, faults, threads } = status;
+    let Status {
+        pid,
+        host_version,
+        uptime_seconds,
+        urls,
+        serving,
+        resources,
+        faults,
+        threads,
+        lost_log_lines,
+    } = status;
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
     let threads: Vec<_> = threads
@@ -198,7 +208,7 @@ fn show_status(status: &Status) -> (String, ExitCode) {
         })
         .collect();
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\nthreads: {}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\n{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
         urls.join(" "),
         serving.number,
         serving.origin,

@@ -20,6 +20,8 @@ use tracing::{debug, warn};
 use super::protocol::{Complaint, LINE_MAX, Request, Status};
 use crate::health;
 use crate::http::FaultCounts;
+use crate::log;
+use crate::resources::Gauges;
 use crate::swap::{Swapper, Task};
 
 /// Control connections at once; more than that wait.
@@ -48,6 +50,8 @@ pub struct Control {
     pub faults: Arc<FaultCounts>,
     /// One for each module that may be received at once.
     pub uploads: Semaphore,
+    /// Knows how much is in use.
+    pub gauges: Gauges,
 }
 
 /// Starts the thread that answers control connections, whatever the threads that
@@ -68,6 +72,7 @@ pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
             }
         });
     })
+    .map(drop)
 }
 
 async fn listen(listener: UnixListener, control: Arc<Control>) {
@@ -169,7 +174,9 @@ async fn carry_out(request: Request, module: Vec<u8>, control: &Control, client:
                 uptime_seconds: control.started.elapsed().as_secs(),
                 urls: control.urls.clone(),
                 serving,
+                resources: control.gauges.read(),
                 faults: control.faults.all(),
+                lost_log_lines: log::lost(),
                 threads: health::all(),
             })
         }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::Thread;
+use crate::health::State;
+use crate::resources::Resources;
 use crate::swap::Entry;
 
 /// The longest line of a request, in bytes. The longest that a command sends
@@ -55,11 +56,16 @@ pub struct Status {
     pub urls: Vec<String>,
     /// The version that serves.
     pub serving: Entry,
+    /// How much of what is bounded is in use.
+    pub resources: Resources,
     /// How often the host answered itself since its start, by kind of fault.
     pub faults: BTreeMap<String, u64>,
+    /// Log lines that could not be written as fast as they came.
+    #[serde(default)]
+    pub lost_log_lines: u64,
     /// The threads beside those that serve, and how often each was restarted.
     #[serde(default)]
-    pub threads: BTreeMap<String, Thread>,
+    pub threads: BTreeMap<String, State>,
 }
 
 /// Said instead of a reply when the request cannot be met.

@@ -11,12 +11,13 @@ use super::fault::Fault;
 
 /// What a body may take without being counted, in bytes: no more than what a
 /// connection costs the kernel anyway.
-const UNCOUNTED: usize = 64 << 10;
+pub const UNCOUNTED: usize = 64 << 10;
 
 /// The unit that is counted in, in bytes: a semaphore counts up to 32 bits.
 const UNIT: usize = 1 << 10;
 
 /// The memory for bodies.
+#[derive(Clone)]
 pub struct Buffers {
     room: Arc<Semaphore>,
     limit: usize,
@@ -32,6 +33,11 @@ impl Buffers {
     /// As much as this, in bytes.
     pub fn new(limit: usize) -> Buffers {
         Buffers { room: Arc::new(Semaphore::new(limit / UNIT)), limit }
+    }
+
+    /// Returns how much of it is taken, in bytes.
+    pub fn used(&self) -> usize {
+        (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
     /// Makes the share large enough for this many bytes, if there is room.

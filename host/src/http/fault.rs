@@ -41,8 +41,8 @@ pub enum Fault {
         limit: usize,
     },
     /// The body did not come in time.
-    #[error("the next piece of the body did not come in time (--body-timeout)")]
-    BodyTooSlow,
+    #[error("the body is too slow: {0}")]
+    BodyTooSlow(BodyTooSlow),
     /// The body broke off, or its framing is wrong.
     #[error("the body cannot be read: {0}")]
     BodyUnreadable(String),
@@ -67,6 +67,23 @@ pub enum Fault {
     /// The call gave a response that is none.
     #[error("the handler's response is refused: {0}")]
     Response(#[from] InvalidResponse),
+}
+
+/// In which way a body did not come in time.
+#[derive(Debug, Error)]
+pub enum BodyTooSlow {
+    /// Nothing came.
+    #[error("its next piece did not come in time (--body-timeout)")]
+    Piece,
+    /// Little came.
+    #[error("fewer than {rate} bytes a second came (--body-rate-min, --rate-window)")]
+    Rate {
+        /// In bytes a second.
+        rate: usize,
+    },
+    /// It did not end.
+    #[error("it was not whole in time (--body-time-max)")]
+    Whole,
 }
 
 /// A line of the table from faults to statuses.
@@ -103,7 +120,7 @@ impl Fault {
             Fault::Host(_) => ("host malformed", S::BAD_REQUEST, Client),
             Fault::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED, Client),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
-            Fault::BodyTooSlow => ("body too slow", S::REQUEST_TIMEOUT, Client),
+            Fault::BodyTooSlow(_) => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
             Fault::NoBuffer { .. } => ("no buffer", S::SERVICE_UNAVAILABLE, Operator),
             // Nobody sees this one.
@@ -128,7 +145,7 @@ impl Fault {
             self,
             Fault::Message(_)
                 | Fault::BodyTooLong { .. }
-                | Fault::BodyTooSlow
+                | Fault::BodyTooSlow(_)
                 | Fault::BodyUnreadable(_)
                 | Fault::NoBuffer { .. }
         )

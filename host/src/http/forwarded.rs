@@ -7,6 +7,7 @@ use handler_sdk::abi::FORWARDED_FOR;
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::client_net::ClientNet;
 use crate::socket::Peer;
 
 /// Those whose field `x-forwarded-for` is believed.
@@ -39,6 +40,12 @@ impl Trusted {
             _ => false,
         }
     }
+}
+
+/// Returns whom the peer of a connection is counted for when there are not enough
+/// places or calls for all. Those who stand for others are counted for nobody.
+pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
+    if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
 }
 
 /// The client that a request is from: the peer; or, as long as they are trusted,

@@ -6,6 +6,7 @@
 //! | `wire` | where does a message end, and is it one? |
 //! | `service` | what happens between a request and its response? |
 //! | `request` | what are the bytes that a handler gets? |
+//! | `body` | how is its body read, and how fast does it have to come? |
 //! | `target` | which forms may a target have? |
 //! | `authority` | which server does it say that it is meant for? |
 //! | `forwarded` | who is the client behind a proxy? |
@@ -22,6 +23,7 @@
 //! | `counts` | how often was that, and why? |
 
 mod authority;
+mod body;
 mod buffers;
 mod counts;
 mod exchange;
@@ -40,12 +42,12 @@ mod target;
 mod wire;
 
 pub use authority::BadHost;
-pub use buffers::Buffers;
+pub use buffers::{Buffers, UNCOUNTED};
 pub use counts::FaultCounts;
 pub use exchange::{Answer, Asked, call};
 pub use expectation::{Expectation, Mismatch};
 pub use fault::{Fault, Whose};
-pub use forwarded::Trusted;
+pub use forwarded::{Trusted, client_net};
 pub use probe::{Expected, Place, Probe, ProbeFailure};
 pub use request_file::read as read_requests;
 pub use service::{App, Client};

@@ -6,25 +6,19 @@
 //! and what the host vouches for is added. A client's own fields of those names
 //! are dropped, so that a handler can believe what it reads there.
 
-use std::io;
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
 
 use super::authority;
-use super::buffers::{Buffers, Share};
 use super::fault::Fault;
 use super::fields::values;
 use super::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
 use super::target::Target;
 use super::wire::BadMessage;
-use crate::limits::Limits;
 use crate::message::Message;
 use crate::request_id::RequestId;
 
@@ -55,84 +49,6 @@ pub fn check_head(parts: &Parts) -> Result<Target<'_>, Fault> {
         return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX }.into());
     }
     Ok(target)
-}
-
-/// Reads the body whole. A body that says at once that it is too long is not
-/// waited for. What it takes up is counted for as long as its share lives.
-pub(super) async fn read_body(
-    mut body: Incoming,
-    limits: &Limits,
-    buffers: &Buffers,
-) -> Result<(Vec<Bytes>, Share), Fault> {
-    let limit = limits.body_max;
-    let mut share = Share::default();
-    let too_long = || Fault::BodyTooLong { limit };
-    let mut pieces = Pieces::default();
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_long());
-    }
-    let mut left = limit;
-    loop {
-        let frame = timeout(limits.body_timeout, body.frame()).await.map_err(|_| Fault::BodyTooSlow)?;
-        match frame {
-            None => return Ok((pieces.finish(), share)),
-            Some(Err(error)) => return Err(unreadable(error)),
-            // Trailers are not merged into the fields (RFC 9110, section 6.5.1).
-            Some(Ok(frame)) => {
-                if let Ok(piece) = frame.into_data() {
-                    left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
-                    // Not as soon as a length is stated: that costs nothing to say.
-                    buffers.extend(&mut share, limit - left)?;
-                    pieces.push(&piece);
-                }
-            }
-        }
-    }
-}
-
-/// What is wrong with a body: its framing, which the stream has looked at, or
-/// whatever hyper says.
-fn unreadable(error: hyper::Error) -> Fault {
-    let error = anyhow::Error::new(error);
-    // What an I/O error wraps is no link of the chain, but a thing of its own.
-    let of_stream = error.root_cause().downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-    let of_stream = of_stream.and_then(|why| why.downcast_ref::<BadMessage>());
-    of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
-}
-
-/// A body as it comes. Large pieces are kept as they are and copied once, into
-/// the module. Small ones are put together, because each that is kept by itself
-/// costs an entry here and holds on to the buffer that it was read into: a
-/// client that sends single bytes would be given 37 times what it sent.
-#[derive(Default)]
-struct Pieces {
-    large: Vec<Bytes>,
-    small: BytesMut,
-}
-
-impl Pieces {
-    /// The least that is worth an entry of its own, in bytes: a page.
-    const LARGE: usize = 4096;
-
-    fn push(&mut self, piece: &Bytes) {
-        if piece.len() < Self::LARGE {
-            self.small.extend_from_slice(piece);
-        } else {
-            self.set_small_aside();
-            self.large.push(piece.clone());
-        }
-    }
-
-    fn finish(mut self) -> Vec<Bytes> {
-        self.set_small_aside();
-        self.large
-    }
-
-    fn set_small_aside(&mut self) {
-        if !self.small.is_empty() {
-            self.large.push(self.small.split().freeze());
-        }
-    }
 }
 
 /// The canonical message.
@@ -192,9 +108,8 @@ fn put<const N: usize>(head: &mut Vec<u8>, pieces: [&[u8]; N]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, Pieces, Target, encode_head};
+    use super::{Origin, Target, encode_head};
     use crate::request_id::RequestId;
-    use bytes::Bytes;
     use http::{Request, request};
     use std::time::{Duration, SystemTime};
 
@@ -210,20 +125,6 @@ mod tests {
     }
 
     const VOUCHED: &str = "x-request-id: -\r\nx-forwarded-for: 127.0.0.1\r\nx-request-time: 1500\r\n\r\n";
-
-    #[test]
-    fn pieces_of_any_size_stay_in_order_and_small_ones_are_put_together() {
-        let sizes = [1, 4095, 4096, 1, 1, 9000, 4096, 2];
-        let mut whole = Vec::new();
-        let mut pieces = Pieces::default();
-        for (index, size) in sizes.into_iter().enumerate() {
-            whole.extend(vec![index as u8; size]);
-            pieces.push(&Bytes::from(vec![index as u8; size]));
-        }
-        let kept = pieces.finish();
-        assert_eq!(kept.concat(), whole);
-        assert_eq!(kept.len(), 6);
-    }
 
     #[test]
     fn fields_keep_their_order_and_repetitions() {

@@ -12,7 +12,9 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
+use tokio::sync::Semaphore;
 
+use super::body;
 use super::buffers::Buffers;
 use super::counts::FaultCounts;
 use super::fault::{Fault, Whose};
@@ -21,6 +23,7 @@ use super::request::{self, Origin};
 use super::response;
 use super::response_head;
 use crate::access_log;
+use crate::client_net::ClientNet;
 use crate::ending::Ending;
 use crate::limits::Limits;
 use crate::message::Message;
@@ -52,6 +55,8 @@ pub struct App {
     pub faults: Arc<FaultCounts>,
     /// The memory for bodies.
     pub buffers: Buffers,
+    /// One for each connection that there may be.
+    pub places: Arc<Semaphore>,
     /// Keeps the requests that the handler fails at, if that is asked for.
     pub recorder: Option<Arc<Recorder>>,
     /// Whose word counts on who the client is.
@@ -66,6 +71,7 @@ pub struct Client {
     ids: RequestIds,
     peer: Peer,
     peer_text: String,
+    client_net: Option<ClientNet>,
     socket: Socket,
     /// What the connection's stream tells.
     pub notes: Arc<Notes>,
@@ -73,9 +79,10 @@ pub struct Client {
 
 impl Client {
     /// Who has just connected.
-    pub fn new(app: Arc<App>, peer: Peer, socket: Socket) -> Client {
+    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, notes: Arc<Notes>) -> Client {
         let ids = app.ids.connection();
-        Client { app, ids, peer, peer_text: peer.to_string(), socket, notes: Arc::default() }
+        let client_net = forwarded::client_net(peer, &app.trusted);
+        Client { app, ids, peer, peer_text: peer.to_string(), client_net, socket, notes }
     }
 
     /// Who it is.
@@ -100,13 +107,13 @@ impl Client {
     async fn answer_parts(
         self: Arc<Self>,
         mut parts: Parts,
-        body: Incoming,
+        incoming: Incoming,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let id = self.ids.request();
-        let client = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
-            client if client == self.peer => Cow::Borrowed(&*self.peer_text),
-            client => Cow::Owned(client.to_string()),
+        let (client, client_net) = match forwarded::client(self.peer, &parts.headers, &self.app.trusted) {
+            client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
+            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.app.trusted)),
         };
         let mut version_called = None;
         let mut message = Message::default();
@@ -118,8 +125,9 @@ impl Client {
             // What is rare is in boxes, so that the rest is small enough to be moved.
             let mut called = started;
             let (mut body_read, mut _share) = Default::default();
-            if !body.is_end_stream() {
-                let reading = request::read_body(body, &self.app.limits, &self.app.buffers);
+            if !incoming.is_end_stream() {
+                let reading =
+                    body::read_body(incoming, &self.app.limits, &self.app.buffers, &self.notes.read_into);
                 (body_read, _share) = Box::pin(reading).await?;
                 called = Instant::now();
             }
@@ -132,7 +140,7 @@ impl Client {
                 return Err(Fault::NotServed { cause });
             }
             let version = version_called.insert(self.app.swapper.current());
-            let bytes = match version.module.call(&message, id, called) {
+            let bytes = match version.module.call_for(client_net, &message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };
@@ -153,7 +161,8 @@ impl Client {
             response.headers_mut().insert(HANDLER_VERSION, number.into());
         }
 
-        if self.app.ending.has_begun() || self.ids.count() >= self.app.limits.connection_requests as u64 {
+        let is_last = self.ids.count() >= self.app.limits.connection_requests as u64;
+        if is_last || self.app.ending.has_begun() || self.notes.seat.gives_way() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.version == http::Version::HTTP_10 && response.headers().contains_key(CONNECTION) {

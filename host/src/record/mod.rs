@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -19,6 +18,7 @@ use tracing::warn;
 
 pub use file::{Recorded, is_recorded};
 
+use crate::health;
 use crate::http::Fault;
 use crate::limits::{ADDRESSES, COUNT_MAX, count, size};
 use crate::message::Message;
@@ -80,11 +80,11 @@ impl Recorder {
         };
         let context = || format!("cannot record to {}", path.display());
         let folder = Folder::open(path, recording.record_max, recording.record_bytes);
-        let folder = folder.with_context(context)?;
+        let mut folder = folder.with_context(context)?;
         let (queue, orders) = sync_channel(QUEUE);
         let secrets = recording.record_secrets;
-        let run = move || write_all(folder, secrets, &orders);
-        thread::Builder::new().name("record".into()).spawn(run).with_context(context)?;
+        health::keep_running("record", move || write_all(&mut folder, secrets, &orders))
+            .with_context(context)?;
         Ok(Some(Recorder { queue, told: AtomicBool::new(false) }))
     }
 
@@ -119,7 +119,7 @@ impl Drop for Flush {
     }
 }
 
-fn write_all(mut folder: Folder, secrets: bool, orders: &Receiver<Order>) {
+fn write_all(folder: &mut Folder, secrets: bool, orders: &Receiver<Order>) {
     let mut fails = false;
     while let Ok(order) = orders.recv() {
         match order {

@@ -77,6 +77,7 @@ pub fn start(path: &Path, seen: Option<Look>, mode: Mode, swapper: Swapper) -> i
         Mode::Events => watch.by_events(),
         Mode::Poll => watch.by_polling(),
     })
+    .map(drop)
 }
 
 struct Watch {

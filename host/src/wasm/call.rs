@@ -9,12 +9,14 @@ use handler_sdk::abi::{NO_ROOM, Span};
 use tokio::task::yield_now;
 use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
+use super::admission::Short;
 use super::deadline::{self, AtTick, TakesLong};
-use super::engine::{Engine, Purpose};
+use super::engine::Engine;
 use super::failure::{CallError, explain};
 use super::handler::HandlerModule;
 use super::instance::{CallState, Instance};
 use super::memory;
+use crate::client_net::ClientNet;
 use crate::message::Message;
 use crate::request_id::RequestId;
 
@@ -51,74 +53,145 @@ impl HandlerModule {
     /// still unchecked. The deadline counts from `since`, or from the moment when
     /// the call could begin.
     ///
-    /// A short call for which an instance waits is over when this returns.
+    /// A short call is over when this returns.
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
-        let engine = self.engine();
-        let mut state = CallState::new(engine.limits(), id, since);
-        let short = if self.expects_long_call() { None } else { engine.begin_short() };
-        let idle = short.and_then(|short| Some((short, self.take_idle()?)));
-        // Held until the instance is back in its place, so that no more are about.
-        let Some((_short, mut instance)) = idle else {
-            return Call::Running(Box::pin(self.call_on_fiber(request, state)));
+        self.call_for(None, request, id, since)
+    }
+
+    /// Calls the handler for a client, which has its share of long calls.
+    pub fn call_for<'a>(
+        &'a self,
+        client: Option<ClientNet>,
+        request: &'a Message,
+        id: RequestId,
+        since: Instant,
+    ) -> Call<'a> {
+        if self.long_targets.expects(request) {
+            let state = CallState::new(self.engine().limits(), id, since);
+            return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
+        }
+        let Some(short) = self.engine().begin_short() else {
+            return Call::Running(Box::pin(async move {
+                let short = self.engine().wait_for_short().await?;
+                // That it had to wait does not count.
+                let attempt = self.attempt(short, request, id, Instant::now());
+                self.follow(attempt, client, request).await
+            }));
         };
-        state.at_tick = AtTick::GoOn;
-        instance.begin(state);
-        let answer = answer_here(&mut instance, request, engine);
+        match self.attempt(short, request, id, since) {
+            Attempt::Over { answer, was_found_running: false } => Call::Over(answer),
+            attempt => Call::Running(Box::pin(self.follow(attempt, client, request))),
+        }
+    }
+
+    /// Makes a call on the stack of the thread, which waits for it, but not for
+    /// long. The right to do so is held until the instance is back in its place, so
+    /// that there are no more instances than there may be.
+    fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
+        let limits = self.engine().limits();
+        let state = || CallState::new(limits, id, since).of_short_call();
+        let made = match self.take_idle() {
+            Some(mut instance) => {
+                instance.begin(state());
+                Ok(instance)
+            }
+            None => self.new_instance_here(state()),
+        };
+        let mut instance = match made {
+            Ok(instance) => instance,
+            Err(Stopped::TakesLong) => {
+                self.long_targets.note(request, true);
+                return Attempt::TakesLong(CallState::new(limits, id, since));
+            }
+            Err(Stopped::Failed(failure)) => return Attempt::over(Err(failure)),
+        };
+        let answer = answer_here(&mut instance, request, self.engine());
         match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
             Ok(response) => {
                 let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > MUCH;
                 let in_time = if took_long { deadline::check(&instance.store) } else { Ok(()) };
                 self.give_back(instance);
-                match took_long {
-                    false => Call::Over(Ok(response)),
-                    // Others have waited meanwhile.
-                    true => Call::Running(Box::pin(async move {
-                        yield_now().await;
-                        in_time.map(|()| response)
-                    })),
-                }
+                self.long_targets.note(request, false);
+                // What the host does counts, too: past the deadline there is no response.
+                Attempt::Over { answer: in_time.map(|()| response), was_found_running: took_long }
             }
             Err(Stopped::TakesLong) => {
-                self.expect_long_calls();
-                let state = instance.store.data().again(engine.limits());
-                drop(instance);
-                Call::Running(Box::pin(async move {
-                    yield_now().await;
-                    self.call_on_fiber(request, state).await
-                }))
+                self.long_targets.note(request, true);
+                Attempt::TakesLong(instance.store.data().again(limits))
             }
-            Err(Stopped::Failed(failure)) => Call::Over(Err(failure)),
+            Err(Stopped::Failed(failure)) => Attempt::over(Err(failure)),
+        }
+    }
+
+    /// What is left to be done after an attempt, when others have had their turn.
+    async fn follow(
+        &self,
+        attempt: Attempt,
+        client: Option<ClientNet>,
+        request: &Message,
+    ) -> Result<Bytes, CallError> {
+        yield_now().await;
+        match attempt {
+            Attempt::Over { answer, .. } => answer,
+            Attempt::TakesLong(state) => self.call_on_fiber(client, request, state).await,
         }
     }
 
     /// Makes a call on a stack of its own, from where it can give way, as soon as
     /// it may begin.
-    async fn call_on_fiber(&self, request: &Message, mut state: CallState) -> Result<Bytes, CallError> {
+    async fn call_on_fiber(
+        &self,
+        client: Option<ClientNet>,
+        request: &Message,
+        mut state: CallState,
+    ) -> Result<Bytes, CallError> {
         let engine = self.engine();
-        let _permit = match engine.admit_at_once() {
+        let _permit = match engine.try_begin_long(client) {
             Some(permit) => permit,
             None => {
-                let permit = engine.admit(Purpose::Request).await?;
+                let permit = engine.begin_long(client).await?;
                 // That it had to wait does not count.
                 state.deadline = Instant::now() + engine.limits().deadline;
                 permit
             }
         };
-        self.count_long_call();
-        let mut instance = match self.take_idle() {
-            Some(mut instance) => {
-                instance.begin(state);
-                instance
+        let call = async {
+            let mut instance = match self.take_idle() {
+                Some(mut instance) => {
+                    instance.begin(state);
+                    instance
+                }
+                None => self.new_instance(state).await?,
+            };
+            let answer = answer(&mut instance, request, engine).await;
+            let was_long = instance.store.data().at_tick == AtTick::GiveWayAgain;
+            self.long_targets.note(request, was_long);
+            match answer {
+                Ok(response) => {
+                    self.give_back(instance);
+                    Ok(response)
+                }
+                Err(failure) => Err(failure.with_panic(&mut instance).await),
             }
-            None => self.new_instance(state).await?,
         };
-        match answer(&mut instance, request, engine).await {
-            Ok(response) => {
-                self.give_back(instance);
-                Ok(response)
-            }
-            Err(failure) => Err(failure.with_panic(&mut instance).await),
-        }
+        engine.in_turns(call).await
+    }
+}
+
+/// What came of a call that held its thread.
+enum Attempt {
+    Over {
+        answer: Result<Bytes, CallError>,
+        /// Whether a tick found it running, so that others have waited meanwhile.
+        was_found_running: bool,
+    },
+    /// It has to be made where it can give way.
+    TakesLong(CallState),
+}
+
+impl Attempt {
+    fn over(answer: Result<Bytes, CallError>) -> Attempt {
+        Attempt::Over { answer, was_found_running: false }
     }
 }
 
@@ -154,15 +227,20 @@ fn answer_here(instance: &mut Instance, request: &Message, engine: &Engine) -> R
 }
 
 /// Why a call gave no response on the stack of its thread.
-enum Stopped {
+pub(super) enum Stopped {
     /// It has to be made where it can give way.
     TakesLong,
     Failed(CallError),
 }
 
 impl Stopped {
+    /// Why wasmtime stopped, where `explain` says what another error means.
+    pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
+        if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
+    }
+
     /// The same with what the module has to say about it.
-    fn with_panic(self, instance: &mut Instance) -> Stopped {
+    pub(super) fn with_panic(self, instance: &mut Instance) -> Stopped {
         match self {
             Stopped::Failed(failure) => Stopped::Failed(failure.with_panic_here(instance)),
             Stopped::TakesLong => self,
@@ -178,7 +256,7 @@ impl From<CallError> for Stopped {
 
 impl From<wasmtime::Error> for Stopped {
     fn from(error: wasmtime::Error) -> Stopped {
-        if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(&error)) }
+        Stopped::by(&error, explain)
     }
 }
 

@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
-use super::engine::Places;
+use super::admission::Admission;
 use super::failure::CallError;
 use super::instance::CallState;
+use crate::health;
 
 /// Half of the longest that a call holds a serving thread at a time.
 const TICK: Duration = Duration::from_millis(2);
@@ -46,11 +48,17 @@ pub(super) struct TakesLong;
 pub(super) enum AtTick {
     /// It goes on: it may have begun just before the tick.
     GoOn,
-    /// It ends, to be made again where it can give way.
-    End,
+    /// It ends, to be made again where it can give way, unless its thread has hardly
+    /// run since it had used this much time: then something else was running.
+    End(Duration),
     /// It gives way to the other requests of its thread.
     GiveWay,
+    /// The same for a call that has given way before.
+    GiveWayAgain,
 }
+
+/// The least time that a thread has run between two ticks if nothing else did.
+const RUN: Duration = Duration::from_millis(1);
 
 /// Arms a store that was armed before, for another call.
 pub(super) fn rearm(store: &mut Store<CallState>) {
@@ -67,13 +75,19 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         }
         match state.at_tick {
             AtTick::GoOn => {
-                state.at_tick = AtTick::End;
+                state.at_tick = AtTick::End(thread_time());
                 Ok(UpdateDeadline::Continue(1))
             }
-            AtTick::End => Err(TakesLong.into()),
+            AtTick::End(since) if thread_time().saturating_sub(since) < RUN => {
+                Ok(UpdateDeadline::Continue(1))
+            }
+            AtTick::End(_) => Err(TakesLong.into()),
             // Not wasmtime's plain yield: the task is to wait until the thread has
             // looked at its sockets, or a few endless calls would keep it from them.
-            AtTick::GiveWay => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            AtTick::GiveWay | AtTick::GiveWayAgain => {
+                state.at_tick = AtTick::GiveWayAgain;
+                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            }
         }
     });
 }
@@ -81,6 +95,11 @@ pub(super) fn arm(store: &mut Store<CallState>) {
 /// Whether a call is in time still, after the host has worked for it.
 pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
     if Instant::now() < store.data().deadline { Ok(()) } else { Err(CallError::Deadline) }
+}
+
+/// Returns for how long this thread has run on a core.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// The thread that moves the epoch on. It ends when the engine is dropped.
@@ -91,15 +110,15 @@ pub(super) struct Ticker {
 
 impl Ticker {
     /// Starts the thread.
-    pub(super) fn start(engine: EngineWeak, places: Arc<Places>) -> io::Result<Ticker> {
+    pub(super) fn start(engine: EngineWeak, admission: Arc<Admission>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
-        let handle = thread::Builder::new().name("epoch".into()).spawn(move || {
+        let thread = health::keep_running("epoch", move || {
             let mut idle_ticks = 0;
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                let busy = places.are_taken();
+                let busy = admission.is_busy();
                 idle_ticks = if busy { 0 } else { idle_ticks + 1 };
                 if idle_ticks < IDLE_TICKS {
                     thread::sleep(TICK);
@@ -113,7 +132,7 @@ impl Ticker {
                 }
             }
         })?;
-        Ok(Ticker { thread: handle.thread().clone(), asleep })
+        Ok(Ticker { thread, asleep })
     }
 
     /// Says that a call begins.

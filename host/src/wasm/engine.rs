@@ -1,30 +1,25 @@
 //! The wasmtime engine: one for the process, shared by all versions of the
-//! handler. It also admits calls: no more at once than there are instances, of
-//! which some are for short calls, one at a time on each thread.
+//! handler.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::sync::SemaphorePermit;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 use wasmtime::{WasmBacktraceDetails, WasmFeatures};
 
+use super::admission::{Admission, Calls, INSTANCES_SPARE, Short, serving_threads};
 use super::deadline::Ticker;
 use super::failure::{CallError, FRAMES_MAX};
 use super::import;
 use super::instance::CallState;
 use super::mappings;
-use super::per_thread::PerThread;
+use super::permits::Permit;
 use super::proposals;
 use super::reused::Reused;
+use crate::client_net::ClientNet;
 use crate::limits::Limits;
-
-/// Instances beyond those that serve: a candidate is tried in one of these
-/// while the others are taken.
-const INSTANCES_SPARE: usize = 2;
 
 /// Most tables of a module. Compilers make one; hand-written modules may have
 /// a few.
@@ -45,7 +40,9 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
-    places: Arc<Places>,
+    admission: Arc<Admission>,
+    /// How many serve.
+    threads: usize,
     responses: Reused,
     limits: Limits,
     /// Stretches of pages that an instance may have written to.
@@ -96,11 +93,13 @@ impl Engine {
         })?;
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
-        let places = Arc::new(Places::new(limits));
-        let ticker = Ticker::start(engine.weak(), Arc::clone(&places))
+        let threads = serving_threads();
+        let admission = Arc::new(Admission::new(limits, threads));
+        let ticker = Ticker::start(engine.weak(), Arc::clone(&admission))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        let (limits, responses) = (limits.clone(), Reused::default());
-        Ok(Engine(Arc::new(Shared { engine, linker, places, responses, limits, stretches, ticker })))
+        let (limits, responses) = (limits.clone(), Reused::new(limits));
+        let shared = Shared { engine, linker, admission, threads, responses, limits, stretches, ticker };
+        Ok(Engine(Arc::new(shared)))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -126,105 +125,58 @@ impl Engine {
         &self.0.responses
     }
 
-    /// The right to make one call that ends, or is ended, before this thread does
-    /// anything else: the thread's own; or, where that is taken or there is none, one
-    /// of those that all calls share.
+    /// How many threads serve.
+    pub(super) fn threads(&self) -> usize {
+        self.0.threads
+    }
+
+    /// How many calls run and wait.
+    pub fn calls(&self) -> Calls {
+        self.0.admission.calls()
+    }
+
+    /// Returns the right to make one call that holds this thread, if there is one
+    /// without waiting.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        let Shared { places, ticker, .. } = &*self.0;
-        let own = places.short.own().filter(|runs| !runs.swap(true, Relaxed));
-        let _other = if own.is_some() { None } else { Some(places.requests.try_acquire().ok()?) };
-        ticker.wake();
-        Some(Short { own, _other })
+        self.woken(self.0.admission.begin_short())
     }
 
-    /// The right to make one call for a request, if there is one without waiting.
-    pub(super) fn admit_at_once(&self) -> Option<SemaphorePermit<'_>> {
-        let permit = self.0.places.requests.try_acquire().ok()?;
+    /// Waits for the right to make one call that holds this thread.
+    pub(super) async fn wait_for_short(&self) -> Result<Short<'_>, CallError> {
+        self.woken(self.0.admission.wait_for_short().await)
+    }
+
+    /// Returns the right to make one long call, if there is one without waiting.
+    pub(super) fn try_begin_long(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
+        self.woken(self.0.admission.try_begin_long(client))
+    }
+
+    /// Waits for the right to make one long call.
+    pub(super) async fn begin_long(&self, client: Option<ClientNet>) -> Result<Permit<'_>, CallError> {
+        self.woken(self.0.admission.begin_long(client).await)
+    }
+
+    /// Waits for the right to try a module before it serves.
+    pub(super) async fn begin_candidate(&self) -> Result<SemaphorePermit<'_>, CallError> {
+        self.woken(self.0.admission.begin_candidate().await)
+    }
+
+    /// Runs a long call in turn with the others.
+    pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
+        self.0.admission.in_turns(call).await
+    }
+
+    /// Says that a call begins.
+    fn woken<T>(&self, permit: T) -> T {
         self.0.ticker.wake();
-        Some(permit)
-    }
-
-    /// Waits for the right to make one call, which ends with the permit. Whoever
-    /// stops waiting frees the place in the queue.
-    pub(super) async fn admit(&self, purpose: Purpose) -> Result<SemaphorePermit<'_>, CallError> {
-        let Shared { places, limits, ticker, .. } = &*self.0;
-        let (calls, queue) = match purpose {
-            Purpose::Request => (&places.requests, &places.queue),
-            Purpose::Candidate => (&places.candidates, &places.candidates_queue),
-        };
-        let permit = match calls.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let busy = || CallError::Busy { calls: places.requests_max, queue: limits.queue };
-                let _place = queue.try_acquire().map_err(|_| busy())?;
-                match timeout(limits.queue_timeout, calls.acquire()).await {
-                    Ok(Ok(permit)) => permit,
-                    _ => return Err(busy()),
-                }
-            }
-        };
-        ticker.wake();
-        Ok(permit)
+        permit
     }
 }
 
-/// What a call is made for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
-    /// A client waits for it.
-    Request,
-    /// A module is tried before it serves.
-    Candidate,
-}
-
-/// A call that holds its thread, until this is dropped.
-pub(super) struct Short<'a> {
-    own: Option<&'a AtomicBool>,
-    _other: Option<SemaphorePermit<'a>>,
-}
-
-impl Drop for Short<'_> {
-    fn drop(&mut self) {
-        if let Some(runs) = self.own {
-            runs.store(false, Relaxed);
-        }
-    }
-}
-
-/// Which calls may run at once, and which may wait for that.
-pub(super) struct Places {
-    /// Whether one runs that holds its thread. That each thread knows this for
-    /// itself is why short calls do not wait for each other.
-    short: PerThread<AtomicBool>,
-    /// For all the others.
-    requests: Semaphore,
-    requests_max: usize,
-    candidates: Semaphore,
-    queue: Semaphore,
-    candidates_queue: Semaphore,
-}
-
-impl Places {
-    fn new(limits: &Limits) -> Places {
-        // Half of them at the most: a long call is not to wait for short ones.
-        let short = PerThread::new(limits.instances / 2);
-        let requests_max = limits.instances - short.count();
-        Places {
-            short,
-            requests: Semaphore::new(requests_max),
-            requests_max,
-            candidates: Semaphore::new(INSTANCES_SPARE),
-            queue: Semaphore::new(limits.queue),
-            candidates_queue: Semaphore::new(INSTANCES_SPARE),
-        }
-    }
-
-    /// Whether a call runs now.
-    pub(super) fn are_taken(&self) -> bool {
-        self.requests.available_permits() < self.requests_max
-            || self.candidates.available_permits() < INSTANCES_SPARE
-            || self.short.all().any(|runs| runs.load(Relaxed))
-    }
+/// Returns the most memory of all instances, in bytes.
+pub fn instances_memory(limits: &Limits) -> u64 {
+    let tables = u64::from(TABLES_MAX) * limits.table_max as u64 * size_of::<usize>() as u64;
+    (slots(limits) as u64).saturating_mul(limits.memory_max as u64 + tables + STACK_MAX as u64)
 }
 
 /// The most instances that there are at once: as many may wait for their next

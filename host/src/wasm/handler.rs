@@ -1,13 +1,15 @@
 //! A handler that may serve: a module that has started, with its instances.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::engine::{Engine, Purpose};
+use super::call::Stopped;
+use super::engine::Engine;
 use super::failure::CallError;
 use super::idle::Idle;
 use super::instance::{CallState, Instance};
+use super::long_targets::LongTargets;
 use super::module::{Code, CompiledModule};
 use super::snapshot::Snapshot;
 use crate::limits::Limits;
@@ -24,13 +26,8 @@ pub struct HandlerModule {
     /// Whether the last instance that was made anew has grown its memory. The
     /// next one will be of no more use after its request than that.
     grows: AtomicBool,
-    /// How many of the next calls are taken to be long ones.
-    long: AtomicU32,
+    pub(super) long_targets: LongTargets,
 }
-
-/// Calls that are taken to be long ones after one was. The beginning of that one
-/// was for nothing, and it is not to become a habit.
-const LONG_AFTER_ONE: u32 = 1000;
 
 impl CompiledModule {
     /// Initialises it, once for all requests where that can be.
@@ -54,13 +51,13 @@ impl CompiledModule {
 
     async fn start_as(self, quiet: bool) -> Result<HandlerModule, CallError> {
         let CompiledModule { engine, code, unoptimised } = self;
-        let permit = engine.admit(Purpose::Candidate).await?;
+        let permit = engine.begin_candidate().await?;
         let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
         let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
                 let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
-                Some((snapshot, Idle::new(engine.limits().instances)))
+                Some((snapshot, Idle::new(engine.limits().instances, engine.threads())))
             }
             None => {
                 instance.initialise().await?;
@@ -74,7 +71,7 @@ impl CompiledModule {
             kept,
             unoptimised,
             grows: AtomicBool::new(false),
-            long: AtomicU32::new(0),
+            long_targets: LongTargets::new(),
         })
     }
 }
@@ -131,21 +128,6 @@ impl HandlerModule {
         &self.code
     }
 
-    /// Whether the next call is taken to be a long one.
-    pub(super) fn expects_long_call(&self) -> bool {
-        self.long.load(Relaxed) > 0
-    }
-
-    /// One that may be long is made.
-    pub(super) fn count_long_call(&self) {
-        let _ = self.long.fetch_update(Relaxed, Relaxed, |long| long.checked_sub(1));
-    }
-
-    /// One was.
-    pub(super) fn expect_long_calls(&self) {
-        self.long.store(LONG_AFTER_ONE, Relaxed);
-    }
-
     /// An instance in the state that every request starts from, if one waits.
     pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
         self.kept.as_ref().and_then(|(_, idle)| idle.take())
@@ -161,6 +143,19 @@ impl HandlerModule {
             return Ok(Box::new(instance));
         };
         let mut instance = Instance::new(&self.code, state).await?;
+        snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
+        Ok(Box::new(instance))
+    }
+
+    /// The same on the stack of the thread, which waits for it.
+    pub(super) fn new_instance_here(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
+        let Some((snapshot, _)) = &self.kept else {
+            let mut instance = Instance::new_here(&self.code, state.quiet())?;
+            instance.initialise_here()?;
+            instance.unmute(self.engine.limits());
+            return Ok(Box::new(instance));
+        };
+        let mut instance = Instance::new_here(&self.code, state)?;
         snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }

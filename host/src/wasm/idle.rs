@@ -23,8 +23,8 @@ type Stack = Vec<Box<Instance>>;
 impl Idle {
     /// None yet; and no more than this once it is woken, or a few less, because all
     /// places have the same room.
-    pub(super) fn new(max: usize) -> Idle {
-        let places = PerThread::new(max);
+    pub(super) fn new(max: usize, threads: usize) -> Idle {
+        let places = PerThread::new(threads.min(max));
         let max = max / places.count().max(1);
         Idle { places, max, resting: AtomicBool::new(true) }
     }

@@ -13,7 +13,7 @@ use tracing::error;
 use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
 use wasmtime::{WasmParams, WasmResults};
 
-use super::call::invoke;
+use super::call::{Stopped, invoke};
 use super::deadline::{self, AtTick, DeadlinePassed};
 use super::failure::{CallError, explain};
 use super::image::Image;
@@ -59,16 +59,20 @@ pub(super) struct Instance {
 impl Instance {
     /// A new one, not initialised yet unless its start function runs by itself.
     pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, CallError> {
-        let mut store = Store::new(code.instance.module().engine(), state);
-        store.limiter(|state| state);
-        deadline::arm(&mut store);
-        let instance = code.instance.instantiate_async(&mut store).await.map_err(|error| {
-            match error.is::<Trap>() || error.is::<DeadlinePassed>() || error.is::<WasmBacktrace>() {
-                true => explain(&error),
-                false => CallError::no_instance(&error),
-            }
-        })?;
+        let mut store = armed(code, state);
+        let instance = code.instance.instantiate_async(&mut store).await;
+        Instance::of(code, store, instance.map_err(|error| not_made(&error))?)
+    }
 
+    /// The same on the stack of the thread, which waits for it.
+    pub(super) fn new_here(code: &Code, state: CallState) -> Result<Instance, Stopped> {
+        let mut store = armed(code, state);
+        let instance = code.instance.instantiate(&mut store);
+        let instance = instance.map_err(|error| Stopped::by(&error, not_made))?;
+        Ok(Instance::of(code, store, instance)?)
+    }
+
+    fn of(code: &Code, store: Store<CallState>, instance: wasmtime::Instance) -> Result<Instance, CallError> {
         let mut exports = Exported { store, instance };
         let names = &code.exports;
         let memory = exports.get(&names.memory, Extern::into_memory)?;
@@ -126,6 +130,16 @@ impl Instance {
         Ok(())
     }
 
+    /// The same on the stack of the thread, which waits for it.
+    pub(super) fn initialise_here(&mut self) -> Result<(), Stopped> {
+        for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
+            if let Err(error) = function.call(&mut self.store, ()) {
+                return Err(Stopped::from(error).with_panic(self));
+            }
+        }
+        Ok(())
+    }
+
     /// What it logs from now on is heard.
     pub(super) fn unmute(&mut self, limits: &Limits) {
         let state = self.store.data_mut();
@@ -145,6 +159,21 @@ impl Drop for Instance {
             let empty = Store::new(&self.store.engine().clone(), state);
             std::mem::forget(std::mem::replace(&mut self.store, empty));
         }
+    }
+}
+
+fn armed(code: &Code, state: CallState) -> Store<CallState> {
+    let mut store = Store::new(code.instance.module().engine(), state);
+    store.limiter(|state| state);
+    deadline::arm(&mut store);
+    store
+}
+
+/// Why an instance could not be made: because of its module, or of the system.
+fn not_made(error: &wasmtime::Error) -> CallError {
+    match error.is::<Trap>() || error.is::<DeadlinePassed>() || error.is::<WasmBacktrace>() {
+        true => explain(error),
+        false => CallError::no_instance(error),
     }
 }
 
@@ -190,6 +219,11 @@ impl CallState {
             memory_max: limits.memory_max,
             table_max: limits.table_max,
         }
+    }
+
+    /// Of a call that holds its thread.
+    pub(super) fn of_short_call(self) -> CallState {
+        CallState { at_tick: AtTick::GoOn, ..self }
     }
 
     /// Nothing is logged until the instance has been initialised: that was heard

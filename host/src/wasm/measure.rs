@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::call::answer;
-use super::engine::Purpose;
 use super::failure::CallError;
 use super::handler::HandlerModule;
 use super::instance::CallState;
@@ -34,7 +33,7 @@ impl HandlerModule {
     ) -> (Result<Bytes, CallError>, Usage) {
         let mut usage = Usage::default();
         let result = async {
-            let _permit = self.engine().admit(Purpose::Candidate).await?;
+            let _permit = self.engine().begin_candidate().await?;
             let state = CallState::new(self.engine().limits(), id, Instant::now());
             let mut instance = self.new_instance(state).await?;
             let since = Instant::now();

@@ -2,7 +2,10 @@
 //!
 //! | file | question |
 //! | --- | --- |
-//! | `engine` | how is wasmtime configured, and how many calls may run at once? |
+//! | `engine` | how is wasmtime configured? |
+//! | `admission` | which calls may run at once, and which take turns? |
+//! | `permits` | who gets the next permit for a long call? |
+//! | `long_targets` | which requests are expected to take long? |
 //! | `compile/` | how does machine code come of a file, and within which bounds? |
 //! | `module` | is this file a handler, and if not, why not? |
 //! | `verify` | what does it have to export, and what may it import? |
@@ -30,6 +33,7 @@
 //! | `deadline` | what stops a call that takes too long? |
 //! | `import` | what may a module ask of the host? |
 
+mod admission;
 mod bulk;
 mod call;
 pub mod compile;
@@ -43,6 +47,7 @@ mod import;
 mod inspect;
 mod instance;
 mod instrument;
+mod long_targets;
 mod mapped;
 mod mappings;
 mod measure;
@@ -51,6 +56,7 @@ mod module;
 mod name;
 mod pages;
 mod per_thread;
+mod permits;
 mod proposals;
 mod restorable;
 mod reused;
@@ -58,12 +64,14 @@ mod snapshot;
 mod survey;
 mod verify;
 
+pub use admission::Calls;
 pub use call::Call;
 pub use compile::{Compilers, Effort, Priority};
-pub use engine::{Engine, EngineError};
+pub use engine::{Engine, EngineError, instances_memory};
 pub use failure::CallError;
 pub use handler::HandlerModule;
 pub use inspect::{Anatomy, Size};
 pub use measure::Usage;
 pub use memory::BadSpan;
 pub use module::{CompiledModule, ModuleError};
+pub use reused::kept_for_responses;

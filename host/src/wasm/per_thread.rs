@@ -3,10 +3,9 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
-/// One of a kind for each thread that asks for its own, as many as there are
-/// cores, or fewer. Where there are more threads, some share one.
+/// One of a kind for each thread that asks for its own. Where there are more
+/// threads, some share one.
 pub(super) struct PerThread<T>(Box<[Apart<T>]>);
 
 /// What one core writes to is not in a cache line that another one reads. Caches
@@ -16,10 +15,8 @@ pub(super) struct PerThread<T>(Box<[Apart<T>]>);
 struct Apart<T>(T);
 
 impl<T: Default> PerThread<T> {
-    /// No more than this many.
-    pub(super) fn new(max: usize) -> PerThread<T> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        PerThread((0..cores.min(max)).map(|_| Apart::default()).collect())
+    pub(super) fn new(count: usize) -> PerThread<T> {
+        PerThread((0..count).map(|_| Apart::default()).collect())
     }
 }
 
@@ -52,9 +49,9 @@ mod tests {
 
     #[test]
     fn threads_share_no_more_than_they_have_to() {
-        for max in [0, 1, 2, 1000] {
-            let counts = PerThread::<Mutex<usize>>::new(max);
-            assert!(counts.count() <= max);
+        for count in [0, 1, 2, 7] {
+            let counts = PerThread::<Mutex<usize>>::new(count);
+            assert_eq!(counts.count(), count);
             thread::scope(|scope| {
                 for _ in 0..3 * counts.count() {
                     scope.spawn(|| *counts.own().unwrap().lock().unwrap() += 1);

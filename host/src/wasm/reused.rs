@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::limits::Limits;
+
 /// Smaller responses are left to the allocator, which keeps such memory itself.
 /// In bytes.
 const LARGE: usize = 128 << 10;
@@ -21,10 +23,23 @@ const KEPT: usize = 4;
 const STEP: usize = 64 << 10;
 
 /// The memory that is kept.
-#[derive(Clone, Default)]
-pub(super) struct Reused(Arc<Mutex<Vec<Vec<u8>>>>);
+#[derive(Clone)]
+pub(super) struct Reused {
+    kept: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// How much of it there may be, in bytes.
+    max: usize,
+}
+
+/// Returns the most memory that is kept, in bytes.
+pub fn kept_for_responses(limits: &Limits) -> u64 {
+    (KEPT * KEPT_LENGTH_MAX).min(limits.buffer_max) as u64
+}
 
 impl Reused {
+    pub(super) fn new(limits: &Limits) -> Reused {
+        Reused { kept: Arc::default(), max: kept_for_responses(limits) as usize }
+    }
+
     /// A copy of these bytes.
     pub(super) fn copy(&self, bytes: &[u8]) -> Bytes {
         if !(LARGE..=KEPT_LENGTH_MAX).contains(&bytes.len()) {
@@ -37,16 +52,20 @@ impl Reused {
     }
 
     fn take(&self, length: usize) -> Option<Vec<u8>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.iter().rposition(|room| room.capacity() == length)?;
         Some(kept.remove(place))
     }
 
     fn keep(&self, mut room: Vec<u8>) {
         room.clear();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = (kept.len() == KEPT).then(|| kept.remove(0));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(room);
+        let bytes = |kept: &Vec<Vec<u8>>| kept.iter().map(Vec::capacity).sum::<usize>();
+        let mut oldest = Vec::new();
+        while kept.len() > KEPT || bytes(&kept) > self.max {
+            oldest.push(kept.remove(0));
+        }
         drop(kept);
         drop(oldest);
     }
@@ -73,14 +92,19 @@ impl Drop for Copied {
 #[cfg(test)]
 mod tests {
     use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused, STEP};
+    use std::sync::Arc;
+
+    fn reused() -> Reused {
+        Reused { kept: Arc::default(), max: KEPT * KEPT_LENGTH_MAX }
+    }
 
     fn kept(reused: &Reused) -> usize {
-        reused.0.lock().unwrap().len()
+        reused.kept.lock().unwrap().len()
     }
 
     #[test]
     fn the_next_response_of_about_the_same_length_has_the_memory_of_the_last() {
-        let reused = Reused::default();
+        let reused = reused();
         let first = reused.copy(&vec![1; LARGE + 1]);
         let place = first.as_ptr();
         let part = first.slice(1..);
@@ -96,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_a_bound() {
-        let reused = Reused::default();
+        let reused = reused();
         for (length, count) in [(KEPT_LENGTH_MAX + 1, 0), (LARGE - 1, 0), (KEPT_LENGTH_MAX, 1), (LARGE, 2)] {
             drop(reused.copy(&vec![1; length]));
             assert_eq!(kept(&reused), count, "{length} bytes");
@@ -107,8 +131,15 @@ mod tests {
     }
 
     #[test]
+    fn no_more_bytes_are_kept_than_bodies_may_have() {
+        let reused = Reused { max: 3 * LARGE, ..reused() };
+        drop([reused.copy(&vec![1; LARGE]), reused.copy(&vec![1; LARGE]), reused.copy(&vec![1; 2 * LARGE])]);
+        assert_eq!(kept(&reused), 2);
+    }
+
+    #[test]
     fn no_response_has_much_more_memory_than_it_needs() {
-        let reused = Reused::default();
+        let reused = reused();
         drop(reused.copy(&vec![1; 2 * LARGE]));
         let smaller = reused.copy(&vec![1; LARGE]);
         assert_eq!(kept(&reused), 1, "it is too large");

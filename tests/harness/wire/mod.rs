@@ -28,6 +28,7 @@ use host::wasm::{Compilers, Engine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
@@ -38,11 +39,12 @@ pub const CLIENT: &str = "192.0.2.7";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// So that nothing depends on how busy the machine is.
-const TIMES: [&str; 9] = [
+const TIMES: [&str; 10] = [
     "host",
     "--head-timeout=1h",
     "--idle-timeout=1h",
     "--body-timeout=1h",
+    "--rate-window=1h",
     "--write-timeout=1h",
     "--queue-timeout=1h",
     "--deadline=1h",
@@ -81,6 +83,7 @@ impl Host {
             swapper,
             tell_version: true,
             buffers: Buffers::new(limits.buffer_max),
+            places: Arc::new(Semaphore::new(limits.connections)),
             recorder: None,
             limits,
             ids: ConnectionIds::new(),

@@ -74,6 +74,9 @@ pub enum BadMessage {
     /// The head did not come in time.
     #[error("its head was not whole in time (--head-timeout)")]
     HeadTooSlow,
+    /// Others wanted the place of its connection.
+    #[error("it came more slowly than others, and there were too few places for all (--connections)")]
+    GaveWay,
 }
 
 impl BadMessage {
@@ -88,6 +91,7 @@ impl BadMessage {
             BadMessage::TooManyOptions { .. } => "head too long",
             BadMessage::BodyTooLong { .. } => "body too long",
             BadMessage::HeadTooSlow => "head too slow",
+            BadMessage::GaveWay => "gave way",
         }
     }
 
@@ -103,7 +107,7 @@ impl BadMessage {
             }
             BadMessage::TooManyOptions { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             BadMessage::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BadMessage::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
+            BadMessage::HeadTooSlow | BadMessage::GaveWay => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }

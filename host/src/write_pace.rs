@@ -1,0 +1,126 @@
+//! How fast a client takes in what is written to it, as long as it is slow.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How often it is tried to write to a client that takes in little. The kernel
+/// says that there is room only when half of what it keeps has gone, which takes a
+/// slow client a minute.
+const TRY: Duration = Duration::from_secs(1);
+
+/// The bounds of a pace.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteBounds {
+    /// In which the client takes in anything at all.
+    pub timeout: Duration,
+    /// In bytes a second.
+    pub rate_min: usize,
+    /// Over which the rate is averaged.
+    pub window: Duration,
+}
+
+/// The pace of a client since it could not take in at once what was written.
+pub struct WritePace {
+    bounds: WriteBounds,
+    progress: Instant,
+    window_began: Instant,
+    taken_in: usize,
+    next_try: Pin<Box<Sleep>>,
+}
+
+impl WritePace {
+    /// Begins when a client takes in nothing.
+    pub fn new(bounds: WriteBounds, now: Instant) -> WritePace {
+        let next_try = Box::pin(sleep(bounds.between_tries()));
+        WritePace { bounds, progress: now, window_began: now, taken_in: 0, next_try }
+    }
+
+    /// Waits until it is to be tried again to write.
+    pub fn poll_next_try(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.next_try.as_mut().poll(cx)
+    }
+
+    /// Takes note of what the client took in, which may be nothing.
+    ///
+    /// # Errors
+    ///
+    /// When that is too little.
+    pub fn took_in(&mut self, bytes: usize, now: Instant) -> io::Result<()> {
+        let WriteBounds { timeout, rate_min, window } = self.bounds;
+        self.next_try.as_mut().reset(now + self.bounds.between_tries());
+        self.taken_in += bytes;
+        if bytes > 0 {
+            self.progress = now;
+        } else if now >= self.progress + timeout {
+            return Err(too_slow("took in nothing for too long (--write-timeout)"));
+        }
+        if now >= self.window_began + window {
+            let seconds = now.saturating_duration_since(self.window_began).as_secs_f64();
+            if (self.taken_in as f64) < rate_min as f64 * seconds {
+                return Err(too_slow("took in too few bytes a second (--write-rate-min, --rate-window)"));
+            }
+            (self.window_began, self.taken_in) = (now, 0);
+        }
+        Ok(())
+    }
+}
+
+impl WriteBounds {
+    fn between_tries(&self) -> Duration {
+        TRY.min(self.timeout / 4).min(self.window / 4)
+    }
+}
+
+/// The error for a client that is too slow.
+pub fn too_slow(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the client {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WriteBounds, WritePace};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const BOUNDS: WriteBounds =
+        WriteBounds { timeout: Duration::from_secs(30), rate_min: 100, window: Duration::from_secs(10) };
+
+    /// Tells which second was too much for a client that takes in so many bytes in each.
+    fn given_up(bytes: impl Fn(u32) -> usize) -> Option<(u32, String)> {
+        let began = Instant::now();
+        let mut pace = WritePace::new(BOUNDS, began);
+        (1..100).find_map(|second| {
+            let error = pace.took_in(bytes(second), began + second * SECOND).err()?;
+            Some((second, error.to_string()))
+        })
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_in_enough_on_average_has_all_the_time_it_needs() {
+        assert_eq!(given_up(|_| 100), None);
+        assert_eq!(given_up(|second| if second % 10 == 3 { 1000 } else { 0 }), None);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_in_too_little_is_given_up_after_the_window() {
+        let (second, why) = given_up(|_| 99).unwrap();
+        assert!(second == 10 && why.contains("--write-rate-min"), "{second} {why}");
+        let (second, why) = given_up(|second| if second == 1 { 1 << 20 } else { 99 }).unwrap();
+        assert!(second == 20 && why.contains("--write-rate-min"), "{second} {why}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_in_nothing_is_given_up_after_the_timeout() {
+        let began = Instant::now();
+        let mut pace = WritePace::new(WriteBounds { rate_min: 0, ..BOUNDS }, began);
+        pace.took_in(1, began + SECOND).unwrap();
+        pace.took_in(0, began + 30 * SECOND).unwrap();
+        let why = pace.took_in(0, began + 31 * SECOND).unwrap_err().to_string();
+        assert!(why.contains("--write-timeout"), "{why}");
+    }
+}
