@@ -61,15 +61,6 @@ fn said(child: Child) -> String {
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
-/// The processes that a server has started.
-fn children(server: &Server) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok());
-    lists
-        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
-        .collect()
-}
-
 fn kill(pid: u32) {
     let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
 }
@@ -152,7 +143,7 @@ fn an_order_whose_client_has_gone_is_dropped() {
     let slow = place.begin_swap(bombs::much_code(8000));
     while !place.tell(&["versions"]).contains("2  candidate") {}
     kill(slow.id());
-    server.log_line(&["rejected version 2", "whoever gave the order went away before it was ready"]);
+    server.log_line(&["rejected version 2", "its client went away before it was ready"]);
     drop(said(slow));
 }
 
@@ -165,7 +156,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     // Whatever compiles again is killed, and so is a compiler that waits.
     let deadline = Instant::now() + Duration::from_secs(60);
     let not_optimised = |server: &Server| {
-        children(server).into_iter().for_each(kill);
+        server.children().into_iter().for_each(kill);
         assert!(Instant::now() < deadline);
     };
     loop {
@@ -200,7 +191,7 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
         if random.below(2) == 0 {
             while !place.tell(&["versions"]).contains(&format!("{}  c", round + 2)) {}
         }
-        children(&server).into_iter().for_each(kill);
+        server.children().into_iter().for_each(kill);
         let said = said(order);
         match said.strip_prefix("serving version ") {
             Some(_) => serving = round + 2,
@@ -220,7 +211,7 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
 fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     let server = Server::with(&["--listen", "127.0.0.1:0"]);
     let compiler = loop {
-        if let [compiler] = children(&server)[..] {
+        if let [compiler] = server.children()[..] {
             break compiler;
         }
     };
@@ -231,7 +222,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     let targets: Vec<_> = descriptors.map(|entry| entry.unwrap().path().read_link().unwrap()).collect();
     assert_eq!(targets.len(), 3, "{targets:?}");
     assert!(targets.iter().all(|target| target.to_str().unwrap().starts_with("pipe:")), "{targets:?}");
-    assert!(!read("environ").contains("PATH="));
+    assert_eq!(read("environ"), "");
     assert_eq!(read("oom_score_adj").trim(), "1000");
     drop(server);
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -267,4 +258,53 @@ fn kept_versions_are_bounded_by_the_memory_of_their_code() {
     }
     let table = place.tell(&["versions"]);
     assert!(table.matches("retired").count() < 4 && table.contains("6  current"), "{table}");
+}
+
+#[test]
+fn the_version_that_was_just_replaced_can_come_back() {
+    let mut place = Place::new();
+    let _server = place.start(&["--keep", "2"]);
+    assert!(place.swap(saying("two")).starts_with("serving version 2"));
+    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
+    assert!(place.swap(saying("three")).starts_with("serving version 3"));
+    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
+}
+
+#[test]
+fn versions_that_come_back_are_no_more_than_may_be_kept() {
+    let mut place = Place::new();
+    let server = place.start(&[]);
+    for number in 2..6 {
+        assert!(place.swap(saying(&number.to_string())).starts_with("serving version "));
+    }
+    drop(server);
+    let mut server = place.start(&["--keep", "2"]);
+    // It is saved when all are back that come back.
+    while !std::fs::read_to_string(place.folder.file("state/state.json")).unwrap().contains("\"number\": 4") {
+    }
+    let rollback = place.tell(&["rollback", "2"]);
+    assert!(rollback.contains("version 2 is not kept") || rollback.contains("not yet"), "{rollback}");
+    assert_eq!(server.connect().ask("GET", "/").text(), "5");
+    let _ = server.log_line_now(&[]);
+}
+
+#[test]
+fn a_signal_to_all_processes_of_the_server_ends_no_compiler() {
+    let mut place = Place::new();
+    let file = place.file(saying("one"));
+    let mut command = host();
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let arguments =
+        [vec![file.to_str().unwrap().to_owned(), "--no-watch".into()], place.arguments(&[])].concat();
+    let mut server = Server::spawn(command, &arguments);
+    for number in 2..8 {
+        std::fs::write(&file, saying(&number.to_string())).unwrap();
+        let group = format!("-{}", server.pid());
+        Command::new("kill").args(["-s", "HUP", "--", &group]).status().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while server.connect().ask("GET", "/").text() != number.to_string() {
+            assert!(Instant::now() < deadline, "it is not read again");
+        }
+    }
+    assert_eq!(server.log_line_now(&["the compiler"]), None);
 }

@@ -140,8 +140,10 @@ fn a_planted_link_in_the_folder_for_the_state_is_not_followed() {
         fs::remove_file(place.state.join(name)).unwrap();
         symlink(&secret, place.state.join(name)).unwrap();
     }
-    let mut server = place.start();
-    server.log_line(&["state.json cannot be used and is set aside: it is a symbolic link"]);
+    let complaint = start_without(&place);
+    assert!(complaint.contains("state.json: it is a symbolic link; expected a regular file"), "{complaint}");
+    fs::remove_file(place.state.join("state.json")).unwrap();
+    let server = place.start();
     assert!(place.swap("two").starts_with("serving version 2"));
     says(&server, "two", "2");
     drop(server);
@@ -177,9 +179,11 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         drop(server);
         fs::remove_file(place.state.join("state.json")).unwrap();
         plant(&place.state.join("state.json"));
-        let mut server = place.start();
-        server.log_line(&["cannot be used and is set aside", "expected a regular file"]);
-        drop(server);
+        let complaint = start_without(&place);
+        assert!(
+            complaint.contains("state.json: it is ") && complaint.contains("expected a regular file"),
+            "{complaint}"
+        );
         fs::remove_file(place.state.join("lock")).unwrap();
         plant(&place.state.join("lock"));
         let complaint = start_without(&place);

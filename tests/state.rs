@@ -113,6 +113,19 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     }
     assert!(place.state().join("state.damaged").exists());
 
+    // What was set aside is there for whoever can read it.
+    let names =
+        fs::read_dir(place.state()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let aside: Vec<String> = names.filter(|name| name.ends_with(".damaged")).collect();
+    assert!(aside.len() >= 3, "the state and two modules: {aside:?}");
+
+    // One that cannot be read may be whole.
+    let _ = fs::remove_file(&state);
+    fs::create_dir(&state).unwrap();
+    let (file, folder) = (place.file(), place.state());
+    let complaint = fails_to_start(&[file.as_os_str(), "--state-dir".as_ref(), folder.as_os_str()]);
+    assert!(complaint.contains("cannot read ") && complaint.contains("it is a folder"), "{complaint}");
+
     // A state that names a module which is not what it was: the next newest.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();

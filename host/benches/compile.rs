@@ -30,7 +30,6 @@ use std::time::{Duration, Instant};
 
 use harness::modules::saying;
 use harness::{Folder, Random, Server, bombs, host, run_to_end};
-use parts::process::family;
 use parts::program::Program;
 use parts::steady::{ask_steadily, high};
 
@@ -157,7 +156,7 @@ fn kills() {
         let said = thread::scope(|scope| {
             let swap = scope.spawn(|| place.swap(&module));
             thread::sleep(Duration::from_micros(random.below(60_000) as u64));
-            for process in family(server.pid()).into_iter().skip(1) {
+            for process in server.children() {
                 let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
             }
             swap.join().unwrap()

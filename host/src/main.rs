@@ -19,7 +19,7 @@ use host::memory_bounds::MemoryBounds;
 use host::record::{Flush, Recorder};
 use host::request_id::ConnectionIds;
 use host::resources::Gauges;
-use host::swap::{EMBEDDED, Label, Settings, StateDir, Swapper, Task, Workshop, begin, watch};
+use host::swap::{Label, Settings, StateDir, Swapper, Task, Workshop, begin, watch};
 use host::tools::dev;
 use host::wasm::{Compilers, Engine, compile};
 use host::{health, limits, listen, server};
@@ -33,7 +33,7 @@ const STACK: usize = 2 << 20;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
-        return compile::run(EMBEDDED);
+        return compile::run();
     }
     // First, because the limit on connections depends on it.
     limits::raise_descriptors();
@@ -139,14 +139,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     if let Some(bound) = &control {
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
-        let uploads = Semaphore::new(listener::UPLOADS_MAX);
+        let uploads = Arc::new(Semaphore::new(listener::UPLOADS_MAX));
         let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
         listener::start(bound.listener.try_clone()?, control)
             .context("cannot start the thread for commands")?;
     }
 
-    MemoryBounds::new(&args.limits).state();
     announce(&label, &urls, args.log_format);
+    MemoryBounds::new(&args.limits).state();
     let app = App {
         swapper,
         tell_version: !args.swap.no_version_field,

@@ -161,6 +161,16 @@ impl Server {
         self.child.id()
     }
 
+    /// The processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let list = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.ok()?.path().join("children")).ok()
+        };
+        let lists: String = tasks.filter_map(list).collect();
+        lists.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     /// What the process holds at this moment.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
@@ -49,9 +49,15 @@ pub struct Control {
     /// The faults so far.
     pub faults: Arc<FaultCounts>,
     /// One for each module that may be received at once.
-    pub uploads: Semaphore,
+    pub uploads: Arc<Semaphore>,
     /// Knows how much is in use.
     pub gauges: Gauges,
+}
+
+/// A module that was received. It has its place until its order is carried out.
+struct Upload {
+    module: Vec<u8>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Starts the thread that answers control connections, whatever the threads that
@@ -110,7 +116,7 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
     } else {
         let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
         match request.unwrap_or_else(|_| Err("the request did not come in time".into())) {
-            Ok((request, module)) => carry_out(request, module, control, watched).await,
+            Ok((request, upload)) => carry_out(request, upload, control, watched).await,
             Err(error) => complain(error),
         }
     };
@@ -131,7 +137,7 @@ fn is_closed(socket: &OwnedFd) -> bool {
 async fn receive(
     mut stream: impl AsyncBufReadExt + Unpin,
     control: &Control,
-) -> Result<(Request, Vec<u8>), String> {
+) -> Result<(Request, Option<Upload>), String> {
     let mut line = Vec::new();
     let broken = |error: io::Error| format!("the request cannot be read: {error}");
     (&mut stream).take(LINE_MAX as u64).read_until(b'\n', &mut line).await.map_err(broken)?;
@@ -140,29 +146,34 @@ async fn receive(
     }
     let request: Request =
         serde_json::from_slice(&line).map_err(|error| format!("the request is malformed: {error}"))?;
-    let mut module = Vec::new();
+    let mut upload = None;
     if let Request::Swap { size, .. } = &request {
         let (size, module_max) = (*size, control.module_max);
         if size > module_max {
             return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
         }
-        let _place = control.uploads.acquire().await.map_err(|error| error.to_string())?;
+        let place = Arc::clone(&control.uploads).acquire_owned().await.map_err(|error| error.to_string())?;
+        let mut module = Vec::new();
         (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
         if module.len() < size {
             return Err(format!("the module breaks off after {} of {size} bytes", module.len()));
         }
+        upload = Some(Upload { module, _place: place });
     }
-    Ok((request, module))
+    Ok((request, upload))
 }
 
-async fn carry_out(request: Request, module: Vec<u8>, control: &Control, client: OwnedFd) -> String {
+async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, client: OwnedFd) -> String {
     let swapper = &control.swapper;
     match request {
         Request::Swap { name, if_version, .. } => {
             let is_gone = Box::new(move || is_closed(&client));
+            let Some(Upload { module, _place }) = upload else {
+                return complain("the module is missing".into());
+            };
             line(&swapper.order(Task::Swap(name, module.into()), if_version, is_gone).await)
         }
-        Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version)),
+        Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version).await),
         Request::Versions {} => line(&swapper.versions()),
         Request::Status {} => {
             let Some(serving) = swapper.versions().into_iter().rfind(|entry| entry.state == "current") else {

@@ -52,7 +52,7 @@ pub enum Fault {
         /// In bytes.
         limit: usize,
     },
-    /// The newest version does not serve, and whoever writes it is to see that.
+    /// The newest version does not serve, which its author is to see.
     #[error("{cause}")]
     NotServed {
         /// Why it does not.

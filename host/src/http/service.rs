@@ -49,7 +49,7 @@ pub struct App {
     pub ids: ConnectionIds,
     /// Whether a fault tells the client its cause.
     pub tell_cause: bool,
-    /// Why the newest version does not serve, for whoever writes it.
+    /// Why the newest version does not serve, for its author.
     pub notice: Notice,
     /// The faults so far.
     pub faults: Arc<FaultCounts>,

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::version::{Label, Version};
 use crate::http::Probe;
-use crate::wasm::{CompiledModule, Compilers, Effort, Engine, Priority};
+use crate::wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
 
 /// The stages, in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct Rejection {
     pub stage: Stage,
     /// What happened there, and what was expected.
     pub cause: String,
+    /// Whether the same bytes may do better another time: it was not they that
+    /// failed.
+    pub is_passing: bool,
 }
 
 /// How long each stage took, and which one is in progress.
@@ -61,9 +64,18 @@ impl Times {
         Ok(done)
     }
 
+    /// Does the same with work that waits for nothing.
+    pub fn measure_here<T, E>(&mut self, stage: Stage, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.stage = stage;
+        let since = Instant::now();
+        let done = work()?;
+        self.taken.push((stage, since.elapsed()));
+        Ok(done)
+    }
+
     /// Says that the stage in progress has failed.
     pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
-        Rejection { stage: self.stage, cause: cause.into() }
+        Rejection { stage: self.stage, cause: cause.into(), is_passing: false }
     }
 }
 
@@ -88,7 +100,7 @@ impl Workshop {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] names the stage and the cause.
+    /// The stage that it failed in, and the cause.
     pub async fn prepare(
         &self,
         label: Label,
@@ -101,7 +113,10 @@ impl Workshop {
             None => self.compile(file, times).await?,
         };
         let started = times.measure(Stage::Start, compiled.start()).await;
-        let module = started.map_err(|error| times.rejection(format!("it does not start: {error}")))?;
+        let module = started.map_err(|error| Rejection {
+            is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
+            ..times.rejection(format!("it does not start: {error}"))
+        })?;
         let version = Version { label, module };
         let probed = times.measure(Stage::Probe, async {
             for probe in self.probes.iter() {
@@ -118,7 +133,7 @@ impl Workshop {
             CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, Priority::Awaited);
         times.measure(Stage::Compile, work).await.map_err(|error| {
             let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
-            Rejection { stage, cause: error.to_string() }
+            Rejection { stage, cause: error.to_string(), is_passing: error.is_passing() }
         })
     }
 }

@@ -27,7 +27,7 @@ pub async fn begin(
     state: Option<&StateDir>,
 ) -> anyhow::Result<Beginning> {
     let mut history = History::new(limits);
-    let left = state.and_then(StateDir::load);
+    let left = state.map(StateDir::load).transpose()?.flatten();
     if let (Some(dir), Some(left)) = (state, &left) {
         history.count_from(left.next_number);
         if let Some((version, file)) = restore(workshop, dir, left).await {

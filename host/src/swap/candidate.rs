@@ -13,7 +13,7 @@ use super::state_dir::Kept;
 use super::swapper::{IsGone, Outcome, Shared, Task, serves_by_now};
 use super::version::{Label, Origin, Version, hash};
 
-/// How often it is looked whether whoever gave the order is still there.
+/// How often it is checked whether the client that gave the order is still there.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
@@ -103,16 +103,14 @@ impl Shared {
         };
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
-            Ok(Ok(version)) => self.publish(&order, version, &file, if_version, &mut times).await,
+            Ok(Ok(version)) => self.publish(&order, version, &file, if_version, &mut times),
             Ok(Err(rejection)) => Err(rejection),
             Err(cause) => Err(times.rejection(cause)),
         };
         match published {
-            Ok((version, replaced)) => {
-                self.optimiser.serves(self, &version);
+            Ok(replaced) => {
                 self.left.notify_one();
                 self.notice.serves();
-                self.store.add(&label, &file);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
                 info!(replaced, %total, stages = %times, "serving {label}");
@@ -123,44 +121,43 @@ impl Shared {
     }
 
     /// Makes a candidate the version that serves, unless a newer order has come.
-    async fn publish(
-        &self,
+    /// Returns the number of the version that it replaced.
+    fn publish(
+        self: &Arc<Self>,
         order: &Order,
         version: Version,
-        file: &[u8],
+        file: &Arc<[u8]>,
         if_version: Option<u64>,
         times: &mut Times,
-    ) -> Result<(Arc<Version>, u64), Rejection> {
+    ) -> Result<u64, Rejection> {
+        let label = version.label.clone();
         let version = Arc::new(version);
-        if self.require_durable {
-            let replaced = Some(self.versions.current().label.number);
-            let kept = Kept { label: version.label.clone(), time: SystemTime::now(), replaced };
-            let saved =
-                times.measure(Stage::Save, async { self.store.save_ahead(&self.versions, kept, file) });
-            if let Err(error) = saved.await {
-                // What was written last names a version that does not serve.
-                self.save(|store| store.save_record(&self.versions));
-                return Err(
-                    times.rejection(format!("it would not survive a restart (--require-durable): {error:#}"))
-                );
-            }
-        }
         let published = self.orders.if_newest(order, || {
             let serving = self.versions.current().label.number;
-            match if_version.filter(|expected| *expected != serving) {
-                Some(expected) => Err(serves_by_now(serving, expected)),
-                None => Ok(self.versions.publish(Arc::clone(&version))),
+            if let Some(expected) = if_version.filter(|expected| *expected != serving) {
+                return Err(times.rejection(serves_by_now(serving, expected)));
             }
+            if self.require_durable {
+                let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
+                let saved =
+                    times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
+                saved.map_err(|error| {
+                    let cause = "it would not survive a restart (--require-durable)";
+                    times.rejection(format!("{cause}: {error:#}"))
+                })?;
+            }
+            let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
+            self.optimiser.serves(self, &version);
+            Ok(replaced)
         });
-        match published {
-            Some(Ok(replaced)) => Ok((version, replaced)),
-            Some(Err(cause)) => Err(times.rejection(cause)),
-            None => Err(times.rejection("a newer order came before it was ready")),
-        }
+        published.unwrap_or_else(|| Err(times.rejection("a newer order came before it was ready")))
     }
 
     fn reject(&self, label: Label, rejection: Rejection) -> Outcome {
-        let Rejection { stage, cause } = &rejection;
+        let Rejection { stage, cause, is_passing } = &rejection;
+        if *is_passing {
+            self.store.forget_considered();
+        }
         let serving = self.versions.current().label.number;
         warn!(%stage, %cause, serving, "rejected {label}");
         self.notice.rejected(format!("the handler was rejected in stage {stage}: {cause}"));
@@ -171,7 +168,7 @@ impl Shared {
     }
 }
 
-const GONE: &str = "whoever gave the order went away before it was ready";
+const GONE: &str = "its client went away before it was ready";
 
 async fn until_gone(is_gone: &IsGone) {
     while !is_gone() {

@@ -116,7 +116,13 @@ impl History {
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
         self.settle(number, Fate::Rejected(rejection));
         let is_rejected = |record: &Record| matches!(record.fate, Fate::Rejected(_));
-        self.forget(is_rejected, u64::MAX, 0);
+        let count = self.records.iter().filter(|record| is_rejected(record)).count();
+        let mut excess = count.saturating_sub(self.keep);
+        self.records.retain(|record| {
+            let goes = excess > 0 && is_rejected(record);
+            excess -= usize::from(goes);
+            !goes
+        });
     }
 
     /// The candidate is good, and serves from now on, in the place of another.
@@ -134,18 +140,34 @@ impl History {
         self.good().map(|version| version.module.memory()).sum()
     }
 
-    /// Keeps the good versions within their bounds, and the current one always.
+    /// Whether another good version may be kept.
+    pub fn has_room(&self) -> bool {
+        self.good().count() < self.keep && self.memory() < self.keep_bytes
+    }
+
+    /// Keeps the good versions within their bounds: the oldest go first, and the one
+    /// that `current` has replaced goes last. The current one stays always.
     fn forget_good(&mut self, current: u64) {
-        let mut excess_bytes = self.memory().saturating_sub(self.keep_bytes);
-        // The oldest that free enough memory.
-        let oldest = self.good().filter(|version| version.label.number != current);
-        let count = oldest.take_while(|version| {
-            let goes = excess_bytes > 0;
-            excess_bytes = excess_bytes.saturating_sub(version.module.memory());
-            goes
+        let undo = self.replaced_by(current);
+        let (mut count, mut memory) = (self.good().count(), self.memory());
+        let by_age = self.good().map(|version| (version.label.number, version.module.memory()));
+        let mut candidates: Vec<_> = by_age.filter(|(number, _)| *number != current).collect();
+        candidates.sort_by_key(|(number, _)| Some(*number) == undo);
+        let mut goes = Vec::new();
+        for (number, bytes) in candidates {
+            if count > self.keep || memory > self.keep_bytes {
+                (count, memory) = (count - 1, memory.saturating_sub(bytes));
+                goes.push(number);
+            }
+        }
+        let leaving = &mut self.leaving;
+        self.records.retain(|record| match &record.fate {
+            Fate::Good(version) if goes.contains(&record.label.number) => {
+                leaving.push(Arc::clone(version));
+                false
+            }
+            _ => true,
         });
-        let count = count.count();
-        self.forget(|record| matches!(record.fate, Fate::Good(_)), current, count);
     }
 
     /// A good version has better code from now on, if it is kept.
@@ -215,24 +237,6 @@ impl History {
 
     fn record(&mut self, number: u64) -> Option<&mut Record> {
         self.records.iter_mut().find(|record| record.label.number == number)
-    }
-
-    /// Forgets the oldest records of a kind until few enough are left, and this
-    /// many at least, but not the one of this number.
-    fn forget(&mut self, kind: impl Fn(&Record) -> bool, not: u64, at_least: usize) {
-        let excess = self.records.iter().filter(|record| kind(record)).count().saturating_sub(self.keep);
-        let mut excess = excess.max(at_least);
-        let leaving = &mut self.leaving;
-        self.records.retain(|record| {
-            let goes = excess > 0 && kind(record) && record.label.number != not;
-            if goes {
-                excess -= 1;
-                if let Fate::Good(version) = &record.fate {
-                    leaving.push(Arc::clone(version));
-                }
-            }
-            !goes
-        });
     }
 }
 

@@ -15,7 +15,7 @@
 //! | `history` | which versions can come back, and why did others not serve? |
 //! | `store` | which versions survive a restart, and which not yet? |
 //! | `state_dir` | how are they kept on disk? |
-//! | `notice` | how does whoever writes a handler see a rejection? |
+//! | `notice` | how does the author of a handler see a rejection? |
 //! | `watch` | who notices that the file has changed? |
 
 mod activate;

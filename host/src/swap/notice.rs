@@ -1,9 +1,9 @@
-//! What whoever writes a handler sees instead of its last good version: why the
-//! newest one does not serve. Only `host dev` shows it.
+//! Why the newest version does not serve, for the author of a handler, who sees
+//! it instead of the last good version. Only `host dev` shows it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why the newest build or version does not serve, if anybody is to see that.
+/// The reason that is shown, if one is to be shown at all.
 #[derive(Clone, Debug, Default)]
 pub struct Notice(Option<Arc<Mutex<Causes>>>);
 

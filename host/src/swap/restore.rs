@@ -20,6 +20,11 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// durable what there is.
 pub(super) async fn restore(shared: Arc<Shared>) {
     for kept in shared.store.left().into_iter().rev() {
+        if !shared.versions.history().has_room() {
+            // As many as may be kept are here, and newer.
+            shared.store.is_back(kept.label.number);
+            continue;
+        }
         match bring_back(&shared, &kept).await {
             Ok(()) => shared.store.is_back(kept.label.number),
             Err(error) => warn!("{} cannot come back: {error:#}", kept.label),

@@ -86,6 +86,7 @@ impl State {
     pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
         let mut state = State { format: FORMAT, current, next_number, considered, versions };
         state.tidy();
+        state.versions.dedup_by_key(|kept| kept.label.number);
         state
     }
 
@@ -164,11 +165,19 @@ impl StateDir {
         Ok(dir)
     }
 
-    /// What was saved last, if anything was and it can be read. A file that
-    /// cannot be read is set aside, so that it is not lost with the next save.
-    pub fn load(&self) -> Option<State> {
-        let bytes = self.folder.read(STATE, STATE_MAX);
-        match bytes.map_err(anyhow::Error::from).and_then(|bytes| State::read(&bytes)) {
+    /// Returns what was saved last, if anything was. A file that says nothing of
+    /// use is set aside together with the modules, so that neither is lost.
+    ///
+    /// # Errors
+    ///
+    /// When the file is there and cannot be read, which may be over soon.
+    pub fn load(&self) -> anyhow::Result<Option<State>> {
+        let file = self.folder.path_of(STATE);
+        let bytes = match self.folder.read(STATE, STATE_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.with_context(|| format!("cannot read {}", file.display()))?,
+        };
+        Ok(match State::read(&bytes) {
             Ok(mut state) => {
                 state.correct_origins();
                 if state.versions.iter().all(|kept| kept.label.number != state.current) {
@@ -178,14 +187,24 @@ impl StateDir {
                 self.sweep();
                 Some(state)
             }
-            Err(error) if is_not_found(&error) => None,
             Err(error) => {
-                let file = self.folder.path_of(STATE);
                 warn!("the state in {} cannot be used and is set aside: {error:#}", file.display());
-                let _ = self.folder.rename(STATE, "state.damaged");
+                self.set_aside().with_context(|| format!("cannot set {} aside", file.display()))?;
                 None
             }
+        })
+    }
+
+    /// Gives the state and all modules names under which nothing here looks for
+    /// them.
+    fn set_aside(&self) -> io::Result<()> {
+        for name in self.folder.names(|name| hash_of_module(name).is_some())? {
+            let hash = hash_of_module(&name).unwrap_or_default();
+            self.folder.rename(&name, &format!("{hash}.damaged"))?;
         }
+        let taken = self.folder.names(|name| name.starts_with("state.damaged"))?.len();
+        let aside = if taken == 0 { "state.damaged".into() } else { format!("state.damaged-{}", taken + 1) };
+        self.folder.rename(STATE, &aside)
     }
 
     /// The bytes of a version, if they are what they were.
@@ -303,10 +322,6 @@ fn hash_of_module(name: &str) -> Option<&str> {
 
 fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

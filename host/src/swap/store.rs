@@ -9,6 +9,9 @@ use super::state_dir::{Kept, State, StateDir};
 use super::version::{Label, hash};
 use super::versions::Versions;
 
+/// The SHA-256 of nothing that there is.
+const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// The record of the versions, if it is to survive.
 pub(super) struct Store {
     dir: Option<StateDir>,
@@ -42,11 +45,19 @@ impl Store {
         std::mem::replace(&mut self.record().considered, found.clone()) == found
     }
 
-    /// Notes a version whose bytes are to be saved.
-    pub(super) fn add(&self, label: &Label, file: &Arc<[u8]>) {
+    /// Notes that the watched file should be looked at again, whatever it holds.
+    pub(super) fn forget_considered(&self) {
+        self.record().considered = NOTHING.into();
+    }
+
+    /// Notes a version whose bytes are to be saved, and publishes it, as one change
+    /// of the record.
+    pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
+        let mut record = self.record();
         if self.dir.is_some() {
-            self.record().unsaved.push((label.clone(), Arc::clone(file)));
+            record.unsaved.push((label.clone(), Arc::clone(file)));
         }
+        publish()
     }
 
     /// Returns the versions of an earlier process that did not come back yet.

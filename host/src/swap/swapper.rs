@@ -1,17 +1,18 @@
-//! Orders to swap, from whoever gives them, and what came of each.
+//! Orders to swap, and what came of each.
 //!
 //! Candidates are prepared on a thread of their own, with a runtime of its own:
 //! an order that fails or panics is rejected, and the next is carried out. Going
 //! back to a version that is kept needs nothing prepared, and is done at once on
-//! the thread of whoever asks.
+//! the thread of the caller.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{self, Handle};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
 use super::activate::Workshop;
@@ -39,7 +40,7 @@ pub struct Settings {
     pub state: Option<StateDir>,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,
-    /// Shows a rejection to whoever writes the handler, if anybody does.
+    /// Shows a rejection to the author of the handler, during development.
     pub notice: Notice,
 }
 
@@ -70,7 +71,7 @@ pub(super) struct Shared {
     pub(super) orders: Orders,
     pub(super) store: Store,
     pub(super) optimiser: Optimiser,
-    /// Told when a version is no longer kept.
+    /// Notified when a version is no longer kept.
     pub(super) left: Notify,
     /// Of the thread that prepares candidates.
     runtime: Handle,
@@ -87,7 +88,7 @@ pub enum Task {
     Swap(String, Arc<[u8]>),
 }
 
-/// Tells whether whoever gave an order has gone away.
+/// Tells whether the client that gave an order has gone away.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What came of an order.
@@ -152,8 +153,7 @@ impl Swapper {
         match restored {
             Some(kept) => history.restore(Arc::clone(&first), kept),
             None => {
-                history.accept(Arc::clone(&first), None);
-                store.add(&label, &bytes);
+                store.add(&label, &bytes, || history.accept(Arc::clone(&first), None));
             }
         }
         // On a thread of its own, so that nothing which is done for a candidate
@@ -172,6 +172,13 @@ impl Swapper {
             left: Notify::new(),
             runtime: runtime.handle().clone(),
         });
+        if shared.require_durable {
+            shared.store.save(&shared.versions).map_err(|error| {
+                io::Error::other(format!(
+                    "the first version would not survive a restart (--require-durable): {error:#}"
+                ))
+            })?;
+        }
         shared.optimiser.serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));
         shared.spawn(restore::release(Arc::clone(&shared)));
@@ -186,8 +193,8 @@ impl Swapper {
     }
 
     /// Gives an order, and waits until it is done. Where `if_version` is given
-    /// and another version serves by then, nothing is done; nor when whoever
-    /// gave it goes away before.
+    /// and another version serves by then, nothing is done; nor when the client
+    /// goes away before.
     pub async fn order(&self, task: Task, if_version: Option<u64>, is_gone: IsGone) -> Outcome {
         let work = Arc::clone(&self.0).carry_out(task, if_version, is_gone);
         match self.0.runtime.spawn(work).await {
@@ -214,7 +221,7 @@ impl Swapper {
     /// Goes back to the version of this number, or to the one that the version
     /// which serves has replaced. That happens at once, whatever is being
     /// prepared, and ends it.
-    pub fn roll_back(&self, number: Option<u64>, if_version: Option<u64>) -> Outcome {
+    pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>) -> Outcome {
         let shared = &self.0;
         let mut other = None;
         let gone_back = shared.orders.overrule(|| {
@@ -223,7 +230,11 @@ impl Swapper {
                 other = Some(serves_by_now(serving, expected));
                 return None;
             }
-            shared.versions.go_back(number)
+            let (version, replaced) = shared.versions.go_back(number)?;
+            if version.label.number != replaced {
+                shared.optimiser.serves(shared, &version);
+            }
+            Some((version, replaced))
         });
         let Some((version, replaced)) = gone_back else {
             return shared.refused(other.unwrap_or_else(|| shared.not_kept(number)));
@@ -232,10 +243,9 @@ impl Swapper {
         if label.number == replaced {
             return Outcome::Unchanged { version: replaced };
         }
-        shared.optimiser.serves(shared, &version);
         shared.notice.serves();
-        let not_durable = shared.save(|store| store.save_record(&shared.versions));
         info!(replaced, "rolled back: serving {label}");
+        let not_durable = shared.save_apart().await;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
     }
 
@@ -257,6 +267,21 @@ impl Shared {
         let cause = format!("{error:#}");
         warn!(%cause, "the versions would not all survive a restart now");
         Some(cause)
+    }
+
+    /// Saves the record on a thread of its own: a disk may be slow, and the caller
+    /// has others to answer meanwhile.
+    async fn save_apart(self: &Arc<Self>) -> Option<String> {
+        self.store.dir()?;
+        let (done, saved) = oneshot::channel();
+        let shared = Arc::clone(self);
+        let save = move || {
+            let _ = done.send(shared.save(|store| store.save_record(&shared.versions)));
+        };
+        match thread::Builder::new().name("save".into()).stack_size(health::STACK).spawn(save) {
+            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that writes has failed".into())),
+            Err(_) => self.save(|store| store.save_record(&self.versions)),
+        }
     }
 
     /// Says why a version cannot be gone back to.

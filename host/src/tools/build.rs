@@ -1,5 +1,5 @@
-//! How a crate becomes a module: by Cargo, whose errors go to standard error, and
-//! to whoever asked for the build.
+//! How a crate becomes a module: by Cargo, whose errors go to standard error and
+//! to the caller.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -210,6 +210,14 @@ impl ModuleError {
     }
 }
 
+impl ModuleError {
+    /// Whether the same module may do better another time.
+    pub fn is_passing(&self) -> bool {
+        use ModuleError as E;
+        matches!(self, E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
+    }
+}
+
 impl CompiledModule {
     /// Compiles the bytes of a file in a process of its own, and checks that it
     /// meets the contract.

@@ -4,14 +4,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
 
 use super::job::{Compiled, Effort, Job, Priority, Work};
-use super::pipeline::compile_here;
-use super::process::{Done, Process};
+use super::pipeline::{compile_here, threads_at_once};
+use super::process::{Done, INTERRUPTED, Process};
 use crate::limits::Limits;
 use crate::wasm::inspect::Anatomy;
 use crate::wasm::module::ModuleError;
+
+/// Time from the end of a job until a process for the next is started.
+const RESTART: Duration = Duration::from_millis(10);
+
+/// How often a job is tried that was ended by a signal meant for the server.
+const ATTEMPTS: usize = 3;
 
 /// Compiles and inspects files, each in a process of its own.
 #[derive(Clone)]
@@ -33,7 +40,7 @@ impl Compilers {
     /// says why.
     pub fn new(limits: &Limits) -> Compilers {
         let compilers = Compilers::with(limits, false);
-        compilers.get_ready(false);
+        compilers.get_ready();
         compilers
     }
 
@@ -83,7 +90,18 @@ impl Compilers {
         }
     }
 
+    /// Has a job done, again where a signal was meant for the server.
     async fn run(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
+        for _ in 1..ATTEMPTS {
+            match self.run_once(work, file).await {
+                Err(ModuleError::Compiler(why)) if why == INTERRUPTED => {}
+                done => return done,
+            }
+        }
+        self.run_once(work, file).await
+    }
+
+    async fn run_once(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
         let Shared { memory_max, timeout: limit, module_max, code_max, .. } = *self.0;
         if file.len() > module_max {
             return Err(ModuleError::TooLarge { limit: module_max });
@@ -91,11 +109,11 @@ impl Compilers {
         let (cpu, wall) = bounds(work, limit);
         let job = Job { work, memory_max, cpu_seconds: cpu, file: file.len() };
         let process = self.take_ready()?;
+        let _next = Next(self);
         let done = match wall {
             Some(wall) => timeout(wall, process.run(&job, file, code_max)).await,
             None => Ok(process.run(&job, file, code_max).await),
         };
-        self.get_ready(true);
         done.unwrap_or(Err(ModuleError::CompileTime { limit }))
     }
 
@@ -104,15 +122,32 @@ impl Compilers {
         // It may have been killed while it waited.
         match ready.and_then(Process::if_alive) {
             Some(process) => Ok(process),
-            None => Process::start(false).map_err(|error| ModuleError::NoCompiler(error.to_string())),
+            None => Process::start().map_err(|error| ModuleError::NoCompiler(error.to_string())),
         }
     }
 
     /// Has a process ready for the next job, unless there is none to be had.
-    fn get_ready(&self, warm: bool) {
+    fn get_ready(&self) {
         let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.is_none() {
-            *ready = Process::start(warm).ok();
+            *ready = Process::start().ok();
+        }
+    }
+}
+
+/// Gets a process ready for the next job when this is dropped: the job is done, or
+/// given up.
+struct Next<'a>(&'a Compilers);
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        if let Ok(runtime) = Handle::try_current() {
+            let compilers = self.0.clone();
+            runtime.spawn(async move {
+                // Starting a process takes time that the swap should not.
+                sleep(RESTART).await;
+                compilers.get_ready();
+            });
         }
     }
 }
@@ -125,7 +160,7 @@ fn bounds(work: Work, limit: Duration) -> (u64, Option<Duration>) {
     match work {
         Work::Compile { priority: Priority::Idle, .. } => (seconds, None),
         _ => {
-            let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+            let threads = threads_at_once() as u64;
             (seconds.saturating_mul(threads).saturating_add(1), Some(limit))
         }
     }

@@ -14,13 +14,13 @@ use crate::wasm::module::{ModuleError, one_line, read};
 use crate::wasm::survey::Unfit;
 
 /// Stack of a thread that compiles, in bytes, whatever RUST_MIN_STACK says.
-const STACK: usize = 8 << 20;
+const STACK: usize = 2 << 20;
 
 /// Compiles a file in this process, for programs that trust it: tests and
 /// benches.
 pub(crate) fn compile_here(file: &[u8], effort: Effort) -> Result<Compiled, ModuleError> {
     let engine = engine(effort).map_err(|error| ModuleError::Compiler(error.to_string()))?;
-    compile(file, &engine, &threads(0)?)
+    compile(file, &engine, &threads(threads_at_once())?)
 }
 
 /// Makes an engine that compiles with this effort and runs nothing. Its code
@@ -34,7 +34,17 @@ pub(super) fn engine(effort: Effort) -> Result<Engine> {
     Engine::new(&config)
 }
 
-/// Starts the threads that compile; 0 is one for each core.
+/// Most threads that compile. Each has a stack and memory of its own, which count
+/// towards `--compile-memory-max`.
+const THREADS_MAX: usize = 8;
+
+/// Returns how many threads compile what is waited for: one for each core that
+/// this process may use, up to a bound.
+pub(super) fn threads_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+}
+
+/// Starts the threads that compile.
 pub(super) fn threads(count: usize) -> Result<ThreadPool, ModuleError> {
     let threads = ThreadPoolBuilder::new().num_threads(count).stack_size(STACK);
     let threads = threads.thread_name(|_| "compile".into()).build();

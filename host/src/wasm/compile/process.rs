@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::job::{Answer, Compiled, Job, header, header_length};
-use super::worker::{ARGUMENT, WARM};
+use super::worker::ARGUMENT;
 use crate::quote::quoted;
 use crate::wasm::failure::MESSAGE_MAX;
 use crate::wasm::inspect::Anatomy;
@@ -25,6 +25,9 @@ use crate::wasm::module::ModuleError;
 /// and how many times.
 const END_INTERVAL: Duration = Duration::from_millis(1);
 const END_LOOKS: usize = 1000;
+
+/// What is said of a process that was ended by a signal meant for the server.
+pub(super) const INTERRUPTED: &str = "it was ended by a signal that was sent to all processes of the server";
 
 /// Most bytes of standard error that are read for the reason of a failure.
 const REASON_MAX: u64 = 4096;
@@ -42,13 +45,10 @@ pub(super) enum Done {
 }
 
 impl Process {
-    /// Starts a process, which gets ready and waits. One that is likely to wait
-    /// for some time warms up meanwhile.
-    pub(super) fn start(warm: bool) -> io::Result<Process> {
+    /// Starts a process, which gets ready and waits.
+    pub(super) fn start() -> io::Result<Process> {
         let mut command = Command::new(program()?);
-        command.arg0("host").arg(ARGUMENT).args(warm.then_some(WARM)).current_dir("/");
-        // The allocator keeps what it has warmed up.
-        command.env_clear().env("MALLOC_TRIM_THRESHOLD_", "134217728");
+        command.arg0("host").arg(ARGUMENT).env_clear().current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Process { child: Some(command.spawn()?) })
     }
@@ -58,8 +58,8 @@ impl Process {
         matches!(self.child.as_mut()?.try_wait(), Ok(None)).then_some(self)
     }
 
-    /// Gives it a job, and waits for the answer. Its end comes with the drop of
-    /// this, so whoever stops waiting ends it.
+    /// Gives it a job, and waits for the answer. The process ends when this future
+    /// is dropped.
     ///
     /// # Errors
     ///
@@ -169,6 +169,8 @@ fn explain(status: ExitStatus, said: &str, job: &Job) -> ModuleError {
     match status.signal() {
         Some(libc::SIGXCPU) => ModuleError::CompileTime { limit: Duration::from_secs(job.cpu_seconds) },
         _ if is_for_want_of_memory(said) => ModuleError::CompileMemory { limit: job.memory_max },
+        // Sent to all processes of the server just when this one had begun.
+        Some(libc::SIGHUP | libc::SIGINT | libc::SIGTERM) => ModuleError::Compiler(INTERRUPTED.into()),
         // The kernel ends a process so when a cgroup or the machine is full.
         Some(libc::SIGKILL) => ModuleError::CompilerKilled { limit: job.memory_max },
         Some(signal) if line.is_empty() => ModuleError::Compiler(format!("it ended by signal {signal}")),

@@ -6,13 +6,16 @@
 //! the module, and when memory runs out in a cgroup, the kernel takes it before
 //! the server. It ends at once when the server ends or closes the pipe.
 
-#![allow(unsafe_code, reason = "descriptors are closed by number, and a thread asks for the idle policy")]
+#![allow(
+    unsafe_code,
+    reason = "descriptors are closed by number, signals are ignored, and a thread asks for the idle policy"
+)]
 
 use std::io::{self, Read, Write};
 use std::process::{ExitCode, exit};
 use std::thread;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::job::{Answer, Compiled, Effort, Job, Priority, Work, read_bytes, read_header, write_header};
 use super::pipeline;
@@ -22,26 +25,20 @@ use crate::wasm::module::ModuleError;
 /// The argument that makes this program a compile process.
 pub const ARGUMENT: &str = "__compile";
 
-/// The argument behind it of a process that warms up while it waits.
-pub(super) const WARM: &str = "warm";
-
-/// Nice value while a swap or a command waits. A thread gets a quarter of a core
+/// Added to the nice value while a swap or a command waits. A thread gets a quarter of a core
 /// that a serving one wants too.
 const NICE_AWAITED: i32 = 5;
 
-/// Nice value of what nobody waits for.
+/// Added to the nice value for work that nothing waits for.
 const NICE_IDLE: i32 = 19;
 
 /// Stack of a thread beside those that compile, in bytes.
 const STACK: usize = 256 << 10;
 
 /// Does one job, and returns the process's exit code. A failure is told on
-/// standard error, which the server reads. A process that is to be warm compiles
-/// `sample` first: the first module that a process compiles takes twice as long
-/// as the second.
-pub fn run(sample: &'static [u8]) -> ExitCode {
-    let warm = std::env::args_os().nth(2).is_some_and(|argument| argument == WARM);
-    match work(warm.then_some(sample)) {
+/// standard error, which the server reads.
+pub fn run() -> ExitCode {
+    match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
@@ -50,20 +47,19 @@ pub fn run(sample: &'static [u8]) -> ExitCode {
     }
 }
 
-fn work(sample: Option<&'static [u8]>) -> io::Result<()> {
+fn work() -> io::Result<()> {
     close_inherited_descriptors();
     prefer_as_victim();
-    // Made ahead of the job, as long as nobody waits.
+    // Made ahead of the job, while nothing waits for it.
     let quick = pipeline::engine(Effort::Quick).map_err(io::Error::other)?;
+    // A process that can open nothing does not learn what its cgroup allows.
+    let count = pipeline::threads_at_once();
+    ignore_signals_of_the_server();
     renounce();
-    if let Some(sample) = sample {
-        let quick = quick.clone();
-        let warm_up = move || {
-            let _ = be_nice(NICE_IDLE);
-            let _ = pipeline::threads(1).and_then(|threads| pipeline::compile(sample, &quick, &threads));
-        };
-        thread::Builder::new().name("warm-up".into()).stack_size(STACK).spawn(warm_up)?;
-    }
+    // Threads inherit the priority of the one that starts them. Work of idle
+    // priority lowers it further, and starts its own.
+    be_nicer(NICE_AWAITED);
+    let threads = pipeline::threads(count).map_err(io::Error::other)?;
 
     let mut input = io::stdin().lock();
     let job: Job = match read_header(&mut input) {
@@ -73,7 +69,11 @@ fn work(sample: Option<&'static [u8]>) -> io::Result<()> {
     };
     // Private memory that can be written to, thread stacks included.
     limit(Resource::Data, job.memory_max as u64)?;
-    limit(Resource::Cpu, job.cpu_seconds)?;
+    // One second between the signal that says so and the one that ends it: with
+    // none, the kernel sends the second alone, which lack of memory sends too.
+    limit(Resource::Cpu, job.cpu_seconds + 1)?;
+    let cpu = getrlimit(Resource::Cpu).maximum;
+    setrlimit(Resource::Cpu, Rlimit { current: Some(job.cpu_seconds), maximum: cpu })?;
     let file = read_bytes(&mut input, job.file)?;
     drop(input);
     thread::Builder::new().name("watchdog".into()).stack_size(STACK).spawn(end_with_server)?;
@@ -81,12 +81,15 @@ fn work(sample: Option<&'static [u8]>) -> io::Result<()> {
     let (answer, code, data) = match job.work {
         Work::Inspect => (Answer::Inspected(Box::new(inspect(&file))), Vec::new(), Vec::new()),
         Work::Compile { effort, priority } => {
-            // Threads inherit both from the one that starts them.
-            let count = match priority {
-                Priority::Awaited => be_nice(NICE_AWAITED).map(|()| 0),
-                Priority::Idle => be_nice(NICE_IDLE).and_then(|()| be_idle()).map(|()| 1),
-            }?;
-            let compiled = pipeline::threads(count).and_then(|threads| match effort {
+            let idle = match priority {
+                Priority::Awaited => None,
+                Priority::Idle => {
+                    be_nicer(NICE_IDLE);
+                    be_idle();
+                    Some(pipeline::threads(1))
+                }
+            };
+            let compiled = idle.unwrap_or(Ok(threads)).and_then(|threads| match effort {
                 Effort::Quick => pipeline::compile(&file, &quick, &threads),
                 Effort::Thorough => match pipeline::engine(Effort::Thorough) {
                     Ok(engine) => pipeline::compile(&file, &engine, &threads),
@@ -136,6 +139,16 @@ fn prefer_as_victim() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
+/// Ignores what is meant for the server and sent to all of its cgroup or terminal:
+/// to read its file again, or to end after the requests in flight. This process
+/// ends with the server.
+fn ignore_signals_of_the_server() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: no handler runs; the signal is ignored from here on.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Gives up what compiling does not need: opening anything, writing files,
 /// leaving a core dump of a module behind.
 fn renounce() {
@@ -150,24 +163,22 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-fn be_nice(nice: i32) -> io::Result<()> {
-    Ok(setpriority_process(None, nice)?)
+/// Lowers the priority of this thread, and of those that it starts, from what the
+/// server has.
+fn be_nicer(increment: i32) {
+    // Where that is not allowed, the priority stays.
+    let _ = rustix::process::nice(increment);
 }
 
 /// Takes only processor time that no other thread wants, which is less than any
 /// nice value gives.
-#[cfg(target_os = "linux")]
-fn be_idle() -> io::Result<()> {
+fn be_idle() {
     // SAFETY: a policy and its parameters, which are only read, for the thread
-    // that asks. The parameters are integers, and the policy wants zero.
-    let error = unsafe {
+    // that asks. The parameters are integers, and the policy wants zero. Where it
+    // is not allowed, the nice value stays.
+    #[cfg(target_os = "linux")]
+    unsafe {
         let parameters = std::mem::zeroed::<libc::sched_param>();
-        libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_IDLE, &raw const parameters)
-    };
-    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn be_idle() -> io::Result<()> {
-    Ok(())
+        libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_IDLE, &raw const parameters);
+    }
 }
