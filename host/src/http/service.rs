@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::body;
 use super::buffers::Buffers;
@@ -36,6 +37,9 @@ use crate::wasm::{Call, CallError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
 const HANDLER_VERSION: HeaderName = HeaderName::from_static(response_head::HANDLER_VERSION);
+
+/// Longest wait for the body of a request that is refused.
+const PASS_OVER: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub struct App {
@@ -121,7 +125,15 @@ impl Client {
             if let Some(why) = self.notes.refused() {
                 return Err(why.clone().into());
             }
-            let target = request::check_head(&parts)?;
+            let target = match request::check_head(&parts) {
+                Ok(target) => target,
+                Err(fault) => {
+                    if !incoming.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+                        Box::pin(self.pass_over(incoming)).await;
+                    }
+                    return Err(fault);
+                }
+            };
             // What is rare is in boxes, so that the rest is small enough to be moved.
             let mut called = started;
             let (mut body_read, mut _share) = Default::default();
@@ -182,6 +194,13 @@ impl Client {
             fault: fault.as_ref(),
         });
         Ok(response)
+    }
+
+    /// Reads the body of a request that is refused, if it comes soon: whether the
+    /// connection lives on is not to depend on how the body was cut.
+    async fn pass_over(&self, body: Incoming) {
+        let App { limits, buffers, .. } = &*self.app;
+        let _ = timeout(PASS_OVER, body::read_body(body, limits, buffers, &self.notes.read_into)).await;
     }
 
     /// Waits for a call as long as there is somebody who wants its response.
