@@ -178,7 +178,8 @@ fn kills() {
     assert!(place.swap(saying("after").as_bytes()).starts_with("serving version "));
 }
 
-/// Calls that fail, with an error and how often: each nth time that one is made.
+/// System calls that fail: the error, the first call that gets it, and the step to
+/// the next.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-/// Stack of a thread, in bytes, whatever RUST_MIN_STACK says.
+/// Stack of a thread, in bytes. RUST_MIN_STACK does not change it.
 pub const STACK: usize = 2 << 20;
 
 /// Shortest and longest wait before a thread is started again. It doubles each

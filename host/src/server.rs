@@ -62,7 +62,7 @@ struct Door {
 }
 
 impl Door {
-    /// Accepts until the server is about to end, whatever happens meanwhile.
+    /// Accepts until the server is about to end, and begins again after a panic.
     async fn accept_always(self: Arc<Self>) {
         // What has panicked is in the log.
         while tokio::spawn(Arc::clone(&self).accept()).await.is_err_and(|failed| failed.is_panic()) {

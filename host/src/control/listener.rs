@@ -60,8 +60,8 @@ struct Upload {
     _place: OwnedSemaphorePermit,
 }
 
-/// Starts the thread that answers control connections, whatever the threads that
-/// serve have to do.
+/// Starts the thread that answers control connections, independent of the threads
+/// that serve.
 ///
 /// # Errors
 ///
@@ -128,7 +128,7 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
 /// ended its side may still wait for the reply.
 fn is_closed(socket: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::empty())];
-    // It returns at once, and is told of a hang-up whatever it asks for.
+    // It returns at once. A hang-up is reported without being asked for.
     let polled_at_all = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
     polled_at_all && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }

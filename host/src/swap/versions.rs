@@ -56,7 +56,7 @@ impl Versions {
     /// whether some still answer one.
     pub(super) fn release(&self) -> bool {
         let (gone, draining) = self.history().release();
-        // It takes a while to give memory back, and nobody should wait for it.
+        // Outside of the lock, because giving memory back takes a while.
         drop(gone);
         draining
     }

@@ -13,7 +13,7 @@ use crate::wasm::instrument::{GLOBALS_MAX, Instrumented, instrument};
 use crate::wasm::module::{ModuleError, one_line, read};
 use crate::wasm::survey::Unfit;
 
-/// Stack of a thread that compiles, in bytes, whatever RUST_MIN_STACK says.
+/// Stack of a thread that compiles, in bytes. RUST_MIN_STACK does not change it.
 const STACK: usize = 2 << 20;
 
 /// Compiles a file in this process, for programs that trust it: tests and
