@@ -41,6 +41,8 @@ mod host_work;
 mod images;
 /// No request sees what another one wrote.
 mod isolation;
+/// Everything that takes memory is driven to its limit.
+mod memory;
 /// How the program talks: banner, ready line, log lines, help, end.
 mod output;
 /// The handler answers the same natively and through WebAssembly.

@@ -114,27 +114,20 @@ fn every_source_file_explains_itself_and_can_be_read_at_a_sitting() {
 }
 
 #[test]
-fn the_readme_lists_every_limit_with_its_flag_its_default_and_what_happens_past_it() {
-    use clap::CommandFactory;
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let command = host::args::Args::command();
-    let limits: Vec<_> =
-        command.get_arguments().filter(|flag| flag.get_help_heading() == Some("Limits")).collect();
-    let rows: Vec<String> = limits
-        .iter()
-        .map(|flag| {
-            let (name, unit) = (flag.get_long().unwrap(), &flag.get_value_names().unwrap()[0]);
-            let default = flag.get_default_values()[0].to_str().unwrap();
-            let (what, past) = flag
-                .get_help()
-                .unwrap()
-                .to_string()
-                .split_once("; ")
-                .map(|(what, past)| (what.to_owned(), past.trim_start_matches("past it ").to_owned()))
-                .unwrap();
-            format!("| `--{name}` | {unit} | {default} | {what} | {past} |")
-        })
-        .collect();
-    let table = rows.join("\n");
-    assert!(rows.len() > 15 && readme.contains(&table), "the README's table is to be:\n{table}");
+fn the_reference_lists_every_bound_with_its_flag_its_amount_and_what_happens_past_it() {
+    let command = <host::args::Args as clap::CommandFactory>::command();
+    let flags = host::bounds::flags(&command);
+    assert!(flags.lines().count() > 15 && !flags.contains("| | |"), "a flag says too little:\n{flags}");
+    is_written("docs/reference/bounds.md", &host::bounds::reference(&command));
+}
+
+/// Checks that a page made from the code is as the code has it, or writes it.
+fn is_written(page: &str, expected: &str) {
+    let path = root().join(page);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, expected).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{page} is not as the code has it; UPDATE_DOCS=1 writes:\n{expected}");
 }

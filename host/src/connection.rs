@@ -23,10 +23,10 @@ use crate::stream::{Bounds, Notes, Stream};
 /// How long what a client goes on sending is read and thrown away after the last
 /// response. A connection that is closed with something unread is reset, which
 /// can take the response from the client (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// How much of it, in bytes.
-const LINGER_MAX: usize = 16 << 20;
+pub(crate) const LINGER_MAX: usize = 16 << 20;
 
 /// How often it is looked whether a connection is idle. One that was for the
 /// whole of this time rests: it gives up everything but its socket. To come back
@@ -47,7 +47,7 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// How much of a body is read at once, in bytes. More gains nothing, and each
 /// connection that sends a body would hold it.
-const READ_MAX: usize = 128 << 10;
+pub(crate) const READ_MAX: usize = 128 << 10;
 
 /// How many fields a head may have for hyper unless it is told otherwise.
 const HYPER_FIELDS: usize = 100;

@@ -11,6 +11,7 @@
 
 pub mod access_log;
 pub mod args;
+pub mod bounds;
 pub mod client_net;
 pub mod clock;
 pub mod connection;

@@ -19,7 +19,7 @@ const DEFAULT: &str = "localhost:4444";
 
 /// Connections that may wait to be accepted. The kernel takes its own bound
 /// (net.core.somaxconn, usually 4096) where that is smaller.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// How often a free port is looked for that all addresses of a name can share,
 /// when the port asked for is 0.

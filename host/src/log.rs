@@ -12,7 +12,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::health;
 use crate::log_line::TextLine;
-use crate::log_queue::Queue;
+use crate::log_queue::{BYTES_MAX, Queue};
 use crate::quote::shown_in_json;
 
 /// The form of a log line.
@@ -28,11 +28,19 @@ pub enum Format {
 static QUEUE: Queue = Queue::new();
 
 /// The longest wait for them at the end.
-const FLUSH: Duration = Duration::from_secs(1);
+pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
 /// Returns the most memory of the lines that wait, in bytes.
 pub fn memory() -> u64 {
     Queue::memory()
+}
+
+/// Most bytes of lines that wait.
+pub const WAITING_MAX: usize = BYTES_MAX;
+
+/// Returns how many bytes of lines wait to be written.
+pub fn waiting() -> usize {
+    QUEUE.waiting()
 }
 
 /// Takes one line into the queue.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Most bytes of lines that wait to be written: at the 200 bytes of an ordinary
 /// line, 10,000 of them. As many may be on their way out.
-const BYTES_MAX: usize = 2 << 20;
+pub const BYTES_MAX: usize = 2 << 20;
 
 /// Room that is kept from one write to the next, in bytes.
 const ROOM: usize = 64 << 10;
@@ -65,6 +65,11 @@ impl Queue {
         if wakes {
             self.changed.notify_all();
         }
+    }
+
+    /// Returns how many bytes of lines wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().lines.len()
     }
 
     /// How many lines were lost since the start.

@@ -83,12 +83,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let engine = Engine::new(&args.limits)?;
     let buffers = Buffers::new(args.limits.buffer_max);
     let places = Arc::new(Semaphore::new(args.limits.connections));
-    let gauges = Gauges {
-        engine: engine.clone(),
-        buffers: buffers.clone(),
-        places: Arc::clone(&places),
-        limits: args.limits.clone(),
-    };
+    let calls = engine.clone();
     let workshop = Workshop { engine, compilers, probes };
     let state =
         args.swap.state_dir.as_deref().map(|dir| open_state(dir, args.limits.module_max)).transpose()?;
@@ -140,6 +135,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
         let uploads = Arc::new(Semaphore::new(listener::UPLOADS_MAX));
+        let gauges = Gauges {
+            engine: calls,
+            buffers: buffers.clone(),
+            places: Arc::clone(&places),
+            uploads: Arc::clone(&uploads),
+            swapper: swapper.clone(),
+            limits: args.limits.clone(),
+        };
         let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
         listener::start(bound.listener.try_clone()?, control)
             .context("cannot start the thread for commands")?;

@@ -1,12 +1,14 @@
 //! How much memory the limits allow in all, part by part, and how much this
 //! process may have.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use bytesize::ByteSize;
 use rustix::process::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::control::listener::UPLOADS_MAX;
@@ -14,18 +16,19 @@ use crate::limits::Limits;
 use crate::{connection, log, socket, wasm};
 
 /// Something that takes memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// What it is.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// The most that it takes, in bytes.
     pub bytes: u64,
     /// The limits that change it.
-    pub flags: &'static str,
+    pub flags: Cow<'static, str>,
 }
 
 /// The most memory that the limits allow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct MemoryBounds {
     parts: Vec<Part>,
 }
@@ -42,7 +45,11 @@ pub struct Available {
 impl MemoryBounds {
     /// Computes what each part may take.
     pub fn new(limits: &Limits) -> MemoryBounds {
-        let part = |what, bytes, flags| Part { what, bytes, flags };
+        let part = |what: &'static str, bytes, flags: &'static str| Part {
+            what: what.into(),
+            bytes,
+            flags: flags.into(),
+        };
         let connections = limits.connections as u64;
         let bodies = limits.buffer_max as u64 + wasm::kept_for_responses(limits);
         // Some come in, one is prepared.
@@ -74,7 +81,7 @@ impl MemoryBounds {
         let available = available();
         if let Some(Available { bytes, by }) = available.filter(|available| available.bytes < self.sum()) {
             let most = self.parts.iter().max_by_key(|part| part.bytes);
-            let (what, flags) = most.map_or(("", ""), |part| (part.what, part.flags));
+            let (what, flags) = most.map_or(("", ""), |part| (&*part.what, &*part.flags));
             let (sum, available) = (ByteSize(self.sum()), ByteSize(bytes));
             warn!(
                 "the limits allow {sum} of memory, more than the {available} of {by}; most is for {what} ({flags})"

@@ -23,7 +23,7 @@ const OTHERS_WRITE: u32 = 0o022;
 
 /// Most entries of a folder that are looked at: twice as many as there may be
 /// recorded requests.
-const ENTRIES_MAX: usize = 200_000;
+pub(crate) const ENTRIES_MAX: usize = 200_000;
 
 /// A file that can be replaced on a full disk takes a multiple of this, in bytes.
 const ROOM: usize = 16 << 10;

@@ -7,8 +7,12 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use crate::control::listener::UPLOADS_MAX;
 use crate::http::Buffers;
 use crate::limits::Limits;
+use crate::log;
+use crate::memory_bounds::MemoryBounds;
+use crate::swap::Swapper;
 use crate::wasm::{Calls, Engine};
 
 /// Knows how much is in use.
@@ -19,6 +23,10 @@ pub struct Gauges {
     pub buffers: Buffers,
     /// One for each connection that there may be.
     pub places: Arc<Semaphore>,
+    /// One for each module that may be received at once.
+    pub uploads: Arc<Semaphore>,
+    /// Knows the versions that are kept.
+    pub swapper: Swapper,
     /// The most that there may be.
     pub limits: Limits,
 }
@@ -32,8 +40,16 @@ pub struct Resources {
     pub instances: Used,
     /// Calls that wait.
     pub queue: Used,
+    /// Modules that are being received, or wait to be prepared.
+    pub uploads: Used,
     /// Memory for bodies, in bytes.
     pub buffers: Used,
+    /// Memory of the good versions that are kept, in bytes.
+    pub kept_versions: Used,
+    /// Memory of log lines that wait to be written, in bytes.
+    pub log: Used,
+    /// The most memory that the limits allow, in all and part by part.
+    pub memory: MemoryBounds,
 }
 
 /// How much of one thing is in use.
@@ -48,26 +64,39 @@ pub struct Used {
 impl Gauges {
     /// Tells how much is in use.
     pub fn read(&self) -> Resources {
-        let Limits { connections, instances, queue, buffer_max, .. } = self.limits;
+        let Limits { connections, instances, queue, buffer_max, keep_bytes, .. } = self.limits;
         let of = |max: usize, used: usize| Used { used: used as u64, max: max as u64 };
         let Calls { running, waiting } = self.engine.calls();
         Resources {
-            connections: of(connections, connections.saturating_sub(self.places.available_permits())),
+            connections: of(connections, taken(&self.places, connections)),
             instances: of(instances, running),
             queue: of(queue, waiting),
+            uploads: of(UPLOADS_MAX, taken(&self.uploads, UPLOADS_MAX)),
             buffers: of(buffer_max, self.buffers.used()),
+            kept_versions: of(keep_bytes, self.swapper.kept_memory()),
+            log: of(log::WAITING_MAX, log::waiting()),
+            memory: MemoryBounds::new(&self.limits),
         }
     }
 }
 
+/// Returns how many of so many places are taken.
+fn taken(places: &Semaphore, max: usize) -> usize {
+    max.saturating_sub(places.available_permits())
+}
+
 impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Resources { connections, instances, queue, buffers } = self;
-        for (what, Used { used, max }) in
-            [("connections", connections), ("calls", instances), ("queue", queue)]
-        {
+        let Resources { connections, instances, queue, uploads, buffers, kept_versions, log, memory } = self;
+        let counts =
+            [("connections", connections), ("calls", instances), ("queue", queue), ("uploads", uploads)];
+        for (what, Used { used, max }) in counts {
             writeln!(f, "{what}: {used} of {max}")?;
         }
-        writeln!(f, "buffers: {} of {}", ByteSize(buffers.used), ByteSize(buffers.max))
+        let sizes = [("buffers", buffers), ("kept versions", kept_versions), ("log lines that wait", log)];
+        for (what, Used { used, max }) in sizes {
+            writeln!(f, "{what}: {} of {}", ByteSize(*used), ByteSize(*max))?;
+        }
+        writeln!(f, "memory that the limits allow: {} ({memory})", ByteSize(memory.sum()))
     }
 }

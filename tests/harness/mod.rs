@@ -15,4 +15,4 @@ pub mod wire;
 pub use client::Client;
 pub use folder::{Folder, TextFile, rename_over};
 pub use random::Random;
-pub use server::{Server, addresses, fails_to_start, fixture, host, run_to_end};
+pub use server::{PATIENCE, Server, addresses, fails_to_start, fixture, host, run_to_end};

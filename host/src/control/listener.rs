@@ -25,13 +25,13 @@ use crate::resources::Gauges;
 use crate::swap::{Swapper, Task};
 
 /// Control connections at once; more than that wait.
-const CONNECTIONS_MAX: usize = 256;
+pub(crate) const CONNECTIONS_MAX: usize = 256;
 
 /// Modules that are being received at once, each of which takes up its size.
 pub const UPLOADS_MAX: usize = 4;
 
 /// How long a request may take to come in whole.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long accepting rests when the system has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);

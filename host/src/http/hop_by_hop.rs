@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 /// Most options in all fields `connection` of a message, empty ones included.
 /// Messages have one or two; each is looked for among the message's fields.
-pub(super) const OPTIONS_MAX: usize = 64;
+pub(crate) const OPTIONS_MAX: usize = 64;
 
 /// Those that `connection` cannot take away, because the message would not be
 /// the same without them.

@@ -53,3 +53,10 @@ pub use request_file::read as read_requests;
 pub use service::{App, Client};
 pub use target::{BadTarget, Target};
 pub use wire::{BadMessage, MessageLimits, Messages};
+
+/// What no flag changes.
+pub(crate) mod fixed {
+    pub(crate) use super::hop_by_hop::OPTIONS_MAX;
+    pub(crate) use super::response_head::FIELDS_MAX as RESPONSE_FIELDS_MAX;
+    pub(crate) use super::wire::{DIGITS_MAX, EXTRA_MAX};
+}

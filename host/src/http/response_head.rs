@@ -17,7 +17,7 @@ use super::response::InvalidResponse;
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// Most fields of a handler's response.
-const FIELDS_MAX: usize = 100;
+pub(crate) const FIELDS_MAX: usize = 100;
 
 /// The field by which the host tells the version that answered.
 pub(super) const HANDLER_VERSION: &str = "x-handler-version";

@@ -27,10 +27,10 @@ use crate::swap::Label;
 use folder::Folder;
 
 /// Requests that may wait to be written. Each holds on to its body.
-const QUEUE: usize = 16;
+pub(crate) const QUEUE: usize = 16;
 
 /// The longest wait for them at the end.
-const FLUSH: Duration = Duration::from_secs(1);
+pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
 /// What is recorded, and how much of it.
 #[derive(Clone, Debug, clap::Args)]

@@ -27,7 +27,7 @@ mod notice;
 mod optimise;
 mod orders;
 mod restore;
-mod state_dir;
+pub(crate) mod state_dir;
 mod store;
 mod swapper;
 mod version;

@@ -33,11 +33,11 @@ const NUMBER_MAX: u64 = 1 << 52;
 const STATE: &str = "state.json";
 
 /// The longest small file, in bytes: room for 40,000 versions.
-const STATE_MAX: usize = 16 << 20;
+pub(crate) const STATE_MAX: usize = 16 << 20;
 
 /// The longest name of where a version came from, in bytes: that of a command's
 /// line.
-const ORIGIN_MAX: usize = 16 << 10;
+pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
 /// The folder, which no other server uses at the same time.
 pub struct StateDir {

@@ -253,6 +253,11 @@ impl Swapper {
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
     }
+
+    /// Returns the memory of the good versions that are kept, in bytes.
+    pub fn kept_memory(&self) -> usize {
+        self.0.versions.history().memory()
+    }
 }
 
 impl Shared {

@@ -49,10 +49,10 @@ const CALM: Duration = Duration::from_millis(500);
 /// and has not closed it yet.
 const QUIET_WHILE_OPEN: Duration = Duration::from_secs(2);
 /// How long a file that is changed all the time is not read at the most.
-const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
+pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Symlinks on one path, past which it is taken for a loop; Linux's own number.
-const SYMLINKS_MAX: usize = 40;
+pub(crate) const SYMLINKS_MAX: usize = 40;
 
 /// What tells one content of a file from the next without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

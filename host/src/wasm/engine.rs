@@ -23,7 +23,7 @@ use crate::limits::Limits;
 
 /// Most tables of a module. Compilers make one; hand-written modules may have
 /// a few.
-const TABLES_MAX: u32 = 4;
+pub(crate) const TABLES_MAX: u32 = 4;
 
 /// Bytes of a memory that stay resident when its instance is dropped, and are
 /// cleared for the next one; what lies past them is given back to the kernel.
@@ -31,7 +31,7 @@ const TABLES_MAX: u32 = 4;
 const KEEP_RESIDENT: usize = 128 << 10;
 
 /// Bytes of native stack that a call may use. Past it the call traps.
-const STACK_MAX: usize = 512 << 10;
+pub(crate) const STACK_MAX: usize = 512 << 10;
 
 /// wasmtime as this server uses it.
 #[derive(Clone)]

@@ -13,15 +13,15 @@ use super::name::readable;
 use crate::quote::quoted;
 
 /// Most frames of a trap's backtrace that are told, innermost first.
-pub(super) const FRAMES_MAX: usize = 8;
+pub(crate) const FRAMES_MAX: usize = 8;
 
 /// The longest name of a function that is told, in bytes: those that compilers
 /// make of generic code are longer, and their beginning says enough.
-const FRAME_MAX: usize = 120;
+pub(crate) const FRAME_MAX: usize = 120;
 
 /// The longest message of wasmtime's that is told, in bytes: it may quote the
 /// module.
-pub(super) const MESSAGE_MAX: usize = 500;
+pub(crate) const MESSAGE_MAX: usize = 500;
 
 /// Why a call gave no response.
 #[derive(Debug, Error)]

@@ -19,7 +19,7 @@ use super::survey::{Found, Unfit};
 
 /// Most globals that can change. All are put back after each request, which takes
 /// some 20 ns for each; compilers make a handful.
-pub(super) const GLOBALS_MAX: usize = 1000;
+pub(crate) const GLOBALS_MAX: usize = 1000;
 
 /// A module with what was added to it.
 pub(super) struct Instrumented {

@@ -75,3 +75,11 @@ pub use measure::Usage;
 pub use memory::BadSpan;
 pub use module::{CompiledModule, ModuleError};
 pub use reused::kept_for_responses;
+
+/// What no flag changes.
+pub(crate) mod fixed {
+    pub(crate) use super::compile::structure::*;
+    pub(crate) use super::engine::{STACK_MAX, TABLES_MAX};
+    pub(crate) use super::failure::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX};
+    pub(crate) use super::instrument::GLOBALS_MAX as CHANGING_GLOBALS_MAX;
+}

@@ -6,10 +6,10 @@ use super::{BadMessage, malformed};
 
 /// The most that extensions and trailers may take up, in bytes: as much as a
 /// head by default. Nobody reads them here.
-const EXTRA_MAX: usize = 16 << 10;
+pub(crate) const EXTRA_MAX: usize = 16 << 10;
 
 /// As many hexadecimal digits as 64 bits have.
-const DIGITS_MAX: u32 = 16;
+pub(crate) const DIGITS_MAX: u32 = 16;
 
 const SIZE: &str = "a chunk's size is not 1 to 16 hexadecimal digits";
 const DATA: &str = "a chunk is not as long as it says";

@@ -21,6 +21,7 @@ use http::StatusCode;
 use thiserror::Error;
 
 use chunks::Chunks;
+pub(crate) use chunks::{DIGITS_MAX, EXTRA_MAX};
 use head::Head;
 
 /// Why a message is refused. The connection ends with it: what follows may be

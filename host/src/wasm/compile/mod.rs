@@ -19,7 +19,7 @@ mod compilers;
 mod job;
 mod pipeline;
 mod process;
-mod structure;
+pub(crate) mod structure;
 mod worker;
 
 pub use compilers::Compilers;

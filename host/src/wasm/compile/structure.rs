@@ -10,33 +10,33 @@ use crate::wasm::module::ModuleError;
 
 /// Functions. The largest programs that are compiled to WebAssembly have some
 /// ten thousand for each ten megabytes.
-const FUNCTIONS_MAX: u64 = 200_000;
+pub(crate) const FUNCTIONS_MAX: u64 = 200_000;
 
 /// Locals of all functions together.
-const LOCALS_MAX: u64 = 4_000_000;
+pub(crate) const LOCALS_MAX: u64 = 4_000_000;
 
 /// Blocks inside each other. A `match` of a thousand arms nests a thousand.
-const NESTING_MAX: u64 = 10_000;
+pub(crate) const NESTING_MAX: u64 = 10_000;
 
 /// Parameters of all blocks of one function together: what the compiler keeps
 /// for each grows with those around it.
-const BLOCK_PARAMETERS_MAX: u64 = 10_000;
+pub(crate) const BLOCK_PARAMETERS_MAX: u64 = 10_000;
 
 /// Targets of all branch tables together.
-const BRANCH_TARGETS_MAX: u64 = 1_000_000;
+pub(crate) const BRANCH_TARGETS_MAX: u64 = 1_000_000;
 
-const TYPES_MAX: u64 = 100_000;
-const IMPORTS_MAX: u64 = 10_000;
-const EXPORTS_MAX: u64 = 100_000;
-const GLOBALS_MAX: u64 = 10_000;
-const DATA_SEGMENTS_MAX: u64 = 100_000;
+pub(crate) const TYPES_MAX: u64 = 100_000;
+pub(crate) const IMPORTS_MAX: u64 = 10_000;
+pub(crate) const EXPORTS_MAX: u64 = 100_000;
+pub(crate) const GLOBALS_MAX: u64 = 10_000;
+pub(crate) const DATA_SEGMENTS_MAX: u64 = 100_000;
 
 /// Elements of all segments together.
-const ELEMENTS_MAX: u64 = 1_000_000;
+pub(crate) const ELEMENTS_MAX: u64 = 1_000_000;
 
 /// Elements of all segments together that are written as expressions, which the
 /// compiler keeps one by one.
-const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
+pub(crate) const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
 
 /// Checks a binary module. A malformed one passes: the compiler says what is
 /// wrong with it.

@@ -6,10 +6,7 @@
 //! the module, and when memory runs out in a cgroup, the kernel takes it before
 //! the server. It ends at once when the server ends or closes the pipe.
 
-#![allow(
-    unsafe_code,
-    reason = "descriptors are closed by number, signals are ignored, and a thread asks for the idle policy"
-)]
+#![allow(unsafe_code, reason = "descriptors are closed by number, and signals are ignored")]
 
 use std::io::{self, Read, Write};
 use std::process::{ExitCode, exit};
@@ -29,7 +26,14 @@ pub const ARGUMENT: &str = "__compile";
 /// that a serving one wants too.
 const NICE_AWAITED: i32 = 5;
 
-/// Added to the nice value for work that nothing waits for.
+/// Longest file that is compiled on all cores, in bytes. A longer one takes so
+/// long that requests would notice, and leaves them half of the cores.
+const ON_ALL_CORES: usize = 512 << 10;
+
+/// Added to the nice value for work that nothing waits for. The idle policy would
+/// leave others still more time, and delay them: Linux wakes threads on a core that
+/// runs at that policy as if nothing ran there, and since 6.13 they may wait for
+/// its next tick (4 ms).
 const NICE_IDLE: i32 = 19;
 
 /// Stack of a thread beside those that compile, in bytes.
@@ -81,15 +85,15 @@ fn work() -> io::Result<()> {
     let (answer, code, data) = match job.work {
         Work::Inspect => (Answer::Inspected(Box::new(inspect(&file))), Vec::new(), Vec::new()),
         Work::Compile { effort, priority } => {
-            let idle = match priority {
-                Priority::Awaited => None,
+            let threads = match priority {
+                Priority::Awaited if file.len() <= ON_ALL_CORES => Ok(threads),
+                Priority::Awaited => pipeline::threads(count.div_ceil(2)),
                 Priority::Idle => {
                     be_nicer(NICE_IDLE);
-                    be_idle();
-                    Some(pipeline::threads(1))
+                    pipeline::threads(1)
                 }
             };
-            let compiled = idle.unwrap_or(Ok(threads)).and_then(|threads| match effort {
+            let compiled = threads.and_then(|threads| match effort {
                 Effort::Quick => pipeline::compile(&file, &quick, &threads),
                 Effort::Thorough => match pipeline::engine(Effort::Thorough) {
                     Ok(engine) => pipeline::compile(&file, &engine, &threads),
@@ -168,17 +172,4 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
 fn be_nicer(increment: i32) {
     // Where that is not allowed, the priority stays.
     let _ = rustix::process::nice(increment);
-}
-
-/// Takes only processor time that no other thread wants, which is less than any
-/// nice value gives.
-fn be_idle() {
-    // SAFETY: a policy and its parameters, which are only read, for the thread
-    // that asks. The parameters are integers, and the policy wants zero. Where it
-    // is not allowed, the nice value stays.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        let parameters = std::mem::zeroed::<libc::sched_param>();
-        libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_IDLE, &raw const parameters);
-    }
 }

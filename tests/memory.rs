@@ -1,0 +1,339 @@
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::harness::PATIENCE;
+use crate::harness::{Client, Folder, Server, bombs, host, run_to_end};
+
+const MIB: u64 = 1 << 20;
+
+/// Small enough to be reached, and no time at which anything ends by itself.
+const FLAGS: [&str; 34] = [
+    "--threads",
+    "2",
+    "--instances",
+    "8",
+    "--memory-max",
+    "8MiB",
+    "--table-max",
+    "1000",
+    "--buffer-max",
+    "24MiB",
+    "--connections",
+    "120",
+    "--module-max",
+    "8MiB",
+    "--keep-bytes",
+    "16MiB",
+    "--keep",
+    "100",
+    "--compile-memory-max",
+    "96MiB",
+    "--deadline",
+    "1h",
+    "--head-timeout",
+    "1h",
+    "--body-timeout",
+    "1h",
+    "--write-timeout",
+    "1h",
+    "--body-rate-min",
+    "0",
+    "--write-rate-min",
+    "0",
+    "--rate-window",
+    "1h",
+];
+
+/// By the first letter of the path: /l takes all the memory that it gets, fills
+/// it and never ends, /r answers with a megabyte. A megabyte of its data differs from one
+/// seed to the next.
+fn module(seed: u8) -> Vec<u8> {
+    let data = format!("\\{seed:02x}").repeat(1 << 20);
+    let text = format!(
+        r#"(module
+  (memory (export "memory") 50)
+  (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
+  (data (i32.const 1100000) "{data}")
+  (func (export "alloc") (param i32) (result i32) (i32.const 8192))
+  (func (export "handle") (param $request i32) (param i32) (result i64)
+    (local $letter i32)
+    (local.set $letter (i32.load8_u (i32.add (local.get $request) (i32.const 5))))
+    (if (i32.eq (local.get $letter) (i32.const 108))
+      (then
+        (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+        (memory.fill (i32.const 4096) (i32.const 7) (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4096)))
+        (loop $forever (br $forever))))
+    (select (i64.const 1048576) (i64.const 17) (i32.eq (local.get $letter) (i32.const 114)))))
+"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A server of which nobody reads the log.
+struct Place {
+    folder: Folder,
+    server: Server,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = Folder::new();
+        let path = |name: &str| folder.file(name).to_str().unwrap().to_owned();
+        let (log, control, file) = (path("log"), path("control"), path("handler.wasm"));
+        assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+        std::fs::write(&file, module(0)).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "log=$0; exec \"$@\" 2<>\"$log\"", &log]).arg(host().get_program());
+        let mut arguments = vec![file, "--no-watch".into(), "--control".into(), control];
+        arguments.extend(FLAGS.map(str::to_owned));
+        let server = Server::spawn(shell, &arguments);
+        Place { folder, server }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.addresses[0]
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = host();
+        command.args(arguments).arg("--control").arg(self.folder.file("control"));
+        command
+    }
+
+    fn swap(&self, module: impl AsRef<[u8]>) -> Command {
+        let file = self.folder.file("candidate.wasm");
+        std::fs::write(&file, module).unwrap();
+        self.command(&["swap", file.to_str().unwrap()])
+    }
+
+    fn resources(&self) -> Value {
+        let output = run_to_end(&mut self.command(&["status", "--json"]));
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["resources"].clone()
+    }
+
+    /// The bound on a part of the memory, in bytes.
+    fn bound(&self, part: &str) -> u64 {
+        let resources = self.resources();
+        let parts = resources["memory"].as_array().unwrap();
+        let found = parts.iter().find(|found| found["what"] == part).unwrap();
+        found["bytes"].as_u64().unwrap()
+    }
+
+    /// Waits until so much of something is in use.
+    #[track_caller]
+    fn wait_for(&self, what: &str, least: u64) {
+        wait(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
+    }
+
+    fn connect(&self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| Client::connect(self.address())).collect()
+    }
+}
+
+#[track_caller]
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} is not reached");
+    }
+}
+
+/// The memory of a process that is not that of a file, in bytes.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    ["RssAnon:", "RssShmem:"].iter().filter_map(|name| kib(name)).sum::<u64>() << 10
+}
+
+/// What holds the memory for as long as it is there.
+#[derive(Default)]
+struct Held {
+    clients: Vec<Client>,
+    _uploads: Vec<UnixStream>,
+}
+
+/// A part of the memory, and what drives it to its limit.
+struct Part {
+    name: &'static str,
+    drive: fn(&Place) -> Held,
+    /// What that takes up at least, in bytes.
+    least: u64,
+}
+
+const PARTS: [Part; 6] = [
+    Part { name: "kept versions", drive: keep_versions, least: 11 * MIB },
+    Part { name: "log", drive: log_much, least: 3 * MIB },
+    Part { name: "bodies", drive: send_bodies, least: 20 * MIB },
+    Part { name: "connections", drive: open_connections, least: 3 * MIB },
+    Part { name: "candidates", drive: upload, least: 30 * MIB },
+    Part { name: "instances", drive: fill_instances, least: 46 * MIB },
+];
+
+fn keep_versions(place: &Place) -> Held {
+    for seed in 1..25 {
+        let output = run_to_end(&mut place.swap(module(seed)));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    place.wait_for("kept_versions", 12 * MIB);
+    Held::default()
+}
+
+fn log_much(place: &Place) -> Held {
+    let mut client = Client::connect(place.address());
+    let target = format!("/{}", "x".repeat(8000));
+    // What is on its way out is taken first, and the rest waits behind it.
+    (0..1000).for_each(|_| assert_eq!(client.ask("GET", &target).status, 200));
+    place.wait_for("log", 2 * MIB - 10_000);
+    Held::default()
+}
+
+fn send_bodies(place: &Place) -> Held {
+    let mut clients = place.connect(30);
+    let body = vec![b'x'; MIB as usize - 1];
+    for client in &mut clients {
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {MIB}\r\n\r\n"));
+        // Some are refused before they have sent all of it.
+        client.try_send(&body);
+    }
+    place.wait_for("buffers", 20 * MIB);
+    Held { clients, ..Held::default() }
+}
+
+fn open_connections(place: &Place) -> Held {
+    let mut clients = place.connect(70);
+    for (index, client) in clients.iter_mut().enumerate() {
+        let (head, rest) = match index % 2 {
+            0 => ("GET / HTTP/1.1\r\nhost: a\r\nx: ".to_owned(), 16_000),
+            _ => (format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 64 << 10), 65_000),
+        };
+        client.send(head + &"x".repeat(rest));
+    }
+    place.wait_for("connections", 70);
+    Held { clients, ..Held::default() }
+}
+
+fn upload(place: &Place) -> Held {
+    let size = 8 * MIB as usize;
+    let mut uploads = Vec::new();
+    for _ in 0..6 {
+        let mut stream = UnixStream::connect(place.folder.file("control")).unwrap();
+        writeln!(stream, "{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}").unwrap();
+        uploads.push(stream);
+    }
+    place.wait_for("uploads", 4);
+    // Two wait for a place; the order in which they get one is the server's.
+    let module = vec![b'x'; size - 1];
+    for stream in &mut uploads {
+        stream.set_nonblocking(true).unwrap();
+    }
+    let mut sent = vec![0; uploads.len()];
+    wait("uploads", || {
+        for (stream, sent) in uploads.iter_mut().zip(&mut sent) {
+            *sent += stream.write(&module[*sent..]).unwrap_or(0);
+        }
+        sent.iter().filter(|&&sent| sent == module.len()).count() >= 4
+    });
+    Held { _uploads: uploads, ..Held::default() }
+}
+
+fn fill_instances(place: &Place) -> Held {
+    let mut clients = place.connect(8);
+    for client in &mut clients {
+        client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
+    }
+    // The others are kept for calls that are short.
+    place.wait_for("instances", 6);
+    Held { clients, ..Held::default() }
+}
+
+#[test]
+fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated() {
+    for Part { name, drive, least } in PARTS {
+        let place = Place::new();
+        let before = memory(place.server.pid());
+        let held = drive(&place);
+        // Those who drive a part have connections too.
+        let own = place.bound("connections") / 120 * held.clients.len() as u64;
+        let bound = place.bound(name) + if name == "connections" { 0 } else { own } + 4 * MIB;
+        grows(name, &place, before, least, bound);
+    }
+
+    let place = Place::new();
+    let before = memory(place.server.pid());
+    let (mut held, mut least, mut bound) = (Vec::new(), 0, 4 * MIB);
+    for part in PARTS {
+        held.push((part.drive)(&place));
+        (least, bound) = (least + part.least, bound + place.bound(part.name));
+        // Rooms that are free again are used for the next part.
+        grows(&format!("all up to {}", part.name), &place, before, least * 3 / 4, bound);
+    }
+}
+
+/// Waits until a server has grown by as much as it is to, and checks that it has
+/// not grown by more than it may.
+#[track_caller]
+fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
+    let grown = || memory(place.server.pid()).saturating_sub(before);
+    wait(&format!("{what}: {least} bytes"), || grown() >= least);
+    for _ in 0..20 {
+        assert!(grown() <= bound, "{what}: {} MiB of {} MiB", grown() / MIB, bound / MIB);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    println!("{what}: at least {} MiB, {} MiB, at most {} MiB", least / MIB, grown() / MIB, bound / MIB);
+}
+
+#[test]
+fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
+    let place = Place::new();
+    // They take next to nothing themselves.
+    let connect = || Client::connect_with_room(4096, place.address());
+    let mut clients: Vec<Client> = (0..20).map(|_| connect()).collect();
+    for client in &mut clients {
+        client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n".repeat(16));
+    }
+    place.wait_for("buffers", 10 * MIB);
+    let port = format!(":{:04X}", place.address().port());
+    let unsent = || -> u64 {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let of_server = sockets.lines().filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let is_own = fields.next()?.ends_with(&port);
+            let (state, queues) = (fields.nth(1)?, fields.next()?);
+            // Established.
+            (is_own && state == "01")
+                .then(|| u64::from_str_radix(queues.split(':').next()?, 16).ok())
+                .flatten()
+        });
+        of_server.sum()
+    };
+    wait("unsent bytes", || unsent() > 20 * (64 << 10));
+    // What is on its way counts, too: as much as the client has room for.
+    let bound = place.bound("unsent in the kernel") / 120 * 20 + 20 * (8 << 10);
+    for _ in 0..20 {
+        assert!(unsent() <= bound, "{} of {bound}", unsent());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_compiler_takes_no_more_than_its_part() {
+    let place = Place::new();
+    let mut most = 0;
+    for bomb in [bombs::chain_of_conditions(10_000), bombs::much_code(1500)] {
+        let mut order = place.swap(bomb).stdout(Stdio::piped()).spawn().unwrap();
+        while order.try_wait().unwrap().is_none() {
+            most = place.server.children().into_iter().map(memory).fold(most, u64::max);
+        }
+    }
+    let bound = place.bound("compiling") / 2;
+    assert!(most > bound / 2 && most <= bound, "{} MiB of {} MiB", most / MIB, bound / MIB);
+}
