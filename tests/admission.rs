@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use host::message::Message;
-use host::request_id::RequestId;
-use host::wasm::{Call, CallError, Effort, HandlerModule};
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+use host_wasm::{Call, CallError, Effort, HandlerModule};
 
 use crate::harness::oracle::Host;
 use crate::harness::{Server, fixture};

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use host::wasm::Effort;
+use host_wasm::Effort;
 
 use crate::harness::oracle::{Host, compile, fresh};
 use crate::harness::{Random, Server};

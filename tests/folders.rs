@@ -130,7 +130,7 @@ fn a_planted_link_in_the_folder_for_the_state_is_not_followed() {
     drop(server);
     let secret = place.folder.file("secret");
     fs::write(&secret, "secret").unwrap();
-    let hash = host::swap::hash(saying("two").as_bytes());
+    let hash = host::site::version::hash(saying("two").as_bytes());
     for name in
         [format!("{hash}.new"), format!(".{hash}.module.tmp"), format!("{hash}.module"), "state.new".into()]
     {
@@ -169,7 +169,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         let server = place.start();
         assert!(place.swap("two").starts_with("serving version 2"));
         drop(server);
-        let hash = host::swap::hash(saying("two").as_bytes());
+        let hash = host::site::version::hash(saying("two").as_bytes());
         let module = place.state.join(format!("{hash}.module"));
         fs::remove_file(&module).unwrap();
         plant(&module);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use host::wasm::Effort;
+use host_wasm::Effort;
 
 use crate::harness::modules::answering;
 use crate::harness::oracle::Host;
@@ -207,8 +207,8 @@ fn mappings_of_all_instances_fit_a_process() {
             let module = std::sync::Arc::clone(&module);
             calls.spawn(async move {
                 let length = if number % 3 == 0 { 17 } else { 60 };
-                let request = host::message::Message::from(vec![b'a'; length]);
-                let id = host::request_id::RequestId::none();
+                let request = host_http::message::Message::from(vec![b'a'; length]);
+                let id = host_http::request_id::RequestId::none();
                 let answer = module.call(&request, id, Instant::now()).end().await;
                 answer.map(drop).map_err(|error| error.to_string())
             });

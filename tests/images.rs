@@ -1,7 +1,7 @@
 //! Modules whose memory is large after `_initialize`, and those that get their
 //! places in the pool afterwards.
 
-use host::wasm::{Effort, HandlerModule};
+use host_wasm::{Effort, HandlerModule};
 
 use crate::harness::oracle::{Host, compile, fresh};
 use crate::harness::{Random, Server};

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::message::Message;
-use host::request_id::RequestId;
-use host::wasm::Effort;
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+use host_wasm::Effort;
 
 use crate::harness::oracle::{Host, compare};
 use crate::harness::{Random, Server, fixture};

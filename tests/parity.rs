@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Parser;
-use host::args::Args;
-use host::message::Message;
-use host::request_id::RequestId;
-use host::swap::EMBEDDED;
-use host::wasm::{CompiledModule, Effort, Engine, HandlerModule};
+use host::cli::args::Args;
+use host::site::version::EMBEDDED;
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+use host_wasm::{CompiledModule, Effort, Engine, HandlerModule};
 
 use crate::answers::TABLE;
 use crate::harness::Random;
@@ -20,7 +20,7 @@ struct Module {
 impl Module {
     fn new() -> Module {
         let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits).unwrap();
+        let engine = Engine::new(&limits.call()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let module = CompiledModule::compile_here(&engine, EMBEDDED, Effort::Thorough).unwrap();
         let module = runtime.block_on(module.start()).unwrap();

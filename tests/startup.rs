@@ -108,7 +108,7 @@ fn a_module_that_breaks_off_is_not_valid_wherever_it_does() {
 }
 
 fn host_module() -> Vec<u8> {
-    host::swap::EMBEDDED.to_vec()
+    host::site::version::EMBEDDED.to_vec()
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     // A state that names a module which is not what it was: the next newest.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();
-    let current = host::swap::hash(saying("two").as_bytes());
+    let current = host::site::version::hash(saying("two").as_bytes());
     let module = place.state().join(format!("{current}.module"));
     fs::write(&module, "damaged").unwrap();
     let mut server = place.start();
@@ -234,7 +234,7 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let large = place.0.file("large");
     fs::write(&large, saying(&"x".repeat(20_000))).unwrap();
     // Nothing can be written to where it is to be.
-    let taken = state.join(format!("{}.module", host::swap::hash(&fs::read(&large).unwrap())));
+    let taken = state.join(format!("{}.module", host::site::version::hash(&fs::read(&large).unwrap())));
     fs::create_dir_all(taken.join("by a folder")).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
     let server = Server::with(&args);

@@ -112,7 +112,7 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     while client.ask("GET", "/").text() != "100" {
         std::thread::yield_now();
     }
-    let of_the_first = format!("sha256 {}", host::swap::hash(saying("0").as_bytes()));
+    let of_the_first = format!("sha256 {}", host::site::version::hash(saying("0").as_bytes()));
     let number: u64 = client.ask("GET", "/").field("x-handler-version").unwrap().parse().unwrap();
     assert!(number <= 20, "{number} versions");
     server.signal("TERM");

@@ -27,13 +27,13 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};
-use host::args::Args;
-use host::http::request::{Origin, check_head, encode};
-use host::http::response::decode;
-use host::message::Message;
-use host::request_id::RequestId;
-use host::swap::EMBEDDED;
-use host::wasm::{CompiledModule, Effort, Engine};
+use host::cli::args::Args;
+use host::site::version::EMBEDDED;
+use host_http::message::Message;
+use host_http::request::{Origin, check_head, encode};
+use host_http::request_id::RequestId;
+use host_http::response::decode;
+use host_wasm::{CompiledModule, Effort, Engine};
 use http::{HeaderMap, HeaderValue, Method};
 use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
 use parts::{median, routes};
@@ -76,7 +76,7 @@ struct Caller {
 impl Caller {
     fn new() -> Caller {
         let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits).expect("an engine");
+        let engine = Engine::new(&limits.call()).expect("an engine");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Caller { engine, runtime }
     }

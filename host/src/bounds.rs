@@ -4,13 +4,23 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use ::host_wasm as wasm;
 use bytesize::ByteSize;
 use clap::Command;
+use host_http::hop_by_hop::OPTIONS_MAX;
+use host_http::response_head;
+use host_http::wire::{DIGITS_MAX, EXTRA_MAX};
 
-use crate::control::listener as commands;
-use crate::control::protocol::LINE_MAX;
-use crate::swap::{state_dir, watch};
-use crate::{connection, http, listen, log, private_folder, record, socket, wasm};
+use crate::admin::listener as commands;
+use crate::admin::protocol::LINE_MAX;
+use crate::files::private_folder;
+use crate::net::{listen, socket};
+use crate::record;
+use crate::serve::buffers::UNCOUNTED;
+use crate::serve::connection;
+use crate::site::state_dir;
+use crate::source::watch;
+use crate::telemetry::log;
 
 /// A bound that no flag changes.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +84,12 @@ const CONNECTIONS: &[Fixed] = &[
 ];
 
 const MESSAGES: &[Fixed] = &[
-    count("Options in `connection`, of a request", http::fixed::OPTIONS_MAX as u64, "400"),
-    count("Options in `connection`, of a response", http::fixed::OPTIONS_MAX as u64, "502"),
-    count("Fields of a response", http::fixed::RESPONSE_FIELDS_MAX as u64, "502"),
-    count("Digits in the size of a chunk", http::fixed::DIGITS_MAX as u64, "400"),
-    bytes("Extensions and trailers of the chunks of a body", http::fixed::EXTRA_MAX, "400"),
-    bytes("Body that does not count towards `--buffer-max`", http::UNCOUNTED, "it counts"),
+    count("Options in `connection`, of a request", OPTIONS_MAX as u64, "400"),
+    count("Options in `connection`, of a response", OPTIONS_MAX as u64, "502"),
+    count("Fields of a response", response_head::FIELDS_MAX as u64, "502"),
+    count("Digits in the size of a chunk", DIGITS_MAX as u64, "400"),
+    bytes("Extensions and trailers of the chunks of a body", EXTRA_MAX, "400"),
+    bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "it counts"),
 ];
 
 const NOT_SERVED: &str = "the module is not served";

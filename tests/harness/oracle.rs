@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::hoarder;
 use clap::Parser;
-use host::args::Args;
-use host::message::Message;
-use host::request_id::RequestId;
-use host::wasm::{CallError, CompiledModule, Effort, HandlerModule};
+use host::cli::args::Args;
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+use host_wasm::{CallError, CompiledModule, Effort, HandlerModule};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// The response's bytes, or the name of the trap.
@@ -56,7 +56,7 @@ pub fn compile(wat: &str) -> Module {
 
 /// The host's way to call a module, without a server.
 pub struct Host {
-    engine: host::wasm::Engine,
+    engine: host_wasm::Engine,
     pub runtime: tokio::runtime::Runtime,
 }
 
@@ -69,7 +69,7 @@ impl Host {
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {
-            engine: host::wasm::Engine::new(&limits).unwrap(),
+            engine: host_wasm::Engine::new(&limits.call()).unwrap(),
             runtime: threads.enable_all().build().unwrap(),
         }
     }

@@ -6,7 +6,7 @@ use crate::harness::{TextFile, fixture, host, run_to_end};
 
 #[test]
 fn call_shows_the_answer_and_what_it_used() {
-    let file = TextFile::new(host::swap::EMBEDDED);
+    let file = TextFile::new(host::site::version::EMBEDDED);
     let module = file.path().to_str().unwrap();
     let (code, stdout, stderr) = tool(&["call", module, "/route?a=1"]);
     assert_eq!((code, stdout.as_str()), (0, "<h1> hello route</h1>"));

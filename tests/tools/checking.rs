@@ -113,7 +113,7 @@ fn check_says_what_is_wrong_and_what_helps() {
 
 #[test]
 fn check_describes_a_module_that_can_serve() {
-    let file = TextFile::new(host::swap::EMBEDDED);
+    let file = TextFile::new(host::site::version::EMBEDDED);
     let (code, report, _) = tool(&["check".as_ref(), file.path().as_os_str()]);
     assert_eq!(code, 0, "{report}");
     for line in [

@@ -42,7 +42,7 @@ fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
     assert!(name.ends_with(&format!("-{id}.fault.http")), "{name}");
     let text = fs::read_to_string(file).unwrap();
     let cause = "wasm trap: integer divide by zero; in divide < function 2";
-    let sha256 = host::swap::hash(&fs::read(&traps).unwrap());
+    let sha256 = host::site::version::hash(&fs::read(&traps).unwrap());
     let head = format!(
         "# fault: trap\n# cause: {cause}\n# version: 1\n# sha256: {sha256}\n# masked: nothing\n\nPOST /boom?a=1 HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n"
     );

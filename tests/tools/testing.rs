@@ -27,7 +27,7 @@ fn test(module: &Path, text: &str) -> (i32, String, String) {
 
 #[test]
 fn test_passes_when_all_is_as_expected() {
-    let module = TextFile::new(host::swap::EMBEDDED);
+    let module = TextFile::new(host::site::version::EMBEDDED);
     let text = "@host = http://localhost:4444\n\n### the front page\n# > content-type: text/html\nGET {{host}}/ HTTP/1.1\r\naccept: text/html\n# a comment\n\n> 200\n> body: <h1> hello index</h1>\n\n###\nGET /nope\n\n> 404 page not found\n> content-type: text/html; charset=utf-8\n> body contains: 404\n###\nHEAD /\n";
     let (code, stdout, stderr) = test(module.path(), text);
     assert_eq!(

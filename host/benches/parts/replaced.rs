@@ -62,7 +62,7 @@ impl Drop for Replaced {
 /// The default handler, of which there can be as many different ones as needed:
 /// they differ in a custom section.
 pub fn default_handler(number: u64) -> Vec<u8> {
-    let mut module = host::swap::EMBEDDED.to_vec();
+    let mut module = host::site::version::EMBEDDED.to_vec();
     // A custom section: id 0, its size, and in it a name of no bytes.
     module.extend([0, 9, 0]);
     module.extend(number.to_le_bytes());

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
+use host_http::message::Message;
+use host_http::quote::quoted;
 use http::Method;
 
-use crate::http::Fault;
-use crate::message::Message;
-use crate::own_file;
-use crate::quote::quoted;
-use crate::swap::Label;
+use crate::fault::Fault;
+use crate::files::own_file;
+use crate::site::version::Label;
 
 /// How the names of these files end.
 const SUFFIX: &str = ".fault.http";

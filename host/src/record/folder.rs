@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tracing::warn;
 
-use super::file::is_recorded;
-use crate::private_folder::PrivateFolder;
+use crate::files::private_folder::PrivateFolder;
+use crate::record::file::is_recorded;
 
 pub(super) struct Folder {
     folder: PrivateFolder,

@@ -4,7 +4,7 @@
 //! A thread of its own writes them. When it cannot keep up, requests are left
 //! out, and serving goes on.
 
-mod file;
+pub mod file;
 mod folder;
 
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use tracing::warn;
 
 pub use file::{Recorded, is_recorded};
 
-use crate::health;
-use crate::http::Fault;
-use crate::limits::{ADDRESSES, COUNT_MAX, count, size};
-use crate::message::Message;
-use crate::request_id::RequestId;
-use crate::swap::Label;
-use folder::Folder;
+use crate::config::limits::{ADDRESSES, COUNT_MAX, count, size};
+use crate::fault::Fault;
+use crate::record::folder::Folder;
+use crate::site::version::Label;
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+use host_wasm::health;
 
 /// Requests that may wait to be written. Each holds on to its body.
 pub(crate) const QUEUE: usize = 16;

@@ -18,13 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use host::args::Args;
-use host::connection::Connections;
-use host::http::{App, Buffers};
-use host::request_id::ConnectionIds;
-use host::socket::{Peer, Socket};
-use host::swap::{Notice, Settings, Swapper, Workshop, begin};
-use host::wasm::{Compilers, Engine};
+use host::cli::args::Args;
+use host::net::socket::Socket;
+use host::serve::buffers::Buffers;
+use host::serve::connection::Connections;
+use host::serve::service::App;
+use host::site::activate::Workshop;
+use host::site::begin::begin;
+use host::site::notice::Notice;
+use host::site::swapper::{Settings, Swapper};
+use host_http::client_net::Peer;
+use host_http::request_id::ConnectionIds;
+use host_wasm::{Compilers, Engine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -65,8 +70,8 @@ impl Host {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let module = tests().join("fixtures").join(module);
         let swapper = runtime.block_on(async {
-            let engine = Engine::new(&limits).unwrap();
-            let (compilers, probes) = (Compilers::here(&limits), Vec::new().into());
+            let engine = Engine::new(&limits.call()).unwrap();
+            let (compilers, probes) = (Compilers::here(&limits.compile()), Vec::new().into());
             let workshop = Workshop { engine, compilers, probes };
             let beginning = begin(&workshop, &limits, Some(&module), None).await.unwrap();
             let settings = Settings {

@@ -1,0 +1,66 @@
+//! Whom a connection or a call is counted for when there are not enough for all.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP.
+    Ip(IpAddr),
+    /// Over a Unix socket, which tells no address.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // An IPv4 address that came in over IPv6 is the same client.
+            Peer::Ip(address) => address.to_canonical().fmt(f),
+            // RFC 7239, section 6.1, has this word for it.
+            Peer::Unix => f.write_str("unknown"),
+        }
+    }
+}
+
+/// The network of one client: an IPv4 address, or an IPv6 network of 64 bits,
+/// which is the least that one customer of a provider gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientNet {
+    /// All bits of an address
+    V4(u32),
+    /// The first 64 bits of an address
+    V6(u64),
+}
+
+impl ClientNet {
+    /// Returns nothing for a peer that tells no address.
+    pub fn of(peer: Peer) -> Option<ClientNet> {
+        let Peer::Ip(address) = peer else {
+            return None;
+        };
+        Some(match address.to_canonical() {
+            IpAddr::V4(address) => ClientNet::V4(address.to_bits()),
+            IpAddr::V6(address) => ClientNet::V6((address.to_bits() >> 64) as u64),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClientNet;
+    use super::Peer;
+
+    fn net(text: &str) -> Option<ClientNet> {
+        ClientNet::of(Peer::Ip(text.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_64_bits_of_an_ipv6_address() {
+        assert_eq!(net("192.0.2.1"), net("::ffff:192.0.2.1"));
+        assert_ne!(net("192.0.2.1"), net("192.0.2.2"));
+        assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:0:0:2"));
+        assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
+        assert_eq!(ClientNet::of(Peer::Unix), None);
+    }
+}

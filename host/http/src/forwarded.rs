@@ -1,0 +1,127 @@
+//! Who a client is behind proxies that are trusted to say so.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use handler_sdk::abi::FORWARDED_FOR;
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use crate::client_net::{ClientNet, Peer};
+
+/// Those whose field `x-forwarded-for` is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// Everybody with an address in it.
+    Net(IpNet),
+    /// Everybody who may connect to the Unix socket.
+    Unix,
+}
+
+impl FromStr for Trusted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Trusted, String> {
+        if text == "unix" {
+            return Ok(Trusted::Unix);
+        }
+        let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        net.map(Trusted::Net)
+            .map_err(|_| "expected an IP address, a network such as 10.0.0.0/8, or unix".into())
+    }
+}
+
+impl Trusted {
+    fn includes(&self, peer: Peer) -> bool {
+        match (self, peer) {
+            (Trusted::Net(net), Peer::Ip(address)) => net.contains(&address.to_canonical()),
+            (Trusted::Unix, Peer::Unix) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Returns whom the peer of a connection is counted for when there are not enough
+/// places or calls for all. Those who stand for others are counted for nobody.
+pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
+    if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
+}
+
+/// The client that a request is from: the peer; or, as long as they are trusted,
+/// whoever each proxy says that it got the request from, the last first.
+pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
+    if trusted.is_empty() {
+        return peer;
+    }
+    let is_trusted = |peer| trusted.iter().any(|trusted| trusted.includes(peer));
+    let lists = fields.get_all(FORWARDED_FOR).iter().rev();
+    let mut claims = lists.flat_map(|list| list.as_bytes().rsplit(|&byte| byte == b','));
+    let mut client = peer;
+    while is_trusted(client) {
+        match claims.next().and_then(address) {
+            Some(address) => client = Peer::Ip(address),
+            // What cannot be read nobody can have vouched for.
+            None => break,
+        }
+    }
+    client
+}
+
+/// An address, perhaps with a port.
+fn address(claim: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(claim).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trusted, client};
+    use crate::client_net::Peer;
+    use http::{HeaderMap, HeaderValue};
+
+    fn client_of(peer: &str, claims: &[&'static str], trusted: &[&str]) -> String {
+        let mut fields = HeaderMap::new();
+        for claim in claims {
+            fields.append("x-forwarded-for", HeaderValue::from_static(claim));
+        }
+        let peer = if peer == "unix" { Peer::Unix } else { Peer::Ip(peer.parse().unwrap()) };
+        let trusted: Vec<Trusted> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client(peer, &fields, &trusted).to_string()
+    }
+
+    #[test]
+    fn nobody_is_believed_unless_it_was_said() {
+        assert_eq!(client_of("192.0.2.1", &["198.51.100.1"], &[]), "192.0.2.1");
+        assert_eq!(client_of("192.0.2.1", &["198.51.100.1"], &["10.0.0.0/8", "unix"]), "192.0.2.1");
+        assert_eq!(client_of("unix", &["198.51.100.1"], &["0.0.0.0/0"]), "unknown");
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_the_client_and_a_client_tells_nothing() {
+        let trusted = ["10.0.0.0/8", "::1", "unix"];
+        for (peer, claims, expected) in [
+            ("10.0.0.1", &["198.51.100.1"][..], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("unix", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("::1", &["[2001:db8::1]:80"], "2001:db8::1"),
+            ("::1", &["2001:db8::1"], "2001:db8::1"),
+            // The client made the first entry up.
+            ("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["192.0.2.66", "198.51.100.1", "10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["198.51.100.1, nonsense, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+        ] {
+            assert_eq!(client_of(peer, claims, &trusted), expected, "{peer} {claims:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "10.0.0.0/33", "example", "10.0.0", "Unix"] {
+            assert!(text.parse::<Trusted>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Fields that are about one connection and not about the message: they end
+//! here, in both directions (RFC 9110, section 7.6.1).
+
+use std::cmp::Ordering;
+
+use http::HeaderValue;
+
+/// Most options in all fields `connection` of a message, empty ones included.
+/// Messages have one or two; each is looked for among the message's fields.
+pub const OPTIONS_MAX: usize = 64;
+
+/// Those that `connection` cannot take away, because the message would not be
+/// the same without them.
+const KEPT: [&str; 2] = ["host", "content-length"];
+
+/// Whether a field of this name, in lower case, is one of them in any message.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
+}
+
+/// The options in these values of `connection`.
+fn options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
+    values.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// Whether these values of `connection` have more options than are looked at.
+pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+    options(values).nth(OPTIONS_MAX).is_some()
+}
+
+/// The fields that a message itself says are hop-by-hop, in its field
+/// `connection`.
+pub(super) struct Listed<'a> {
+    /// In order. Nearly always empty: `close` and `keep-alive` name no field, and
+    /// are left out.
+    names: Vec<&'a [u8]>,
+}
+
+impl<'a> Listed<'a> {
+    /// By these values of `connection`, of which [`OPTIONS_MAX`] options are looked
+    /// at: a message that has more is refused.
+    pub(super) fn by(values: impl Iterator<Item = &'a HeaderValue>) -> Listed<'a> {
+        let named = |option: &&[u8]| {
+            !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
+        };
+        let mut names: Vec<_> = options(values).take(OPTIONS_MAX).filter(named).collect();
+        names.sort_unstable_by(|a, b| in_lower_case(a, b));
+        Listed { names }
+    }
+
+    /// Whether the field of this name, in lower case, is one of them.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        let find = |listed: &&[u8]| in_lower_case(listed, name.as_bytes());
+        !self.names.is_empty() && !KEPT.contains(&name) && self.names.binary_search_by(find).is_ok()
+    }
+}
+
+/// Compares two names as if both were in lower case.
+fn in_lower_case(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listed, OPTIONS_MAX, has_too_many_options};
+    use http::HeaderValue;
+
+    fn values(texts: &[&str]) -> Vec<HeaderValue> {
+        texts.iter().map(|text| HeaderValue::from_str(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn options_are_found_in_any_case_and_order_and_in_all_fields() {
+        let values = values(&["X-B, close ,x-a", "", "Host,\tx-C"]);
+        let listed = Listed::by(values.iter());
+        assert!(["x-a", "x-b", "x-c"].iter().all(|name| listed.contains(name)));
+        assert!(!["close", "host", "x-d", "x"].iter().any(|name| listed.contains(name)));
+    }
+
+    #[test]
+    fn options_are_counted_over_all_fields_with_those_that_are_empty() {
+        let commas = ",".repeat(OPTIONS_MAX - 2);
+        assert!(!has_too_many_options(values(&[&commas, "a"]).iter()));
+        assert!(has_too_many_options(values(&[&commas, "a,b"]).iter()));
+    }
+}

@@ -1,0 +1,33 @@
+//! HTTP as bytes and messages: parsing what clients send, the canonical request
+//! that a handler gets, and checking the response that it returns. Nothing here
+//! runs a handler or opens a socket.
+//!
+//! | file | responsibility |
+//! | --- | --- |
+//! | `wire` | finds where a message ends, and refuses what is ambiguous |
+//! | `request` | encodes the canonical request |
+//! | `target` | the forms of a target |
+//! | `authority` | the server that a request is meant for |
+//! | `forwarded` | the client behind trusted proxies |
+//! | `response` | decodes and checks a response |
+//! | `response_head` | parses and checks its head |
+//! | `fields` | finds fields |
+//! | `hop_by_hop` | fields that belong to one connection |
+//! | `message` | a request in the form that a handler gets |
+//! | `request_id` | ids of requests and connections |
+//! | `client_net` | the network that a client counts towards |
+//! | `quote` | makes untrusted text safe to show |
+
+pub mod authority;
+pub mod client_net;
+pub mod fields;
+pub mod forwarded;
+pub mod hop_by_hop;
+pub mod message;
+pub mod quote;
+pub mod request;
+pub mod request_id;
+pub mod response;
+pub mod response_head;
+pub mod target;
+pub mod wire;

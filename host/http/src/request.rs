@@ -1,0 +1,197 @@
+//! The bytes that a handler gets: one canonical HTTP/1.1 message, however the
+//! request came in.
+//!
+//! The target is in origin form, field names are in lower case, the body is not
+//! chunked and has one correct length, what belongs to the connection is gone,
+//! and what the host vouches for is added. A client's own fields of those names
+//! are dropped, so that a handler can believe what it reads there.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
+use http::request::Parts;
+use thiserror::Error;
+
+use crate::authority::{self, BadHost};
+use crate::fields::values;
+use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
+use crate::message::Message;
+use crate::request_id::RequestId;
+use crate::target::{BadTarget, Target};
+use crate::wire::BadMessage;
+
+/// What the host knows of a request beside what the client sent.
+pub struct Origin<'a> {
+    /// Its id.
+    pub id: &'a RequestId,
+    /// An address, as text.
+    pub client: &'a str,
+    /// When its head had come.
+    pub time: SystemTime,
+}
+
+/// Why the head of a request is refused.
+#[derive(Debug, Error)]
+pub enum BadRequest {
+    /// The message is ambiguous, or exceeds a limit.
+    #[error(transparent)]
+    Message(#[from] BadMessage),
+    /// The target has no form that its method may have.
+    #[error(transparent)]
+    Target(#[from] BadTarget),
+    /// The request names no server, or two.
+    #[error(transparent)]
+    Host(#[from] BadHost),
+    /// The client expects something unknown.
+    #[error("the request expects what is not known; expected 100-continue or nothing")]
+    ExpectationUnknown,
+}
+
+/// Checks what a head means, before the body is waited for.
+///
+/// # Errors
+///
+/// [`BadRequest`] says what is wrong with it.
+pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
+    let target = Target::new(&parts.method, &parts.uri)?;
+    authority::check(parts, &target)?;
+    // RFC 9110, section 10.1.1: there is one expectation that is known.
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if !values(&parts.headers, &EXPECT).all(known) {
+        return Err(BadRequest::ExpectationUnknown);
+    }
+    if has_too_many_options(values(&parts.headers, &CONNECTION)) {
+        return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX }.into());
+    }
+    Ok(target)
+}
+
+/// The canonical message.
+pub fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Message {
+    let body_bytes = body.iter().map(Bytes::len).sum();
+    Message { head: encode_head(parts, target, body_bytes, origin), body }
+}
+
+fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Origin<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+
+    let canonical = target.canonical(&parts.method);
+    let method = parts.method.as_str().as_bytes();
+    put(&mut head, [method, b" ", canonical.as_bytes(), b" HTTP/1.1\r\n"]);
+    let authority = match target {
+        Target::Absolute(authority, _) => Some(authority),
+        _ => None,
+    };
+    if let Some(authority) = authority {
+        put(&mut head, [b"host: ", authority.as_str().as_bytes(), b"\r\n"]);
+    }
+    let listed = Listed::by(values(&parts.headers, &CONNECTION));
+    for (name, value) in &parts.headers {
+        let name = name.as_str();
+        let replaced = authority.is_some() && name == HOST.as_str();
+        let ends_here = is_set_here(name) || is_hop_by_hop(name) || listed.contains(name);
+        if !replaced && !ends_here {
+            put(&mut head, [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+    }
+    let mut own = |name: &str, value: &[u8]| {
+        put(&mut head, [name.as_bytes(), b": ", value, b"\r\n"]);
+    };
+    let mut digits = itoa::Buffer::new();
+    if body_bytes > 0 {
+        own(CONTENT_LENGTH.as_str(), digits.format(body_bytes).as_bytes());
+    }
+    own(REQUEST_ID, origin.id.as_bytes());
+    own(FORWARDED_FOR, origin.client.as_bytes());
+    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    own(REQUEST_TIME, digits.format(time as u64).as_bytes());
+    put(&mut head, [b"\r\n"]);
+    head
+}
+
+/// Whether the host has its own say about this field: it frames the message, has
+/// met the expectation already, and vouches for the rest.
+fn is_set_here(name: &str) -> bool {
+    matches!(name, "content-length" | "expect" | REQUEST_ID | FORWARDED_FOR | REQUEST_TIME)
+}
+
+/// Appends the pieces. Their number is a constant, so there is no loop left when
+/// this is compiled, and the lengths of literals are known.
+fn put<const N: usize>(head: &mut Vec<u8>, pieces: [&[u8]; N]) {
+    pieces.into_iter().for_each(|piece| head.extend_from_slice(piece));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, Target, encode_head};
+    use crate::request_id::RequestId;
+    use http::{Request, request};
+    use std::time::{Duration, SystemTime};
+
+    fn encoded(request: request::Builder, body_bytes: usize) -> String {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let origin = Origin {
+            id: &RequestId::none(),
+            client: "127.0.0.1",
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
+        };
+        let target = Target::new(&parts.method, &parts.uri).unwrap();
+        String::from_utf8(encode_head(&parts, target, body_bytes, &origin)).unwrap()
+    }
+
+    const VOUCHED: &str = "x-request-id: -\r\nx-forwarded-for: 127.0.0.1\r\nx-request-time: 1500\r\n\r\n";
+
+    #[test]
+    fn fields_keep_their_order_and_repetitions() {
+        let request = Request::get("/a?b=c").header("host", "h").header("Cookie", "1").header("cookie", "2");
+        let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: h\r\ncookie: 1\r\ncookie: 2\r\n{VOUCHED}");
+        assert_eq!(encoded(request, 0), expected);
+    }
+
+    #[test]
+    fn a_chunked_body_becomes_one_with_a_length() {
+        let request = Request::post("/").header("transfer-encoding", "chunked").header("trailer", "x");
+        assert_eq!(encoded(request, 7), format!("POST / HTTP/1.1\r\ncontent-length: 7\r\n{VOUCHED}"));
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_ends_here() {
+        let request = Request::get("/")
+            .header("connection", "close, X-Private")
+            .header("keep-alive", "timeout=5")
+            .header("te", "trailers")
+            .header("upgrade", "h2c")
+            .header("expect", "100-continue")
+            .header("x-private", "1")
+            .header("x-public", "2");
+        assert_eq!(encoded(request, 0), format!("GET / HTTP/1.1\r\nx-public: 2\r\n{VOUCHED}"));
+    }
+
+    #[test]
+    fn host_cannot_be_taken_away_by_connection() {
+        let request = Request::get("/").header("host", "h").header("connection", "host");
+        assert_eq!(encoded(request, 0), format!("GET / HTTP/1.1\r\nhost: h\r\n{VOUCHED}"));
+    }
+
+    #[test]
+    fn what_the_host_vouches_for_cannot_be_claimed() {
+        let request = Request::get("/")
+            .header("x-request-id", "mine")
+            .header("x-forwarded-for", "192.0.2.1")
+            .header("x-request-time", "0");
+        assert_eq!(encoded(request, 0), format!("GET / HTTP/1.1\r\n{VOUCHED}"));
+    }
+
+    #[test]
+    fn the_authority_of_a_url_is_the_host() {
+        let absolute = Request::get("http://a.example/x?y").header("host", "b.example");
+        assert_eq!(encoded(absolute, 0), format!("GET /x?y HTTP/1.1\r\nhost: a.example\r\n{VOUCHED}"));
+        let connect = Request::connect("a.example:443").header("host", "b.example:1");
+        assert_eq!(
+            encoded(connect, 0),
+            format!("CONNECT a.example:443 HTTP/1.1\r\nhost: b.example:1\r\n{VOUCHED}")
+        );
+    }
+}

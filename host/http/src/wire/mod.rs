@@ -1,0 +1,262 @@
+//! Where one message ends and the next begins, by the bytes that a client sends,
+//! before hyper sees them.
+//!
+//! hyper reads heads and chunks as leniently as most servers do. What two
+//! readers can take for two different things is how a request is smuggled past
+//! the one in front, so here everything has to be exactly as RFC 9112 has it.
+//! Nothing is changed and nothing is kept: the answer is how many bytes may
+//! pass, or why the message is refused.
+//!
+//! | file | question |
+//! | --- | --- |
+//! | `head` | is this a head, and how long is the body behind it? |
+//! | `chunks` | is this a chunked body, and where does it end? |
+//! | `bytes` | which bytes may stand where? |
+
+mod bytes;
+mod chunks;
+mod head;
+
+use thiserror::Error;
+
+use crate::wire::chunks::Chunks;
+
+use crate::wire::head::Head;
+pub use chunks::{DIGITS_MAX, EXTRA_MAX};
+
+/// Why a message is refused. The connection ends with it: what follows may be
+/// the rest of this message, or another one.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BadMessage {
+    /// The grammar, or two statements about the length.
+    #[error("{what} (RFC 9112, section {section})")]
+    Malformed {
+        /// What is there, and what was expected.
+        what: &'static str,
+        /// Where the rule stands.
+        section: &'static str,
+    },
+    /// Neither HTTP/1.1 nor HTTP/1.0.
+    #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0")]
+    Version,
+    /// The body is coded in a way that is not known.
+    #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
+    Coding,
+    /// The target is past its limit.
+    #[error("its target is longer than {limit} bytes (--target-max)")]
+    TargetTooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The head is past its limit.
+    #[error("its head is longer than {limit} bytes (--head-max)")]
+    HeadTooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The head is past its limit in another way.
+    #[error("its head has more than {limit} fields (--fields-max)")]
+    TooManyFields {
+        /// A count.
+        limit: usize,
+    },
+    /// `connection` lists more than anybody means.
+    #[error("it has more than {limit} options in connection")]
+    TooManyOptions {
+        /// How many are looked at.
+        limit: usize,
+    },
+    /// The body is past its limit.
+    #[error("its body is longer than {limit} bytes (--body-max)")]
+    BodyTooLong {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The head did not come in time.
+    #[error("its head was not whole in time (--head-timeout)")]
+    HeadTooSlow,
+    /// Others wanted the place of its connection.
+    #[error("it came more slowly than others, and there were too few places for all (--connections)")]
+    GaveWay,
+}
+
+/// Shorthand for a rule that is broken.
+fn malformed(section: &'static str, what: &'static str) -> BadMessage {
+    BadMessage::Malformed { what, section }
+}
+
+/// The bounds of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageLimits {
+    /// In bytes.
+    pub target_max: usize,
+    /// In bytes, with the empty line behind it.
+    pub head_max: usize,
+    /// A count.
+    pub fields_max: usize,
+    /// In bytes.
+    pub body_max: u64,
+}
+
+/// The messages of one connection, one behind the other.
+#[derive(Debug)]
+pub struct Messages {
+    limits: MessageLimits,
+    part: Part,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug)]
+enum Part {
+    Head(Head),
+    /// A body of which this many bytes are still to come.
+    Plain(u64),
+    Chunked(Chunks),
+}
+
+impl Messages {
+    /// Before the first byte.
+    pub fn new(limits: MessageLimits) -> Messages {
+        Messages { limits, part: Part::Head(Head::default()) }
+    }
+
+    /// Whether the next byte belongs to a head.
+    pub fn in_head(&self) -> bool {
+        matches!(self.part, Part::Head(_))
+    }
+
+    /// How many of these bytes may pass: 0 as long as a head is not whole, and
+    /// never more than the rest of a message. The bytes are those that
+    /// did not pass before, and what came since.
+    ///
+    /// # Errors
+    ///
+    /// The message is refused, from its first byte that did not pass on.
+    pub fn admit(&mut self, bytes: &[u8]) -> Result<usize, BadMessage> {
+        let passed = match &mut self.part {
+            Part::Head(head) => match head.read(bytes, &self.limits)? {
+                None => return Ok(0),
+                Some((passed, framing)) => {
+                    self.part = match framing {
+                        Framing::None => Part::Plain(0),
+                        Framing::Length(length) => Part::Plain(length),
+                        Framing::Chunked => Part::Chunked(Chunks::default()),
+                    };
+                    passed
+                }
+            },
+            Part::Plain(_) => 0,
+            Part::Chunked(chunks) => {
+                let passed = chunks.read(bytes, self.limits.body_max)?;
+                if chunks.is_over() {
+                    self.part = Part::Plain(0);
+                }
+                passed
+            }
+        };
+        // Nothing can be wrong with a body of a known length, so what there is of
+        // it passes with its head.
+        if let Part::Plain(left) = &mut self.part {
+            let more = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len() - passed);
+            *left -= more as u64;
+            if *left == 0 {
+                self.part = Part::Head(Head::default());
+            }
+            return Ok(passed + more);
+        }
+        Ok(passed)
+    }
+}
+
+/// How the body behind a head is framed (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    None,
+    /// In bytes.
+    Length(u64),
+    Chunked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadMessage, MessageLimits, Messages};
+
+    const LIMITS: MessageLimits =
+        MessageLimits { target_max: 16, head_max: 128, fields_max: 3, body_max: 32 };
+
+    /// Feeds bytes in pieces of a size. Returns the lengths that passed, with
+    /// pieces of one part put together, and how it ended.
+    fn fed(bytes: &[u8], piece: usize) -> (usize, Result<bool, BadMessage>) {
+        let mut messages = Messages::new(LIMITS);
+        let (mut passed, mut come) = (0, 0);
+        loop {
+            match messages.admit(&bytes[passed..come]) {
+                Ok(0) if come == bytes.len() => return (passed, Ok(messages.in_head())),
+                Ok(0) => come = bytes.len().min(come + piece),
+                Ok(more) => passed += more,
+                Err(error) => return (passed, Err(error)),
+            }
+        }
+    }
+
+    /// The same for every size of the pieces.
+    fn read(bytes: &[u8]) -> (usize, Result<bool, BadMessage>) {
+        let whole = fed(bytes, bytes.len().max(1));
+        for piece in [1, 2, 3, 7] {
+            assert_eq!(fed(bytes, piece), whole, "{} in pieces of {piece}", bytes.escape_ascii());
+        }
+        whole
+    }
+
+    #[test]
+    fn messages_follow_one_another() {
+        let bytes = b"GET / HTTP/1.1\r\na: b\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 2\r\n\r\nhi\
+            POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nt: u\r\n\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n";
+        assert_eq!(read(bytes), (bytes.len(), Ok(true)));
+    }
+
+    #[test]
+    fn what_is_before_a_bad_message_passes() {
+        let good = b"GET / HTTP/1.1\r\n\r\n";
+        let bytes = [&good[..], b"GET /\r\n\r\n"].concat();
+        let (passed, result) = read(&bytes);
+        assert_eq!(passed, good.len());
+        assert!(matches!(result, Err(BadMessage::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_limit_is_kept_at_its_bound_and_not_past_it() {
+        let target = |length: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(length - 1));
+        assert_eq!(read(target(16).as_bytes()).1, Ok(true));
+        assert_eq!(read(target(17).as_bytes()).1, Err(BadMessage::TargetTooLong { limit: 16 }));
+        assert_eq!(read(target(90).as_bytes()).1, Err(BadMessage::TargetTooLong { limit: 16 }));
+
+        let head = |length: usize| format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(length - 23));
+        assert_eq!(read(head(128).as_bytes()), (128, Ok(true)));
+        assert_eq!(read(head(129).as_bytes()).1, Err(BadMessage::HeadTooLong { limit: 128 }));
+        assert_eq!(read("x".repeat(129).as_bytes()).1, Err(BadMessage::HeadTooLong { limit: 128 }));
+
+        let fields = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "a:\r\n".repeat(count));
+        assert_eq!(read(fields(3).as_bytes()).1, Ok(true));
+        assert_eq!(read(fields(4).as_bytes()).1, Err(BadMessage::TooManyFields { limit: 3 }));
+    }
+
+    #[test]
+    fn a_chunk_that_says_that_it_is_too_long_is_not_waited_for() {
+        let body =
+            |size: &str| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n{size}\r\n");
+        assert_eq!(read(body("1f").as_bytes()).1, Ok(false));
+        for size in ["20", "ffffffffffffffff"] {
+            assert_eq!(read(body(size).as_bytes()).1, Err(BadMessage::BodyTooLong { limit: 32 }));
+        }
+    }
+
+    #[test]
+    fn what_cannot_become_a_head_is_refused_before_it_ends() {
+        for bytes in
+            [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\n", b"GET /\r\n", b" GET", b"GET / HTTP/1.1\r\na\0"]
+        {
+            assert!(matches!(read(bytes).1, Err(BadMessage::Malformed { .. })), "{}", bytes.escape_ascii());
+        }
+    }
+}

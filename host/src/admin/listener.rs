@@ -1,0 +1,206 @@
+//! How the server answers over its control socket. Whatever comes in is
+//! bounded, in bytes and in time, and answered: nothing here can harm serving,
+//! and nothing that is being done for one command keeps another waiting.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use host_wasm::health;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::admin::protocol::{Complaint, LINE_MAX, Request, Status};
+use crate::admin::resources::Gauges;
+use crate::fault_counts::FaultCounts;
+use crate::site::swapper::{Swapper, Task};
+use crate::telemetry::log;
+
+/// Control connections at once; more than that wait.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+
+/// Modules that are being received at once, each of which takes up its size.
+pub const UPLOADS_MAX: usize = 4;
+
+/// How long a request may take to come in whole.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long accepting rests when the system has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What the listener can tell and do.
+pub struct Control {
+    /// Swaps.
+    pub swapper: Swapper,
+    /// Where the server listens.
+    pub urls: Vec<String>,
+    /// When it started.
+    pub started: Instant,
+    /// The largest module, in bytes.
+    pub module_max: usize,
+    /// The faults so far.
+    pub faults: Arc<FaultCounts>,
+    /// One for each module that may be received at once.
+    pub uploads: Arc<Semaphore>,
+    /// Knows how much is in use.
+    pub gauges: Gauges,
+}
+
+/// A module that was received. It has its place until its order is carried out.
+struct Upload {
+    module: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Starts the thread that answers control connections, independent of the threads
+/// that serve.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let control = Arc::new(control);
+    health::keep_running("control", move || {
+        let (listener, control) = (listener.try_clone(), Arc::clone(&control));
+        runtime.block_on(async {
+            match listener.and_then(UnixListener::from_std) {
+                Ok(listener) => listen(listener, control).await,
+                Err(error) => warn!(%error, "cannot listen for commands any more"),
+            }
+        });
+    })
+    .map(drop)
+}
+
+async fn listen(listener: UnixListener, control: Arc<Control>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let control = Arc::clone(&control);
+                tokio::spawn(async move {
+                    if let Err(error) = answer(stream, &control).await {
+                        debug!(%error, "a control connection ended early");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept control connections for now");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
+    let user = stream.peer_cred()?.uid();
+    let watched = stream.as_fd().try_clone_to_owned()?;
+    let (read, mut write) = stream.into_split();
+    let own = rustix::process::geteuid().as_raw();
+    let reply = if user != own && user != 0 {
+        warn!(user, "a control request by another user was refused");
+        complain("this server is another user's".into())
+    } else {
+        let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
+        match request.unwrap_or_else(|_| Err("the request did not come in time".into())) {
+            Ok((request, upload)) => carry_out(request, upload, control, watched).await,
+            Err(error) => complain(error),
+        }
+    };
+    write.write_all(reply.as_bytes()).await?;
+    write.shutdown().await
+}
+
+/// Whether the other end of a socket is closed, both ways. A client that has only
+/// ended its side may still wait for the reply.
+fn is_closed(socket: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    // It returns at once. A hang-up is reported without being asked for.
+    let polled_at_all = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
+    polled_at_all && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+/// Reads a request and the module that may follow it.
+async fn receive(
+    mut stream: impl AsyncBufReadExt + Unpin,
+    control: &Control,
+) -> Result<(Request, Option<Upload>), String> {
+    let mut line = Vec::new();
+    let broken = |error: io::Error| format!("the request cannot be read: {error}");
+    (&mut stream).take(LINE_MAX as u64).read_until(b'\n', &mut line).await.map_err(broken)?;
+    if line.pop() != Some(b'\n') {
+        return Err(format!("expected a line of JSON of at most {LINE_MAX} bytes"));
+    }
+    let request: Request =
+        serde_json::from_slice(&line).map_err(|error| format!("the request is malformed: {error}"))?;
+    let mut upload = None;
+    if let Request::Swap { size, .. } = &request {
+        let (size, module_max) = (*size, control.module_max);
+        if size > module_max {
+            return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
+        }
+        let place = Arc::clone(&control.uploads).acquire_owned().await.map_err(|error| error.to_string())?;
+        let mut module = Vec::new();
+        (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
+        if module.len() < size {
+            return Err(format!("the module breaks off after {} of {size} bytes", module.len()));
+        }
+        upload = Some(Upload { module, _place: place });
+    }
+    Ok((request, upload))
+}
+
+async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, client: OwnedFd) -> String {
+    let swapper = &control.swapper;
+    match request {
+        Request::Swap { name, if_version, .. } => {
+            let is_gone = Box::new(move || is_closed(&client));
+            let Some(Upload { module, _place }) = upload else {
+                return complain("the module is missing".into());
+            };
+            line(&swapper.order(Task::Swap(name, module.into()), if_version, is_gone).await)
+        }
+        Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version).await),
+        Request::Versions {} => line(&swapper.versions()),
+        Request::Status {} => {
+            let Some(serving) = swapper.versions().into_iter().rfind(|entry| entry.state == "current") else {
+                return complain("no version serves".into());
+            };
+            line(&Status {
+                pid: std::process::id(),
+                host_version: env!("CARGO_PKG_VERSION").into(),
+                uptime_seconds: control.started.elapsed().as_secs(),
+                urls: control.urls.clone(),
+                serving,
+                resources: control.gauges.read(),
+                faults: control.faults.all(),
+                lost_log_lines: log::lost(),
+                threads: health::all(),
+            })
+        }
+    }
+}
+
+fn complain(error: String) -> String {
+    line(&Complaint { error })
+}
+
+fn line(reply: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(reply)
+        .unwrap_or_else(|error| format!("{{\"error\":\"the reply cannot be told: {error}\"}}"));
+    line.push('\n');
+    line
+}

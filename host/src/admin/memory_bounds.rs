@@ -1,0 +1,220 @@
+//! How much memory the limits allow in all, part by part, and how much this
+//! process may have.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use ::host_wasm as wasm;
+use bytesize::ByteSize;
+use rustix::process::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::admin::listener::UPLOADS_MAX;
+use crate::config::limits::Limits;
+use crate::net::socket;
+use crate::serve::connection;
+use crate::telemetry::log;
+
+/// Something that takes memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is.
+    pub what: Cow<'static, str>,
+    /// The most that it takes, in bytes.
+    pub bytes: u64,
+    /// The limits that change it.
+    pub flags: Cow<'static, str>,
+}
+
+/// The most memory that the limits allow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemoryBounds {
+    parts: Vec<Part>,
+}
+
+/// The most memory that something lets this process have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Available {
+    /// In bytes.
+    pub bytes: u64,
+    /// What lets it have that.
+    pub by: &'static str,
+}
+
+impl MemoryBounds {
+    /// Computes what each part may take.
+    pub fn new(limits: &Limits) -> MemoryBounds {
+        let part = |what: &'static str, bytes, flags: &'static str| Part {
+            what: what.into(),
+            bytes,
+            flags: flags.into(),
+        };
+        let connections = limits.connections as u64;
+        let bodies = limits.buffer_max as u64 + wasm::kept_for_responses(&limits.call());
+        // Some come in, one is prepared.
+        let candidates = (UPLOADS_MAX as u64 + 1) * limits.module_max as u64;
+        // The version that serves may take more by the image of its memory.
+        let kept = limits.keep_bytes as u64 + limits.memory_max as u64;
+        MemoryBounds {
+            parts: vec![
+                part(
+                    "instances",
+                    wasm::instances_memory(&limits.call()),
+                    "--instances, --memory-max, --table-max",
+                ),
+                part("bodies", bodies, "--buffer-max"),
+                part("connections", connections * connection::memory(limits), "--connections, --head-max"),
+                part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
+                part("kept versions", kept, "--keep-bytes, --memory-max"),
+                part("candidates", candidates, "--module-max"),
+                part("compiling", 2 * limits.compile_memory_max as u64, "--compile-memory-max"),
+                part("log", log::memory(), "none"),
+            ],
+        }
+    }
+
+    /// Returns the sum, in bytes.
+    pub fn sum(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
+    }
+
+    /// States the sum in the log, and warns when that is more than there is.
+    pub fn state(&self) {
+        info!(sum = %ByteSize(self.sum()), parts = %self, "memory that the limits allow");
+        let available = available();
+        if let Some(Available { bytes, by }) = available.filter(|available| available.bytes < self.sum()) {
+            let most = self.parts.iter().max_by_key(|part| part.bytes);
+            let (what, flags) = most.map_or(("", ""), |part| (&*part.what, &*part.flags));
+            let (sum, available) = (ByteSize(self.sum()), ByteSize(bytes));
+            warn!(
+                "the limits allow {sum} of memory, more than the {available} of {by}; most is for {what} ({flags})"
+            );
+        }
+    }
+}
+
+impl fmt::Display for MemoryBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Part { what, bytes, .. }) in self.parts.iter().filter(|part| part.bytes > 0).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{what} {}", ByteSize(*bytes))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the least that something lets this process have.
+fn available() -> Option<Available> {
+    let of_cgroup = |bytes| Available { bytes, by: "its cgroup" };
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let in_cgroup = cgroup_limit(&groups, Path::new("/sys/fs/cgroup")).map(of_cgroup);
+    let rlimit = |resource, by| Some(Available { bytes: getrlimit(resource).current?, by });
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
+    let machine = machine.map(|bytes| Available { bytes, by: "this machine" });
+    let all = [in_cgroup, rlimit(Resource::Data, "RLIMIT_DATA"), rlimit(Resource::As, "RLIMIT_AS"), machine];
+    all.into_iter().flatten().min_by_key(|available| available.bytes)
+}
+
+/// The folder of version 1 of control groups that is about memory, named for it.
+const V1: &str = "memory/";
+
+/// The least limit of the control groups that a process is in, by its file
+/// `cgroup` and where their files lie: those of version 2, or of version 1.
+fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
+    let mut least = None;
+    for group in groups.lines() {
+        let mut fields = group.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let (root, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|name| name == V1.trim_end_matches('/')) => {
+                (root.join(V1), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = root.join(path.trim_start_matches('/'));
+        // A group has no more than those around it.
+        for folder in group.ancestors().take_while(|folder| folder.starts_with(&root)) {
+            let limit = fs::read_to_string(folder.join(file)).ok().and_then(|text| text.trim().parse().ok());
+            least = [least, limit].into_iter().flatten().min();
+        }
+    }
+    // Version 1 has a number for no limit, which no machine reaches.
+    least.filter(|limit| *limit < 1 << 60)
+}
+
+/// The total in `/proc/meminfo`, in bytes.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MemoryBounds, cgroup_limit, total};
+    use crate::cli::args::Args;
+    use clap::Parser;
+    use std::fs;
+
+    fn sum(flags: &[&str]) -> u64 {
+        let flags = [&["host", "--connections", "1"], flags].concat();
+        MemoryBounds::new(&Args::parse_from(flags).serve.limits).sum()
+    }
+
+    #[test]
+    fn every_limit_on_memory_has_its_part_in_the_sum() {
+        let before = sum(&[]);
+        for (flag, value, least) in [
+            ("--instances", "65", 2 << 26),
+            ("--memory-max", "65MiB", 130 << 20),
+            ("--table-max", "100000", 130 << 18),
+            ("--buffer-max", "2GiB", 1 << 30),
+            ("--head-max", "17KiB", 1 << 10),
+            ("--module-max", "65MiB", 1 << 20),
+            ("--keep-bytes", "257MiB", 1 << 20),
+            ("--compile-memory-max", "513MiB", 2 << 20),
+        ] {
+            let after = sum(&[flag, value]);
+            assert!(after >= before + least, "{flag}: {before} {after}");
+        }
+        let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
+        assert!(MemoryBounds::new(&limits).sum() > before + 1000 * (256 << 10));
+    }
+
+    #[test]
+    fn a_group_has_no_more_than_those_around_it() {
+        let root = std::env::temp_dir().join(format!("host-cgroups-{}", std::process::id()));
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("memory.max", "max\n");
+        write("a/memory.max", "1000\n");
+        write("a/b/memory.max", "2000\n");
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        write("memory/c/memory.limit_in_bytes", "500\n");
+        for (groups, limit) in [
+            ("0::/a/b\n", Some(1000)),
+            ("0::/\n", None),
+            ("9:pids:/c\n4:memory:/c\n0::/\n", Some(500)),
+            ("4:cpu,memory:/\n", None),
+            ("nonsense\n\n0\n", None),
+        ] {
+            assert_eq!(cgroup_limit(groups, &root), limit, "{groups}");
+        }
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_memory_of_the_machine_is_read() {
+        assert_eq!(total("MemFree: 1 kB\nMemTotal:       16 kB\n"), Some(16384));
+        assert_eq!(total("MemTotal: much\n"), None);
+    }
+}

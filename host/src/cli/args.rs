@@ -1,0 +1,20 @@
+//! The command line.
+
+use clap::Parser;
+
+use crate::cli::command::Command;
+use crate::cli::serve::Serve;
+
+/// An HTTP server whose behaviour is one WebAssembly module, called for each request.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "host", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// What is done instead of starting a server.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The server to start.
+    #[command(flatten)]
+    pub serve: Serve,
+}

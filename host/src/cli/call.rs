@@ -1,0 +1,148 @@
+//! `host call`: one request to a module, without a server.
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use bytesize::ByteSize;
+use host_http::quote::{Quoted, quoted};
+use host_wasm::{CallError, Usage};
+
+use crate::cli::bench;
+use crate::cli::bench::Bench;
+use crate::config::limits::Limits;
+use crate::fault::Fault;
+use crate::trial::exchange::{Answer, Asked};
+
+/// What is asked, and of which module.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "The body of the answer goes to standard output as it is, its head (--include) with what would \
+                  steer a terminal escaped; what the call used, what the module logged, \
+                  and why there is no answer, to standard error.\n\n\
+                  Exit code: 0 when the handler answers with a status below 500 (404 is an answer), 1 when it \
+                  answers with another, or when the host would have to answer itself.",
+    allow_missing_positional = true
+)]
+pub struct Call {
+    /// The module, binary (.wasm) or text (.wat)
+    module: PathBuf,
+    /// The method [default: GET, or POST where there is a body]
+    method: Option<String>,
+    /// The target: a path with its query, or a URL
+    target: String,
+    /// A field of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
+    fields: Vec<String>,
+    /// The body: a text, or @ and the name of a file, or @- for standard input
+    #[arg(short, long, value_name = "DATA|@FILE")]
+    data: Option<String>,
+    /// Show the head of the answer too, with what would steer a terminal escaped
+    #[arg(short, long)]
+    include: bool,
+    /// The bounds.
+    #[command(flatten)]
+    limits: Limits,
+}
+
+pub(super) fn run(call: &Call) -> anyhow::Result<ExitCode> {
+    bench::show_log();
+    let asked = call.asked()?;
+    let bench = Bench::new(&call.limits)?;
+    let (answer, usage) = bench::block_on(async {
+        let module = bench.load(&call.module).await?;
+        Ok(asked.send_and_measure(&module).await)
+    })?;
+    let code = match &answer {
+        Ok(answer) => {
+            // Whoever reads it may have seen enough.
+            let _ = show(answer, call.include);
+            let status = answer.status_text();
+            eprint(&format!("answered {} with {} bytes\n", shown(&status), answer.body.len()));
+            if answer.status.as_u16() < 500 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(fault) => {
+            eprint(&explain(fault));
+            ExitCode::FAILURE
+        }
+    };
+    eprint(&describe(&usage));
+    Ok(code)
+}
+
+impl Call {
+    fn asked(&self) -> anyhow::Result<Asked> {
+        let by_default = if self.data.is_some() { "POST" } else { "GET" };
+        let method = self.method.as_deref().unwrap_or(by_default);
+        let mut asked = Asked::new(method, &self.target).map_err(|cause| anyhow!(cause))?;
+        for field in &self.fields {
+            asked.add_field(field).map_err(|cause| anyhow!(cause))?;
+        }
+        if let Some(data) = &self.data {
+            asked.set_body(match data.strip_prefix('@') {
+                Some("-") => {
+                    let mut body = Vec::new();
+                    io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
+                    body
+                }
+                Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}"))?,
+                None => data.clone().into_bytes(),
+            });
+        }
+        Ok(asked)
+    }
+}
+
+fn show(answer: &Answer, head: bool) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if head {
+        write!(output, "HTTP/1.1 {}\r\n", shown(&answer.status_text()))?;
+        for (name, value) in &answer.fields {
+            write!(output, "{name}: {}\r\n", shown(&String::from_utf8_lossy(value.as_bytes())))?;
+        }
+        output.write_all(b"\r\n")?;
+    }
+    output.write_all(&answer.body)?;
+    // For people, what follows begins on a line of its own.
+    if output.is_terminal() && !answer.body.ends_with(b"\n") {
+        output.write_all(b"\n")?;
+    }
+    output.flush()
+}
+
+/// Why there is no answer: in one line, and below it where a trap was.
+fn explain(fault: &Fault) -> String {
+    let entry = fault.entry();
+    let status = entry.status.as_str();
+    let Fault::Call(CallError::Trap { trap, panic, frames }) = fault else {
+        return format!("{}: {} (a client gets {status})\n", entry.name, shown(&fault.to_string()));
+    };
+    let mut text = format!("{}: {} (a client gets {status})\n", entry.name, shown(trap));
+    if let Some(panic) = panic {
+        text.push_str(&format!("  panic: {}\n", shown(panic)));
+    }
+    for frame in frames {
+        text.push_str(&format!("  in {}\n", shown(frame)));
+    }
+    text
+}
+
+/// A text of the module's, in one line that steers no terminal.
+fn shown(text: &str) -> Quoted<'_> {
+    quoted(text, usize::MAX)
+}
+
+fn describe(usage: &Usage) -> String {
+    let bytes = |size: usize| ByteSize(size as u64);
+    let written = match usage.written {
+        Some(written) => format!("of which at most {} were written to", bytes(written)),
+        None => "made anew for each request".into(),
+    };
+    let time = usage.time.as_secs_f64() * 1e3;
+    format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory))
+}
+
+fn eprint(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,3 @@
+//! Configuration of the server.
+
+pub mod limits;

@@ -1,0 +1,609 @@
+//! A folder that this user alone can change: for the versions, for recorded
+//! requests, for the default control socket. It is opened once and used by its
+//! descriptor, so nobody can lead the server elsewhere. What is in it counts
+//! only if it is a regular file of this user's with one name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::files::own_file;
+use crate::files::own_file::{CAREFUL, FILE_MODE};
+
+/// Read, write and search for the owner, nothing for others.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Write for others than the owner.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Most entries of a folder that are looked at: twice as many as there may be
+/// recorded requests.
+pub(crate) const ENTRIES_MAX: usize = 200_000;
+
+/// A file that can be replaced on a full disk takes a multiple of this, in bytes.
+const ROOM: usize = 16 << 10;
+
+/// The folder.
+pub struct PrivateFolder {
+    path: PathBuf,
+    folder: File,
+    /// Whether others cannot even reach what is in it, whatever its mode.
+    is_closed: bool,
+    lock: Option<(OsString, File)>,
+}
+
+impl PrivateFolder {
+    /// Opens the folder, and makes it if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// One line: what is there instead, and what to do.
+    pub fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
+        // With a slash at its end, a link would be followed.
+        let path: PathBuf = path.components().collect();
+        let (folder, is_new) = match open_folder(&path) {
+            Err(Errno::NOENT) => (make(&path)?, true),
+            other => (other.map_err(|error| instead_of_a_folder(&path, error))?, false),
+        };
+        check_folder(&folder.metadata()?)?;
+        if is_new {
+            // Whatever the umask says.
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(FOLDER_MODE))?;
+        }
+        let is_closed = folder.metadata()?.mode() & 0o077 == 0;
+        Ok(PrivateFolder { path, folder, is_closed, lock: None })
+    }
+
+    /// The path of something in it, for messages.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Takes the lock of this name, for as long as the folder is open.
+    ///
+    /// # Errors
+    ///
+    /// When another server has it, or the file is not this user's.
+    pub fn lock(&mut self, name: &OsStr) -> anyhow::Result<()> {
+        let file = own_file::lock(&self.folder, name)?;
+        self.lock = Some((name.to_owned(), file));
+        Ok(())
+    }
+
+    /// Checks that the folder is still in its place and this user's alone, and
+    /// that the lock is still the one that others look at.
+    ///
+    /// # Errors
+    ///
+    /// What has changed.
+    pub fn check(&self) -> io::Result<()> {
+        let moved = |what| {
+            let what = format!("{what} was moved or replaced since the server started; restart the server");
+            Err(io::Error::other(what))
+        };
+        let opened = self.folder.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if is_same(&found, &opened) => check_folder(&opened)?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => return moved("the folder"),
+        }
+        let Some((name, lock)) = &self.lock else {
+            return Ok(());
+        };
+        let lock = lock.metadata()?;
+        match self.look(name) {
+            Ok(found) if is_same(&found, &lock) => Ok(()),
+            _ => moved("its lock"),
+        }
+    }
+
+    /// Reads a file of at most `max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer, or not a regular file of this user's alone.
+    pub fn read(&self, name: &str, max: usize) -> io::Result<Vec<u8>> {
+        own_file::read_at_most(&self.open_own(name, OFlags::RDONLY)?, max)
+    }
+
+    /// Writes a file, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; nothing is left of it then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write_aside(name, |file| file.write_all(bytes))
+    }
+
+    /// Writes a file, whole or not at all, and for good.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; nothing is left of it then.
+    pub fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write_aside(name, |file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
+        // A new name is durable when the folder is.
+        self.folder.sync_all()
+    }
+
+    fn write_aside(&self, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        self.check()?;
+        let aside = aside(name);
+        let mut file = self.create(&aside)?;
+        let written = file.try_lock().map_err(io::Error::from).and_then(|()| write(&mut file));
+        let written = written.and_then(|()| self.rename(&aside, name));
+        written.inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(&self.folder, &aside, AtFlags::empty());
+        })
+    }
+
+    /// Replaces a small text for good, even when the disk is full by now: a spare
+    /// file of the same size, filled up with spaces, is written in place and takes
+    /// the old one's name, which becomes the spare.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the old one stays then.
+    pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        self.check()?;
+        let length = text.len().next_multiple_of(ROOM);
+        let file = self.spare(name, length)?;
+        let mut filled = text.to_vec();
+        filled.resize(length, b' ');
+        file.write_all_at(&filled, 0)?;
+        file.set_len(length as u64)?;
+        file.sync_all()?;
+        let spare = spare(name);
+        match rustix::fs::renameat_with(&self.folder, &spare, &self.folder, name, RenameFlags::EXCHANGE) {
+            // There is no old one, or the file system has no exchange.
+            Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                self.rename(&spare, name)?
+            }
+            other => other?,
+        }
+        self.folder.sync_all()?;
+        // Without it the next one needs room, no more.
+        let _ = self.spare(name, length);
+        Ok(())
+    }
+
+    /// Sets room aside for a text that will be replaced.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn set_room_aside(&self, name: &str) -> io::Result<()> {
+        self.spare(name, ROOM).map(|_| ())
+    }
+
+    /// The spare file of a text, at least as long as this.
+    fn spare(&self, name: &str, length: usize) -> io::Result<File> {
+        let spare = spare(name);
+        let file = match self.open_own(&spare, OFlags::RDWR) {
+            Ok(file) => file,
+            Err(_) => self.create(&spare)?,
+        };
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
+        let found = file.metadata()?.len();
+        let missing = (length as u64).saturating_sub(found);
+        // Written, not only made longer: so the disk has given the room.
+        let grown = file.write_all_at(&vec![b' '; missing as usize], found);
+        let grown = grown.and_then(|()| if missing > 0 { file.sync_all() } else { Ok(()) });
+        grown.inspect_err(|_| {
+            let _ = file.set_len(found);
+        })?;
+        Ok(file)
+    }
+
+    /// Makes a new file, in place of what has its name.
+    fn create(&self, name: &str) -> io::Result<File> {
+        let create = || {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
+            rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(FILE_MODE))
+        };
+        let file = match create() {
+            Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?;
+                create()?
+            }
+            other => other?,
+        };
+        Ok(file.into())
+    }
+
+    /// Gives a file another name, in place of what has that.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
+    }
+
+    /// Removes a file, if it is there, and this user's, and a file.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match self.size(name) {
+            Some(_) => match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
+                Err(error) if error != Errno::NOENT => Err(error.into()),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// How long a file is, in bytes, if there is a file of this user's alone.
+    pub fn size(&self, name: &str) -> Option<usize> {
+        let found = self.look(name.as_ref()).ok()?;
+        self.check_file(&found).ok()?;
+        Some(usize::try_from(found.len()).unwrap_or(usize::MAX))
+    }
+
+    /// Removes what a write has left behind that did not come to its end, of
+    /// files whose names are wanted.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the folder.
+    pub fn remove_litter(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+        for name in self.names(|name| of_aside(name).is_some_and(&is_wanted))? {
+            // Whoever still writes to it holds its lock.
+            if self.open_own(&name, OFlags::RDONLY).is_ok_and(|file| file.try_lock().is_ok()) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in it that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than anybody would look through.
+    pub fn names(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (index, entry) in Dir::read_from(&self.folder)?.enumerate() {
+            if index >= ENTRIES_MAX {
+                let what = format!(
+                    "there are more than {ENTRIES_MAX} files in it; expected a folder for nothing else"
+                );
+                return Err(io::Error::other(what));
+            }
+            if let Ok(name) = entry?.file_name().to_str()
+                && is_wanted(name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn open_own(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let file = rustix::fs::openat(&self.folder, name, flags | CAREFUL, Mode::empty());
+        let file = File::from(file.map_err(|error| self.instead_of_a_file(name, error))?);
+        self.check_file(&file.metadata()?)?;
+        Ok(file)
+    }
+
+    fn instead_of_a_file(&self, name: &str, error: Errno) -> io::Error {
+        let found = self.look(name.as_ref()).and_then(|found| self.check_file(&found));
+        found.err().unwrap_or_else(|| error.into())
+    }
+
+    fn look(&self, name: &OsStr) -> io::Result<Metadata> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        File::from(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?).metadata()
+    }
+
+    fn check_file(&self, found: &Metadata) -> io::Result<()> {
+        own_file::check(found)?;
+        let mode = found.mode() & 0o7777;
+        if mode & OTHERS_WRITE != 0 && !self.is_closed {
+            return Err(io::Error::other(format!(
+                "others can write to it (its mode is {mode:04o}; expected 0600)"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn open_folder(path: &Path) -> rustix::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
+}
+
+fn instead_of_a_folder(path: &Path, error: Errno) -> anyhow::Error {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            anyhow!("it is {}; expected a folder", own_file::kind(found.file_type()))
+        }
+        _ => io::Error::from(error).into(),
+    }
+}
+
+/// Makes a folder, and those above it.
+fn make(path: &Path) -> anyhow::Result<File> {
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(above)?;
+    }
+    match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(FOLDER_MODE)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(io::Error::from(error).into()),
+    }
+    open_folder(path).map_err(|error| instead_of_a_folder(path, error))
+}
+
+fn check_folder(found: &Metadata) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if owner != own {
+        let what = format!(
+            "it belongs to the user id {owner}; expected {own}, who runs this server (chown it, or name another)"
+        );
+        return Err(io::Error::other(what));
+    }
+    if mode & OTHERS_WRITE != 0 {
+        let what =
+            format!("others can write to it (its mode is {mode:04o}; chmod it to 0700, or name another)");
+        return Err(io::Error::other(what));
+    }
+    Ok(())
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// What a file is called while it is written.
+fn aside(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+/// The name of the file of which this is the one that was written.
+fn of_aside(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(".tmp")
+}
+
+/// What the spare file of a text is called.
+fn spare(name: &str) -> String {
+    format!(".{name}.spare")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PrivateFolder, ROOM, aside, spare};
+    use rustix::fs::{CWD, FileType, Mode};
+    use std::fs::{self, File};
+    use std::io::ErrorKind;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// A place for one test, which goes when this is dropped.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Place {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let name = format!("private-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+            let place = Place(std::env::temp_dir().join(name));
+            fs::create_dir(&place.0).unwrap();
+            place
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn folder(&self) -> PrivateFolder {
+            PrivateFolder::open(&self.at("folder")).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.at("folder")).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn pipe(path: &Path) {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+
+    fn is_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    fn refused(path: &Path, complaint: &str) {
+        let error = PrivateFolder::open(path).err().expect("it is refused").to_string();
+        assert!(error.contains(complaint), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_others_could_change_is_refused() {
+        let place = Place::new();
+        let folder = place.at("folder");
+        drop(place.folder());
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o700);
+        for mode in [0o770, 0o707, 0o1777] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            refused(&folder, &format!("others can write to it (its mode is {mode:04o}; chmod it to 0700"));
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(place.folder());
+        if is_root() {
+            chown(&folder, Some(12345), None).unwrap();
+            refused(&folder, "it belongs to the user id 12345; expected 0");
+        } else {
+            refused(Path::new("/"), "it belongs to the user id 0; expected ");
+        }
+    }
+
+    #[test]
+    fn a_planted_link_or_pipe_in_the_place_of_the_folder_is_refused() {
+        let place = Place::new();
+        fs::create_dir(place.at("elsewhere")).unwrap();
+        symlink(place.at("elsewhere"), place.at("link")).unwrap();
+        for name in ["link", "link/", "link/."] {
+            refused(&place.at(name), "it is a symbolic link; expected a folder");
+        }
+        pipe(&place.at("pipe"));
+        refused(&place.at("pipe"), "it is a pipe; expected a folder");
+        assert!(fs::read_dir(place.at("elsewhere")).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn only_regular_files_of_ones_own_with_one_name_are_read() {
+        let place = Place::new();
+        let folder = place.folder();
+        let at = |name: &str| place.at("folder").join(name);
+        fs::write(place.at("secret"), "secret").unwrap();
+        symlink(place.at("secret"), at("link")).unwrap();
+        symlink("/dev/zero", at("zero")).unwrap();
+        fs::hard_link(place.at("secret"), at("hard")).unwrap();
+        pipe(&at("pipe"));
+        fs::create_dir(at("below")).unwrap();
+        for (name, complaint) in [
+            ("link", "it is a symbolic link; expected a regular file"),
+            ("zero", "it is a symbolic link"),
+            ("hard", "it has 2 names (hard links); expected one"),
+            ("pipe", "it is a pipe"),
+            ("below", "it is a folder"),
+        ] {
+            let error = folder.read(name, 100).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{name}: {error}");
+            assert_eq!(folder.size(name), None);
+            folder.remove(name).unwrap();
+            assert!(fs::symlink_metadata(at(name)).is_ok(), "{name} is not ours to remove");
+        }
+        if is_root() {
+            fs::write(at("theirs"), "").unwrap();
+            chown(at("theirs"), Some(12345), None).unwrap();
+            let error = folder.read("theirs", 100).unwrap_err().to_string();
+            assert_eq!(error, "it belongs to the user id 12345; expected 0");
+        }
+        folder.write("own", b"four").unwrap();
+        assert_eq!((folder.read("own", 4).unwrap(), folder.size("own")), (b"four".to_vec(), Some(4)));
+        assert_eq!(folder.read("own", 3).unwrap_err().to_string(), "it is longer than 3 bytes");
+        assert_eq!(folder.read("none", 3).unwrap_err().kind(), ErrorKind::NotFound);
+        // Nothing of it can be reached by others, unless the folder can.
+        fs::set_permissions(at("own"), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(folder.read("own", 4).is_ok());
+        fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o755)).unwrap();
+        let error = place.folder().read("own", 4).unwrap_err().to_string();
+        assert_eq!(error, "others can write to it (its mode is 0666; expected 0600)");
+    }
+
+    #[test]
+    fn planted_links_are_replaced_and_not_followed_by_writing() {
+        let place = Place::new();
+        let folder = place.folder();
+        fs::write(place.at("secret"), "secret").unwrap();
+        for name in ["file", "text", &aside("file"), &spare("text")] {
+            symlink(place.at("secret"), place.at("folder").join(name)).unwrap();
+        }
+        folder.write_durably("file", b"new").unwrap();
+        for text in ["one", "two", "three"] {
+            folder.replace("text", text.as_bytes()).unwrap();
+            assert_eq!(folder.read("text", ROOM).unwrap().trim_ascii_end(), text.as_bytes());
+        }
+        assert_eq!(folder.read("file", 3).unwrap(), b"new");
+        assert_eq!(fs::read_to_string(place.at("secret")).unwrap(), "secret");
+        for name in place.names() {
+            let found = fs::symlink_metadata(place.at("folder").join(&name)).unwrap();
+            assert!(found.is_file() && found.permissions().mode() & 0o077 == 0, "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let place = Place::new();
+        let folder = place.folder();
+        fs::create_dir(place.at("folder").join("taken")).unwrap();
+        assert!(folder.write("taken", b"x").is_err() && folder.write_durably("taken", b"x").is_err());
+        assert_eq!(place.names(), ["taken"]);
+        // Nor does a process that was killed, except what another still writes.
+        let held = File::create(place.at("folder").join(aside("held"))).unwrap();
+        held.try_lock().unwrap();
+        fs::write(place.at("folder").join(aside("killed")), "").unwrap();
+        fs::write(place.at("folder").join(aside("mine")), "").unwrap();
+        pipe(&place.at("folder").join(aside("pipe")));
+        folder.remove_litter(|name| name != "mine").unwrap();
+        assert_eq!(place.names(), [".held.tmp", ".mine.tmp", ".pipe.tmp", "taken"]);
+    }
+
+    #[test]
+    fn a_text_is_replaced_in_the_room_that_it_has() {
+        let place = Place::new();
+        let folder = place.folder();
+        folder.set_room_aside("text").unwrap();
+        for length in [1, ROOM, ROOM + 1, 3 * ROOM, 5] {
+            folder.replace("text", &vec![b'x'; length]).unwrap();
+            let found = folder.read("text", 4 * ROOM).unwrap();
+            assert_eq!((found.len(), found.trim_ascii_end().len()), (length.next_multiple_of(ROOM), length));
+            assert_eq!(place.names(), [".text.spare", "text"]);
+            assert!(folder.size(".text.spare").unwrap() >= found.len(), "the next one has its room");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_when_the_folder_or_its_lock_was_moved() {
+        let place = Place::new();
+        let mut folder = place.folder();
+        folder.lock("lock".as_ref()).unwrap();
+        let second = place.folder().lock("lock".as_ref()).unwrap_err().to_string();
+        assert_eq!(second, "another server uses it");
+        folder.write("file", b"x").unwrap();
+
+        fs::remove_file(place.at("folder").join("lock")).unwrap();
+        let complaint =
+            |what| format!("{what} was moved or replaced since the server started; restart the server");
+        assert_eq!(folder.replace("file", b"y").unwrap_err().to_string(), complaint("its lock"));
+        place.folder().lock("lock".as_ref()).unwrap();
+        assert_eq!(folder.write("file", b"y").unwrap_err().to_string(), complaint("its lock"));
+
+        fs::rename(place.at("folder"), place.at("moved")).unwrap();
+        assert_eq!(folder.write("file", b"y").unwrap_err().to_string(), complaint("the folder"));
+        fs::create_dir(place.at("folder")).unwrap();
+        assert_eq!(folder.write("file", b"y").unwrap_err().to_string(), complaint("the folder"));
+        assert!(place.names().is_empty());
+        assert_eq!(fs::read_to_string(place.at("moved").join("file")).unwrap(), "x");
+
+        let place = Place::new();
+        let folder = place.folder();
+        fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(folder.write("file", b"y").unwrap_err().to_string().contains("others can write to it"));
+    }
+
+    #[test]
+    fn a_planted_lock_is_no_lock() {
+        let place = Place::new();
+        fs::write(place.at("secret"), "secret").unwrap();
+        let mut folder = place.folder();
+        let lock = place.at("folder").join("lock");
+        symlink(place.at("secret"), &lock).unwrap();
+        let complain = |folder: &mut PrivateFolder| folder.lock("lock".as_ref()).unwrap_err().to_string();
+        assert_eq!(complain(&mut folder), "the lock lock is a symbolic link; expected a regular file");
+        fs::remove_file(&lock).unwrap();
+        pipe(&lock);
+        let error = complain(&mut folder);
+        assert_eq!(error, "the lock lock cannot be used: it is a pipe; expected a regular file");
+    }
+}

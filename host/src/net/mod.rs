@@ -1,0 +1,5 @@
+//! Sockets: addresses, listeners and accepted connections.
+
+pub mod listen;
+pub mod listener;
+pub mod socket;

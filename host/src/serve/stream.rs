@@ -1,0 +1,336 @@
+//! The stream that hyper reads requests from and writes responses to: a socket
+//! on which every head is whole and every message is one, and which ends between
+//! two messages when the connection is to rest or to end.
+//!
+//! A message that is refused is not given to hyper. In its place hyper gets an
+//! empty request, which the service answers with the fault; so a fault of the
+//! first byte looks like any other response, and comes behind those to earlier
+//! requests.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use host_http::wire::{BadMessage, MessageLimits, Messages};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::config::limits::Limits;
+use crate::net::socket::Socket;
+use crate::serve::look::Look;
+use crate::serve::read_into::{ReadInto, Seen};
+use crate::serve::seats::Seat;
+use crate::serve::write_pace::{WriteBounds, WritePace, too_slow};
+
+/// How much is read at once while a head is not whole, in bytes.
+const READ: usize = 4096;
+
+/// What a stream needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Of messages.
+    pub messages: MessageLimits,
+    /// For a head to be whole, from its first byte on.
+    pub head_timeout: Duration,
+    /// Of how fast a client takes in its responses.
+    pub write: WriteBounds,
+}
+
+impl From<&Limits> for Bounds {
+    fn from(limits: &Limits) -> Bounds {
+        let Limits { target_max, head_max, fields_max, head_timeout, .. } = *limits;
+        let messages = MessageLimits { target_max, head_max, fields_max, body_max: limits.body_max as u64 };
+        let (timeout, rate_min, window) = (limits.write_timeout, limits.write_rate_min, limits.rate_window);
+        Bounds { messages, head_timeout, write: WriteBounds { timeout, rate_min, window } }
+    }
+}
+
+/// What the streams of a connection tell past hyper.
+pub struct Notes {
+    refused: OnceLock<BadMessage>,
+    idle_since: Mutex<Option<Instant>>,
+    /// Of the connection.
+    pub seat: Arc<Seat>,
+    /// Where the last bytes of a request are.
+    pub read_into: ReadInto,
+}
+
+impl Notes {
+    /// There is nothing to tell yet.
+    pub fn new(seat: Arc<Seat>) -> Notes {
+        Notes { refused: OnceLock::new(), idle_since: Mutex::default(), seat, read_into: ReadInto::default() }
+    }
+
+    /// Why the request that hyper has now is an empty one, if it is.
+    pub fn refused(&self) -> Option<&BadMessage> {
+        self.refused.get()
+    }
+
+    /// Since when the connection is idle, if that is why the stream has ended.
+    pub fn idle_since(&self) -> Option<Instant> {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_idle_since(&self, since: Option<Instant>) {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// The stream.
+pub struct Stream {
+    socket: Socket,
+    bounds: Bounds,
+    notes: Arc<Notes>,
+    messages: Messages,
+    /// What was read and has not passed yet.
+    held: BytesMut,
+    /// How many of the held bytes may pass.
+    passing: usize,
+    /// What is left of the request that stands for one that was refused.
+    instead: &'static [u8],
+    /// No more is read from the client.
+    over: bool,
+    /// Runs while a head is not whole.
+    head_timer: Option<Pin<Box<Sleep>>>,
+    look: Look,
+    /// While a response is taken in slowly.
+    write_pace: Option<WritePace>,
+    read_into: Seen,
+    /// Whether the seat says that something is waited for within a message.
+    waits: bool,
+}
+
+impl Stream {
+    /// Between two messages, or before the first. It ends when nothing has come
+    /// for as long as `idle`, or twice that.
+    pub fn new(socket: Socket, bounds: Bounds, idle: Duration, notes: Arc<Notes>) -> Stream {
+        notes.set_idle_since(None);
+        Stream {
+            socket,
+            bounds,
+            notes,
+            messages: Messages::new(bounds.messages),
+            held: BytesMut::new(),
+            passing: 0,
+            instead: &[],
+            over: false,
+            head_timer: None,
+            look: Look::new(idle),
+            write_pace: None,
+            read_into: Seen::default(),
+            waits: false,
+        }
+    }
+
+    /// How many of these bytes may pass, which are all that did not pass yet. An
+    /// error is one within a body, of which hyper has the beginning.
+    fn admit(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let was_in_head = self.messages.in_head();
+        match self.messages.admit(bytes) {
+            Ok(0) => Ok(0),
+            Ok(passing) => {
+                self.look.busy = true;
+                self.head_timer = None;
+                if was_in_head || self.messages.in_head() {
+                    self.wait_no_more();
+                }
+                Ok(passing)
+            }
+            Err(why) => {
+                self.over = true;
+                if !self.messages.in_head() {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
+                self.refuse(bytes, why);
+                Ok(0)
+            }
+        }
+    }
+
+    /// Gives hyper an empty request in the place of the one that these bytes
+    /// begin.
+    fn refuse(&mut self, mut bytes: &[u8], why: BadMessage) {
+        while let Some(behind) = bytes.strip_prefix(b"\r\n") {
+            bytes = behind;
+        }
+        let head = bytes.starts_with(b"HEAD ");
+        self.instead = if head { b"HEAD / HTTP/1.1\r\n\r\n" } else { b"GET / HTTP/1.1\r\n\r\n" };
+        self.over = true;
+        let _ = self.notes.refused.set(why);
+    }
+
+    /// Looks at what is held. Whether anything can be done without more.
+    fn admit_held(&mut self) -> io::Result<bool> {
+        let held = std::mem::take(&mut self.held);
+        let passing = self.admit(&held);
+        self.held = held;
+        self.passing = passing?;
+        Ok(self.passing > 0 || self.over)
+    }
+
+    /// Reads into hyper's own buffer, where nothing has to be put together.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match self.socket.poll_read(cx, buffer)? {
+            Poll::Ready(0) => self.over = true,
+            Poll::Ready(received) => {
+                self.moved(received);
+                let bytes = buffer.filled().get(before..).unwrap_or_default();
+                let admitted = self.admit(bytes);
+                let passing = *admitted.as_ref().unwrap_or(&0);
+                self.held.extend_from_slice(bytes.get(passing..).unwrap_or_default());
+                buffer.set_filled(before + passing);
+                admitted?;
+            }
+            Poll::Pending => ready!(self.poll_waiting(cx))?,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads more of what is not whole.
+    fn poll_receive_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.held.reserve(READ);
+        match self.socket.poll_read(cx, &mut self.held)? {
+            // A head that breaks off is nothing that could be answered.
+            Poll::Ready(0) => self.over = true,
+            Poll::Ready(received) => self.moved(received),
+            Poll::Pending => ready!(self.poll_waiting(cx))?,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing came. Whether the stream goes on without.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let in_head = self.messages.in_head();
+        // Empty lines are nothing (RFC 9112, section 2.2).
+        if in_head && self.held.chunks(2).all(|line| line == b"\r\n") {
+            let since = ready!(self.look.poll(cx));
+            self.over = true;
+            self.notes.set_idle_since(Some(since));
+            return Poll::Ready(Ok(()));
+        }
+        let gives_way = self.poll_transfers(cx).is_ready();
+        if !in_head {
+            // The service sees to it that a body comes in time.
+            let error = || io::Error::new(io::ErrorKind::TimedOut, BadMessage::GaveWay);
+            return if gives_way { Poll::Ready(Err(error())) } else { Poll::Pending };
+        }
+        if !gives_way {
+            let timeout = self.bounds.head_timeout;
+            let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            ready!(timer.as_mut().poll(cx));
+        }
+        let held = std::mem::take(&mut self.held);
+        self.refuse(&held, if gives_way { BadMessage::GaveWay } else { BadMessage::HeadTooSlow });
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the seat that the client is waited for. Ready when that is over.
+    fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waits = true;
+        self.notes.seat.poll_transfers(cx)
+    }
+
+    fn moved(&self, bytes: usize) {
+        if self.waits {
+            self.notes.seat.moved(bytes);
+        }
+    }
+
+    fn wait_no_more(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.notes.seat.works();
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let room = (buffer.filled().as_ptr().addr() + before, buffer.remaining());
+        this.read_into.look(room.0, room.1, &this.notes.read_into);
+        while buffer.filled().len() == before {
+            if !this.instead.is_empty() {
+                let (now, later) = this.instead.split_at(this.instead.len().min(buffer.remaining()));
+                buffer.put_slice(now);
+                this.instead = later;
+            } else if this.over {
+                break;
+            } else if this.passing > 0 {
+                let passing = this.passing.min(buffer.remaining());
+                buffer.put_slice(&this.held.split_to(passing));
+                this.passing -= passing;
+            } else if this.held.is_empty() {
+                ready!(this.poll_receive(cx, buffer))?;
+            } else if !this.admit_held()? {
+                ready!(this.poll_receive_more(cx))?;
+            }
+        }
+        this.read_into.filled(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = this.socket.poll_write(cx, pieces)?;
+        if let Poll::Ready(bytes) = written {
+            if let Some(pace) = &mut this.write_pace {
+                pace.took_in(bytes, Instant::now())?;
+                this.moved(bytes);
+            }
+            return Poll::Ready(Ok(bytes));
+        }
+        if this.poll_transfers(cx).is_ready() {
+            let what = "was the slowest, and there were too few places for all (--connections)";
+            return Poll::Ready(Err(too_slow(what)));
+        }
+        let bounds = this.bounds.write;
+        let pace = this.write_pace.get_or_insert_with(|| WritePace::new(bounds, Instant::now()));
+        loop {
+            ready!(pace.poll_next_try(cx));
+            let bytes = this.socket.write_now(pieces)?;
+            pace.took_in(bytes, Instant::now())?;
+            if bytes > 0 {
+                this.moved(bytes);
+                return Poll::Ready(Ok(bytes));
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel has what was written.
+        if self.write_pace.take().is_some() {
+            self.wait_no_more();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A connection that rests goes on.
+        let rests = self.notes.idle_since().is_some();
+        Poll::Ready(if rests { Ok(()) } else { self.socket.finish() })
+    }
+}

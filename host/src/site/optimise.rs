@@ -1,0 +1,70 @@
+//! How a version is compiled again once it serves: a candidate is compiled
+//! quickly, so that it serves soon, and its first code is replaced when better
+//! code is there. It is the same version before and after.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use host_wasm::{CompiledModule, Effort, Priority};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use crate::site::swapper::Shared;
+use crate::site::version::Version;
+
+/// How often it is looked whether the last request that began on the first code
+/// is answered.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The version that is being compiled again, if one is.
+#[derive(Default)]
+pub(super) struct Optimiser(Mutex<Option<AbortHandle>>);
+
+impl Optimiser {
+    /// Compiles the version that serves from now on again, and no other: one that
+    /// was replaced is not worth the work.
+    pub(super) fn serves(&self, shared: &Arc<Shared>, version: &Arc<Version>) {
+        let work = version
+            .module
+            .unoptimised()
+            .map(|file| shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)));
+        let older = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), work);
+        if let Some(older) = older {
+            older.abort();
+        }
+    }
+}
+
+async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
+    let since = Instant::now();
+    let (engine, compilers) = (&shared.workshop.engine, &shared.workshop.compilers);
+    let optimised = async {
+        let compiled =
+            CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?;
+        anyhow::Ok(compiled.start_quietly().await?)
+    };
+    let optimised = optimised.await;
+    // Not held meanwhile: it may be given up.
+    let Some(version) = version.upgrade() else {
+        return;
+    };
+    let number = version.label.number;
+    match optimised {
+        Ok(module) => {
+            let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
+            debug!(version = number, %time, "optimised");
+            let better = Arc::new(Version { label: version.label.clone(), module });
+            if shared.versions.replace(&version, better) {
+                // Its memory is given back here, and not on a thread that serves.
+                while Arc::strong_count(&version) > 1 {
+                    sleep(RELEASE_INTERVAL).await;
+                }
+            }
+        }
+        Err(error) => {
+            let cause = format!("{error:#}");
+            warn!(version = number, %cause, "not optimised: it goes on serving with its first code");
+        }
+    }
+}

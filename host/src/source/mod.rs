@@ -1,0 +1,3 @@
+//! Where candidates come from by themselves: a file that is watched.
+
+pub mod watch;

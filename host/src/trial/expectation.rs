@@ -1,0 +1,129 @@
+//! What the answer to a request has to be, as somebody has written it down.
+
+use std::fmt;
+use std::str::FromStr;
+
+use host_http::quote::quoted;
+use http::StatusCode;
+use http::header::HeaderName;
+
+use crate::trial::exchange::Answer;
+
+/// The longest part of a body that is told in one line, in bytes.
+const SHOWN_MAX: usize = 200;
+
+/// One thing that is expected of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Any status below 500.
+    Good,
+    /// This status.
+    Status(StatusCode),
+    /// This status with this phrase.
+    Reason(StatusCode, String),
+    /// A field that has this value, parameters behind `;` left aside where none
+    /// are written.
+    Field(HeaderName, String),
+    /// This body, byte for byte.
+    Body(String),
+    /// A body with this in it.
+    Contains(String),
+}
+
+/// An answer is not what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    found: String,
+    expected: String,
+}
+
+impl Expectation {
+    /// How the answer differs from this, if it does.
+    pub fn mismatch(&self, answer: &Answer) -> Option<Mismatch> {
+        let body = || String::from_utf8_lossy(&answer.body);
+        let found = match self {
+            Expectation::Good if answer.status.as_u16() < 500 => return None,
+            Expectation::Status(status) if answer.status == *status => return None,
+            Expectation::Reason(status, reason) if answer.status == *status && answer.reason == *reason => {
+                return None;
+            }
+            Expectation::Good | Expectation::Status(_) => answer.status.to_string(),
+            Expectation::Reason(..) => quoted(&answer.status_text(), SHOWN_MAX).to_string(),
+            Expectation::Field(name, value) => {
+                let found = answer.fields.get_all(name).iter();
+                let found: Vec<_> = found.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+                if found.iter().any(|found| is_value(found, value)) {
+                    return None;
+                }
+                match found.is_empty() {
+                    true => format!("without the field {name}"),
+                    false => format!("with {name}: {}", quoted(&found.join(", "), SHOWN_MAX)),
+                }
+            }
+            Expectation::Body(text) if answer.body == text.as_bytes() => return None,
+            Expectation::Contains(text) if body().contains(text.as_str()) => return None,
+            Expectation::Body(_) | Expectation::Contains(_) if answer.body.is_empty() => {
+                "without a body".into()
+            }
+            Expectation::Body(_) | Expectation::Contains(_) => {
+                format!("with the body `{}`", quoted(&body(), SHOWN_MAX))
+            }
+        };
+        Some(Mismatch { found, expected: self.to_string() })
+    }
+}
+
+fn is_value(found: &str, expected: &str) -> bool {
+    let without_parameters = || found.split(';').next().unwrap_or_default().trim_end();
+    found == expected || (!expected.contains(';') && without_parameters() == expected)
+}
+
+impl FromStr for Expectation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Expectation, String> {
+        let wrong = || {
+            format!(
+                "expected a status such as 200 or 404 not found, a field such as content-type: text/html, \
+                 body: TEXT, or body contains: TEXT; found `{text}`"
+            )
+        };
+        let Some((name, value)) = text.split_once(':') else {
+            let (code, reason) = text.split_once(' ').unwrap_or((text, ""));
+            let status = StatusCode::from_str(code).map_err(|_| wrong())?;
+            return Ok(match reason.trim() {
+                "" => Expectation::Status(status),
+                reason => Expectation::Reason(status, reason.to_owned()),
+            });
+        };
+        // One space belongs to the form, and what follows to the text.
+        let text_behind = value.strip_prefix(' ').unwrap_or(value).to_owned();
+        match name.trim() {
+            "body" => Ok(Expectation::Body(text_behind)),
+            "body contains" => Ok(Expectation::Contains(text_behind)),
+            name => {
+                let name = HeaderName::from_str(name).map_err(|_| wrong())?;
+                Ok(Expectation::Field(name, value.trim().to_owned()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expectation::Good => f.write_str("a status below 500"),
+            Expectation::Status(status) => f.write_str(status.as_str()),
+            Expectation::Reason(status, reason) => write!(f, "{} {reason}", status.as_str()),
+            Expectation::Field(name, value) => write!(f, "{name}: {}", quoted(value, SHOWN_MAX)),
+            Expectation::Body(text) => write!(f, "the body `{}`", quoted(text, SHOWN_MAX)),
+            Expectation::Contains(text) => write!(f, "a body that contains `{}`", quoted(text, SHOWN_MAX)),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; expected {}", self.found, self.expected)
+    }
+}

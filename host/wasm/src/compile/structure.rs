@@ -1,0 +1,210 @@
+//! Bounds on a module's parts, counted in one pass before anything is compiled.
+//! Whatever passes is still bounded by the memory and time of its process; these
+//! bounds refuse the known bombs in milliseconds, and name the fact.
+
+use wasmparser::{
+    BlockType, CompositeInnerType, ElementItems, FunctionBody, Operator, Parser, Payload, Result,
+};
+
+use crate::module::ModuleError;
+
+/// Functions. The largest programs that are compiled to WebAssembly have some
+/// ten thousand for each ten megabytes.
+pub const FUNCTIONS_MAX: u64 = 200_000;
+
+/// Locals of all functions together.
+pub const LOCALS_MAX: u64 = 4_000_000;
+
+/// Blocks inside each other. A `match` of a thousand arms nests a thousand.
+pub const NESTING_MAX: u64 = 10_000;
+
+/// Parameters of all blocks of one function together: what the compiler keeps
+/// for each grows with those around it.
+pub const BLOCK_PARAMETERS_MAX: u64 = 10_000;
+
+/// Targets of all branch tables together.
+pub const BRANCH_TARGETS_MAX: u64 = 1_000_000;
+
+/// Types.
+pub const TYPES_MAX: u64 = 100_000;
+/// Imports.
+pub const IMPORTS_MAX: u64 = 10_000;
+/// Exports.
+pub const EXPORTS_MAX: u64 = 100_000;
+/// Globals.
+pub const GLOBALS_MAX: u64 = 10_000;
+/// Data segments.
+pub const DATA_SEGMENTS_MAX: u64 = 100_000;
+
+/// Elements of all segments together.
+pub const ELEMENTS_MAX: u64 = 1_000_000;
+
+/// Elements of all segments together that are written as expressions, which the
+/// compiler keeps one by one.
+pub const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
+
+/// Checks a binary module. A malformed one passes: the compiler says what is
+/// wrong with it.
+///
+/// # Errors
+///
+/// [`ModuleError::TooComplex`] names the part that there is too much of.
+pub(super) fn check(binary: &[u8]) -> Result<(), ModuleError> {
+    Counts::default().count(binary).unwrap_or(Ok(()))
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Parameters of each function type.
+    parameters: Vec<u64>,
+    locals: u64,
+    branch_targets: u64,
+    elements: u64,
+    expressions: u64,
+}
+
+/// Says that there is too much of a part, if there is.
+fn bound(what: &'static str, found: u64, limit: u64) -> Result<(), ModuleError> {
+    if found > limit { Err(ModuleError::TooComplex { what: what.into(), limit }) } else { Ok(()) }
+}
+
+/// Returns from the function around it where a bound is passed.
+macro_rules! bound {
+    ($what:expr, $found:expr, $limit:expr) => {
+        if let Err(error) = bound($what, u64::from($found), $limit) {
+            return Ok(Err(error));
+        }
+    };
+}
+
+impl Counts {
+    /// The outer error is that of a malformed module.
+    fn count(&mut self, binary: &[u8]) -> Result<Result<(), ModuleError>> {
+        for payload in Parser::new(0).parse_all(binary) {
+            match payload? {
+                Payload::TypeSection(types) => {
+                    bound!("types", types.count(), TYPES_MAX);
+                    for group in types {
+                        for kind in group?.types() {
+                            self.parameters.push(match &kind.composite_type.inner {
+                                CompositeInnerType::Func(function) => function.params().len() as u64,
+                                _ => 0,
+                            });
+                        }
+                    }
+                }
+                Payload::ImportSection(imports) => bound!("imports", imports.count(), IMPORTS_MAX),
+                Payload::FunctionSection(functions) => {
+                    bound!("functions", functions.count(), FUNCTIONS_MAX);
+                }
+                Payload::GlobalSection(globals) => bound!("globals", globals.count(), GLOBALS_MAX),
+                Payload::ExportSection(exports) => bound!("exports", exports.count(), EXPORTS_MAX),
+                Payload::DataSection(segments) => {
+                    bound!("data segments", segments.count(), DATA_SEGMENTS_MAX);
+                }
+                Payload::ElementSection(segments) => {
+                    for segment in segments {
+                        let (elements, expressions) = match segment?.items {
+                            ElementItems::Functions(functions) => (functions.count(), 0),
+                            ElementItems::Expressions(_, expressions) => {
+                                (expressions.count(), expressions.count())
+                            }
+                        };
+                        self.elements += u64::from(elements);
+                        self.expressions += u64::from(expressions);
+                        bound!("elements in segments", self.elements, ELEMENTS_MAX);
+                        bound!(
+                            "elements in segments that are expressions",
+                            self.expressions,
+                            ELEMENT_EXPRESSIONS_MAX
+                        );
+                    }
+                }
+                Payload::CodeSectionEntry(body) => {
+                    if let Err(error) = self.count_function(&body)? {
+                        return Ok(Err(error));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn count_function(&mut self, body: &FunctionBody<'_>) -> Result<Result<(), ModuleError>> {
+        for group in body.get_locals_reader()? {
+            self.locals += u64::from(group?.0);
+            bound!("locals in all functions", self.locals, LOCALS_MAX);
+        }
+        let (mut nesting, mut parameters): (u64, u64) = (0, 0);
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            match operators.read()? {
+                Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+                    nesting += 1;
+                    if let BlockType::FuncType(index) = blockty {
+                        parameters += self.parameters.get(index as usize).copied().unwrap_or_default();
+                    }
+                    bound!("blocks inside each other", nesting, NESTING_MAX);
+                    bound!("block parameters in a function", parameters, BLOCK_PARAMETERS_MAX);
+                }
+                Operator::End => nesting = nesting.saturating_sub(1),
+                Operator::BrTable { targets } => {
+                    self.branch_targets += u64::from(targets.len());
+                    bound!("targets of branch tables", self.branch_targets, BRANCH_TARGETS_MAX);
+                }
+                _ => {}
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK_PARAMETERS_MAX, NESTING_MAX, check};
+
+    fn refused(text: &str, expected: &str) {
+        let error = check(&wat::parse_str(text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn ordinary_and_malformed_modules_pass() {
+        let module = wat::parse_bytes(include_bytes!("../../../../tests/fixtures/echo.wat")).unwrap();
+        assert!(check(&module).is_ok());
+        for end in 0..module.len() {
+            assert!(check(&module[..end]).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_there_is_too_much_of_is_named_with_its_bound() {
+        let nested = |count: u64| {
+            let count = count as usize;
+            format!("(module (func {} {}))", "block ".repeat(count), "end ".repeat(count))
+        };
+        assert!(check(&wat::parse_str(nested(NESTING_MAX)).unwrap()).is_ok());
+        refused(&nested(NESTING_MAX + 1), "it has more than 10000 blocks inside each other");
+        let locals = format!("(func (local {}))", "i64 ".repeat(40_000));
+        refused(
+            &format!("(module {})", locals.repeat(101)),
+            "it has more than 4000000 locals in all functions",
+        );
+        let elements = "(ref.null func)".repeat(10_001);
+        refused(
+            &format!("(module (table 1 funcref) (elem (i32.const 0) funcref {elements}))"),
+            "it has more than 10000 elements in segments that are expressions",
+        );
+        let parameters = "i32 ".repeat(100);
+        let blocks = BLOCK_PARAMETERS_MAX as usize / 100 + 1;
+        let loops = "loop (type 0) ".repeat(blocks);
+        refused(
+            &format!(
+                "(module (type (func (param {parameters}))) (func unreachable {loops} {}))",
+                "end ".repeat(blocks)
+            ),
+            "it has more than 10000 block parameters in a function",
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! What is in a module's file, for those who made it: its parts and their sizes.
+//! Nothing here decides whether it may serve.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use host_http::quote::quoted;
+use wasmparser::{
+    ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, Result, TypeRef,
+};
+
+use crate::failure::MESSAGE_MAX;
+use crate::module;
+use crate::name::{Bounded, readable};
+use crate::restorable::changes_for_good;
+
+/// The linker's own choice for a stack, in bytes.
+const STACK_BY_DEFAULT: u32 = 1 << 20;
+
+/// What is in a module's file.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Anatomy {
+    /// What it exports, by name.
+    pub exports: Vec<String>,
+    /// What it imports: from where, and which.
+    pub imports: Vec<(String, String)>,
+    /// Its memory, in pages of 64 KiB.
+    pub memory: Option<Size>,
+    /// Its tables, in elements.
+    pub tables: Vec<Size>,
+    /// Its sections in their order, and their sizes in bytes.
+    pub sections: Vec<(String, usize)>,
+    /// How many functions it defines.
+    pub functions: usize,
+    /// How many functions it has names for.
+    pub function_names: usize,
+    /// Whether its stack is as large as the linker makes it unasked.
+    pub has_default_stack: bool,
+    /// What it may change that cannot be put back, and where it does.
+    pub changes_for_good: Option<String>,
+}
+
+/// How large something is at first, and may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Size {
+    /// At first.
+    pub initial: u64,
+    /// At the most, where that is stated.
+    pub maximum: Option<u64>,
+}
+
+impl Anatomy {
+    /// The bytes of debug information.
+    pub fn debug_info(&self) -> usize {
+        self.sections.iter().filter(|(name, _)| name.starts_with(".debug_")).map(|(_, size)| size).sum()
+    }
+}
+
+/// Looks into a file, binary or text. Where it is not sound, what stands before
+/// that is told.
+pub fn inspect(file: &[u8]) -> Anatomy {
+    let mut found = Anatomy::default();
+    if let Ok(binary) = module::read(file) {
+        let _ = found.look_into(&binary);
+    }
+    found
+}
+
+impl Anatomy {
+    fn look_into(&mut self, binary: &[u8]) -> Result<()> {
+        let mut imported = 0;
+        let mut globals = 0;
+        let mut names = HashMap::new();
+        let mut change = None;
+        for payload in Parser::new(0).parse_all(binary) {
+            let payload = payload?;
+            if let Some((id, range)) = payload.as_section() {
+                let name = match &payload {
+                    Payload::CustomSection(section) => quoted(section.name(), MESSAGE_MAX).to_string(),
+                    _ => section_name(id).to_owned(),
+                };
+                self.sections.push((name, range.len()));
+            }
+            match payload {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import?;
+                        imported += u32::from(matches!(import.ty, TypeRef::Func(_)));
+                        self.imports.push((import.module.to_owned(), import.name.to_owned()));
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let export = export?;
+                        if export.kind == ExternalKind::Func {
+                            names.entry(export.index).or_insert_with(|| export.name.to_owned());
+                        }
+                        self.exports.push(export.name.to_owned());
+                    }
+                }
+                Payload::MemorySection(memories) => {
+                    for memory in memories {
+                        let memory = memory?;
+                        self.memory = Some(Size { initial: memory.initial, maximum: memory.maximum });
+                    }
+                }
+                Payload::TableSection(tables) => {
+                    for table in tables {
+                        let table = table?.ty;
+                        self.tables.push(Size { initial: table.initial, maximum: table.maximum });
+                    }
+                }
+                Payload::GlobalSection(section) => {
+                    for global in section {
+                        let global = global?;
+                        // Where a compiler keeps its stack, it is the first.
+                        let is_stack = globals == 0 && global.ty.mutable;
+                        self.has_default_stack |= is_stack && is_default_stack(&global.init_expr);
+                        globals += 1;
+                        if global.ty.mutable && global.ty.content_type.is_reference_type() {
+                            change.get_or_insert((None, "a global that is a reference".to_owned()));
+                        }
+                    }
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let index = imported + self.functions as u32;
+                    self.functions += 1;
+                    let mut operators = body.get_operators_reader()?;
+                    while !operators.eof() && change.is_none() {
+                        let operator = operators.read()?;
+                        if changes_for_good(&operator) {
+                            change = Some((Some(index), mnemonic(&operator)));
+                        }
+                    }
+                }
+                Payload::CustomSection(section) => {
+                    if let KnownCustom::Name(section) = section.as_known() {
+                        // A damaged list of names is as good as none.
+                        let _ = self.read_names(section, &mut names);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.changes_for_good =
+            change.map(|(function, what)| match function.map(|index| (index, names.get(&index))) {
+                Some((_, Some(name))) => format!("{what} in {}", readable(name, MESSAGE_MAX)),
+                Some((index, None)) => format!("{what} in function {index}"),
+                None => what,
+            });
+        Ok(())
+    }
+
+    fn read_names(&mut self, section: NameSectionReader<'_>, names: &mut HashMap<u32, String>) -> Result<()> {
+        for subsection in section {
+            if let Name::Function(functions) = subsection? {
+                for function in functions {
+                    let function = function?;
+                    self.function_names += 1;
+                    names.insert(function.index, function.name.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_default_stack(value: &ConstExpr<'_>) -> bool {
+    let first = value.get_operators_reader().read();
+    matches!(first, Ok(Operator::I32Const { value }) if value as u32 == STACK_BY_DEFAULT)
+}
+
+/// What WebAssembly's text calls an instruction: `TableSet { table: 0 }` is
+/// `table.set`.
+fn mnemonic(operator: &Operator<'_>) -> String {
+    // Some have lists of operands, which may be long.
+    let mut shown = Bounded { text: String::new(), left: MESSAGE_MAX };
+    let _ = write!(shown, "{operator:?}");
+    let words = shown.text.split([' ', '{']).next().unwrap_or_default();
+    let dotted = words.char_indices().map(|(at, letter)| match letter.is_ascii_uppercase() && at > 0 {
+        true => format!(".{}", letter.to_ascii_lowercase()),
+        false => letter.to_ascii_lowercase().to_string(),
+    });
+    dotted.collect()
+}
+
+fn section_name(id: u8) -> &'static str {
+    let names =
+        "custom type import function table memory global export start element code data data-count tag";
+    names.split(' ').nth(usize::from(id)).unwrap_or("unknown")
+}

@@ -1,0 +1,209 @@
+//! What is added to a module before it is compiled, so that no step of it takes
+//! long (see `bulk`), and so that the state that a request may change can be put
+//! back.
+//!
+//! For the latter there are exports by which the host gets at that state, and the
+//! module's data are taken out: the host writes them itself, together with what
+//! `_initialize` left (see `image`). Where a module may change what cannot be put
+//! back from outside, this is left out, and each request has to get a fresh
+//! instance.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use wasm_encoder::{ConstExpr, DataSection, Encode, ExportKind, Module, RawSection};
+use wasmparser::{Parser, Payload};
+
+use crate::bulk::{Helpers, extended};
+use crate::survey::{Found, Unfit};
+
+/// Most globals that can change. All are put back after each request, which takes
+/// some 20 ns for each; compilers make a handful.
+pub const GLOBALS_MAX: usize = 1000;
+
+/// A module with what was added to it.
+pub(super) struct Instrumented {
+    pub(super) binary: Vec<u8>,
+    /// The bytes of the segments that were taken out, one after the other.
+    pub(super) data: Vec<u8>,
+    /// How it is put back, unless each request has to get a new instance.
+    pub(super) put_back: Option<PutBack>,
+}
+
+/// How a module is put into the state that requests start from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PutBack {
+    /// The exports that are all the globals that can change.
+    pub(super) globals: Vec<String>,
+    /// The export that was the module's start function. It does not run by
+    /// itself any more.
+    pub(super) start: Option<String>,
+    /// The data that were taken out, in the order in which they are written.
+    pub(super) segments: Vec<Segment>,
+}
+
+/// A data segment that was taken out. It fits the memory that an instance has at
+/// first.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Segment {
+    pub(super) address: u32,
+    /// In bytes.
+    pub(super) length: u32,
+}
+
+/// Validates a module, and adds what is to be added.
+///
+/// # Errors
+///
+/// [`Unfit`] where it is not valid, or has more globals than are put back.
+pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
+    let found = Found::of(binary)?;
+    if found.globals.len() > GLOBALS_MAX {
+        return Err(Unfit::TooManyGlobals { found: found.globals.len() });
+    }
+    let put_back = found.can_be_put_back().then(|| put_back(&found));
+    let helpers = Helpers::of(&found);
+    let mut module = Module::new();
+    for payload in Parser::new(0).parse_all(binary) {
+        let payload = payload?;
+        let Some((id, range)) = payload.as_section() else {
+            continue;
+        };
+        let raw = binary.get(range.clone()).unwrap_or_default();
+        let changed = match (&payload, &put_back) {
+            (Payload::TypeSection(_), _) if helpers.are_needed() => Some(helpers.types(raw)?),
+            (Payload::FunctionSection(_), _) if helpers.are_needed() => Some(helpers.functions(raw)?),
+            (Payload::CodeSectionStart { .. }, _) if helpers.are_needed() => {
+                Some(helpers.code(binary, range.start, range.end)?)
+            }
+            (Payload::ExportSection(_), Some(put_back)) => Some(exports(raw, &found, put_back)?),
+            (Payload::DataSection(_), Some(_)) => {
+                module.section(&without_data(&found));
+                continue;
+            }
+            (Payload::StartSection { .. }, Some(_)) => continue,
+            _ => None,
+        };
+        module.section(&RawSection { id, data: changed.as_deref().unwrap_or(raw) });
+    }
+    if helpers.are_needed() {
+        module.section(&helpers.names());
+    }
+    let taken_out = found.segments.iter().filter(|segment| segment.address.is_some() && put_back.is_some());
+    let data = taken_out.flat_map(|segment| segment.data).copied().collect();
+    Ok(Instrumented { binary: module.finish(), data, put_back })
+}
+
+fn put_back(found: &Found<'_>) -> PutBack {
+    let prefix = unused_prefix(&found.exports);
+    let segments = found.segments.iter().filter_map(|segment| {
+        Some(Segment { address: segment.address?, length: u32::try_from(segment.data.len()).ok()? })
+    });
+    PutBack {
+        globals: found.globals.iter().map(|index| format!("{prefix}global{index}")).collect(),
+        start: found.start.map(|_| format!("{prefix}start")),
+        segments: segments.collect(),
+    }
+}
+
+/// What no export's name begins with. Each of them takes one number at most, so it
+/// stays short.
+fn unused_prefix(exports: &[&str]) -> String {
+    let numbers = exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
+    let taken: BTreeSet<&str> = numbers.collect();
+    let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
+    format!("host{}:", free.unwrap_or_default())
+}
+
+/// The section of exports with those that are added.
+fn exports(section: &[u8], found: &Found<'_>, put_back: &PutBack) -> wasmparser::Result<Vec<u8>> {
+    let mut added = Vec::new();
+    let mut export = |name: &String, kind: ExportKind, index: u32| {
+        name.encode(&mut added);
+        kind.encode(&mut added);
+        index.encode(&mut added);
+    };
+    for (name, index) in put_back.globals.iter().zip(&found.globals) {
+        export(name, ExportKind::Global, *index);
+    }
+    for (name, index) in put_back.start.iter().zip(found.start) {
+        export(name, ExportKind::Func, index);
+    }
+    extended(section, put_back.globals.len() + put_back.start.iter().count(), &added)
+}
+
+/// The data without the bytes of active segments. These stay where they are, so
+/// that the others keep their indices; once an instance was made, they are empty
+/// anyway.
+fn without_data(found: &Found<'_>) -> DataSection {
+    let mut section = DataSection::new();
+    for segment in &found.segments {
+        match segment.address {
+            Some(address) => section.active(0, &ConstExpr::i32_const(address as i32), []),
+            None => section.passive(segment.data.iter().copied()),
+        };
+    }
+    section
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instrument;
+
+    #[test]
+    fn damaged_modules_are_an_error_or_instrumented_and_never_a_panic() {
+        let mut module =
+            wat::parse_bytes(include_bytes!("../../../tests/fixtures/echo.wat")).unwrap().into_owned();
+        assert!(instrument(&module).unwrap().put_back.is_some());
+        for end in 0..module.len() {
+            let _ = instrument(&module[..end]);
+        }
+        for at in 0..module.len() {
+            for value in [0xff, module[at] ^ 1] {
+                let whole = std::mem::replace(&mut module[at], value);
+                let _ = instrument(&module);
+                module[at] = whole;
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_a_module_has_taken_are_left_to_it() {
+        let exports: String = (0..3).map(|n| format!("(export \"host{n}:start\" (func 0))")).collect();
+        let module = wat::parse_str(format!("(module (func) {exports} (start 0))")).unwrap();
+        assert_eq!(instrument(&module).unwrap().put_back.unwrap().start.as_deref(), Some("host3:start"));
+    }
+
+    #[test]
+    fn what_is_not_valid_does_not_become_valid_by_what_is_added() {
+        let fill = "(memory.fill (i32.const 0) (i32.const 0) (i32.load (i32.const 0)))";
+        for wrong in ["(drop (local.get 0))", "(call 1)", "(drop (block (type 1) (unreachable)))"] {
+            let module = format!("(module (memory 1) (func (export \"f\") {fill} {wrong}))");
+            let Ok(module) = wat::parse_str(&module) else { continue };
+            assert!(instrument(&module).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_data_of_active_segments_are_taken_out_and_the_others_stay() {
+        let module = "(module (memory 1) (func (export \"f\"))
+            (data (i32.const 8) \"abc\") (data \"passive\")
+            (data (i32.add (i32.const 2) (i32.const 3)) \"de\"))";
+        let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
+        assert_eq!(instrumented.data, b"abcde");
+        let places = instrumented.put_back.unwrap().segments;
+        let places: Vec<_> = places.iter().map(|segment| (segment.address, segment.length)).collect();
+        assert_eq!(places, [(8, 3), (5, 2)]);
+        let binary = instrumented.binary;
+        assert!(binary.windows(7).any(|bytes| bytes == b"passive"));
+        assert!(!binary.windows(3).any(|bytes| bytes == b"abc"));
+    }
+
+    #[test]
+    fn data_that_does_not_fit_is_left_where_it_traps() {
+        let module = "(module (memory 1) (func (export \"f\")) (data (i32.const 65535) \"abc\"))";
+        let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
+        assert!(instrumented.put_back.is_none() && instrumented.data.is_empty());
+        assert!(instrumented.binary.windows(3).any(|bytes| bytes == b"abc"));
+    }
+}

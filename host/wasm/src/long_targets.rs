@@ -1,0 +1,154 @@
+//! Which requests are expected to take long, by what requests to the same target
+//! took before. One long target must not make all calls of its module count as
+//! long. The host gives a target no meaning: it is a row of bytes up to its query.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use host_http::message::Message;
+
+/// Targets that are kept. One that falls on the place of another wears that out
+/// before it gets the place.
+const PLACES: usize = 256;
+
+/// A long call counts as much as this many short ones: a target is expected to
+/// take long while more than one in nine of its requests does.
+const LONG: u64 = 8;
+
+/// From this on a target is expected to take long. Not from the first time: a
+/// thread that was held up by something else makes any call look long.
+const EXPECTED: u64 = 2 * LONG;
+
+/// The highest score, so that a target which was mended is soon forgotten.
+const SCORE_MAX: u64 = 8 * LONG;
+
+/// The bits of a place that hold the score. The others are of the target's hash.
+const SCORE: u64 = 0xff;
+
+/// Scores of targets that were long.
+pub(super) struct LongTargets {
+    places: Box<[AtomicU64]>,
+    /// Places with a score, so that a module without long calls pays for no hash.
+    used: AtomicUsize,
+    /// Keyed at random, so that nobody can choose a target that falls together with
+    /// another.
+    hasher: RandomState,
+}
+
+impl LongTargets {
+    pub(super) fn new() -> LongTargets {
+        let places = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
+        LongTargets { places, used: AtomicUsize::new(0), hasher: RandomState::new() }
+    }
+
+    /// Returns whether a request is expected to take long.
+    pub(super) fn expects(&self, request: &Message) -> bool {
+        if self.used.load(Relaxed) == 0 {
+            return false;
+        }
+        let hash = self.hash(request);
+        let found = self.place(hash).map_or(0, |place| place.load(Relaxed));
+        found & !SCORE == hash & !SCORE && found & SCORE >= EXPECTED
+    }
+
+    /// Takes note of what a request took.
+    pub(super) fn note(&self, request: &Message, was_long: bool) {
+        if !was_long && self.used.load(Relaxed) == 0 {
+            return;
+        }
+        let hash = self.hash(request);
+        let Some(place) = self.place(hash) else {
+            return;
+        };
+        let before = place.load(Relaxed);
+        let (tag, score) = (before & !SCORE, before & SCORE);
+        let after = match (tag == hash & !SCORE, was_long) {
+            (true, true) => tag | (score + LONG).min(SCORE_MAX),
+            (true, false) if score > 1 => tag | (score - 1),
+            (true, false) => 0,
+            (false, true) if score <= LONG => hash & !SCORE | LONG,
+            (false, true) => tag | (score - LONG),
+            (false, false) => before,
+        };
+        // Whoever was faster has said as much.
+        if after != before && place.compare_exchange(before, after, Relaxed, Relaxed).is_ok() {
+            match (before, after) {
+                (0, _) => _ = self.used.fetch_add(1, Relaxed),
+                (_, 0) => _ = self.used.fetch_sub(1, Relaxed),
+                _ => {}
+            }
+        }
+    }
+
+    fn hash(&self, request: &Message) -> u64 {
+        let head = &*request.head;
+        let after_method = head.iter().position(|&byte| byte == b' ').map_or(head.len(), |at| at + 1);
+        let target = head.get(after_method..).unwrap_or_default();
+        let target = target.iter().position(|&byte| matches!(byte, b' ' | b'?')).unwrap_or(target.len());
+        let hash = self.hasher.hash_one(head.get(..after_method + target));
+        // No target has the tag of an empty place.
+        hash | 1 << 63
+    }
+
+    fn place(&self, hash: u64) -> Option<&AtomicU64> {
+        self.places.get((hash & SCORE) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXPECTED, LONG, LongTargets, PLACES, SCORE, SCORE_MAX};
+    use host_http::message::Message;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    fn request(line: &str) -> Message {
+        format!("{line} HTTP/1.1\r\n\r\n").into_bytes().into()
+    }
+
+    #[test]
+    fn a_place_has_room_for_every_score_and_every_place_is_used() {
+        assert!(SCORE_MAX <= SCORE && EXPECTED <= SCORE_MAX && PLACES as u64 == SCORE + 1);
+    }
+
+    #[test]
+    fn a_target_is_expected_to_take_long_after_two_long_calls_and_no_other_is() {
+        let targets = LongTargets::new();
+        targets.note(&request("GET /slow?a"), true);
+        assert!(!targets.expects(&request("GET /slow")));
+        targets.note(&request("GET /slow?b"), true);
+        assert!(targets.expects(&request("GET /slow?c")));
+        for other in ["GET /", "GET /slow/", "HEAD /slow", "GET /slo"] {
+            assert!(!targets.expects(&request(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_short_again_is_forgotten() {
+        let (targets, slow) = (LongTargets::new(), request("GET /slow"));
+        (0..100).for_each(|_| targets.note(&slow, true));
+        for _ in 0..SCORE_MAX {
+            targets.note(&slow, false);
+        }
+        assert!(!targets.expects(&slow));
+        assert_eq!(targets.used.load(Relaxed), 0);
+        // One long call in a hundred makes no long target.
+        for _ in 0..1000 {
+            targets.note(&slow, true);
+            (0..99).for_each(|_| targets.note(&slow, false));
+            assert!(!targets.expects(&slow));
+        }
+    }
+
+    #[test]
+    fn any_number_of_targets_takes_up_no_more_room() {
+        let targets = LongTargets::new();
+        for index in 0..10 * PLACES {
+            targets.note(&request(&format!("GET /{index}")), true);
+        }
+        assert!(targets.used.load(Relaxed) <= PLACES);
+        assert_eq!(LONG * 2, EXPECTED);
+        // A target that is really long gets its place.
+        (0..20).for_each(|_| targets.note(&request("GET /slow"), true));
+        assert!(targets.expects(&request("GET /slow")));
+    }
+}

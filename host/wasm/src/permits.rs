@@ -1,0 +1,295 @@
+//! Permits for calls that may take long, and the queue for them. Where clients
+//! share them fairly, a free permit goes to the client that holds the fewest, and
+//! a full queue makes room at the expense of the client that takes up the most.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use host_http::client_net::ClientNet;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// A fixed number of permits with a queue of bounded length.
+pub(super) struct Permits {
+    state: Mutex<State>,
+    /// A copy of what `state` says, to be read without the lock.
+    taken: AtomicUsize,
+    max: usize,
+    queue_max: usize,
+    /// Whether clients are told apart.
+    fair: bool,
+}
+
+#[derive(Default)]
+struct State {
+    free: usize,
+    /// Permits of each client that holds any.
+    held: HashMap<ClientNet, usize>,
+    queue: VecDeque<Waiting>,
+    tickets: u64,
+}
+
+struct Waiting {
+    ticket: u64,
+    client: Option<ClientNet>,
+    granted: oneshot::Sender<()>,
+}
+
+/// The right to make one call, until it is dropped.
+pub(super) struct Permit<'a> {
+    permits: &'a Permits,
+    client: Option<ClientNet>,
+}
+
+/// There was no permit in time, or no place in the queue.
+#[derive(Debug)]
+pub(super) struct Unavailable;
+
+impl Permits {
+    pub(super) fn new(max: usize, queue_max: usize, fair: bool) -> Permits {
+        let state = Mutex::new(State { free: max, ..State::default() });
+        Permits { state, taken: AtomicUsize::new(0), max, queue_max, fair }
+    }
+
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Returns how many permits are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Relaxed)
+    }
+
+    /// Returns how many calls wait for a permit.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// Returns a permit if one is free.
+    pub(super) fn try_acquire(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
+        let client = client.filter(|_| self.fair);
+        let mut state = self.lock();
+        state.free = state.free.checked_sub(1)?;
+        state.hold(client);
+        drop(state);
+        self.taken.fetch_add(1, Relaxed);
+        Some(Permit { permits: self, client })
+    }
+
+    /// Waits for a permit. A call that stops waiting frees its place in the queue.
+    pub(super) async fn acquire(
+        &self,
+        client: Option<ClientNet>,
+        wait: Duration,
+    ) -> Result<Permit<'_>, Unavailable> {
+        if let Some(permit) = self.try_acquire(client) {
+            return Ok(permit);
+        }
+        let mut queued = self.queue(client.filter(|_| self.fair)).ok_or(Unavailable)?;
+        match timeout(wait, &mut queued.granted).await {
+            Ok(Ok(())) => queued.accept(),
+            _ => Err(Unavailable),
+        }
+    }
+
+    fn queue(&self, client: Option<ClientNet>) -> Option<Queued<'_>> {
+        let mut state = self.lock();
+        if state.queue.len() >= self.queue_max {
+            let place = state.displaced_by(client)?;
+            // It is told by the end of its channel.
+            state.queue.remove(place);
+        }
+        let (grant, granted) = oneshot::channel();
+        let ticket = state.tickets;
+        state.tickets += 1;
+        state.queue.push_back(Waiting { ticket, client, granted: grant });
+        Some(Queued { permits: self, client, ticket, granted, accepted: false })
+    }
+
+    fn release(&self, client: Option<ClientNet>) {
+        let mut state = self.lock();
+        state.give_back(client);
+        while let Some(next) = state.next() {
+            let client = next.client;
+            if next.granted.send(()).is_ok() {
+                state.hold(client);
+                return;
+            }
+        }
+        state.free += 1;
+        drop(state);
+        self.taken.fetch_sub(1, Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn hold(&mut self, client: Option<ClientNet>) {
+        if let Some(client) = client {
+            *self.held.entry(client).or_default() += 1;
+        }
+    }
+
+    fn give_back(&mut self, client: Option<ClientNet>) {
+        if let Some(client) = client
+            && let Some(held) = self.held.get_mut(&client)
+        {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&client);
+            }
+        }
+    }
+
+    fn held_by(&self, client: Option<ClientNet>) -> usize {
+        client.and_then(|client| self.held.get(&client)).copied().unwrap_or(0)
+    }
+
+    /// Takes out of the queue whoever gets the next permit: of those whose client
+    /// holds the fewest, the first.
+    fn next(&mut self) -> Option<Waiting> {
+        let queue = self.queue.iter().enumerate();
+        let (place, _) = queue.min_by_key(|(_, waiting)| self.held_by(waiting.client))?;
+        self.queue.remove(place)
+    }
+
+    /// The place in the queue that a newcomer takes over: the last one of the
+    /// client that takes up the most, if that is more than the newcomer will have.
+    fn displaced_by(&self, newcomer: Option<ClientNet>) -> Option<usize> {
+        let mut queued = HashMap::new();
+        for client in self.queue.iter().filter_map(|waiting| waiting.client) {
+            *queued.entry(client).or_insert(0) += 1;
+        }
+        let total =
+            |client: ClientNet| self.held_by(Some(client)) + queued.get(&client).copied().unwrap_or(0);
+        let most = queued.keys().copied().max_by_key(|client| total(*client))?;
+        let has = newcomer.map_or(0, total);
+        let is_of_most = |waiting: &Waiting| waiting.client == Some(most);
+        (total(most) > has + 1).then(|| self.queue.iter().rposition(is_of_most))?
+    }
+}
+
+/// A place in the queue, which is freed when this is dropped.
+struct Queued<'a> {
+    permits: &'a Permits,
+    client: Option<ClientNet>,
+    ticket: u64,
+    granted: oneshot::Receiver<()>,
+    accepted: bool,
+}
+
+impl<'a> Queued<'a> {
+    fn accept(mut self) -> Result<Permit<'a>, Unavailable> {
+        self.accepted = true;
+        Ok(Permit { permits: self.permits, client: self.client })
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if self.accepted {
+            return;
+        }
+        let mut state = self.permits.lock();
+        state.queue.retain(|waiting| waiting.ticket != self.ticket);
+        drop(state);
+        // The permit may have come at the last moment.
+        if self.granted.try_recv().is_ok() {
+            self.permits.release(self.client);
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.permits.release(self.client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Permits;
+    use host_http::client_net::ClientNet;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn net(number: u32) -> Option<ClientNet> {
+        Some(ClientNet::V4(number))
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn is_granted<T, E>(result: Poll<Result<T, E>>) -> Option<bool> {
+        match result {
+            Poll::Ready(result) => Some(result.is_ok()),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_permit_goes_to_the_client_that_holds_the_fewest() {
+        for (fair, first) in [(true, false), (false, true)] {
+            let permits = Permits::new(2, 2, fair);
+            let (one, _two) = (permits.try_acquire(net(1)).unwrap(), permits.try_acquire(net(1)).unwrap());
+            assert!(permits.try_acquire(net(2)).is_none());
+            let mut greedy = pin!(permits.acquire(net(1), HOUR));
+            let mut modest = pin!(permits.acquire(net(2), HOUR));
+            assert!(poll(greedy.as_mut()).is_pending() && poll(modest.as_mut()).is_pending());
+            assert_eq!(permits.waiting(), 2);
+            drop(one);
+            let (greedy, modest) = (poll(greedy.as_mut()), poll(modest.as_mut()));
+            assert_eq!((greedy.is_ready(), modest.is_ready()), (first, !first));
+            assert_eq!(permits.taken(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_makes_room_at_the_expense_of_whoever_takes_up_the_most() {
+        let permits = Permits::new(1, 2, true);
+        let _held = permits.try_acquire(net(1)).unwrap();
+        let (mut first, mut last) =
+            (pin!(permits.acquire(net(1), HOUR)), pin!(permits.acquire(net(1), HOUR)));
+        assert!(poll(first.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
+        let mut own = pin!(permits.acquire(net(1), HOUR));
+        assert_eq!(is_granted(poll(own.as_mut())), Some(false), "nobody else has more");
+        let mut other = pin!(permits.acquire(net(2), HOUR));
+        assert!(poll(other.as_mut()).is_pending());
+        assert_eq!(is_granted(poll(last.as_mut())), Some(false));
+        assert!(poll(first.as_mut()).is_pending());
+        // A client without an address takes the place of anybody who has more than one.
+        let mut exempt = pin!(permits.acquire(None, HOUR));
+        assert!(poll(exempt.as_mut()).is_pending());
+        assert_eq!(is_granted(poll(first.as_mut())), Some(false));
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_leaves_neither_a_place_nor_a_permit_behind() {
+        let permits = Permits::new(1, 1, true);
+        let held = permits.try_acquire(net(1)).unwrap();
+        {
+            let mut waiting = pin!(permits.acquire(net(2), HOUR));
+            assert!(poll(waiting.as_mut()).is_pending());
+        }
+        assert_eq!(permits.waiting(), 0);
+        {
+            let mut waiting = pin!(permits.acquire(net(2), HOUR));
+            assert!(poll(waiting.as_mut()).is_pending());
+            drop(held);
+        }
+        assert_eq!((permits.taken(), permits.lock().held.len()), (0, 0));
+        assert!(permits.try_acquire(None).is_some());
+        let held = permits.try_acquire(None);
+        assert!(permits.acquire(None, Duration::from_millis(1)).await.is_err());
+        drop(held);
+    }
+}

@@ -1,0 +1,146 @@
+//! Does a module meet the contract? Its imports and exports are held against
+//! `handler_sdk::abi`, name by name and type by type.
+
+use handler_sdk::abi;
+use host_http::quote::quoted;
+use wasmtime::{ExternType, Module, ModuleExport, ValType};
+
+use crate::import;
+use crate::instrument::PutBack;
+use crate::module::ModuleError;
+
+/// The size in bytes of one page, the unit of a memory's size.
+const PAGE: u64 = 65_536;
+
+/// The longest name of an import that is told, in bytes.
+const NAME_MAX: usize = 100;
+
+/// Where a module's exports are, so that no name is looked up for a request.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub(super) memory: ModuleExport,
+    pub(super) alloc: ModuleExport,
+    pub(super) handle: ModuleExport,
+    pub(super) initialize: Option<ModuleExport>,
+    pub(super) panic_message: Option<ModuleExport>,
+    /// All that can change, where that is known.
+    pub(super) globals: Vec<ModuleExport>,
+    /// The start function, where it does not run by itself.
+    pub(super) start: Option<ModuleExport>,
+}
+
+/// Checks that it wants nothing but what is offered.
+pub(super) fn check_imports(module: &Module) -> Result<(), ModuleError> {
+    for import in module.imports() {
+        let of_the_contract = (import.module(), import.name()) == (abi::HOST, abi::LOG);
+        let [from, name] = [import.module(), import.name()].map(|name| quoted(name, NAME_MAX).to_string());
+        if !of_the_contract {
+            let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, import::log_type());
+            return Err(ModuleError::ImportUnknown { module: from, name, offered });
+        }
+        let found = describe(&import.ty());
+        if found != import::log_type() {
+            return Err(ModuleError::ImportType { module: from, name, expected: import::log_type(), found });
+        }
+    }
+    Ok(())
+}
+
+impl Exports {
+    /// Finds them all, and checks their types and the memory's size.
+    pub(super) fn find(module: &Module, memory_max: usize) -> Result<Exports, ModuleError> {
+        use ValType::{I32, I64};
+        Ok(Exports {
+            memory: find_memory(module, memory_max)?,
+            alloc: find_function(module, abi::ALLOC, &[I32], &[I32])?,
+            handle: find_function(module, abi::HANDLE, &[I32, I32], &[I64])?,
+            initialize: find_optional(module, abi::INITIALIZE, &[], &[])?,
+            panic_message: find_optional(module, abi::PANIC_MESSAGE, &[], &[I64])?,
+            globals: Vec::new(),
+            start: None,
+        })
+    }
+
+    /// Finds those that were added to the module.
+    pub(super) fn add(&mut self, module: &Module, added: &PutBack) {
+        let find = |name: &String| module.get_export_index(name);
+        self.globals = added.globals.iter().filter_map(find).collect();
+        self.start = added.start.as_ref().and_then(find);
+    }
+}
+
+fn find_memory(module: &Module, memory_max: usize) -> Result<ModuleExport, ModuleError> {
+    let name = abi::MEMORY;
+    let expected = || "a memory".to_owned();
+    match module.get_export(name) {
+        Some(ExternType::Memory(memory)) => {
+            let minimum = memory.minimum().saturating_mul(PAGE);
+            if minimum > memory_max as u64 {
+                return Err(ModuleError::MemoryTooLarge { minimum, limit: memory_max });
+            }
+        }
+        Some(other) => {
+            return Err(ModuleError::ExportType {
+                name: name.into(),
+                expected: expected(),
+                found: describe(&other),
+            });
+        }
+        None => {
+            return Err(ModuleError::ExportMissing { name: name.into(), expected: expected() });
+        }
+    }
+    module
+        .get_export_index(name)
+        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected: expected() })
+}
+
+fn find_function(
+    module: &Module,
+    name: &'static str,
+    parameters: &[ValType],
+    results: &[ValType],
+) -> Result<ModuleExport, ModuleError> {
+    let expected = signature(parameters, results);
+    find_optional(module, name, parameters, results)?
+        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected })
+}
+
+fn find_optional(
+    module: &Module,
+    name: &'static str,
+    parameters: &[ValType],
+    results: &[ValType],
+) -> Result<Option<ModuleExport>, ModuleError> {
+    let expected = signature(parameters, results);
+    match module.get_export(name).map(|export| describe(&export)) {
+        Some(found) if found != expected => {
+            Err(ModuleError::ExportType { name: name.into(), expected, found })
+        }
+        _ => Ok(module.get_export_index(name)),
+    }
+}
+
+/// A function's type as messages show it.
+pub(super) fn signature(parameters: &[ValType], results: &[ValType]) -> String {
+    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match results {
+        [] => format!("a function ({})", list(parameters)),
+        [one] => format!("a function ({}) -> {one}", list(parameters)),
+        _ => format!("a function ({}) -> ({})", list(parameters), list(results)),
+    }
+}
+
+fn describe(found: &ExternType) -> String {
+    match found {
+        ExternType::Func(function) => {
+            let parameters: Vec<_> = function.params().collect();
+            let results: Vec<_> = function.results().collect();
+            signature(&parameters, &results)
+        }
+        ExternType::Global(_) => "a global".into(),
+        ExternType::Table(_) => "a table".into(),
+        ExternType::Memory(_) => "a memory".into(),
+        ExternType::Tag(_) => "a tag".into(),
+    }
+}
