@@ -160,7 +160,7 @@ pub const FIXED: [(&str, &[Fixed]); 5] = [
 pub fn reference(command: &Command) -> String {
     let mut text = String::from(
         "# Bounds\n\n\
-         All bounds of the server. This page is made from the code (`host/src/limits.rs`, `host/src/bounds.rs`); a\n\
+         All bounds of the server. This page is made from the code (`host/src/config/limits.rs`, `host/src/bounds.rs`); a\n\
          test compares them, and writes the page anew with `UPDATE_DOCS=1 cargo test --test main repository`.\n\n\
          ## Flags\n\n\
          | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
