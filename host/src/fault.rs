@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use host_http::authority::BadHost;
+use host_http::invalid_response::InvalidResponse;
 use host_http::request::BadRequest;
-use host_http::response::InvalidResponse;
 use host_http::target::BadTarget;
 use host_http::wire::BadMessage;
 use host_wasm::CallError;

@@ -11,6 +11,7 @@
 //! | `forwarded` | the client behind trusted proxies |
 //! | `response` | decodes and checks a response |
 //! | `response_head` | parses and checks its head |
+//! | `invalid_response` | why a response is refused |
 //! | `fields` | finds fields |
 //! | `hop_by_hop` | fields that belong to one connection |
 //! | `message` | a request in the form that a handler gets |
@@ -23,6 +24,7 @@ pub mod client_net;
 pub mod fields;
 pub mod forwarded;
 pub mod hop_by_hop;
+pub mod invalid_response;
 pub mod message;
 pub mod quote;
 pub mod request;

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
-use crate::response::InvalidResponse;
+use crate::invalid_response::InvalidResponse;
 
 /// How the status line begins.
 const VERSION: &[u8] = b"HTTP/1.1 ";

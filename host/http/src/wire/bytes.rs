@@ -1,6 +1,6 @@
 //! Which bytes may stand where: the grammar's smallest rules.
 
-use crate::wire::{BadMessage, malformed};
+use crate::wire::rules::{BadMessage, malformed};
 
 /// `tchar` (RFC 9110, section 5.6.2).
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]

@@ -2,7 +2,7 @@
 //! section 7.1)
 
 use crate::wire::bytes::{field, is_text, line};
-use crate::wire::{BadMessage, malformed};
+use crate::wire::rules::{BadMessage, malformed};
 
 /// The most that extensions and trailers may take up, in bytes: as much as a
 /// head by default. Nobody reads them here.

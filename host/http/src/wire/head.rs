@@ -5,7 +5,7 @@ use http::Uri;
 
 use crate::hop_by_hop::OPTIONS_MAX;
 use crate::wire::bytes::{field, is_path_and_query, is_token, line};
-use crate::wire::{BadMessage, Framing, MessageLimits, malformed};
+use crate::wire::rules::{BadMessage, Framing, MessageLimits, malformed};
 
 /// The version and the line's end: what may stand behind a target.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();

@@ -7,96 +7,24 @@
 //! Nothing is changed and nothing is kept: the answer is how many bytes may
 //! pass, or why the message is refused.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `head` | is this a head, and how long is the body behind it? |
-//! | `chunks` | is this a chunked body, and where does it end? |
-//! | `bytes` | which bytes may stand where? |
+//! | `head` | reads a head, and finds the length of the body behind it |
+//! | `chunks` | reads a chunked body to its end |
+//! | `bytes` | the bytes that may stand in a line, a token, a target |
+//! | `rules` | limits, framing, and the reasons for a refusal |
 
 mod bytes;
 mod chunks;
 mod head;
+mod rules;
 
-use thiserror::Error;
+pub use chunks::{DIGITS_MAX, EXTRA_MAX};
+pub use rules::{BadMessage, MessageLimits};
 
 use crate::wire::chunks::Chunks;
-
 use crate::wire::head::Head;
-pub use chunks::{DIGITS_MAX, EXTRA_MAX};
-
-/// Why a message is refused. The connection ends with it: what follows may be
-/// the rest of this message, or another one.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum BadMessage {
-    /// The grammar, or two statements about the length.
-    #[error("{what} (RFC 9112, section {section})")]
-    Malformed {
-        /// What is there, and what was expected.
-        what: &'static str,
-        /// Where the rule stands.
-        section: &'static str,
-    },
-    /// Neither HTTP/1.1 nor HTTP/1.0.
-    #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0")]
-    Version,
-    /// The body is coded in a way that is not known.
-    #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
-    Coding,
-    /// The target is past its limit.
-    #[error("its target is longer than {limit} bytes (--target-max)")]
-    TargetTooLong {
-        /// In bytes.
-        limit: usize,
-    },
-    /// The head is past its limit.
-    #[error("its head is longer than {limit} bytes (--head-max)")]
-    HeadTooLong {
-        /// In bytes.
-        limit: usize,
-    },
-    /// The head is past its limit in another way.
-    #[error("its head has more than {limit} fields (--fields-max)")]
-    TooManyFields {
-        /// A count.
-        limit: usize,
-    },
-    /// `connection` lists more than anybody means.
-    #[error("it has more than {limit} options in connection")]
-    TooManyOptions {
-        /// How many are looked at.
-        limit: usize,
-    },
-    /// The body is past its limit.
-    #[error("its body is longer than {limit} bytes (--body-max)")]
-    BodyTooLong {
-        /// In bytes.
-        limit: u64,
-    },
-    /// The head did not come in time.
-    #[error("its head was not whole in time (--head-timeout)")]
-    HeadTooSlow,
-    /// Others wanted the place of its connection.
-    #[error("it came more slowly than others, and there were too few places for all (--connections)")]
-    GaveWay,
-}
-
-/// Shorthand for a rule that is broken.
-fn malformed(section: &'static str, what: &'static str) -> BadMessage {
-    BadMessage::Malformed { what, section }
-}
-
-/// The bounds of a message.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageLimits {
-    /// In bytes.
-    pub target_max: usize,
-    /// In bytes, with the empty line behind it.
-    pub head_max: usize,
-    /// A count.
-    pub fields_max: usize,
-    /// In bytes.
-    pub body_max: u64,
-}
+use crate::wire::rules::Framing;
 
 /// The messages of one connection, one behind the other.
 #[derive(Debug)]
@@ -166,15 +94,6 @@ impl Messages {
         }
         Ok(passed)
     }
-}
-
-/// How the body behind a head is framed (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    None,
-    /// In bytes.
-    Length(u64),
-    Chunked,
 }
 
 #[cfg(test)]

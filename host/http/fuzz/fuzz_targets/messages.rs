@@ -1,0 +1,14 @@
+//! `tests/parsers.rs` with choices made by libFuzzer: the first eight bytes are the
+//! lengths of pieces.
+#![no_main]
+
+#[allow(dead_code, reason = "the other target uses the rest")]
+#[path = "../../tests/check/mod.rs"]
+mod check;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let (pieces, bytes) = input.split_at(input.len().min(8));
+    check::messages(bytes, pieces.iter().map(|&piece| usize::from(piece)));
+});

@@ -1,0 +1,10 @@
+//! `tests/parsers.rs` with choices made by libFuzzer.
+#![no_main]
+
+#[allow(dead_code, reason = "the other target uses the rest")]
+#[path = "../../tests/check/mod.rs"]
+mod check;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| check::response(bytes));
