@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, NameMap, NameSection};
 use wasmparser::{BinaryReader, Operator, Result};
 
-use super::survey::{Body, Found, Site};
+use super::survey::{Body, Found, Site, Unfit};
 
 /// Bytes that are written in one step at the most. That takes microseconds, a
 /// hundred where all of it is touched for the first time.
@@ -138,21 +138,22 @@ impl<'a> Helpers<'a> {
 
     /// The section of code, which stands in the module at `start`, with what is
     /// split and the functions.
-    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>> {
-        let raw = |from: usize, to: usize| binary.get(from..to).unwrap_or_default();
+    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>, Unfit> {
+        let outside = || Unfit::Inconsistent("a function body is outside of its module");
+        let raw = |from: usize, to: usize| binary.get(from..to).ok_or_else(outside);
         let mut code = Vec::with_capacity(end - start + 1024);
         let mut copied = start;
         for body in &self.found.bodies {
-            code.extend_from_slice(raw(copied, body.entry));
-            self.split(body, raw)[..].encode(&mut code);
+            code.extend_from_slice(raw(copied, body.entry)?);
+            self.split(body, raw)?[..].encode(&mut code);
             copied = body.end;
         }
-        code.extend_from_slice(raw(copied, end));
+        code.extend_from_slice(raw(copied, end)?);
         let mut added = Vec::new();
         for bulk in self.indices.keys() {
             self.function(*bulk).encode(&mut added);
         }
-        extended(&code, self.indices.len(), &added)
+        Ok(extended(&code, self.indices.len(), &added)?)
     }
 
     /// Their names, beside those that the module has.
@@ -165,21 +166,26 @@ impl<'a> Helpers<'a> {
     }
 
     /// A body in which larger operations go to a function first.
-    fn split<'b>(&self, body: &Body, raw: impl Fn(usize, usize) -> &'b [u8]) -> Vec<u8> {
+    fn split<'b>(
+        &self,
+        body: &Body,
+        raw: impl Fn(usize, usize) -> Result<&'b [u8], Unfit>,
+    ) -> Result<Vec<u8>, Unfit> {
         let mut bytes = Vec::with_capacity(body.end - body.locals + 32 * body.sites.len());
         match body.next_local {
             Some(_) => {
                 (body.groups + 1).encode(&mut bytes);
-                bytes.extend_from_slice(raw(body.groups_at, body.code));
+                bytes.extend_from_slice(raw(body.groups_at, body.code)?);
                 bytes.extend_from_slice(&[1, 0x7f]);
             }
-            None => bytes.extend_from_slice(raw(body.locals, body.code)),
+            None => bytes.extend_from_slice(raw(body.locals, body.code)?),
         }
         let mut copied = body.code;
         for site in &body.sites {
-            bytes.extend_from_slice(raw(copied, site.at));
+            bytes.extend_from_slice(raw(copied, site.at)?);
             copied = site.at;
-            let function = self.indices.get(&site.bulk).copied().unwrap_or_default();
+            let missing = || Unfit::Inconsistent("an instruction has no function to be split by");
+            let function = || self.indices.get(&site.bulk).copied().ok_or_else(missing);
             let mut code = InstructionSink::new(&mut bytes);
             match Way::of(body, site) {
                 Way::Direct => continue,
@@ -189,15 +195,15 @@ impl<'a> Helpers<'a> {
                     .i32_gt_u()
                     .if_(BlockType::FunctionType(self.found.types + 1))
                     .local_get(size)
-                    .call(function)
+                    .call(function()?)
                     .else_()
                     .local_get(size)
                     .end(),
-                Way::ByFunction => code.call(function),
+                Way::ByFunction => code.call(function()?),
             };
         }
-        bytes.extend_from_slice(raw(copied, body.end));
-        bytes
+        bytes.extend_from_slice(raw(copied, body.end)?);
+        Ok(bytes)
     }
 
     /// The function for one of the instructions, with its operands: where to, what
@@ -273,7 +279,7 @@ fn memory_size<'a, 'b>(code: &'a mut InstructionSink<'b>) -> &'a mut Instruction
 pub(super) fn extended(section: &[u8], count: usize, added: &[u8]) -> Result<Vec<u8>> {
     let mut reader = BinaryReader::new(section, 0);
     let total = reader.read_var_u32()? as usize + count;
-    let entries = section.get(reader.original_position()..).unwrap_or_default();
+    let entries = reader.read_bytes(reader.bytes_remaining())?;
     let mut bytes = Vec::with_capacity(section.len() + added.len() + 5);
     total.encode(&mut bytes);
     bytes.extend_from_slice(entries);

@@ -99,6 +99,7 @@ pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
 
 /// Returns for how long this thread has run on a core.
 fn thread_time() -> Duration {
+    // CPU time is never negative. If it were, the call would run on to its deadline.
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

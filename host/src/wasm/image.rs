@@ -63,16 +63,17 @@ impl Image {
     }
 
     /// What stood in one page, or in a part of it.
-    pub(super) fn at(&self, range: Range<usize>) -> &[u8] {
-        let zeros = ZEROS.get(..range.len()).unwrap_or_default();
-        let Some(start) = range.start.checked_sub(self.start) else {
-            return zeros;
-        };
+    /// [`None`] for a range that is longer than a page, or that the stored bytes
+    /// cover only in part.
+    pub(super) fn at(&self, range: Range<usize>) -> Option<&[u8]> {
         let bytes = match &self.bytes {
             Bytes::Copied(bytes) => bytes,
             Bytes::Mapped(file) => file.bytes(),
         };
-        bytes.get(start..start + range.len()).unwrap_or(zeros)
+        if range.end <= self.start || range.start >= self.start + bytes.len() {
+            return ZEROS.get(..range.len());
+        }
+        bytes.get(range.start.checked_sub(self.start)?..range.end - self.start)
     }
 
     /// What is to be written to a memory that is zero all over, unless the image is
@@ -144,7 +145,7 @@ mod tests {
             let memory = memory(1 << 20, places);
             let image = Image::of(&memory);
             for (index, bytes) in memory.chunks(page).enumerate() {
-                assert_eq!(image.at(index * page..(index + 1) * page), bytes, "{places:?}");
+                assert_eq!(image.at(index * page..(index + 1) * page), Some(bytes), "{places:?}");
             }
             let mut copied = vec![0; memory.len()];
             image.to_copy().for_each(|(range, bytes)| copied[range].copy_from_slice(bytes));
@@ -156,6 +157,14 @@ mod tests {
             }
             assert!(copied == memory, "{places:?}");
         }
+    }
+
+    #[test]
+    fn a_range_that_the_image_holds_in_part_gives_nothing_rather_than_wrong_bytes() {
+        let page = rustix::param::page_size();
+        let image = Image::of(&memory(1 << 20, &[(page, 2 * page)]));
+        assert_eq!(image.at(0..2 * page), None);
+        assert_eq!(image.at(page..3 * page), None);
     }
 
     #[test]

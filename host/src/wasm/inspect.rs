@@ -176,7 +176,7 @@ fn mnemonic(operator: &Operator<'_>) -> String {
     // Some have lists of operands, which may be long.
     let mut shown = Bounded { text: String::new(), left: MESSAGE_MAX };
     let _ = write!(shown, "{operator:?}");
-    let words = shown.text.split([' ', '{']).next().unwrap_or_default();
+    let words = shown.text.split_once([' ', '{']).map_or(&*shown.text, |(first, _)| first);
     let dotted = words.char_indices().map(|(at, letter)| match letter.is_ascii_uppercase() && at > 0 {
         true => format!(".{}", letter.to_ascii_lowercase()),
         false => letter.to_ascii_lowercase().to_string(),

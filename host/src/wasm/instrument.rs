@@ -61,7 +61,7 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
     if found.globals.len() > GLOBALS_MAX {
         return Err(Unfit::TooManyGlobals { found: found.globals.len() });
     }
-    let put_back = found.can_be_put_back().then(|| put_back(&found));
+    let put_back = found.can_be_put_back().then(|| put_back(&found)).transpose()?;
     let helpers = Helpers::of(&found);
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(binary) {
@@ -69,7 +69,8 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
         let Some((id, range)) = payload.as_section() else {
             continue;
         };
-        let raw = binary.get(range.clone()).unwrap_or_default();
+        let raw =
+            binary.get(range.clone()).ok_or(Unfit::Inconsistent("a section is outside of its module"))?;
         let changed = match (&payload, &put_back) {
             (Payload::TypeSection(_), _) if helpers.are_needed() => Some(helpers.types(raw)?),
             (Payload::FunctionSection(_), _) if helpers.are_needed() => Some(helpers.functions(raw)?),
@@ -94,16 +95,18 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
     Ok(Instrumented { binary: module.finish(), data, put_back })
 }
 
-fn put_back(found: &Found<'_>) -> PutBack {
+fn put_back(found: &Found<'_>) -> Result<PutBack, Unfit> {
     let prefix = unused_prefix(&found.exports);
-    let segments = found.segments.iter().filter_map(|segment| {
-        Some(Segment { address: segment.address?, length: u32::try_from(segment.data.len()).ok()? })
-    });
-    PutBack {
+    let segment = |address: u32, data: &[u8]| {
+        let too_long = |_| Unfit::Inconsistent("a data segment is longer than 4 GiB");
+        Ok(Segment { address, length: u32::try_from(data.len()).map_err(too_long)? })
+    };
+    let segments = found.segments.iter().filter_map(|found| Some(segment(found.address?, found.data)));
+    Ok(PutBack {
         globals: found.globals.iter().map(|index| format!("{prefix}global{index}")).collect(),
         start: found.start.map(|_| format!("{prefix}start")),
-        segments: segments.collect(),
-    }
+        segments: segments.collect::<Result<_, Unfit>>()?,
+    })
 }
 
 /// What no export's name begins with. Each of them takes one number at most, so it
@@ -111,8 +114,11 @@ fn put_back(found: &Found<'_>) -> PutBack {
 fn unused_prefix(exports: &[&str]) -> String {
     let numbers = exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
     let taken: BTreeSet<&str> = numbers.collect();
-    let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
-    format!("host{}:", free.unwrap_or_default())
+    let mut free = 0_usize;
+    while taken.contains(&*free.to_string()) {
+        free += 1;
+    }
+    format!("host{free}:")
 }
 
 /// The section of exports with those that are added.

@@ -83,9 +83,9 @@ impl LongTargets {
     fn hash(&self, request: &Message) -> u64 {
         let head = &*request.head;
         let after_method = head.iter().position(|&byte| byte == b' ').map_or(head.len(), |at| at + 1);
-        let target = head.get(after_method..).unwrap_or_default();
-        let target = target.iter().position(|&byte| matches!(byte, b' ' | b'?')).unwrap_or(target.len());
-        let hash = self.hasher.hash_one(head.get(..after_method + target));
+        let target = head.iter().skip(after_method).position(|&byte| matches!(byte, b' ' | b'?'));
+        let end = target.map_or(head.len(), |length| after_method + length);
+        let hash = self.hasher.hash_one(head.get(..end));
         // No target has the tag of an empty place.
         hash | 1 << 63
     }

@@ -6,7 +6,7 @@ use super::engine::EngineError;
 
 /// Most stretches of pages that an instance may have written to and still be used
 /// again.
-const STRETCHES_MAX: usize = 64;
+const STRETCHES_MAX: u32 = 64;
 
 /// With fewer, hardly any instance would be used again: a call writes to its stack,
 /// its data and its heap.
@@ -41,7 +41,7 @@ fn stretches_within(instances: usize, limit: usize) -> Result<u32, EngineError> 
         let needed = instances.saturating_mul(OF_INSTANCE + STRETCHES_MIN * OF_STRETCH);
         return Err(EngineError::Mappings { needed: needed.saturating_add(OF_OTHERS), limit });
     }
-    Ok(u32::try_from(stretches.min(STRETCHES_MAX)).unwrap_or_default())
+    Ok(u32::try_from(stretches).map_or(STRETCHES_MAX, |stretches| stretches.min(STRETCHES_MAX)))
 }
 
 fn limit() -> usize {

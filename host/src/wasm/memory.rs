@@ -39,15 +39,16 @@ pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> R
     if let Some(pages) = pages {
         pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
     }
-    let mut room = all.get_mut(range).unwrap_or_default();
+    // A handler must never see a part of a request, so a span of another length is an
+    // error.
+    let no_room = || CallError::NoRoom { length: request.length() };
+    let mut room = all.get_mut(range).ok_or_else(no_room)?;
     for piece in request.pieces() {
-        let Some((place, rest)) = room.split_at_mut_checked(piece.len()) else {
-            break;
-        };
+        let (place, rest) = room.split_at_mut_checked(piece.len()).ok_or_else(no_room)?;
         place.copy_from_slice(piece);
         room = rest;
     }
-    Ok(())
+    if room.is_empty() { Ok(()) } else { Err(no_room()) }
 }
 
 /// The bytes at `span`, for as long as the store is borrowed.
@@ -58,23 +59,25 @@ pub(super) fn view<'a, T: 'static>(
 ) -> Result<&'a [u8], BadSpan> {
     let all = memory.data(store);
     let range = check(all.len(), span)?;
-    Ok(all.get(range).unwrap_or_default())
+    all.get(range).ok_or(BadSpan { address: span.address, length: span.length, memory: all.len() })
 }
 
 /// Writes a module's data, which fit, into a memory that is zero all over.
-pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) {
+///
+/// # Errors
+///
+/// When the data do not fit after all, so that no instance starts with a part of them.
+pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) -> Result<(), CallError> {
+    let misfit = || CallError::no_instance(&"its data segments do not fit its memory");
     let all = memory.data_mut(&mut store);
     let mut bytes = &data.bytes[..];
     for segment in &data.segments {
-        let Some((piece, rest)) = bytes.split_at_checked(segment.length as usize) else {
-            return;
-        };
+        let (piece, rest) = bytes.split_at_checked(segment.length as usize).ok_or_else(misfit)?;
         bytes = rest;
         let start = segment.address as usize;
-        if let Some(place) = all.get_mut(start..start + piece.len()) {
-            place.copy_from_slice(piece);
-        }
+        all.get_mut(start..start + piece.len()).ok_or_else(misfit)?.copy_from_slice(piece);
     }
+    Ok(())
 }
 
 /// What a memory holds now.
@@ -105,9 +108,7 @@ pub(super) fn lay(
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
     for (range, bytes) in image.to_copy() {
-        if let Some(place) = all.get_mut(range) {
-            place.copy_from_slice(bytes);
-        }
+        all.get_mut(range).ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(bytes);
     }
     match (laid, image.to_map()) {
         (Some(laid), Some((start, file))) => {
@@ -172,17 +173,20 @@ pub(super) fn put_back(
     pages: &mut Pages,
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
+    let mut is_outside = false;
     pages.visit(|range, is_used| {
-        let original = image.at(range.clone());
-        match all.get_mut(range) {
-            // To compare a page that has changed would be for nothing.
-            Some(place) if is_used || place != original => {
-                place.copy_from_slice(original);
-                true
-            }
-            _ => false,
+        let (Some(original), Some(place)) = (image.at(range.clone()), all.get_mut(range)) else {
+            is_outside = true;
+            return false;
+        };
+        // To compare a page that has changed would be for nothing.
+        let has_changed = is_used || place != original;
+        if has_changed {
+            place.copy_from_slice(original);
         }
-    })
+        has_changed
+    })?;
+    if is_outside { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
 }
 
 /// The span as a range inside a memory of `memory` bytes.

@@ -261,7 +261,7 @@ impl CompiledModule {
         verify::check_imports(&module)?;
         let mut exports = Exports::find(&module, engine.limits().memory_max)?;
         if let Some(put_back) = &compiled.put_back {
-            exports.add(&module, put_back);
+            exports.add(&module, put_back)?;
         }
         let instance = engine.linker().instantiate_pre(&module);
         let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
@@ -318,7 +318,8 @@ fn is_text(file: &[u8]) -> bool {
 pub(super) fn one_line(message: &impl ToString) -> String {
     let text = message.to_string();
     let mut lines = text.lines().map(str::trim);
-    let what = quoted(lines.next().unwrap_or_default(), MESSAGE_MAX);
+    // An empty message has no first line, and stays empty.
+    let what = quoted(lines.next().unwrap_or(""), MESSAGE_MAX);
     match lines.find_map(|line| line.strip_prefix("--> ")) {
         Some(place) => format!("{what} (at {})", quoted(place.trim_start_matches("<anon>:"), MESSAGE_MAX)),
         None => what.to_string(),

@@ -29,10 +29,10 @@ pub(super) struct Bounded {
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let taken = text.get(..text.floor_char_boundary(self.left)).unwrap_or_default();
+        let (taken, rest) = text.split_at_checked(text.floor_char_boundary(self.left)).ok_or(fmt::Error)?;
         self.text.push_str(taken);
         self.left -= taken.len();
-        if taken.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+        if rest.is_empty() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 

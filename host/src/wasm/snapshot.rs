@@ -26,7 +26,7 @@ impl Snapshot {
         data: &Data,
         stretches: u32,
     ) -> Result<Snapshot, CallError> {
-        memory::write_data(instance.memory, &mut instance.store, data);
+        memory::write_data(instance.memory, &mut instance.store, data)?;
         instance.initialise().await?;
         let Instance { store, memory, globals, .. } = &mut instance;
         let image = memory::image(*memory, &*store);

@@ -260,4 +260,7 @@ pub(super) enum Unfit {
         /// How many it has.
         found: usize,
     },
+    /// A part was found where there is none: a fault of the host, not of the module.
+    #[error("{0}")]
+    Inconsistent(&'static str),
 }

@@ -62,10 +62,19 @@ impl Exports {
     }
 
     /// Finds those that were added to the module.
-    pub(super) fn add(&mut self, module: &Module, added: &PutBack) {
-        let find = |name: &String| module.get_export_index(name);
-        self.globals = added.globals.iter().filter_map(find).collect();
-        self.start = added.start.as_ref().and_then(find);
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::Compiler`] when the compiled code lacks one of them: a global
+    /// that is not found would keep its value from one request to the next.
+    pub(super) fn add(&mut self, module: &Module, added: &PutBack) -> Result<(), ModuleError> {
+        let find = |name: &String| {
+            let missing = || ModuleError::Compiler(format!("its code lacks the added export `{name}`"));
+            module.get_export_index(name).ok_or_else(missing)
+        };
+        self.globals = added.globals.iter().map(find).collect::<Result<_, _>>()?;
+        self.start = added.start.as_ref().map(find).transpose()?;
+        Ok(())
     }
 }
 

@@ -65,6 +65,7 @@ fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleEr
     structure::check(&binary)?;
     let instrumented = instrument(&binary).map_err(|error| match error {
         Unfit::Invalid(error) => ModuleError::Invalid(one_line(&error)),
+        Unfit::Inconsistent(what) => ModuleError::Compiler(what.into()),
         Unfit::TooManyGlobals { found } => ModuleError::TooManyGlobals { found, limit: GLOBALS_MAX },
     })?;
     let Instrumented { binary, data, put_back } = instrumented;

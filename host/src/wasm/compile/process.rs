@@ -165,7 +165,8 @@ fn said(stderr: Option<ChildStderr>) -> String {
 }
 
 fn explain(status: ExitStatus, said: &str, job: &Job) -> ModuleError {
-    let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    // Without a message, the way in which the process ended is all that is known.
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no message");
     match status.signal() {
         Some(libc::SIGXCPU) => ModuleError::CompileTime { limit: Duration::from_secs(job.cpu_seconds) },
         _ if is_for_want_of_memory(said) => ModuleError::CompileMemory { limit: job.memory_max },
@@ -173,12 +174,10 @@ fn explain(status: ExitStatus, said: &str, job: &Job) -> ModuleError {
         Some(libc::SIGHUP | libc::SIGINT | libc::SIGTERM) => ModuleError::Compiler(INTERRUPTED.into()),
         // The kernel ends a process so when a cgroup or the machine is full.
         Some(libc::SIGKILL) => ModuleError::CompilerKilled { limit: job.memory_max },
-        Some(signal) if line.is_empty() => ModuleError::Compiler(format!("it ended by signal {signal}")),
-        Some(signal) => ModuleError::Compiler(format!(
-            "it ended by signal {signal}: {}",
-            quoted(line.trim(), MESSAGE_MAX)
-        )),
-        None => ModuleError::Compiler(format!("it ended early: {}", quoted(line.trim(), MESSAGE_MAX))),
+        Some(signal) => {
+            ModuleError::Compiler(format!("it ended by signal {signal}: {}", quoted(line, MESSAGE_MAX)))
+        }
+        None => ModuleError::Compiler(format!("it ended early: {}", quoted(line, MESSAGE_MAX))),
     }
 }
 

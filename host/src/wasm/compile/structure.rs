@@ -138,7 +138,8 @@ impl Counts {
                 Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                     nesting += 1;
                     if let BlockType::FuncType(index) = blockty {
-                        parameters += self.parameters.get(index as usize).copied().unwrap_or_default();
+                        // The validator refuses a module that names a type which does not exist.
+                        parameters += self.parameters.get(index as usize).copied().unwrap_or(0);
                     }
                     bound!("blocks inside each other", nesting, NESTING_MAX);
                     bound!("block parameters in a function", parameters, BLOCK_PARAMETERS_MAX);
