@@ -54,6 +54,7 @@ impl Image {
         let start = used.first().map_or(0, |first| first.start);
         let length = used.last().map_or(0, |last| last.end) - start;
         let total: usize = used.iter().map(Range::len).sum();
+        // No piece is left out: every range was made from chunks of `memory`.
         let pieces =
             || used.iter().filter_map(|range| Some((range.start - start, memory.get(range.clone())?)));
         // On systems without files in memory, every image is copied.
@@ -115,7 +116,9 @@ impl Image {
 fn copy<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> {
     let mut bytes = vec![0; length];
     for (start, piece) in pieces {
-        if let Some(place) = bytes.get_mut(start..start + piece.len()) {
+        let place = bytes.get_mut(start..start + piece.len());
+        debug_assert!(place.is_some(), "a piece lies outside of the image");
+        if let Some(place) = place {
             place.copy_from_slice(piece);
         }
     }

@@ -1,7 +1,7 @@
 //! Files in memory that are mapped over instances' memories, copy on write, so that
 //! an instance starts with the content of the file without copying all of it.
 
-#![allow(unsafe_code, reason = "a mapping replaces a part of an instance's memory, and is replaced again")]
+#![allow(unsafe_code, reason = "maps files over a part of an instance's memory, and restores it")]
 
 use std::io;
 use std::ptr::with_exposed_provenance_mut;

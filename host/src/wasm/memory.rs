@@ -39,10 +39,14 @@ pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> R
     if let Some(pages) = pages {
         pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
     }
-    // A handler must never see a part of a request, so a span of another length is an
-    // error.
+    let room = all.get_mut(range).ok_or_else(|| CallError::NoRoom { length: request.length() })?;
+    fill(room, request)
+}
+
+/// Copies a request to `room`, which must have the request's length: a handler must
+/// never see a part of a request.
+fn fill(mut room: &mut [u8], request: &Message) -> Result<(), CallError> {
     let no_room = || CallError::NoRoom { length: request.length() };
-    let mut room = all.get_mut(range).ok_or_else(no_room)?;
     for piece in request.pieces() {
         let (place, rest) = room.split_at_mut_checked(piece.len()).ok_or_else(no_room)?;
         place.copy_from_slice(piece);
@@ -200,7 +204,7 @@ fn check(memory: usize, span: Span) -> Result<Range<usize>, BadSpan> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Span, check};
+    use super::{CallError, Message, Span, check, fill};
 
     #[test]
     fn a_span_past_the_end_of_the_memory_is_refused() {
@@ -212,6 +216,18 @@ mod tests {
         for (address, length) in [(65_536, 1), (65_537, 0), (0, 65_537), (u32::MAX, u32::MAX), (1, u32::MAX)]
         {
             assert!(ends(address, length).is_err(), "{address} + {length}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_does_not_fit_exactly_is_an_error() {
+        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()] };
+        let mut room = [0; 8];
+        fill(&mut room, &request).unwrap();
+        assert_eq!(&room, b"headbody");
+        for length in [0, 4, 7, 9] {
+            let error = fill(&mut vec![0; length], &request).unwrap_err();
+            assert!(matches!(error, CallError::NoRoom { length: 8 }), "{length}: {error}");
         }
     }
 }

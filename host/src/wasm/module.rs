@@ -145,7 +145,7 @@ pub enum ModuleError {
     ExportMissing {
         /// The export's name.
         name: String,
-        /// What the contract wants there.
+        /// The type that the contract requires.
         expected: String,
     },
     /// An export of the contract has another type.
@@ -153,9 +153,9 @@ pub enum ModuleError {
     ExportType {
         /// The export's name.
         name: String,
-        /// What the contract wants there.
+        /// The type that the contract requires.
         expected: String,
-        /// What is there.
+        /// The type that was found.
         found: String,
     },
     /// An import is not part of the contract.
