@@ -62,8 +62,8 @@ impl HandlerModule {
         self.call_for(None, request, id, since)
     }
 
-    /// Calls the handler for a client, whose share of the permits for long calls is
-    /// limited.
+    /// Calls the handler for a client, which shares the permits for long calls with
+    /// others.
     pub fn call_for<'a>(
         &'a self,
         client: Option<ClientNet>,

@@ -60,11 +60,11 @@ pub(super) enum AtTick {
     GiveWayAgain,
 }
 
-/// CPU time of a thread between two ticks below which other threads must have used its
+/// CPU time that a thread uses between two ticks at least, unless other threads use its
 /// core.
 const RUN_MIN: Duration = Duration::from_millis(1);
 
-/// Sets the next tick as the moment to enter the callback, for a store that has one.
+/// Makes the next tick enter the callback of a store.
 pub(super) fn rearm(store: &mut Store<CallState>) {
     store.set_epoch_deadline(1);
 }

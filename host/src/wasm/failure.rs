@@ -27,7 +27,7 @@ pub(crate) const MESSAGE_MAX: usize = 500;
 pub enum CallError {
     /// No permit came free in time, or the queue for permits is full.
     #[error(
-        "no instance came free in time: {calls} calls run, and {queue} may wait (--instances, --queue, --queue-timeout)"
+        "no instance came free in time: {calls} long calls may run and {queue} may wait (--instances, --queue, --queue-timeout)"
     )]
     Busy {
         /// Most calls at once, apart from short ones.
@@ -74,9 +74,9 @@ pub enum CallError {
     /// The response is longer than `--response-max`.
     #[error("its response is {length} bytes long, more than {limit} (--response-max)")]
     ResponseTooLong {
-        /// In bytes.
+        /// The response's length in bytes.
         length: u32,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }

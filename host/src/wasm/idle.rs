@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use super::instance::Instance;
 use super::per_thread::PerThread;
 
-/// The idle instances of one module. Each thread has a stack of its own, and uses
-/// another thread's when that is empty or full. The last instance in is the first
-/// out, because its memory is most likely still in the CPU's caches.
+/// The idle instances of one module. Each thread tries its own stack first, and other
+/// threads' stacks if its own is empty or full. The last instance in is the first out,
+/// because its memory is most likely still in the CPU's caches.
 pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
     /// Most instances in each stack.

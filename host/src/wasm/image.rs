@@ -3,8 +3,8 @@
 //! instance's memory, copy on write.
 //!
 //! The module's data segments were taken out, so wasmtime's pool provides a memory
-//! that is all zero. The image is laid over it, and the zeros are restored before
-//! the instance is dropped.
+//! that is all zero. A mapped image is replaced by zeros again before the instance is
+//! dropped, as the pool expects.
 
 use std::ops::Range;
 

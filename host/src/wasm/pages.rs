@@ -256,8 +256,8 @@ impl Guarded {
 
     fn protect(&self, pages: Range<usize>, flags: MprotectFlags) -> io::Result<()> {
         let start = std::ptr::with_exposed_provenance_mut(self.start + pages.start * self.page_size);
-        // SAFETY: the pages lie in the memory that this was made for, which lives until
-        // its store is dropped, after this. Only the guest and `memory.rs` write to the
+        // SAFETY: the pages lie in the memory that this guards, and whose store outlives
+        // this value. Only the guest and `memory.rs` write to the
         // pages. A write of the guest to a read-only page raises a signal, and
         // `memory.rs` calls `make_writable` first.
         unsafe { mprotect(start, pages.len() * self.page_size, flags) }?;

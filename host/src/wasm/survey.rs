@@ -204,8 +204,8 @@ impl<'a> Found<'a> {
         let (start, end) = (body.range().start, body.range().end);
         let code = operators.original_position();
         let mut sites = Vec::new();
-        // The value of the previous instruction, if it is a constant: the operand of the
-        // size.
+        // The previous instruction's value if it is a constant, which is then the size
+        // operand.
         let mut constant = None;
         while !operators.eof() {
             let (operator, at) = operators.read_with_offset()?;
