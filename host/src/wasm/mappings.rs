@@ -2,8 +2,8 @@
 //! process (`vm.max_map_count`). A process at that limit can create neither
 //! instances nor threads.
 //!
-//! A stretch is a range of adjacent pages that an instance has written to. Write
-//! tracking makes each stretch a mapping of its own.
+//! A stretch is a range of adjacent pages that was made writable in one step (see
+//! `pages`), and so is a mapping of its own.
 
 use super::engine::EngineError;
 

@@ -61,7 +61,7 @@ pub enum ModuleError {
     /// The file is longer than `--module-max`.
     #[error("it is larger than {limit} bytes (the limit is --module-max)")]
     TooLarge {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The file is a component, another kind of WebAssembly binary.
@@ -100,7 +100,7 @@ pub enum ModuleError {
     /// The compiler reached its limit on memory.
     #[error("compiling it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
     CompileMemory {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The compiler reached its limit on time.
@@ -115,7 +115,7 @@ pub enum ModuleError {
         ByteSize(*.limit as u64)
     )]
     CompilerKilled {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The compiler failed, which it should not do for any file.
@@ -127,9 +127,9 @@ pub enum ModuleError {
     /// The compiled code is longer than `--keep-bytes`.
     #[error("its code is {} long, more than {} (--keep-bytes)", ByteSize(*.size as u64), ByteSize(*.limit as u64))]
     CodeTooLarge {
-        /// In bytes.
+        /// The size of the code in bytes.
         size: usize,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The module is valid, but has more mutable globals than are reset after a request.
@@ -189,7 +189,7 @@ pub enum ModuleError {
     MemoryTooLarge {
         /// The initial size in bytes.
         minimum: u64,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
