@@ -93,7 +93,7 @@ fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
     let file = TextFile::new(bombs::chain_of_conditions(5000));
     let path = file.path().to_str().unwrap();
     let flags = ["--compile-memory-max", "48MiB"];
-    let bound = "to compile it takes more than 48.0 MiB of memory (--compile-memory-max)";
+    let bound = "compiling it takes more than 48.0 MiB of memory (--compile-memory-max)";
     let refused = |arguments: &[&str]| {
         let output = run_to_end(host().args(arguments).args(flags));
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

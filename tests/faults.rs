@@ -143,7 +143,7 @@ fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
     // place in the queue.
     let mut endless = [server.connect(), server.connect(), server.connect()];
     endless.iter_mut().for_each(|client| client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n"));
-    server.log_line(&["status=503", "fault=\"busy\"", "1 calls run, and 1 may wait (--instances, --queue, "]);
+    server.log_line(&["status=503", "fault=\"busy\"", "1 long calls may run and 1 may wait (--instances, "]);
     endless.into_iter().for_each(Client::reset);
     // Their places come free when the server has heard of it.
     let since = std::time::Instant::now();

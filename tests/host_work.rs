@@ -187,7 +187,7 @@ fn mappings_of_all_instances_fit_a_process() {
         return;
     }
     let message = fails_to_start(&["--instances", "5000"]);
-    assert!(message.contains("(--instances), or a higher vm.max_map_count"), "{message}");
+    assert!(message.contains("(reduce --instances, or raise vm.max_map_count)"), "{message}");
     // Each writes to as many pages far from each other as its request is long, and all
     // are there at once. The last ones would find no room if each took what one alone
     // may take.

@@ -163,7 +163,7 @@ fn a_module_that_fails_its_probes_is_not_served() {
 fn an_import_that_is_not_offered_is_named() {
     refused(
         without("none", "").replace("(module", "(module (import \"env\" \"clock\" (func))"),
-        "it imports `clock` from `env`, which is not offered; the only import there is: `log` from `host`, a function (i32, i32, i32)",
+        "it imports `clock` from `env`, which is not offered; the only import offered is `log` from `host`, a function (i32, i32, i32)",
     );
     refused(
         without("none", "").replace("(module", "(module (import \"host\" \"log\" (func (param i64)))"),
@@ -244,7 +244,7 @@ fn names_in_a_module_cannot_make_a_second_line() {
     refused(
         without("none", "")
             .replace("(module", "(module (import \"env\" \"a\\0aERROR forged\\1b[31m\" (func))"),
-        "it imports `a\\nERROR forged\\u{1b}[31m` from `env`, which is not offered; the only import there is: `log` from `host`, a function (i32, i32, i32)",
+        "it imports `a\\nERROR forged\\u{1b}[31m` from `env`, which is not offered; the only import offered is `log` from `host`, a function (i32, i32, i32)",
     );
 }
 

@@ -1,7 +1,6 @@
-//! Which calls may run at once: no more than there are instances, of which some
-//! are for short calls, one at a time on each thread that serves. Long calls need
-//! a permit, and take turns, so that no thread works off many of them before it
-//! looks at its sockets again.
+//! Limits how many calls run at once to `--instances`. Some of these instances are
+//! reserved for short calls, one at a time on each serving thread. A long call needs
+//! a permit. Long calls take turns, so that a thread polls its sockets between them.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,19 +19,18 @@ use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Permit, Permits};
 
-/// Instances beyond those that serve: a candidate is tried in one of these
-/// while the others are taken.
+/// Instances beyond `--instances`, in which candidates are tried while all others are
+/// in use.
 pub(super) const INSTANCES_SPARE: usize = 2;
 
-/// How long a short call waits before it looks again for a place, where threads
-/// share places. A short call lasts a microsecond, or at the most some
-/// milliseconds.
-const SHORT_REST: Duration = Duration::from_millis(1);
+/// Interval at which a waiting short call looks for a free slot, where threads share
+/// slots. A short call lasts about a microsecond, and at most some milliseconds.
+const SHORT_RETRY: Duration = Duration::from_millis(1);
 
-/// Which calls may run at once, and which may wait for that.
+/// The permits for short and long calls and for candidates, with their queues.
 pub(super) struct Admission {
-    /// Whether a call runs that holds its thread. That each thread knows this for
-    /// itself is why short calls do not wait for each other.
+    /// Whether a short call runs, for each thread. With a slot of its own, a thread
+    /// does not wait for the short calls of others.
     short: PerThread<AtomicBool>,
     short_queue: Semaphore,
     long: Permits,
@@ -43,13 +41,13 @@ pub(super) struct Admission {
     queue_timeout: Duration,
 }
 
-/// A call that holds its thread, until this is dropped.
+/// The right to make one short call, which blocks its thread. Ends on drop.
 pub(super) struct Short<'a> {
     own: Option<&'a AtomicBool>,
     _other: Option<Permit<'a>>,
 }
 
-/// How many calls there are, and how many there may be.
+/// Numbers of running and waiting calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
     /// Calls that run.
@@ -59,8 +57,8 @@ pub struct Calls {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &CallLimits, threads: usize) -> Admission {
-        // Half of them at the most: a long call is not to wait for short ones.
+    pub(super) fn new(limits: &CallLimits, threads: usize) -> Admission {
+        // At most half of the instances, so that short calls leave permits for long ones.
         let short = PerThread::new(threads.min(limits.instances / 2));
         let long = limits.instances - short.count();
         Admission {
@@ -75,9 +73,8 @@ impl Admission {
         }
     }
 
-    /// Returns the right to make one call that ends, or is ended, before this thread
-    /// does anything else: the place of this thread; where that is taken, of another;
-    /// or a permit of those that long calls need.
+    /// Returns the right to make one short call, if that needs no waiting. Takes the
+    /// slot of this thread, else of another thread, else a permit for long calls.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
         let places = self.short.own().into_iter().chain(self.short.all());
         if let Some(place) = places.into_iter().find(|place| !place.swap(true, Relaxed)) {
@@ -86,8 +83,8 @@ impl Admission {
         Some(Short { own: None, _other: Some(self.long.try_acquire(None)?) })
     }
 
-    /// Waits for the right to make a short call. That is needed where there are
-    /// more threads than places for short calls.
+    /// Waits for the right to make one short call. This happens only if there are more
+    /// threads than slots for short calls.
     pub(super) async fn wait_for_short(&self) -> Result<Short<'_>, CallError> {
         let _place = self.short_queue.try_acquire().map_err(|_| self.busy())?;
         let end = Instant::now() + self.queue_timeout;
@@ -99,7 +96,7 @@ impl Admission {
             if Instant::now() >= end {
                 return Err(self.busy());
             }
-            sleep(SHORT_REST).await;
+            sleep(SHORT_RETRY).await;
         }
     }
 
@@ -113,7 +110,7 @@ impl Admission {
         self.long.acquire(client, self.queue_timeout).await.map_err(|_| self.busy())
     }
 
-    /// Waits for the right to try a module before it serves.
+    /// Waits for the right to try a candidate.
     pub(super) async fn begin_candidate(&self) -> Result<SemaphorePermit<'_>, CallError> {
         let _place = self.candidates_queue.try_acquire().map_err(|_| self.busy())?;
         match timeout(self.queue_timeout, self.candidates.acquire()).await {
@@ -122,13 +119,14 @@ impl Admission {
         }
     }
 
-    /// Runs a long call in turn with the others: each time that it gives way, the
-    /// turn passes to the call that has waited for the longest time.
+    /// Runs a long call, taking turns with the others: each time the call yields, the
+    /// turn passes to the one that has waited longest.
     pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         loop {
             let turn = self.turns.acquire().await;
-            // First the thread looks at its sockets, then it answers what has come.
+            // The first yield lets the thread poll its sockets, the second lets it answer
+            // what has arrived.
             yield_now().await;
             yield_now().await;
             let polled = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
@@ -139,7 +137,7 @@ impl Admission {
         }
     }
 
-    /// Returns whether a call runs now.
+    /// Returns whether any call runs, a candidate's included.
     pub(super) fn is_busy(&self) -> bool {
         self.running() > 0 || self.candidates.available_permits() < INSTANCES_SPARE
     }
@@ -165,8 +163,8 @@ impl Drop for Short<'_> {
     }
 }
 
-/// Returns how many threads serve: those of this runtime, or as many as there are
-/// cores.
+/// Returns the number of serving threads: the workers of the current runtime, or the
+/// number of cores outside of a runtime.
 pub(super) fn serving_threads() -> usize {
     match Handle::try_current() {
         Ok(runtime) => runtime.metrics().num_workers(),

@@ -1,51 +1,50 @@
-//! Splits the instructions that copy or fill memory. Each is one step for
-//! compiled code, which nothing interrupts, and its size is for the module to
-//! choose: 64 MiB take tens of milliseconds. So a larger one goes to a function
-//! that works in chunks, and between two of them compiled code gives way as in
-//! any loop.
+//! Splits instructions that copy or fill memory. Nothing interrupts such an
+//! instruction, and the module chooses its size: 64 MiB take tens of milliseconds. So
+//! a large operation goes to a helper function first, which works in chunks. Between
+//! two chunks compiled code may yield, as in any loop.
 //!
-//! The function does all but the last chunk, and returns what is left for the
-//! instruction itself, which stays where it is. Where the instruction would trap,
-//! everything is left to it: it traps before it writes anything, and in the
-//! function that it stands in.
+//! The helper does all but the last chunk, and returns the operands for the rest. The
+//! original instruction stays in its place and does the rest. If the instruction would
+//! trap, the helper leaves everything to it, so the trap comes before any write, and
+//! from the right function.
 //!
-//! Compiled code gives way only where functions and loops begin. Other instructions
-//! that the host carries out, of which a function may have any number in a row, get
-//! such a place by a call to a function that does nothing.
+//! Compiled code yields only at the start of functions and loops. Table instructions,
+//! `memory.grow` and calls of imports are carried out by the host, and a function may
+//! have any number of them in a row. They cannot be split, so each is preceded by a
+//! call of a helper that does nothing but provide such a start.
 
 use std::collections::BTreeMap;
 
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, NameMap, NameSection};
 use wasmparser::{BinaryReader, Operator, Result};
 
-use crate::survey::{Body, Found, Site};
+use crate::survey::{Body, Found, Site, Unfit};
 
-/// Bytes that are written in one step at the most. That takes microseconds, a
-/// hundred where all of it is touched for the first time.
+/// Most bytes that are written without yielding. That takes microseconds, or a hundred
+/// if all of the memory is touched for the first time.
 pub(super) const CHUNK: u32 = 64 << 10;
 
-/// The longest constant size of an instruction that compiled code carries out itself,
-/// in bytes, and which so is as short as any.
+/// Largest constant size that compiled code handles inline, in bytes. Such an
+/// instruction is as short as any other.
 pub(super) const INLINE: u32 = 128;
 
-/// Most instructions in a function that may be carried out without giving way, if
-/// they are small. Past it each of them goes to a function first.
+/// Most bulk instructions in one function for the small ones to run without a helper.
+/// In a function with more, each of them calls a helper first, and so may yield.
 const IN_A_ROW: usize = 64;
 
-/// What the functions are called where they have to have a name. They are left out
-/// of messages.
+/// Name of the helper functions in the name section. Messages leave them out.
 pub(super) const NAME: &str = "host:bulk";
 
-/// Types as a module has them: `(i32, i32, i32) -> (i32, i32, i32)`, which is what
-/// the functions have; the same of which the last parameter is no parameter yet; and
-/// that of the function that does nothing.
+/// The added types in binary form: `(i32, i32, i32) -> (i32, i32, i32)` for the
+/// helpers, `(i32, i32) -> (i32, i32, i32)` for the block around a call of one, and
+/// `() -> ()` for the helper that does nothing.
 const TYPES: [&[u8]; 3] = [
     &[0x60, 3, 0x7f, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
     &[0x60, 2, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
     &[0x60, 0, 0],
 ];
 
-/// An instruction that is split, or before which compiled code gives way.
+/// An instruction that is split, or before which compiled code may yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bulk {
     Fill,
@@ -53,12 +52,12 @@ pub(super) enum Bulk {
     Init {
         segment: u32,
     },
-    /// It cannot be split: it works on a table, grows the memory, or calls the host.
+    /// Cannot be split: works on a table, grows the memory, or calls an import.
     Other,
 }
 
 impl Bulk {
-    /// What an instruction is, in a module that imports so many functions.
+    /// Classifies an instruction of a module with this number of imported functions.
     pub(super) fn from(operator: &Operator<'_>, imports: u32) -> Option<Bulk> {
         match operator {
             Operator::MemoryFill { .. } => Some(Bulk::Fill),
@@ -74,32 +73,32 @@ impl Bulk {
     }
 }
 
-/// How an instruction is come to.
+/// Whether an instruction calls a helper first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// As it is.
-    Direct,
-    /// By the function if it is large. Most are small, and a call would take longer
-    /// than they do.
+enum HelperCall {
+    /// Never: the instruction stays as it is.
+    Never,
+    /// If its size is more than a chunk. Most are small, and would take less time than
+    /// the call.
     BySize {
-        /// Holds the size.
+        /// The local that holds the size.
         local: u32,
     },
-    /// By the function.
-    ByFunction,
+    /// Always.
+    Always,
 }
 
-impl Way {
-    fn of(body: &Body, site: &Site) -> Way {
+impl HelperCall {
+    fn of(body: &Body, site: &Site) -> HelperCall {
         match body.next_local.filter(|_| body.sites.len() <= IN_A_ROW && site.bulk != Bulk::Other) {
-            None => Way::ByFunction,
-            Some(_) if site.is_small => Way::Direct,
-            Some(local) => Way::BySize { local },
+            None => HelperCall::Always,
+            Some(_) if site.is_small => HelperCall::Never,
+            Some(local) => HelperCall::BySize { local },
         }
     }
 }
 
-/// The functions that a module needs, and their indices in it.
+/// The helper functions that a module needs, with their indices.
 pub(super) struct Helpers<'a> {
     found: &'a Found<'a>,
     indices: BTreeMap<Bulk, u32>,
@@ -108,7 +107,7 @@ pub(super) struct Helpers<'a> {
 impl<'a> Helpers<'a> {
     pub(super) fn of(found: &'a Found<'a>) -> Helpers<'a> {
         let sites = found.bodies.iter().flat_map(|body| body.sites.iter().map(move |site| (body, site)));
-        let needed = sites.filter(|(body, site)| Way::of(body, site) != Way::Direct);
+        let needed = sites.filter(|(body, site)| HelperCall::of(body, site) != HelperCall::Never);
         let needed = needed.map(|(_, site)| (site.bulk, 0));
         let mut indices: BTreeMap<_, _> = needed.collect();
         for (index, place) in (found.functions..).zip(indices.values_mut()) {
@@ -121,12 +120,12 @@ impl<'a> Helpers<'a> {
         !self.indices.is_empty()
     }
 
-    /// The section of types with those that are needed.
+    /// Returns the type section with the types of the helpers.
     pub(super) fn types(&self, section: &[u8]) -> Result<Vec<u8>> {
         extended(section, TYPES.len(), &TYPES.concat())
     }
 
-    /// The section of functions' types with those of the functions.
+    /// Returns the function section with the helpers.
     pub(super) fn functions(&self, section: &[u8]) -> Result<Vec<u8>> {
         let mut added = Vec::new();
         for bulk in self.indices.keys() {
@@ -136,26 +135,27 @@ impl<'a> Helpers<'a> {
         extended(section, self.indices.len(), &added)
     }
 
-    /// The section of code, which stands in the module at `start`, with what is
-    /// split and the functions.
-    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>> {
-        let raw = |from: usize, to: usize| binary.get(from..to).unwrap_or_default();
+    /// Returns the code section, which lies from `start` to `end` in the module, with
+    /// the changed bodies and the helpers.
+    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>, Unfit> {
+        let outside = || Unfit::Inconsistent("a function body is outside of its module");
+        let raw = |from: usize, to: usize| binary.get(from..to).ok_or_else(outside);
         let mut code = Vec::with_capacity(end - start + 1024);
         let mut copied = start;
         for body in &self.found.bodies {
-            code.extend_from_slice(raw(copied, body.entry));
-            self.split(body, raw)[..].encode(&mut code);
+            code.extend_from_slice(raw(copied, body.entry)?);
+            self.split(body, raw)?[..].encode(&mut code);
             copied = body.end;
         }
-        code.extend_from_slice(raw(copied, end));
+        code.extend_from_slice(raw(copied, end)?);
         let mut added = Vec::new();
         for bulk in self.indices.keys() {
             self.function(*bulk).encode(&mut added);
         }
-        extended(&code, self.indices.len(), &added)
+        Ok(extended(&code, self.indices.len(), &added)?)
     }
 
-    /// Their names, beside those that the module has.
+    /// Returns a name section for the helpers, in addition to the module's own.
     pub(super) fn names(&self) -> NameSection {
         let mut functions = NameMap::new();
         self.indices.values().for_each(|index| functions.append(*index, NAME));
@@ -164,44 +164,49 @@ impl<'a> Helpers<'a> {
         names
     }
 
-    /// A body in which larger operations go to a function first.
-    fn split<'b>(&self, body: &Body, raw: impl Fn(usize, usize) -> &'b [u8]) -> Vec<u8> {
+    /// Returns a body in which instructions call the helpers.
+    fn split<'b>(
+        &self,
+        body: &Body,
+        raw: impl Fn(usize, usize) -> Result<&'b [u8], Unfit>,
+    ) -> Result<Vec<u8>, Unfit> {
         let mut bytes = Vec::with_capacity(body.end - body.locals + 32 * body.sites.len());
         match body.next_local {
             Some(_) => {
                 (body.groups + 1).encode(&mut bytes);
-                bytes.extend_from_slice(raw(body.groups_at, body.code));
+                bytes.extend_from_slice(raw(body.groups_at, body.code)?);
                 bytes.extend_from_slice(&[1, 0x7f]);
             }
-            None => bytes.extend_from_slice(raw(body.locals, body.code)),
+            None => bytes.extend_from_slice(raw(body.locals, body.code)?),
         }
         let mut copied = body.code;
         for site in &body.sites {
-            bytes.extend_from_slice(raw(copied, site.at));
+            bytes.extend_from_slice(raw(copied, site.at)?);
             copied = site.at;
-            let function = self.indices.get(&site.bulk).copied().unwrap_or_default();
+            let missing = || Unfit::Inconsistent("an instruction has no helper function");
+            let function = || self.indices.get(&site.bulk).copied().ok_or_else(missing);
             let mut code = InstructionSink::new(&mut bytes);
-            match Way::of(body, site) {
-                Way::Direct => continue,
-                Way::BySize { local: size } => code
+            match HelperCall::of(body, site) {
+                HelperCall::Never => continue,
+                HelperCall::BySize { local: size } => code
                     .local_tee(size)
                     .i32_const(CHUNK as i32)
                     .i32_gt_u()
                     .if_(BlockType::FunctionType(self.found.types + 1))
                     .local_get(size)
-                    .call(function)
+                    .call(function()?)
                     .else_()
                     .local_get(size)
                     .end(),
-                Way::ByFunction => code.call(function),
+                HelperCall::Always => code.call(function()?),
             };
         }
-        bytes.extend_from_slice(raw(copied, body.end));
-        bytes
+        bytes.extend_from_slice(raw(copied, body.end)?);
+        Ok(bytes)
     }
 
-    /// The function for one of the instructions, with its operands: where to, what
-    /// or where from, and how much.
+    /// Returns the helper for one kind of instruction. Its parameters are the operands:
+    /// the destination, the source or value, and the size.
     fn function(&self, bulk: Bulk) -> Function {
         const TO: u32 = 0;
         const FROM: u32 = 1;
@@ -215,23 +220,23 @@ impl<'a> Helpers<'a> {
         }
 
         code.block(BlockType::Empty);
-        // Out of bounds it traps at once.
-        past_end(&mut code, TO, SIZE);
-        memory_size(&mut code).i64_gt_u().br_if(0);
+        // If the range is out of bounds, returns at once, and the instruction traps.
+        push_end(&mut code, TO, SIZE);
+        push_memory_size(&mut code).i64_gt_u().br_if(0);
         match bulk {
             Bulk::Fill | Bulk::Other => {}
             Bulk::Copy => {
-                past_end(&mut code, FROM, SIZE);
-                memory_size(&mut code).i64_gt_u().br_if(0);
+                push_end(&mut code, FROM, SIZE);
+                push_memory_size(&mut code).i64_gt_u().br_if(0);
             }
             Bulk::Init { segment } => {
-                past_end(&mut code, FROM, SIZE);
+                push_end(&mut code, FROM, SIZE);
                 code.i64_const(i64::from(self.found.length_for_init(segment))).i64_gt_u().br_if(0);
             }
         }
         if bulk == Bulk::Copy {
-            // What overlaps is copied from that end at which nothing is overwritten
-            // before it was read.
+            // If the destination is after the source, copies from the end, so that nothing
+            // is overwritten before it was read.
             code.local_get(TO).local_get(FROM).i32_gt_u().if_(BlockType::Empty);
             code.loop_(BlockType::Empty);
             code.local_get(SIZE).i32_const(chunk).i32_le_u().br_if(2);
@@ -259,21 +264,21 @@ impl<'a> Helpers<'a> {
     }
 }
 
-/// The sum of two operands, which does not overflow.
-fn past_end(code: &mut InstructionSink<'_>, start: u32, size: u32) {
+/// Pushes the sum of two parameters as i64, which cannot overflow.
+fn push_end(code: &mut InstructionSink<'_>, start: u32, size: u32) {
     code.local_get(start).i64_extend_i32_u().local_get(size).i64_extend_i32_u().i64_add();
 }
 
-/// The size of the memory in bytes.
-fn memory_size<'a, 'b>(code: &'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b> {
+/// Pushes the size of the memory in bytes as i64.
+fn push_memory_size<'a, 'b>(code: &'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b> {
     code.memory_size(0).i64_extend_i32_u().i64_const(16).i64_shl()
 }
 
-/// A section that is a list, with more entries.
+/// Returns a list section with `count` more entries, encoded in `added`.
 pub(super) fn extended(section: &[u8], count: usize, added: &[u8]) -> Result<Vec<u8>> {
     let mut reader = BinaryReader::new(section, 0);
     let total = reader.read_var_u32()? as usize + count;
-    let entries = section.get(reader.original_position()..).unwrap_or_default();
+    let entries = reader.read_bytes(reader.bytes_remaining())?;
     let mut bytes = Vec::with_capacity(section.len() + added.len() + 5);
     total.encode(&mut bytes);
     bytes.extend_from_slice(entries);
@@ -287,8 +292,8 @@ mod tests {
     use crate::instrument::instrument;
     use wasmparser::{Operator, Parser, Payload};
 
-    /// How many calls and tests there are in a function with this code then, and how
-    /// many functions.
+    /// Instruments a function with this code. Returns its numbers of calls and size
+    /// tests, and the number of functions in the module.
     fn instrumented(code: &str) -> (usize, usize, usize) {
         let module = format!(
             "(module (import \"host\" \"log\" (func)) (memory 1) (table 1 funcref) (data \"a\")
@@ -312,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_stays_as_it_is_and_what_may_be_large_is_tested() {
+    fn small_operations_stay_and_unknown_sizes_are_tested() {
         assert_eq!(instrumented(&fills(IN_A_ROW, "(i32.const 65536)")), (0, 0, 1));
         assert_eq!(instrumented(&fills(IN_A_ROW, "(local.get 0)")), (IN_A_ROW, IN_A_ROW, 2));
         assert_eq!(instrumented(&fills(2, "(i32.const 65537)")), (2, 2, 2));
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn many_in_a_row_give_way_before_each() {
+    fn past_the_limit_each_operation_calls_a_helper() {
         let many = IN_A_ROW + 1;
         assert_eq!(instrumented(&fills(many, "(i32.const 65536)")), (many, 0, 2));
         assert_eq!(instrumented(&fills(many, "(local.get 0)")), (many, 0, 2));
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_the_host_does_gives_way_before_each() {
+    fn other_host_operations_always_call_a_helper() {
         for code in [
             "(drop (memory.grow (i32.const 0)))",
             "(drop (table.grow (ref.null func) (i32.const 0)))",
@@ -337,7 +342,7 @@ mod tests {
         ] {
             assert_eq!(instrumented(&code.repeat(3)), (3, 0, 2), "{code}");
         }
-        // Beside the call itself.
+        // One of the two is the call of the import itself.
         assert_eq!(instrumented("(call 0)"), (2, 0, 2));
     }
 }

@@ -1,5 +1,10 @@
-//! One call of the handler: an instance with the state that every request starts
-//! from, the request in, the response out.
+//! One call of the handler: gets an instance, writes the request into it, runs it,
+//! and reads the response.
+//!
+//! A call first runs on the stack of the serving thread, which is cheap but blocks
+//! the thread. If it turns out to take long, it starts again on a fiber, where it can
+//! yield to other requests. Requests that are expected to take long go to a fiber at
+//! once.
 
 use std::pin::Pin;
 use std::time::Instant;
@@ -20,26 +25,26 @@ use crate::handler::HandlerModule;
 use crate::instance::{CallState, Instance};
 use crate::{deadline, memory};
 
-/// Bytes that the host copies for one call, after which others get a turn: it takes
-/// a tenth of a millisecond or more.
-const MUCH: usize = 1 << 20;
+/// Bytes of a request or response above which the task yields after the copy, which
+/// takes a tenth of a millisecond or more.
+const LARGE_COPY: usize = 1 << 20;
 
-/// A call that was begun.
+/// A call that was started.
 pub enum Call<'a> {
-    /// It is over already, as nearly all are.
+    /// Finished already, as nearly all calls are.
     Over(Result<Bytes, CallError>),
-    /// It has to wait, or takes long.
+    /// Still waiting or running.
     Running(Running<'a>),
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Bytes, CallError>> + Send + 'a>>;
 
 impl Call<'_> {
-    /// Waits for its end.
+    /// Waits for the response.
     ///
     /// # Errors
     ///
-    /// [`CallError`] says what went wrong, and in whom.
+    /// [`CallError`] says what went wrong, and whether module or server is at fault.
     pub async fn end(self) -> Result<Bytes, CallError> {
         match self {
             Call::Over(result) => result,
@@ -49,16 +54,16 @@ impl Call<'_> {
 }
 
 impl HandlerModule {
-    /// Calls the handler with one request, and returns the bytes of its response,
-    /// still unchecked. The deadline counts from `since`, or from the moment when
-    /// the call could begin.
+    /// Calls the handler with one request. The response is not checked yet. The
+    /// deadline counts from `since`, or from the end of a wait for a permit.
     ///
-    /// A short call is over when this returns.
+    /// A short call has finished when this returns.
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         self.call_for(None, request, id, since)
     }
 
-    /// Calls the handler for a client, which has its share of long calls.
+    /// Calls the handler for a client, which shares the permits for long calls with
+    /// others.
     pub fn call_for<'a>(
         &'a self,
         client: Option<ClientNet>,
@@ -73,20 +78,20 @@ impl HandlerModule {
         let Some(short) = self.engine().begin_short() else {
             return Call::Running(Box::pin(async move {
                 let short = self.engine().wait_for_short().await?;
-                // That it had to wait does not count.
+                // The deadline does not include the wait.
                 let attempt = self.attempt(short, request, id, Instant::now());
-                self.follow(attempt, client, request).await
+                self.finish(attempt, client, request).await
             }));
         };
         match self.attempt(short, request, id, since) {
             Attempt::Over { answer, was_found_running: false } => Call::Over(answer),
-            attempt => Call::Running(Box::pin(self.follow(attempt, client, request))),
+            attempt => Call::Running(Box::pin(self.finish(attempt, client, request))),
         }
     }
 
-    /// Makes a call on the stack of the thread, which waits for it, but not for
-    /// long. The right to do so is held until the instance is back in its place, so
-    /// that there are no more instances than there may be.
+    /// Makes a call on the stack of the current thread, and stops it if it takes long.
+    /// Holds the permit until the instance is idle again, so that there are never more
+    /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
         let limits = self.engine().limits();
         let state = || CallState::new(limits, id, since).of_short_call();
@@ -108,11 +113,11 @@ impl HandlerModule {
         let answer = answer_here(&mut instance, request, self.engine());
         match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
             Ok(response) => {
-                let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > MUCH;
+                let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > LARGE_COPY;
                 let in_time = if took_long { deadline::check(&instance.store) } else { Ok(()) };
                 self.give_back(instance);
                 self.long_targets.note(request, false);
-                // What the host does counts, too: past the deadline there is no response.
+                // The deadline includes the host's own work for the call.
                 Attempt::Over { answer: in_time.map(|()| response), was_found_running: took_long }
             }
             Err(Stopped::TakesLong) => {
@@ -123,8 +128,8 @@ impl HandlerModule {
         }
     }
 
-    /// What is left to be done after an attempt, when others have had their turn.
-    async fn follow(
+    /// Yields once, then returns the answer of an attempt, or repeats it on a fiber.
+    async fn finish(
         &self,
         attempt: Attempt,
         client: Option<ClientNet>,
@@ -137,8 +142,7 @@ impl HandlerModule {
         }
     }
 
-    /// Makes a call on a stack of its own, from where it can give way, as soon as
-    /// it may begin.
+    /// Waits for a permit and makes a call on a fiber, where the call can yield.
     async fn call_on_fiber(
         &self,
         client: Option<ClientNet>,
@@ -150,7 +154,7 @@ impl HandlerModule {
             Some(permit) => permit,
             None => {
                 let permit = engine.begin_long(client).await?;
-                // That it had to wait does not count.
+                // The deadline does not include the wait.
                 state.deadline = Instant::now() + engine.limits().deadline;
                 permit
             }
@@ -178,14 +182,15 @@ impl HandlerModule {
     }
 }
 
-/// What came of a call that held its thread.
+/// The outcome of a call on the thread's stack.
 enum Attempt {
     Over {
         answer: Result<Bytes, CallError>,
-        /// Whether a tick found it running, so that others have waited meanwhile.
+        /// Whether a tick found it running, or the response is large, so that other
+        /// requests of the thread have waited.
         was_found_running: bool,
     },
-    /// It has to be made where it can give way.
+    /// The call takes long and has to be repeated on a fiber, with this state.
     TakesLong(CallState),
 }
 
@@ -195,8 +200,8 @@ impl Attempt {
     }
 }
 
-/// Makes a call, and gives way to others while it runs. What the host does for it
-/// counts: past the deadline there is no response any more.
+/// Makes a call on a fiber, where it yields to other requests. Fails past the
+/// deadline, which includes the host's own work for the call.
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &Message,
@@ -204,42 +209,42 @@ pub(super) async fn answer(
 ) -> Result<Bytes, CallError> {
     let length = length(request)?;
     let address = invoke(&mut instance.store, &instance.alloc, length).await?;
-    let span = put_in(instance, Span { address, length }, request)?;
-    if length as usize > MUCH {
+    let span = write_request(instance, Span { address, length }, request)?;
+    if length as usize > LARGE_COPY {
         yield_now().await;
     }
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
-    let response = take_out(instance, Span::unpack(packed), engine)?;
+    let response = read_response(instance, Span::unpack(packed), engine)?;
     deadline::check(&instance.store)?;
-    if response.len() > MUCH {
+    if response.len() > LARGE_COPY {
         yield_now().await;
     }
     Ok(response)
 }
 
-/// The same on the stack of the thread, which waits for it.
+/// Makes a call on the stack of the current thread, without yielding.
 fn answer_here(instance: &mut Instance, request: &Message, engine: &Engine) -> Result<Bytes, Stopped> {
     let length = length(request)?;
     let address = instance.alloc.call(&mut instance.store, length)?;
-    let span = put_in(instance, Span { address, length }, request)?;
+    let span = write_request(instance, Span { address, length }, request)?;
     let packed = instance.handle.call(&mut instance.store, span)?;
-    Ok(take_out(instance, Span::unpack(packed), engine)?)
+    Ok(read_response(instance, Span::unpack(packed), engine)?)
 }
 
-/// Why a call gave no response on the stack of its thread.
+/// Why a call on the thread's stack gave no response.
 pub(super) enum Stopped {
-    /// It has to be made where it can give way.
+    /// The call takes long and has to be repeated on a fiber.
     TakesLong,
     Failed(CallError),
 }
 
 impl Stopped {
-    /// Why wasmtime stopped, where `explain` says what another error means.
+    /// Converts wasmtime's error. `explain` converts all errors but [`TakesLong`].
     pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
         if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
     }
 
-    /// The same with what the module has to say about it.
+    /// Adds the module's panic message to a trap.
     pub(super) fn with_panic(self, instance: &mut Instance) -> Stopped {
         match self {
             Stopped::Failed(failure) => Stopped::Failed(failure.with_panic_here(instance)),
@@ -260,14 +265,14 @@ impl From<wasmtime::Error> for Stopped {
     }
 }
 
-/// Of a whole request, in bytes.
+/// Returns the length of a request in bytes, which must fit a 32-bit memory.
 fn length(request: &Message) -> Result<u32, CallError> {
     let length = request.length();
     u32::try_from(length).map_err(|_| CallError::NoRoom { length })
 }
 
-/// Writes a request to where `alloc` said.
-fn put_in(instance: &mut Instance, span: Span, request: &Message) -> Result<(u32, u32), CallError> {
+/// Writes a request to the address that `alloc` returned.
+fn write_request(instance: &mut Instance, span: Span, request: &Message) -> Result<(u32, u32), CallError> {
     if span.address == NO_ROOM {
         return Err(CallError::NoRoom { length: span.length as usize });
     }
@@ -275,8 +280,8 @@ fn put_in(instance: &mut Instance, span: Span, request: &Message) -> Result<(u32
     Ok((span.address, span.length))
 }
 
-/// Reads the response from where `handle` said.
-fn take_out(instance: &Instance, span: Span, engine: &Engine) -> Result<Bytes, CallError> {
+/// Copies the response from the span that `handle` returned.
+fn read_response(instance: &Instance, span: Span, engine: &Engine) -> Result<Bytes, CallError> {
     let limit = engine.limits().response_max;
     if span.length as usize > limit {
         return Err(CallError::ResponseTooLong { length: span.length, limit });
@@ -286,7 +291,7 @@ fn take_out(instance: &Instance, span: Span, engine: &Engine) -> Result<Bytes, C
     Ok(engine.responses().copy(bytes))
 }
 
-/// Calls one function of a module.
+/// Calls a function of a module on a fiber.
 pub(super) async fn invoke<P, R>(
     store: &mut Store<CallState>,
     function: &TypedFunc<P, R>,

@@ -1,11 +1,12 @@
-//! What stops a call that takes too long, and makes a long one give way.
+//! Ends calls past their deadline, and makes long calls yield.
 //!
-//! A thread moves the engine's epoch on every few milliseconds while there are
-//! calls. A call that is still running then is asked: past its deadline it
-//! ends, before it yields to the other requests of its thread. Short calls,
-//! which are nearly all, never see a tick and pay for none of this: they run on
-//! the stack of the thread that serves, and only what turns out to take long is
-//! made again on a stack of its own, from where it can yield.
+//! While calls run, a ticker thread increments the engine's epoch every 2 ms. A call
+//! that runs at a tick enters a callback, which ends it past its deadline, and
+//! otherwise makes it yield to the other requests of its thread.
+//!
+//! Nearly all calls are shorter than a tick and never enter the callback. They run on
+//! the stack of the serving thread, which cannot yield. A call that turns out to take
+//! long is stopped and repeated on a fiber.
 
 use std::io;
 use std::sync::Arc;
@@ -22,23 +23,24 @@ use crate::failure::CallError;
 use crate::health;
 use crate::instance::CallState;
 
-/// Half of the longest that a call holds a serving thread at a time.
+/// Interval of the epoch. A call holds a serving thread for at most two intervals at
+/// a time.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Ticks in a row that find no call running, after which the thread sleeps. A
-/// tenth of a second: a busy server never gets there, an idle one soon does.
+/// Consecutive ticks without a running call after which the ticker sleeps: 0.1 s. A
+/// busy server never reaches this, an idle one soon does.
 const IDLE_TICKS: u32 = 50;
 
-/// How long the thread sleeps when nobody wakes it. It is woken by a call; this
-/// bounds how late the first tick can be when that races with falling asleep.
+/// Longest sleep of the ticker. A call wakes it; if that races with the ticker falling
+/// asleep, this bounds the delay of the first tick.
 const SLEEP: Duration = Duration::from_millis(100);
 
-/// The call ran into its deadline.
+/// The error of a call that reached its deadline.
 #[derive(Debug, Error)]
 #[error("passed its deadline")]
 pub(super) struct DeadlinePassed;
 
-/// The call takes long, and cannot give way where it runs.
+/// The error of a call on the thread's stack that takes long and cannot yield there.
 #[derive(Debug, Error)]
 #[error("takes long")]
 pub(super) struct TakesLong;
@@ -46,26 +48,28 @@ pub(super) struct TakesLong;
 /// What a call does when a tick finds it running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtTick {
-    /// It goes on: it may have begun just before the tick.
+    /// Goes on, because it may have started just before the tick.
     GoOn,
-    /// It ends, to be made again where it can give way, unless its thread has hardly
-    /// run since it had used this much time: then something else was running.
+    /// Ends, to be repeated on a fiber, if the thread has used at least [`RUN_MIN`] of
+    /// CPU time more than this. If not, the core was busy with other threads, and the
+    /// call goes on.
     End(Duration),
-    /// It gives way to the other requests of its thread.
+    /// Yields to the other requests of its thread.
     GiveWay,
-    /// The same for a call that has given way before.
+    /// Yields again, after it has yielded before.
     GiveWayAgain,
 }
 
-/// The least time that a thread has run between two ticks if nothing else did.
-const RUN: Duration = Duration::from_millis(1);
+/// CPU time that a thread uses between two ticks at least, unless other threads use its
+/// core.
+const RUN_MIN: Duration = Duration::from_millis(1);
 
-/// Arms a store that was armed before, for another call.
+/// Makes the next tick enter the callback of a store.
 pub(super) fn rearm(store: &mut Store<CallState>) {
     store.set_epoch_deadline(1);
 }
 
-/// Arms a store, whose state says when its deadline is.
+/// Installs the callback that enforces the deadline in a new store's state.
 pub(super) fn arm(store: &mut Store<CallState>) {
     rearm(store);
     store.epoch_deadline_callback(|mut store| {
@@ -78,12 +82,12 @@ pub(super) fn arm(store: &mut Store<CallState>) {
                 state.at_tick = AtTick::End(thread_time());
                 Ok(UpdateDeadline::Continue(1))
             }
-            AtTick::End(since) if thread_time().saturating_sub(since) < RUN => {
+            AtTick::End(since) if thread_time().saturating_sub(since) < RUN_MIN => {
                 Ok(UpdateDeadline::Continue(1))
             }
             AtTick::End(_) => Err(TakesLong.into()),
-            // Not wasmtime's plain yield: the task is to wait until the thread has
-            // looked at its sockets, or a few endless calls would keep it from them.
+            // Not wasmtime's plain yield: tokio's makes the task wait until the thread has
+            // polled its sockets. Otherwise a few endless calls would keep it from them.
             AtTick::GiveWay | AtTick::GiveWayAgain => {
                 state.at_tick = AtTick::GiveWayAgain;
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -92,24 +96,25 @@ pub(super) fn arm(store: &mut Store<CallState>) {
     });
 }
 
-/// Whether a call is in time still, after the host has worked for it.
+/// Checks the deadline after the host's own work for a call.
 pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
     if Instant::now() < store.data().deadline { Ok(()) } else { Err(CallError::Deadline) }
 }
 
-/// Returns for how long this thread has run on a core.
+/// Returns the CPU time of the current thread.
 fn thread_time() -> Duration {
+    // CPU time is never negative. If it were, the call would run on to its deadline.
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// The thread that moves the epoch on. It ends when the engine is dropped.
+/// The thread that increments the epoch. It ends when the engine is dropped.
 pub(super) struct Ticker {
     thread: Thread,
     asleep: Arc<AtomicBool>,
 }
 
 impl Ticker {
-    /// Starts the thread.
+    /// Starts the ticker thread.
     pub(super) fn start(engine: EngineWeak, admission: Arc<Admission>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
@@ -126,8 +131,8 @@ impl Ticker {
                     its_asleep.store(true, Relaxed);
                     thread::park_timeout(SLEEP);
                     its_asleep.store(false, Relaxed);
-                    // One more look before the next sleep: whoever woke it may
-                    // not be there yet, or be gone already.
+                    // Ticks once more before the next sleep: the call that woke the
+                    // ticker may not count as running yet, or have finished.
                     idle_ticks = IDLE_TICKS - 1;
                 }
             }
@@ -135,7 +140,7 @@ impl Ticker {
         Ok(Ticker { thread, asleep })
     }
 
-    /// Says that a call begins.
+    /// Wakes the ticker if it sleeps, because a call begins.
     pub(super) fn wake(&self) {
         if self.asleep.load(Relaxed) {
             self.thread.unpark();

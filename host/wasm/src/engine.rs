@@ -19,19 +19,18 @@ use crate::permits::Permit;
 use crate::reused::Reused;
 use crate::{import, mappings, proposals};
 
-/// Most tables of a module. Compilers make one; hand-written modules may have
-/// a few.
+/// Most tables of a module. Compilers emit one; hand-written modules may have a few.
 pub const TABLES_MAX: u32 = 4;
 
-/// Bytes of a memory that stay resident when its instance is dropped, and are
-/// cleared for the next one; what lies past them is given back to the kernel.
-/// That is cheap for small modules, and bounds what idle places hold.
+/// Bytes of a slot's memory that stay resident after its instance is dropped, and are
+/// zeroed for the next one. The rest goes back to the kernel. This makes small modules
+/// cheap, and bounds the memory of unused slots.
 const KEEP_RESIDENT: usize = 128 << 10;
 
-/// Bytes of native stack that a call may use. Past it the call traps.
+/// Most bytes of native stack for a call, which traps when it needs more.
 pub const STACK_MAX: usize = 512 << 10;
 
-/// wasmtime as this server uses it.
+/// The wasmtime engine with everything that all modules share.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
@@ -39,37 +38,37 @@ struct Shared {
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
     admission: Arc<Admission>,
-    /// How many serve.
+    /// How many threads serve.
     threads: usize,
     responses: Reused,
     limits: CallLimits,
-    /// Stretches of pages that an instance may have written to.
+    /// Most stretches of written pages with which an instance is reset.
     stretches: u32,
     ticker: Ticker,
 }
 
-/// The engine could not be set up on this machine.
+/// Why the engine cannot be set up on this machine.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// The address space for the pool of instances was not to be had.
-    #[error("cannot reserve address space for {instances} instances (fewer may do: --instances): {cause}")]
+    /// The system refused address space for the pool of instances.
+    #[error("cannot reserve address space for {instances} instances (reduce --instances): {cause}")]
     Pool {
-        /// How many were asked for.
+        /// The value of `--instances`.
         instances: usize,
-        /// What wasmtime said.
+        /// wasmtime's message.
         cause: String,
     },
-    /// The pool's mappings would be more than a process may have.
+    /// The instances could need more memory mappings than a process may have.
     #[error(
-        "the instances may need {needed} mappings of memory, and a process may have {limit}: fewer instances (--instances), or a higher vm.max_map_count"
+        "the instances may need {needed} memory mappings, but a process may have only {limit} (reduce --instances, or raise vm.max_map_count)"
     )]
     Mappings {
-        /// How many they may need, with all others.
+        /// Most mappings of the whole process.
         needed: usize,
-        /// How many there may be.
+        /// The process's limit on mappings.
         limit: usize,
     },
-    /// Anything else.
+    /// Any other failure, with wasmtime's or the system's message.
     #[error("cannot set up WebAssembly on this machine: {0}")]
     Other(String),
 }
@@ -79,7 +78,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When this machine gives no address space, or no thread.
+    /// When the system refuses address space, mappings or a thread.
     pub fn new(limits: &CallLimits) -> Result<Engine, EngineError> {
         let other = |error: wasmtime::Error| EngineError::Other(format!("{error:#}"));
         let stretches = mappings::stretches(slots(limits))?;
@@ -112,79 +111,77 @@ impl Engine {
         &self.0.limits
     }
 
-    /// How many stretches of pages an instance may have written to and still be used
-    /// again.
+    /// Returns the most stretches of written pages with which an instance is reset.
     pub(super) fn stretches(&self) -> u32 {
         self.0.stretches
     }
 
-    /// The memory for responses.
+    /// Returns the reusable memory for responses.
     pub(super) fn responses(&self) -> &Reused {
         &self.0.responses
     }
 
-    /// How many threads serve.
+    /// Returns how many threads serve.
     pub(super) fn threads(&self) -> usize {
         self.0.threads
     }
 
-    /// How many calls run and wait.
+    /// Returns how many calls run and wait.
     pub fn calls(&self) -> Calls {
         self.0.admission.calls()
     }
 
-    /// Returns the right to make one call that holds this thread, if there is one
-    /// without waiting.
+    /// Returns the right to make one short call, if that needs no waiting.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        self.woken(self.0.admission.begin_short())
+        self.with_ticker_awake(self.0.admission.begin_short())
     }
 
-    /// Waits for the right to make one call that holds this thread.
+    /// Waits for the right to make one short call.
     pub(super) async fn wait_for_short(&self) -> Result<Short<'_>, CallError> {
-        self.woken(self.0.admission.wait_for_short().await)
+        self.with_ticker_awake(self.0.admission.wait_for_short().await)
     }
 
-    /// Returns the right to make one long call, if there is one without waiting.
+    /// Returns the right to make one long call, if that needs no waiting.
     pub(super) fn try_begin_long(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
-        self.woken(self.0.admission.try_begin_long(client))
+        self.with_ticker_awake(self.0.admission.try_begin_long(client))
     }
 
     /// Waits for the right to make one long call.
     pub(super) async fn begin_long(&self, client: Option<ClientNet>) -> Result<Permit<'_>, CallError> {
-        self.woken(self.0.admission.begin_long(client).await)
+        self.with_ticker_awake(self.0.admission.begin_long(client).await)
     }
 
-    /// Waits for the right to try a module before it serves.
+    /// Waits for the right to try a candidate.
     pub(super) async fn begin_candidate(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        self.woken(self.0.admission.begin_candidate().await)
+        self.with_ticker_awake(self.0.admission.begin_candidate().await)
     }
 
-    /// Runs a long call in turn with the others.
+    /// Runs a long call, taking turns with the others.
     pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
         self.0.admission.in_turns(call).await
     }
 
-    /// Says that a call begins.
-    fn woken<T>(&self, permit: T) -> T {
+    /// Wakes the ticker, because a call begins.
+    fn with_ticker_awake<T>(&self, permit: T) -> T {
         self.0.ticker.wake();
         permit
     }
 }
 
-/// Returns the most memory of all instances, in bytes.
+/// Returns the most memory of all instances together, in bytes.
 pub fn instances_memory(limits: &CallLimits) -> u64 {
     let tables = u64::from(TABLES_MAX) * limits.table_max as u64 * size_of::<usize>() as u64;
     (slots(limits) as u64).saturating_mul(limits.memory_max as u64 + tables + STACK_MAX as u64)
 }
 
-/// The most instances that there are at once: as many may wait for their next
-/// request as may be in one.
+/// Returns the most instances at once: `--instances` in a call, as many idle, and the
+/// spare ones for candidates.
 fn slots(limits: &CallLimits) -> usize {
     limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE)
 }
 
-/// A pool of slots that are reused: a fresh instance costs a copy of what the
-/// module's memory starts with, and no system call.
+/// Configures the pool of reused slots, so that a new instance needs no allocation of
+/// memory, tables and stack.
 fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
     let instances = u32::try_from(slots(limits)).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
@@ -199,25 +196,26 @@ fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
     pool
 }
 
-/// What the code of a module depends on.
+/// Returns the settings that compiled code depends on. Compile processes and the
+/// server must use the same ones.
 pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
-        // Compiled code looks at a counter in every loop and function, and
-        // gives way when the ticker has moved it on.
+        // Compiled code checks a counter in every loop and function, and calls the host
+        // when the ticker has incremented it.
         .epoch_interruption(true)
         .max_wasm_stack(STACK_MAX)
-        // Nobody asks where in a function it was, and no debugger unwinds it: to
-        // know takes time when a module is compiled.
+        // Not needed: no message shows a position inside a function, and no debugger
+        // unwinds the code. Both cost time to compile.
         .generate_address_map(false)
         .native_unwind_info(false)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(proposals::ON, true)
-        // A trap tells as many functions as are shown, and one that the host has
-        // added, and never where in the source it was.
+        // A trap lists as many functions as messages show, plus one helper that the host
+        // added. Positions in the source are never looked up.
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + 1))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // The same request gives the same response on every machine: these two
+        // A request gives the same response on every machine: NaN bits and relaxed SIMD
         // are all that WebAssembly leaves open.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);

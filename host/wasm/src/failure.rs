@@ -1,5 +1,4 @@
-//! Every way in which a call can go wrong, told so that whose fault it is and what
-//! would help can be seen.
+//! The errors of a call. Each says whose fault it is, and which flag would help.
 
 use handler_sdk::abi::Span;
 use host_http::quote::quoted;
@@ -12,69 +11,72 @@ use crate::memory::BadSpan;
 use crate::name::readable;
 use crate::{bulk, deadline, memory};
 
-/// Most frames of a trap's backtrace that are told, innermost first.
+/// Most frames of a trap's backtrace that are logged, innermost first.
 pub const FRAMES_MAX: usize = 8;
 
-/// The longest name of a function that is told, in bytes: those that compilers
-/// make of generic code are longer, and their beginning says enough.
+/// Longest logged name of a function, in bytes. Names of generic code are longer, and
+/// their beginning says enough.
 pub const FRAME_MAX: usize = 120;
 
-/// The longest message of wasmtime's that is told, in bytes: it may quote the
-/// module.
+/// Longest logged message of wasmtime, in bytes. A message may quote the module, which
+/// chooses the length.
 pub const MESSAGE_MAX: usize = 500;
 
 /// Why a call gave no response.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// No instance came free in time, or too many requests wait for one already.
+    /// No permit came free in time, or the queue for permits is full.
     #[error(
-        "no instance came free in time: {calls} calls run, and {queue} may wait (--instances, --queue, --queue-timeout)"
+        "no instance came free in time: {calls} long calls may run and {queue} may wait (--instances, --queue, --queue-timeout)"
     )]
     Busy {
-        /// How many may run at once, short ones left out.
+        /// Most calls at once, apart from short ones.
         calls: usize,
-        /// The limit on those that wait.
+        /// Most waiting calls.
         queue: usize,
     },
-    /// There was room for another instance, and yet none could be made.
-    #[error("the system gives no memory for an instance: {cause}")]
+    /// An instance could not be created or prepared, although the limits allow it.
+    #[error("cannot create an instance (the system may be short of memory): {cause}")]
     NoInstance {
-        /// What it said.
+        /// The message of wasmtime or of the system.
         cause: String,
     },
-    /// The module stopped itself, or was stopped by WebAssembly's rules.
+    /// The module trapped: it stopped itself, or broke a rule of WebAssembly.
     #[error("{}", self.describe())]
     Trap {
-        /// What happened, in wasmtime's words.
+        /// wasmtime's message.
         trap: String,
-        /// The module's own words, where it panicked.
+        /// The module's own message, if it panicked.
         panic: Option<String>,
-        /// Functions, innermost first.
+        /// The functions on the stack, innermost first.
         frames: Vec<String>,
     },
-    /// The call ran for too long.
+    /// The call passed its deadline.
     #[error("the call took longer than its deadline (--deadline)")]
     Deadline,
-    /// `alloc` said that there is no room for the request.
-    #[error("the module has no room for a request of {length} bytes (its limit, or --memory-max)")]
+    /// `alloc` returned no memory for the request, or the request is too long for a
+    /// memory.
+    #[error(
+        "the module has no room for a request of {length} bytes (limited by the module or by --memory-max)"
+    )]
     NoRoom {
-        /// Of the whole request, in bytes.
+        /// The length of the whole request in bytes.
         length: usize,
     },
-    /// `alloc` or `handle` returned something that is not in its memory.
+    /// `alloc` or `handle` returned a span outside of the module's memory.
     #[error("its export `{export}` returned a bad address: {cause}")]
     BadSpan {
-        /// Which of them.
+        /// `alloc` or `handle`.
         export: &'static str,
-        /// What it returned.
+        /// The span and the size of the memory.
         cause: BadSpan,
     },
-    /// The response is past the limit.
+    /// The response is longer than `--response-max`.
     #[error("its response is {length} bytes long, more than {limit} (--response-max)")]
     ResponseTooLong {
-        /// In bytes.
+        /// The response's length in bytes.
         length: u32,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
@@ -84,8 +86,8 @@ impl CallError {
         CallError::NoInstance { cause: error.to_string() }
     }
 
-    /// After a trap: asks the module what it has to say about it. This is the last
-    /// call into the instance, and what it says is for the log alone.
+    /// Adds the module's panic message to a trap, by a call on a fiber. This is the last
+    /// call into the instance. The message goes to the log only.
     pub(super) async fn with_panic(mut self, instance: &mut Instance) -> CallError {
         if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, &instance.panic_message) {
             instance.store.data_mut().at_tick = AtTick::GiveWay;
@@ -95,7 +97,8 @@ impl CallError {
         self
     }
 
-    /// The same on the stack of the thread, which waits for it, but not for long.
+    /// Adds the module's panic message to a trap, by a call on the stack of the current
+    /// thread, which is ended if it takes long.
     pub(super) fn with_panic_here(mut self, instance: &mut Instance) -> CallError {
         if let (CallError::Trap { panic, .. }, Some(function)) = (&mut self, &instance.panic_message) {
             instance.store.data_mut().at_tick = AtTick::GoOn;
@@ -121,18 +124,18 @@ impl CallError {
     }
 }
 
-/// What a module says about its trap, if it says anything.
+/// Reads a panic message from the packed span; [`None`] if it is empty or invalid.
 fn read_panic(instance: &Instance, packed: u64) -> Option<String> {
     let limit = instance.store.data().log_line_max;
     let bytes = memory::view(instance.memory, &instance.store, Span::unpack(packed)).ok()?;
-    // One byte more shows that there is more. The cut may go through a character,
-    // whose rest is then shown as broken.
+    // One byte past the limit tells `quoted` to mark the cut. The cut may split a
+    // character, which is then shown as invalid.
     let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
     let line = quoted(&String::from_utf8_lossy(shown), limit).to_string();
     (!line.is_empty()).then_some(line)
 }
 
-/// What wasmtime's error means here.
+/// Converts an error of wasmtime's.
 pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     if error.is::<DeadlinePassed>() {
         return CallError::Deadline;

@@ -1,4 +1,4 @@
-//! A handler that may serve: a module that has started, with its instances.
+//! A started module: the handler of one version, with its reset instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,36 +16,36 @@ use crate::long_targets::LongTargets;
 use crate::module::{Code, CompiledModule};
 use crate::snapshot::Snapshot;
 
-/// A module that meets the contract, and has started.
+/// A module that meets the contract and has run `_initialize`.
 pub struct HandlerModule {
     engine: Engine,
     code: Code,
-    /// What instances are brought back into, and those that were; unless each
-    /// request needs a new one.
+    /// The snapshot, and the idle instances that were reset to it. [`None`] if each
+    /// request needs a new instance.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Arc<[u8]>>,
-    /// Whether the last instance that was made anew has grown its memory. The
-    /// next one will be of no more use after its request than that.
+    /// Whether the last new instance has grown its memory. Such an instance cannot be
+    /// reset, so the next one is not prepared for a reset either.
     grows: AtomicBool,
     pub(super) long_targets: LongTargets,
 }
 
 impl CompiledModule {
-    /// Initialises it, once for all requests where that can be.
+    /// Starts the module: runs its start function and `_initialize`, and takes the
+    /// snapshot if the module can be reset.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when its start function or `_initialize` fails.
+    /// [`CallError`] when the start function or `_initialize` fails.
     pub async fn start(self) -> Result<HandlerModule, CallError> {
         self.start_as(false).await
     }
 
-    /// The same for a module that was started before with other code: what it
-    /// logs then was heard.
+    /// Starts a module without logging, because it was started and logged before.
     ///
     /// # Errors
     ///
-    /// Those of [`CompiledModule::start`].
+    /// [`CallError`] when the start function or `_initialize` fails.
     pub async fn start_quietly(self) -> Result<HandlerModule, CallError> {
         self.start_as(true).await
     }
@@ -78,43 +78,43 @@ impl CompiledModule {
 }
 
 impl HandlerModule {
-    /// The file that it was compiled from, unless its code is as good as it gets.
+    /// Returns the module's file if it is still to be compiled with more effort.
     pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
         self.unoptimised.clone()
     }
 
-    /// Returns the memory that it takes by itself, in bytes: its code and data,
-    /// what its instances start from, and its file until that was compiled again.
+    /// Returns the memory of the handler without its instances, in bytes: code, data
+    /// segments, snapshot, and the file until it was compiled again.
     pub fn memory(&self) -> usize {
         let file = self.unoptimised.as_ref().map_or(0, |file| file.len());
         self.code.size() + self.image_bytes() + file
     }
 
-    /// Whether an instance is put back after a request, rather than made anew.
+    /// Returns whether instances are reset after a request, rather than created anew.
     pub fn is_put_back(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// The bounds that it runs within.
+    /// Returns the limits within which the handler runs.
     pub fn limits(&self) -> &CallLimits {
         self.engine.limits()
     }
 
-    /// The memory for the state that its requests start from, in bytes, instances
-    /// left out.
+    /// Returns the memory of the snapshot and the data segments, in bytes.
     pub fn image_bytes(&self) -> usize {
         let data = self.code.data.as_ref().map_or(0, |data| data.bytes.len());
         self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
-    /// It does not serve any more: no instances are kept ready. So it is at first.
+    /// Drops all idle instances and keeps no more, because this version does not serve.
+    /// A new handler is in this state.
     pub fn rest(&self) {
         if let Some((_, idle)) = &self.kept {
             idle.rest();
         }
     }
 
-    /// It serves from now on.
+    /// Keeps instances ready from now on, because this version serves.
     pub fn wake(&self) {
         if let Some((_, idle)) = &self.kept {
             idle.wake();
@@ -129,13 +129,13 @@ impl HandlerModule {
         &self.code
     }
 
-    /// An instance in the state that every request starts from, if one waits.
+    /// Returns a reset instance if one is idle.
     pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
         self.kept.as_ref().and_then(|(_, idle)| idle.take())
     }
 
-    /// A new instance in the state that every request starts from, in which this
-    /// call begins.
+    /// Creates an instance for a call, on a fiber. It is initialised, or loaded from the
+    /// snapshot.
     pub(super) async fn new_instance(&self, state: CallState) -> Result<Box<Instance>, CallError> {
         let Some((snapshot, _)) = &self.kept else {
             let mut instance = Instance::new(&self.code, state.quiet()).await?;
@@ -148,7 +148,8 @@ impl HandlerModule {
         Ok(Box::new(instance))
     }
 
-    /// The same on the stack of the thread, which waits for it.
+    /// Creates an instance for a call on the stack of the current thread, without
+    /// yielding. It is initialised, or loaded from the snapshot.
     pub(super) fn new_instance_here(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         let Some((snapshot, _)) = &self.kept else {
             let mut instance = Instance::new_here(&self.code, state.quiet())?;
@@ -161,8 +162,8 @@ impl HandlerModule {
         Ok(Box::new(instance))
     }
 
-    /// Takes an instance back that has answered its request. One in which
-    /// anything went wrong is dropped instead.
+    /// Resets an instance that has answered its request, and keeps it for the next. An
+    /// instance that cannot be reset is dropped.
     pub(super) fn give_back(&self, mut instance: Box<Instance>) {
         let Some((snapshot, idle)) = &self.kept else {
             return;

@@ -1,4 +1,4 @@
-//! Instances that wait for their next request.
+//! Keeps reset instances until their next request.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::instance::Instance;
 use crate::per_thread::PerThread;
 
-/// The idle instances of one module, last in, first out: what was used last is
-/// still in the caches. Each thread has a place of its own, and uses another when
-/// that one is empty, or full.
+/// The idle instances of one module. Each thread tries its own stack first, and other
+/// threads' stacks if its own is empty or full. The last instance in is the first out,
+/// because its memory is most likely still in the CPU's caches.
 pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
-    /// How many there may be in each place.
+    /// Most instances in each stack.
     max: usize,
-    /// Whether none are to be kept, as long as the module does not serve.
+    /// Whether no instances are kept, because the module does not serve.
     resting: AtomicBool,
 }
 
@@ -21,8 +21,8 @@ pub(super) struct Idle {
 type Stack = Vec<Box<Instance>>;
 
 impl Idle {
-    /// None yet; and no more than this once it is woken, or a few less, because all
-    /// places have the same room.
+    /// Creates empty stacks that keep nothing until [`Idle::wake`]. After that they keep
+    /// at most `max` instances together, divided equally and rounded down.
     pub(super) fn new(max: usize, threads: usize) -> Idle {
         let places = PerThread::new(threads.min(max));
         let max = max / places.count().max(1);
@@ -33,31 +33,31 @@ impl Idle {
         self.free_places().find_map(|mut place| place.pop())
     }
 
-    /// Keeps an instance that is as it was at first.
+    /// Keeps an instance that was reset, or drops it if there is no room.
     pub(super) fn put(&self, instance: Box<Instance>) {
-        // Whether it rests is looked at while nobody can empty the place.
+        // `resting` is read under the lock, so `rest` cannot miss this instance.
         let has_room = |place: &MutexGuard<'_, Stack>| !self.resting.load(Relaxed) && place.len() < self.max;
         if let Some(mut place) = self.free_places().find(has_room) {
             place.push(instance);
         }
     }
 
-    /// Keeps no instances from now on, until it is woken.
+    /// Drops all instances, and keeps no more until [`Idle::wake`].
     pub(super) fn rest(&self) {
         self.resting.store(true, Relaxed);
         for place in self.places.all() {
             let instances = std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
-            // It takes some time, and the place is free again.
+            // Dropping takes time, so it happens after the lock is released.
             drop(instances);
         }
     }
 
+    /// Keeps instances from now on.
     pub(super) fn wake(&self) {
         self.resting.store(false, Relaxed);
     }
 
-    /// The places that nobody looks into at this moment, that of this thread
-    /// first.
+    /// Returns the stacks that no other thread has locked, the current thread's first.
     fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
         self.places.own().into_iter().chain(self.places.all()).filter_map(|place| match place.try_lock() {
             Ok(place) => Some(place),

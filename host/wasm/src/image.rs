@@ -1,33 +1,33 @@
-//! What a memory holds just after `_initialize`, and how an instance gets it. A
-//! small image is copied. A large one lies in a file in memory, and is mapped over
-//! the memory of each instance: a page is copied when it is first written to.
+//! The content of a memory just after `_initialize`. A small image is copied into
+//! each new instance. A large image is a file in memory that is mapped over the
+//! instance's memory, copy on write.
 //!
-//! Under a mapped image lies a memory as wasmtime's pool gives it to a module
-//! without data, zero all over, and that is what comes back when the instance
-//! goes.
+//! The module's data segments were taken out, so wasmtime's pool provides a memory
+//! that is all zero. A mapped image is replaced by zeros again before the instance is
+//! dropped, as the pool expects.
 
 use std::ops::Range;
 
 use crate::mapped::File;
 
-/// Bytes that are not zero, in whole pages, up to which an image is copied: to copy
-/// them takes about as long as to map them.
+/// Size of the non-zero pages up to which an image is copied, in bytes. At this size
+/// copying takes about as long as mapping.
 const COPIED_MAX: usize = 128 << 10;
 
-/// As long as the pages of any system get.
+/// Largest page size of any supported system, in bytes.
 const PAGE_MAX: usize = 65_536;
 
 static ZEROS: [u8; PAGE_MAX] = [0; PAGE_MAX];
 
-/// What a memory held at some moment.
+/// The content of a memory at one moment.
 pub(super) struct Image {
     /// The memory's size in bytes.
     pub(super) size: usize,
-    /// Where the first page that is not zero begins.
+    /// Offset of the first non-zero page.
     start: usize,
-    /// From there to the end of the last such page.
+    /// The content from `start` to the end of the last non-zero page.
     bytes: Bytes,
-    /// The stretches of pages that are not zero.
+    /// The ranges of non-zero pages.
     used: Vec<Range<usize>>,
 }
 
@@ -37,7 +37,7 @@ enum Bytes {
 }
 
 impl Image {
-    /// Of a memory that holds this.
+    /// Makes an image of this content.
     pub(super) fn of(memory: &[u8]) -> Image {
         let page = rustix::param::page_size();
         let mut used: Vec<Range<usize>> = Vec::new();
@@ -54,29 +54,31 @@ impl Image {
         let start = used.first().map_or(0, |first| first.start);
         let length = used.last().map_or(0, |last| last.end) - start;
         let total: usize = used.iter().map(Range::len).sum();
+        // No piece is left out: every range was made from chunks of `memory`.
         let pieces =
             || used.iter().filter_map(|range| Some((range.start - start, memory.get(range.clone())?)));
-        // Where there are no such files, all images are copied.
+        // On systems without files in memory, every image is copied.
         let mapped = if total > COPIED_MAX { File::of(length, pieces()).ok() } else { None };
         let bytes = mapped.map_or_else(|| Bytes::Copied(copy(length, pieces())), Bytes::Mapped);
         Image { size: memory.len(), start, bytes, used }
     }
 
-    /// What stood in one page, or in a part of it.
-    pub(super) fn at(&self, range: Range<usize>) -> &[u8] {
-        let zeros = ZEROS.get(..range.len()).unwrap_or_default();
-        let Some(start) = range.start.checked_sub(self.start) else {
-            return zeros;
-        };
+    /// Returns the original content of one page, or of a part of one. [`None`] for a
+    /// range that cannot be given as one slice, because it is too long or only partly
+    /// stored.
+    pub(super) fn at(&self, range: Range<usize>) -> Option<&[u8]> {
         let bytes = match &self.bytes {
             Bytes::Copied(bytes) => bytes,
             Bytes::Mapped(file) => file.bytes(),
         };
-        bytes.get(start..start + range.len()).unwrap_or(zeros)
+        if range.end <= self.start || range.start >= self.start + bytes.len() {
+            return ZEROS.get(..range.len());
+        }
+        bytes.get(range.start.checked_sub(self.start)?..range.end - self.start)
     }
 
-    /// What is to be written to a memory that is zero all over, unless the image is
-    /// mapped.
+    /// Returns what has to be copied into a new memory, which is all zero. Nothing for
+    /// a mapped image.
     pub(super) fn to_copy(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
         let bytes = match &self.bytes {
             Bytes::Copied(bytes) => Some(bytes),
@@ -90,7 +92,8 @@ impl Image {
         })
     }
 
-    /// The file that is to be mapped, and where to.
+    /// Returns the file to map, with its offset in the memory. [`None`] for a copied
+    /// image.
     pub(super) fn to_map(&self) -> Option<(usize, &File)> {
         match &self.bytes {
             Bytes::Copied(_) => None,
@@ -98,8 +101,8 @@ impl Image {
         }
     }
 
-    /// The most memory that it takes up, in bytes. A page of a file takes some as
-    /// soon as it is read, even if it is zero.
+    /// Returns the most memory that the image takes up, in bytes. A zero page of a file
+    /// counts, because it takes memory once it is read.
     pub(super) fn bytes(&self) -> usize {
         match &self.bytes {
             Bytes::Copied(_) => self.used.iter().map(Range::len).sum(),
@@ -108,11 +111,14 @@ impl Image {
     }
 }
 
-/// Bytes that are zero but for these pieces. Pages that are zero take no memory.
+/// Returns zeros with these pieces copied over them. Pages that stay zero take no
+/// memory, because they are never written to.
 fn copy<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> {
     let mut bytes = vec![0; length];
     for (start, piece) in pieces {
-        if let Some(place) = bytes.get_mut(start..start + piece.len()) {
+        let place = bytes.get_mut(start..start + piece.len());
+        debug_assert!(place.is_some(), "a piece lies outside of the image");
+        if let Some(place) = place {
             place.copy_from_slice(piece);
         }
     }
@@ -123,7 +129,7 @@ fn copy<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> V
 mod tests {
     use super::{COPIED_MAX, Image};
 
-    /// A memory that is zero but for these bytes.
+    /// Returns zeros in which these ranges are filled.
     fn memory(size: usize, places: &[(usize, usize)]) -> Vec<u8> {
         let mut memory = vec![0; size];
         places.iter().for_each(|&(start, end)| memory[start..end].fill(7));
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_what_the_memory_was_whether_it_is_copied_or_mapped() {
+    fn an_image_equals_the_memory_whether_copied_or_mapped() {
         let page = rustix::param::page_size();
         for places in [
             &[][..],
@@ -144,7 +150,7 @@ mod tests {
             let memory = memory(1 << 20, places);
             let image = Image::of(&memory);
             for (index, bytes) in memory.chunks(page).enumerate() {
-                assert_eq!(image.at(index * page..(index + 1) * page), bytes, "{places:?}");
+                assert_eq!(image.at(index * page..(index + 1) * page), Some(bytes), "{places:?}");
             }
             let mut copied = vec![0; memory.len()];
             image.to_copy().for_each(|(range, bytes)| copied[range].copy_from_slice(bytes));
@@ -159,7 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_counted_with_what_it_takes_up() {
+    fn a_range_that_is_stored_in_part_gives_no_bytes() {
+        let page = rustix::param::page_size();
+        let image = Image::of(&memory(1 << 20, &[(page, 2 * page)]));
+        assert_eq!(image.at(0..2 * page), None);
+        assert_eq!(image.at(page..3 * page), None);
+    }
+
+    #[test]
+    fn the_size_of_an_image_is_what_it_takes_up() {
         let page = rustix::param::page_size();
         assert_eq!(Image::of(&memory(1 << 20, &[])).bytes(), 0);
         assert_eq!(Image::of(&memory(1 << 20, &[(0, 1), (900_000, 900_001)])).bytes(), 2 * page);

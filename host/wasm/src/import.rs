@@ -1,7 +1,7 @@
-//! What a module may ask of the host: to write a line to its log. The line
-//! stands under the request's id, is bounded as it is shown, and is quoted where
-//! the line is made, so that it can neither flood the log nor pass for fields or
-//! for a line of somebody else.
+//! The only import that a module may have: `log`, which writes one line to the log.
+//! Each line carries the id of the request. Number and length are limited, so a
+//! module cannot flood the log. The log formatter quotes the line, so it cannot
+//! pass for fields or for another line.
 
 use handler_sdk::abi::{HOST, LOG, Span};
 use host_http::quote::cut_for_log;
@@ -11,12 +11,12 @@ use wasmtime::{Caller, Extern, Linker, Result, ValType};
 use crate::instance::CallState;
 use crate::{memory, verify};
 
-/// The type of the import `log`, as messages show it.
+/// Returns the type of the import `log` for messages.
 pub(super) fn log_type() -> String {
     verify::signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
 }
 
-/// Offers the imports.
+/// Defines the imports in a linker.
 pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {
     linker.func_wrap(HOST, LOG, log)?;
     Ok(())
@@ -42,11 +42,11 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     let Some(Extern::Memory(linear)) = caller.get_export(handler_sdk::abi::MEMORY) else {
         return Ok(());
     };
-    // Checked whole, though only its beginning may be shown: a span outside the
-    // memory is a mistake of the module either way, and it traps.
+    // The whole span is checked, even if only its beginning is shown: a span outside of
+    // the memory is a mistake of the module, and traps.
     let bytes = memory::view(linear, &caller, Span { address, length })?;
-    // No character is shown in fewer bytes than it has. The cut may go through
-    // one, whose rest is cut off in the next step.
+    // Quoting never makes a character shorter, so `limit` + 1 bytes are enough to fill
+    // the line. A character split here is removed by `cut_for_log`.
     let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
     let line = cut_for_log(String::from_utf8_lossy(shown).into_owned(), limit);
     let id = &caller.data().request_id;

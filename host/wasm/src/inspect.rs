@@ -1,5 +1,5 @@
-//! What is in a module's file, for those who made it: its parts and their sizes.
-//! Nothing here decides whether it may serve.
+//! Lists the parts of a module's file and their sizes, for the tools of handler
+//! authors. Nothing here decides whether a module may serve.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,60 +14,61 @@ use crate::module;
 use crate::name::{Bounded, readable};
 use crate::restorable::changes_for_good;
 
-/// The linker's own choice for a stack, in bytes.
+/// The linker's default size of a stack, in bytes.
 const STACK_BY_DEFAULT: u32 = 1 << 20;
 
-/// What is in a module's file.
+/// The parts of a module's file.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Anatomy {
-    /// What it exports, by name.
+    /// Names of the exports.
     pub exports: Vec<String>,
-    /// What it imports: from where, and which.
+    /// Imports, each as module name and name.
     pub imports: Vec<(String, String)>,
-    /// Its memory, in pages of 64 KiB.
+    /// Size of the memory, in pages of 64 KiB.
     pub memory: Option<Size>,
-    /// Its tables, in elements.
+    /// Sizes of the tables, in elements.
     pub tables: Vec<Size>,
-    /// Its sections in their order, and their sizes in bytes.
+    /// Names of the sections in their order, with their sizes in bytes.
     pub sections: Vec<(String, usize)>,
-    /// How many functions it defines.
+    /// Number of defined functions.
     pub functions: usize,
-    /// How many functions it has names for.
+    /// Number of functions that the name section names.
     pub function_names: usize,
-    /// Whether its stack is as large as the linker makes it unasked.
+    /// Whether the stack has the linker's default size.
     pub has_default_stack: bool,
-    /// What it may change that cannot be put back, and where it does.
+    /// The first instruction or global that makes a reset impossible, with its
+    /// function.
     pub changes_for_good: Option<String>,
 }
 
-/// How large something is at first, and may become.
+/// Initial and maximum size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Size {
-    /// At first.
+    /// Initial size.
     pub initial: u64,
-    /// At the most, where that is stated.
+    /// Maximum size, if the module states one.
     pub maximum: Option<u64>,
 }
 
 impl Anatomy {
-    /// The bytes of debug information.
+    /// Returns the size of all debug sections, in bytes.
     pub fn debug_info(&self) -> usize {
         self.sections.iter().filter(|(name, _)| name.starts_with(".debug_")).map(|(_, size)| size).sum()
     }
 }
 
-/// Looks into a file, binary or text. Where it is not sound, what stands before
-/// that is told.
+/// Lists the parts of a file, binary or text. For an invalid file, lists the parts
+/// before the first mistake.
 pub fn inspect(file: &[u8]) -> Anatomy {
     let mut found = Anatomy::default();
     if let Ok(binary) = module::read(file) {
-        let _ = found.look_into(&binary);
+        let _ = found.read(&binary);
     }
     found
 }
 
 impl Anatomy {
-    fn look_into(&mut self, binary: &[u8]) -> Result<()> {
+    fn read(&mut self, binary: &[u8]) -> Result<()> {
         let mut imported = 0;
         let mut globals = 0;
         let mut names = HashMap::new();
@@ -113,7 +114,7 @@ impl Anatomy {
                 Payload::GlobalSection(section) => {
                     for global in section {
                         let global = global?;
-                        // Where a compiler keeps its stack, it is the first.
+                        // Compilers keep the stack pointer in the first global.
                         let is_stack = globals == 0 && global.ty.mutable;
                         self.has_default_stack |= is_stack && is_default_stack(&global.init_expr);
                         globals += 1;
@@ -135,7 +136,7 @@ impl Anatomy {
                 }
                 Payload::CustomSection(section) => {
                     if let KnownCustom::Name(section) = section.as_known() {
-                        // A damaged list of names is as good as none.
+                        // Names are optional, so a damaged list of names is ignored.
                         let _ = self.read_names(section, &mut names);
                     }
                 }
@@ -170,13 +171,12 @@ fn is_default_stack(value: &ConstExpr<'_>) -> bool {
     matches!(first, Ok(Operator::I32Const { value }) if value as u32 == STACK_BY_DEFAULT)
 }
 
-/// What WebAssembly's text calls an instruction: `TableSet { table: 0 }` is
-/// `table.set`.
+/// Returns the mnemonic of an instruction: `table.set` for `TableSet { table: 0 }`.
 fn mnemonic(operator: &Operator<'_>) -> String {
-    // Some have lists of operands, which may be long.
+    // Some instructions have long lists of operands.
     let mut shown = Bounded { text: String::new(), left: MESSAGE_MAX };
     let _ = write!(shown, "{operator:?}");
-    let words = shown.text.split([' ', '{']).next().unwrap_or_default();
+    let words = shown.text.split_once([' ', '{']).map_or(&*shown.text, |(first, _)| first);
     let dotted = words.char_indices().map(|(at, letter)| match letter.is_ascii_uppercase() && at > 0 {
         true => format!(".{}", letter.to_ascii_lowercase()),
         false => letter.to_ascii_lowercase().to_string(),

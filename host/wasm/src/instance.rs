@@ -1,10 +1,11 @@
-//! An instance of a module, and how it gets into the state that every request
-//! starts from: the one just after `_initialize`.
+//! One instance of a module with its store: how it is created, initialised and
+//! dropped.
 //!
-//! Where the host can put back all that a request may change, `_initialize` has
-//! run once, and one instance serves many requests, one after the other. Where
-//! it cannot, each request gets a new instance, which initialises itself: that
-//! takes longer, and comes to the same.
+//! Every request starts from the state just after `_initialize`. If the host can
+//! reset everything that a request may change (see `snapshot`), `_initialize` runs
+//! once per module, and an instance serves many requests, one after the other.
+//! Otherwise each request gets a new instance and runs `_initialize` again, which
+//! takes longer and leads to the same state.
 
 use std::io;
 use std::time::Instant;
@@ -24,16 +25,16 @@ use crate::module::Code;
 use crate::pages::Pages;
 use crate::{deadline, memory};
 
-/// What a store carries for the length of one call.
+/// The data of a store during one call.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
     pub(super) at_tick: AtTick,
     pub(super) request_id: RequestId,
     pub(super) log_lines_left: usize,
-    /// Lines to come that were heard already, when the call was begun before.
+    /// Lines that are not logged, because an earlier attempt at this call logged them.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
-    /// Whether it was told that lines were dropped.
+    /// Whether the message about dropped lines was logged.
     pub(super) log_cut: bool,
     memory_max: usize,
     table_max: usize,
@@ -41,13 +42,13 @@ pub(super) struct CallState {
 
 /// An instance with its store.
 pub(super) struct Instance {
-    /// Which it has changed.
+    /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
-    /// The part of its memory to which an image is mapped.
+    /// The part of the memory that an image is mapped over.
     laid: Option<Laid>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
-    /// All that can change.
+    /// All mutable globals, if the instance can be reset.
     pub(super) globals: Vec<Global>,
     pub(super) alloc: TypedFunc<u32, u32>,
     pub(super) handle: TypedFunc<(u32, u32), u64>,
@@ -57,18 +58,19 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// A new one, not initialised yet unless its start function runs by itself.
+    /// Creates an instance on a fiber. `_initialize` has not run yet; a start function
+    /// has, unless `instrument` turned it into an export.
     pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, CallError> {
-        let mut store = armed(code, state);
+        let mut store = new_store(code, state);
         let instance = code.instance.instantiate_async(&mut store).await;
-        Instance::of(code, store, instance.map_err(|error| not_made(&error))?)
+        Instance::of(code, store, instance.map_err(|error| instantiation_failed(&error))?)
     }
 
-    /// The same on the stack of the thread, which waits for it.
+    /// Creates an instance on the stack of the current thread, without yielding.
     pub(super) fn new_here(code: &Code, state: CallState) -> Result<Instance, Stopped> {
-        let mut store = armed(code, state);
+        let mut store = new_store(code, state);
         let instance = code.instance.instantiate(&mut store);
-        let instance = instance.map_err(|error| Stopped::by(&error, not_made))?;
+        let instance = instance.map_err(|error| Stopped::by(&error, instantiation_failed))?;
         Ok(Instance::of(code, store, instance)?)
     }
 
@@ -87,7 +89,7 @@ impl Instance {
         Ok(Instance { pages, laid, store, memory, globals, alloc, handle, start, initialize, panic_message })
     }
 
-    /// Another call begins.
+    /// Prepares a reset instance for its next call.
     pub(super) fn begin(&mut self, state: CallState) {
         *self.store.data_mut() = state;
         deadline::rearm(&mut self.store);
@@ -96,31 +98,32 @@ impl Instance {
         }
     }
 
-    /// Brings an image into its memory, which is new and zero all over.
+    /// Copies or maps an image into the memory of a new instance, which is all zero.
     pub(super) fn lay(&mut self, image: &Image) -> Result<(), CallError> {
         let missing = |error: wasmtime::Error| CallError::no_instance(&error);
         memory::grow(self.memory, &mut self.store, image.size).map_err(missing)?;
-        // Known before it is there: wherever this fails, it is cleared.
+        // Stored before the mapping is made, so that `drop` clears it even if mapping
+        // fails halfway.
         self.laid = memory::room_for(image, self.memory, &self.store);
         let laid = memory::lay(image, self.memory, &mut self.store, self.laid.as_ref());
         laid.map_err(|error| CallError::no_instance(&error))
     }
 
-    /// From now on it is noted what it changes in its memory, in this many stretches
-    /// of pages at the most.
+    /// Starts to track which pages are written to, in at most `stretches` ranges.
     pub(super) fn guard(&mut self, stretches: u32) -> Result<(), CallError> {
         let guarded = memory::guard(self.memory, &mut self.store, stretches);
         self.pages = Some(guarded.map_err(|error| CallError::no_instance(&error))?);
         Ok(())
     }
 
-    /// Makes its memory what wasmtime takes it to be.
+    /// Undoes mappings and page protection, so that wasmtime finds the memory as it
+    /// expects.
     fn release(&self) -> io::Result<()> {
         self.laid.as_ref().map_or(Ok(()), Laid::clear)?;
         self.pages.as_ref().map_or(Ok(()), Pages::release)
     }
 
-    /// Runs what is to run once, before the first request.
+    /// Runs the exported start function and `_initialize`, on a fiber.
     pub(super) async fn initialise(&mut self) -> Result<(), CallError> {
         for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
             if let Err(failure) = invoke(&mut self.store, &function, ()).await {
@@ -130,7 +133,8 @@ impl Instance {
         Ok(())
     }
 
-    /// The same on the stack of the thread, which waits for it.
+    /// Runs the exported start function and `_initialize` on the stack of the current
+    /// thread, without yielding.
     pub(super) fn initialise_here(&mut self) -> Result<(), Stopped> {
         for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
             if let Err(error) = function.call(&mut self.store, ()) {
@@ -140,8 +144,8 @@ impl Instance {
         Ok(())
     }
 
-    /// What it logs from now on is heard.
-    pub(crate) fn unmute(&mut self, limits: &CallLimits) {
+    /// Lets the handler log again after [`CallState::quiet`].
+    pub(super) fn unmute(&mut self, limits: &CallLimits) {
         let state = self.store.data_mut();
         (state.log_lines_left, state.log_cut) = (limits.log_lines_max, false);
     }
@@ -149,12 +153,12 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // wasmtime is about to clear this memory for the next instance. That all of it
-        // is alike takes fewer mappings than what there was, so this does not fail. If
-        // it did, the next instance would get what this one has left: rather its place
-        // is given up for good.
+        // wasmtime clears this memory next, for another instance. Releasing it only merges
+        // mappings, so it cannot run into the limit on mappings and should not fail. If it
+        // did, the next instance would see what this one left, so the slot is leaked
+        // instead.
         if let Err(error) = self.release() {
-            error!(%error, "cannot clear the memory of an instance; its place is lost until a restart");
+            error!(%error, "cannot clear the memory of an instance; its slot stays unused until a restart");
             let state = CallState { log_cut: true, ..*self.store.data() };
             let empty = Store::new(&self.store.engine().clone(), state);
             std::mem::forget(std::mem::replace(&mut self.store, empty));
@@ -162,22 +166,23 @@ impl Drop for Instance {
     }
 }
 
-fn armed(code: &Code, state: CallState) -> Store<CallState> {
+fn new_store(code: &Code, state: CallState) -> Store<CallState> {
     let mut store = Store::new(code.instance.module().engine(), state);
     store.limiter(|state| state);
     deadline::arm(&mut store);
     store
 }
 
-/// Why an instance could not be made: because of its module, or of the system.
-fn not_made(error: &wasmtime::Error) -> CallError {
+/// Classifies a failed instantiation: a trap or deadline is the module's fault, all
+/// else is the system's.
+fn instantiation_failed(error: &wasmtime::Error) -> CallError {
     match error.is::<Trap>() || error.is::<DeadlinePassed>() || error.is::<WasmBacktrace>() {
         true => explain(error),
         false => CallError::no_instance(error),
     }
 }
 
-/// A store while its instance is taken apart into exports.
+/// A store whose instance's exports are being looked up.
 struct Exported {
     store: Store<CallState>,
     instance: wasmtime::Instance,
@@ -186,7 +191,11 @@ struct Exported {
 impl Exported {
     fn get<T>(&mut self, name: &ModuleExport, kind: impl Fn(Extern) -> Option<T>) -> Result<T, CallError> {
         let export = self.instance.get_module_export(&mut self.store, name).and_then(kind);
-        export.ok_or_else(|| explain(&wasmtime::Error::msg("an export is not what it was")))
+        export.ok_or_else(|| {
+            explain(&wasmtime::Error::msg(
+                "an export differs from what was found when the module was checked",
+            ))
+        })
     }
 
     fn function<P: WasmParams, R: WasmResults>(
@@ -206,8 +215,9 @@ impl Exported {
 }
 
 impl CallState {
-    /// Of a call that began then, and gives way to others.
-    pub(crate) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
+    /// Returns the state of a call that began at `since` and runs on a fiber, where it
+    /// yields at each tick.
+    pub(super) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
         CallState {
             deadline: since + limits.deadline,
             at_tick: AtTick::GiveWay,
@@ -221,19 +231,20 @@ impl CallState {
         }
     }
 
-    /// Of a call that holds its thread.
+    /// Returns this state for a call on the thread's stack, which cannot yield.
     pub(super) fn of_short_call(self) -> CallState {
         CallState { at_tick: AtTick::GoOn, ..self }
     }
 
-    /// Nothing is logged until the instance has been initialised: that was heard
-    /// before.
+    /// Returns this state with logging off, for an `_initialize` that has run and
+    /// logged before.
     pub(super) fn quiet(self) -> CallState {
         CallState { log_lines_left: 0, log_cut: true, ..self }
     }
 
-    /// The same call from the beginning, after it came as far as this.
-    pub(crate) fn again(&self, limits: &CallLimits) -> CallState {
+    /// Returns the state for repeating this call on a fiber. Lines that were logged
+    /// already are not logged twice.
+    pub(super) fn again(&self, limits: &CallLimits) -> CallState {
         CallState {
             at_tick: AtTick::GiveWay,
             log_lines_left: limits.log_lines_max,
@@ -273,10 +284,10 @@ mod tests {
             CompiledModule::compile_here(&engine, WORKS, Effort::Quick).unwrap().start().await.unwrap();
         let new = || module.new_instance(CallState::new(&limits, RequestId::none(), Instant::now()));
         let mut instance = new().await.unwrap();
-        // No mapping begins there.
+        // Not aligned to a page, so mapping fails.
         instance.laid = Some(Laid::at(std::ptr::without_provenance_mut(1), 4096));
         drop(instance);
-        // Of four places one is lost.
+        // With `--instances 1` the pool has four slots, one of which is leaked.
         let others = (new().await.unwrap(), new().await.unwrap(), new().await.unwrap());
         assert!(matches!(new().await, Err(CallError::NoInstance { .. })));
         drop(others);

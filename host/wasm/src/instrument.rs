@@ -1,12 +1,14 @@
-//! What is added to a module before it is compiled, so that no step of it takes
-//! long (see `bulk`), and so that the state that a request may change can be put
-//! back.
+//! Rewrites a module before it is compiled. Large memory operations are split, so that
+//! no instruction takes long (see `bulk`). The mutable state is made accessible, so
+//! that the host can reset an instance after each request:
 //!
-//! For the latter there are exports by which the host gets at that state, and the
-//! module's data are taken out: the host writes them itself, together with what
-//! `_initialize` left (see `image`). Where a module may change what cannot be put
-//! back from outside, this is left out, and each request has to get a fresh
-//! instance.
+//! - All mutable globals are exported.
+//! - The start function becomes an export, which the host calls itself.
+//! - Active data segments are taken out. The host writes them, and later restores them
+//!   together with what `_initialize` left in memory (see `image`).
+//!
+//! If a module may change something that cannot be reset from outside, this second
+//! part is left out, and each request gets a new instance.
 
 use std::collections::BTreeSet;
 
@@ -17,33 +19,31 @@ use wasmparser::{Parser, Payload};
 use crate::bulk::{Helpers, extended};
 use crate::survey::{Found, Unfit};
 
-/// Most globals that can change. All are put back after each request, which takes
-/// some 20 ns for each; compilers make a handful.
+/// Most mutable globals. All are reset after each request, at about 20 ns each.
+/// Compilers emit a handful.
 pub const GLOBALS_MAX: usize = 1000;
 
-/// A module with what was added to it.
+/// A rewritten module.
 pub(super) struct Instrumented {
     pub(super) binary: Vec<u8>,
-    /// The bytes of the segments that were taken out, one after the other.
+    /// Content of the segments that were taken out, one after the other.
     pub(super) data: Vec<u8>,
-    /// How it is put back, unless each request has to get a new instance.
+    /// How to reset an instance; [`None`] if each request needs a new one.
     pub(super) put_back: Option<PutBack>,
 }
 
-/// How a module is put into the state that requests start from.
+/// What the host needs to start and reset an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PutBack {
-    /// The exports that are all the globals that can change.
+    /// Names of the added exports of all mutable globals.
     pub(super) globals: Vec<String>,
-    /// The export that was the module's start function. It does not run by
-    /// itself any more.
+    /// Name of the added export of the start function, which no longer runs by itself.
     pub(super) start: Option<String>,
-    /// The data that were taken out, in the order in which they are written.
+    /// The segments that were taken out, in the order in which they are written.
     pub(super) segments: Vec<Segment>,
 }
 
-/// A data segment that was taken out. It fits the memory that an instance has at
-/// first.
+/// A data segment that was taken out. It fits the initial memory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Segment {
     pub(super) address: u32,
@@ -51,17 +51,17 @@ pub(crate) struct Segment {
     pub(super) length: u32,
 }
 
-/// Validates a module, and adds what is to be added.
+/// Validates and rewrites a module.
 ///
 /// # Errors
 ///
-/// [`Unfit`] where it is not valid, or has more globals than are put back.
+/// [`Unfit`] when the module is invalid, or has too many mutable globals.
 pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
     let found = Found::of(binary)?;
     if found.globals.len() > GLOBALS_MAX {
         return Err(Unfit::TooManyGlobals { found: found.globals.len() });
     }
-    let put_back = found.can_be_put_back().then(|| put_back(&found));
+    let put_back = found.can_be_put_back().then(|| put_back(&found)).transpose()?;
     let helpers = Helpers::of(&found);
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(binary) {
@@ -69,7 +69,8 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
         let Some((id, range)) = payload.as_section() else {
             continue;
         };
-        let raw = binary.get(range.clone()).unwrap_or_default();
+        let raw =
+            binary.get(range.clone()).ok_or(Unfit::Inconsistent("a section is outside of its module"))?;
         let changed = match (&payload, &put_back) {
             (Payload::TypeSection(_), _) if helpers.are_needed() => Some(helpers.types(raw)?),
             (Payload::FunctionSection(_), _) if helpers.are_needed() => Some(helpers.functions(raw)?),
@@ -94,28 +95,33 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
     Ok(Instrumented { binary: module.finish(), data, put_back })
 }
 
-fn put_back(found: &Found<'_>) -> PutBack {
+fn put_back(found: &Found<'_>) -> Result<PutBack, Unfit> {
     let prefix = unused_prefix(&found.exports);
-    let segments = found.segments.iter().filter_map(|segment| {
-        Some(Segment { address: segment.address?, length: u32::try_from(segment.data.len()).ok()? })
-    });
-    PutBack {
+    let segment = |address: u32, data: &[u8]| {
+        let too_long = |_| Unfit::Inconsistent("a data segment is longer than 4 GiB");
+        Ok(Segment { address, length: u32::try_from(data.len()).map_err(too_long)? })
+    };
+    let segments = found.segments.iter().filter_map(|found| Some(segment(found.address?, found.data)));
+    Ok(PutBack {
         globals: found.globals.iter().map(|index| format!("{prefix}global{index}")).collect(),
         start: found.start.map(|_| format!("{prefix}start")),
-        segments: segments.collect(),
-    }
+        segments: segments.collect::<Result<_, Unfit>>()?,
+    })
 }
 
-/// What no export's name begins with. Each of them takes one number at most, so it
-/// stays short.
+/// Returns a prefix that no export's name has: `host` with the first free number. Each
+/// export takes at most one number, so the prefix stays short.
 fn unused_prefix(exports: &[&str]) -> String {
     let numbers = exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
     let taken: BTreeSet<&str> = numbers.collect();
-    let free = (0..).map(|number: usize| number.to_string()).find(|number| !taken.contains(&**number));
-    format!("host{}:", free.unwrap_or_default())
+    let mut free = 0_usize;
+    while taken.contains(&*free.to_string()) {
+        free += 1;
+    }
+    format!("host{free}:")
 }
 
-/// The section of exports with those that are added.
+/// Returns the export section with the added exports.
 fn exports(section: &[u8], found: &Found<'_>, put_back: &PutBack) -> wasmparser::Result<Vec<u8>> {
     let mut added = Vec::new();
     let mut export = |name: &String, kind: ExportKind, index: u32| {
@@ -132,9 +138,9 @@ fn exports(section: &[u8], found: &Found<'_>, put_back: &PutBack) -> wasmparser:
     extended(section, put_back.globals.len() + put_back.start.iter().count(), &added)
 }
 
-/// The data without the bytes of active segments. These stay where they are, so
-/// that the others keep their indices; once an instance was made, they are empty
-/// anyway.
+/// Returns the data section with empty active segments. They stay, so that the other
+/// segments keep their indices. The module cannot tell, because instantiation drops
+/// active segments.
 fn without_data(found: &Found<'_>) -> DataSection {
     let mut section = DataSection::new();
     for segment in &found.segments {
@@ -151,7 +157,7 @@ mod tests {
     use super::instrument;
 
     #[test]
-    fn damaged_modules_are_an_error_or_instrumented_and_never_a_panic() {
+    fn a_damaged_module_never_causes_a_panic() {
         let mut module =
             wat::parse_bytes(include_bytes!("../../../tests/fixtures/echo.wat")).unwrap().into_owned();
         assert!(instrument(&module).unwrap().put_back.is_some());
@@ -168,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_module_has_taken_are_left_to_it() {
+    fn added_names_differ_from_the_names_of_the_module() {
         let exports: String = (0..3).map(|n| format!("(export \"host{n}:start\" (func 0))")).collect();
         let module = wat::parse_str(format!("(module (func) {exports} (start 0))")).unwrap();
         assert_eq!(instrument(&module).unwrap().put_back.unwrap().start.as_deref(), Some("host3:start"));
     }
 
     #[test]
-    fn what_is_not_valid_does_not_become_valid_by_what_is_added() {
+    fn additions_do_not_make_an_invalid_module_valid() {
         let fill = "(memory.fill (i32.const 0) (i32.const 0) (i32.load (i32.const 0)))";
         for wrong in ["(drop (local.get 0))", "(call 1)", "(drop (block (type 1) (unreachable)))"] {
             let module = format!("(module (memory 1) (func (export \"f\") {fill} {wrong}))");
@@ -185,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_of_active_segments_are_taken_out_and_the_others_stay() {
+    fn active_segments_are_taken_out_and_passive_ones_stay() {
         let module = "(module (memory 1) (func (export \"f\"))
             (data (i32.const 8) \"abc\") (data \"passive\")
             (data (i32.add (i32.const 2) (i32.const 3)) \"de\"))";
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_does_not_fit_is_left_where_it_traps() {
+    fn a_segment_that_does_not_fit_is_left_to_trap() {
         let module = "(module (memory 1) (func (export \"f\")) (data (i32.const 65535) \"abc\"))";
         let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
         assert!(instrumented.put_back.is_none() && instrumented.data.is_empty());

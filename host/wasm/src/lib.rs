@@ -1,37 +1,39 @@
 //! The boundary to the handler module, and the only place that names wasmtime.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `engine` | how is wasmtime configured? |
-//! | `admission` | which calls may run at once, and which take turns? |
-//! | `permits` | who gets the next permit for a long call? |
-//! | `long_targets` | which requests are expected to take long? |
-//! | `compile/` | how does machine code come of a file, and within which bounds? |
-//! | `module` | is this file a handler, and if not, why not? |
-//! | `verify` | what does it have to export, and what may it import? |
-//! | `handler` | how does it start, and where does an instance for a request come from? |
-//! | `call` | how is one call made, and where does it run? |
-//! | `failure` | what can go wrong in it, and whose fault is that? |
-//! | `measure` | what does a call use? |
-//! | `inspect` | what is in a module's file? |
-//! | `name` | what do messages call a function? |
-//! | `proposals` | which proposals of WebAssembly are on? |
-//! | `survey` | is a module valid, and what is in it that matters here? |
-//! | `restorable` | which instructions change what cannot be put back? |
-//! | `bulk` | how do copies of much memory give way? |
-//! | `instrument` | what is added to a module before it is compiled? |
-//! | `instance` | what is an instance? |
-//! | `snapshot` | how does an instance get into the state that requests start from? |
-//! | `image` | what does its memory hold then? |
-//! | `mapped` | how is that mapped rather than copied? |
-//! | `pages` | which pages of its memory have changed? |
-//! | `mappings` | how many mappings may that take? |
-//! | `idle` | where does an instance wait for its next request? |
-//! | `per_thread` | what has each thread for itself? |
-//! | `memory` | how do bytes get in and out? |
-//! | `reused` | where does the memory for large responses come from? |
-//! | `deadline` | what stops a call that takes too long? |
-//! | `import` | what may a module ask of the host? |
+//! | `engine` | configures wasmtime, and holds what all modules share |
+//! | `proposals` | lists the WebAssembly proposals that are on |
+//! | `module` | decides whether a file is a handler, and defines the errors if not |
+//! | `compile/` | compiles a file to machine code in a child process with limits |
+//! | `survey` | validates a module and collects what `instrument` needs |
+//! | `instrument` | adds exports and helper functions to a module before it is compiled |
+//! | `bulk` | splits large memory operations, so that compiled code can yield |
+//! | `restorable` | lists the instructions whose effects can be reset |
+//! | `verify` | checks imports and exports against the contract |
+//! | `handler` | starts a module, and provides an instance for each request |
+//! | `call` | makes one call, on the serving thread's stack or on a fiber |
+//! | `admission` | limits how many calls run at once, and schedules long ones |
+//! | `permits` | queues long calls, and shares their permits among clients |
+//! | `long_targets` | predicts which requests take long |
+//! | `deadline` | ends calls past their deadline, and makes long ones yield |
+//! | `failure` | classifies what can go wrong in a call |
+//! | `import` | implements what a module may import |
+//! | `memory` | copies bytes into and out of a module's memory |
+//! | `instance` | creates an instance, runs `_initialize`, and drops it safely |
+//! | `snapshot` | stores the state after `_initialize`, and resets an instance to it |
+//! | `image` | stores the memory of a snapshot |
+//! | `mapped` | maps a large image instead of copying it |
+//! | `pages` | tracks which pages of an instance's memory were written to |
+//! | `mappings` | keeps the instances within the process's limit on memory mappings |
+//! | `idle` | keeps reset instances for the next request |
+//! | `per_thread` | gives each serving thread its own copy of a value |
+//! | `reused` | reuses the memory of large responses |
+//! | `measure` | measures one call for the tools |
+//! | `inspect` | lists the parts of a module's file for the tools |
+//! | `limits` | the limits of calls and of compiling |
+//! | `health` | restarts background threads that panic |
+//! | `name` | formats function names for messages |
 
 mod admission;
 mod bulk;
@@ -79,7 +81,7 @@ pub use memory::BadSpan;
 pub use module::{CompiledModule, ModuleError};
 pub use reused::kept_for_responses;
 
-/// Bounds that no flag changes.
+/// Limits that no flag changes.
 pub mod fixed {
     pub use super::compile::structure::*;
     pub use super::engine::{STACK_MAX, TABLES_MAX};

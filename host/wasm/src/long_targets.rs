@@ -1,37 +1,36 @@
-//! Which requests are expected to take long, by what requests to the same target
-//! took before. One long target must not make all calls of its module count as
-//! long. The host gives a target no meaning: it is a row of bytes up to its query.
+//! Predicts which requests take long, from earlier requests with an equal method and
+//! target. One slow target must not make all calls of its module count as long. The
+//! host does not interpret a target: it is the bytes up to the query.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Targets that are kept. One that falls on the place of another wears that out
-/// before it gets the place.
+/// Number of places, each for one target. A target whose hash selects a taken place
+/// lowers the score there until it can take the place.
 const PLACES: usize = 256;
 
-/// A long call counts as much as this many short ones: a target is expected to
-/// take long while more than one in nine of its requests does.
+/// Score of a long call; a short call scores -1. So a target is expected to take long
+/// while more than one in nine of its requests does.
 const LONG: u64 = 8;
 
-/// From this on a target is expected to take long. Not from the first time: a
-/// thread that was held up by something else makes any call look long.
+/// Score from which a target is expected to take long. One long call is not enough: a
+/// thread that is held up by something else makes any call look long.
 const EXPECTED: u64 = 2 * LONG;
 
-/// The highest score, so that a target which was mended is soon forgotten.
+/// Highest score, so that a target that has become fast is soon forgotten.
 const SCORE_MAX: u64 = 8 * LONG;
 
-/// The bits of a place that hold the score. The others are of the target's hash.
+/// The bits of a place that hold the score. The other bits hold the target's hash.
 const SCORE: u64 = 0xff;
 
-/// Scores of targets that were long.
+/// Scores of targets that took long.
 pub(super) struct LongTargets {
     places: Box<[AtomicU64]>,
-    /// Places with a score, so that a module without long calls pays for no hash.
+    /// Number of taken places. While this is 0, no request is hashed.
     used: AtomicUsize,
-    /// Keyed at random, so that nobody can choose a target that falls together with
-    /// another.
+    /// Randomly keyed, so that no client can construct colliding targets.
     hasher: RandomState,
 }
 
@@ -51,7 +50,7 @@ impl LongTargets {
         found & !SCORE == hash & !SCORE && found & SCORE >= EXPECTED
     }
 
-    /// Takes note of what a request took.
+    /// Updates the score of a request's target.
     pub(super) fn note(&self, request: &Message, was_long: bool) {
         if !was_long && self.used.load(Relaxed) == 0 {
             return;
@@ -70,7 +69,8 @@ impl LongTargets {
             (false, true) => tag | (score - LONG),
             (false, false) => before,
         };
-        // Whoever was faster has said as much.
+        // If another thread changed the place meanwhile, this update is dropped: a score
+        // need not be exact.
         if after != before && place.compare_exchange(before, after, Relaxed, Relaxed).is_ok() {
             match (before, after) {
                 (0, _) => _ = self.used.fetch_add(1, Relaxed),
@@ -83,10 +83,10 @@ impl LongTargets {
     fn hash(&self, request: &Message) -> u64 {
         let head = &*request.head;
         let after_method = head.iter().position(|&byte| byte == b' ').map_or(head.len(), |at| at + 1);
-        let target = head.get(after_method..).unwrap_or_default();
-        let target = target.iter().position(|&byte| matches!(byte, b' ' | b'?')).unwrap_or(target.len());
-        let hash = self.hasher.hash_one(head.get(..after_method + target));
-        // No target has the tag of an empty place.
+        let target = head.iter().skip(after_method).position(|&byte| matches!(byte, b' ' | b'?'));
+        let end = target.map_or(head.len(), |length| after_method + length);
+        let hash = self.hasher.hash_one(head.get(..end));
+        // Sets a bit that an empty place lacks, so that no target matches one.
         hash | 1 << 63
     }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_has_room_for_every_score_and_every_place_is_used() {
+    fn a_place_holds_every_score_and_every_place_is_used() {
         assert!(SCORE_MAX <= SCORE && EXPECTED <= SCORE_MAX && PLACES as u64 == SCORE + 1);
     }
 
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_targets_takes_up_no_more_room() {
+    fn the_number_of_places_is_bounded() {
         let targets = LongTargets::new();
         for index in 0..10 * PLACES {
             targets.note(&request(&format!("GET /{index}")), true);
         }
         assert!(targets.used.load(Relaxed) <= PLACES);
         assert_eq!(LONG * 2, EXPECTED);
-        // A target that is really long gets its place.
+        // A target that keeps taking long gets its place.
         (0..20).for_each(|_| targets.note(&request("GET /slow"), true));
         assert!(targets.expects(&request("GET /slow")));
     }

@@ -1,7 +1,7 @@
-//! Files in memory that are mapped over the memories of instances, so that these
-//! begin with what the file holds without a copy of it.
+//! Files in memory that are mapped over instances' memories, copy on write, so that
+//! an instance starts with the content of the file without copying all of it.
 
-#![allow(unsafe_code, reason = "a mapping replaces a part of an instance's memory, and is replaced again")]
+#![allow(unsafe_code, reason = "maps files over a part of an instance's memory, and restores it")]
 
 use std::io;
 use std::ptr::with_exposed_provenance_mut;
@@ -10,40 +10,38 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
 pub(super) use file::File;
 
-/// A part of an instance's memory that a file may be mapped to.
+/// A part of an instance's memory that a file is mapped over.
 pub(super) struct Laid {
     start: usize,
     length: usize,
 }
 
 impl Laid {
-    /// The part of that length which begins at `start`. It lies in the memory of an
-    /// instance, and begins and ends where pages do.
+    /// Describes `length` bytes at `start`. They must lie in the memory of an instance,
+    /// and begin and end at page boundaries.
     pub(super) fn at(start: *mut u8, length: usize) -> Laid {
         Laid { start: start.expose_provenance(), length }
     }
 
-    /// Maps a file there. If that fails, what is there now is not known, and it has
-    /// to be cleared.
+    /// Maps a file over this part.
     ///
     /// # Errors
     ///
-    /// When the system does not let it.
+    /// When the system refuses. The content is then unknown and must be cleared.
     pub(super) fn map(&self, file: &File) -> io::Result<()> {
         file.map_to(self)
     }
 
-    /// Makes it what a memory of wasmtime's pool is when nothing lies there: zero, and
-    /// mapped as wasmtime maps it.
+    /// Restores this part to what wasmtime's pool expects: zeros, mapped with
+    /// wasmtime's own flags.
     ///
     /// # Errors
     ///
-    /// When the system does not let it. The memory must not be used again then.
+    /// When the system refuses. The memory must not be used again then.
     pub(super) fn clear(&self) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | NORESERVE;
-        // SAFETY: this part belongs to an instance whose store still has it, and no
-        // reference to it lives: whoever reads or writes it has borrowed the store,
-        // which is with whoever calls this.
+        // SAFETY: this part belongs to an instance whose store is still alive. No reference
+        // into it exists, because each would borrow the store, which the caller owns.
         let start =
             unsafe { mmap_anonymous(self.address(), self.length, ProtFlags::READ | ProtFlags::WRITE, flags) };
         start?;
@@ -55,7 +53,8 @@ impl Laid {
     }
 }
 
-/// As wasmtime has it: only so do neighbours become one mapping again.
+/// The flag that wasmtime uses too. The kernel merges neighbouring mappings only if
+/// their flags are equal.
 #[cfg(target_os = "linux")]
 const NORESERVE: MapFlags = MapFlags::NORESERVE;
 #[cfg(not(target_os = "linux"))]
@@ -73,24 +72,24 @@ mod file {
 
     use super::Laid;
 
-    /// A file in memory that never changes, with a view of it.
+    /// A sealed file in memory, and a read-only mapping of the file.
     pub(in super::super) struct File {
         descriptor: Descriptor,
         view: NonNull<[u8]>,
     }
 
-    // SAFETY: the view is memory that nobody writes to, and that is unmapped when
-    // this is dropped; which thread reads it or drops it is all the same.
+    // SAFETY: nothing writes to the view, and it is unmapped when this is dropped. Any
+    // thread may read or unmap it.
     unsafe impl Send for File {}
     // SAFETY: as above.
     unsafe impl Sync for File {}
 
     impl File {
-        /// Of this length, and zero but for these pieces.
+        /// Creates a file of `length` zeros with these pieces written to it.
         ///
         /// # Errors
         ///
-        /// When the system gives no such file.
+        /// When the system refuses to create, fill, seal or map the file.
         pub(in super::super) fn of<'a>(
             length: usize,
             pieces: impl Iterator<Item = (usize, &'a [u8])>,
@@ -101,21 +100,20 @@ mod file {
             for (start, piece) in pieces {
                 descriptor.write_all_at(piece, start as u64)?;
             }
-            // Every instance begins with it: nothing can change it from now on.
+            // Every instance starts from this file, so it is sealed against changes.
             let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
             fcntl_add_seals(&descriptor, seals)?;
-            // SAFETY: it replaces no mapping.
+            // SAFETY: without MAP_FIXED, no existing mapping is replaced.
             let start =
                 unsafe { mmap(null_mut(), length, ProtFlags::READ, MapFlags::SHARED, &descriptor, 0) }?;
             let view = NonNull::new(slice_from_raw_parts_mut(start.cast(), length));
             Ok(File { descriptor, view: view.ok_or(io::ErrorKind::OutOfMemory)? })
         }
 
-        /// What it holds.
+        /// Returns the content.
         pub(in super::super) fn bytes(&self) -> &[u8] {
-            // SAFETY: the view is mapped until this is dropped, it is as long as the
-            // file, and neither its length nor its bytes can change, because the file
-            // is sealed.
+            // SAFETY: the view is mapped until this is dropped and has the length of the
+            // file. Neither length nor content can change, because the file is sealed.
             unsafe { self.view.as_ref() }
         }
 
@@ -125,8 +123,8 @@ mod file {
             }
             let access = ProtFlags::READ | ProtFlags::WRITE;
             let flags = MapFlags::PRIVATE | MapFlags::FIXED | super::NORESERVE;
-            // SAFETY: see `Laid::clear`. The mapping is private, so that what the
-            // instance writes stays with it.
+            // SAFETY: see `Laid::clear`. The mapping is private, so an instance's writes
+            // never reach the file.
             unsafe { mmap(laid.address(), laid.length, access, flags, &self.descriptor, 0) }?;
             Ok(())
         }
@@ -134,8 +132,8 @@ mod file {
 
     impl Drop for File {
         fn drop(&mut self) {
-            // SAFETY: the view was mapped by `of`, and nobody refers to it any more.
-            // Should this fail, it stays where it is.
+            // SAFETY: `of` mapped the view, and no reference to it is left. If unmapping
+            // fails, the view leaks, which is harmless.
             let _ = unsafe { munmap(self.view.as_ptr().cast(), self.view.len()) };
         }
     }
@@ -147,15 +145,15 @@ mod file {
 
     use super::Laid;
 
-    /// There are no such files here.
+    /// Uninhabited: this system has no files in memory.
     pub(in super::super) enum File {}
 
     impl File {
-        /// None.
+        /// Creates no file.
         ///
         /// # Errors
         ///
-        /// Always.
+        /// Always: files in memory are not supported here.
         pub(in super::super) fn of<'a>(
             _: usize,
             _: impl Iterator<Item = (usize, &'a [u8])>,

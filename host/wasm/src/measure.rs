@@ -1,4 +1,4 @@
-//! A call by itself, and what it used: for those who write a handler.
+//! Makes one call and measures it, for the tools of handler authors.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,22 @@ use crate::handler::HandlerModule;
 use crate::instance::CallState;
 use crate::memory;
 
-/// What one call used.
+/// Time and memory of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// From the request's bytes to the response's.
+    /// Time from writing the request to having the response, without creating the
+    /// instance.
     pub time: Duration,
-    /// The memory's size when it ended, in bytes.
+    /// Size of the instance's memory at the end of the call, in bytes.
     pub memory: usize,
-    /// The most of it that was written to, in whole pages of the system's; not
-    /// known where instances are made anew.
+    /// Upper bound on the bytes written to, in whole pages of the system; [`None`] if
+    /// instances are not reset, and so not tracked.
     pub written: Option<usize>,
 }
 
 impl HandlerModule {
-    /// Calls a module that does not serve with one request, and measures that.
+    /// Calls the handler with one request, and measures the call. Uses the permits of
+    /// candidates, so it does not compete with served requests.
     pub async fn call_and_measure(
         &self,
         request: &Message,

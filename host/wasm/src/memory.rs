@@ -1,6 +1,6 @@
-//! How bytes get into a module's linear memory and out of it. Nothing else
-//! touches that memory, and every address and length that a module gave is
-//! checked here against the memory as it is at that moment.
+//! Copies bytes into and out of a module's linear memory. No other file touches
+//! that memory. Every address and length from a module is checked here against the
+//! current size of the memory.
 
 use std::hint::black_box;
 use std::io;
@@ -18,7 +18,7 @@ use crate::mapped::Laid;
 use crate::module::Data;
 use crate::pages::Pages;
 
-/// A module named bytes that are not in its memory.
+/// An address and length from a module that reach outside of its memory.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("address {address:#x} + {length} bytes is past the end of its memory of {memory} bytes")]
 pub struct BadSpan {
@@ -30,7 +30,7 @@ pub struct BadSpan {
     pub memory: usize,
 }
 
-/// Copies a request to `span`, which is as long as it is.
+/// Copies a request to `span`, which must have the request's length.
 pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> Result<(), CallError> {
     let Instance { memory, store, pages, .. } = instance;
     let all = memory.data_mut(store);
@@ -39,18 +39,23 @@ pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> R
     if let Some(pages) = pages {
         pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
     }
-    let mut room = all.get_mut(range).unwrap_or_default();
+    let room = all.get_mut(range).ok_or_else(|| CallError::NoRoom { length: request.length() })?;
+    fill(room, request)
+}
+
+/// Copies a request to `room`, which must have the request's length: a handler must
+/// never see a part of a request.
+fn fill(mut room: &mut [u8], request: &Message) -> Result<(), CallError> {
+    let no_room = || CallError::NoRoom { length: request.length() };
     for piece in request.pieces() {
-        let Some((place, rest)) = room.split_at_mut_checked(piece.len()) else {
-            break;
-        };
+        let (place, rest) = room.split_at_mut_checked(piece.len()).ok_or_else(no_room)?;
         place.copy_from_slice(piece);
         room = rest;
     }
-    Ok(())
+    if room.is_empty() { Ok(()) } else { Err(no_room()) }
 }
 
-/// The bytes at `span`, for as long as the store is borrowed.
+/// Returns the bytes at `span`.
 pub(super) fn view<'a, T: 'static>(
     memory: Memory,
     store: impl Into<StoreContext<'a, T>>,
@@ -58,32 +63,35 @@ pub(super) fn view<'a, T: 'static>(
 ) -> Result<&'a [u8], BadSpan> {
     let all = memory.data(store);
     let range = check(all.len(), span)?;
-    Ok(all.get(range).unwrap_or_default())
+    all.get(range).ok_or(BadSpan { address: span.address, length: span.length, memory: all.len() })
 }
 
-/// Writes a module's data, which fit, into a memory that is zero all over.
-pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) {
+/// Writes a module's data segments into the memory of a new instance.
+///
+/// # Errors
+///
+/// When a segment does not fit, which `survey` rules out. An instance must not start
+/// with a part of its data.
+pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) -> Result<(), CallError> {
+    let misfit = || CallError::no_instance(&"its data segments do not fit its memory");
     let all = memory.data_mut(&mut store);
     let mut bytes = &data.bytes[..];
     for segment in &data.segments {
-        let Some((piece, rest)) = bytes.split_at_checked(segment.length as usize) else {
-            return;
-        };
+        let (piece, rest) = bytes.split_at_checked(segment.length as usize).ok_or_else(misfit)?;
         bytes = rest;
         let start = segment.address as usize;
-        if let Some(place) = all.get_mut(start..start + piece.len()) {
-            place.copy_from_slice(piece);
-        }
+        all.get_mut(start..start + piece.len()).ok_or_else(misfit)?.copy_from_slice(piece);
     }
+    Ok(())
 }
 
-/// What a memory holds now.
+/// Returns an image of the memory's current content.
 pub(super) fn image(memory: Memory, store: impl AsContext) -> Image {
     Image::of(memory.data(&store))
 }
 
-/// The part of a new instance's memory that an image is to be mapped to, if it is
-/// not copied.
+/// Returns the part of a new instance's memory that an image is mapped over;
+/// [`None`] for an image that is copied.
 pub(super) fn room_for(image: &Image, memory: Memory, store: impl AsContext) -> Option<Laid> {
     let (start, file) = image.to_map()?;
     let length = file.bytes().len();
@@ -91,12 +99,11 @@ pub(super) fn room_for(image: &Image, memory: Memory, store: impl AsContext) -> 
     fits.then(|| Laid::at(memory.data_ptr(&store).wrapping_add(start), length))
 }
 
-/// Brings what an image holds into a memory that is zero all over, by a copy or by
-/// a mapping to this part of it.
+/// Copies an image into the memory of a new instance, or maps the image over `laid`.
 ///
 /// # Errors
 ///
-/// When the system does not let it.
+/// When the system refuses the mapping, or the image does not fit.
 pub(super) fn lay(
     image: &Image,
     memory: Memory,
@@ -105,9 +112,7 @@ pub(super) fn lay(
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
     for (range, bytes) in image.to_copy() {
-        if let Some(place) = all.get_mut(range) {
-            place.copy_from_slice(bytes);
-        }
+        all.get_mut(range).ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(bytes);
     }
     match (laid, image.to_map()) {
         (Some(laid), Some((start, file))) => {
@@ -117,14 +122,14 @@ pub(super) fn lay(
             Ok(())
         }
         (None, None) => Ok(()),
-        // The memory is too small for it, which cannot be.
+        // The memory was grown to the image's size before, so it cannot be too small.
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
-/// Writes to these bytes what they are. Linux keeps stretches of a mapping apart for
-/// ever once they were first written to while they were apart. So each mapping is
-/// written to before it is divided.
+/// Overwrites these bytes with their own values. If two parts of a split mapping get
+/// their first write while they are split, Linux never merges them again. So each
+/// mapping is written to once before it is split.
 fn touch<const N: usize>(all: &mut [u8], places: [usize; N]) {
     for at in places {
         if let Some(byte) = all.get_mut(at) {
@@ -133,7 +138,7 @@ fn touch<const N: usize>(all: &mut [u8], places: [usize; N]) {
     }
 }
 
-/// Lets a memory grow to this size in bytes, of which it has no more yet.
+/// Grows a memory to at least this size in bytes.
 pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) -> wasmtime::Result<()> {
     let missing = size.saturating_sub(memory.data_size(&store)) as u64;
     let pages = missing.div_ceil(memory.page_size(&store));
@@ -141,17 +146,17 @@ pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) ->
     Ok(())
 }
 
-/// How large an instance's memory is now, in bytes.
+/// Returns the current size of an instance's memory, in bytes.
 pub(super) fn size(instance: &Instance) -> usize {
     instance.memory.data_size(&instance.store)
 }
 
-/// Begins to note which pages of a memory are written to, in this many stretches
-/// at the most.
+/// Starts to track which pages of a memory are written to, in at most `stretches`
+/// separate ranges.
 ///
 /// # Errors
 ///
-/// When the system does not let it.
+/// When the system refuses to change the protection of the pages.
 pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> io::Result<Pages> {
     let all = memory.data_mut(&mut *store);
     touch(all, [0, all.len().saturating_sub(1)]);
@@ -159,12 +164,12 @@ pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> 
     Pages::guard(store, start, length, stretches)
 }
 
-/// Makes a memory what it was when the image was made, of which it differs in
-/// these pages at most.
+/// Resets a memory to an image, from which it differs in the tracked pages only.
 ///
 /// # Errors
 ///
-/// When the system does not let it.
+/// When the system refuses to protect pages again, or a page lies outside of the
+/// memory. The memory must not serve another request then.
 pub(super) fn put_back(
     memory: Memory,
     mut store: impl AsContextMut,
@@ -172,20 +177,23 @@ pub(super) fn put_back(
     pages: &mut Pages,
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
+    let mut is_outside = false;
     pages.visit(|range, is_used| {
-        let original = image.at(range.clone());
-        match all.get_mut(range) {
-            // To compare a page that has changed would be for nothing.
-            Some(place) if is_used || place != original => {
-                place.copy_from_slice(original);
-                true
-            }
-            _ => false,
+        let (Some(original), Some(place)) = (image.at(range.clone()), all.get_mut(range)) else {
+            is_outside = true;
+            return false;
+        };
+        // A page that changes in most requests is copied without a comparison.
+        let has_changed = is_used || place != original;
+        if has_changed {
+            place.copy_from_slice(original);
         }
-    })
+        has_changed
+    })?;
+    if is_outside { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
 }
 
-/// The span as a range inside a memory of `memory` bytes.
+/// Returns the range of a span, checked against a memory of `memory` bytes.
 fn check(memory: usize, span: Span) -> Result<Range<usize>, BadSpan> {
     let outside = || BadSpan { address: span.address, length: span.length, memory };
     let start = usize::try_from(span.address).map_err(|_| outside())?;
@@ -196,10 +204,10 @@ fn check(memory: usize, span: Span) -> Result<Range<usize>, BadSpan> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Span, check};
+    use super::{CallError, Message, Span, check, fill};
 
     #[test]
-    fn a_span_ends_at_the_latest_where_the_memory_ends() {
+    fn a_span_past_the_end_of_the_memory_is_refused() {
         let memory = 65_536;
         let ends = |address, length| check(memory, Span { address, length });
         assert_eq!(ends(0, 0), Ok(0..0));
@@ -208,6 +216,18 @@ mod tests {
         for (address, length) in [(65_536, 1), (65_537, 0), (0, 65_537), (u32::MAX, u32::MAX), (1, u32::MAX)]
         {
             assert!(ends(address, length).is_err(), "{address} + {length}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_does_not_fit_exactly_is_an_error() {
+        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()] };
+        let mut room = [0; 8];
+        fill(&mut room, &request).unwrap();
+        assert_eq!(&room, b"headbody");
+        for length in [0, 4, 7, 9] {
+            let error = fill(&mut vec![0; length], &request).unwrap_err();
+            assert!(matches!(error, CallError::NoRoom { length: 8 }), "{length}: {error}");
         }
     }
 }

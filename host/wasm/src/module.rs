@@ -1,7 +1,6 @@
-//! Is this file a handler? Takes what a compiler made of it, and says why it
-//! cannot be the handler if it cannot.
+//! Decides whether a compiled file is a handler, and defines why a file is not.
 
-#![allow(unsafe_code, reason = "the code of a module comes from the compiler as bytes")]
+#![allow(unsafe_code, reason = "loads machine code that the compiler returned as bytes")]
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,181 +23,182 @@ use crate::instrument::Segment;
 use crate::verify;
 use crate::verify::Exports;
 
-/// A compiled module that meets the contract, and was not started yet.
+/// A compiled module that meets the contract and was not started yet.
 pub struct CompiledModule {
     pub(super) engine: Engine,
     pub(super) code: Code,
-    /// The file, as long as it should be compiled again with more effort.
+    /// The file, if it is still to be compiled again with more effort.
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
-/// What instances are made from.
+/// The code from which instances are created.
 #[derive(Clone)]
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    /// What its memory begins with, if all that it can change can be put back.
+    /// The data segments that the host writes; [`None`] if instances cannot be reset.
     pub(super) data: Option<Arc<Data>>,
 }
 
-/// The data that were taken out of a module.
+/// The data segments that were taken out of a module.
 pub(super) struct Data {
     pub(super) segments: Vec<Segment>,
-    /// Those of all segments, one after the other.
+    /// The content of all segments, one after the other.
     pub(super) bytes: Vec<u8>,
 }
 
 impl Code {
-    /// Returns its size in memory, in bytes.
+    /// Returns the size of the machine code in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         let image = self.instance.module().image_range();
         image.end.addr() - image.start.addr()
     }
 }
 
-/// Why a file cannot be the handler.
+/// Why a file is refused as a handler.
 #[derive(Debug, Error, Serialize, Deserialize)]
 pub enum ModuleError {
-    /// Nothing in it.
+    /// The file is empty.
     #[error("it is empty; expected a WebAssembly module")]
     Empty,
-    /// Past the limit on files.
+    /// The file is longer than `--module-max`.
     #[error("it is larger than {limit} bytes (the limit is --module-max)")]
     TooLarge {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// A component, which is another kind of WebAssembly binary.
+    /// The file is a component, another kind of WebAssembly binary.
     #[error(
         "it is a WebAssembly component; expected a core module (build for wasm32-unknown-unknown, and do not wrap it)"
     )]
     Component,
-    /// Text, but not WebAssembly's.
+    /// The file is text, but not WebAssembly text.
     #[error(
         "it is a text file that is not WebAssembly text; expected a module that begins with \\0asm, or with (module"
     )]
     OtherText,
-    /// Neither binary nor text.
+    /// The file is neither a WebAssembly binary nor text.
     #[error("it is not WebAssembly: it begins with the bytes {start}; expected \\0asm")]
     NotWasm {
         /// The first bytes, in hexadecimal.
         start: String,
     },
-    /// WebAssembly text with a mistake in it.
+    /// The file is WebAssembly text with a mistake.
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
-    /// A binary that is damaged, or needs what is not offered.
+    /// The binary is damaged, or uses a proposal that is off.
     #[error("it is not a valid WebAssembly module: {0}")]
     Invalid(String),
-    /// Valid, but more than an instance may have.
+    /// The module is valid, but needs more memory or tables than an instance may have.
     #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
     TooDemanding(String),
-    /// Valid, but with more of a part than any program needs.
-    #[error("it has more than {limit} {what}")]
+    /// The module is valid, but has more of a part than any program needs.
+    #[error("it has more than {limit} {what} (this limit is fixed)")]
     TooComplex {
-        /// What there is too much of, in the plural.
+        /// The part, in the plural.
         what: String,
-        /// How many there may be.
+        /// The most of it.
         limit: u64,
     },
-    /// The compiler ran into its bound on memory.
-    #[error("to compile it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
+    /// The compiler reached its limit on memory.
+    #[error("compiling it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
     CompileMemory {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The compiler ran into its bound on time.
-    #[error("to compile it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
+    /// The compiler reached its limit on time.
+    #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
-        /// By the clock, or of processor time.
+        /// Elapsed time or CPU time, whichever ended it.
         limit: Duration,
     },
-    /// The compiler was ended from outside.
+    /// The compiler was killed from outside.
     #[error(
-        "the compiler was killed, most likely by the kernel for want of memory (its own bound is {}, --compile-memory-max; the machine or the cgroup may have less)",
+        "the compiler was killed, most likely by the kernel because memory ran out (its own limit is {}, --compile-memory-max; the machine or the cgroup may have less)",
         ByteSize(*.limit as u64)
     )]
     CompilerKilled {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The compiler gave up. It should not, on any file.
+    /// The compiler failed, which it should not do for any file.
     #[error("the compiler failed: {0}")]
     Compiler(String),
-    /// There was no compiler to be had, which is no fault of the file's.
-    #[error("cannot start a process to compile in: {0}")]
+    /// No compile process could be started, which is not the file's fault.
+    #[error("cannot start a compile process: {0}")]
     NoCompiler(String),
-    /// The code is past what may be kept.
+    /// The compiled code is longer than `--keep-bytes`.
     #[error("its code is {} long, more than {} (--keep-bytes)", ByteSize(*.size as u64), ByteSize(*.limit as u64))]
     CodeTooLarge {
-        /// In bytes.
+        /// The size of the code in bytes.
         size: usize,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Valid, but with more globals than are put back after each request.
+    /// The module is valid, but has more mutable globals than are reset after a request.
     #[error("it has {found} globals that can change; expected at most {limit}")]
     TooManyGlobals {
-        /// How many it has.
+        /// Mutable globals of the module.
         found: usize,
-        /// How many it may have.
+        /// Most mutable globals.
         limit: usize,
     },
-    /// Something of the contract is not there.
+    /// An export of the contract is missing.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
         /// The export's name.
         name: String,
-        /// What the contract wants there.
+        /// The type that the contract requires.
         expected: String,
     },
-    /// Something of the contract is there, but is something else.
+    /// An export of the contract has another type.
     #[error("its export `{name}` is {found}; expected {expected}")]
     ExportType {
         /// The export's name.
         name: String,
-        /// What the contract wants there.
+        /// The type that the contract requires.
         expected: String,
-        /// What is there.
+        /// The type that was found.
         found: String,
     },
-    /// It wants something that no host of this contract has.
-    #[error("it imports `{name}` from `{module}`, which is not offered; the only import there is: {offered}")]
+    /// An import is not part of the contract.
+    #[error(
+        "it imports `{name}` from `{module}`, which is not offered; the only import offered is {offered}"
+    )]
     ImportUnknown {
-        /// The module that it wants to import from.
+        /// The import's module name.
         module: String,
-        /// What it wants to import.
+        /// The import's own name.
         name: String,
-        /// What it could import.
+        /// The import that is offered.
         offered: String,
     },
-    /// It wants something that there is, as something else.
+    /// An import of the contract is declared with another type.
     #[error("it imports `{name}` from `{module}` as {found}; expected {expected}")]
     ImportType {
-        /// The module that it imports from.
+        /// The import's module name.
         module: String,
-        /// What it imports.
+        /// The import's own name.
         name: String,
-        /// What is offered.
+        /// The type that is offered.
         expected: String,
-        /// What it takes it for.
+        /// The type that the module declares.
         found: String,
     },
-    /// It starts with more memory than an instance may have.
+    /// The module's initial memory is larger than an instance may have.
     #[error(
         "its memory starts at {minimum} bytes, more than the {limit} bytes an instance may have (--memory-max)"
     )]
     MemoryTooLarge {
-        /// In bytes.
+        /// The initial size in bytes.
         minimum: u64,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 impl ModuleError {
-    /// Whether the module is sound WebAssembly, and only does not meet the
-    /// contract.
+    /// Returns whether the file is valid WebAssembly and merely breaks the contract.
     pub fn is_about_the_contract(&self) -> bool {
         use ModuleError as E;
         match self {
@@ -214,7 +214,7 @@ impl ModuleError {
 }
 
 impl ModuleError {
-    /// Whether the same module may do better another time.
+    /// Returns whether a later attempt with the same file may succeed.
     pub fn is_passing(&self) -> bool {
         use ModuleError as E;
         matches!(self, E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
@@ -222,8 +222,7 @@ impl ModuleError {
 }
 
 impl CompiledModule {
-    /// Compiles the bytes of a file in a process of its own, and checks that it
-    /// meets the contract.
+    /// Compiles a file in a process of its own, and checks that it meets the contract.
     ///
     /// # Errors
     ///
@@ -239,7 +238,7 @@ impl CompiledModule {
         CompiledModule::new(engine, compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
     }
 
-    /// Does the same in this process, for programs that trust the file.
+    /// Compiles a trusted file in this process, and checks that it meets the contract.
     ///
     /// # Errors
     ///
@@ -253,18 +252,16 @@ impl CompiledModule {
         compiled: Compiled,
         unoptimised: Option<Arc<[u8]>>,
     ) -> Result<CompiledModule, ModuleError> {
-        // SAFETY: the bytes come from this process, or over a pipe of its own from
-        // a process of this program that was started for them, and have been
-        // nowhere else. wasmtime checks that both engines agree on all that the
-        // code depends on.
+        // SAFETY: the bytes come from this process, or through a private pipe from a
+        // compile process of this program, and have been nowhere else. wasmtime checks
+        // that both engines have the same settings.
         let module = unsafe { Module::deserialize(engine.wasmtime(), &compiled.code) };
-        // The compiler found it valid. It may still need more than the pool of
-        // instances has.
+        // The module is valid, so only the limits of the instance pool can refuse it.
         let module = module.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
         verify::check_imports(&module)?;
         let mut exports = Exports::find(&module, engine.limits().memory_max)?;
         if let Some(put_back) = &compiled.put_back {
-            exports.add(&module, put_back);
+            exports.add(&module, put_back)?;
         }
         let instance = engine.linker().instantiate_pre(&module);
         let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
@@ -275,8 +272,8 @@ impl CompiledModule {
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 
-    /// The module of a handler that was made from the same bytes, with the code
-    /// that it has by now.
+    /// Returns the module of a running handler with its current code, optimised or not,
+    /// so that it can be started again.
     pub fn of(handler: &HandlerModule) -> CompiledModule {
         CompiledModule {
             engine: handler.engine().clone(),
@@ -286,7 +283,11 @@ impl CompiledModule {
     }
 }
 
-/// The binary form, or what this is instead of WebAssembly.
+/// Returns the file as a binary module, converted if it is text.
+///
+/// # Errors
+///
+/// [`ModuleError`] says what the file is instead.
 pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
     if file.is_empty() {
         return Err(ModuleError::Empty);
@@ -302,26 +303,27 @@ pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
             return Err(ModuleError::NotWasm { start: start.join(" ") });
         }
     };
-    // Behind the magic come a version and a layer, of 16 bits each: layer 0 is
-    // for core modules and 1 for components.
+    // After the magic number come a version and a layer of 16 bits each. Layer 0 means a
+    // core module, 1 a component.
     match binary.get(6) {
         Some(1) => Err(ModuleError::Component),
         _ => Ok(binary),
     }
 }
 
-/// Whether a person would call it text.
+/// Returns whether a file is UTF-8 without control characters other than whitespace.
 fn is_text(file: &[u8]) -> bool {
     let plain = |c: char| !c.is_control() || c.is_ascii_whitespace();
     std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
 }
 
-/// Messages that draw the place of a mistake below them, cut to what they say
-/// and where: `expected ... at 1:12`.
+/// Shortens a message of several lines, which shows the place of a mistake, to one
+/// line: `expected ... (at 1:12)`.
 pub(super) fn one_line(message: &impl ToString) -> String {
     let text = message.to_string();
     let mut lines = text.lines().map(str::trim);
-    let what = quoted(lines.next().unwrap_or_default(), MESSAGE_MAX);
+    // An empty message has no first line, and stays empty.
+    let what = quoted(lines.next().unwrap_or(""), MESSAGE_MAX);
     match lines.find_map(|line| line.strip_prefix("--> ")) {
         Some(place) => format!("{what} (at {})", quoted(place.trim_start_matches("<anon>:"), MESSAGE_MAX)),
         None => what.to_string(),

@@ -1,18 +1,18 @@
-//! What messages call a function: its name as people wrote it, within bounds. A
-//! module chooses its names itself, and short ones may stand for very long ones.
+//! Formats function names for messages: demangled and bounded. A module chooses its
+//! names, and a short mangled name can expand to a very long one.
 
 use std::fmt::{self, Write};
 
 use host_http::quote::quoted;
 
-/// The longest name that is taken apart, in bytes. Compilers make names of a
-/// kilobyte for generic code, rarely.
+/// Longest name that is demangled, in bytes. Names of generic code rarely reach a
+/// kilobyte.
 const MANGLED_MAX: usize = 4096;
 
-/// The name of a function, of which at most `max` bytes are shown.
+/// Returns a function's name, demangled, quoted, and cut to `max` bytes.
 pub(super) fn readable(name: &str, max: usize) -> String {
     let mut text = Bounded { text: String::new(), left: max + 1 };
-    // The rest is for nothing, and may be megabytes.
+    // Writing stops with an error at the limit: a whole name may take megabytes.
     let _ = match name.len() <= MANGLED_MAX {
         true => write!(text, "{:#}", rustc_demangle::demangle(name)),
         false => text.write_str(name),
@@ -20,8 +20,7 @@ pub(super) fn readable(name: &str, max: usize) -> String {
     quoted(&text.text, max).to_string()
 }
 
-/// The beginning of what is written, up to some length in bytes. Past it writing
-/// fails.
+/// A string that takes `left` more bytes, and then fails to be written to.
 pub(super) struct Bounded {
     pub(super) text: String,
     pub(super) left: usize,
@@ -29,10 +28,10 @@ pub(super) struct Bounded {
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let taken = text.get(..text.floor_char_boundary(self.left)).unwrap_or_default();
+        let (taken, rest) = text.split_at_checked(text.floor_char_boundary(self.left)).ok_or(fmt::Error)?;
         self.text.push_str(taken);
         self.left -= taken.len();
-        if taken.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+        if rest.is_empty() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -41,8 +40,8 @@ mod tests {
     use super::{MANGLED_MAX, readable};
     use std::time::{Duration, Instant};
 
-    /// A name in Rust's newer mangling: a tuple of tuples, each of which refers
-    /// back to the one before, some times over.
+    /// Returns a name in Rust's v0 mangling that expands exponentially: a tuple of
+    /// tuples, each of which refers back to the previous one eight times.
     fn expanding() -> String {
         let base_62 = |mut number: usize| {
             let mut digits = Vec::new();
@@ -53,7 +52,7 @@ mod tests {
             digits.reverse();
             String::from_utf8(digits).unwrap() + "_"
         };
-        // What follows `_R` is counted from 0, and digits from 1.
+        // Offsets count from after `_R`. In base 62, `_` is 0 and `0_` is 1.
         let mut name = String::from("INvC1a1f");
         let mut last = name.len();
         name.push_str("TjjE");
@@ -66,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_shown_as_it_was_written() {
+    fn a_name_is_demangled() {
         assert_eq!(readable("_ZN3one3two17h0123456789abcdefE", 100), "one::two");
         assert_eq!(readable("plain\n", 100), "plain\\n");
         assert_eq!(readable("_RNvC1a1f", 100), "a::f");
     }
 
     #[test]
-    fn a_name_that_expands_is_cut_while_it_is_written() {
+    fn an_expanding_name_is_cut_while_it_is_demangled() {
         let name = expanding();
         assert!(name.len() < MANGLED_MAX, "{}", name.len());
         let shown = (0..3).map(|_| {
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_before_it_is_looked_at() {
+    fn a_very_long_name_is_not_demangled() {
         let name = format!("_RNvC1a{}", "é".repeat(MANGLED_MAX));
         let shown = readable(&name, 10);
         assert_eq!(shown, "_RNvC1aé…");

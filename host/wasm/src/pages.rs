@@ -1,12 +1,16 @@
-//! Which pages of a module's memory were written to since it was last put back.
+//! Tracks which pages of an instance's memory were written to, so that a reset costs
+//! what requests use, however large the memory is.
 //!
-//! A page is read-only until something writes to it. That raises a signal, the
-//! page is noted and made writable, and the write happens after all. A noted
-//! page stays writable, because the next request will most likely write to the
-//! same ones: so in the long run there are no signals, and what is compared and
-//! put back after a request is what requests use, however large the memory.
+//! Each page is read-only at first. The first write to it raises a signal; the
+//! handler records the page, makes it writable, and lets the write happen. The page
+//! stays writable after the reset, because the next request most likely writes to
+//! the same pages. So after a few requests there are no more signals, and a reset
+//! only visits the pages that requests use.
+//!
+//! A stretch is a range of adjacent pages that was made writable in one step. Each
+//! takes up to two of the process's memory mappings, so stretches are limited.
 
-#![allow(unsafe_code, reason = "pages are protected, and a signal handler tells which are written to")]
+#![allow(unsafe_code, reason = "protects pages, and sets a signal handler that tells which are written to")]
 
 use std::io;
 use std::ops::Range;
@@ -17,62 +21,64 @@ use rustix::mm::{MprotectFlags, mprotect};
 use wasmtime::Store;
 use wasmtime::unix::StoreExt;
 
-/// Elsewhere wasmtime hears of faults by other ways than signals, and every
-/// page counts as written to.
+/// Whether writes are tracked by signals. On other systems wasmtime learns of faults
+/// in other ways, and every page counts as written to.
 const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 
-/// Most pages that one fault makes writable. The first of a call makes one, and
-/// every fourth doubles it: who writes to many pages mostly writes them in a row.
+/// Most pages that one fault makes writable. The first faults of a call make one page
+/// writable each, and every fourth fault doubles that number, because a call that
+/// writes to many pages mostly writes to adjacent ones.
 const PAGES_A_FAULT_MAX: usize = 64;
 
-/// Pages that may be written to and still be put back: 2 MiB, where they are of
-/// 4 KiB. They are compared or copied before the response leaves, on a thread that serves;
-/// past them it is better to give the instance up.
+/// Most written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
+/// A serving thread compares or copies these pages before the response leaves. Past
+/// this number, dropping the instance is better.
 const PAGES_MAX: usize = 512;
 
-/// Pages that were compared without being changed, after which those that no
-/// request has changed meanwhile are made read-only again. It takes a signal to
-/// make one writable, which costs as much as comparing it many times.
+/// Fruitless comparisons of unchanged pages, after which pages that no request
+/// changes any more are made read-only again. Making a page writable takes a signal,
+/// which costs as much as comparing the page many times.
 const WASTE_MAX: usize = 512;
 
-/// Requests after which it is looked again at every page whether it changes.
+/// Resets between two checks of every writable page. In between, pages that changed
+/// before are copied without a comparison.
 const VISITS_TO_COMPARE: u32 = 32;
 
-/// The pages of one instance's memory.
+/// The written pages of one instance's memory.
 pub(super) struct Pages {
     guarded: Arc<Guarded>,
-    /// Pages that were found changed since it was last looked at all of them.
+    /// One bit for each page that was found changed since the last check of all pages.
     used: Box<[u64]>,
     wasted: usize,
     visits: u32,
 }
 
-/// What the signal handler works with: nothing that allocates or locks.
+/// The data of the signal handler, which must neither allocate nor lock.
 struct Guarded {
     start: usize,
     count: usize,
     page_size: usize,
     /// One bit for each page.
     writable: Box<[AtomicU64]>,
-    /// Since the call began.
+    /// Faults since the call began.
     faults: AtomicU32,
-    /// Stretches of pages that were made writable one after the other. Each is a
-    /// mapping of its own, with one behind it.
+    /// Stretches made writable so far. Each takes up to two mappings: the stretch,
+    /// and the read-only rest behind it.
     stretches: AtomicU32,
-    /// Past it all of the memory becomes writable, and the instance is not used
-    /// again.
+    /// Most stretches. The next one makes all of the memory writable, and the
+    /// instance is not reused.
     stretches_max: u32,
-    /// Whether all of it became writable.
+    /// Whether all of the memory became writable.
     given_up: AtomicBool,
 }
 
 impl Pages {
-    /// Guards the memory of a store, all of which counts as not written to. It
-    /// has to be released before the store is dropped.
+    /// Protects a store's memory against writes, and starts to track them.
+    /// [`Pages::release`] must be called before the store is dropped.
     ///
     /// # Errors
     ///
-    /// When the system does not let it.
+    /// When the system refuses to change the protection.
     pub(super) fn guard<T>(
         store: &mut Store<T>,
         start: *mut u8,
@@ -96,11 +102,10 @@ impl Pages {
             Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0, visits: 0 };
         if WITH_SIGNALS {
             let for_signals = Arc::clone(&guarded);
-            // SAFETY: it may run at any instruction of the guest or of wasmtime
-            // on its behalf, so it must be async-signal-safe: `fault` uses
-            // atomics, and one system call without libc's wrapper. The system
-            // passes a valid pointer, and the signals that wasmtime listens to
-            // all have an address.
+            // SAFETY: the handler may run at any instruction of the guest, or of wasmtime on
+            // its behalf, so it must be async-signal-safe. `fault` uses only atomics and
+            // system calls without libc's wrapper. The system passes a valid pointer,
+            // and all signals that wasmtime listens to carry an address.
             unsafe {
                 store.set_signal_handler(move |_, signal, _| for_signals.fault((*signal).si_addr().addr()));
             }
@@ -109,30 +114,30 @@ impl Pages {
         Ok(pages)
     }
 
-    /// Whether it is worth while to put back what was written to.
+    /// Returns whether few enough pages were written to for a reset to pay off.
     pub(super) fn can_be_put_back(&self) -> bool {
         let writable = self.guarded.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
         !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || writable.sum::<usize>() <= PAGES_MAX)
     }
 
-    /// How much may have been written to of a memory that is this large now, in
-    /// bytes. Of what has grown it is not known.
+    /// Returns an upper bound on the bytes written to in a memory of now `memory` bytes.
+    /// Grown memory is not tracked, and counts as written to.
     pub(super) fn written_at_most(&self, memory: usize) -> usize {
         let Guarded { count, page_size, writable, .. } = &*self.guarded;
         let writable = writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
         writable.sum::<usize>() * page_size + memory.saturating_sub(count * page_size)
     }
 
-    /// A call begins.
+    /// Starts a new call.
     pub(super) fn begin(&self) {
         self.guarded.faults.store(0, Relaxed);
     }
 
-    /// The host itself is about to write to these bytes.
+    /// Makes these bytes writable, because the host itself is about to write to them.
     ///
     /// # Errors
     ///
-    /// When the system does not let it.
+    /// When the system refuses to change the protection.
     pub(super) fn make_writable(&self, bytes: Range<usize>) -> io::Result<()> {
         let page_size = self.guarded.page_size;
         let pages = bytes.start / page_size..bytes.end.div_ceil(page_size).min(self.guarded.count);
@@ -142,22 +147,23 @@ impl Pages {
         }
     }
 
-    /// Makes all of the memory alike again, as wasmtime expects it.
+    /// Makes all of the memory writable again, as wasmtime expects it.
     ///
     /// # Errors
     ///
-    /// When the system does not let it. The memory must not be used again then.
+    /// When the system refuses to change the protection. The memory must not be used
+    /// again then.
     pub(super) fn release(&self) -> io::Result<()> {
         if WITH_SIGNALS { self.guarded.make_writable(0..self.guarded.count) } else { Ok(()) }
     }
 
-    /// Goes through the pages that may have been written to, as ranges of bytes,
-    /// each with whether it was found changed lately, and need not be compared.
-    /// `put_back` puts one back, and says whether it had changed.
+    /// Calls `put_back` for each page that may have been written to, with the page's
+    /// range of bytes, and whether the page changed lately and need not be compared.
+    /// `put_back` resets the page, and returns whether it had changed.
     ///
     /// # Errors
     ///
-    /// When the system does not let it.
+    /// When the system refuses to protect unused pages again.
     pub(super) fn visit(&mut self, mut put_back: impl FnMut(Range<usize>, bool) -> bool) -> io::Result<()> {
         let page_size = self.guarded.page_size;
         self.visits = self.visits.wrapping_add(1);
@@ -184,7 +190,7 @@ impl Pages {
 
     fn protect_unused(&mut self) -> io::Result<()> {
         self.wasted = 0;
-        // Those that stay writable may divide what was one stretch.
+        // Protecting some pages of a stretch may split the stretch into several.
         let left = self.guarded.writable.iter().zip(&self.used);
         let stretches = stretches(left.map(|(word, used)| word.load(Relaxed) & used));
         if stretches > self.guarded.stretches_max / 2 {
@@ -208,8 +214,8 @@ impl Pages {
 }
 
 impl Guarded {
-    /// Whether a fault was the first write to a page, which may go on now. Runs
-    /// as a signal handler.
+    /// Handles a fault. Returns whether it was the first write to a page, which may
+    /// now be repeated. Runs as a signal handler.
     fn fault(&self, address: usize) -> bool {
         let Some(offset) = address.checked_sub(self.start) else {
             return false;
@@ -224,7 +230,7 @@ impl Guarded {
         self.open(page..end).is_ok()
     }
 
-    /// Makes one more stretch of pages writable, or all of them.
+    /// Makes one more stretch writable, or the whole memory if there are too many.
     fn open(&self, pages: Range<usize>) -> io::Result<()> {
         let has_room = self.stretches.fetch_add(1, Relaxed) < self.stretches_max;
         if has_room && self.make_writable(pages).is_ok() {
@@ -250,16 +256,16 @@ impl Guarded {
 
     fn protect(&self, pages: Range<usize>, flags: MprotectFlags) -> io::Result<()> {
         let start = std::ptr::with_exposed_provenance_mut(self.start + pages.start * self.page_size);
-        // SAFETY: the pages lie in the memory that this was made for, which its
-        // store has until after this is dropped. Nothing but the guest and
-        // `memory.rs` writes to them, and neither does while they are read-only
-        // without coming by here first.
+        // SAFETY: the pages lie in the memory that this guards, and whose store outlives
+        // this value. Only the guest and `memory.rs` write to the
+        // pages. A write of the guest to a read-only page raises a signal, and
+        // `memory.rs` calls `make_writable` first.
         unsafe { mprotect(start, pages.len() * self.page_size, flags) }?;
         Ok(())
     }
 }
 
-/// How many stretches of ones there are, in words that follow each other.
+/// Counts the runs of consecutive ones in a sequence of words, lowest bit first.
 fn stretches(words: impl Iterator<Item = u64>) -> u32 {
     let mut before = 0;
     let begin = |word: u64| {
@@ -275,7 +281,7 @@ mod tests {
     use super::stretches;
 
     #[test]
-    fn a_stretch_may_go_from_one_word_to_the_next() {
+    fn a_run_of_ones_across_two_words_counts_once() {
         let count = |words: &[u64]| stretches(words.iter().copied());
         assert_eq!(count(&[]), 0);
         assert_eq!(count(&[0, 0]), 0);

@@ -1,43 +1,42 @@
-//! What each thread that serves has for itself, so that threads do not wait for
-//! each other.
+//! Gives each serving thread its own copy of a value, so that threads do not contend.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One of a kind for each thread that asks for its own. Where there are more
-/// threads, some share one.
-pub(super) struct PerThread<T>(Box<[Apart<T>]>);
+/// A fixed number of values. Each thread that asks is assigned one; threads share
+/// values if there are more threads than values.
+pub(super) struct PerThread<T>(Box<[CachePadded<T>]>);
 
-/// What one core writes to is not in a cache line that another one reads. Caches
-/// fetch two lines of 64 bytes at a time.
+/// Padding that keeps values of different threads in different cache lines. 128 bytes,
+/// because processors fetch two lines of 64 bytes at a time.
 #[derive(Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 impl<T: Default> PerThread<T> {
     pub(super) fn new(count: usize) -> PerThread<T> {
-        PerThread((0..count).map(|_| Apart::default()).collect())
+        PerThread((0..count).map(|_| CachePadded::default()).collect())
     }
 }
 
 impl<T> PerThread<T> {
-    /// How many there are.
+    /// Returns the number of values.
     pub(super) fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// That of this thread, if there are any.
+    /// Returns the current thread's value; [`None`] if there are no values.
     pub(super) fn own(&self) -> Option<&T> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static NUMBER: Cell<usize> = Cell::new(THREADS.fetch_add(1, Relaxed));
         }
-        self.0.get(NUMBER.get().checked_rem(self.count())?).map(|apart| &apart.0)
+        self.0.get(NUMBER.get().checked_rem(self.count())?).map(|padded| &padded.0)
     }
 
-    /// All of them.
+    /// Returns the values of all threads.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|apart| &apart.0)
+        self.0.iter().map(|padded| &padded.0)
     }
 }
 
@@ -48,7 +47,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn threads_share_no_more_than_they_have_to() {
+    fn every_thread_gets_a_value() {
         for count in [0, 1, 2, 7] {
             let counts = PerThread::<Mutex<usize>>::new(count);
             assert_eq!(counts.count(), count);

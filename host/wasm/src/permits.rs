@@ -1,6 +1,6 @@
-//! Permits for calls that may take long, and the queue for them. Where clients
-//! share them fairly, a free permit goes to the client that holds the fewest, and
-//! a full queue makes room at the expense of the client that takes up the most.
+//! Permits for long calls, with a bounded queue. With fair sharing, a free permit goes
+//! to the waiting client that holds the fewest permits, and a full queue drops the
+//! last entry of the client that holds and waits for the most.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,18 +14,18 @@ use tokio::time::timeout;
 /// A fixed number of permits with a queue of bounded length.
 pub(super) struct Permits {
     state: Mutex<State>,
-    /// A copy of what `state` says, to be read without the lock.
+    /// Number of taken permits, readable without the lock.
     taken: AtomicUsize,
     max: usize,
     queue_max: usize,
-    /// Whether clients are told apart.
+    /// Whether permits are shared fairly among clients.
     fair: bool,
 }
 
 #[derive(Default)]
 struct State {
     free: usize,
-    /// Permits of each client that holds any.
+    /// Permits held by each client that holds any.
     held: HashMap<ClientNet, usize>,
     queue: VecDeque<Waiting>,
     tickets: u64,
@@ -43,7 +43,7 @@ pub(super) struct Permit<'a> {
     client: Option<ClientNet>,
 }
 
-/// There was no permit in time, or no place in the queue.
+/// No permit came free in time, or the queue is full.
 #[derive(Debug)]
 pub(super) struct Unavailable;
 
@@ -98,7 +98,7 @@ impl Permits {
         let mut state = self.lock();
         if state.queue.len() >= self.queue_max {
             let place = state.displaced_by(client)?;
-            // It is told by the end of its channel.
+            // Dropping the sender tells the waiting call.
             state.queue.remove(place);
         }
         let (grant, granted) = oneshot::channel();
@@ -150,16 +150,17 @@ impl State {
         client.and_then(|client| self.held.get(&client)).copied().unwrap_or(0)
     }
 
-    /// Takes out of the queue whoever gets the next permit: of those whose client
-    /// holds the fewest, the first.
+    /// Removes the next call from the queue: the first one whose client holds the fewest
+    /// permits.
     fn next(&mut self) -> Option<Waiting> {
         let queue = self.queue.iter().enumerate();
         let (place, _) = queue.min_by_key(|(_, waiting)| self.held_by(waiting.client))?;
         self.queue.remove(place)
     }
 
-    /// The place in the queue that a newcomer takes over: the last one of the
-    /// client that takes up the most, if that is more than the newcomer will have.
+    /// Returns the position in a full queue to drop for a newcomer: the last one of the
+    /// client that holds and waits for the most, if that is more than the newcomer's
+    /// client would then have.
     fn displaced_by(&self, newcomer: Option<ClientNet>) -> Option<usize> {
         let mut queued = HashMap::new();
         for client in self.queue.iter().filter_map(|waiting| waiting.client) {
@@ -174,7 +175,7 @@ impl State {
     }
 }
 
-/// A place in the queue, which is freed when this is dropped.
+/// A place in the queue, freed on drop.
 struct Queued<'a> {
     permits: &'a Permits,
     client: Option<ClientNet>,
@@ -198,7 +199,7 @@ impl Drop for Queued<'_> {
         let mut state = self.permits.lock();
         state.queue.retain(|waiting| waiting.ticket != self.ticket);
         drop(state);
-        // The permit may have come at the last moment.
+        // A permit may have been granted in the meantime, and goes on to the next call.
         if self.granted.try_recv().is_ok() {
             self.permits.release(self.client);
         }
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_makes_room_at_the_expense_of_whoever_takes_up_the_most() {
+    async fn a_full_queue_drops_a_call_of_the_client_with_the_most() {
         let permits = Permits::new(1, 2, true);
         let _held = permits.try_acquire(net(1)).unwrap();
         let (mut first, mut last) =
@@ -266,14 +267,14 @@ mod tests {
         assert!(poll(other.as_mut()).is_pending());
         assert_eq!(is_granted(poll(last.as_mut())), Some(false));
         assert!(poll(first.as_mut()).is_pending());
-        // A client without an address takes the place of anybody who has more than one.
+        // A call without a client displaces one of a client with more than one.
         let mut exempt = pin!(permits.acquire(None, HOUR));
         assert!(poll(exempt.as_mut()).is_pending());
         assert_eq!(is_granted(poll(first.as_mut())), Some(false));
     }
 
     #[tokio::test]
-    async fn whoever_stops_waiting_leaves_neither_a_place_nor_a_permit_behind() {
+    async fn a_call_that_stops_waiting_frees_its_place_and_its_permit() {
         let permits = Permits::new(1, 1, true);
         let held = permits.try_acquire(net(1)).unwrap();
         {

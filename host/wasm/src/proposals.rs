@@ -1,10 +1,9 @@
-//! Which proposals of WebAssembly a module may use. Each is named, so that
-//! neither a new version of wasmtime nor one of its Cargo features, turned on
-//! for something else, changes what a module can do.
+//! The WebAssembly proposals that a module may use. All are named, so that neither a
+//! new version of wasmtime nor one of its Cargo features changes what a module can do.
 
 use wasmtime::WasmFeatures as W;
 
-/// What compilers use for handlers.
+/// Proposals that compilers use for handlers.
 pub(super) const ON: W = W::FLOATS
     .union(W::MUTABLE_GLOBAL)
     .union(W::SATURATING_FLOAT_TO_INT)
@@ -19,8 +18,8 @@ pub(super) const ON: W = W::FLOATS
     .union(W::TAIL_CALL)
     .union(W::EXTENDED_CONST);
 
-/// What the contract has no use for: its addresses are 32 bits wide and point into
-/// one memory, a call has one thread, and a module is no component.
+/// Proposals without a use in the contract: addresses have 32 bits and point into one
+/// memory, a call has one thread, and a module is no component.
 #[cfg(test)]
 const OFF: W = W::THREADS
     .union(W::SHARED_EVERYTHING_THREADS)

@@ -1,11 +1,11 @@
-//! Which instructions leave a module in a state that can be put back after a
-//! request: those that are known to. All others, known or not, are taken to
-//! change a module for good.
+//! The list of instructions whose effects the host can undo after a request. Any
+//! instruction that is not listed, including a future one, counts as changing the
+//! module for good.
 
 use wasmparser::Operator;
 
-/// Whether the proposal added nothing but computation, control, and access to
-/// memories and globals, which are put back.
+/// Returns whether a proposal added nothing but computation, control flow, and
+/// access to memories and globals, which are reset.
 const fn is_restorable(proposal: &str) -> bool {
     matches!(
         proposal.as_bytes(),
@@ -25,11 +25,11 @@ macro_rules! of_restorable_proposal {
 }
 wasmparser::for_each_operator!(of_restorable_proposal);
 
-/// Whether what this instruction does cannot be put back, as far as is known.
+/// Returns whether the effects of an instruction cannot be undone.
 pub(super) fn changes_for_good(operator: &Operator<'_>) -> bool {
     use Operator as O;
-    // Of references, those that read tables, and of bulk memory, those that write
-    // to memory. The others write to tables, or drop segments.
+    // Reference types: reading a table is harmless. Bulk memory: writing to memory is
+    // undone. The other instructions of both write to tables or drop segments.
     let reads_tables = matches!(operator, O::TableGet { .. } | O::TableSize { .. })
         || matches!(operator, O::RefNull { .. } | O::RefIsNull | O::RefFunc { .. } | O::TypedSelect { .. });
     let writes_memory =
@@ -43,7 +43,7 @@ mod tests {
     use wasmparser::{Operator, Parser, Payload};
 
     #[test]
-    fn only_what_is_known_can_be_put_back() {
+    fn only_listed_instructions_can_be_reset() {
         for (text, expected) in [
             ("(global.set 0 (i32.const 1))", false),
             ("(drop (memory.grow (i32.const 1)))", false),
@@ -61,7 +61,7 @@ mod tests {
             ("(table.fill 0 (i32.const 1) (ref.func 0) (i32.const 1))", true),
             ("(table.copy 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
             ("(table.init 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
-            // Not offered, and if they were some day they would not be put back.
+            // Not enabled; if they were some day, they would still count as permanent.
             ("(drop (memory.atomic.notify (i32.const 0) (i32.const 0)))", true),
             ("(throw 0)", true),
             ("(drop (struct.new_default 0))", true),

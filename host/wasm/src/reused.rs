@@ -1,6 +1,5 @@
-//! Memory that large responses are copied to, kept from one to the next. What the
-//! kernel gives out anew it fills with zeros first, page by page, which takes
-//! longer than the copy.
+//! Reuses the memory of large responses. The kernel zeroes fresh memory page by page,
+//! which takes longer than copying the response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,29 +7,30 @@ use bytes::Bytes;
 
 use crate::limits::CallLimits;
 
-/// Smaller responses are left to the allocator, which keeps such memory itself.
-/// In bytes.
+/// Shortest response whose memory is reused, in bytes. For shorter ones the allocator
+/// itself keeps memory.
 const LARGE: usize = 128 << 10;
 
-/// Larger ones are rare, and would be much to keep. In bytes.
+/// Longest response whose memory is reused, in bytes. Longer ones are rare, and would
+/// take much memory to keep.
 const KEPT_LENGTH_MAX: usize = 4 << 20;
 
-/// How many are kept while no response needs them.
+/// Most unused buffers.
 const KEPT: usize = 4;
 
-/// Their lengths are multiples of this, in bytes, as bodies are counted
-/// (`--buffer-max`): so nothing has more room than it is counted for.
+/// Unit of a buffer's length, in bytes. `--buffer-max` counts bodies in the same unit,
+/// so no buffer is larger than what is counted.
 const STEP: usize = 64 << 10;
 
-/// The memory that is kept.
+/// The unused buffers.
 #[derive(Clone)]
 pub(super) struct Reused {
     kept: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// How much of it there may be, in bytes.
+    /// Most bytes of all unused buffers together.
     max: usize,
 }
 
-/// Returns the most memory that is kept, in bytes.
+/// Returns the most memory of unused buffers, in bytes.
 pub fn kept_for_responses(limits: &CallLimits) -> u64 {
     (KEPT * KEPT_LENGTH_MAX).min(limits.response_buffers_max) as u64
 }
@@ -40,7 +40,7 @@ impl Reused {
         Reused { kept: Arc::default(), max: kept_for_responses(limits) as usize }
     }
 
-    /// A copy of these bytes.
+    /// Returns a copy of these bytes, in a reused buffer if one fits.
     pub(super) fn copy(&self, bytes: &[u8]) -> Bytes {
         if !(LARGE..=KEPT_LENGTH_MAX).contains(&bytes.len()) {
             return Bytes::copy_from_slice(bytes);
@@ -71,7 +71,7 @@ impl Reused {
     }
 }
 
-/// A response whose memory is kept when nobody has it any more.
+/// A response whose buffer is kept for reuse on drop.
 struct Copied {
     bytes: Vec<u8>,
     kept_by: Reused,
@@ -103,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_response_of_about_the_same_length_has_the_memory_of_the_last() {
+    fn a_response_of_about_the_same_length_reuses_the_buffer() {
         let reused = reused();
         let first = reused.copy(&vec![1; LARGE + 1]);
         let place = first.as_ptr();
         let part = first.slice(1..);
         drop(first);
-        assert_eq!((kept(&reused), part.len()), (0, LARGE), "somebody has it");
+        assert_eq!((kept(&reused), part.len()), (0, LARGE), "still referenced");
         drop(part);
         assert_eq!(kept(&reused), 1);
         let second = reused.copy(&vec![2; LARGE + STEP]);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound() {
+    fn the_number_of_unused_buffers_is_bounded() {
         let reused = reused();
         for (length, count) in [(KEPT_LENGTH_MAX + 1, 0), (LARGE - 1, 0), (KEPT_LENGTH_MAX, 1), (LARGE, 2)] {
             drop(reused.copy(&vec![1; length]));
@@ -131,18 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_bytes_are_kept_than_bodies_may_have() {
+    fn the_bytes_of_unused_buffers_are_bounded() {
         let reused = Reused { max: 3 * LARGE, ..reused() };
         drop([reused.copy(&vec![1; LARGE]), reused.copy(&vec![1; LARGE]), reused.copy(&vec![1; 2 * LARGE])]);
         assert_eq!(kept(&reused), 2);
     }
 
     #[test]
-    fn no_response_has_much_more_memory_than_it_needs() {
+    fn a_response_does_not_reuse_a_larger_buffer() {
         let reused = reused();
         drop(reused.copy(&vec![1; 2 * LARGE]));
         let smaller = reused.copy(&vec![1; LARGE]);
-        assert_eq!(kept(&reused), 1, "it is too large");
+        assert_eq!(kept(&reused), 1, "not reused, because it is larger");
         drop(smaller);
         assert_eq!(kept(&reused), 2);
     }

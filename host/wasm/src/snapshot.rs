@@ -1,5 +1,5 @@
-//! The state that every request starts from, how an instance gets into it, and
-//! back into it after a request.
+//! The state just after `_initialize`, from which every request starts: taken once
+//! per module, loaded into new instances, and restored after each request.
 
 use wasmtime::Val;
 
@@ -9,24 +9,23 @@ use crate::instance::Instance;
 use crate::memory;
 use crate::module::Data;
 
-/// The state of an instance just after `_initialize`: all of it that a module
-/// which was instrumented can change.
+/// Everything that an instrumented module can change, as of just after
+/// `_initialize`.
 pub(super) struct Snapshot {
     image: Image,
     globals: Vec<Val>,
-    /// Stretches of pages that an instance may have written to.
+    /// Most separate ranges of written pages with which an instance is still reset.
     stretches: u32,
 }
 
 impl Snapshot {
-    /// Initialises a new instance of a module with these data, and keeps the state
-    /// that it is in then.
+    /// Writes `data` into a new instance, initialises it, and takes the snapshot.
     pub(super) async fn after_initialising(
         mut instance: Instance,
         data: &Data,
         stretches: u32,
     ) -> Result<Snapshot, CallError> {
-        memory::write_data(instance.memory, &mut instance.store, data);
+        memory::write_data(instance.memory, &mut instance.store, data)?;
         instance.initialise().await?;
         let Instance { store, memory, globals, .. } = &mut instance;
         let image = memory::image(*memory, &*store);
@@ -34,27 +33,26 @@ impl Snapshot {
         Ok(Snapshot { image, globals, stretches })
     }
 
-    /// The memory that it takes up, in bytes.
+    /// Returns the memory that the snapshot takes up, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.image.bytes()
     }
 
-    /// Brings a new instance into this state. That it can be brought back into it
-    /// after a request takes system calls, so it may be left out.
+    /// Loads the snapshot into a new instance. With `and_back`, also tracks writes, so
+    /// that the instance can be reset after its request; that costs system calls.
     pub(super) fn bring(&self, instance: &mut Instance, and_back: bool) -> Result<(), CallError> {
         instance.lay(&self.image)?;
         self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
         if and_back { instance.guard(self.stretches) } else { Ok(()) }
     }
 
-    /// Whether an instance has more memory than in this state. What has grown
-    /// cannot shrink.
+    /// Returns whether an instance has grown its memory, which cannot shrink again.
     pub(super) fn has_grown(&self, instance: &Instance) -> bool {
         memory::size(instance) != self.image.size
     }
 
-    /// Brings an instance that has answered a request back into this state.
-    /// False when that cannot be.
+    /// Resets an instance after a request. Returns false if that is impossible; the
+    /// instance must then be dropped.
     pub(super) fn restore(&self, instance: &mut Instance) -> bool {
         let Instance { pages: Some(pages), store, memory, .. } = instance else {
             return false;

@@ -1,6 +1,5 @@
-//! What the host has to know of a module before it adds anything to it. The
-//! module is validated on the way: what is added must not make sound what was
-//! not.
+//! Validates a module and collects what `instrument` needs. Validation comes first,
+//! because additions could make an invalid module valid.
 
 use std::mem;
 
@@ -17,70 +16,73 @@ use crate::restorable::changes_for_good;
 /// The size of one page of a memory, in bytes.
 const PAGE: u64 = 65_536;
 
-/// Most locals of a function, its parameters included, that are valid.
+/// WebAssembly's limit on the locals of a function, parameters included.
 const LOCALS_MAX: u32 = 50_000;
 
-/// What is in a module.
+/// The parts of a module that matter for instrumentation.
 #[derive(Default)]
 pub(super) struct Found<'a> {
     pub(super) exports: Vec<&'a str>,
-    /// The globals that can change.
+    /// Indices of the mutable globals.
     pub(super) globals: Vec<u32>,
     pub(super) start: Option<u32>,
     pub(super) segments: Vec<Segment<'a>>,
-    /// Functions in whose bodies something is to be changed, in order.
+    /// Function bodies to be changed, in order.
     pub(super) bodies: Vec<Body>,
     pub(super) types: u32,
-    /// How many functions it imports and defines.
+    /// Number of imported and defined functions.
     pub(super) functions: u32,
-    /// How many it imports.
+    /// Number of imported functions.
     imports: u32,
-    /// Whether it changes what cannot be put back: its tables, which of its
-    /// segments are dropped, or what nobody knows.
+    /// Whether the module may change something that cannot be reset: tables, dropped
+    /// segments, references, or the effects of unknown instructions.
     changes_for_good: bool,
-    /// The size of its memory at first, in bytes.
+    /// Initial size of the memory, in bytes.
     memory: u64,
 }
 
 /// A data segment.
 pub(super) struct Segment<'a> {
-    /// Where it is written to at first, unless it is passive.
+    /// The address of an active segment.
     pub(super) address: Option<u32>,
     pub(super) data: &'a [u8],
 }
 
-/// A function body in which bulk memory instructions are to be split. All places
-/// are offsets in the module.
+/// A function body with instructions that need a helper function. All positions are
+/// offsets in the module.
 pub(super) struct Body {
-    /// Where its size stands.
+    /// Position of the body's size.
     pub(super) entry: usize,
-    /// Where the number of its groups of locals stands, and the groups.
+    /// Position of the number of groups of locals.
     pub(super) locals: usize,
+    /// Number of groups of locals.
     pub(super) groups: u32,
+    /// Position of the groups.
     pub(super) groups_at: usize,
-    /// Where its code begins and ends.
+    /// Start of the code.
     pub(super) code: usize,
+    /// End of the code and the body.
     pub(super) end: usize,
-    /// The index that one more local gets, if there may be one.
+    /// Index for one more local; [`None`] if the function is at the limit.
     pub(super) next_local: Option<u32>,
     pub(super) sites: Vec<Site>,
 }
 
-/// An instruction that is split, or before which compiled code gives way.
+/// An instruction that is split, or before which compiled code may yield.
 pub(super) struct Site {
-    /// Where it begins.
+    /// Position of the instruction.
     pub(super) at: usize,
     pub(super) bulk: Bulk,
-    /// Whether its size is known not to be more than a chunk.
+    /// Whether the size is known to be at most one chunk.
     pub(super) is_small: bool,
 }
 
 impl<'a> Found<'a> {
-    /// Validates a module, and looks at all of it.
+    /// Validates a module and collects its parts.
     ///
     /// # Errors
     ///
-    /// Where it is not valid, or uses a proposal that is not on.
+    /// When the module is invalid, or uses a proposal that is off.
     pub(super) fn of(binary: &'a [u8]) -> Result<Found<'a>> {
         let mut found = Found::default();
         let mut validator = Validator::new_with_features(proposals::ON);
@@ -94,13 +96,13 @@ impl<'a> Found<'a> {
             match validator.payload(&payload)? {
                 ValidPayload::Func(function, body) => {
                     let mut validator = function.into_validator(mem::take(&mut allocations));
-                    let body = found.look_into(entry, &body, &mut validator)?;
+                    let body = found.visit_body(entry, &body, &mut validator)?;
                     entry = body.end;
-                    // What `memory.init` can do is known when the data have been seen.
+                    // Sizes for `memory.init` are known only after the data section.
                     bodies.extend((!body.sites.is_empty()).then_some(body));
                     allocations = validator.into_allocations();
                 }
-                _ => found.look_at(payload, &mut entry)?,
+                _ => found.visit_payload(payload, &mut entry)?,
             }
         }
         for site in bodies.iter_mut().flat_map(|body| &mut body.sites) {
@@ -110,18 +112,20 @@ impl<'a> Found<'a> {
         Ok(found)
     }
 
-    /// Whether all that the module may change can be put back.
+    /// Returns whether everything that the module may change can be reset.
     pub(super) fn can_be_put_back(&self) -> bool {
-        // Data that does not fit traps when an instance is made, as it should.
+        // A segment that does not fit must trap at instantiation, so the module is left
+        // as it is.
         let fits = |segment: &Segment<'_>| {
             let end = |start: u32| u64::from(start) + segment.data.len() as u64;
             segment.address.is_none_or(|start| end(start) <= self.memory)
         };
-        // Without exports it is no handler.
+        // Exports are added to an existing section, and without one it is no handler.
         !self.changes_for_good && !self.exports.is_empty() && self.segments.iter().all(fits)
     }
 
-    /// How many bytes a segment has for `memory.init`: an active one has none left.
+    /// Returns the bytes that a segment has for `memory.init`. An active segment has
+    /// none, because instantiation drops it.
     pub(super) fn length_for_init(&self, segment: u32) -> u32 {
         let segment = self.segments.get(segment as usize).filter(|segment| segment.address.is_none());
         segment.map_or(0, |segment| u32::try_from(segment.data.len()).unwrap_or(u32::MAX))
@@ -134,14 +138,14 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn look_at(&mut self, payload: Payload<'a>, entry: &mut usize) -> Result<()> {
+    fn visit_payload(&mut self, payload: Payload<'a>, entry: &mut usize) -> Result<()> {
         match payload {
             Payload::TypeSection(types) => self.types = types.count(),
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
                     match import?.ty {
                         TypeRef::Func(_) => self.imports += 1,
-                        // None is offered, so such a module will be refused.
+                        // Only functions are offered, so the module is refused later.
                         _ => self.changes_for_good = true,
                     }
                 }
@@ -157,7 +161,7 @@ impl<'a> Found<'a> {
                     let global = global?.ty;
                     if global.mutable {
                         self.globals.push(index);
-                        // A reference belongs to the instance that made it.
+                        // A reference belongs to one instance and cannot be copied.
                         self.changes_for_good |= global.content_type.is_reference_type();
                     }
                 }
@@ -175,7 +179,7 @@ impl<'a> Found<'a> {
                         DataKind::Active { offset_expr, .. } => Some(constant(offset_expr)?),
                         DataKind::Passive => None,
                     };
-                    // What cannot be told before an instance is made is left alone.
+                    // An address that is known only at instantiation.
                     self.changes_for_good |= address == Some(None);
                     self.segments.push(Segment { address: address.flatten(), data: segment.data });
                 }
@@ -186,7 +190,7 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    fn look_into(
+    fn visit_body(
         &mut self,
         entry: usize,
         body: &FunctionBody<'_>,
@@ -200,7 +204,8 @@ impl<'a> Found<'a> {
         let (start, end) = (body.range().start, body.range().end);
         let code = operators.original_position();
         let mut sites = Vec::new();
-        // The size of an instruction, if the one before is that constant.
+        // The previous instruction's value if it is a constant, which is then the size
+        // operand.
         let mut constant = None;
         while !operators.eof() {
             let (operator, at) = operators.read_with_offset()?;
@@ -222,7 +227,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The address that an expression gives, if it can be told.
+/// Evaluates the constant expression of an address, if it has only constants and
+/// arithmetic.
 fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>> {
     let mut operators = expression.get_operators_reader();
     let mut stack: Vec<i32> = Vec::new();
@@ -248,16 +254,19 @@ fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>> {
     Ok(stack.pop().map(|value| value as u32))
 }
 
-/// Why nothing is added to a module.
+/// Why a module cannot be instrumented.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
-    /// It is not valid WebAssembly, or uses what is not on.
+    /// The module is invalid, or uses a proposal that is off.
     #[error("{0}")]
     Invalid(#[from] BinaryReaderError),
-    /// More would have to be put back after each request than is worth while.
+    /// Resetting the globals after each request would take too long.
     #[error("it has {found} globals that can change")]
     TooManyGlobals {
-        /// How many it has.
+        /// Mutable globals of the module.
         found: usize,
     },
+    /// The survey contradicts the module, which is a fault of the host.
+    #[error("{0}")]
+    Inconsistent(&'static str),
 }

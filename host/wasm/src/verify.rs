@@ -1,5 +1,5 @@
-//! Does a module meet the contract? Its imports and exports are held against
-//! `handler_sdk::abi`, name by name and type by type.
+//! Checks the imports and exports of a module against the contract in
+//! `handler_sdk::abi`, by name and type.
 
 use handler_sdk::abi;
 use host_http::quote::quoted;
@@ -9,13 +9,13 @@ use crate::import;
 use crate::instrument::PutBack;
 use crate::module::ModuleError;
 
-/// The size in bytes of one page, the unit of a memory's size.
+/// Size of a page, the unit of a memory's size, in bytes.
 const PAGE: u64 = 65_536;
 
-/// The longest name of an import that is told, in bytes.
+/// Longest name of an import that is shown in a message, in bytes.
 const NAME_MAX: usize = 100;
 
-/// Where a module's exports are, so that no name is looked up for a request.
+/// Positions of a module's exports, so that requests need no lookup by name.
 #[derive(Clone)]
 pub(super) struct Exports {
     pub(super) memory: ModuleExport,
@@ -23,13 +23,13 @@ pub(super) struct Exports {
     pub(super) handle: ModuleExport,
     pub(super) initialize: Option<ModuleExport>,
     pub(super) panic_message: Option<ModuleExport>,
-    /// All that can change, where that is known.
+    /// All mutable globals; empty if the module cannot be reset.
     pub(super) globals: Vec<ModuleExport>,
-    /// The start function, where it does not run by itself.
+    /// The start function, if it was turned into an export.
     pub(super) start: Option<ModuleExport>,
 }
 
-/// Checks that it wants nothing but what is offered.
+/// Checks that a module imports nothing but what is offered.
 pub(super) fn check_imports(module: &Module) -> Result<(), ModuleError> {
     for import in module.imports() {
         let of_the_contract = (import.module(), import.name()) == (abi::HOST, abi::LOG);
@@ -47,7 +47,7 @@ pub(super) fn check_imports(module: &Module) -> Result<(), ModuleError> {
 }
 
 impl Exports {
-    /// Finds them all, and checks their types and the memory's size.
+    /// Finds the exports of the contract, and checks their types and the memory's size.
     pub(super) fn find(module: &Module, memory_max: usize) -> Result<Exports, ModuleError> {
         use ValType::{I32, I64};
         Ok(Exports {
@@ -61,11 +61,20 @@ impl Exports {
         })
     }
 
-    /// Finds those that were added to the module.
-    pub(super) fn add(&mut self, module: &Module, added: &PutBack) {
-        let find = |name: &String| module.get_export_index(name);
-        self.globals = added.globals.iter().filter_map(find).collect();
-        self.start = added.start.as_ref().and_then(find);
+    /// Finds the exports that `instrument` added.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::Compiler`] when one is missing. A missing global could not be
+    /// reset, and would leak its value into the next request.
+    pub(super) fn add(&mut self, module: &Module, added: &PutBack) -> Result<(), ModuleError> {
+        let find = |name: &String| {
+            let missing = || ModuleError::Compiler(format!("its code lacks the added export `{name}`"));
+            module.get_export_index(name).ok_or_else(missing)
+        };
+        self.globals = added.globals.iter().map(find).collect::<Result<_, _>>()?;
+        self.start = added.start.as_ref().map(find).transpose()?;
+        Ok(())
     }
 }
 
@@ -121,7 +130,7 @@ fn find_optional(
     }
 }
 
-/// A function's type as messages show it.
+/// Formats a function type for messages.
 pub(super) fn signature(parameters: &[ValType], results: &[ValType]) -> String {
     let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match results {

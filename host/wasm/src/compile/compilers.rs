@@ -1,5 +1,5 @@
-//! Where the next compile process comes from. One is kept ready, because to
-//! start a process takes longer than to compile an ordinary module.
+//! Keeps one compile process ready, because starting a process takes longer than
+//! compiling an ordinary module.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::inspect::Anatomy;
 use crate::limits::CompileLimits;
 use crate::module::ModuleError;
 
-/// Time from the end of a job until a process for the next is started.
+/// Delay between the end of a job and the start of the next process.
 const RESTART: Duration = Duration::from_millis(10);
 
-/// How often a job is tried that was ended by a signal meant for the server.
+/// Attempts at a job whose process is ended by signals meant for the server.
 const ATTEMPTS: usize = 3;
 
-/// Compiles and inspects files, each in a process of its own.
+/// Compiles and inspects files, each in its own process.
 #[derive(Clone)]
 pub struct Compilers(Arc<Shared>);
 
@@ -29,23 +29,23 @@ struct Shared {
     timeout: Duration,
     module_max: usize,
     code_max: usize,
-    /// Whether jobs are done in this process, without any bound.
+    /// Whether files are compiled in this process, without limits.
     here: bool,
-    /// The process that does the next job.
+    /// The process for the next job.
     ready: Mutex<Option<Process>>,
 }
 
 impl Compilers {
-    /// Starts a process ahead. Should that fail, the first job tries again, and
-    /// says why.
+    /// Starts a process for the first job. If that fails, the first job tries again and
+    /// reports the error.
     pub fn new(limits: &CompileLimits) -> Compilers {
         let compilers = Compilers::with(limits, false);
         compilers.get_ready();
         compilers
     }
 
-    /// Compiles in this process, for programs that trust the files: tests and
-    /// benches.
+    /// Creates a compiler that works in this process, for tests and benches, which trust
+    /// their files.
     pub fn here(limits: &CompileLimits) -> Compilers {
         Compilers::with(limits, true)
     }
@@ -61,7 +61,7 @@ impl Compilers {
         }))
     }
 
-    /// Compiles the bytes of a file.
+    /// Compiles a file.
     pub(crate) async fn compile(
         &self,
         file: &[u8],
@@ -73,24 +73,24 @@ impl Compilers {
         }
         match self.run(Work::Compile { effort, priority }, file).await? {
             Done::Compiled(compiled) => Ok(compiled),
-            Done::Inspected(_) => Err(ModuleError::Compiler("it answered another question".into())),
+            Done::Inspected(_) => Err(ModuleError::Compiler("its answer has the wrong kind".into())),
         }
     }
 
-    /// Looks into a file, binary or text. Of a file that is not sound this tells
-    /// what stands in front of the first mistake.
+    /// Lists the parts of a file, binary or text. For an invalid file, lists the parts
+    /// before the first mistake.
     ///
     /// # Errors
     ///
-    /// When that took too much memory or time.
+    /// When the file is too long, or the process fails or reaches its limits.
     pub async fn inspect(&self, file: &[u8]) -> Result<Anatomy, ModuleError> {
         match self.run(Work::Inspect, file).await? {
             Done::Inspected(anatomy) => Ok(*anatomy),
-            Done::Compiled(_) => Err(ModuleError::Compiler("it answered another question".into())),
+            Done::Compiled(_) => Err(ModuleError::Compiler("its answer has the wrong kind".into())),
         }
     }
 
-    /// Has a job done, again where a signal was meant for the server.
+    /// Runs a job, and repeats it if a signal meant for the server ended the process.
     async fn run(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
         for _ in 1..ATTEMPTS {
             match self.run_once(work, file).await {
@@ -119,14 +119,15 @@ impl Compilers {
 
     fn take_ready(&self) -> Result<Process, ModuleError> {
         let ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // It may have been killed while it waited.
+        // The process may have been killed while it waited.
         match ready.and_then(Process::if_alive) {
             Some(process) => Ok(process),
             None => Process::start().map_err(|error| ModuleError::NoCompiler(error.to_string())),
         }
     }
 
-    /// Has a process ready for the next job, unless there is none to be had.
+    /// Starts a process for the next job, unless one is ready. Errors are left to that
+    /// job, which tries again.
     fn get_ready(&self) {
         let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.is_none() {
@@ -135,8 +136,8 @@ impl Compilers {
     }
 }
 
-/// Gets a process ready for the next job when this is dropped: the job is done, or
-/// given up.
+/// Starts a process for the next job on drop, when the current job has finished or was
+/// abandoned.
 struct Next<'a>(&'a Compilers);
 
 impl Drop for Next<'_> {
@@ -144,7 +145,7 @@ impl Drop for Next<'_> {
         if let Ok(runtime) = Handle::try_current() {
             let compilers = self.0.clone();
             runtime.spawn(async move {
-                // Starting a process takes time that the swap should not.
+                // Delayed, so that starting a process does not slow the current swap.
                 sleep(RESTART).await;
                 compilers.get_ready();
             });
@@ -152,9 +153,8 @@ impl Drop for Next<'_> {
     }
 }
 
-/// Most processor time in whole seconds, and most time by the clock. Compiling
-/// that waits for idle processors may take any time by the clock, and uses one
-/// thread, so its processor time is what is bounded.
+/// Returns the limits of a job: CPU time in whole seconds, and elapsed time. A job of
+/// idle priority may wait for a core for any time, so only its CPU time is limited.
 fn bounds(work: Work, limit: Duration) -> (u64, Option<Duration>) {
     let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
     match work {

@@ -1,5 +1,5 @@
-//! What the server and a compile process say to each other: one job and one
-//! answer, each a header of JSON and the bytes that it announces.
+//! The messages between the server and a compile process: one job and one answer. Each
+//! is a JSON header with its length in front, and the bytes that the header announces.
 
 use std::io::{self, Read, Write};
 
@@ -10,72 +10,71 @@ use crate::inspect::Anatomy;
 use crate::instrument::PutBack;
 use crate::module::ModuleError;
 
-/// How hard the compiler tries. Code of either effort computes the same; only
-/// how deep a recursion fits the stack may differ.
+/// How much the compiler optimises. Code of both efforts gives equal results; only the
+/// depth of recursion that fits the stack may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effort {
-    /// No optimisation and single-pass register allocation: about half the time.
+    /// No optimisation, and single-pass register allocation: about half the compile time.
     Quick,
-    /// The best code.
+    /// Full optimisation.
     Thorough,
 }
 
-/// Which processor time a compile process may take.
+/// How much CPU a compile process may take from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Priority {
-    /// A swap or a command waits for the result: all cores, a little nicer than
-    /// the threads that serve.
+    /// A swap or a command waits for the result. Uses several cores, at a slightly lower
+    /// priority than the serving threads.
     Awaited,
-    /// Better code for a version that serves already: one core, while no other
-    /// thread of the machine wants it.
+    /// Better code for a version that serves already. Uses one core at the lowest
+    /// priority.
     Idle,
 }
 
-/// What the server asks for.
+/// The header of a job.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) work: Work,
-    /// In bytes.
+    /// Most private memory of the process, in bytes.
     pub(super) memory_max: usize,
-    /// Most processor time of all threads, in whole seconds.
+    /// Most CPU time of all threads, in whole seconds.
     pub(super) cpu_seconds: u64,
     /// Length of the file that follows, in bytes.
     pub(super) file: usize,
 }
 
-/// What is to be done with a file.
+/// What to do with the file.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Work {
-    /// Compile it.
+    /// Compile the file.
     Compile { effort: Effort, priority: Priority },
-    /// Tell what is in it.
+    /// List the parts of the file.
     Inspect,
 }
 
-/// What a child answers.
+/// The header of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// So many bytes of code follow, and then so many of data.
+    /// The file was compiled. `code` bytes of code and `data` bytes of data follow.
     Compiled { put_back: Option<PutBack>, code: usize, data: usize },
-    /// The file is no handler.
+    /// The file was refused.
     Refused(ModuleError),
-    /// What is in the file.
+    /// The parts of the file.
     Inspected(Box<Anatomy>),
 }
 
 /// A compiled file.
 pub(crate) struct Compiled {
-    /// How an instance is put back after a request, unless a request may change
-    /// what cannot be put back.
+    /// How to reset an instance after a request; [`None`] if that is impossible.
     pub(crate) put_back: Option<PutBack>,
-    /// wasmtime's form of a compiled module.
+    /// The compiled module in wasmtime's format.
     pub(crate) code: Vec<u8>,
-    /// The bytes of the data segments that were taken out of the module.
+    /// Content of the data segments that were taken out of the module.
     pub(crate) data: Vec<u8>,
 }
 
-/// Longest header, in bytes. An [`Anatomy`] of a module at the structural bounds
-/// is the longest.
+/// Longest header, in bytes: enough for the [`Anatomy`] of a module at the structural
+/// limits.
 const HEADER_MAX: u64 = 64 << 20;
 
 pub(super) fn header(header: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -96,12 +95,15 @@ pub(super) fn read_header<T: DeserializeOwned>(from: &mut impl Read) -> io::Resu
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// Returns the length of a header, from the bytes in front of it.
+/// Decodes and checks the length of a header.
 pub(super) fn header_length(bytes: [u8; 8]) -> io::Result<usize> {
     let length = u64::from_le_bytes(bytes);
     match usize::try_from(length) {
         Ok(known) if length <= HEADER_MAX => Ok(known),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("a header of {length} bytes"))),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the header is {length} bytes long; expected at most {HEADER_MAX}"),
+        )),
     }
 }
 
@@ -118,7 +120,7 @@ mod tests {
     use super::{Effort, Job, Priority, Work, read_header, write_header};
 
     #[test]
-    fn a_job_is_read_as_it_was_written_and_a_broken_one_is_an_error() {
+    fn a_job_is_read_as_written_and_a_broken_one_is_an_error() {
         let work = Work::Compile { effort: Effort::Quick, priority: Priority::Idle };
         let job = Job { work, memory_max: 1 << 20, cpu_seconds: 7, file: 3 };
         let mut bytes = Vec::new();

@@ -1,19 +1,18 @@
-//! From the bytes of a file to machine code, in a process of its own.
+//! Compiles a file to machine code in a process of its own.
 //!
-//! A compiler is a large program that reads what strangers wrote, and a file of
-//! some kilobytes can make it need gigabytes or minutes. So the server only ever
-//! compiles in child processes of this program, each for one module, with bounds
-//! on its memory and time. What a child answers over its pipe is the only code
-//! that the server takes.
+//! A compiler is a large program that reads untrusted input, and a file of some
+//! kilobytes can make it need gigabytes or minutes. So the server compiles only in
+//! child processes of this program, one for each module, with limits on memory and
+//! time. The server accepts code from such a child only, through a private pipe.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `pipeline` | what is done with a file, step by step? |
-//! | `structure` | which modules are refused before they cost anything? |
-//! | `job` | what do server and child say to each other? |
-//! | `worker` | what does the child do, and what can it reach? |
-//! | `process` | how does the server run one child, and name its end? |
-//! | `compilers` | where does the next child come from? |
+//! | `compilers` | keeps the next child process ready, and hands out jobs |
+//! | `process` | runs one child from the server's side, and explains how it ended |
+//! | `job` | defines the messages between server and child |
+//! | `worker` | is the child: restricts itself, does one job, and exits |
+//! | `pipeline` | lists the steps from file to machine code |
+//! | `structure` | refuses oversized modules before anything is compiled |
 
 pub(crate) mod compilers;
 pub(crate) mod job;

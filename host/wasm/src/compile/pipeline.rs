@@ -1,5 +1,5 @@
-//! What is done with a file: read as binary or text, held against the structural
-//! bounds, instrumented, validated and compiled.
+//! The steps from a file to machine code: convert text to binary, check the structural
+//! limits, validate, instrument, compile.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,18 +13,17 @@ use crate::instrument::{GLOBALS_MAX, Instrumented, instrument};
 use crate::module::{ModuleError, one_line, read};
 use crate::survey::Unfit;
 
-/// Stack of a thread that compiles, in bytes. RUST_MIN_STACK does not change it.
+/// Stack of a compiling thread, in bytes. RUST_MIN_STACK does not change it.
 const STACK: usize = 2 << 20;
 
-/// Compiles a file in this process, for programs that trust it: tests and
-/// benches.
+/// Compiles a trusted file in this process, for tests and benches.
 pub(crate) fn compile_here(file: &[u8], effort: Effort) -> Result<Compiled, ModuleError> {
     let engine = engine(effort).map_err(|error| ModuleError::Compiler(error.to_string()))?;
     compile(file, &engine, &threads(threads_at_once())?)
 }
 
-/// Makes an engine that compiles with this effort and runs nothing. Its code
-/// runs in the engine that serves: both agree on all that code depends on.
+/// Creates an engine that only compiles. Its code runs in the server's engine, because
+/// both have equal settings where the code depends on them.
 pub(super) fn engine(effort: Effort) -> Result<Engine> {
     let mut config = config();
     if effort == Effort::Quick {
@@ -34,28 +33,30 @@ pub(super) fn engine(effort: Effort) -> Result<Engine> {
     Engine::new(&config)
 }
 
-/// Most threads that compile. Each has a stack and memory of its own, which count
-/// towards `--compile-memory-max`.
+/// Most compiling threads. The stack and memory of each count towards
+/// `--compile-memory-max`.
 const THREADS_MAX: usize = 8;
 
-/// Returns how many threads compile what is waited for: one for each core that
-/// this process may use, up to a bound.
+/// Returns the number of threads for a job that is waited for: one for each core that
+/// this process may use, but at most [`THREADS_MAX`].
 pub(super) fn threads_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
 }
 
-/// Starts the threads that compile.
+/// Starts the compiling threads.
 pub(super) fn threads(count: usize) -> Result<ThreadPool, ModuleError> {
     let threads = ThreadPoolBuilder::new().num_threads(count).stack_size(STACK);
     let threads = threads.thread_name(|_| "compile".into()).build();
     threads.map_err(|error| {
-        ModuleError::NoCompiler(format!("no threads: {error} (--compile-memory-max, or ulimit -u)"))
+        ModuleError::NoCompiler(format!(
+            "cannot start its threads: {error} (limited by --compile-memory-max or ulimit -u)"
+        ))
     })
 }
 
 pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Result<Compiled, ModuleError> {
-    // wasmtime uses the pool that it is called in. Outside of one it would make
-    // one for the whole process, with stacks of another size.
+    // wasmtime compiles on the pool of the calling thread. Without one, rayon's global
+    // pool would be used, with stacks of another size.
     let compiled = threads.install(|| catch_unwind(AssertUnwindSafe(|| compile_on_threads(file, engine))));
     compiled.unwrap_or_else(|_| Err(ModuleError::Compiler("it panicked".into())))
 }
@@ -65,10 +66,11 @@ fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleEr
     structure::check(&binary)?;
     let instrumented = instrument(&binary).map_err(|error| match error {
         Unfit::Invalid(error) => ModuleError::Invalid(one_line(&error)),
+        Unfit::Inconsistent(what) => ModuleError::Compiler(what.into()),
         Unfit::TooManyGlobals { found } => ModuleError::TooManyGlobals { found, limit: GLOBALS_MAX },
     })?;
     let Instrumented { binary, data, put_back } = instrumented;
-    // It is valid, so what goes wrong now is a bound of the compiler's own.
+    // The module is valid, so only an internal limit of the compiler can fail here.
     let code = engine.precompile_module(&binary);
     let code = code.map_err(|error| ModuleError::Compiler(one_line(&format!("{error:#}"))))?;
     Ok(Compiled { put_back, code, data })

@@ -1,6 +1,6 @@
-//! One compile process, as the server sees it: started ahead, given one job, and
-//! ended at the latest when this is dropped. However it ends, the reason has a
-//! name.
+//! One compile process from the server's side. It is started before there is a job,
+//! gets one job, and is killed at the latest on drop. Every way in which a process can
+//! end is mapped to an error.
 
 use std::env;
 use std::io::{self, Read};
@@ -21,31 +21,32 @@ use crate::failure::MESSAGE_MAX;
 use crate::inspect::Anatomy;
 use crate::module::ModuleError;
 
-/// How often a process that has closed its pipe is looked at until it has ended,
-/// and how many times.
+/// Interval at which a process is polled that should end.
 const END_INTERVAL: Duration = Duration::from_millis(1);
-const END_LOOKS: usize = 1000;
 
-/// What is said of a process that was ended by a signal meant for the server.
+/// Most polls for the end of a process that has closed its pipe.
+const END_POLLS: usize = 1000;
+
+/// Error of a process that was ended by a signal meant for the server.
 pub(super) const INTERRUPTED: &str = "it was ended by a signal that was sent to all processes of the server";
 
-/// Most bytes of standard error that are read for the reason of a failure.
+/// Most bytes of standard error that are read for the cause of a failure.
 const REASON_MAX: u64 = 4096;
 
-/// A process that waits for its job, or does it.
+/// A process that waits for its job or does it.
 pub(super) struct Process {
-    /// Until its end was waited for.
+    /// [`None`] once the process has ended and was reaped.
     child: Option<Child>,
 }
 
-/// What came of a job.
+/// The result of a job.
 pub(super) enum Done {
     Compiled(Compiled),
     Inspected(Box<Anatomy>),
 }
 
 impl Process {
-    /// Starts a process, which gets ready and waits.
+    /// Starts a process, which prepares itself and waits for a job.
     pub(super) fn start() -> io::Result<Process> {
         let mut command = Command::new(program()?);
         command.arg0("host").arg(ARGUMENT).env_clear().current_dir("/").process_group(0);
@@ -53,23 +54,23 @@ impl Process {
         Ok(Process { child: Some(command.spawn()?) })
     }
 
-    /// Returns this if it still waits for a job.
+    /// Returns the process if it is still running.
     pub(super) fn if_alive(mut self) -> Option<Process> {
         matches!(self.child.as_mut()?.try_wait(), Ok(None)).then_some(self)
     }
 
-    /// Gives it a job, and waits for the answer. The process ends when this future
-    /// is dropped.
+    /// Sends a job and waits for the answer. Dropping the future kills the process.
     ///
     /// # Errors
     ///
-    /// What is wrong with the file, or why the compiler gave no answer.
+    /// Says what is wrong with the file, or why the compiler gave no answer.
     pub(super) async fn run(mut self, job: &Job, file: &[u8], code_max: usize) -> Result<Done, ModuleError> {
         let pipes = self.child.as_mut().and_then(|child| child.stdin.take().zip(child.stdout.take()));
-        let (input, output) = pipes.ok_or_else(|| ModuleError::Compiler("its pipes are gone".into()))?;
+        let (input, output) =
+            pipes.ok_or_else(|| ModuleError::Compiler("its pipes were taken before".into()))?;
         let pipes = ChildStdin::from_std(input).and_then(|i| Ok((i, ChildStdout::from_std(output)?)));
         let (mut input, mut output) = pipes.map_err(|error| ModuleError::Compiler(error.to_string()))?;
-        // A process that ends while it is written to has said why.
+        // If the process ends during the write, its answer or its end says why.
         let _ = send(&mut input, job, file).await;
         let answer = receive(&mut output, code_max).await;
         match answer {
@@ -79,18 +80,18 @@ impl Process {
         }
     }
 
-    /// Names the end of a process that did not answer.
+    /// Waits for the end of a process that gave no answer, and explains it.
     async fn reason(&mut self, job: &Job, error: &io::Error) -> ModuleError {
-        for _ in 0..END_LOOKS {
+        for _ in 0..END_POLLS {
             let Some(child) = &mut self.child else {
                 break;
             };
             match child.try_wait() {
                 Ok(None) => sleep(END_INTERVAL).await,
                 Ok(Some(status)) => {
-                    let said = said(child.stderr.take());
+                    let message = message(child.stderr.take());
                     self.child = None;
-                    return explain(status, &said, job);
+                    return explain(status, &message, job);
                 }
                 Err(_) => break,
             }
@@ -105,7 +106,7 @@ impl Drop for Process {
             return;
         };
         let _ = child.kill();
-        // A process of idle priority may take a while to end on busy processors.
+        // Reaped in the background: at idle priority on busy cores, ending takes a while.
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move {
                 while let Ok(None) = child.try_wait() {
@@ -117,8 +118,8 @@ impl Drop for Process {
     }
 }
 
-/// This program, as the file that it was started from, also when that was
-/// replaced or removed since.
+/// Returns the path of this program's file. On Linux this is the file that the program
+/// was started from, even if it was replaced or removed since.
 fn program() -> io::Result<PathBuf> {
     let own = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && own.exists() { Ok(own) } else { env::current_exe() }
@@ -129,7 +130,7 @@ async fn send(input: &mut ChildStdin, job: &Job, file: &[u8]) -> io::Result<()> 
     input.write_all(file).await
 }
 
-/// The outer error is that of a process that gave no answer.
+/// Reads the answer. The outer error means that the process gave none.
 async fn receive(output: &mut ChildStdout, code_max: usize) -> io::Result<Result<Done, ModuleError>> {
     let mut length = [0; 8];
     output.read_exact(&mut length).await?;
@@ -155,8 +156,8 @@ async fn read(output: &mut ChildStdout, length: usize) -> io::Result<Vec<u8>> {
     if bytes.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
 }
 
-/// The beginning of what a process that has ended wrote to standard error.
-fn said(stderr: Option<ChildStderr>) -> String {
+/// Returns the beginning of what an ended process wrote to standard error.
+fn message(stderr: Option<ChildStderr>) -> String {
     let mut text = Vec::new();
     if let Some(stderr) = stderr {
         let _ = stderr.take(REASON_MAX).read_to_end(&mut text);
@@ -164,27 +165,25 @@ fn said(stderr: Option<ChildStderr>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn explain(status: ExitStatus, said: &str, job: &Job) -> ModuleError {
-    let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+fn explain(status: ExitStatus, message: &str, job: &Job) -> ModuleError {
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no message");
     match status.signal() {
         Some(libc::SIGXCPU) => ModuleError::CompileTime { limit: Duration::from_secs(job.cpu_seconds) },
-        _ if is_for_want_of_memory(said) => ModuleError::CompileMemory { limit: job.memory_max },
-        // Sent to all processes of the server just when this one had begun.
+        _ if is_out_of_memory(message) => ModuleError::CompileMemory { limit: job.memory_max },
+        // Sent to all processes of the server, before this one could ignore it.
         Some(libc::SIGHUP | libc::SIGINT | libc::SIGTERM) => ModuleError::Compiler(INTERRUPTED.into()),
-        // The kernel ends a process so when a cgroup or the machine is full.
+        // Sent by the kernel when a cgroup or the machine runs out of memory.
         Some(libc::SIGKILL) => ModuleError::CompilerKilled { limit: job.memory_max },
-        Some(signal) if line.is_empty() => ModuleError::Compiler(format!("it ended by signal {signal}")),
-        Some(signal) => ModuleError::Compiler(format!(
-            "it ended by signal {signal}: {}",
-            quoted(line.trim(), MESSAGE_MAX)
-        )),
-        None => ModuleError::Compiler(format!("it ended early: {}", quoted(line.trim(), MESSAGE_MAX))),
+        Some(signal) => {
+            ModuleError::Compiler(format!("it ended by signal {signal}: {}", quoted(line, MESSAGE_MAX)))
+        }
+        None => ModuleError::Compiler(format!("it ended early: {}", quoted(line, MESSAGE_MAX))),
     }
 }
 
-/// By the words of Rust's allocator, and of the system's errors.
-fn is_for_want_of_memory(said: &str) -> bool {
+/// Looks for the messages of Rust's allocator and of the system about lack of memory.
+fn is_out_of_memory(message: &str) -> bool {
     ["memory allocation of", "Cannot allocate memory", "out of memory"]
         .iter()
-        .any(|words| said.contains(words))
+        .any(|words| message.contains(words))
 }

@@ -1,6 +1,6 @@
-//! Bounds on a module's parts, counted in one pass before anything is compiled.
-//! Whatever passes is still bounded by the memory and time of its process; these
-//! bounds refuse the known bombs in milliseconds, and name the fact.
+//! Limits on the parts of a module, counted in one pass before anything is compiled.
+//! The compile process has limits on memory and time anyway. These limits refuse known
+//! compile bombs within milliseconds, and with a precise message.
 
 use wasmparser::{
     BlockType, CompositeInnerType, ElementItems, FunctionBody, Operator, Parser, Payload, Result,
@@ -8,21 +8,21 @@ use wasmparser::{
 
 use crate::module::ModuleError;
 
-/// Functions. The largest programs that are compiled to WebAssembly have some
-/// ten thousand for each ten megabytes.
+/// Most functions. The largest programs compiled to WebAssembly have about ten
+/// thousand for each ten megabytes.
 pub const FUNCTIONS_MAX: u64 = 200_000;
 
-/// Locals of all functions together.
+/// Most locals of all functions together.
 pub const LOCALS_MAX: u64 = 4_000_000;
 
-/// Blocks inside each other. A `match` of a thousand arms nests a thousand.
+/// Most nested blocks. A `match` of a thousand arms nests a thousand.
 pub const NESTING_MAX: u64 = 10_000;
 
-/// Parameters of all blocks of one function together: what the compiler keeps
-/// for each grows with those around it.
+/// Most parameters of all blocks of one function together. The compiler's memory for
+/// each block grows with the parameters of the enclosing ones.
 pub const BLOCK_PARAMETERS_MAX: u64 = 10_000;
 
-/// Targets of all branch tables together.
+/// Most targets of all branch tables together.
 pub const BRANCH_TARGETS_MAX: u64 = 1_000_000;
 
 /// Types.
@@ -36,19 +36,19 @@ pub const GLOBALS_MAX: u64 = 10_000;
 /// Data segments.
 pub const DATA_SEGMENTS_MAX: u64 = 100_000;
 
-/// Elements of all segments together.
+/// Most elements of all element segments together.
 pub const ELEMENTS_MAX: u64 = 1_000_000;
 
-/// Elements of all segments together that are written as expressions, which the
-/// compiler keeps one by one.
+/// Most elements that are written as expressions, of all element segments together.
+/// The compiler stores each of them separately.
 pub const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
 
-/// Checks a binary module. A malformed one passes: the compiler says what is
-/// wrong with it.
+/// Checks a binary module. A malformed module passes, because validation gives the
+/// better message later.
 ///
 /// # Errors
 ///
-/// [`ModuleError::TooComplex`] names the part that there is too much of.
+/// [`ModuleError::TooComplex`] names the part that is over its limit.
 pub(super) fn check(binary: &[u8]) -> Result<(), ModuleError> {
     Counts::default().count(binary).unwrap_or(Ok(()))
 }
@@ -63,12 +63,12 @@ struct Counts {
     expressions: u64,
 }
 
-/// Says that there is too much of a part, if there is.
+/// Fails if a part is over its limit.
 fn bound(what: &'static str, found: u64, limit: u64) -> Result<(), ModuleError> {
     if found > limit { Err(ModuleError::TooComplex { what: what.into(), limit }) } else { Ok(()) }
 }
 
-/// Returns from the function around it where a bound is passed.
+/// Returns from the enclosing function if a part is over its limit.
 macro_rules! bound {
     ($what:expr, $found:expr, $limit:expr) => {
         if let Err(error) = bound($what, u64::from($found), $limit) {
@@ -78,7 +78,7 @@ macro_rules! bound {
 }
 
 impl Counts {
-    /// The outer error is that of a malformed module.
+    /// Counts all parts. The outer error means that the module is malformed.
     fn count(&mut self, binary: &[u8]) -> Result<Result<(), ModuleError>> {
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {
@@ -143,7 +143,8 @@ impl Counts {
                 Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                     nesting += 1;
                     if let BlockType::FuncType(index) = blockty {
-                        parameters += self.parameters.get(index as usize).copied().unwrap_or_default();
+                        // An unknown type counts as 0: validation refuses the module later.
+                        parameters += self.parameters.get(index as usize).copied().unwrap_or(0);
                     }
                     bound!("blocks inside each other", nesting, NESTING_MAX);
                     bound!("block parameters in a function", parameters, BLOCK_PARAMETERS_MAX);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_too_much_of_is_named_with_its_bound() {
+    fn the_part_over_its_limit_is_named() {
         let nested = |count: u64| {
             let count = count as usize;
             format!("(module (func {} {}))", "block ".repeat(count), "end ".repeat(count))
