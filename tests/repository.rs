@@ -121,6 +121,13 @@ fn the_reference_lists_every_bound_with_its_flag_its_amount_and_what_happens_pas
     is_written("docs/reference/bounds.md", &host::bounds::reference(&command));
 }
 
+#[test]
+fn the_references_of_faults_and_of_the_command_line_are_as_the_code_has_them() {
+    is_written("docs/reference/faults.md", &host::reference::faults());
+    let command = <host::args::Args as clap::CommandFactory>::command();
+    is_written("docs/reference/cli.md", &host::reference::cli(command));
+}
+
 /// Checks that a page made from the code is as the code has it, or writes it.
 fn is_written(page: &str, expected: &str) {
     let path = root().join(page);

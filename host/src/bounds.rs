@@ -74,7 +74,7 @@ const CONNECTIONS: &[Fixed] = &[
 ];
 
 const MESSAGES: &[Fixed] = &[
-    count("Options in `connection`, of a request", http::fixed::OPTIONS_MAX as u64, "400"),
+    count("Options in `connection`, of a request", http::fixed::OPTIONS_MAX as u64, "431"),
     count("Options in `connection`, of a response", http::fixed::OPTIONS_MAX as u64, "502"),
     count("Fields of a response", http::fixed::RESPONSE_FIELDS_MAX as u64, "502"),
     count("Digits in the size of a chunk", http::fixed::DIGITS_MAX as u64, "400"),
@@ -151,7 +151,7 @@ pub fn reference(command: &Command) -> String {
     let mut text = String::from(
         "# Bounds\n\n\
          All bounds of the server. This page is made from the code (`host/src/limits.rs`, `host/src/bounds.rs`); a\n\
-         test compares them, and writes the page anew with `UPDATE_DOCS=1 cargo test --test main repository`.\n\n\
+         test compares them, and writes the page anew with `UPDATE_DOCS=1 cargo test --test tests repository`.\n\n\
          ## Flags\n\n\
          | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
     );

@@ -33,6 +33,7 @@ mod private_folder;
 pub mod quote;
 pub mod read_into;
 pub mod record;
+pub mod reference;
 pub mod request_id;
 pub mod resources;
 pub mod seats;

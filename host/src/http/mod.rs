@@ -46,7 +46,7 @@ pub use buffers::{Buffers, UNCOUNTED};
 pub use counts::FaultCounts;
 pub use exchange::{Answer, Asked, call};
 pub use expectation::{Expectation, Mismatch};
-pub use fault::{Fault, Whose};
+pub use fault::{BodyTooSlow, Fault, Whose};
 pub use forwarded::{Trusted, client_net};
 pub use probe::{Expected, Place, Probe, ProbeFailure};
 pub use request_file::read as read_requests;
