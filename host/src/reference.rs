@@ -105,8 +105,8 @@ pub fn faults() -> String {
         "# Faults\n\n\
          The host answers a request itself in these cases only. The client gets the status and an id; the log has the\n\
          cause under the same id. `host --dev` shows the cause to the client as well. `host status` counts faults by name.\n\n\
-         - *Closed* means that the host closes the connection after the response, because the rest of the message was\n  \
-           not read.\n\
+         - *Closed* means that the host closes the connection after the response, because the rest of the message may\n  \
+           not have been read.\n\
          - Every 503 has `retry-after: 1`.\n\
          - The log level follows who can mend the fault: INFO for the client, ERROR for the handler, WARN for the\n  \
            operator.\n\n\
@@ -139,10 +139,11 @@ pub fn cli(command: Command) -> String {
     command.build();
     let mut text = String::from(
         "# Command line\n\n\
-         Flags under *Limits* are explained in [Bounds](bounds.md). `-h` and `--help` print this text, shortly and in\n\
-         full; `--version` prints the version. Exit codes of the server: 0 after SIGTERM or SIGINT, 1 when it cannot\n\
-         start or was ended at once, 2 for a wrong command line. Exit codes of `swap` and `rollback`: 0 when the version\n\
-         serves, 1 when it does not, 3 when it serves and would not survive a restart.\n\n\
+         Flags under *Limits* are explained in [Bounds](bounds.md). `-h` prints a summary of this text, `--help` all of\n\
+         it, and `--version` the version.\n\n\
+         Exit codes of the server: 0 after SIGTERM or SIGINT, 1 when it cannot start or was ended at once, 2 for a wrong\n\
+         command line. Exit codes of `swap` and `rollback`: 0 when the version serves, 1 when it does not, 3 when it\n\
+         serves and would not survive a restart.\n\n\
          This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
     );
     command_section(&mut text, &mut command);
@@ -232,7 +233,8 @@ fn row(text: &mut String, argument: &Arg) {
         });
         let _ = write!(meaning, ": {}", cell(&values.collect::<Vec<_>>().join(", ")));
     }
-    let _ = writeln!(text, "| {}{value} | {default} | {meaning} |", cell(&flag_name(argument)));
+    let default = if default.is_empty() { default } else { format!(" {default}") };
+    let _ = writeln!(text, "| {}{value} |{default} | {meaning} |", cell(&flag_name(argument)));
 }
 
 /// Returns a text as a cell of a table: one line, with its bars escaped.
