@@ -142,7 +142,7 @@ fn the_tests_run_with_the_oldest_rust_that_is_promised() {
     );
 }
 
-/// The value of the first such key of a file in TOML.
+/// Returns the value of a key of a TOML file, where it comes first.
 fn value(text: &str, key: &str) -> String {
     let rest = text.lines().find_map(|line| line.strip_prefix(key)).expect(key);
     rest.trim_start_matches([' ', '=']).trim_matches('"').to_owned()

@@ -108,10 +108,10 @@ pub fn faults() -> String {
          - *Closed* means that the host closes the connection after the response, because the rest of the message may\n  \
            not have been read.\n\
          - Every 503 has `retry-after: 1`.\n\
-         - The log level follows who can mend the fault: INFO for the client, ERROR for the handler, WARN for the\n  \
+         - The log level follows who can fix the fault: INFO for the client, ERROR for the handler, WARN for the\n  \
            operator.\n\n\
          This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
-         | status | name | what happened | who can mend it | connection |\n\
+         | status | name | what happened | who can fix it | connection |\n\
          | --- | --- | --- | --- | --- |\n",
     );
     let mut faults = samples();
