@@ -24,6 +24,8 @@ mod compiling;
 mod connections;
 /// A running server is told what to do.
 mod control;
+/// The documents: links, anchors, and the files that they name.
+mod docs;
 /// The end of the process loses nothing that is in flight.
 mod ending;
 /// A handler that misbehaves costs one request, with a defined answer.

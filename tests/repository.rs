@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 const HOST: [&str; 3] = ["host/src", "host/http/src", "host/wasm/src"];
 const HANDLER: [&str; 2] = ["handler/src", "handler/sdk/src"];
 
-fn root() -> PathBuf {
+/// The top of the repository.
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
@@ -123,6 +124,32 @@ fn the_reference_lists_every_bound_with_its_flag_its_amount_and_what_happens_pas
     let flags = host::bounds::flags(&command);
     assert!(flags.lines().count() > 15 && !flags.contains("| | |"), "a flag says too little:\n{flags}");
     is_written("docs/reference/bounds.md", &host::bounds::reference(&command));
+}
+
+#[test]
+fn the_references_of_faults_and_of_the_command_line_are_as_the_code_has_them() {
+    is_written("docs/reference/faults.md", &host::reference::faults());
+    let command = <host::cli::args::Args as clap::CommandFactory>::command();
+    is_written("docs/reference/cli.md", &host::reference::cli(command));
+}
+
+#[test]
+fn the_tests_run_with_the_oldest_rust_that_is_promised() {
+    let toolchain = fs::read_to_string(root().join("rust-toolchain.toml")).unwrap();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let channel = value(&toolchain, "channel");
+    let minimum = value(&manifest, "rust-version");
+    // 1.95 in Cargo.toml is 1.95.0.
+    assert!(
+        channel == minimum || channel == format!("{minimum}.0"),
+        "rust-toolchain.toml has {channel}, and Cargo.toml promises {minimum}"
+    );
+}
+
+/// Returns the value of a key of a TOML file, where it comes first.
+fn value(text: &str, key: &str) -> String {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+    rest.trim_start_matches([' ', '=']).trim_matches('"').to_owned()
 }
 
 /// Checks that a page made from the code is as the code has it, or writes it.

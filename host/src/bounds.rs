@@ -84,7 +84,7 @@ const CONNECTIONS: &[Fixed] = &[
 ];
 
 const MESSAGES: &[Fixed] = &[
-    count("Options in `connection`, of a request", OPTIONS_MAX as u64, "400"),
+    count("Options in `connection`, of a request", OPTIONS_MAX as u64, "431"),
     count("Options in `connection`, of a response", OPTIONS_MAX as u64, "502"),
     count("Fields of a response", response_head::FIELDS_MAX as u64, "502"),
     count("Digits in the size of a chunk", DIGITS_MAX as u64, "400"),
@@ -160,8 +160,11 @@ pub const FIXED: [(&str, &[Fixed]); 5] = [
 pub fn reference(command: &Command) -> String {
     let mut text = String::from(
         "# Bounds\n\n\
-         All bounds of the server. This page is made from the code (`host/src/config/limits.rs`, `host/src/bounds.rs`); a\n\
-         test compares them, and writes the page anew with `UPDATE_DOCS=1 cargo test --test main repository`.\n\n\
+         All bounds of the server. [Operating](../operating.md) explains those that belong together.\n\n\
+         SIZE is a number of bytes, or has a unit: KiB, MiB or GiB. TIME has a unit: ms, s, min or h. N is a count. SWITCH\n\
+         is on or off.\n\n\
+         This page is generated from the code (`host/src/config/limits.rs`, `host/src/bounds.rs`);\n\
+         `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
          ## Flags\n\n\
          | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
     );

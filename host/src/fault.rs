@@ -183,7 +183,7 @@ impl Fault {
 
     /// What the client gets: the status in words, and nothing of the inside
     /// unless the operator wants it so.
-    pub(super) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
+    pub(crate) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
         let status = self.entry().status;
         let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
         let mut page = format!("<h1>error {} {reason}</h1>", status.as_str());

@@ -19,6 +19,7 @@ pub mod fault_counts;
 pub mod files;
 pub mod net;
 pub mod record;
+pub mod reference;
 pub mod serve;
 pub mod site;
 pub mod source;

@@ -90,7 +90,7 @@ fn number(digits: &[u8]) -> u64 {
     std::str::from_utf8(digits).unwrap().parse().unwrap()
 }
 
-/// Reads what a module says, by the README: lines may end in LF alone, the body is
+/// Reads what a module says, by the contract: lines may end in LF alone, the body is
 /// what is behind the head.
 fn read(response: &[u8]) -> Option<Reply> {
     let mut rest = response;

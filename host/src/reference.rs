@@ -1,0 +1,246 @@
+//! Generates the reference pages for faults and for the command line from the
+//! code, in Markdown. A test keeps `docs/reference` equal to them.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command};
+use host_http::authority::BadHost;
+use host_http::invalid_response::InvalidResponse;
+use host_http::target::BadTarget;
+use host_http::wire::BadMessage;
+use host_wasm::{BadSpan, CallError};
+use http::Method;
+use http::header::CONNECTION;
+
+use crate::fault::{BodyTooSlow, Fault, Whose};
+
+/// The heading of the flags that `reference/bounds.md` lists.
+const LIMITS: &str = "Limits";
+
+/// Defines, from one list, a sample of each fault and its description. The match
+/// is exhaustive, so a fault without a row does not compile.
+macro_rules! rows {
+    ($($fault:pat = $sample:expr => $text:literal;)+) => {
+        fn samples() -> Vec<Fault> {
+            vec![$($sample),+]
+        }
+
+        fn description(fault: &Fault) -> &'static str {
+            match fault {
+                $($fault => $text),+
+            }
+        }
+    };
+}
+
+rows! {
+    Fault::Message(BadMessage::Malformed { .. }) = Fault::Message(BadMessage::Malformed { what: "", section: "" })
+        => "the head, a chunk or a statement about the length breaks a rule of RFC 9112";
+    Fault::Target(
+        BadTarget::Form | BadTarget::Bytes | BadTarget::UserInformation
+    ) = Fault::Target(BadTarget::Form)
+        => "the method does not allow this form of target, or the target holds bytes or user information that it must not";
+    Fault::Host(_) = Fault::Host(BadHost::Missing)
+        => "the field `host` is missing, repeated, malformed, or names another server than the target";
+    Fault::BodyUnreadable(_) = Fault::BodyUnreadable(String::new())
+        => "the body broke off";
+    Fault::ClientGone = Fault::ClientGone
+        => "the client reset the connection before its answer, so nobody receives this status";
+    Fault::Message(BadMessage::HeadTooSlow) = Fault::Message(BadMessage::HeadTooSlow)
+        => "the head did not arrive in time (`--head-timeout`)";
+    Fault::BodyTooSlow(_) = Fault::BodyTooSlow(BodyTooSlow::Piece)
+        => "the body stopped or came too slowly (`--body-timeout`, `--body-rate-min`, `--body-time-max`)";
+    Fault::Message(BadMessage::GaveWay) = Fault::Message(BadMessage::GaveWay)
+        => "the connection was closed for a new one before its request was complete (`--connections`)";
+    Fault::Message(BadMessage::BodyTooLong { .. }) = Fault::Message(BadMessage::BodyTooLong { limit: 0 })
+        => "a chunk states a size that takes the body past its limit (`--body-max`)";
+    Fault::BodyTooLong { .. } = Fault::BodyTooLong { limit: 0 }
+        => "the body is past its limit (`--body-max`)";
+    Fault::Call(CallError::NoRoom { .. }) = Fault::Call(CallError::NoRoom { length: 0 })
+        => "`alloc` returned 0: the module has no room for the request";
+    Fault::Message(BadMessage::TargetTooLong { .. }) = Fault::Message(BadMessage::TargetTooLong { limit: 0 })
+        => "the target is past its limit (`--target-max`)";
+    Fault::ExpectationUnknown = Fault::ExpectationUnknown
+        => "the field `expect` asks for something other than `100-continue`";
+    Fault::Target(BadTarget::Scheme) = Fault::Target(BadTarget::Scheme)
+        => "the target is a URL whose scheme is not `http`";
+    Fault::Message(BadMessage::HeadTooLong { .. }) = Fault::Message(BadMessage::HeadTooLong { limit: 0 })
+        => "the head is past its limit (`--head-max`)";
+    Fault::Message(BadMessage::TooManyFields { .. }) = Fault::Message(BadMessage::TooManyFields { limit: 0 })
+        => "the head has too many fields (`--fields-max`)";
+    Fault::Message(BadMessage::TooManyOptions { .. }) = Fault::Message(BadMessage::TooManyOptions { limit: 0 })
+        => "the field `connection` lists more than 64 options";
+    Fault::Call(CallError::Trap { .. }) = Fault::Call(trap())
+        => "the handler trapped or panicked";
+    Fault::NotServed { .. } = Fault::NotServed { cause: "".into() }
+        => "`host dev`: the newest build does not serve";
+    Fault::Message(BadMessage::Coding) = Fault::Message(BadMessage::Coding)
+        => "the `transfer-encoding` is not `chunked`";
+    Fault::Call(CallError::BadSpan { .. }) = Fault::Call(bad_span())
+        => "`alloc` or `handle` returned an address outside the module's memory";
+    Fault::Call(CallError::ResponseTooLong { .. }) = Fault::Call(CallError::ResponseTooLong { length: 0, limit: 0 })
+        => "the response is past its limit (`--response-max`)";
+    Fault::Response(_) = Fault::Response(InvalidResponse::Empty)
+        => "the handler's bytes are not a valid response, or their head is past its limit (`--response-head-max`)";
+    Fault::NoBuffer { .. } = Fault::NoBuffer { limit: 0 }
+        => "all bodies together hold too much memory (`--buffer-max`)";
+    Fault::Call(CallError::Busy { .. }) = Fault::Call(CallError::Busy { calls: 0, queue: 0 })
+        => "no instance came free in time, or the queue is full (`--instances`, `--queue`, `--queue-timeout`)";
+    Fault::Call(CallError::NoInstance { .. }) = Fault::Call(CallError::NoInstance { cause: String::new() })
+        => "the system gave no memory for another instance";
+    Fault::Call(CallError::Deadline) = Fault::Call(CallError::Deadline)
+        => "the call passed its deadline (`--deadline`)";
+    Fault::Message(BadMessage::Version) = Fault::Message(BadMessage::Version)
+        => "the version is neither HTTP/1.1 nor HTTP/1.0";
+}
+
+fn trap() -> CallError {
+    CallError::Trap { trap: String::new(), panic: None, frames: Vec::new() }
+}
+
+fn bad_span() -> CallError {
+    CallError::BadSpan { export: "", cause: BadSpan { address: 0, length: 0, memory: 0 } }
+}
+
+/// Returns the reference of all faults, in Markdown, by status.
+pub fn faults() -> String {
+    let mut text = String::from(
+        "# Faults\n\n\
+         The host answers a request itself in these cases only. The client gets the status and an id; the log has the\n\
+         cause under the same id. `host --dev` shows the cause to the client as well. `host status` counts faults by name.\n\n\
+         - *Closed* means that the host closes the connection after the response, because the rest of the message may\n  \
+           not have been read.\n\
+         - Every 503 has `retry-after: 1`.\n\
+         - The log level follows who can fix the fault: INFO for the client, ERROR for the handler, WARN for the\n  \
+           operator.\n\n\
+         This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
+         | status | name | what happened | who can fix it | connection |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    let mut faults = samples();
+    faults.sort_by_key(|fault| fault.entry().status);
+    for fault in faults {
+        let (entry, text_of) = (fault.entry(), description(&fault));
+        let whose = match entry.whose {
+            Whose::Client => "client",
+            Whose::Handler => "handler",
+            Whose::Operator => "operator",
+        };
+        let closes = fault.response(&Method::GET, false).headers().contains_key(CONNECTION);
+        let connection = if closes { "closed" } else { "kept" };
+        let (status, name) = (entry.status.as_u16(), entry.name);
+        let _ = writeln!(text, "| {status} | {name} | {text_of} | {whose} | {connection} |");
+    }
+    text
+}
+
+/// Returns the reference of the command line, in Markdown: the server, then each
+/// command.
+pub fn cli(command: Command) -> String {
+    // Without a width the text would be wrapped for this terminal.
+    let mut command = command.term_width(usize::MAX);
+    command.build();
+    let mut text = String::from(
+        "# Command line\n\n\
+         Flags under *Limits* are explained in [Bounds](bounds.md). `-h` prints a summary of this text, `--help` all of\n\
+         it, and `--version` the version.\n\n\
+         Exit codes of the server: 0 after SIGTERM or SIGINT, 1 when it cannot start or was ended at once, 2 for a wrong\n\
+         command line. Exit codes of `swap` and `rollback`: 0 when the version serves, 1 when it does not, 3 when it\n\
+         serves and would not survive a restart.\n\n\
+         This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
+    );
+    command_section(&mut text, &mut command);
+    for name in names(&command) {
+        if let Some(subcommand) = command.find_subcommand_mut(&name) {
+            command_section(&mut text, subcommand);
+        }
+    }
+    text
+}
+
+fn names(command: &Command) -> Vec<String> {
+    command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect()
+}
+
+fn command_section(text: &mut String, command: &mut Command) {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace("\n       ", "\n");
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(text, "\n## `{name}`\n\n{about}.\n\n```text\n{usage}\n```\n");
+
+    let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+    let arguments: Vec<&Arg> = command.get_arguments().filter(shown).collect();
+    let mut headings: Vec<Option<&str>> = Vec::new();
+    for argument in &arguments {
+        let heading = heading(argument);
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    headings.sort_by_key(|heading| (*heading == Some(LIMITS), heading.is_some()));
+    for wanted in headings {
+        let rows = arguments.iter().filter(|argument| heading(argument) == wanted);
+        if wanted == Some(LIMITS) {
+            let flags: Vec<String> = rows.map(|flag| flag_name(flag)).collect();
+            let _ = write!(text, "\n*Limits*: {}.\n", flags.join(", "));
+            continue;
+        }
+        if let Some(heading) = wanted {
+            let _ = write!(text, "\n*{heading}*\n");
+        }
+        text.push_str("\n| argument | default | meaning |\n| --- | --- | --- |\n");
+        rows.for_each(|argument| row(text, argument));
+    }
+    if let Some(after) = command.get_after_long_help().or_else(|| command.get_after_help()) {
+        let _ = write!(text, "\n```text\n{}\n```\n", after.to_string().trim_end());
+    }
+}
+
+fn heading(argument: &Arg) -> Option<&str> {
+    argument.get_help_heading().filter(|heading| !["Options", "Arguments"].contains(heading))
+}
+
+/// Returns the name of a flag as it is typed, or that of a positional argument.
+fn flag_name(argument: &Arg) -> String {
+    match (argument.get_short(), argument.get_long()) {
+        (Some(short), Some(long)) => format!("`-{short}`, `--{long}`"),
+        (None, Some(long)) => format!("`--{long}`"),
+        (Some(short), None) => format!("`-{short}`"),
+        (None, None) => format!("`{argument}`"),
+    }
+}
+
+fn row(text: &mut String, argument: &Arg) {
+    let takes_value = argument.get_action().takes_values() && !argument.is_positional();
+    let value = argument.get_value_names().filter(|_| takes_value).and_then(|names| names.first());
+    let value = value.map(|value| format!(" `{}`", cell(value))).unwrap_or_default();
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    // Computed defaults stand in the help text, in brackets at its end.
+    let (help, computed) = match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {
+        Some((help, default)) => (help.to_owned(), default.to_owned()),
+        None => (help, String::new()),
+    };
+    let defaults: Vec<_> = argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+    let default = match defaults.join(" ") {
+        _ if !takes_value && !argument.is_positional() => String::new(),
+        default if default.is_empty() => cell(&computed),
+        default => format!("`{default}`"),
+    };
+    let possible = argument.get_possible_values();
+    let mut meaning = cell(&help);
+    if takes_value && !possible.is_empty() {
+        let values = possible.iter().map(|value| match value.get_help() {
+            Some(help) => format!("`{}` ({help})", value.get_name()),
+            None => format!("`{}`", value.get_name()),
+        });
+        let _ = write!(meaning, ": {}", cell(&values.collect::<Vec<_>>().join(", ")));
+    }
+    let default = if default.is_empty() { default } else { format!(" {default}") };
+    let _ = writeln!(text, "| {}{value} |{default} | {meaning} |", cell(&flag_name(argument)));
+}
+
+/// Returns a text as a cell of a table: one line, with its bars escaped.
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}
