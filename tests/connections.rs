@@ -152,7 +152,7 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     };
     assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
     let taken = crate::harness::fails_to_start(&["--no-control", "--listen", &listen]);
-    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens there"));
+    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket"));
     server.signal("TERM");
     assert!(server.wait().0.success());
     assert!(!path.exists());

@@ -60,7 +60,7 @@ fn lines_for_requests_can_be_turned_off() {
     server.signal("TERM");
     let (_, lines) = server.wait();
     assert!(lines.iter().all(|line| !line.contains("request:")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.contains("stopping")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("shutting down")), "{lines:?}");
 }
 
 #[test]

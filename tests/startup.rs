@@ -28,7 +28,7 @@ fn a_port_that_is_taken_is_said_to_be() {
     assert_eq!(
         fails_to_start(&["--listen", &address]),
         format!(
-            "error: cannot listen on {address}: {address} is taken, by this process or another (--listen takes another)"
+            "error: cannot listen on {address}: {address} is in use, by this process or another (choose another with --listen)"
         )
     );
 }
@@ -37,7 +37,7 @@ fn a_port_that_is_taken_is_said_to_be() {
 fn a_port_that_another_server_of_ours_has_is_taken_too() {
     let server = Server::start();
     let address = server.addresses[0].to_string();
-    assert!(fails_to_start(&["--listen", &address]).contains("is taken, by this process or another"));
+    assert!(fails_to_start(&["--listen", &address]).contains("is in use, by this process or another"));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_malformed_address_is_said_to_be() {
             format!("error: cannot listen on {address}: {complaint}")
         );
     }
-    assert!(fails_to_start(&["--listen", "no.such.name.invalid:1"]).contains("cannot be resolved"));
+    assert!(fails_to_start(&["--listen", "no.such.name.invalid:1"]).contains("cannot resolve the name"));
 }
 
 #[test]
