@@ -174,7 +174,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         fs::remove_file(&module).unwrap();
         plant(&module);
         let mut server = place.start();
-        server.log_line(&["version 2", "cannot come back", "expected a regular file"]);
+        server.log_line(&["version 2", "cannot be restored", "expected a regular file"]);
         assert!(server.connect().ask("GET", "/").text().contains("hello index"));
         drop(server);
         fs::remove_file(place.state.join("state.json")).unwrap();
@@ -275,7 +275,10 @@ fn a_moved_folder_is_not_written_to_and_that_is_said() {
     fs::rename(&place.state, &moved).unwrap();
     fs::create_dir(&place.state).unwrap();
     place.swap("three");
-    server.log_line(&["would not all survive", "the folder was moved or replaced since the server started"]);
+    server.log_line(&[
+        "not all of them would survive",
+        "the folder was moved or replaced since the server started",
+    ]);
     says(&server, "three", "3");
     assert!(place.names().is_empty());
     drop(server);
@@ -316,7 +319,7 @@ fn a_module_that_cannot_be_written_leaves_nothing_and_the_record_goes_on() {
     assert!(place.swap("two").starts_with("serving version 2"));
     let long = format!("{};; {}", saying("three"), "x".repeat(60_000));
     assert!(place.swap_to(&long).starts_with("serving version 3"));
-    server.log_line(&["would not all survive", "File too large"]);
+    server.log_line(&["not all of them would survive", "File too large"]);
     place.settles_with_modules(2);
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     drop(server);
@@ -367,7 +370,7 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
     };
     fill();
     place.swap("three");
-    server.log_line(&["would not all survive", "No space left on device"]);
+    server.log_line(&["not all of them would survive", "No space left on device"]);
     // What is already there can still be recorded.
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     let names = place.names();

@@ -115,17 +115,13 @@ const COMMANDS: &[Fixed] = &[
         state_dir::STATE_MAX,
         "the record is not written (`--keep`)",
     ),
-    bytes(
-        "Origin of a version in that record",
-        state_dir::ORIGIN_MAX,
-        "the record is set aside on restart",
+    bytes("Origin of a version in that record", state_dir::ORIGIN_MAX, "the record is set aside on restart"),
+    count(
+        "Files in a state or recording folder",
+        private_folder::ENTRIES_MAX as u64,
+        "the folder is not used",
     ),
-    count("Files in a state or recording folder", private_folder::ENTRIES_MAX as u64, "the folder is not used"),
-    time(
-        "Time to wait for writes to the module file to end",
-        watch::QUIET_WAIT_MAX,
-        "the file is read",
-    ),
+    time("Time to wait for writes to the module file to end", watch::QUIET_WAIT_MAX, "the file is read"),
     count("Symbolic links on the path of a file", watch::SYMLINKS_MAX as u64, "further ones are not watched"),
 ];
 

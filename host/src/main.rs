@@ -57,7 +57,10 @@ where
     // A panic is a bug in this program: log its cause even where serving goes on.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        error!(cause = health::message(panic.payload()), place, "a task or thread of the server has panicked");
+        error!(
+            cause = health::message(panic.payload()),
+            place, "a task or thread of the server has panicked"
+        );
     }));
     let mut threads = runtime::Builder::new_multi_thread();
     // Handlers run on these stacks too, so RUST_MIN_STACK must not change their
@@ -128,9 +131,9 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         _ if args.swap.no_control => None,
         Some(path) => Some(place::bind(&path)?),
         // The default socket is optional, so the server starts without it.
-        None => {
-            place::bind(&place::default_path(port)).inspect_err(|error| warn!("the server takes no commands: {error:#}")).ok()
-        }
+        None => place::bind(&place::default_path(port))
+            .inspect_err(|error| warn!("the server takes no commands: {error:#}"))
+            .ok(),
     };
     if let Some(bound) = &control {
         let module_max = args.limits.module_max;
@@ -145,8 +148,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             limits: args.limits.clone(),
         };
         let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
-        listener::start(bound.listener.try_clone()?, control)
-            .context("cannot start the control thread")?;
+        listener::start(bound.listener.try_clone()?, control).context("cannot start the control thread")?;
     }
 
     announce(&label, &urls, args.log_format);

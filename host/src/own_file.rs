@@ -98,7 +98,9 @@ pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
     let name = name.display();
     let file = match file {
         Ok(file) => File::from(file),
-        Err(rustix::io::Errno::LOOP) => bail!("the lock file {name} is a symbolic link; expected a regular file"),
+        Err(rustix::io::Errno::LOOP) => {
+            bail!("the lock file {name} is a symbolic link; expected a regular file")
+        }
         Err(error) => bail!("cannot open the lock file {name}: {}", io::Error::from(error)),
     };
     if let Err(error) = check(&file.metadata()?) {

@@ -1,22 +1,22 @@
-//! Versions of the handler, which of them serves, and how another comes to.
+//! Versions of the handler: which one is current, and how another becomes current.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `version` | what is a version, and where does it come from? |
-//! | `versions` | which versions are there, and which of them serves? |
-//! | `current` | which version serves now? |
-//! | `activate` | what does a candidate go through before it serves? |
-//! | `begin` | which version is the first after the start? |
-//! | `restore` | what comes back of an earlier process behind it? |
-//! | `swapper` | how is a swap ordered, and what came of it? |
-//! | `orders` | which order is the newest, and ends the others? |
-//! | `candidate` | how is an order carried out? |
-//! | `optimise` | how is a version compiled again, once it serves? |
-//! | `history` | which versions can come back, and why did others not serve? |
-//! | `store` | which versions survive a restart, and which not yet? |
-//! | `state_dir` | how are they kept on disk? |
-//! | `notice` | how does the author of a handler see a rejection? |
-//! | `watch` | who notices that the file has changed? |
+//! | `version` | a version: number, origin, hash and compiled module |
+//! | `versions` | the current version and the history, changed together |
+//! | `current` | the current version, read once by each request |
+//! | `activate` | the stages that a candidate passes before it serves |
+//! | `begin` | the first version after the start |
+//! | `restore` | loading the other versions of an earlier process; dropping versions that are no longer kept |
+//! | `swapper` | orders to swap or roll back, and their outcomes |
+//! | `orders` | the newest order, which cancels the others |
+//! | `candidate` | the execution of a swap |
+//! | `optimise` | compiling the current version again, with full optimisation |
+//! | `history` | remembered versions: good ones for rollback, rejected ones with reasons |
+//! | `store` | which versions are saved, and which not yet |
+//! | `state_dir` | the state folder on disk |
+//! | `notice` | rejections shown to the author of a handler |
+//! | `watch` | changes of the module file |
 
 mod activate;
 mod begin;
