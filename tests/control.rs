@@ -127,7 +127,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
     assert!(
         complaint.contains(&format!(
-            "{socket} (--control takes another, --no-control none): another server uses it"
+            "{socket} (choose another with --control, or none with --no-control): another server uses it"
         ))
     );
     succeeds(&socket, &["status"], "serves version 1");
@@ -143,7 +143,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 
     fs::write(&socket, "a file of somebody's").unwrap();
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
-    assert!(complaint.ends_with("there is something else at that path"), "{complaint}");
+    assert!(complaint.ends_with("the path exists and is not a socket"), "{complaint}");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file of somebody's");
     fs::remove_file(socket).unwrap();
 }
@@ -174,7 +174,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
             b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":65537}\n",
             "65537 bytes long, more than 65536 (--module-max)",
         ),
-        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "breaks off after 5 of 9 bytes"),
+        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "ended after 5 of 9 bytes"),
     ] {
         let reply = ask(request);
         assert!(

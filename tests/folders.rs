@@ -430,7 +430,7 @@ fn a_planted_lock_beside_a_control_socket_is_not_followed() {
     let lock = folder.file("control.lock");
     let refused = |complaint: &str| {
         let text = fails_to_start(&["--listen", "127.0.0.1:0", "--control", socket.to_str().unwrap()]);
-        assert!(text.contains("cannot have the control socket") && text.ends_with(complaint), "{text}");
+        assert!(text.contains("cannot bind the control socket") && text.ends_with(complaint), "{text}");
     };
     symlink(&secret, &lock).unwrap();
     refused("is a symbolic link; expected a regular file");

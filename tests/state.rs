@@ -244,7 +244,7 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.starts_with("serving version 2 ")
-            && text.contains("\nnot kept: it would not survive a restart: cannot write "),
+            && text.contains("\nnot saved, so it would not survive a restart: cannot write "),
         "{text}"
     );
     assert_eq!(output.status.code(), Some(3));

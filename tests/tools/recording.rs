@@ -148,7 +148,7 @@ fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
     for (arguments, complaint) in [
         (
             [path, "--module", traps],
-            format!("error: {path}: it is no recorded request: `# fault:` is missing\n"),
+            format!("error: {path}: not a recorded request: the line `# fault:` is missing\n"),
         ),
         (
             ["/no/such", "--module", traps],

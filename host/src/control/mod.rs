@@ -1,12 +1,12 @@
-//! How a running server is told what to do: a Unix socket that only its owner
-//! may use, and the commands that talk to it.
+//! Control of a running server: a Unix socket that only its owner may use, and the
+//! commands that talk to it.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `protocol` | what is said over the socket? |
-//! | `place` | where is the socket, and whose is it? |
-//! | `listener` | how does the server answer? |
-//! | `command` | what do the commands print, and with which exit code? |
+//! | `protocol` | requests and replies of the control socket |
+//! | `place` | path, lock and owner of the socket |
+//! | `listener` | the server side |
+//! | `command` | the client side: output and exit codes |
 
 pub mod command;
 pub mod listener;
