@@ -125,11 +125,9 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let socket = socket("stale");
     let server = Server::with(&["--control", &socket]);
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
-    assert!(
-        complaint.contains(&format!(
-            "{socket} (choose another with --control, or none with --no-control): another server uses it"
-        ))
-    );
+    assert!(complaint.contains(&format!(
+        "{socket} (choose another with --control, or none with --no-control): another server uses it"
+    )));
     succeeds(&socket, &["status"], "serves version 1");
     // Killed, so that it cannot clean up.
     drop(server);

@@ -208,14 +208,14 @@ fn a_module_file_is_taken_up_to_its_limit() {
 fn a_module_that_does_not_start_is_refused() {
     refused(
         without("none", "").replace("(module", "(module (start $f) (func $f unreachable)"),
-        "it does not start: wasm trap: wasm `unreachable` instruction executed; in f",
+        "the module does not start: wasm trap: wasm `unreachable` instruction executed; in f",
     );
     let file =
         TextFile::new(without("none", "").replace("(module", "(module (start $f) (func $f (loop (br 0)))"));
     let path = file.path().to_str().unwrap();
     let complaint = fails_to_start(&[path, "--deadline", "50ms"]);
     assert!(
-        complaint.ends_with("it does not start: the call took longer than its deadline (--deadline)"),
+        complaint.ends_with("the module does not start: the call took longer than its deadline (--deadline)"),
         "{complaint}"
     );
 }

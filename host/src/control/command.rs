@@ -126,10 +126,15 @@ fn ask(path: &Path, request: &Request, module: &[u8]) -> anyhow::Result<String> 
         format!("no server answers at {} (is it running? choose it with --port or --control)", path.display())
     })?;
     // Another user's server could take the module and pretend to serve it.
-    let user =
-        rustix::net::sockopt::socket_peercred(&stream).context("cannot determine the owner of the server")?.uid;
+    let user = rustix::net::sockopt::socket_peercred(&stream)
+        .context("cannot determine the owner of the server")?
+        .uid;
     if user != rustix::process::geteuid() && !user.is_root() {
-        bail!("the server at {} belongs to the user id {}; expected this user or root", path.display(), user.as_raw());
+        bail!(
+            "the server at {} belongs to the user id {}; expected this user or root",
+            path.display(),
+            user.as_raw()
+        );
     }
     let mut line = serde_json::to_string(request)?;
     line.push('\n');

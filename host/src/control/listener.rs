@@ -113,7 +113,9 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
         error_reply("this server belongs to another user".into())
     } else {
         let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
-        match request.unwrap_or_else(|_| Err(format!("the request did not arrive within {} s", REQUEST_TIMEOUT.as_secs()))) {
+        match request.unwrap_or_else(|_| {
+            Err(format!("the request did not arrive within {} s", REQUEST_TIMEOUT.as_secs()))
+        }) {
             Ok((request, upload)) => carry_out(request, upload, control, watched).await,
             Err(error) => error_reply(error),
         }

@@ -124,7 +124,8 @@ impl Recorded {
     pub fn read(path: &Path, max: usize) -> anyhow::Result<Recorded> {
         let bytes = own_file::read_regular(path, max.saturating_add(HEAD_MAX));
         let mut bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
-        let missing = |name| anyhow!("{}: not a recorded request: the line `# {name}` is missing", path.display());
+        let missing =
+            |name| anyhow!("{}: not a recorded request: the line `# {name}` is missing", path.display());
         let start = bytes.get(..HEAD_MAX).unwrap_or(&bytes);
         let end = start.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
         let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();

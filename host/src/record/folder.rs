@@ -29,7 +29,10 @@ impl Folder {
             match folder.size(&name) {
                 Some(size) => files.push((name, size)),
                 None => {
-                    warn!("{} is not a file of this user alone and is left alone", folder.path_of(&name).display())
+                    warn!(
+                        "{} is not a file of this user alone and is left alone",
+                        folder.path_of(&name).display()
+                    )
                 }
             }
         }
@@ -40,7 +43,10 @@ impl Folder {
     /// Removes the oldest files until there is room, then writes a file atomically.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {
-            bail!("a request of {} bytes is larger than the whole folder may be (--record-bytes)", bytes.len());
+            bail!(
+                "a request of {} bytes is larger than the whole folder may be (--record-bytes)",
+                bytes.len()
+            );
         }
         self.folder.check()?;
         let used = |files: &VecDeque<(String, usize)>| files.iter().map(|(_, size)| size).sum::<usize>();

@@ -116,7 +116,7 @@ impl Workshop {
         let started = times.measure(Stage::Start, compiled.start()).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
-            ..times.rejection(format!("it does not start: {error}"))
+            ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module };
         let probed = times.measure(Stage::Probe, async {
