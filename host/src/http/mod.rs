@@ -1,26 +1,26 @@
-//! HTTP: from hyper's request to the bytes that the handler gets, and from the
+//! HTTP: converts hyper's request to the bytes that the handler gets, and the
 //! handler's bytes to hyper's response.
 //!
-//! | file | question |
+//! | file | responsibility |
 //! | --- | --- |
-//! | `wire` | where does a message end, and is it one? |
-//! | `service` | what happens between a request and its response? |
-//! | `request` | what are the bytes that a handler gets? |
-//! | `body` | how is its body read, and how fast does it have to come? |
-//! | `target` | which forms may a target have? |
-//! | `authority` | which server does it say that it is meant for? |
-//! | `forwarded` | who is the client behind a proxy? |
-//! | `response` | what may a handler return, and what becomes of it? |
-//! | `response_head` | what does the head say that it returns? |
-//! | `exchange` | how is a handler asked without a client? |
-//! | `fields` | how is a field looked up? |
-//! | `hop_by_hop` | which fields belong to one connection only? |
-//! | `probe` | what is a candidate called with before it serves? |
-//! | `expectation` | what does its answer have to be? |
-//! | `request_file` | how are both written in a file? |
-//! | `fault` | when does the host answer itself, with what status? |
-//! | `buffers` | how much memory may all bodies take? |
-//! | `counts` | how often was that, and why? |
+//! | `wire` | message framing on the connection |
+//! | `service` | answering a request |
+//! | `request` | the canonical bytes of a request |
+//! | `body` | reading request bodies |
+//! | `target` | forms of the request target |
+//! | `authority` | the server that a request names |
+//! | `forwarded` | the client behind trusted proxies |
+//! | `response` | checking and framing responses of handlers |
+//! | `response_head` | parsing response heads |
+//! | `exchange` | requests without a client |
+//! | `fields` | lookup of fields |
+//! | `hop_by_hop` | fields that concern one connection only |
+//! | `probe` | probes of candidates |
+//! | `expectation` | expectations about responses |
+//! | `request_file` | parser of request files |
+//! | `fault` | faults and their statuses |
+//! | `buffers` | memory budget for bodies |
+//! | `counts` | number of faults by kind |
 
 mod authority;
 mod body;
@@ -54,7 +54,7 @@ pub use service::{App, Client};
 pub use target::{BadTarget, Target};
 pub use wire::{BadMessage, MessageLimits, Messages};
 
-/// What no flag changes.
+/// Bounds that no flag changes.
 pub(crate) mod fixed {
     pub(crate) use super::hop_by_hop::OPTIONS_MAX;
     pub(crate) use super::response_head::FIELDS_MAX as RESPONSE_FIELDS_MAX;

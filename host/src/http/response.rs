@@ -1,6 +1,6 @@
-//! What a handler may return, and what becomes of it. Its bytes are read as one
-//! HTTP/1.1 message, checked, and framed by the host; what is in doubt is
-//! refused whole, because half a response is worse than a 502.
+//! Decodes and checks what a handler returned: one HTTP/1.1 message, which the host
+//! frames. A doubtful message is refused as a whole, because half a response is
+//! worse than a 502.
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, InvalidHeaderValue};
@@ -10,66 +10,67 @@ use thiserror::Error;
 
 use super::response_head::Head;
 
-/// Fields that the host adds: the length for HEAD, the request's id, the version,
-/// `connection`.
+/// Number of fields that the host may add: the length for HEAD, the request id, the
+/// version, and `connection`.
 const HOSTS_OWN: usize = 4;
 
-/// Why a handler's bytes are not sent. The handler's fault, all of them.
+/// Reason for which a handler's response is refused; always a fault of the handler.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InvalidResponse {
-    /// There is nothing.
+    /// The response is empty.
     #[error("it is empty; expected an HTTP/1.1 response")]
     Empty,
-    /// The head does not end within its limit.
+    /// The head is longer than its limit.
     #[error("its head is longer than {limit} bytes (--response-head-max)")]
     HeadTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// `connection` lists more than anybody means.
+    /// The `connection` field has too many options.
     #[error("it has more than {limit} options in connection")]
     TooManyOptions {
-        /// How many are looked at.
+        /// Most options.
         limit: usize,
     },
     /// The head does not end.
     #[error("its head has no empty line at the end")]
     HeadUnfinished,
-    /// The head is no head.
+    /// The head is malformed.
     #[error("its head is malformed: {0}")]
     Head(&'static str),
-    /// Another version than the contract's.
+    /// The version is not HTTP/1.1.
     #[error("it is HTTP/1.0; expected HTTP/1.1")]
     Version,
-    /// A status that ends no exchange.
+    /// The status is not final or not a status.
     #[error("its status is {0}; expected 200 to 599")]
     Status(u16),
-    /// A success would make a tunnel of the connection.
+    /// A success status for CONNECT, which would turn the connection into a tunnel.
     #[error("its status is {0} for CONNECT, and a handler cannot open a tunnel; expected 300 to 599")]
     Tunnel(u16),
-    /// `transfer-encoding`, which would lie: the host frames the message.
+    /// The `transfer-encoding` field, which would be false: the host frames the
+    /// message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
-    /// `content-length` twice, or not a number as HTTP writes it.
+    /// The `content-length` field is repeated or malformed.
     #[error("its content-length is not one whole number without leading zeros and below 2^63")]
     LengthMalformed,
-    /// `content-length` and the body disagree.
+    /// The `content-length` field differs from the length of the body.
     #[error("its content-length is {stated}, and {actual} bytes follow the head")]
     LengthWrong {
-        /// What the field says, in bytes.
+        /// Stated length in bytes.
         stated: u64,
-        /// What is there, in bytes.
+        /// Length of the body in bytes.
         actual: usize,
     },
-    /// A body where HTTP has none.
+    /// A body with a status that has none.
     #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
     BodyForbidden {
         /// 204, 205 or 304.
         status: u16,
-        /// In bytes.
+        /// Length of the body in bytes.
         actual: usize,
     },
-    /// A field value that HTTP does not allow.
+    /// A field value has bytes that HTTP does not allow.
     #[error("the value of one of its fields is malformed")]
     Value,
 }
@@ -80,13 +81,12 @@ impl From<InvalidHeaderValue> for InvalidResponse {
     }
 }
 
-/// Reads what a handler returned for a request of this method, whose head is at
-/// most this long. The fields are put into a map that was used for something else
-/// before, and has room.
+/// Decodes the response to a request of this method, with a head of at most
+/// `head_max` bytes. `fields` is a map whose allocation is reused.
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] says why it cannot be sent.
+/// The reason for which the response is refused.
 pub fn decode(
     mut bytes: Bytes,
     method: &Method,
@@ -115,8 +115,8 @@ pub fn decode(
     Ok(response)
 }
 
-/// Checks the length that is stated, and states that of a body which HEAD leaves
-/// out. Of all others hyper does.
+/// Checks the stated length, and sets the length of a body that HEAD leaves out.
+/// hyper sets all other lengths.
 fn set_length(
     fields: &mut HeaderMap,
     head: &Head,
@@ -128,14 +128,14 @@ fn set_length(
     if bodiless.contains(&status) && actual > 0 {
         return Err(InvalidResponse::BodyForbidden { status: status.as_u16(), actual });
     }
-    // In answer to HEAD, and with 304, the length is that of the body which GET
-    // would have (RFC 9110, section 8.6), and that body may be left out.
+    // With HEAD and 304, the length is that of the body in answer to GET (RFC 9110,
+    // section 8.6), and the body may be left out.
     let left_out = actual == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED);
     match head.stated_length {
         Some(stated) if stated != actual as u64 && !left_out => {
             return Err(InvalidResponse::LengthWrong { stated, actual });
         }
-        // RFC 9110, section 8.6: never with 204.
+        // RFC 9110, section 8.6 forbids a length with 204.
         _ if status == StatusCode::NO_CONTENT => drop(fields.remove(CONTENT_LENGTH)),
         None if *method == Method::HEAD && !left_out => {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(actual));
