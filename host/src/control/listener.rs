@@ -21,7 +21,7 @@ use crate::health;
 use crate::http::FaultCounts;
 use crate::log;
 use crate::resources::Gauges;
-use crate::swap::{Swapper, Task};
+use crate::swap::{Swapper, Task, VersionState};
 
 /// Control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
@@ -176,7 +176,9 @@ async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, 
         Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version).await),
         Request::Versions {} => line(&swapper.versions()),
         Request::Status {} => {
-            let Some(serving) = swapper.versions().into_iter().rfind(|entry| entry.state == "current") else {
+            let Some(serving) =
+                swapper.versions().into_iter().rfind(|entry| entry.state == VersionState::Current)
+            else {
                 return error_reply("no version serves".into());
             };
             line(&Status {

@@ -1,6 +1,7 @@
 //! Remembered versions: good ones, compiled, for rollback, and rejected ones with
 //! their reasons.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -47,8 +48,8 @@ enum RecordState {
 pub struct Entry {
     /// Number, counted from 1.
     pub number: u64,
-    /// candidate, current, draining, retired or rejected.
-    pub state: String,
+    /// Stage of the version's life.
+    pub state: VersionState,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
     /// Source of the bytes.
@@ -60,6 +61,34 @@ pub struct Entry {
     /// Reason of the rejection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+}
+
+/// Stage of a version's life, as `host versions` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionState {
+    /// Being prepared.
+    Candidate,
+    /// Serving new requests.
+    Current,
+    /// Replaced, and still answering a request.
+    Draining,
+    /// Kept for rollback.
+    Retired,
+    /// Never served.
+    Rejected,
+}
+
+impl fmt::Display for VersionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            VersionState::Candidate => "candidate",
+            VersionState::Current => "current",
+            VersionState::Draining => "draining",
+            VersionState::Retired => "retired",
+            VersionState::Rejected => "rejected",
+        })
+    }
 }
 
 impl History {
@@ -217,15 +246,18 @@ impl History {
     /// Returns all versions as they are shown; `current` is the number of the
     /// current one.
     pub fn entries(&self, current: u64) -> Vec<Entry> {
-        let leaving = self.leaving.iter().map(|version| entry(&version.label, "draining", None, None));
+        let leaving =
+            self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None, None));
         let kept = self.records.iter().map(|record| {
             let (state, reason) = match &record.state {
-                RecordState::Candidate => ("candidate", None),
-                RecordState::Rejected(rejection) => ("rejected", Some(rejection.to_string())),
-                RecordState::Good(_) if record.label.number == current => ("current", None),
+                RecordState::Candidate => (VersionState::Candidate, None),
+                RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
+                RecordState::Good(_) if record.label.number == current => (VersionState::Current, None),
                 // One reference is held by this record.
-                RecordState::Good(version) if Arc::strong_count(version) > 1 => ("draining", None),
-                RecordState::Good(_) => ("retired", None),
+                RecordState::Good(version) if Arc::strong_count(version) > 1 => {
+                    (VersionState::Draining, None)
+                }
+                RecordState::Good(_) => (VersionState::Retired, None),
             };
             entry(&record.label, state, Some(record.time), reason)
         });
@@ -243,10 +275,10 @@ impl History {
     }
 }
 
-fn entry(label: &Label, state: &str, time: Option<SystemTime>, reason: Option<String>) -> Entry {
+fn entry(label: &Label, state: VersionState, time: Option<SystemTime>, reason: Option<String>) -> Entry {
     Entry {
         number: label.number,
-        state: state.into(),
+        state,
         sha256: label.sha256.clone(),
         origin: label.origin.to_string(),
         size: label.size,

@@ -37,7 +37,7 @@ pub mod watch;
 pub use activate::Workshop;
 pub use begin::begin;
 pub use current::Serving;
-pub use history::{Entry, History};
+pub use history::{Entry, History, VersionState};
 pub use notice::Notice;
 pub use state_dir::StateDir;
 pub use swapper::{IsGone, Outcome, Settings, Swapper, Task};
