@@ -69,7 +69,7 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
 /// `spaces`, a plain message. Inside quotation marks, quotation marks, backslashes
 /// and non-printing characters are escaped, so that a line has only one reading.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
-    let value = line.get(start..).unwrap_or_default();
+    let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
     if !value.is_empty() && value.bytes().all(|byte| is_plain(byte) || (spaces && byte == b' ')) {
         return;
@@ -125,7 +125,7 @@ fn prefix(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
     for (index, character) in text.char_indices() {
         match left.checked_sub(length(character)) {
             Some(rest) => left = rest,
-            None => return text.get(..index).unwrap_or_default(),
+            None => return text.split_at(index).0,
         }
     }
     text

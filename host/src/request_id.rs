@@ -75,7 +75,7 @@ impl RequestId {
 
     fn of(text: fmt::Arguments<'_>) -> RequestId {
         let mut id = RequestId { text: [0; LENGTH_MAX], length: 0 };
-        let _ = id.write_fmt(text);
+        id.write_fmt(text).unwrap_or_else(|_| unreachable!("an id has at most {LENGTH_MAX} bytes"));
         id
     }
 
@@ -93,12 +93,12 @@ impl RequestId {
 
     /// Returns the id as ASCII bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.text.get(..self.length).unwrap_or_default()
+        self.text.split_at(self.length).0
     }
 
     /// Returns the id as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_else(|_| unreachable!("an id is ASCII"))
     }
 }
 
@@ -119,7 +119,7 @@ impl Write for RequestId {
 
 impl From<&RequestId> for HeaderValue {
     fn from(id: &RequestId) -> HeaderValue {
-        HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("-"))
+        HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| unreachable!("an id is ASCII"))
     }
 }
 

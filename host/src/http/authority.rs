@@ -85,7 +85,7 @@ fn split(host: &str) -> Option<(&str, u16)> {
         None => {
             let name = host.bytes().position(|byte| byte == b':').unwrap_or(host.len());
             let (name, port) = host.split_at_checked(name)?;
-            is_name(name).then_some((name, port.get(1..).unwrap_or_default()))?
+            is_name(name).then_some((name, port.strip_prefix(':').unwrap_or(port)))?
         }
     };
     let port = match port {

@@ -151,7 +151,7 @@ impl Answer {
         }
         let reason = match parts.extensions.get::<ReasonPhrase>() {
             Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
-            None => parts.status.canonical_reason().unwrap_or_default().to_owned(),
+            None => parts.status.canonical_reason().unwrap_or("").to_owned(),
         };
         Answer { status: parts.status, reason, fields: parts.headers, body }
     }

@@ -74,7 +74,7 @@ impl Expectation {
 }
 
 fn is_value(found: &str, expected: &str) -> bool {
-    let without_parameters = || found.split(';').next().unwrap_or_default().trim_end();
+    let without_parameters = || found.split_once(';').map_or(found, |(value, _)| value).trim_end();
     found == expected || (!expected.contains(';') && without_parameters() == expected)
 }
 

@@ -157,7 +157,10 @@ impl Fault {
     /// `tell_cause` is set.
     pub(super) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
         let status = self.entry().status;
-        let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
+        let reason = status
+            .canonical_reason()
+            .unwrap_or_else(|| unreachable!("the table has registered statuses only"));
+        let reason = reason.to_ascii_lowercase();
         let mut page = format!("<h1>error {} {reason}</h1>", status.as_str());
         if tell_cause {
             let cause = self.to_string().replace('&', "&amp;").replace('<', "&lt;");

@@ -6,7 +6,7 @@
 //! that the host vouches for are added. A client's own fields of those names are
 //! dropped, so that a handler can trust their values.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
@@ -88,7 +88,8 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
     }
     own(REQUEST_ID, origin.id.as_bytes());
     own(FORWARDED_FOR, origin.client.as_bytes());
-    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    // A clock before 1970 is sent as 0.
+    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
     own(REQUEST_TIME, digits.format(time as u64).as_bytes());
     put(&mut head, [b"\r\n"]);
     head

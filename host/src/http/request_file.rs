@@ -184,7 +184,7 @@ impl Reader<'_> {
     /// the file that a single line `< FILE` names.
     fn body(&self, lines: &[Line<'_>]) -> anyhow::Result<Vec<u8>> {
         let end = lines.iter().rposition(|(_, line)| !line.trim().is_empty()).map_or(0, |last| last + 1);
-        let lines = lines.get(..end).unwrap_or_default();
+        let (lines, _) = lines.split_at(end);
         if let [(number, line)] = lines
             && let Some(name) = line.strip_prefix("< ")
         {

@@ -2,7 +2,7 @@
 //! exact bytes that the handler received. Editors read it as an `.http` file.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use http::Method;
@@ -51,8 +51,9 @@ pub struct Recorded {
 
 /// Returns whether a file of this name is a recorded request.
 pub fn is_recorded(name: &str) -> bool {
-    let time = name.get(..TIME_DIGITS).unwrap_or_default();
-    name.ends_with(SUFFIX) && time.len() == TIME_DIGITS && time.bytes().all(|byte| byte.is_ascii_digit())
+    let starts_with_time =
+        name.get(..TIME_DIGITS).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit()));
+    starts_with_time && name.ends_with(SUFFIX)
 }
 
 impl Recorded {
@@ -96,7 +97,7 @@ impl Recorded {
             head.extend_from_slice(name);
             head.extend_from_slice(b": ");
             head.resize(head.len() + hidden.len(), b'*');
-            head.extend_from_slice(value.get(text.len()..).unwrap_or_default());
+            head.extend_from_slice(value.split_at(text.len()).1);
             if self.masked.iter().all(|masked| masked != secret) {
                 self.masked.push((*secret).to_owned());
             }
@@ -128,7 +129,7 @@ impl Recorded {
             |name| anyhow!("{}: not a recorded request: the line `# {name}` is missing", path.display());
         let start = bytes.get(..HEAD_MAX).unwrap_or(&bytes);
         let end = start.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
-        let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
+        let head = String::from_utf8_lossy(bytes.split_at(end).0).into_owned();
         let value = |name: &'static str| {
             let line = head.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name));
             line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
@@ -156,7 +157,8 @@ impl Recorded {
 }
 
 fn milliseconds(time: SystemTime) -> u128 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis().min(TIME_MAX)
+    // A clock before 1970 is written as 0.
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis().min(TIME_MAX)
 }
 
 /// Escapes a text to one line.

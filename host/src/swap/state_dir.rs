@@ -208,9 +208,8 @@ impl StateDir {
 
     /// Renames the state file and all modules, so that they are kept but not used.
     fn set_aside(&self) -> io::Result<()> {
-        for name in self.folder.names(|name| hash_of_module(name).is_some())? {
-            let hash = hash_of_module(&name).unwrap_or_default();
-            self.folder.rename(&name, &format!("{hash}.damaged"))?;
+        for hash in self.module_hashes()? {
+            self.folder.rename(&file_of_module(&hash), &format!("{hash}.damaged"))?;
         }
         let taken = self.folder.names(|name| name.starts_with("state.damaged"))?.len();
         let aside = if taken == 0 { "state.damaged".into() } else { format!("state.damaged-{}", taken + 1) };
@@ -281,11 +280,10 @@ impl StateDir {
     /// is only logged.
     fn sweep(&self) {
         let swept = self.remove_litter().and_then(|()| {
-            for name in self.folder.names(|name| hash_of_module(name).is_some())? {
+            for hash in self.module_hashes()? {
                 let named = self.named();
-                let hash = hash_of_module(&name).unwrap_or_default();
-                if !named.now.contains(hash) && !named.next.contains(hash) {
-                    self.folder.remove(&name)?;
+                if !named.now.contains(&hash) && !named.next.contains(&hash) {
+                    self.folder.remove(&file_of_module(&hash))?;
                 }
             }
             Ok(())
@@ -302,6 +300,12 @@ impl StateDir {
         let is_old =
             |name: &str| name.strip_suffix(".new").is_some_and(|stem| stem == "state" || is_hash(stem));
         self.folder.names(is_old)?.iter().try_for_each(|name| self.folder.remove(name))
+    }
+
+    /// Returns the hashes of all modules in the folder.
+    fn module_hashes(&self) -> io::Result<Vec<String>> {
+        let names = self.folder.names(|name| hash_of_module(name).is_some())?;
+        Ok(names.iter().filter_map(|name| hash_of_module(name)).map(str::to_owned).collect())
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {
@@ -322,7 +326,11 @@ fn module_name(sha256: &str) -> anyhow::Result<String> {
     if !is_hash(sha256) {
         bail!("`{sha256}` is not a SHA-256");
     }
-    Ok(format!("{sha256}.module"))
+    Ok(file_of_module(sha256))
+}
+
+fn file_of_module(sha256: &str) -> String {
+    format!("{sha256}.module")
 }
 
 fn hash_of_module(name: &str) -> Option<&str> {

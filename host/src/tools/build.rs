@@ -39,7 +39,7 @@ pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     let answer = rustc.output().await.context("cannot run rustc (install Rust from https://rustup.rs)")?;
     if !answer.status.success() {
         let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-        bail!("rustc fails in {}: {}", folder.display(), said.lines().next().unwrap_or_default());
+        bail!("rustc fails in {}: {}", folder.display(), said.lines().next().unwrap_or("no error message"));
     }
     if !Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
         bail!(
@@ -100,9 +100,10 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
 
 /// Removes the escape sequences that colour a text on a terminal.
 fn without_colours(text: &str) -> String {
-    let mut pieces = text.split("\x1b[");
-    let first = pieces.next().unwrap_or_default();
-    let rest = pieces.map(|piece| piece.split_once('m').map_or(piece, |(_, plain)| plain));
+    let Some((first, rest)) = text.split_once("\x1b[") else {
+        return text.to_owned();
+    };
+    let rest = rest.split("\x1b[").map(|piece| piece.split_once('m').map_or(piece, |(_, plain)| plain));
     [first].into_iter().chain(rest).collect()
 }
 

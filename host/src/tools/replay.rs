@@ -173,7 +173,7 @@ fn tell(
         let Recorded { fault, cause, .. } = recorded;
         text.push_str(&format!("        recorded: {}: {}\n", shown(fault), shown(cause)));
         if is_other {
-            let start = shown(recorded.sha256.get(..12).unwrap_or_default());
+            let start = shown(recorded.sha256.get(..12).unwrap_or(&recorded.sha256));
             text.push_str(&format!(
                 "        recorded with another module: version {}, sha256 {start}\n",
                 recorded.version

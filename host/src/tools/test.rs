@@ -131,7 +131,8 @@ fn difference(expected: &str, found: &str) -> String {
     let end = alike(&mut expected.iter().rev().zip(found.iter().rev())).min(shorter - start);
     let mut text = String::new();
     for (sign, lines) in [('-', &expected), ('+', &found)] {
-        let differing = lines.get(start..lines.len() - end).unwrap_or_default();
+        let (_, differing) = lines.split_at(start);
+        let (differing, _) = differing.split_at(differing.len() - end);
         for line in differing.iter().take(LINES_MAX) {
             let _ = writeln!(text, "        {sign} {}", quoted(line, LINE_MAX));
         }
