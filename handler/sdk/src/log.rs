@@ -10,23 +10,23 @@ use crate::text::Text;
 /// off. The host may cut at less (`--log-line-max`).
 pub const LINE_MAX: usize = 1024;
 
-/// How much a line of the log matters.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something is broken.
+    /// Failure.
     Error,
-    /// Something may be.
+    /// Possible problem.
     Warn,
-    /// Worth knowing in the ordinary course.
+    /// Normal event.
     Info,
-    /// For who looks for a cause.
+    /// Information for debugging.
     Debug,
-    /// The same, in every detail.
+    /// Detailed information for debugging.
     Trace,
 }
 
 impl Level {
-    /// As the contract has it.
+    /// Returns the number of the level in the contract.
     pub const fn name(self) -> &'static str {
         let [error, warn, info, debug, trace] = LOG_LEVELS;
         match self {

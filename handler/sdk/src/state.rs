@@ -1,4 +1,4 @@
-//! What a handler makes once, and every request reads.
+//! Values that are computed once and read by every request.
 
 use crate::export::Once;
 

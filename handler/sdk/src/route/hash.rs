@@ -42,7 +42,7 @@ impl Hasher {
     }
 }
 
-/// The hashes of a path's segments.
+/// Hashes of the segments of a path.
 pub(super) struct Hashes {
     /// Of all of them, one after the other.
     whole: u64,
