@@ -115,8 +115,8 @@ fn weight(parameter: &[u8]) -> Option<&[u8]> {
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())
 }
 
-/// Parses `0`, `0.5` or `1.000` to thousandths; larger values are invalid. Accepts
-/// `.5`, which some clients send.
+/// Parses `0`, `0.5` or `1.000` to thousandths; `None` above 1 or with more than
+/// three decimals. Accepts `.5`, which some clients send.
 fn parse_quality(text: &[u8]) -> Option<u16> {
     let (whole, part) = split_once(text, b'.').unwrap_or((text, &[]));
     let whole = match whole {

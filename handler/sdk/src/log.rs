@@ -6,8 +6,8 @@ use crate::abi::LOG_LEVELS;
 use crate::export;
 use crate::text::Text;
 
-/// The longest line that [`log!`](crate::log!) writes, in bytes; the rest is cut
-/// off. The host may cut at less (`--log-line-max`).
+/// Longest line of [`log!`](crate::log!) in bytes; the rest is cut off. The host
+/// may cut at less (`--log-line-max`).
 pub const LINE_MAX: usize = 1024;
 
 /// Severity of a log line.
@@ -42,8 +42,8 @@ impl Level {
 /// Writes a line to the host's log, under the id of the request: a level, and
 /// what [`format!`](core::format_args!) takes. No allocator is needed.
 ///
-/// Natively, in a test, it goes to standard error. A module that logs has one
-/// import, `host.log`; one that does not has none.
+/// In native tests the line goes to standard error. Only a module that logs has the
+/// import `host.log`.
 ///
 /// ```
 /// use handler_sdk::{Level, log};
@@ -65,7 +65,7 @@ pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
         None => {
             let mut room = [0; LINE_MAX];
             let mut text = Text::new(&mut room);
-            // What does not fit is cut off, so an error here is no failure.
+            // Text that does not fit is cut off, so an error here is no failure.
             let _ = text.write_fmt(line);
             export::log(level, text.into_str());
         }
