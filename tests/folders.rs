@@ -187,7 +187,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         fs::remove_file(place.state.join("lock")).unwrap();
         plant(&place.state.join("lock"));
         let complaint = start_without(&place);
-        assert!(complaint.contains("the lock lock"), "{complaint}");
+        assert!(complaint.contains("the lock file lock"), "{complaint}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_folder_of_somebody_else_or_open_to_others_is_not_used() {
     let place = Place::new();
     fs::create_dir(&place.state).unwrap();
     fs::set_permissions(&place.state, fs::Permissions::from_mode(0o777)).unwrap();
-    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or name another)";
+    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or choose another)";
     assert!(start_without(&place).contains(complaint));
     let record = ["--record", place.state.to_str().unwrap(), "--no-control", "--listen", "127.0.0.1:0"];
     assert!(fails_to_start(&record).ends_with(complaint));

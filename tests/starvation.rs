@@ -110,12 +110,12 @@ fn the_address_with_the_most_connections_gives_way_first() {
         let address = server.addresses[0];
         let mut modest = Client::connect_from(MODEST, address);
         assert_eq!(modest.ask("GET", "/").status, 200);
-        server.log_line(&["a connection rests", "127.0.0.3"]);
+        server.log_line(&["connection parked", "127.0.0.3"]);
         let mut greedy: Vec<Client> = (0..3).map(|_| Client::connect_from(GREEDY, address)).collect();
         for client in &mut greedy {
             assert_eq!(client.ask("GET", "/").status, 200);
         }
-        server.log_line(&["a connection rests", "127.0.0.2"]);
+        server.log_line(&["connection parked", "127.0.0.2"]);
         // One more than there may be, from a third address.
         assert_eq!(server.connect().ask("GET", "/").status, 200);
         assert_eq!(modest.is_open(), modest_stays, "{share}");
@@ -129,12 +129,12 @@ fn those_who_forward_for_others_have_no_share() {
     let address = server.addresses[0];
     let mut modest = Client::connect_from(MODEST, address);
     assert_eq!(modest.ask("GET", "/").status, 200);
-    server.log_line(&["a connection rests", "127.0.0.3"]);
+    server.log_line(&["connection parked", "127.0.0.3"]);
     let mut proxy: Vec<Client> = (0..2).map(|_| Client::connect_from(GREEDY, address)).collect();
     for client in &mut proxy {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
-    server.log_line(&["a connection rests", "127.0.0.2"]);
+    server.log_line(&["connection parked", "127.0.0.2"]);
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     assert!(!modest.is_open(), "it had rested for the longest time");
     assert!(proxy.iter_mut().all(Client::is_open));

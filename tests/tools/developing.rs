@@ -202,7 +202,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     };
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     server.signal("INT");
-    server.log_line(&["stopping"]);
+    server.log_line(&["shutting down"]);
     assert!(server.wait().0.success());
     // It is gone, or a child without a parent that has not been waited for yet.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));

@@ -131,8 +131,8 @@ fn no_more_is_recorded_than_may_be() {
     assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     server.log_line(&[
         "WARN",
-        "requests are not recorded: one of ",
-        "larger than all may be together (--record-bytes)",
+        "requests are not recorded: a request of ",
+        "larger than the whole folder may be (--record-bytes)",
     ]);
 }
 

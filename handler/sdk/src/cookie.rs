@@ -95,7 +95,7 @@ impl<'a> SetCookie<'a> {
     ///
     /// # Panics
     ///
-    /// As [`SetCookie::new`].
+    /// When [`SetCookie::new`] panics.
     pub const fn removal(name: &'a str) -> Self {
         SetCookie::new(name, "").max_age(0)
     }

@@ -57,7 +57,7 @@ macro_rules! log {
     };
 }
 
-/// What [`log!`](crate::log!) does.
+/// Writes a line for [`log!`](crate::log!).
 #[doc(hidden)]
 pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
     match line.as_str() {

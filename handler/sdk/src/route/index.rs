@@ -1,11 +1,11 @@
-//! The index of a large table: one look for each shape that its paths have, of
-//! which there are few, however many routes there are ("tuple space search").
+//! Index of a large table: one lookup for each shape of its patterns, of which
+//! there are few however many routes there are ("tuple space search").
 //!
-//! A route is found by a hash of its literal segments and its shape. A request's
-//! path is hashed once, segment by segment, and for each shape that it can have,
-//! best first, the hashes of the segments that are literal there are put
-//! together. As many buckets as routes each begin a chain of those in it. All of
-//! it is plain arrays, so that the compiler can make it.
+//! A route is found by a hash of its shape and its literal segments. The path of a
+//! request is hashed once per segment; for each possible shape, best first, the
+//! hashes of its literal segments are combined. There are as many buckets as
+//! routes, and each begins a chain. Everything is plain arrays, so that the
+//! compiler can build the index.
 
 use super::hash::{Hasher, Hashes};
 use super::pattern::{Pattern, Shape, are_alike, fit};
@@ -39,8 +39,8 @@ impl<const N: usize> Index<N> {
     ///
     /// # Panics
     ///
-    /// As [`Router::new`], and when there are 65,535 routes or more, or more
-    /// than [`SHAPES_MAX`] shapes. In a `const`, that is an error of the compiler.
+    /// When [`Router::new`] panics, or there are 65,535 routes or more, or more
+    /// than [`SHAPES_MAX`] shapes; in a `const`, a compile error.
     pub const fn new(routes: [Route; N]) -> Index<N> {
         let (mut heads, mut nexts) = ([END; N], [END; N]);
         let mut shapes = [Shape::LITERAL; SHAPES_MAX];

@@ -68,9 +68,9 @@ pub const fn delete(path: &'static str, action: Action) -> Route {
 }
 
 impl<'a> Request<'a> {
-    /// What the path has where the route that answers this request has `{name}`
-    /// or `{*name}`; never empty. `None` where the route has no such parameter,
-    /// and where no [`Router`] has chosen a route.
+    /// Returns the part of the path that matched `{name}` or `{*name}`; never
+    /// empty. `None` if the chosen route has no such parameter, or no [`Router`]
+    /// has chosen a route.
     ///
     /// ```
     /// # use handler_sdk::{Request, Response, Router, Status, get, respond};

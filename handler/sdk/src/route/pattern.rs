@@ -34,13 +34,13 @@ impl Shape {
         self.0 == Shape::LITERAL.0
     }
 
-    /// As a number that is different for every shape.
+    /// Returns a number that is unique to the shape.
     pub(super) const fn number(self) -> u64 {
         self.0
     }
 
-    /// Whether there is a literal segment at this place. Not for
-    /// [`Shape::LITERAL`], which does not tell its segments.
+    /// Returns whether the segment at this index is literal. Not for
+    /// [`Shape::LITERAL`], which does not record its segments.
     pub(super) const fn has_literal_at(self, place: usize) -> bool {
         place < Shape::SEGMENTS_MAX && self.0 >> (62 - 2 * place) & 3 == Kind::Literal as u64
     }
@@ -59,11 +59,11 @@ impl Shape {
     }
 }
 
-/// A route's path, looked through.
+/// Parsed path pattern.
 pub(super) struct Pattern {
     pub(super) shape: Shape,
-    /// Of its shape and its literal segments; [`Hashes`](super::hash::Hashes) has the same for the
-    /// path of a request.
+    /// Hash of the shape and the literal segments; [`Hashes`](super::hash::Hashes)
+    /// computes it for the path of a request.
     pub(super) hash: u64,
 }
 
@@ -211,7 +211,7 @@ pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&
 /// Iterator over the segments of a pattern, each with the corresponding part of a
 /// path.
 struct Side<'p, 'a> {
-    /// What is left of both, as long as there is something.
+    /// Remaining pattern and path, while any remains.
     rest: Option<(&'p [u8], &'a [u8])>,
 }
 

@@ -8,8 +8,8 @@ use crate::{Request, Response, Status};
 
 /// Route table with responses for requests that no route matches.
 ///
-/// A route's path is made of segments, each behind a slash, and they are compared
-/// as they come, byte for byte: `/a%62` is not `/ab`, and `/a/` is not `/a`.
+/// A pattern consists of segments, each after a slash, which are compared byte for
+/// byte without decoding: `/a%62` is not `/ab`, and `/a/` is not `/a`.
 ///
 /// | segment | takes |
 /// | --- | --- |
@@ -17,13 +17,12 @@ use crate::{Request, Response, Status};
 /// | `{id}` | one segment that is not empty |
 /// | `{*path}`, the last one | all that is left, slashes included, where that is not empty |
 ///
-/// Where several paths of the table fit, what decides is the first segment, from
-/// the left, in which they differ: there a literal is preferred to `{id}`, and
-/// `{id}` to `{*path}`. So the order of the table never matters. A table with two
-/// routes between which this cannot decide, those of one method whose paths
-/// differ in names only, is refused.
+/// If several patterns match, the first segment in which they differ decides: a
+/// literal wins over `{id}`, and `{id}` over `{*path}`. So the order of the table
+/// does not matter. A table is refused when two of its routes have the same method
+/// and patterns that differ only in parameter names.
 ///
-/// A request is answered by the first of these that holds:
+/// The first of these rules that applies answers a request:
 ///
 /// 1. OPTIONS on `*`, or on a path of the table: 204, `allow` with the methods.
 /// 2. No route of the whole table takes this method: 405, `allow` with all.
@@ -135,7 +134,7 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// As [`Index::new`].
+    /// When [`Index::new`] panics.
     ///
     /// ```
     /// # use handler_sdk::{Action, Router, State, get};
