@@ -404,7 +404,7 @@ fn recordings_of_others_are_left_alone() {
     pipe(&planted);
     symlink("/dev/zero", records.join("0000000000002-a.fault.http")).unwrap();
     let mut server = start();
-    server.log_line(&["0000000000001-a.fault.http is not a file of this user's alone, and stays"]);
+    server.log_line(&["0000000000001-a.fault.http is not a file of this user alone and is left alone"]);
     for _ in 0..2 {
         assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     }

@@ -45,7 +45,7 @@ fn a_malformed_address_is_said_to_be() {
     for (address, complaint) in [
         (
             "4444",
-            "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port",
+            "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing",
         ),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
         ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
