@@ -238,7 +238,7 @@ fn a_planted_state_does_not_make_another_module_the_embedded_handler() {
     version["time"]["secs_since_epoch"] = (1_u64 << 40).into();
     fs::write(&file, state.to_string()).unwrap();
     let mut server = place.start();
-    server.log_line(&["WARN", "version 2 is not the handler embedded in this program"]);
+    server.log_line(&["WARN", "version 2 is listed as the embedded handler"]);
     server.log_line(&["serves version 2: embedded in another program (sent)"]);
     let versions = place.tell(&["versions"]);
     assert!(versions.contains("2  current    9999-12-31T23:59:59Z"), "{versions}");

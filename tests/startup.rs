@@ -48,7 +48,7 @@ fn a_malformed_address_is_said_to_be() {
             "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing",
         ),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
-        ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
+        ("[::1:4444", "expected an IPv6 address between [ and ]: [[::1]:4444"),
         ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),
     ] {
         assert_eq!(

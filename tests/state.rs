@@ -154,7 +154,7 @@ fn versions_that_cannot_serve_now_are_kept_for_later() {
     let mut server = place.start();
     // What it has to save at its start comes before any order.
     server.signal("HUP");
-    server.log_line(&["the file holds what serves already"]);
+    server.log_line(&["the file is unchanged: its bytes serve already"]);
     drop(server);
     let state = place.state();
     // A start that does not take a module of this size serves another, with
