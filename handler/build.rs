@@ -1,6 +1,6 @@
-//! Makes the module small in memory. The linker's own choice for WebAssembly is
-//! a stack of 1 MiB, that is 16 of the module's 17 pages, and what a module
-//! owns is what its host must make fresh for every request.
+//! Keeps the module small in memory. The WebAssembly linker reserves a stack of 1
+//! MiB by default, 16 of the module's 17 pages, and the host resets the memory of a
+//! module for every request.
 
 /// Bytes of stack. An action here needs well under 1 KiB in a release build;
 /// past the end of the stack the module traps rather than overwrites its data.

@@ -1,9 +1,9 @@
-//! Builds the default handler for WebAssembly and leaves it where the host
-//! embeds it from, so that `cargo run -p host` needs no other step.
+//! Builds the default handler for WebAssembly, which the host embeds, so that
+//! `cargo run -p host` needs no other step.
 //!
-//! It is a Cargo build inside a Cargo build, so it gets a target folder of its
-//! own (the outer build holds the lock of the usual one), and none of the
-//! settings that the outer build made for the machine it runs on.
+//! The inner Cargo build has its own target folder, because the outer build holds
+//! the lock of the usual one, and none of the settings that the outer build made
+//! for its own target.
 
 use std::env;
 use std::ffi::OsString;
@@ -52,8 +52,8 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a list of the SDK's sources with their texts, which `host new` writes
-/// into the crates that it makes.
+/// Writes a Rust file with the SDK's sources, which `host new` copies into new
+/// crates.
 fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     let mut folders = vec![sources.to_owned()];
@@ -66,7 +66,7 @@ fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
             }
         }
     }
-    // The same sources make the same program.
+    // Sorted, so that the same sources give the same program.
     files.sort();
     let mut text = "static SDK: &[(&str, &str)] = &[\n".to_owned();
     for file in files {
@@ -78,7 +78,7 @@ fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
     fs::write(list, text)
 }
 
-/// Makes sure that the standard library for WebAssembly is there.
+/// Installs the standard library for WebAssembly unless it is installed.
 fn install_target() -> Result<(), String> {
     let rustc = variable("RUSTC")?;
     let answer = inner(rustc)
@@ -88,11 +88,11 @@ fn install_target() -> Result<(), String> {
     if Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
         return Ok(());
     }
-    // A Cargo started by rustup has this variable, and so the toolchain that
-    // is building now is the one that the target is added to.
+    // rustup sets this variable for the Cargo that it starts, so the target is
+    // added to the toolchain of this build.
     let Ok(toolchain) = variable("RUSTUP_TOOLCHAIN") else {
         return Err(format!(
-            "the Rust target {TARGET} is missing and there is no rustup to add it; install it with \
+            "the Rust target {TARGET} is missing and rustup is not there to add it; install it with \
              the tool that installed rustc (Debian's package is libstd-rust-dev-wasm32)"
         ));
     };
@@ -103,8 +103,8 @@ fn install_target() -> Result<(), String> {
     })
 }
 
-/// A command without what the outer Cargo has set for the host's own build: its
-/// flags, wrappers (clippy is one) and target would break the module's.
+/// Creates a command without the flags, wrappers (clippy is one) and target that
+/// the outer Cargo set for the host's build, which would break the module's.
 fn inner(program: OsString) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -117,15 +117,15 @@ fn inner(program: OsString) -> Command {
             command.env_remove(name);
         }
     }
-    // Given empty rather than left out: left out, flags would be taken from the
-    // user's own configuration of Cargo, which are meant for the host.
+    // Set to empty rather than removed: without the variable, Cargo would take
+    // flags from the user's configuration, which are meant for the host.
     command.env("CARGO_ENCODED_RUSTFLAGS", "");
     command
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    // Shown by Cargo when this script fails, and by `cargo build -vv`.
+    // Cargo shows this when the script fails, and with `cargo build -vv`.
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         return Ok(());

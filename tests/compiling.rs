@@ -119,9 +119,9 @@ fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
     assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
     assert_eq!(
         said(slow),
-        "rejected version 3 in stage compile: a newer order came before it was ready\nversion 1 goes on serving\n"
+        "rejected version 3 in stage compile: a newer swap or rollback was ordered before it was ready\nversion 1 goes on serving\n"
     );
-    server.log_line(&["rejected version 3", "a newer order came before it was ready"]);
+    server.log_line(&["rejected version 3", "a newer swap or rollback was ordered before it was ready"]);
     assert!(place.tell(&["versions"]).contains("1  current"));
 }
 
@@ -132,7 +132,9 @@ fn a_newer_order_takes_the_place_of_an_older_one() {
     let slow = place.begin_swap(bombs::much_code(8000));
     while !place.tell(&["versions"]).contains("2  candidate") {}
     assert!(place.swap(saying("three")).starts_with("serving version 3"));
-    assert!(said(slow).starts_with("rejected version 2 in stage compile: a newer order came"));
+    assert!(
+        said(slow).starts_with("rejected version 2 in stage compile: a newer swap or rollback was ordered")
+    );
     assert_eq!(server.connect().ask("GET", "/").text(), "three");
 }
 
@@ -143,7 +145,7 @@ fn an_order_whose_client_has_gone_is_dropped() {
     let slow = place.begin_swap(bombs::much_code(8000));
     while !place.tell(&["versions"]).contains("2  candidate") {}
     kill(slow.id());
-    server.log_line(&["rejected version 2", "its client went away before it was ready"]);
+    server.log_line(&["rejected version 2", "its client disconnected before it was ready"]);
     drop(said(slow));
 }
 
@@ -161,7 +163,9 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     };
     loop {
         not_optimised(&server);
-        if let Some(line) = server.log_line_now(&["not optimised: it goes on serving with its first code"]) {
+        if let Some(line) =
+            server.log_line_now(&["optimised compilation failed; the version keeps its first code"])
+        {
             assert!(line.contains("version=2") && line.contains("the compiler was killed"), "{line}");
             break;
         }

@@ -12,7 +12,7 @@ fn an_idle_connection_rests_comes_back_and_is_closed_in_the_end() {
     let mut never_used = server.connect();
     let mut client = server.connect();
     assert_eq!(client.ask("GET", "/").text(), INDEX);
-    server.log_line(&["a connection rests"]);
+    server.log_line(&["connection parked"]);
     assert_eq!(client.ask("GET", "/").text(), INDEX);
     client.expect_close();
     never_used.expect_close();
@@ -53,13 +53,13 @@ fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room(
     let mut server = Server::with(&["--connections", "2", "--log-level", "debug"]);
     let mut idle = server.connect();
     assert_eq!(idle.ask("GET", "/").text(), INDEX);
-    server.log_line(&["a connection rests"]);
+    server.log_line(&["connection parked"]);
     let mut busy = server.connect();
     busy.send("GET / HTTP/1.1\r\n");
     // The third waits, until the first is closed for it.
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
     idle.expect_close();
-    server.log_line(&["as many connections as there may be (--connections)", "limit=2"]);
+    server.log_line(&["connection limit reached (--connections)", "limit=2"]);
     busy.send("host: a\r\n\r\n");
     assert_eq!(busy.reply_to("GET").text(), INDEX);
 }
@@ -70,7 +70,7 @@ fn a_new_connection_does_not_pay_for_room_that_is_no_longer_needed() {
     let mut first = server.connect();
     first.send("GET / HTTP/1.1\r\nhost: a\r\n");
     let mut second = server.connect();
-    server.log_line(&["as many connections as there may be"]);
+    server.log_line(&["connection limit reached"]);
     first.send("connection: close\r\n\r\n");
     assert_eq!(first.reply_to("GET").text(), INDEX);
     first.expect_close();
@@ -152,7 +152,7 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     };
     assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
     let taken = crate::harness::fails_to_start(&["--no-control", "--listen", &listen]);
-    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens there"));
+    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket"));
     server.signal("TERM");
     assert!(server.wait().0.success());
     assert!(!path.exists());

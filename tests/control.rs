@@ -52,7 +52,7 @@ fn commands_swap_roll_back_and_tell() {
     fails(
         socket,
         &["swap", path(2), "--if-version", "2"],
-        "refused: version 3 serves by now; expected version 2",
+        "refused: version 3 is current; expected version 2",
     );
     answered("three");
 
@@ -71,14 +71,10 @@ fn commands_swap_roll_back_and_tell() {
     succeeds(socket, &["rollback"], "serving version 1");
     succeeds(socket, &["rollback", "3", "--if-version", "1"], "serving version 3");
     succeeds(socket, &["rollback", "3"], "unchanged: version 3");
-    fails(
-        socket,
-        &["rollback", "4"],
-        "version 4 is not kept (--keep, --keep-bytes); the versions that are: 1, 2, 3",
-    );
+    fails(socket, &["rollback", "4"], "version 4 is not kept (--keep, --keep-bytes); kept versions: 1, 2, 3");
     // A fourth good one takes the place of the first.
     succeeds(socket, &["swap", path(2)], "serving version 6");
-    fails(socket, &["rollback", "1"], "the versions that are: 2, 3, 6");
+    fails(socket, &["rollback", "1"], "kept versions: 2, 3, 6");
     answered("four");
 
     let table = succeeds(socket, &["versions"], "rejected");
@@ -129,11 +125,9 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let socket = socket("stale");
     let server = Server::with(&["--control", &socket]);
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
-    assert!(
-        complaint.contains(&format!(
-            "{socket} (--control takes another, --no-control none): another server uses it"
-        ))
-    );
+    assert!(complaint.contains(&format!(
+        "{socket} (choose another with --control, or none with --no-control): another server uses it"
+    )));
     succeeds(&socket, &["status"], "serves version 1");
     // Killed, so that it cannot clean up.
     drop(server);
@@ -147,7 +141,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 
     fs::write(&socket, "a file of somebody's").unwrap();
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
-    assert!(complaint.ends_with("there is something else at that path"), "{complaint}");
+    assert!(complaint.ends_with("the path exists and is not a socket"), "{complaint}");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file of somebody's");
     fs::remove_file(socket).unwrap();
 }
@@ -178,7 +172,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
             b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":65537}\n",
             "65537 bytes long, more than 65536 (--module-max)",
         ),
-        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "breaks off after 5 of 9 bytes"),
+        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "ended after 5 of 9 bytes"),
     ] {
         let reply = ask(request);
         assert!(

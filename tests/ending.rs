@@ -30,7 +30,7 @@ fn a_request_in_flight_is_answered_before_the_end_and_told_that_it_is_the_last()
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(client.reply_to("POST").status, 100);
     server.signal("TERM");
-    server.log_line(&["stopping", "connections=1"]);
+    server.log_line(&["shutting down", "connections=1"]);
     client.send("hi");
     let reply = client.reply_to("POST");
     assert_eq!((reply.text(), reply.field("connection")), ("hi", Some("close")));
@@ -47,7 +47,7 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
     let mut new = server.connect();
     server.signal("TERM");
     new.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
-    server.log_line(&["stopping"]);
+    server.log_line(&["shutting down"]);
     begun.send(" a\r\n\r\n");
     for mut client in [begun, new] {
         assert_eq!(client.reply_to("GET").text(), "<h1> hello route</h1>");
@@ -63,7 +63,7 @@ fn requests_that_take_longer_than_the_drain_are_given_up() {
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(client.reply_to("POST").status, 100);
     server.signal("TERM");
-    server.log_line(&["not all requests were answered in time (the limit is --drain)"]);
+    server.log_line(&["some requests were not answered within the drain time (--drain)"]);
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
@@ -97,10 +97,10 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
         told.store(true, SeqCst);
         server.signal("TERM");
     });
-    server.log_line(&["stopping"]);
+    server.log_line(&["shutting down"]);
     let (status, lines) = server.wait();
     assert_eq!(status.code(), Some(0));
-    assert!(!lines.iter().any(|line| line.contains("not all requests")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("some requests were not answered")), "{lines:?}");
 }
 
 /// A server that is given this socket as systemd would give it.
@@ -152,9 +152,9 @@ fn a_second_signal_ends_it_at_once() {
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(client.reply_to("POST").status, 100);
     server.signal("TERM");
-    server.log_line(&["stopping"]);
+    server.log_line(&["shutting down"]);
     server.signal("INT");
     let (status, lines) = server.wait();
     assert_eq!(status.code(), Some(1));
-    assert!(lines.iter().any(|line| line.starts_with("error: ended by a second signal")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("error: stopped by a second signal")), "{lines:?}");
 }

@@ -72,7 +72,10 @@ fn a_loop_ends_at_the_deadline_wherever_it_is() {
     }
     for name in ["loops_in_start.wat", "loops_in_initialize.wat"] {
         let message = fails_to_start(&[looping(name), "--deadline".into(), "50ms".into()]);
-        assert!(message.ends_with("it does not start: the call took longer than its deadline (--deadline)"));
+        assert!(
+            message
+                .ends_with("the module does not start: the call took longer than its deadline (--deadline)")
+        );
     }
 }
 

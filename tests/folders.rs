@@ -174,7 +174,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         fs::remove_file(&module).unwrap();
         plant(&module);
         let mut server = place.start();
-        server.log_line(&["version 2", "cannot come back", "expected a regular file"]);
+        server.log_line(&["version 2", "cannot be restored", "expected a regular file"]);
         assert!(server.connect().ask("GET", "/").text().contains("hello index"));
         drop(server);
         fs::remove_file(place.state.join("state.json")).unwrap();
@@ -187,7 +187,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         fs::remove_file(place.state.join("lock")).unwrap();
         plant(&place.state.join("lock"));
         let complaint = start_without(&place);
-        assert!(complaint.contains("the lock lock"), "{complaint}");
+        assert!(complaint.contains("the lock file lock"), "{complaint}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_folder_of_somebody_else_or_open_to_others_is_not_used() {
     let place = Place::new();
     fs::create_dir(&place.state).unwrap();
     fs::set_permissions(&place.state, fs::Permissions::from_mode(0o777)).unwrap();
-    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or name another)";
+    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or choose another)";
     assert!(start_without(&place).contains(complaint));
     let record = ["--record", place.state.to_str().unwrap(), "--no-control", "--listen", "127.0.0.1:0"];
     assert!(fails_to_start(&record).ends_with(complaint));
@@ -238,7 +238,7 @@ fn a_planted_state_does_not_make_another_module_the_embedded_handler() {
     version["time"]["secs_since_epoch"] = (1_u64 << 40).into();
     fs::write(&file, state.to_string()).unwrap();
     let mut server = place.start();
-    server.log_line(&["WARN", "version 2 is not the handler embedded in this program"]);
+    server.log_line(&["WARN", "version 2 is listed as the embedded handler"]);
     server.log_line(&["serves version 2: embedded in another program (sent)"]);
     let versions = place.tell(&["versions"]);
     assert!(versions.contains("2  current    9999-12-31T23:59:59Z"), "{versions}");
@@ -275,7 +275,10 @@ fn a_moved_folder_is_not_written_to_and_that_is_said() {
     fs::rename(&place.state, &moved).unwrap();
     fs::create_dir(&place.state).unwrap();
     place.swap("three");
-    server.log_line(&["would not all survive", "the folder was moved or replaced since the server started"]);
+    server.log_line(&[
+        "not all of them would survive",
+        "the folder was moved or replaced since the server started",
+    ]);
     says(&server, "three", "3");
     assert!(place.names().is_empty());
     drop(server);
@@ -316,7 +319,7 @@ fn a_module_that_cannot_be_written_leaves_nothing_and_the_record_goes_on() {
     assert!(place.swap("two").starts_with("serving version 2"));
     let long = format!("{};; {}", saying("three"), "x".repeat(60_000));
     assert!(place.swap_to(&long).starts_with("serving version 3"));
-    server.log_line(&["would not all survive", "File too large"]);
+    server.log_line(&["not all of them would survive", "File too large"]);
     place.settles_with_modules(2);
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     drop(server);
@@ -367,7 +370,7 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
     };
     fill();
     place.swap("three");
-    server.log_line(&["would not all survive", "No space left on device"]);
+    server.log_line(&["not all of them would survive", "No space left on device"]);
     // What is already there can still be recorded.
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     let names = place.names();
@@ -401,7 +404,7 @@ fn recordings_of_others_are_left_alone() {
     pipe(&planted);
     symlink("/dev/zero", records.join("0000000000002-a.fault.http")).unwrap();
     let mut server = start();
-    server.log_line(&["0000000000001-a.fault.http is not a file of this user's alone, and stays"]);
+    server.log_line(&["0000000000001-a.fault.http is not a file of this user alone and is left alone"]);
     for _ in 0..2 {
         assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     }
@@ -427,7 +430,7 @@ fn a_planted_lock_beside_a_control_socket_is_not_followed() {
     let lock = folder.file("control.lock");
     let refused = |complaint: &str| {
         let text = fails_to_start(&["--listen", "127.0.0.1:0", "--control", socket.to_str().unwrap()]);
-        assert!(text.contains("cannot have the control socket") && text.ends_with(complaint), "{text}");
+        assert!(text.contains("cannot bind the control socket") && text.ends_with(complaint), "{text}");
     };
     symlink(&secret, &lock).unwrap();
     refused("is a symbolic link; expected a regular file");

@@ -60,7 +60,7 @@ fn lines_for_requests_can_be_turned_off() {
     server.signal("TERM");
     let (_, lines) = server.wait();
     assert!(lines.iter().all(|line| !line.contains("request:")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.contains("stopping")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("shutting down")), "{lines:?}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn lines_that_were_lost_are_counted_and_told() {
     let (mut written, mut lost) = (0, None);
     for line in lines {
         written += u64::from(line.contains("request: method=GET target=/aaa"));
-        if let Some((_, number)) = line.split_once("lines of the log were lost: ") {
+        if let Some((_, number)) = line.split_once("log lines were dropped: ") {
             lost = number.rsplit_once("lines=").map(|(_, number)| number.parse::<u64>().unwrap());
             break;
         }

@@ -28,7 +28,7 @@ fn a_port_that_is_taken_is_said_to_be() {
     assert_eq!(
         fails_to_start(&["--listen", &address]),
         format!(
-            "error: cannot listen on {address}: {address} is taken, by this process or another (--listen takes another)"
+            "error: cannot listen on {address}: {address} is in use, by this process or another (choose another with --listen)"
         )
     );
 }
@@ -37,7 +37,7 @@ fn a_port_that_is_taken_is_said_to_be() {
 fn a_port_that_another_server_of_ours_has_is_taken_too() {
     let server = Server::start();
     let address = server.addresses[0].to_string();
-    assert!(fails_to_start(&["--listen", &address]).contains("is taken, by this process or another"));
+    assert!(fails_to_start(&["--listen", &address]).contains("is in use, by this process or another"));
 }
 
 #[test]
@@ -45,10 +45,10 @@ fn a_malformed_address_is_said_to_be() {
     for (address, complaint) in [
         (
             "4444",
-            "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port",
+            "expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing",
         ),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
-        ("[::1:4444", "an IPv6 address stands between [ and ]: [[::1]:4444"),
+        ("[::1:4444", "expected an IPv6 address between [ and ]: [[::1]:4444"),
         ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),
     ] {
         assert_eq!(
@@ -56,7 +56,7 @@ fn a_malformed_address_is_said_to_be() {
             format!("error: cannot listen on {address}: {complaint}")
         );
     }
-    assert!(fails_to_start(&["--listen", "no.such.name.invalid:1"]).contains("cannot be resolved"));
+    assert!(fails_to_start(&["--listen", "no.such.name.invalid:1"]).contains("cannot resolve the name"));
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn a_module_file_is_taken_up_to_its_limit() {
 fn a_module_that_does_not_start_is_refused() {
     refused(
         without("none", "").replace("(module", "(module (start $f) (func $f unreachable)"),
-        "it does not start: wasm trap: wasm `unreachable` instruction executed; in f",
+        "the module does not start: wasm trap: wasm `unreachable` instruction executed; in f",
     );
     let file =
         TextFile::new(without("none", "").replace("(module", "(module (start $f) (func $f (loop (br 0)))"));
     let path = file.path().to_str().unwrap();
     let complaint = fails_to_start(&[path, "--deadline", "50ms"]);
     assert!(
-        complaint.ends_with("it does not start: the call took longer than its deadline (--deadline)"),
+        complaint.ends_with("the module does not start: the call took longer than its deadline (--deadline)"),
         "{complaint}"
     );
 }

@@ -99,7 +99,7 @@ fn a_client_that_takes_in_its_response_slowly_gives_way() {
     slow.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n".repeat(64));
     server.log_line(&["target=/large status=200"]);
     assert_eq!(server.connect().ask("GET", "/").status, 200);
-    server.log_line(&["a connection ended early", "the slowest", "(--connections)"]);
+    server.log_line(&["connection ended early", "the slowest", "(--connections)"]);
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn the_address_with_the_most_connections_gives_way_first() {
         let address = server.addresses[0];
         let mut modest = Client::connect_from(MODEST, address);
         assert_eq!(modest.ask("GET", "/").status, 200);
-        server.log_line(&["a connection rests", "127.0.0.3"]);
+        server.log_line(&["connection parked", "127.0.0.3"]);
         let mut greedy: Vec<Client> = (0..3).map(|_| Client::connect_from(GREEDY, address)).collect();
         for client in &mut greedy {
             assert_eq!(client.ask("GET", "/").status, 200);
         }
-        server.log_line(&["a connection rests", "127.0.0.2"]);
+        server.log_line(&["connection parked", "127.0.0.2"]);
         // One more than there may be, from a third address.
         assert_eq!(server.connect().ask("GET", "/").status, 200);
         assert_eq!(modest.is_open(), modest_stays, "{share}");
@@ -129,12 +129,12 @@ fn those_who_forward_for_others_have_no_share() {
     let address = server.addresses[0];
     let mut modest = Client::connect_from(MODEST, address);
     assert_eq!(modest.ask("GET", "/").status, 200);
-    server.log_line(&["a connection rests", "127.0.0.3"]);
+    server.log_line(&["connection parked", "127.0.0.3"]);
     let mut proxy: Vec<Client> = (0..2).map(|_| Client::connect_from(GREEDY, address)).collect();
     for client in &mut proxy {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
-    server.log_line(&["a connection rests", "127.0.0.2"]);
+    server.log_line(&["connection parked", "127.0.0.2"]);
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     assert!(!modest.is_open(), "it had rested for the longest time");
     assert!(proxy.iter_mut().all(Client::is_open));
@@ -199,7 +199,7 @@ fn a_response_that_is_taken_in_too_slowly_is_given_up() {
     let mut server = Server::with(&[&[path("large_and_small.wat").as_str()][..], &flags].concat());
     let mut client = server.connect();
     client.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n".repeat(64));
-    server.log_line(&["a connection ended early", "--write-rate-min"]);
+    server.log_line(&["connection ended early", "--write-rate-min"]);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     for damaged in [&b""[..], b"{", b"{\"format\":2}", b"\xff\xff", &whole[..whole.len() / 2]] {
         fs::write(&state, damaged).unwrap();
         let mut server = place.start();
-        server.log_line(&["WARN", "cannot be used and is set aside"]);
+        server.log_line(&["WARN", "is unusable and is set aside"]);
         says(&server, "one", "1");
     }
     assert!(place.state().join("state.damaged").exists());
@@ -133,7 +133,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     let module = place.state().join(format!("{current}.module"));
     fs::write(&module, "damaged").unwrap();
     let mut server = place.start();
-    server.log_line(&["version 2", "cannot come back", "is damaged: its SHA-256 is another"]);
+    server.log_line(&["version 2", "cannot be restored", "is damaged: its SHA-256 is not the recorded one"]);
     assert_eq!(server.connect().ask("GET", "/").text(), "one");
     drop(server);
 
@@ -154,14 +154,14 @@ fn versions_that_cannot_serve_now_are_kept_for_later() {
     let mut server = place.start();
     // What it has to save at its start comes before any order.
     server.signal("HUP");
-    server.log_line(&["the file holds what serves already"]);
+    server.log_line(&["the file is unchanged: its bytes serve already"]);
     drop(server);
     let state = place.state();
     // A start that does not take a module of this size serves another, with
     // the next number.
     let mut server =
         Server::with(&["--state-dir".as_ref(), state.as_os_str(), "--module-max".as_ref(), "16KiB".as_ref()]);
-    server.log_line(&["version 1", "cannot come back", "(--module-max)"]);
+    server.log_line(&["version 1", "cannot be restored", "(--module-max)"]);
     assert_eq!(server.connect().ask("GET", "/").field("x-handler-version"), Some("2"));
     server.signal("HUP");
     server.log_line(&["not swapped"]);
@@ -244,7 +244,7 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.starts_with("serving version 2 ")
-            && text.contains("\nnot kept: it would not survive a restart: cannot write "),
+            && text.contains("\nnot saved, so it would not survive a restart: cannot write "),
         "{text}"
     );
     assert_eq!(output.status.code(), Some(3));
@@ -276,7 +276,7 @@ fn a_version_that_fails_its_probes_does_not_come_back() {
         [&args[..], &["--probe-file".as_ref(), requests.as_os_str()]].concat()
     };
     let mut server = Server::with(&with_probe("one"));
-    server.log_line(&["version 2", "cannot come back: probe: ", "expected the body `one`"]);
+    server.log_line(&["version 2", "cannot be restored: probe: ", "expected the body `one`"]);
     says(&server, "one", "1");
     drop(server);
     // No version that is kept will do, and the file will not either.

@@ -67,6 +67,6 @@ fn a_client_that_takes_in_nothing_is_given_up() {
     let mut client = server.connect();
     // More than any buffers on the way hold.
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8));
-    server.log_line(&["a connection ended early", "took in nothing for too long (--write-timeout)"]);
+    server.log_line(&["connection ended early", "read nothing for too long (--write-timeout)"]);
     assert_eq!(server.connect().ask("GET", "/").body.len(), 4_194_304);
 }

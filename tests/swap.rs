@@ -82,7 +82,7 @@ fn a_bad_module_never_replaces_a_good_one() {
             "`unreachable` instruction executed; in f",
         ),
         (handler("(start $f) (func $f (loop (br 0)))").into(), "start", "longer than its deadline"),
-        (handler("(func (export \"_initialize\") unreachable)").into(), "start", "it does not start"),
+        (handler("(func (export \"_initialize\") unreachable)").into(), "start", "the module does not start"),
         (
             handler("(func (export \"_initialize\") (loop (br 0)))").into(),
             "start",

@@ -1,5 +1,5 @@
-//! The reference of all bounds, which is made from the flags and from what no
-//! flag changes.
+//! Reference page of all bounds, generated from the flags and from the constants
+//! that no flag changes.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -27,20 +27,20 @@ use crate::telemetry::log;
 pub struct Fixed {
     /// What is bounded.
     pub what: &'static str,
-    /// How much there may be of it.
+    /// Largest allowed amount.
     pub most: Most,
-    /// What happens past it.
+    /// Effect of exceeding the bound.
     pub past: &'static str,
 }
 
 /// An amount with its unit.
 #[derive(Clone, Copy, Debug)]
 pub enum Most {
-    /// A number of things.
+    /// Number of items.
     Count(u64),
-    /// A number of bytes.
+    /// Number of bytes.
     Bytes(u64),
-    /// A time.
+    /// Duration.
     Time(Duration),
 }
 
@@ -69,84 +69,80 @@ impl fmt::Display for Most {
 
 const CONNECTIONS: &[Fixed] = &[
     count(
-        "Connections of one listener that wait to be accepted, or `net.core.somaxconn` where that is less",
+        "Connections of one listener that wait to be accepted (`net.core.somaxconn` may lower it)",
         listen::BACKLOG as u64,
         "the client's kernel tries again",
     ),
-    bytes("Bytes of a body that are read at once", connection::READ_MAX, "they are read in pieces"),
+    bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),
     bytes(
-        "Bytes of a connection that the kernel keeps to be sent",
+        "Unsent bytes of a connection in the kernel",
         socket::UNSENT_MAX as usize,
-        "writing waits (`--write-timeout`, `--write-rate-min`)",
+        "the write waits (`--write-timeout`, `--write-rate-min`)",
     ),
-    time("Time to drain a connection after its last response", connection::LINGER, "it is closed"),
-    bytes("Bytes that are drained then", connection::LINGER_MAX, "it is closed"),
+    time("Time to drain a closing connection", connection::LINGER, "the connection is closed"),
+    bytes("Bytes drained from a closing connection", connection::LINGER_MAX, "the connection is closed"),
 ];
 
 const MESSAGES: &[Fixed] = &[
-    count("Options in `connection`, of a request", OPTIONS_MAX as u64, "431"),
-    count("Options in `connection`, of a response", OPTIONS_MAX as u64, "502"),
-    count("Fields of a response", response_head::FIELDS_MAX as u64, "502"),
-    count("Digits in the size of a chunk", DIGITS_MAX as u64, "400"),
-    bytes("Extensions and trailers of the chunks of a body", EXTRA_MAX, "400"),
-    bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "it counts"),
+    count("Options in the `connection` header of a request", OPTIONS_MAX as u64, "431"),
+    count("Options in the `connection` header of a response", OPTIONS_MAX as u64, "502"),
+    count("Headers of a response", response_head::FIELDS_MAX as u64, "502"),
+    count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
+    bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
+    bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
 ];
 
 const NOT_SERVED: &str = "the module is not served";
 
 const MODULES: &[Fixed] = &[
     count("Functions", wasm::fixed::FUNCTIONS_MAX, NOT_SERVED),
-    count("Locals in all functions", wasm::fixed::LOCALS_MAX, NOT_SERVED),
-    count("Blocks inside each other", wasm::fixed::NESTING_MAX, NOT_SERVED),
-    count("Block parameters in a function", wasm::fixed::BLOCK_PARAMETERS_MAX, NOT_SERVED),
+    count("Locals of all functions", wasm::fixed::LOCALS_MAX, NOT_SERVED),
+    count("Nesting depth of blocks", wasm::fixed::NESTING_MAX, NOT_SERVED),
+    count("Block parameters of a function", wasm::fixed::BLOCK_PARAMETERS_MAX, NOT_SERVED),
     count("Targets of branch tables", wasm::fixed::BRANCH_TARGETS_MAX, NOT_SERVED),
     count("Types", wasm::fixed::TYPES_MAX, NOT_SERVED),
     count("Imports", wasm::fixed::IMPORTS_MAX, NOT_SERVED),
     count("Exports", wasm::fixed::EXPORTS_MAX, NOT_SERVED),
     count("Globals", wasm::fixed::GLOBALS_MAX, NOT_SERVED),
-    count("Globals that can change", wasm::fixed::CHANGING_GLOBALS_MAX as u64, NOT_SERVED),
+    count("Mutable globals", wasm::fixed::CHANGING_GLOBALS_MAX as u64, NOT_SERVED),
     count("Tables", wasm::fixed::TABLES_MAX as u64, NOT_SERVED),
     count("Data segments", wasm::fixed::DATA_SEGMENTS_MAX, NOT_SERVED),
-    count("Elements in segments", wasm::fixed::ELEMENTS_MAX, NOT_SERVED),
-    count("Elements in segments that are expressions", wasm::fixed::ELEMENT_EXPRESSIONS_MAX, NOT_SERVED),
+    count("Elements of all segments", wasm::fixed::ELEMENTS_MAX, NOT_SERVED),
+    count("Elements of all segments that are expressions", wasm::fixed::ELEMENT_EXPRESSIONS_MAX, NOT_SERVED),
     bytes("Native stack of a call", wasm::fixed::STACK_MAX, "the call traps"),
-    count("Frames of a trap that are told", wasm::fixed::FRAMES_MAX as u64, "the outer ones are left out"),
-    bytes("Name of a function in a message", wasm::fixed::FRAME_MAX, "it is cut"),
-    bytes("Message about a module", wasm::fixed::MESSAGE_MAX, "it is cut"),
+    count("Frames reported for a trap", wasm::fixed::FRAMES_MAX as u64, "the outermost frames are left out"),
+    bytes("Function name in a message", wasm::fixed::FRAME_MAX, "the name is cut"),
+    bytes("Message about a module", wasm::fixed::MESSAGE_MAX, "the message is cut"),
 ];
 
 const COMMANDS: &[Fixed] = &[
-    count("Commands that are answered at once", commands::CONNECTIONS_MAX as u64, "they wait"),
-    count("Modules that are received or prepared at once", commands::UPLOADS_MAX as u64, "they wait"),
-    time("Time in which a command has to come in", commands::REQUEST_TIMEOUT, "it is refused"),
-    bytes("Line of a command", LINE_MAX, "it is refused"),
+    count("Control connections at once", commands::CONNECTIONS_MAX as u64, "further ones wait"),
+    count("Uploaded modules received or prepared at once", commands::UPLOADS_MAX as u64, "further ones wait"),
+    time("Time to receive a command", commands::REQUEST_TIMEOUT, "the command is refused"),
+    bytes("Line of a command", LINE_MAX, "the command is refused"),
     bytes(
-        "Record of the versions in the state folder",
+        "Record of versions in the state folder",
         state_dir::STATE_MAX,
-        "a version is not kept (`--keep`)",
+        "the record is not written (`--keep`)",
     ),
-    bytes(
-        "Name of where a version came from, in that record",
-        state_dir::ORIGIN_MAX,
-        "the version is left out",
+    bytes("Origin of a version in that record", state_dir::ORIGIN_MAX, "the record is set aside on restart"),
+    count(
+        "Files in a state or recording folder",
+        private_folder::ENTRIES_MAX as u64,
+        "the folder is not used",
     ),
-    count("Files in a folder of the server's", private_folder::ENTRIES_MAX as u64, "the folder is not used"),
-    time(
-        "Time for which a file that is written all the time is not read",
-        watch::QUIET_WAIT_MAX,
-        "it is read",
-    ),
-    count("Symbolic links on the path of a file", watch::SYMLINKS_MAX as u64, "those behind are not watched"),
+    time("Time to wait for writes to the module file to end", watch::QUIET_WAIT_MAX, "the file is read"),
+    count("Symbolic links on the path of a file", watch::SYMLINKS_MAX as u64, "further ones are not watched"),
 ];
 
 const LOG: &[Fixed] = &[
-    bytes("Log lines that wait to be written", log::WAITING_MAX, "lines are lost, and counted"),
-    time("Time to write those that are left at the end", log::FLUSH, "they are lost"),
-    count("Requests that wait to be recorded", record::QUEUE as u64, "they are not recorded"),
-    time("Time to write those that are left at the end", record::FLUSH, "they are lost"),
+    bytes("Log lines that wait to be written", log::WAITING_MAX, "lines are dropped and counted"),
+    time("Time to write queued log lines on exit", log::FLUSH, "the lines are lost"),
+    count("Requests that wait to be recorded", record::QUEUE as u64, "further ones are not recorded"),
+    time("Time to write queued recordings on exit", record::FLUSH, "the recordings are lost"),
 ];
 
-/// What no flag changes, by what it is about.
+/// Bounds that no flag changes, grouped by subject.
 pub const FIXED: [(&str, &[Fixed]); 5] = [
     ("Connections", CONNECTIONS),
     ("Messages", MESSAGES),
@@ -155,8 +151,8 @@ pub const FIXED: [(&str, &[Fixed]); 5] = [
     ("Log and recordings", LOG),
 ];
 
-/// Returns the reference of all bounds, in Markdown: first the flags of the
-/// command, then the fixed ones.
+/// Returns the reference page in Markdown: the flags of the command, then the fixed
+/// bounds.
 pub fn reference(command: &Command) -> String {
     let mut text = String::from(
         "# Bounds\n\n\
@@ -172,7 +168,7 @@ pub fn reference(command: &Command) -> String {
     for (about, bounds) in FIXED {
         let _ = write!(
             text,
-            "\n## {about}, not to be changed\n\n| what is bounded | most | past it |\n| --- | --- | --- |\n"
+            "\n## {about}: fixed\n\n| what is bounded | most | past it |\n| --- | --- | --- |\n"
         );
         for Fixed { what, most, past } in bounds {
             let _ = writeln!(text, "| {what} | {most} | {past} |");
@@ -181,7 +177,7 @@ pub fn reference(command: &Command) -> String {
     text
 }
 
-/// Returns the rows of the flags that bound something.
+/// Returns one table row for each flag under the heading "Limits".
 pub fn flags(command: &Command) -> String {
     let limits = command.get_arguments().filter(|flag| flag.get_help_heading() == Some("Limits"));
     let row = |flag: &clap::Arg| {

@@ -1,5 +1,5 @@
-//! Times that can be shown. The form of RFC 3339 has years from 1970 to 9999
-//! here, and a clock, or a file, may tell others.
+//! Formats times as RFC 3339. The formatter takes the years 1970 to 9999 only; a
+//! clock or a file may hold others.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,19 +8,19 @@ use humantime::{Rfc3339Timestamp, format_rfc3339_micros, format_rfc3339_seconds}
 /// The last second of the year 9999, counted from 1970.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
-/// Returns the nearest time that can be shown.
+/// Clamps a time to the years 1970 to 9999.
 pub fn showable(time: SystemTime) -> SystemTime {
-    // A target on which the sum overflows has no such times.
+    // On a target where the sum overflows, no time is past the last one.
     let last = SystemTime::UNIX_EPOCH.checked_add(LAST).unwrap_or(time);
     time.clamp(SystemTime::UNIX_EPOCH, last.max(SystemTime::UNIX_EPOCH))
 }
 
-/// Shows a time in UTC, to the second.
+/// Formats a time in UTC, to the second.
 pub fn seconds(time: SystemTime) -> Rfc3339Timestamp {
     format_rfc3339_seconds(showable(time))
 }
 
-/// Shows a time in UTC, to the microsecond.
+/// Formats a time in UTC, to the microsecond.
 pub fn micros(time: SystemTime) -> Rfc3339Timestamp {
     format_rfc3339_micros(showable(time))
 }

@@ -1,5 +1,5 @@
-//! Why the host answers itself, and with what: the one table from a fault to
-//! its status.
+//! Faults, for which the host answers instead of the handler, and the table of
+//! their statuses.
 
 use std::sync::Arc;
 
@@ -15,96 +15,98 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
-/// How long a client is asked to wait before it tries again, in seconds.
+/// Seconds after which a client may retry.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Why there is no answer from the handler. The text says what happened and
-/// what changes it; it is for the log, and the client never sees it.
+/// Reason for which the host answers instead of the handler. The text says what
+/// happened and which flag changes it. It goes to the log; with `--dev`, the client
+/// sees it too.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// It is not clear what the message is, or it is past a limit.
+    /// The message is malformed, ambiguous, or past a limit.
     #[error("the request is refused: {0}")]
     Message(#[from] BadMessage),
-    /// The target has no form that its method may have.
+    /// The target is malformed, or its form is not allowed for the method.
     #[error("the target is malformed: {0}")]
     Target(#[from] BadTarget),
-    /// It is not clear which server is meant.
+    /// The request does not name a server unambiguously.
     #[error("the request is malformed: {0}")]
     Host(#[from] BadHost),
-    /// The client expects what nobody has heard of.
-    #[error("the request expects what is not known; expected 100-continue or nothing")]
+    /// The `expect` field has an unknown value.
+    #[error("the request has an unknown expectation in the field expect; expected 100-continue")]
     ExpectationUnknown,
-    /// The body is past its limit.
+    /// The body is too long.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// The body did not come in time.
+    /// The body is too slow.
     #[error("the body is too slow: {0}")]
     BodyTooSlow(BodyTooSlow),
-    /// The body broke off, or its framing is wrong.
+    /// The body was cut off, or its framing is malformed.
     #[error("the body cannot be read: {0}")]
     BodyUnreadable(String),
-    /// All bodies together have grown too large.
-    #[error("the bodies on their way take up {limit} bytes already (--buffer-max)")]
+    /// The memory budget for bodies is used up.
+    #[error("the memory for bodies, {limit} bytes, is used up (--buffer-max)")]
     NoBuffer {
         /// In bytes.
         limit: usize,
     },
-    /// The newest version does not serve, which its author is to see.
+    /// The newest version was not built or was rejected, which `host dev` shows
+    /// instead of the last good version.
     #[error("{cause}")]
     NotServed {
-        /// Why it does not.
+        /// Cause of the rejection.
         cause: Arc<str>,
     },
-    /// There is nobody any more to answer.
+    /// The client reset the connection.
     #[error("the client reset the connection before it was answered")]
     ClientGone,
-    /// The call gave no response.
+    /// The call returned no response.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The call gave a response that is none.
+    /// The call returned an invalid response.
     #[error("the handler's response is refused: {0}")]
     Response(#[from] InvalidResponse),
 }
 
-/// In which way a body did not come in time.
+/// Limit that a slow body exceeded.
 #[derive(Debug, Error)]
 pub enum BodyTooSlow {
-    /// Nothing came.
-    #[error("its next piece did not come in time (--body-timeout)")]
+    /// Nothing arrived within `--body-timeout`.
+    #[error("nothing arrived for too long (--body-timeout)")]
     Piece,
-    /// Little came.
-    #[error("fewer than {rate} bytes a second came (--body-rate-min, --rate-window)")]
+    /// The rate was below `--body-rate-min`.
+    #[error("fewer than {rate} bytes per second arrived (--body-rate-min, --rate-window)")]
     Rate {
-        /// In bytes a second.
+        /// Lowest rate in bytes per second.
         rate: usize,
     },
-    /// It did not end.
-    #[error("it was not whole in time (--body-time-max)")]
+    /// The body did not end within `--body-time-max`.
+    #[error("it did not end in time (--body-time-max)")]
     Whole,
 }
 
-/// A line of the table from faults to statuses.
+/// Row of the table of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// What the log calls the fault.
+    /// Name in the log and in `host status`.
     pub name: &'static str,
-    /// What the client gets.
+    /// Status of the response.
     pub status: StatusCode,
-    /// Who has to mend it.
+    /// Who has to fix the cause.
     pub whose: Whose,
 }
 
-/// Who has to mend it.
+/// Who has to fix the cause of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Whoever sent the request.
+    /// The sender of the request.
     Client,
-    /// Whoever wrote the module.
+    /// The author of the module.
     Handler,
-    /// Whoever runs the server: it has more to do than it may.
+    /// The operator of the server, whose limits are exhausted.
     Operator,
 }
 
@@ -139,7 +141,7 @@ impl Entry {
 }
 
 impl Fault {
-    /// The table.
+    /// Returns the row of the fault in the table.
     pub fn entry(&self) -> Entry {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
@@ -153,7 +155,7 @@ impl Fault {
             Fault::BodyTooSlow(_) => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
             Fault::NoBuffer { .. } => ("no buffer", S::SERVICE_UNAVAILABLE, Operator),
-            // Nobody sees this one.
+            // No client receives this response.
             Fault::ClientGone => ("client gone", S::BAD_REQUEST, Client),
             Fault::NotServed { .. } => ("not served", S::INTERNAL_SERVER_ERROR, Handler),
             Fault::Call(CallError::NoRoom { .. }) => ("no room", S::PAYLOAD_TOO_LARGE, Client),
@@ -168,8 +170,8 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Whether the message may not have been read to its end, so that what comes
-    /// next on the connection is not a request.
+    /// Returns whether the message may have unread bytes, so that the next bytes on
+    /// the connection are not a request.
     fn leaves_unread(&self) -> bool {
         matches!(
             self,
@@ -181,11 +183,14 @@ impl Fault {
         )
     }
 
-    /// What the client gets: the status in words, and nothing of the inside
-    /// unless the operator wants it so.
+    /// Creates the response: a page with the status, and with the cause only if
+    /// `tell_cause` is set.
     pub(crate) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
         let status = self.entry().status;
-        let reason = status.canonical_reason().unwrap_or_default().to_ascii_lowercase();
+        let reason = status
+            .canonical_reason()
+            .unwrap_or_else(|| unreachable!("the table has registered statuses only"));
+        let reason = reason.to_ascii_lowercase();
         let mut page = format!("<h1>error {} {reason}</h1>", status.as_str());
         if tell_cause {
             let cause = self.to_string().replace('&', "&amp;").replace('<', "&lt;");

@@ -1,20 +1,20 @@
-//! How often the host answered itself, and why.
+//! Number of responses that the host made itself, by fault.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// The number of faults of each kind since the start, by the names of the table
-/// in `fault`. Only requests that fail come by here.
+/// Number of faults since the start, by the names in the table in `fault`. Only
+/// failed requests take this lock.
 #[derive(Default)]
 pub struct FaultCounts(Mutex<BTreeMap<&'static str, u64>>);
 
 impl FaultCounts {
-    /// Counts one.
+    /// Counts a fault.
     pub fn add(&self, name: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
     }
 
-    /// Those that there were.
+    /// Returns the number of each fault that has occurred.
     pub fn all(&self) -> BTreeMap<String, u64> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()

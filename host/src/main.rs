@@ -1,4 +1,5 @@
-//! The binary: arguments, configuration, run, exit code.
+//! Binary: parses the command line, loads the configuration, runs the server and
+//! sets the exit code.
 
 use std::io::{self, Write};
 use std::panic;
@@ -40,14 +41,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{error, info, warn};
 
-/// Of a thread that serves, in bytes.
+/// Stack size of a thread that serves, in bytes.
 const STACK: usize = 2 << 20;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
         return compile::run();
     }
-    // First, because the limit on connections depends on it.
+    // Before parsing, because the default of --connections depends on the limit.
     limits::raise_descriptors();
     let args = Args::parse();
     let result = match args.command {
@@ -65,21 +66,24 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let _log = log::init(args.log_format, &args.log_level);
-    // A panic is a mistake in this program: its cause stands in the log, whatever
-    // goes on in spite of it.
+    // A panic is a bug in this program: log its cause even where serving goes on.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        error!(cause = health::message(panic.payload()), place, "a part of the server has failed");
+        error!(
+            cause = health::message(panic.payload()),
+            place, "a task or thread of the server has panicked"
+        );
     }));
     let mut threads = runtime::Builder::new_multi_thread();
-    // Handlers run on these stacks too, whatever RUST_MIN_STACK says.
+    // Handlers run on these stacks too, so RUST_MIN_STACK must not change their
+    // size.
     threads.thread_stack_size(STACK);
     if let Some(count) = args.threads {
         threads.worker_threads(count.into());
     }
     let runtime = threads.enable_all().build().context("cannot start threads")?;
     let result = runtime.block_on(serve(args));
-    // What is left are connections that the drain gave up on.
+    // Drops the connections that did not end within --drain.
     runtime.shutdown_background();
     result
 }
@@ -90,7 +94,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
     let probes = args.swap.probes()?.into();
-    // First, because the compiler gets ready meanwhile.
+    // Started early, because the compiler processes get ready in the background.
     let compilers = Compilers::new(&args.limits.compile());
     let engine = Engine::new(&args.limits.call())?;
     let buffers = Buffers::new(args.limits.buffer_max);
@@ -115,13 +119,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         require_durable: args.swap.require_durable,
         notice: args.notice.clone(),
     };
-    let swapper = Swapper::start(settings, beginning).context("cannot start the thread that swaps")?;
+    let swapper = Swapper::start(settings, beginning).context("cannot start the swap thread")?;
     if let Some(path) = args.module {
         if !args.swap.no_watch {
             watch::start(&path, seen, args.swap.watch, swapper.clone())
                 .with_context(|| format!("cannot watch {} (disable with --no-watch)", path.display()))?;
         }
-        // It may have changed while no server was there to see it.
+        // The file may have changed while no server was running.
         if args.swap.state_dir.is_some() {
             swapper.order_and_go_on(Task::FileChanged);
         }
@@ -138,10 +142,10 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let control = match args.swap.control {
         _ if args.swap.no_control => None,
         Some(path) => Some(place::bind(&path)?),
-        // Nobody asked for it, so serving does not depend on it.
-        None => {
-            place::bind(&place::default_path(port)).inspect_err(|error| warn!("no commands: {error:#}")).ok()
-        }
+        // The default socket is optional, so the server starts without it.
+        None => place::bind(&place::default_path(port))
+            .inspect_err(|error| warn!("the server takes no commands: {error:#}"))
+            .ok(),
     };
     if let Some(bound) = &control {
         let module_max = args.limits.module_max;
@@ -156,8 +160,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             limits: args.limits.clone(),
         };
         let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
-        listener::start(bound.listener.try_clone()?, control)
-            .context("cannot start the thread for commands")?;
+        listener::start(bound.listener.try_clone()?, control).context("cannot start the control thread")?;
     }
 
     announce(&label, &urls, args.log_format);
@@ -188,11 +191,11 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     }
     tokio::select! {
         result = &mut serving => Ok(result?),
-        () = signals.next() => Err(anyhow!("ended by a second signal, before all requests were answered")),
+        () = signals.next() => Err(anyhow!("stopped by a second signal before all requests were answered")),
     }
 }
 
-/// The signals that end the server.
+/// Signals that end the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -216,9 +219,9 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
-/// Says what is served and where: to people on standard error, to scripts on
-/// standard output, in one line that begins with `ready` and lists the URLs.
-/// Nobody may be there to read either, and that is no reason not to serve.
+/// Announces the version and the URLs: to people on standard error, to scripts on
+/// standard output in one line that begins with `ready`. A closed stream must not
+/// keep the server from serving.
 fn announce(version: &Label, urls: &[String], format: Format) {
     match format {
         Format::Json => info!(%version, urls = urls.join(" "), "serving"),

@@ -12,7 +12,7 @@ fn call_shows_the_answer_and_what_it_used() {
     assert_eq!((code, stdout.as_str()), (0, "<h1> hello route</h1>"));
     assert!(stderr.starts_with("answered 200 OK with 21 bytes\nthe call took "), "{stderr}");
     assert!(
-        stderr.contains(" ms; memory 64.0 KiB, of which at most ") && stderr.ends_with(" were written to\n"),
+        stderr.contains(" ms; memory 64.0 KiB, of which at most ") && stderr.ends_with(" were written\n"),
         "{stderr}"
     );
 

@@ -26,18 +26,18 @@ fn check_says_what_is_wrong_and_what_helps() {
         (
             "#!/bin/sh".into(),
             "it is a text file that is not WebAssembly text",
-            "name the file that cargo build",
+            "name the .wasm file that cargo build",
         ),
-        ("(component)".into(), "it is a WebAssembly component", "leave out what makes a component of it"),
+        ("(component)".into(), "it is a WebAssembly component", "without the step that makes a component"),
         (
             "(module (funk))".into(),
             "its WebAssembly text is wrong: expected valid module field (at 1:10)",
-            "correct the text",
+            "fix the text",
         ),
         (
             "(module (func (result i32)))".into(),
             "it is not a valid WebAssembly module: ",
-            "build it again whole",
+            "build it again, without WebAssembly features",
         ),
         (
             module_with(memory, "(memory 1)"),
@@ -56,7 +56,7 @@ fn check_says_what_is_wrong_and_what_helps() {
                 1,
             ),
             "its export `handle` is a function (i32) -> i32; expected a function (i32, i32) -> i64",
-            "give it that type, or another name",
+            "give the function that type, or another name",
         ),
         (
             module_with(begin, "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func))"),
@@ -66,12 +66,12 @@ fn check_says_what_is_wrong_and_what_helps() {
         (
             module_with(begin, "(module (import \"__wbindgen_placeholder__\" \"x\" (func))"),
             "which is not offered",
-            "do without wasm-bindgen",
+            "remove wasm-bindgen",
         ),
         (
             module_with(begin, "(module (import \"env\" \"x\" (func))"),
             "it imports `x` from `env`",
-            "find who declares it",
+            "find the code that declares it",
         ),
         (
             module_with(begin, "(module (import \"host\" \"log\" (func))"),
@@ -90,8 +90,8 @@ fn check_says_what_is_wrong_and_what_helps() {
         ),
         (
             module_with(begin, "(module (start $f) (func $f unreachable)"),
-            "it does not start: wasm trap: wasm `unreachable`",
-            "mend what its start function",
+            "the module does not start: wasm trap: wasm `unreachable`",
+            "fix the start function",
         ),
     ] {
         let (code, report) = check(&file);
@@ -120,8 +120,8 @@ fn check_describes_a_module_that_can_serve() {
         ": can serve\n",
         "  exports     memory, alloc, handle, panic_message",
         "  imports     none\n",
-        "  memory      1 page (64.0 KiB) at first, no maximum of its own\n",
-        "  instances   put back after each request\n",
+        "  memory      1 page (64.0 KiB) initially, no maximum of its own\n",
+        "  instances   reset after each request\n",
         ", name ",
     ] {
         assert!(report.contains(line), "{line:?} in\n{report}");
@@ -142,19 +142,19 @@ fn check_warns_with_a_remedy() {
     for (module, warning, remedy) in [
         (
             module_with("(module ", stack).replace("\"memory\") 1)", "\"memory\") 17)"),
-            "its stack is 1 MiB, most of the 17 pages",
+            "its stack takes 1 MiB, most of the 17 pages",
             "-zstack-size=16384",
         ),
         (
             module_with("\"memory\") 1)", "\"memory\") 40)"),
             "its memory starts at 40 pages (2.5 MiB)",
-            "make large statics smaller",
+            "make large statics or the stack (-zstack-size) smaller",
         ),
-        (saying("hi"), "it has no names for its functions", "strip = \"debuginfo\""),
+        (saying("hi"), "its functions have no names", "strip = \"debuginfo\""),
         (
             module_with("(module ", table),
-            "each request gets a new instance, which takes longer: table.set in swaps cannot be put back",
-            "do without changing tables",
+            "each request gets a new instance, which is slower: table.set in swaps cannot be reset",
+            "do not change tables",
         ),
         (
             module_with("(module ", "(module (func (export \"_start\"))"),
@@ -166,7 +166,7 @@ fn check_warns_with_a_remedy() {
                 "(module ",
                 &format!("(module (@custom \".debug_info\" \"{}\")", "x".repeat(100_000)),
             ),
-            "97 KiB of it are debug information",
+            "97 KiB of debug information",
             "build with --release",
         ),
     ] {

@@ -15,7 +15,7 @@ fn new(folder: &Folder, name: &str) -> PathBuf {
     let path = folder.file(name);
     let (code, stdout, stderr) = tool(&["new", name, "--path", path.to_str().unwrap()]);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(stdout.starts_with(&format!("made {}, with the SDK in ", path.display())), "{stdout}");
+    assert!(stdout.starts_with(&format!("created {}, with the SDK in ", path.display())), "{stdout}");
     path
 }
 
@@ -45,7 +45,7 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
     assert_eq!((code, stdout.lines().last()), (0, Some("3 passed, 0 failed")), "{stdout}");
     let (code, stdout, _) = tool(&["check", module]);
     assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
-    assert!(stdout.contains("  memory      1 page (64.0 KiB) at first"), "{stdout}");
+    assert!(stdout.contains("  memory      1 page (64.0 KiB) initially"), "{stdout}");
     // Nothing in it depends on where it is, or on this repository.
     for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
@@ -60,7 +60,7 @@ fn a_crate_is_made_where_nothing_is_lost() {
     let there = folder.file("kept").parent().unwrap().to_str().unwrap().to_owned();
     let file = folder.file("kept").to_str().unwrap().to_owned();
     for (name, path, complaint) in [
-        ("greeter", &there, format!("error: {there} is not empty; expected a folder that is new or empty (--path says which)\n")),
+        ("greeter", &there, format!("error: the folder {there} is not empty; expected a new or empty folder (choose another with --path)\n")),
         ("greeter", &file, format!("error: cannot write the crate to {file}: Not a directory (os error 20)\n")),
         (
             "9lives",
@@ -105,9 +105,9 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     assert_eq!(server.connect().ask("GET", "/").text(), "<h1>it works better</h1>");
 
     edit(&source, "better</h1>\")", "best</h1>\"");
-    server.log_line(&["not built; the errors stand above"]);
+    server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
-    server.log_line(&["the last good module goes on serving"]);
+    server.log_line(&["the last good module keeps serving"]);
     // The browser shows the errors instead of what was built before.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
@@ -140,7 +140,7 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
     edit(&source, "export!(answer);", "");
     let mut server = Server::begin(developing(), &["dev".as_ref(), path.as_os_str()]);
     server.log_line(&["error: `#[panic_handler]` function required"]);
-    server.log_line(&["not built; the errors stand above"]);
+    server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
     let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
     edit(&source, "/// Answers a request by", &format!("{handler}/// Answers a request by"));
@@ -157,7 +157,7 @@ fn what_is_no_crate_is_said_to_be_none() {
     let shown = std::fs::canonicalize(&path).unwrap();
     let (code, stdout, stderr) = tool(&["dev".as_ref(), path.as_os_str()]);
     let complaint = format!(
-        "error: there is no crate in {}: it has no Cargo.toml (`host new NAME` makes a crate, and `host dev NAME` serves it)\n",
+        "error: the folder {} has no Cargo.toml; expected a crate (`host new NAME` creates one, `host dev NAME` serves it)\n",
         shown.display()
     );
     assert_eq!((code, stdout.as_str(), stderr), (1, "", complaint));
@@ -176,7 +176,7 @@ fn a_missing_target_is_named_with_the_command_that_adds_it() {
     let output = run_to_end(host().arg("dev").arg(&path).env("PATH", search));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let complaint = "error: Rust's target wasm32-unknown-unknown is missing; run `rustup target add wasm32-unknown-unknown` in ";
+    let complaint = "error: the Rust target wasm32-unknown-unknown is missing; run `rustup target add wasm32-unknown-unknown` in ";
     assert!(stderr.starts_with(complaint), "{stderr}");
 }
 
@@ -202,7 +202,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     };
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     server.signal("INT");
-    server.log_line(&["stopping"]);
+    server.log_line(&["shutting down"]);
     assert!(server.wait().0.success());
     // It is gone, or a child without a parent that has not been waited for yet.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));

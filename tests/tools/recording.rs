@@ -66,7 +66,7 @@ fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
     );
     let (code, stdout) = replay(&[copied.to_str().unwrap(), "--module", mended.path().to_str().unwrap()]);
     let expected = format!(
-        "DIFFERS {}: POST /boom?a=1: 200 OK, 6 bytes: mended\n        recorded: trap: {cause}\n        it was another module then: version 1, sha256 {}\n0 as recorded, 1 otherwise\n",
+        "DIFFERS {}: POST /boom?a=1: 200 OK, 6 bytes: mended\n        recorded: trap: {cause}\n        recorded with another module: version 1, sha256 {}\n0 as recorded, 1 otherwise\n",
         copied.display(),
         &sha256[..12]
     );
@@ -131,8 +131,8 @@ fn no_more_is_recorded_than_may_be() {
     assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     server.log_line(&[
         "WARN",
-        "requests are not recorded: one of ",
-        "larger than all may be together (--record-bytes)",
+        "requests are not recorded: a request of ",
+        "larger than the whole folder may be (--record-bytes)",
     ]);
 }
 
@@ -148,7 +148,7 @@ fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
     for (arguments, complaint) in [
         (
             [path, "--module", traps],
-            format!("error: {path}: it is no recorded request: `# fault:` is missing\n"),
+            format!("error: {path}: not a recorded request: the line `# fault:` is missing\n"),
         ),
         (
             ["/no/such", "--module", traps],
@@ -156,8 +156,7 @@ fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
         ),
         (
             [empty.file("").to_str().unwrap(), "--module", traps],
-            "error: there are no recorded requests; expected files that `host --record DIR` has written\n"
-                .into(),
+            "error: no recorded requests found; expected files that `host --record DIR` has written\n".into(),
         ),
     ] {
         assert_eq!(tool(&[&["replay"][..], &arguments].concat()), (1, String::new(), complaint));

@@ -91,10 +91,13 @@ fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
             "FILE:2: expected a status such as 200 or 404 not found, a field such as content-type: text/html, body: TEXT, or body contains: TEXT; found `ok`",
         ),
         ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),
-        ("GET {{host}}/\n", "FILE:1: `host` has no value; expected a line `@host = ...` above"),
-        ("# > 200\n", "FILE:1: there is no request for what is expected here"),
+        ("GET {{host}}/\n", "FILE:1: the variable `host` is not set; expected a line `@host = ...` above"),
+        (
+            "# > 200\n",
+            "FILE:1: this expectation belongs to no request; expected METHOD TARGET, such as GET /",
+        ),
         ("POST /\n\n< none.txt\n", "FILE:3: cannot read "),
-        ("# nothing\n", "FILE: there is no request in it; expected METHOD TARGET, such as GET /"),
+        ("# nothing\n", "FILE: the file has no request; expected METHOD TARGET, such as GET /"),
     ] {
         let (code, stdout, stderr) = test(&fixture("echo.wat"), text);
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");

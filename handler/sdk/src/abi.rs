@@ -36,7 +36,7 @@ pub const LOG: &str = "log";
 /// The names of log levels 0 to 4; a number past them means the last.
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// What [`ALLOC`] returns when it has no room.
+/// Result of [`ALLOC`] when there is no room.
 pub const NO_ROOM: u32 = 0;
 
 /// Request field that the host adds: the id under which it logs the request.
@@ -47,17 +47,17 @@ pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
 
-/// A stretch of linear memory.
+/// Range of linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Where it starts, in bytes from the memory's beginning.
+    /// Address of the first byte.
     pub address: u32,
-    /// How long it is, in bytes.
+    /// Length in bytes.
     pub length: u32,
 }
 
 impl Span {
-    /// The form in which a function returns it: `address << 32 | length`.
+    /// Packs the span as a function returns it: `address << 32 | length`.
     ///
     /// ```
     /// use handler_sdk::abi::Span;
@@ -69,8 +69,8 @@ impl Span {
         (self.address as u64) << 32 | self.length as u64
     }
 
-    /// The reverse of [`Span::pack`]; every number is the packed form of one
-    /// span, so whether it lies inside a memory is for the caller to check.
+    /// Unpacks a span. Every number is a packed span, so the caller must check that
+    /// the span lies inside the memory.
     pub const fn unpack(packed: u64) -> Self {
         Span { address: (packed >> 32) as u32, length: packed as u32 }
     }

@@ -1,20 +1,19 @@
-//! Which form of an answer the client likes best: the field `accept` (RFC 9110,
-//! section 12.5.1).
+//! Content negotiation by the field `accept` (RFC 9110, section 12.5.1).
 
 use crate::Request;
 use crate::bytes::{is_token_byte, split_once};
 
-/// The quality of a range that says nothing of it, in thousandths.
+/// Default quality of a media range, in thousandths.
 const FULL_QUALITY: u16 = 1000;
 
 impl<'a> Request<'a> {
-    /// Of the media types on offer, the one that the client likes best; of those
-    /// that it likes equally, the first. `None` when it likes none of them: that
-    /// is 406, or an answer all the same, as RFC 9110 leaves it to the server.
+    /// Returns the offered media type that the client prefers; among equals the
+    /// first one. `None` when the client accepts none of them: RFC 9110 lets the
+    /// server answer 406 or send any representation.
     ///
-    /// A type's quality is that of the range which says most about it: one with
-    /// parameters before one without, then `text/*`, then `*/*`. A range that is
-    /// malformed is passed over; where there is no other, the first offer it is.
+    /// The most specific range decides the quality of a type: one with parameters
+    /// before one without, then `text/*`, then `*/*`. Malformed ranges are ignored;
+    /// without any valid range, the first offer is returned.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -61,13 +60,13 @@ impl<'a> Request<'a> {
     }
 }
 
-/// One of the ranges that `accept` lists.
+/// Media range listed in `accept`.
 struct Range<'a> {
     kind: &'a [u8],
     subkind: &'a [u8],
-    /// Those of the type, then perhaps `q`, and what is then of no use here.
+    /// Parameters of the type, then perhaps `q` and parameters that are ignored.
     parameters: Unquoted<'a>,
-    /// In thousandths.
+    /// Quality in thousandths.
     quality: u16,
 }
 
@@ -84,8 +83,8 @@ impl<'a> Range<'a> {
         Some(Range { kind, subkind, parameters, quality })
     }
 
-    /// How much the range says about a type, where it is about it: whether it
-    /// names the type, then the subtype, and how many parameters.
+    /// Returns how specifically the range matches a type, if it does: by type, by
+    /// subtype, and by the number of parameters.
     fn precision_for(&self, offer: &[u8]) -> Option<(u8, usize)> {
         let mut offered = Unquoted { rest: Some(offer), byte: b';' };
         let (kind, subkind) = split_once(offered.next()?.trim_ascii(), b'/')?;
@@ -110,14 +109,14 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The quality in a parameter, when it is the one that tells it.
+/// Parses the quality, if the parameter is `q`.
 fn weight(parameter: &[u8]) -> Option<&[u8]> {
     let (name, value) = split_once(parameter, b'=')?;
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())
 }
 
-/// `0`, `0.5`, `1.000`, in thousandths; what is past them is no quality. A zero
-/// before the point may be left out, since there are clients that do.
+/// Parses `0`, `0.5` or `1.000` to thousandths; `None` above 1 or with more than
+/// three decimals. Accepts `.5`, which some clients send.
 fn parse_quality(text: &[u8]) -> Option<u16> {
     let (whole, part) = split_once(text, b'.').unwrap_or((text, &[]));
     let whole = match whole {
@@ -134,7 +133,7 @@ fn parse_quality(text: &[u8]) -> Option<u16> {
     (quality <= FULL_QUALITY).then_some(quality)
 }
 
-/// Pieces between bytes of one kind that stand outside of quoted strings.
+/// Splits a text at a byte, except inside quoted strings.
 #[derive(Clone)]
 struct Unquoted<'a> {
     rest: Option<&'a [u8]>,

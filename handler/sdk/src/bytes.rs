@@ -1,5 +1,5 @@
-//! Which bytes HTTP allows where, and how far they go: scans that look at eight
-//! bytes together, since that is most of what reading a request is.
+//! Classes of bytes in HTTP, and scans over them. Scans process eight bytes at a
+//! time, because most of the time of parsing a request is spent here.
 //!
 //! A word holds the eight bytes in the order of memory, the first one lowest. A
 //! subtraction borrows into the top bit of each byte for which a condition
@@ -9,18 +9,18 @@
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES * 0x80;
 
-/// The top bit of the bytes that are below `bound`, which is at most 0x80.
+/// Sets the top bit of each byte below `bound`, which is at most 0x80.
 const fn below(word: u64, bound: u8) -> u64 {
     word.wrapping_sub(ONES * bound as u64) & !word
 }
 
-/// The top bit of the bytes that equal `byte`.
+/// Sets the top bit of each byte equal to `byte`.
 const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// How many bytes at the beginning the scan leaves out: it stops at the first
-/// whose top bit `stops` sets.
+/// Returns the number of leading bytes before the first one whose top bit `stops`
+/// sets.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -32,25 +32,25 @@ fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
         }
         length += 8;
     }
-    // The places past the tail hold zeros. One that stops there stops at the end.
+    // Places past the tail are zeros, so a match there means the end of the text.
     let stop = stops(last_word(tail)) & TOPS;
     length + tail.len().min(stop.trailing_zeros() as usize / 8)
 }
 
-/// Where this byte is for the first time.
+/// Returns the position of the first occurrence of a byte.
 pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     let place = run(bytes, |word| equal(word, byte));
     (place < bytes.len()).then_some(place)
 }
 
-/// What is before this byte's first place, and what is after it.
+/// Splits at the first occurrence of a byte.
 pub(crate) fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let place = find(byte, bytes)?;
     Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
-/// The pieces between bytes of one kind. There is always one more of them than
-/// of the bytes, and so one even in nothing.
+/// Splits at every occurrence of a byte; always yields one piece more than there
+/// are occurrences.
 #[derive(Clone, Debug)]
 pub(crate) struct Split<'a> {
     rest: Option<&'a [u8]>,
@@ -75,14 +75,14 @@ impl<'a> Iterator for Split<'a> {
     }
 }
 
-/// How many bytes at the beginning are graphic ASCII and not `stop`.
+/// Returns the number of leading bytes that are graphic ASCII and not `stop`.
 #[inline(never)]
 pub(crate) fn graphic_run(bytes: &[u8], stop: u8) -> usize {
     run(bytes, |word| below(word, b'!') | word | equal(word, 0x7f) | equal(word, stop))
 }
 
-/// Whether all of them may stand in a field's value: anything but control
-/// bytes, of which only the tab is allowed (RFC 9110, section 5.5).
+/// Returns whether all bytes are allowed in a field value: no control bytes except
+/// tab (RFC 9110, section 5.5).
 pub(crate) fn is_field_value(mut bytes: &[u8]) -> bool {
     loop {
         let length = run(bytes, |word| below(word, b' ') | equal(word, 0x7f));
@@ -94,15 +94,15 @@ pub(crate) fn is_field_value(mut bytes: &[u8]) -> bool {
     }
 }
 
-/// Less than eight bytes as a word, with zeros behind them.
+/// Loads fewer than eight bytes as a word, padded with zeros.
 pub(crate) fn last_word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Whether this byte may stand in a token, the form of methods and field names
+/// Returns whether a byte is allowed in a token, such as a method or field name
 /// (RFC 9110, section 5.6.2).
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    /// A bit for each byte of ASCII.
+    /// Bit set of ASCII bytes.
     const BITS: [u64; 2] = {
         let mut bits = 0u128;
         let mut byte = 0;
@@ -121,7 +121,7 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
     byte < 128 && bits >> (byte % 64) & 1 == 1
 }
 
-/// Whether the text is a token.
+/// Returns whether a text is a token.
 pub(crate) const fn is_token(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {

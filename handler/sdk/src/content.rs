@@ -1,13 +1,12 @@
-//! What can be a body or a field's value.
+//! Values of bodies and fields.
 
-/// Bytes for a response: borrowed from the request or from the module's data,
-/// and with the feature `alloc` owned ones too.
+/// Bytes for a response: borrowed from the request or from static data, or owned
+/// with the feature `alloc`.
 ///
-/// Owned bytes are kept to the end of the request, and then they are gone with
-/// everything else, since every request starts from fresh state. So they need
-/// not be given back, and are not; natively, in a test, they stay.
+/// Owned bytes are leaked: the host resets all memory after a request. In native
+/// tests they stay allocated.
 pub trait Content<'a> {
-    /// The bytes.
+    /// Returns the bytes.
     fn into_bytes(self) -> &'a [u8];
 }
 

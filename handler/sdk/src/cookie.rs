@@ -1,4 +1,4 @@
-//! Cookies: those that a client sends, and the field that sets one (RFC 6265).
+//! Cookies that a client sends, and the field that sets one (RFC 6265).
 
 use crate::Request;
 use crate::bytes::{Split, is_token, split_once};
@@ -7,11 +7,10 @@ use crate::export::leak;
 use crate::message::Message;
 
 impl<'a> Request<'a> {
-    /// The cookies that the client sent, in their order. A piece without `=` is
-    /// passed over.
+    /// Returns the cookies of the request in order. Pieces without `=` are skipped.
     ///
-    /// A name is given as it came, and not decoded: a cookie named `__%48ost-a`
-    /// could be taken for one named `__Host-a`, which only a safe origin can set.
+    /// Names are not decoded: otherwise a cookie named `__%48ost-a` could pass for
+    /// `__Host-a`, which only a secure origin can set.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a [u8], Encoded<'a>)> + use<'a> {
         self.field_values("cookie").flat_map(|value| Split::new(value, b';')).filter_map(|piece| {
             let (name, value) = split_once(piece, b'=')?;
@@ -19,7 +18,8 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The value of the first cookie of this name, which is compared byte for byte.
+    /// Returns the value of the first cookie of this name. Names are
+    /// case-sensitive.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -32,12 +32,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Which requests from other sites a cookie goes with.
+/// Cross-site requests that a cookie is sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
     /// None.
     Strict,
-    /// Those that show a page of this site, by a link for example.
+    /// Top-level navigations, such as following a link.
     Lax,
     /// All. Browsers want [`SetCookie::secure`] with it.
     None,
@@ -69,13 +69,13 @@ pub struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    /// A cookie that lasts as long as the browser runs. Any text can be its
-    /// value: what a cookie cannot hold is percent-encoded, as is `%` itself,
-    /// and [`Request::cookie`] decodes it.
+    /// Creates a session cookie. The value may be any text: bytes that a cookie
+    /// cannot hold, and `%`, are percent-encoded, and [`Request::cookie`] decodes
+    /// them.
     ///
     /// # Panics
     ///
-    /// When the name is no token. In a `const`, that is an error of the compiler.
+    /// When the name is not a token; in a `const`, a compile error.
     pub const fn new(name: &'a str, value: &'a str) -> Self {
         assert!(is_token(name), "a cookie's name is a token (RFC 6265, section 4.1.1)");
         SetCookie {
@@ -90,22 +90,22 @@ impl<'a> SetCookie<'a> {
         }
     }
 
-    /// Has the client forget the cookie of this name. It needs the path and the
-    /// domain that the cookie was set with.
+    /// Creates a cookie that removes the cookie of this name. Path and domain must
+    /// be those of the cookie that is removed.
     ///
     /// # Panics
     ///
-    /// As [`SetCookie::new`].
+    /// When [`SetCookie::new`] panics.
     pub const fn removal(name: &'a str) -> Self {
         SetCookie::new(name, "").max_age(0)
     }
 
-    /// The path below which it is sent; without it, the folder of the path at
-    /// which it was set.
+    /// Restricts the cookie to a path and those below it; by default to the folder
+    /// of the path that set it.
     ///
     /// # Panics
     ///
-    /// When it holds a control byte or `;`.
+    /// When the value holds a control byte or `;`.
     #[must_use]
     pub const fn path(mut self, path: &'a str) -> Self {
         assert!(is_attribute_value(path), "a cookie's path has no control bytes and no `;`");
@@ -113,12 +113,12 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// The domain that gets it, with all below it; without it, the host alone
+    /// Sends the cookie to a domain and its subdomains; by default only to the host
     /// that set it.
     ///
     /// # Panics
     ///
-    /// When it holds a control byte or `;`.
+    /// When the value holds a control byte or `;`.
     #[must_use]
     pub const fn domain(mut self, domain: &'a str) -> Self {
         assert!(is_attribute_value(domain), "a cookie's domain has no control bytes and no `;`");
@@ -126,42 +126,42 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// How long it lasts, in seconds.
+    /// Sets the lifetime in seconds.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Self {
         self.max_age = Some(seconds);
         self
     }
 
-    /// Keeps it from scripts in the page.
+    /// Hides the cookie from scripts in the page.
     #[must_use]
     pub const fn http_only(mut self) -> Self {
         self.http_only = true;
         self
     }
 
-    /// Has it sent over HTTPS only.
+    /// Sends the cookie over HTTPS only.
     #[must_use]
     pub const fn secure(mut self) -> Self {
         self.secure = true;
         self
     }
 
-    /// Which requests from other sites it goes with.
+    /// Sets which cross-site requests the cookie is sent with.
     #[must_use]
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = Some(same_site);
         self
     }
 
-    /// The field's value, in memory that is never given back.
+    /// Encodes the field value in leaked memory.
     pub(crate) fn field_value(&self) -> &'static [u8] {
         let room = leak(self.write(&mut []));
         self.write(room);
         room
     }
 
-    /// Writes what fits, and returns the length of the whole.
+    /// Writes as much as fits, and returns the full length.
     fn write(&self, room: &mut [u8]) -> usize {
         let mut field = Message::new(room);
         field.put(self.name.as_bytes());
@@ -192,8 +192,8 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// Whether it may stand in a cookie's value (RFC 6265, section 4.1.1), and is
-/// not the mark of an escape.
+/// Returns whether a byte can be sent unescaped in a cookie value (RFC 6265,
+/// section 4.1.1).
 const fn is_cookie_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\' | b'%')
 }

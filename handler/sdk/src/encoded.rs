@@ -1,8 +1,7 @@
-//! Text in the form in which it travels: percent-encoded, and in queries and
-//! forms with `+` for a space.
+//! Percent-encoded text, in queries and forms with `+` for a space.
 //!
-//! Decoding is total. A `%` that two hexadecimal digits do not follow stands for
-//! itself, as browsers have it.
+//! Decoding never fails: a `%` without two hexadecimal digits stands for itself, as
+//! in browsers.
 
 use core::fmt;
 use core::str::{self, FromStr};
@@ -40,24 +39,23 @@ impl<'a> Encoded<'a> {
         Encoded { raw, plus_is_space: true }
     }
 
-    /// The bytes as they came.
+    /// Returns the encoded bytes.
     pub const fn raw(self) -> &'a [u8] {
         self.raw
     }
 
-    /// The bytes that are meant, one by one. They need not be UTF-8.
+    /// Iterates over the decoded bytes, which need not be UTF-8.
     pub fn decoded(self) -> impl Iterator<Item = u8> + Clone + use<'a> {
         Decoded(self)
     }
 
-    /// Whether the bytes that are meant are those of this text.
+    /// Returns whether the decoded bytes equal a text.
     pub fn is(self, text: &str) -> bool {
         self.decoded().eq(text.bytes())
     }
 
-    /// Decodes to the beginning of `room`, which is enough when it is as long as
-    /// [`Encoded::raw`]. `None` when there is too little room, or when what is
-    /// meant is not UTF-8.
+    /// Decodes into `room`; the length of [`Encoded::raw`] is always enough. `None`
+    /// when `room` is too short or the decoded bytes are not UTF-8.
     pub fn decode_into(self, room: &mut [u8]) -> Option<&str> {
         let mut length = 0;
         for byte in self.decoded() {
@@ -67,14 +65,14 @@ impl<'a> Encoded<'a> {
         str::from_utf8(room.get(..length)?).ok()
     }
 
-    /// Reads a number, or anything else that can be read from text. `None` when
-    /// it cannot, and when the text is longer than [`Encoded::PARSE_MAX`].
+    /// Parses the decoded text. `None` when parsing fails or the text is longer
+    /// than [`Encoded::PARSE_MAX`].
     pub fn parse<T: FromStr>(self) -> Option<T> {
         self.decode_into(&mut [0; Encoded::PARSE_MAX])?.parse().ok()
     }
 
-    /// The text that is meant: borrowed where it came as it is meant, and a copy
-    /// where it did not. `None` when it is not UTF-8.
+    /// Returns the decoded text, borrowed where nothing is encoded. `None` when it
+    /// is not UTF-8.
     #[cfg(feature = "alloc")]
     pub fn to_text(self) -> Option<alloc::borrow::Cow<'a, str>> {
         if self.decoded().eq(self.raw.iter().copied()) {
@@ -90,7 +88,7 @@ impl fmt::Debug for Encoded<'_> {
     }
 }
 
-/// What is not decoded yet.
+/// Bytes that remain to be decoded.
 #[derive(Clone)]
 struct Decoded<'a>(Encoded<'a>);
 
@@ -112,7 +110,7 @@ impl Iterator for Decoded<'_> {
     }
 }
 
-/// The value of a hexadecimal digit.
+/// Returns the value of a hexadecimal digit.
 const fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -139,7 +137,7 @@ pub fn percent_encoded(text: &str) -> impl Iterator<Item = char> + Clone {
     })
 }
 
-/// `%` and the two digits of a byte.
+/// Escape of one byte: `%` and two digits.
 pub(crate) const fn escape(byte: u8) -> [u8; 3] {
     const fn digit(value: u8) -> u8 {
         if value < 10 { b'0' + value } else { b'A' + value - 10 }

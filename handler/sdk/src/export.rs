@@ -1,14 +1,14 @@
-//! What a module exports, and the only unsafe code of the SDK: the step from
-//! addresses to slices and back. [`export!`](crate::export!) writes the exports
-//! of [`abi`](crate::abi); what they do is here.
+//! Exports of a module, and the only unsafe code of the SDK: conversions between
+//! addresses and slices. [`export!`](crate::export!) defines the exports of
+//! [`abi`](crate::abi), which call this file.
 //!
-//! Memory is used from the bottom up: stack, data, the request, what the handler
-//! takes, the response. Every request starts from fresh memory, so nothing needs
-//! to be freed.
+//! Memory is used from the bottom up: stack, data, the request, allocations of the
+//! handler, the response. Every request starts from fresh memory, so nothing is
+//! freed.
 
-/// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler
-/// of this module. Write it once, in the crate that is the module, which is
-/// `#![no_std]`.
+/// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler of
+/// this module. Use it once, in the `#![no_std]` crate that is built into the
+/// module.
 ///
 /// ```
 /// # use handler_sdk::{Request, Response};
@@ -25,11 +25,11 @@
 /// handler_sdk::export!(answer, prepare = [TABLE, PAGES]);
 /// ```
 ///
-/// With `prepare` each [`State`](crate::State) of the list is made once for a
-/// version of the module, when it starts, and every request finds it there.
+/// With `prepare`, each listed [`State`](crate::State) is computed once when a
+/// version of the module starts, and every request finds it computed.
 ///
-/// In a build for any target but WebAssembly it only checks what it is given, and
-/// the crate can be tested like any other.
+/// On other targets than WebAssembly the macro only checks its arguments, so that
+/// the crate can be tested natively.
 #[macro_export]
 macro_rules! export {
     ($answer:path $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
@@ -84,12 +84,12 @@ pub use wasm::{alloc, handle, panic, panic_message};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{Once, leak, log};
 
-/// What stands in for the host where a handler is called by its tests.
+/// Substitutes for the host in native tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use crate::log::Level;
 
-    /// Room of this length in bytes that is never given back, as in a module.
+    /// Allocates leaked memory of this length in bytes, as a module does.
     pub(crate) fn leak(length: usize) -> &'static mut [u8] {
         std::vec![0; length].leak()
     }
@@ -120,15 +120,14 @@ mod wasm {
     use core::slice;
     use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-    /// A WebAssembly page, in bytes: the unit in which memory grows.
+    /// Size of a WebAssembly page in bytes: the unit in which memory grows.
     const PAGE: u64 = 65_536;
-    /// Alignment of everything that is handed out, in bytes: that of the
-    /// largest plain type, so that any value may be laid there.
+    /// Alignment of all allocations in bytes: that of the largest plain type.
     const ALIGNMENT: u64 = 16;
-    /// The longest panic text kept, in bytes; the rest is cut off.
+    /// Longest stored panic text in bytes; the rest is cut off.
     const PANIC_TEXT_MAX: usize = 512;
 
-    /// The first address not handed out yet; 0 before the first call.
+    /// First free address; 0 before the first call.
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
     /// The export `alloc`.
@@ -150,8 +149,8 @@ mod wasm {
             length => unsafe { slice::from_raw_parts(request.address as *const u8, length as usize) },
         };
         let response = respond(request, answer);
-        // Most responses fit into what is left of the memory, and are written
-        // there without measuring them first.
+        // Most responses fit into the rest of the memory, where they are written
+        // without being measured first.
         if let Some(length) = response.encode(rest_of_memory()) {
             return Span { address: next_free(), length: length as u32 };
         }
@@ -169,7 +168,8 @@ mod wasm {
         }
     }
 
-    /// Room of this length in bytes, which is gone when the request is.
+    /// Allocates memory of this length in bytes, which lasts until the end of the
+    /// request.
     pub(crate) fn leak(length: usize) -> &'static mut [u8] {
         let address = u32::try_from(length).ok().and_then(reserve);
         let Some(address) = address else {
@@ -180,10 +180,10 @@ mod wasm {
         unsafe { slice::from_raw_parts_mut(address as *mut u8, length) }
     }
 
-    /// Takes the next free stretch of memory, growing the memory as needed.
+    /// Reserves the next free range of memory, growing the memory as needed.
     ///
-    /// It takes all memory past the module's data for its own, so a module that
-    /// uses this SDK has no other allocator: the feature `alloc` makes one of this.
+    /// All memory past the module's data belongs to this function, so a module that
+    /// uses the SDK has no other allocator; the feature `alloc` builds one on it.
     fn reserve(length: u32) -> Option<u32> {
         let start = next_free();
         let end = u64::from(start) + u64::from(length);
@@ -198,11 +198,11 @@ mod wasm {
         Some(start)
     }
 
-    /// The first address that is not handed out yet, aligned.
+    /// Returns the first free address, aligned.
     fn next_free() -> u32 {
         unsafe extern "C" {
-            /// Placed by the linker at the first address past stack and data,
-            /// which is aligned as everything here is.
+            /// Symbol that the linker places at the first address past stack and
+            /// data, aligned.
             static __heap_base: u8;
         }
         match NEXT.load(Relaxed) {
@@ -211,12 +211,12 @@ mod wasm {
         }
     }
 
-    /// The first address past the memory.
+    /// Returns the first address past the memory.
     fn memory_end() -> u64 {
         wasm32::memory_size::<0>() as u64 * PAGE
     }
 
-    /// What is left of the memory as it is.
+    /// Returns the free rest of the current memory.
     fn rest_of_memory<'a>() -> &'a mut [u8] {
         let start = next_free();
         let length = memory_end().saturating_sub(u64::from(start));
@@ -225,8 +225,8 @@ mod wasm {
         unsafe { slice::from_raw_parts_mut(start as *mut u8, length as usize) }
     }
 
-    /// Gives memory from the bottom up. What is freed is used again only when it
-    /// was handed out last: a request ends soon, and all of its memory with it.
+    /// Allocator that hands out memory from the bottom up. Only the last allocation
+    /// can be freed: a request ends soon, and all of its memory with it.
     #[cfg(feature = "alloc")]
     struct Heap;
 
@@ -278,13 +278,13 @@ mod wasm {
         }
     }
 
-    /// Whether a block is what was handed out last.
+    /// Returns whether a block is the last allocation.
     #[cfg(feature = "alloc")]
     fn is_last(block: *mut u8, layout: Layout) -> bool {
         end_of(block, layout) == NEXT.load(Relaxed)
     }
 
-    /// What `NEXT` was when a block had just been handed out.
+    /// Returns the value that `NEXT` had just after a block was allocated.
     #[cfg(feature = "alloc")]
     fn end_of(block: *mut u8, layout: Layout) -> u32 {
         (block.addr() as u32 + layout.size() as u32).next_multiple_of(ALIGNMENT as u32)
@@ -304,16 +304,16 @@ mod wasm {
         Span { address: text.as_ptr().addr() as u32, length: *length as u32 }
     }
 
-    /// Keeps the panic's text for [`panic_message`], and traps.
+    /// Stores the text of a panic for [`panic_message`], and traps.
     pub fn panic(info: &PanicInfo<'_>) -> ! {
         // SAFETY: one thread; a second panic while this one is written starts
         // the text anew, and nothing of the first borrow is used after it.
         let (room, length) = unsafe { &mut *PANIC_TEXT.0.get() };
         *length = 0;
         let mut text = Text::new(room);
-        // What does not fit is cut off, so an error here is no failure. The
-        // place is written without `write!`, whose code for numbers alone
-        // would be a tenth of a small module.
+        // Text that does not fit is cut off, so an error here is no failure. The
+        // location is written without `write!`, whose number formatting would be a
+        // tenth of a small module.
         let _ = write!(text, "{}", info.message());
         if let Some(place) = info.location() {
             let _ = text.write_str(" at ").and_then(|()| text.write_str(place.file()));
@@ -336,7 +336,7 @@ mod wasm {
         log(level as u32, line.as_ptr().addr() as u32, line.len() as u32);
     }
 
-    /// A value that is made once, and then only read.
+    /// Value that is computed once and then only read.
     pub(crate) struct Once<T>(OnceCell<T>);
 
     impl<T> Once<T> {

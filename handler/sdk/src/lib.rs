@@ -1,8 +1,7 @@
-//! What every handler needs: the request as a view, the response as a value,
-//! a route table, and one macro that turns a function into a module which a
-//! host can call.
+//! SDK for handlers: the request as a view, the response as a value, a route table,
+//! and a macro that exports a function as the handler of a module.
 //!
-//! This is a whole handler, but for `#![no_std]` at its beginning:
+//! A complete handler, except for `#![no_std]` at its start:
 //!
 //! ```
 //! use handler_sdk::{Request, Response, Router, Status, export, get};
@@ -45,16 +44,15 @@
 //! | own memory: `String`, `Vec`, `format!` | feature `alloc`; owned things are answered with as they are |
 //! | speak JSON | feature `json`: `Request::json`, `Response::json` |
 //!
-//! What a handler does not use is not in its module. Neither feature is on by
-//! default, and without `alloc` there is no allocator. With it, what is freed is
-//! used again only where it was the last thing taken; all of it is gone when the
-//! request is, since every request starts from fresh state. A module that grows
-//! its memory for a request costs the host a new instance, so one that needs much
-//! does well to start with it (`-C link-arg=--initial-memory=BYTES`).
+//! Unused parts are not linked into a module. Neither feature is on by default, and
+//! without `alloc` there is no allocator. With `alloc`, only the last allocation
+//! can be freed; all memory is reset after each request. A module that grows its
+//! memory during a request costs the host a new instance, so a module that needs
+//! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
-//! All that a handler knows is in the request's bytes: there is no socket, file,
-//! clock or randomness to reach for. A panic costs one request, which is answered
-//! with 500, and the log has its text.
+//! A handler sees only the bytes of the request: it has no socket, file, clock or
+//! randomness. A panic costs one request, which is answered with 500, and its text
+//! is logged.
 
 #![no_std]
 
@@ -94,11 +92,11 @@ pub use route::{Action, Index, Method, Methods, Route, Router, SHAPES_MAX, delet
 pub use state::State;
 pub use status::Status;
 
-/// Turns a request's bytes into a response: by `answer` when they are a
-/// request, and with 400 when they are not.
+/// Answers the bytes of a request: with `answer` when they are a request, and with
+/// 400 otherwise.
 ///
-/// This is all that a module does between its two copies, so a test that calls
-/// it natively sees what a client would see.
+/// A module does exactly this between copying the request in and the response out,
+/// so a native test sees what a client would see.
 pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
     match Request::parse(request) {
         Ok(request) => answer(&request),

@@ -6,27 +6,27 @@ use crate::abi::LOG_LEVELS;
 use crate::export;
 use crate::text::Text;
 
-/// The longest line that [`log!`](crate::log!) writes, in bytes; the rest is cut
-/// off. The host may cut at less (`--log-line-max`).
+/// Longest line of [`log!`](crate::log!) in bytes; the rest is cut off. The host
+/// may cut at less (`--log-line-max`).
 pub const LINE_MAX: usize = 1024;
 
-/// How much a line of the log matters.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something is broken.
+    /// Failure.
     Error,
-    /// Something may be.
+    /// Possible problem.
     Warn,
-    /// Worth knowing in the ordinary course.
+    /// Normal event.
     Info,
-    /// For who looks for a cause.
+    /// Information for debugging.
     Debug,
-    /// The same, in every detail.
+    /// Detailed information for debugging.
     Trace,
 }
 
 impl Level {
-    /// As the contract has it.
+    /// Returns the number of the level in the contract.
     pub const fn name(self) -> &'static str {
         let [error, warn, info, debug, trace] = LOG_LEVELS;
         match self {
@@ -42,8 +42,8 @@ impl Level {
 /// Writes a line to the host's log, under the id of the request: a level, and
 /// what [`format!`](core::format_args!) takes. No allocator is needed.
 ///
-/// Natively, in a test, it goes to standard error. A module that logs has one
-/// import, `host.log`; one that does not has none.
+/// In native tests the line goes to standard error. Only a module that logs has the
+/// import `host.log`.
 ///
 /// ```
 /// use handler_sdk::{Level, log};
@@ -57,7 +57,7 @@ macro_rules! log {
     };
 }
 
-/// What [`log!`](crate::log!) does.
+/// Writes a line for [`log!`](crate::log!).
 #[doc(hidden)]
 pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
     match line.as_str() {
@@ -65,7 +65,7 @@ pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
         None => {
             let mut room = [0; LINE_MAX];
             let mut text = Text::new(&mut room);
-            // What does not fit is cut off, so an error here is no failure.
+            // Text that does not fit is cut off, so an error here is no failure.
             let _ = text.write_fmt(line);
             export::log(level, text.into_str());
         }

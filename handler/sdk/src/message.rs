@@ -1,9 +1,10 @@
-//! Writing a head: bytes, piece by piece, into room that may be too little.
+//! Writes a message piece by piece into a buffer that may be too short, and
+//! measures it.
 
-/// What is written and measured.
+/// Buffer and measured length.
 pub(crate) struct Message<'r> {
     room: &'r mut [u8],
-    /// How long it would be by now, in bytes, were there room for everything.
+    /// Full length so far in bytes, whether or not it fits.
     length: usize,
 }
 

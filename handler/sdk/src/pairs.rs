@@ -1,12 +1,11 @@
-//! Names and values: of a target's query, and of the body that an HTML form
-//! sends.
+//! Name-value pairs of a query or of an HTML form.
 
 use crate::Request;
 use crate::bytes::{Split, split_once};
 use crate::encoded::Encoded;
 
 impl<'a> Request<'a> {
-    /// The names and values of the target's query, in their order.
+    /// Returns the name-value pairs of the query in order.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -18,7 +17,7 @@ impl<'a> Request<'a> {
         Pairs::of(self.query_bytes())
     }
 
-    /// The first value of this name in the target's query.
+    /// Returns the first value of this name in the query.
     pub fn query_value(&self, name: &str) -> Option<Encoded<'a>> {
         self.query_pairs().value(name)
     }
@@ -57,7 +56,7 @@ impl<'a> Pairs<'a> {
         Pairs(Split::new(bytes, b'&'))
     }
 
-    /// The next value of this name.
+    /// Returns the next value of this name.
     pub fn value(mut self, name: &str) -> Option<Encoded<'a>> {
         self.find(|(each, _)| each.is(name)).map(|(_, value)| value)
     }

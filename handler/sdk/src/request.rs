@@ -1,13 +1,12 @@
-//! The request as a view: slices of the bytes that the host copied in.
+//! Request as a view: slices of the bytes that the host copied in.
 //!
-//! Only the request line is read before a handler runs; fields and body are
-//! looked for when they are asked for, since most routes need few of them or
-//! none. The host has validated every byte of a request and written it anew in
-//! one canonical form, so what is beyond the request line is located here and
-//! not checked again.
+//! Only the request line is parsed before a handler runs; fields and body are
+//! located on demand, since most routes need few or none of them. The host has
+//! validated every byte and encoded the request canonically, so they are not
+//! checked again.
 //!
-//! All of it is total. Any bytes at all can be asked for anything, and nothing
-//! here panics, because a trap would cost the client a clear answer.
+//! No function panics on any input, because a trap would cost the client a clear
+//! response.
 
 use core::fmt;
 use core::str;
@@ -32,26 +31,25 @@ pub struct Request<'a> {
     method: &'a [u8],
     /// Graphic ASCII; never empty.
     target: &'a [u8],
-    /// How much of the target is the path, in bytes.
+    /// Length of the path within the target, in bytes.
     path_length: usize,
-    /// Field lines, an empty line, the body.
+    /// Field lines, an empty line and the body.
     after_line: &'a [u8],
-    /// Empty where none is chosen yet.
+    /// Pattern of the chosen route; empty before a route is chosen.
     route: &'static str,
 }
 
-/// The bytes do not begin with a request line of the form that the contract
-/// promises.
+/// Error: the bytes do not begin with a request line of the contract's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl<'a> Request<'a> {
-    /// Reads the request line of a request's canonical bytes: a method, a
-    /// target of graphic ASCII, and `HTTP/1.1`, up to its CR LF.
+    /// Parses the request line of canonical bytes: a method, a target of graphic
+    /// ASCII, and `HTTP/1.1`, up to CR LF.
     ///
-    /// What follows is not checked. The host has done that, and a request that
-    /// is not as the host promises is read as far as it goes: see
-    /// [`Request::fields`] and [`Request::body`].
+    /// Fields and body are not checked, because the host has checked them. For
+    /// other input they are read as [`Request::fields`] and [`Request::body`]
+    /// describe.
     ///
     /// # Errors
     ///
@@ -60,22 +58,22 @@ impl<'a> Request<'a> {
         parse(bytes).ok_or(Malformed)
     }
 
-    /// The method, in the case in which the client sent it.
+    /// Returns the method, in the case in which the client sent it.
     pub fn method(&self) -> &'a str {
         text(self.method)
     }
 
-    /// The request target as it stood in the request line: path and query.
+    /// Returns the request target: path and query.
     pub fn target(&self) -> &'a str {
         text(self.target)
     }
 
-    /// The target up to the first `?`, which is what routes are matched with.
+    /// Returns the target up to the first `?`; routes are matched with it.
     pub fn path(&self) -> &'a str {
         text(self.path_bytes())
     }
 
-    /// The target after the first `?`, or `None` where there is no `?`.
+    /// Returns the target after the first `?`, or `None` without a `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.target.get(self.path_length + 1..).map(text)
     }
@@ -84,23 +82,24 @@ impl<'a> Request<'a> {
         self.target.get(self.path_length + 1..).unwrap_or_default()
     }
 
-    /// The value of the first field of this name, in any case of letters.
+    /// Returns the value of the first field of this name, case-insensitively.
     ///
-    /// A value is bytes rather than text: HTTP lets it hold any byte above 0x7F.
+    /// Values are bytes rather than text, because HTTP allows any byte above 0x7F
+    /// in them.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.field_values(name).next()
     }
 
-    /// The values of all fields of this name, in any case of letters.
+    /// Returns the values of all fields of this name, case-insensitively.
     pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         Lines::of(self).filter_map(move |line| value_of(line, name))
     }
 
-    /// All fields in the order in which they came, names in lower case.
+    /// Returns all fields in order, with names in lower case.
     ///
-    /// They end at the first empty line. A line that is no field, as the host
-    /// never writes one, is passed over: one without a colon, or with nothing
-    /// or no UTF-8 before it.
+    /// Fields end at the first empty line. Malformed lines, which the host never
+    /// writes, are skipped: those without a colon, and those whose name is empty or
+    /// not UTF-8.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         Lines::of(self).filter_map(|line| {
             let (name, value) = line.split_at_checked(find(b':', line).filter(|length| *length > 0)?)?;
@@ -108,11 +107,10 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The body; empty where there is none.
+    /// Returns the body; empty if there is none.
     ///
-    /// It is what follows the first empty line, and of that as much as
-    /// `content-length` says, where there is one and it says less. The host
-    /// hands over neither more nor less than that.
+    /// The body is what follows the first empty line, limited to `content-length`
+    /// if that is shorter. The host passes exactly that many bytes.
     pub fn body(&self) -> &'a [u8] {
         let mut lines = Lines::of(self);
         let mut stated = None;
@@ -123,8 +121,8 @@ impl<'a> Request<'a> {
         stated.and_then(|length| body.get(..length)).unwrap_or(body)
     }
 
-    /// The path of the route that answers this request, as the table has it:
-    /// `/users/{id}`. Empty where no [`Router`](crate::Router) has chosen one.
+    /// Returns the path pattern of the chosen route, such as `/users/{id}`; empty
+    /// if no [`Router`](crate::Router) has chosen one.
     pub const fn route(&self) -> &'static str {
         self.route
     }
@@ -133,11 +131,11 @@ impl<'a> Request<'a> {
         Request { route, ..*self }
     }
 
-    /// Reads the body as JSON. Text without escapes can be borrowed from it.
+    /// Parses the body as JSON. Text without escapes can be borrowed from the body.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, when it is not JSON or not of this type.
+    /// The error of the parser, when the body is not JSON or not of this type.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(self.body())
@@ -153,7 +151,7 @@ impl<'a> Request<'a> {
 }
 
 impl fmt::Debug for Request<'_> {
-    /// The request line, without what may be secret or long.
+    /// Shows the request line only: fields and body may be secret or long.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Request")
             .field("method", &self.method())
@@ -177,20 +175,20 @@ fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     Some(Request { method, target, path_length, after_line, route: "" })
 }
 
-/// As text what `parse` has found to be ASCII. It is made when asked for: the
-/// code that checks it is left out of a module that works with bytes.
+/// Converts bytes that `parse` has checked to be ASCII. Converted on demand, so
+/// that a module that works with bytes does not contain the check.
 fn text(ascii: &[u8]) -> &str {
     str::from_utf8(ascii).unwrap_or("")
 }
 
-/// The value in a field line, when it is one of a field of this name.
+/// Returns the value of a field line, if its name matches.
 fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
     (!name.is_empty() && found.eq_ignore_ascii_case(name.as_bytes())).then(|| value.trim_ascii())
 }
 
-/// Decimal digits and nothing else, as a number that an address can have.
+/// Parses decimal digits to a length.
 fn parse_length(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() {
         return None;
@@ -201,10 +199,10 @@ fn parse_length(digits: &[u8]) -> Option<usize> {
     })
 }
 
-/// The field lines, up to the first empty line.
+/// Iterator over the field lines up to the first empty line.
 struct Lines<'a> {
     rest: &'a [u8],
-    /// What follows the empty line, once that is reached.
+    /// Rest after the empty line, once that is reached.
     body: Option<&'a [u8]>,
 }
 

@@ -1,4 +1,4 @@
-//! The response as a value, and its bytes.
+//! Response as a value, and its encoding.
 //!
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
@@ -10,8 +10,8 @@ use crate::message::Message;
 use crate::route::Methods;
 use crate::status::Status;
 
-/// The most fields that [`Response::field`] can add to one response. They are
-/// kept inside the value, since there is no allocator to ask.
+/// Most fields of a response. They are stored inline, because there may be no
+/// allocator.
 pub const FIELDS_MAX: usize = 16;
 
 /// One HTTP response, which may borrow from the request it answers.
@@ -26,40 +26,40 @@ pub const FIELDS_MAX: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     status: Status,
-    /// Those that are there come first.
+    /// Fields that are set, followed by empty ones.
     fields: [Option<(&'a str, &'a [u8])>; FIELDS_MAX],
     allow: Option<Methods>,
     body: &'a [u8],
 }
 
 impl<'a> Response<'a> {
-    /// A response without fields and without a body.
+    /// Creates a response without fields and body.
     pub const fn new(status: Status) -> Self {
         Response { status, fields: [None; FIELDS_MAX], allow: None, body: &[] }
     }
 
-    /// A page of HTML in UTF-8.
+    /// Creates a response of HTML in UTF-8.
     pub fn html(status: Status, page: impl Content<'a>) -> Self {
         Response::typed(status, "text/html; charset=utf-8", page.into_bytes())
     }
 
-    /// Plain text in UTF-8.
+    /// Creates a response of plain text in UTF-8.
     pub fn text(status: Status, text: impl Content<'a>) -> Self {
         Response::typed(status, "text/plain; charset=utf-8", text.into_bytes())
     }
 
-    /// JSON that is written already; `Response::json`, of the feature `json`,
-    /// writes it.
+    /// Creates a response from encoded JSON; `Response::json`, with the feature
+    /// `json`, encodes a value.
     pub fn json_bytes(status: Status, json: impl Content<'a>) -> Self {
         Response::typed(status, "application/json", json.into_bytes())
     }
 
-    /// A value as JSON.
+    /// Creates a response from a value, encoded as JSON.
     ///
     /// # Panics
     ///
-    /// When the value has no form in JSON, as a map whose keys are not text. In
-    /// a module a panic costs that one request, as in [`Response::field`].
+    /// When the value cannot be encoded, such as a map whose keys are not text. In
+    /// a module, a panic costs one request, as in [`Response::field`].
     #[cfg(feature = "json")]
     #[allow(clippy::panic, reason = "the author of a handler is to be told at once")]
     pub fn json(status: Status, value: &(impl serde::Serialize + ?Sized)) -> Self {
@@ -69,18 +69,19 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Sends the client elsewhere with 303, to be asked for with GET: what
-    /// follows a form. For a redirection of another kind give a status such as
-    /// [`Status::PERMANENT_REDIRECT`] the field `location`.
+    /// Redirects with 303, after which the client sends GET: the usual response to
+    /// a form. For other redirects, add the field `location` to a response with a
+    /// status such as [`Status::PERMANENT_REDIRECT`].
     ///
     /// # Panics
     ///
-    /// When the location holds control bytes, as [`Response::field`].
+    /// When the location holds control bytes, as in [`Response::field`].
     pub fn redirect(location: impl Content<'a>) -> Self {
         Response::new(Status::SEE_OTHER).field("location", location)
     }
 
-    /// Of a type that stands in this file, and so is not checked at every call.
+    /// Creates a response whose content type is a constant of this file, so it
+    /// needs no check at run time.
     #[inline(never)]
     const fn typed(status: Status, media_type: &'static str, body: &'a [u8]) -> Self {
         let mut response = Response::new(status);
@@ -90,14 +91,14 @@ impl<'a> Response<'a> {
         response
     }
 
-    /// Adds a field. What a client sent may be passed on as a value: bytes that
-    /// would end the line and begin another are caught here.
+    /// Adds a field. A value may come from a client: bytes that would end the line
+    /// are refused.
     ///
     /// # Panics
     ///
-    /// When the name is no token or the value holds control bytes, and on the
-    /// field after the last of [`FIELDS_MAX`]. In a module a panic costs that
-    /// one request: the client gets 500, and the log has the text.
+    /// When the name is not a token, the value holds control bytes, or there are
+    /// [`FIELDS_MAX`] fields already. In a module, a panic costs one request: the
+    /// client gets 500, and the text is logged.
     #[must_use]
     pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
         self.add(name, value.into_bytes());
@@ -113,7 +114,7 @@ impl<'a> Response<'a> {
         *place.expect("a response has at most 16 fields") = Some((name, value));
     }
 
-    /// Adds a field `set-cookie`. Each cookie is one of the [`FIELDS_MAX`].
+    /// Adds a field `set-cookie`. Each cookie counts towards [`FIELDS_MAX`].
     #[must_use]
     pub fn set_cookie(self, cookie: &SetCookie<'_>) -> Self {
         self.field("set-cookie", cookie.field_value())
@@ -130,34 +131,33 @@ impl<'a> Response<'a> {
         self.allow = Some(methods);
     }
 
-    /// Sets the body. For a HEAD request give the body that GET would have: the
-    /// host sends its length, and not the body.
+    /// Sets the body. For HEAD, set the body that GET would have: the host sends
+    /// only its length.
     #[must_use]
     pub fn body(mut self, body: impl Content<'a>) -> Self {
         self.body = body.into_bytes();
         self
     }
 
-    /// The status given at the start.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         self.status
     }
 
-    /// How many bytes [`Response::encode`] writes.
+    /// Returns the number of bytes that [`Response::encode`] writes.
     pub fn encoded_len(&self) -> usize {
         self.write(&mut [])
     }
 
-    /// Writes the response as one HTTP/1.1 message to the beginning of `room`
-    /// and returns its length in bytes, or `None` when there is too little room.
+    /// Encodes the response into `room` and returns its length in bytes, or `None`
+    /// when `room` is too short.
     pub fn encode(&self, room: &mut [u8]) -> Option<usize> {
         let length = self.write(room);
         (length <= room.len()).then_some(length)
     }
 
-    /// Writes what fits, and returns the length of the whole: what is measured
-    /// is what is written. It is one function for both, because code that a
-    /// module has twice is compiled twice at every swap.
+    /// Writes as much as fits and returns the full length. One function both
+    /// measures and writes, because duplicate code would be compiled at every swap.
     #[inline(never)]
     fn write(&self, room: &mut [u8]) -> usize {
         let mut message = Message::new(room);

@@ -1,11 +1,11 @@
-//! What a handler makes once, and every request reads.
+//! Values that are computed once and read by every request.
 
 use crate::export::Once;
 
-/// A value that is made by a function, once: for a version of the module, when
-/// [`export!`](crate::export!) names it under `prepare`, and otherwise when it is
-/// first asked for. Then that is in every request that asks for it, since every
-/// request starts from what there was when the module had started.
+/// Value that a function computes once: when a version of the module starts, if
+/// [`export!`](crate::export!) names it under `prepare`, and otherwise on first
+/// use. Without `prepare` each request that uses the value computes it, because
+/// every request starts from the state after the module's start.
 ///
 /// ```
 /// use handler_sdk::{Request, Response, State, Status};
@@ -22,25 +22,25 @@ use crate::export::Once;
 /// assert_eq!(response.status(), Status::OK);
 /// ```
 ///
-/// It is read only, and so no way from one request to the next. What it holds of
-/// memory it holds in every instance of the module.
+/// The value is read-only, so it passes nothing between requests. Every instance of
+/// the module holds its memory.
 pub struct State<T> {
     value: Once<T>,
     make: fn() -> T,
 }
 
 impl<T> State<T> {
-    /// A value that this function makes. It must not ask for the value itself.
+    /// Creates a state from the function that computes it. The function must not
+    /// use the state itself.
     pub const fn new(make: fn() -> T) -> Self {
         State { value: Once::new(), make }
     }
 
-    /// The value, made now where it was not made before.
+    /// Returns the value, and computes it on first use.
     ///
     /// # Panics
     ///
-    /// When the function does. Under `prepare` that keeps the version from being
-    /// served at all.
+    /// When the function panics. Under `prepare`, the version is rejected.
     pub fn get(&self) -> &T {
         self.value.get_or_init(self.make)
     }

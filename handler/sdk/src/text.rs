@@ -1,10 +1,9 @@
-//! Text in room of fixed size.
+//! Text buffer of fixed size.
 
 use core::fmt;
 use core::str;
 
-/// Takes text until the room is full; what does not fit is cut off, and told as
-/// an error.
+/// Buffer that cuts text that does not fit, and reports that as an error.
 pub(crate) struct Text<'r> {
     room: &'r mut [u8],
     length: usize,
@@ -15,13 +14,13 @@ impl<'r> Text<'r> {
         Text { room, length: 0 }
     }
 
-    /// Of what was taken, in bytes.
+    /// Length of the text in bytes.
     #[cfg(target_arch = "wasm32")]
     pub(crate) const fn length(&self) -> usize {
         self.length
     }
 
-    /// What was taken, up to the last character that is whole.
+    /// Returns the text up to the last complete character.
     pub(crate) fn into_str(self) -> &'r str {
         let taken = self.room.get(..self.length).unwrap_or_default();
         let whole = str::from_utf8(taken).map_or_else(|cut| cut.valid_up_to(), str::len);

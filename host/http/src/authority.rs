@@ -1,6 +1,6 @@
-//! Which server a request is meant for: its field `host`, which a cache or a
-//! proxy in front may read in another way than the handler does. What is
-//! ambiguous is refused (RFC 9112, section 3.2).
+//! Checks which server a request names, by its `host` field and its target. An
+//! ambiguous request is refused (RFC 9112, section 3.2), because a cache or proxy
+//! in front may read it differently.
 
 use std::net::Ipv6Addr;
 
@@ -12,47 +12,48 @@ use thiserror::Error;
 use crate::fields::values;
 use crate::target::Target;
 
-/// The port that a URL means when it names none (RFC 9110, section 4.2.1).
+/// Default port of a URL (RFC 9110, section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
 
-/// What is wrong with the field `host`.
+/// Reason for refusing the `host` field or the target's authority.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadHost {
-    /// HTTP/1.1 wants one.
+    /// The field is missing, and HTTP/1.1 requires it.
     #[error("it has no field host; expected one")]
     Missing,
-    /// Who comes first?
+    /// The field occurs more than once.
     #[error("it has the field host {count} times; expected it once")]
     Repeated {
-        /// How often.
+        /// Number of occurrences.
         count: usize,
     },
-    /// Neither a name nor an address.
+    /// The field is neither a name nor an address.
     #[error("its field host is malformed; expected a name or an address, and perhaps a port")]
     Malformed,
-    /// The same of the target.
+    /// The authority of the target is neither a name nor an address.
     #[error(
         "the server that its target names is malformed; expected a name or an address, and perhaps a port"
     )]
     TargetMalformed,
-    /// The target names another server.
+    /// The field and the target name different servers.
     #[error("its field host is not the server that its target names")]
     Different,
 }
 
-/// Checks the field `host` of a request, whose target is this.
+/// Checks the `host` field of a request against its target.
 pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
     let named = match target {
         Target::Absolute(authority, _) => Some(authority.as_str()),
         Target::Authority(authority) => Some(*authority),
         Target::Origin(_) | Target::Asterisk => None,
     };
-    // A target names a server, where a field may be empty (RFC 9110, section 4.2.1).
+    // The authority of a target must not be empty, while the `host` field may be
+    // (RFC 9110, section 4.2.1).
     let named = named.map(|authority| split(authority).filter(|(name, _)| !name.is_empty()));
     let named = named.map(|named| named.ok_or(BadHost::TargetMalformed)).transpose()?;
     let mut values = values(&parts.headers, &HOST);
     let Some(host) = values.next() else {
-        // Older clients know of no such field.
+        // HTTP/1.0 has no such field.
         return if parts.version < Version::HTTP_11 { Ok(()) } else { Err(BadHost::Missing) };
     };
     let more = values.count();
@@ -70,8 +71,9 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
     }
 }
 
-/// The host and the port of `uri-host [ ":" port ]` (RFC 9110, section 7.2), if
-/// that is what it is. Nothing at all is right where the target has no authority.
+/// Splits `uri-host [ ":" port ]` (RFC 9110, section 7.2) into host and port, or
+/// returns `None` when it is malformed. An empty host is valid where the target has
+/// no authority.
 fn split(host: &str) -> Option<(&str, u16)> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
@@ -83,7 +85,7 @@ fn split(host: &str) -> Option<(&str, u16)> {
         None => {
             let name = host.bytes().position(|byte| byte == b':').unwrap_or(host.len());
             let (name, port) = host.split_at_checked(name)?;
-            is_name(name).then_some((name, port.get(1..).unwrap_or_default()))?
+            is_name(name).then_some((name, port.strip_prefix(':').unwrap_or(port)))?
         }
     };
     let port = match port {
@@ -94,9 +96,10 @@ fn split(host: &str) -> Option<(&str, u16)> {
     Some((name, port))
 }
 
-/// `reg-name` (RFC 3986, section 3.2.2), of which an IPv4 address is one.
+/// Returns whether a text is a `reg-name` (RFC 3986, section 3.2.2), which includes
+/// IPv4 addresses.
 fn is_name(name: &str) -> bool {
-    // Nearly all are of these bytes alone.
+    // Fast path: nearly all names consist of these bytes.
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-') {
         return true;
     }

@@ -1,4 +1,4 @@
-//! Whom a connection or a call is counted for when there are not enough for all.
+//! Groups connections and calls by client network, for fair sharing under load.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,8 +23,8 @@ impl fmt::Display for Peer {
     }
 }
 
-/// The network of one client: an IPv4 address, or an IPv6 network of 64 bits,
-/// which is the least that one customer of a provider gets.
+/// Network of one client: an IPv4 address, or an IPv6 /64, the smallest block that
+/// providers assign to a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientNet {
     /// All bits of an address
@@ -34,7 +34,7 @@ pub enum ClientNet {
 }
 
 impl ClientNet {
-    /// Returns nothing for a peer that tells no address.
+    /// Returns the network of a peer, or `None` for a peer without an IP address.
     pub fn of(peer: Peer) -> Option<ClientNet> {
         let Peer::Ip(address) = peer else {
             return None;

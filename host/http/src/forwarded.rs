@@ -1,4 +1,4 @@
-//! Who a client is behind proxies that are trusted to say so.
+//! Determines the client behind trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -9,12 +9,12 @@ use ipnet::IpNet;
 
 use crate::client_net::{ClientNet, Peer};
 
-/// Those whose field `x-forwarded-for` is believed.
+/// Proxies whose `x-forwarded-for` field is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trusted {
-    /// Everybody with an address in it.
+    /// Peers with an address in this network.
     Net(IpNet),
-    /// Everybody who may connect to the Unix socket.
+    /// Peers on a Unix socket.
     Unix,
 }
 
@@ -41,14 +41,15 @@ impl Trusted {
     }
 }
 
-/// Returns whom the peer of a connection is counted for when there are not enough
-/// places or calls for all. Those who stand for others are counted for nobody.
+/// Returns the network that a peer counts for in fair sharing. Trusted proxies
+/// stand for others, so they count for none.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
 }
 
-/// The client that a request is from: the peer; or, as long as they are trusted,
-/// whoever each proxy says that it got the request from, the last first.
+/// Returns the client of a request: the peer, or, while the sender is a trusted
+/// proxy, the address that it has appended to `x-forwarded-for`, from the last to
+/// the first.
 pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;
@@ -60,14 +61,14 @@ pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
     while is_trusted(client) {
         match claims.next().and_then(address) {
             Some(address) => client = Peer::Ip(address),
-            // What cannot be read nobody can have vouched for.
+            // A malformed address cannot be trusted.
             None => break,
         }
     }
     client
 }
 
-/// An address, perhaps with a port.
+/// Parses an address with an optional port.
 fn address(claim: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(claim).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

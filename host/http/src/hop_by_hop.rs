@@ -1,19 +1,20 @@
-//! Fields that are about one connection and not about the message: they end
-//! here, in both directions (RFC 9110, section 7.6.1).
+//! Hop-by-hop fields, which concern one connection and are not forwarded in either
+//! direction (RFC 9110, section 7.6.1).
 
 use std::cmp::Ordering;
 
 use http::HeaderValue;
 
-/// Most options in all fields `connection` of a message, empty ones included.
-/// Messages have one or two; each is looked for among the message's fields.
+/// Most options in all `connection` fields of a message, empty ones included.
+/// Ordinary messages have one or two, and each field of the message is compared
+/// with all of them.
 pub const OPTIONS_MAX: usize = 64;
 
-/// Those that `connection` cannot take away, because the message would not be
-/// the same without them.
+/// Fields that `connection` cannot remove, because the message would change its
+/// meaning.
 const KEPT: [&str; 2] = ["host", "content-length"];
 
-/// Whether a field of this name, in lower case, is one of them in any message.
+/// Returns whether a field, named in lower case, is hop-by-hop in any message.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
@@ -21,27 +22,27 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// The options in these values of `connection`.
+/// Splits the values of `connection` into options.
 fn options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
     values.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Whether these values of `connection` have more options than are looked at.
+/// Returns whether the values of `connection` have more than [`OPTIONS_MAX`]
+/// options.
 pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
     options(values).nth(OPTIONS_MAX).is_some()
 }
 
-/// The fields that a message itself says are hop-by-hop, in its field
-/// `connection`.
+/// Fields that the `connection` field of a message declares hop-by-hop.
 pub(super) struct Listed<'a> {
-    /// In order. Nearly always empty: `close` and `keep-alive` name no field, and
-    /// are left out.
+    /// Sorted names. Nearly always empty: `close` and `keep-alive` name no field
+    /// and are left out.
     names: Vec<&'a [u8]>,
 }
 
 impl<'a> Listed<'a> {
-    /// By these values of `connection`, of which [`OPTIONS_MAX`] options are looked
-    /// at: a message that has more is refused.
+    /// Collects the names from the values of `connection`, at most [`OPTIONS_MAX`]
+    /// of them: a message with more is refused.
     pub(super) fn by(values: impl Iterator<Item = &'a HeaderValue>) -> Listed<'a> {
         let named = |option: &&[u8]| {
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
@@ -51,14 +52,14 @@ impl<'a> Listed<'a> {
         Listed { names }
     }
 
-    /// Whether the field of this name, in lower case, is one of them.
+    /// Returns whether a field, named in lower case, is declared hop-by-hop.
     pub(super) fn contains(&self, name: &str) -> bool {
         let find = |listed: &&[u8]| in_lower_case(listed, name.as_bytes());
         !self.names.is_empty() && !KEPT.contains(&name) && self.names.binary_search_by(find).is_ok()
     }
 }
 
-/// Compares two names as if both were in lower case.
+/// Compares two names case-insensitively.
 fn in_lower_case(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }

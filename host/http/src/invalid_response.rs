@@ -3,62 +3,63 @@
 use http::header::InvalidHeaderValue;
 use thiserror::Error;
 
-/// Why a handler's bytes are not sent. The handler's fault, all of them.
+/// Reason for which a handler's response is refused; always a fault of the handler.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InvalidResponse {
-    /// There is nothing.
+    /// The response is empty.
     #[error("it is empty; expected an HTTP/1.1 response")]
     Empty,
-    /// The head does not end within its limit.
+    /// The head is longer than its limit.
     #[error("its head is longer than {limit} bytes (--response-head-max)")]
     HeadTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// `connection` lists more than anybody means.
+    /// The `connection` field has too many options.
     #[error("it has more than {limit} options in connection")]
     TooManyOptions {
-        /// How many are looked at.
+        /// Most options.
         limit: usize,
     },
     /// The head does not end.
     #[error("its head has no empty line at the end")]
     HeadUnfinished,
-    /// The head is no head.
+    /// The head is malformed.
     #[error("its head is malformed: {0}")]
     Head(&'static str),
-    /// Another version than the contract's.
+    /// The version is not HTTP/1.1.
     #[error("it is HTTP/1.0; expected HTTP/1.1")]
     Version,
-    /// A status that ends no exchange.
+    /// The status is not final or not a status.
     #[error("its status is {0}; expected 200 to 599")]
     Status(u16),
-    /// A success would make a tunnel of the connection.
+    /// A success status for CONNECT, which would turn the connection into a tunnel.
     #[error("its status is {0} for CONNECT, and a handler cannot open a tunnel; expected 300 to 599")]
     Tunnel(u16),
-    /// `transfer-encoding`, which would lie: the host frames the message.
+    /// The `transfer-encoding` field, which would be false: the host frames the
+    /// message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
-    /// `content-length` twice, or not a number as HTTP writes it.
+    /// The `content-length` field is repeated or malformed.
     #[error("its content-length is not one whole number without leading zeros and below 2^63")]
     LengthMalformed,
-    /// `content-length` and the body disagree.
+    /// The `content-length` field differs from the length of the body.
     #[error("its content-length is {stated}, and {actual} bytes follow the head")]
     LengthWrong {
-        /// What the field says, in bytes.
+        /// Stated length in bytes.
         stated: u64,
-        /// What is there, in bytes.
+        /// Length of the body in bytes.
         actual: usize,
     },
-    /// A body where HTTP has none.
+    /// A body with a status that has none.
     #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
     BodyForbidden {
         /// 204, 205 or 304.
         status: u16,
-        /// In bytes.
+        /// Length of the body in bytes.
         actual: usize,
     },
-    /// A field value that HTTP does not allow.
+    /// A field value has bytes that HTTP does not allow.
     #[error("the value of one of its fields is malformed")]
     Value,
 }

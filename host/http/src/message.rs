@@ -1,24 +1,24 @@
-//! A request as a handler gets it: the bytes of one HTTP message.
+//! Request as a handler receives it: the bytes of one HTTP message.
 
 use bytes::Bytes;
 
-/// The bytes of one request, in pieces that are put together in the module's
-/// memory.
+/// Bytes of one request, in pieces that are joined in the module's memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Its head, which was written here; or all of it, where it came as a whole.
+    /// Head that the host has encoded; or the whole message, where it was read as
+    /// one piece.
     pub head: Vec<u8>,
-    /// Its body, as it came.
+    /// Pieces of the body.
     pub body: Vec<Bytes>,
 }
 
 impl Message {
-    /// In bytes.
+    /// Returns the length of the message in bytes.
     pub fn length(&self) -> usize {
         self.pieces().map(<[u8]>::len).sum()
     }
 
-    /// Its bytes, in order.
+    /// Returns the pieces of the message in order.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         [&*self.head].into_iter().chain(self.body.iter().map(|piece| &**piece))
     }

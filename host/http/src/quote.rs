@@ -1,28 +1,28 @@
-//! Text that somebody else chose, made fit for one line: a module's names and
-//! messages, a client's target. It can neither begin a line, nor steer a
-//! terminal, nor pass for another field of the log, nor fill a disk.
+//! Escapes text from modules and clients for one line of output. The text cannot
+//! begin a new line, control a terminal, be taken for another log field, or fill a
+//! disk.
 
 use std::fmt::{self, Write};
 
-/// The longest that a character becomes, in bytes: `\u{10ffff}`.
+/// Longest escape of a character in bytes: `\u{10ffff}`.
 const ESCAPED_MAX: usize = 10;
 
-/// Shows a text, at most `max` bytes of it, with whatever does not show as
-/// itself escaped as Rust does it: `\n`, `\u{1b}`.
+/// Displays at most `max` bytes of a text. Control characters and marks that change
+/// the direction of text are escaped as Rust does: `\n`, `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a> {
     text: &'a str,
     max: usize,
 }
 
-/// At most `max` bytes of a text, counted after escaping.
+/// Returns a text for display in at most `max` bytes, counted after escaping.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = beginning(self.text, self.max, |character| match shows_as_itself(character) {
+        let shown = prefix(self.text, self.max, |character| match is_printable(character) {
             true => character.len_utf8(),
             false => character.escape_default().len(),
         });
@@ -31,30 +31,30 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Writes a text to where it is to be shown, with the same escaped.
+/// Writer that escapes text before writing it to the inner writer.
 #[derive(Debug)]
 pub struct Shown<W>(pub W);
 
 impl<W: Write> Write for Shown<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Nearly every text is.
+        // Fast path: nearly every text is printable ASCII.
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return self.0.write_str(text);
         }
-        text.chars().try_for_each(|character| match shows_as_itself(character) {
+        text.chars().try_for_each(|character| match is_printable(character) {
             true => self.0.write_char(character),
             false => write!(self.0, "{}", character.escape_default()),
         })
     }
 }
 
-/// Cuts a text that is to be logged, so that it takes at most `max` bytes of its
-/// line, whatever is escaped there. `…` says that something is missing.
+/// Cuts a text so that it takes at most `max` bytes of a log line after escaping,
+/// in text or JSON. `…` marks the cut.
 pub fn cut_for_log(mut text: String, max: usize) -> String {
-    let length = beginning(&text, max, |character| match character {
+    let length = prefix(&text, max, |character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
-        _ if shows_as_itself(character) => character.len_utf8(),
-        // JSON takes six bytes for any of these.
+        _ if is_printable(character) => character.len_utf8(),
+        // JSON escapes these in six bytes.
         _ => character.escape_default().len().max(6),
     })
     .len();
@@ -65,18 +65,17 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     text
 }
 
-/// Puts what a line holds from `start` on in quotation marks, unless it is one
-/// word of the line, or a message (`spaces`), without them. Inside, quotation
-/// marks, backslashes and what does not show as itself are escaped, so that a
-/// line can be read in one way.
+/// Quotes the end of a line, from `start` on, unless it is a plain word, or, with
+/// `spaces`, a plain message. Inside quotation marks, quotation marks, backslashes
+/// and non-printing characters are escaped, so that a line has only one reading.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
-    let value = line.get(start..).unwrap_or_default();
+    let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
     if !value.is_empty() && value.bytes().all(|byte| is_plain(byte) || (spaces && byte == b' ')) {
         return;
     }
     let value = value.to_owned();
-    let shows = |character| shows_as_itself(character) && !matches!(character, '"' | '=' | '\\');
+    let shows = |character| is_printable(character) && !matches!(character, '"' | '=' | '\\');
     if spaces && !value.is_empty() && value.chars().all(shows) {
         return;
     }
@@ -84,11 +83,11 @@ pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     push_quoted(line, &value);
 }
 
-/// Appends a text in quotation marks.
+/// Appends a text in quotation marks, escaped.
 pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
     for character in text.chars() {
-        match shows_as_itself(character) && !matches!(character, '"' | '\\') {
+        match is_printable(character) && !matches!(character, '"' | '\\') {
             true => line.push(character),
             false => line.extend(character.escape_default()),
         }
@@ -96,15 +95,15 @@ pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Escapes what JSON leaves as it is in its strings, and what yet does not show
-/// as itself, in a line of JSON.
+/// Escapes non-printing characters that JSON allows in strings. Returns `None` when
+/// the line has none.
 pub fn shown_in_json(line: &str) -> Option<String> {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
         return None;
     }
     let mut shown = String::with_capacity(line.len() + line.len() / 4);
     for character in line.chars() {
-        match shows_as_itself(character) || character == '\n' {
+        match is_printable(character) || character == '\n' {
             true => shown.push(character),
             false => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
@@ -116,9 +115,9 @@ pub fn shown_in_json(line: &str) -> Option<String> {
     Some(shown)
 }
 
-/// Returns the longest beginning of a text whose characters have these lengths,
-/// `max` in all.
-fn beginning(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
+/// Returns the longest prefix of a text whose characters take at most `max` bytes
+/// by `length`.
+fn prefix(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
     if text.len() <= max / ESCAPED_MAX {
         return text;
     }
@@ -126,15 +125,15 @@ fn beginning(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
     for (index, character) in text.char_indices() {
         match left.checked_sub(length(character)) {
             Some(rest) => left = rest,
-            None => return text.get(..index).unwrap_or_default(),
+            None => return text.split_at(index).0,
         }
     }
     text
 }
 
-fn shows_as_itself(character: char) -> bool {
-    // Separators that end a line somewhere, and marks that turn the direction
-    // of what follows them.
+fn is_printable(character: char) -> bool {
+    // Separators that some programs treat as line ends, and marks that change the
+    // direction of text.
     let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !character.is_control() && !turns && character != '\u{feff}'
 }

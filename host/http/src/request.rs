@@ -1,12 +1,12 @@
-//! The bytes that a handler gets: one canonical HTTP/1.1 message, however the
-//! request came in.
+//! Encodes requests for handlers: one canonical HTTP/1.1 message, however the
+//! request was sent.
 //!
-//! The target is in origin form, field names are in lower case, the body is not
-//! chunked and has one correct length, what belongs to the connection is gone,
-//! and what the host vouches for is added. A client's own fields of those names
-//! are dropped, so that a handler can believe what it reads there.
+//! The target is in origin form, field names are in lower case, and the body is not
+//! chunked and has one correct length. Hop-by-hop fields are removed, and fields
+//! that the host vouches for are added. A client's own fields of those names are
+//! dropped, so that a handler can trust their values.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
@@ -22,13 +22,13 @@ use crate::request_id::RequestId;
 use crate::target::{BadTarget, Target};
 use crate::wire::BadMessage;
 
-/// What the host knows of a request beside what the client sent.
+/// Facts about a request that the host adds to it.
 pub struct Origin<'a> {
-    /// Its id.
+    /// Id of the request.
     pub id: &'a RequestId,
-    /// An address, as text.
+    /// Address of the client as text.
     pub client: &'a str,
-    /// When its head had come.
+    /// Time at which the head was complete.
     pub time: SystemTime,
 }
 
@@ -57,7 +57,7 @@ pub enum BadRequest {
 pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
     let target = Target::new(&parts.method, &parts.uri)?;
     authority::check(parts, &target)?;
-    // RFC 9110, section 10.1.1: there is one expectation that is known.
+    // RFC 9110, section 10.1.1 defines only this expectation.
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if !values(&parts.headers, &EXPECT).all(known) {
         return Err(BadRequest::ExpectationUnknown);
@@ -68,7 +68,7 @@ pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
     Ok(target)
 }
 
-/// The canonical message.
+/// Encodes the canonical message.
 pub fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Message {
     let body_bytes = body.iter().map(Bytes::len).sum();
     Message { head: encode_head(parts, target, body_bytes, origin), body }
@@ -105,20 +105,21 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
     }
     own(REQUEST_ID, origin.id.as_bytes());
     own(FORWARDED_FOR, origin.client.as_bytes());
-    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    // A clock before 1970 is sent as 0.
+    let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
     own(REQUEST_TIME, digits.format(time as u64).as_bytes());
     put(&mut head, [b"\r\n"]);
     head
 }
 
-/// Whether the host has its own say about this field: it frames the message, has
-/// met the expectation already, and vouches for the rest.
+/// Returns whether the host sets this field itself or drops it: the host frames the
+/// message, has met the expectation, and vouches for the rest.
 fn is_set_here(name: &str) -> bool {
     matches!(name, "content-length" | "expect" | REQUEST_ID | FORWARDED_FOR | REQUEST_TIME)
 }
 
-/// Appends the pieces. Their number is a constant, so there is no loop left when
-/// this is compiled, and the lengths of literals are known.
+/// Appends pieces. Their number is a constant, so the compiler unrolls the loop and
+/// knows the lengths of literals.
 fn put<const N: usize>(head: &mut Vec<u8>, pieces: [&[u8]; N]) {
     pieces.into_iter().for_each(|piece| head.extend_from_slice(piece));
 }

@@ -1,9 +1,9 @@
-//! The id under which everything about one request is logged, and which the
-//! client and the handler get too.
+//! Request ids, which appear in the log, in the response and in the request that
+//! the handler gets.
 //!
-//! It reads `1f3a9c07-2b-3`: this start of the server, the connection since
-//! then, and the request on that connection. So it is unique without a source
-//! of randomness for each request, and it tells which requests came together.
+//! An id reads `1f3a9c07-2b-3`: a random number of this process, the connection,
+//! and the request on that connection. So ids are unique without a random number
+//! per request, and they show which requests shared a connection.
 
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
@@ -11,23 +11,23 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
-/// Gives ids to connections.
+/// Generator of connection ids.
 pub struct ConnectionIds {
     start: u32,
     next: AtomicU64,
 }
 
-/// Gives ids to the requests of one connection.
+/// Generator of the request ids of one connection.
 pub struct RequestIds {
     prefix: RequestId,
     next: AtomicU64,
 }
 
-/// Three numbers of 32, 64 and 64 bits in hexadecimal, and two hyphens.
+/// Length of the longest id: numbers of 32, 64 and 64 bits in hexadecimal, and two
+/// hyphens.
 const LENGTH_MAX: usize = 8 + 1 + 16 + 1 + 16;
 
-/// The id of one request. It is copied rather than shared: that costs less than
-/// counting who has it.
+/// Id of one request. `Copy`, which costs less than reference counting.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId {
     text: [u8; LENGTH_MAX],
@@ -35,16 +35,16 @@ pub struct RequestId {
 }
 
 impl ConnectionIds {
-    /// Begins a series that differs from those of other starts.
+    /// Creates a generator with a random process number.
     #[allow(clippy::new_without_default, reason = "two defaults are not equal")]
     pub fn new() -> Self {
-        // A fresh hasher's keys are random: the standard library has no other
-        // source of randomness, and no more than that is needed here.
+        // The keys of a new hasher are random. The standard library has no other
+        // source of randomness, and this one is sufficient.
         let random = RandomState::new().hash_one(std::process::id());
         ConnectionIds { start: random as u32, next: AtomicU64::new(1) }
     }
 
-    /// For the next connection.
+    /// Returns the generator for the next connection.
     pub fn connection(&self) -> RequestIds {
         let connection = self.next.fetch_add(1, Relaxed);
         let prefix = RequestId::of(format_args!("{:08x}-{connection:x}-", self.start));
@@ -53,7 +53,7 @@ impl ConnectionIds {
 }
 
 impl RequestIds {
-    /// For the next request of the connection.
+    /// Returns the id of the connection's next request.
     pub fn request(&self) -> RequestId {
         let number = self.next.fetch_add(1, Relaxed);
         let mut id = self.prefix;
@@ -61,25 +61,25 @@ impl RequestIds {
         id
     }
 
-    /// How many there were.
+    /// Returns the number of ids given out.
     pub fn count(&self) -> u64 {
         self.next.load(Relaxed) - 1
     }
 }
 
 impl RequestId {
-    /// For calls that no request is the reason of.
+    /// Returns the id `-`, for calls that no client's request caused.
     pub fn none() -> RequestId {
         RequestId::of(format_args!("-"))
     }
 
     fn of(text: fmt::Arguments<'_>) -> RequestId {
         let mut id = RequestId { text: [0; LENGTH_MAX], length: 0 };
-        let _ = id.write_fmt(text);
+        id.write_fmt(text).unwrap_or_else(|_| unreachable!("an id has at most {LENGTH_MAX} bytes"));
         id
     }
 
-    /// The same as `{:x}` writes, which is made for more and takes longer.
+    /// Appends a number in hexadecimal. Faster than `{:x}`.
     fn push_hex(&mut self, number: u64) {
         let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
         for place in (0..digits).rev() {
@@ -91,14 +91,14 @@ impl RequestId {
         }
     }
 
-    /// As ASCII.
+    /// Returns the id as ASCII bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.text.get(..self.length).unwrap_or_default()
+        self.text.split_at(self.length).0
     }
 
-    /// As text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_else(|_| unreachable!("an id is ASCII"))
     }
 }
 
@@ -119,7 +119,7 @@ impl Write for RequestId {
 
 impl From<&RequestId> for HeaderValue {
     fn from(id: &RequestId) -> HeaderValue {
-        HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("-"))
+        HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| unreachable!("an id is ASCII"))
     }
 }
 

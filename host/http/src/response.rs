@@ -1,6 +1,6 @@
-//! What a handler may return, and what becomes of it. Its bytes are read as one
-//! HTTP/1.1 message, checked, and framed by the host; what is in doubt is
-//! refused whole, because half a response is worse than a 502.
+//! Decodes and checks what a handler returned: one HTTP/1.1 message, which the host
+//! frames. A doubtful message is refused as a whole, because half a response is
+//! worse than a 502.
 
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_LENGTH;
@@ -10,17 +10,16 @@ use http_body_util::Full;
 use crate::invalid_response::InvalidResponse;
 use crate::response_head::Head;
 
-/// Fields that the host adds: the length for HEAD, the request's id, the version,
-/// `connection`.
+/// Number of fields that the host may add: the length for HEAD, the request id, the
+/// version, and `connection`.
 const HOSTS_OWN: usize = 4;
 
-/// Reads what a handler returned for a request of this method, whose head is at
-/// most this long. The fields are put into a map that was used for something else
-/// before, and has room.
+/// Decodes the response to a request of this method, with a head of at most
+/// `head_max` bytes. `fields` is a map whose allocation is reused.
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] says why it cannot be sent.
+/// The reason for which the response is refused.
 pub fn decode(
     mut bytes: Bytes,
     method: &Method,
@@ -49,8 +48,8 @@ pub fn decode(
     Ok(response)
 }
 
-/// Checks the length that is stated, and states that of a body which HEAD leaves
-/// out. Of all others hyper does.
+/// Checks the stated length, and sets the length of a body that HEAD leaves out.
+/// hyper sets all other lengths.
 fn set_length(
     fields: &mut HeaderMap,
     head: &Head,
@@ -62,14 +61,14 @@ fn set_length(
     if bodiless.contains(&status) && actual > 0 {
         return Err(InvalidResponse::BodyForbidden { status: status.as_u16(), actual });
     }
-    // In answer to HEAD, and with 304, the length is that of the body which GET
-    // would have (RFC 9110, section 8.6), and that body may be left out.
+    // With HEAD and 304, the length is that of the body in answer to GET (RFC 9110,
+    // section 8.6), and the body may be left out.
     let left_out = actual == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED);
     match head.stated_length {
         Some(stated) if stated != actual as u64 && !left_out => {
             return Err(InvalidResponse::LengthWrong { stated, actual });
         }
-        // RFC 9110, section 8.6: never with 204.
+        // RFC 9110, section 8.6 forbids a length with 204.
         _ if status == StatusCode::NO_CONTENT => drop(fields.remove(CONTENT_LENGTH)),
         None if *method == Method::HEAD && !left_out => {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(actual));

@@ -1,5 +1,5 @@
-//! The four forms of a request's target (RFC 9112, section 3.2), and what a
-//! handler gets of each.
+//! Request targets: their four forms (RFC 9112, section 3.2), and the canonical
+//! form that a handler gets.
 
 use std::borrow::Cow;
 
@@ -7,39 +7,39 @@ use http::uri::{Authority, Scheme};
 use http::{Method, Uri};
 use thiserror::Error;
 
-/// The target of a request in the form in which it was sent.
+/// Request target in the form in which it was sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// `/path?query`, and nothing else.
+    /// `/path?query`.
     Origin(&'a str),
-    /// `http://authority/path?query`: the authority counts, whatever the field
-    /// `host` says (RFC 9112, section 3.2.2). The path may be left out.
+    /// `http://authority/path?query`: the authority overrides the field `host` (RFC
+    /// 9112, section 3.2.2). The path may be empty.
     Absolute(&'a Authority, &'a str),
-    /// `authority`, of CONNECT alone.
+    /// `authority`, only with CONNECT.
     Authority(&'a str),
-    /// `*`, of OPTIONS alone.
+    /// `*`, only with OPTIONS.
     Asterisk,
 }
 
-/// What a target can be wrong in.
+/// Reason for refusing a target.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadTarget {
-    /// A form that belongs to another method, or none at all.
+    /// The form is unknown or belongs to another method.
     #[error("expected a path that begins with /, or a URL")]
     Form,
-    /// A byte that has to be percent-encoded.
+    /// The target has a byte that must be percent-encoded.
     #[error("it holds bytes that are not visible ASCII; expected them percent-encoded")]
     Bytes,
-    /// What is to be asked over TLS only.
+    /// The scheme is not http.
     #[error("its scheme is not http (RFC 9110, section 7.4)")]
     Scheme,
-    /// `user:password@host`.
+    /// The authority has user information: `user:password@host`.
     #[error("its authority has user information (RFC 9110, section 4.2.4)")]
     UserInformation,
 }
 
 impl<'a> Target<'a> {
-    /// Reads the form that a target has.
+    /// Determines the form of a target.
     pub(super) fn new(method: &Method, uri: &'a Uri) -> Result<Target<'a>, BadTarget> {
         let path = uri.path_and_query().map_or("", |path_and_query| path_and_query.as_str());
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -59,7 +59,8 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// What a handler gets: the path and the query, which routes can match.
+    /// Returns the target as a handler gets it: path and query, which routes can
+    /// match.
     pub(super) fn canonical(&self, method: &Method) -> Cow<'a, str> {
         match *self {
             Target::Origin(path) | Target::Authority(path) => path.into(),

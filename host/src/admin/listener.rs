@@ -1,6 +1,5 @@
-//! How the server answers over its control socket. Whatever comes in is
-//! bounded, in bytes and in time, and answered: nothing here can harm serving,
-//! and nothing that is being done for one command keeps another waiting.
+//! Serves commands over the control socket. Input is bounded in bytes and in time.
+//! Commands run beside serving and beside each other.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,51 +20,51 @@ use tracing::{debug, warn};
 use crate::admin::protocol::{Complaint, LINE_MAX, Request, Status};
 use crate::admin::resources::Gauges;
 use crate::fault_counts::FaultCounts;
+use crate::site::history::VersionState;
 use crate::site::swapper::{Swapper, Task};
 use crate::telemetry::log;
 
-/// Control connections at once; more than that wait.
+/// Control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Modules that are being received at once, each of which takes up its size.
+/// Modules received at once; each takes its size in memory.
 pub const UPLOADS_MAX: usize = 4;
 
-/// How long a request may take to come in whole.
+/// Longest time to receive a request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long accepting rests when the system has no descriptor left.
+/// Pause of accepting when the system has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// What the listener can tell and do.
+/// State that commands read and change.
 pub struct Control {
-    /// Swaps.
+    /// Swaps and rolls back.
     pub swapper: Swapper,
-    /// Where the server listens.
+    /// URLs of the server's listeners.
     pub urls: Vec<String>,
-    /// When it started.
+    /// Start of the server.
     pub started: Instant,
-    /// The largest module, in bytes.
+    /// Largest module in bytes.
     pub module_max: usize,
-    /// The faults so far.
+    /// Fault counts.
     pub faults: Arc<FaultCounts>,
-    /// One for each module that may be received at once.
+    /// Permits for uploads.
     pub uploads: Arc<Semaphore>,
-    /// Knows how much is in use.
+    /// Current use of resources.
     pub gauges: Gauges,
 }
 
-/// A module that was received. It has its place until its order is carried out.
+/// Received module, with the permit that it holds until its order is carried out.
 struct Upload {
     module: Vec<u8>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Starts the thread that answers control connections, independent of the threads
-/// that serve.
+/// Starts the thread that serves commands.
 ///
 /// # Errors
 ///
-/// When the system gives no thread.
+/// When the thread cannot be created.
 pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let control = Arc::new(control);
@@ -74,7 +73,7 @@ pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
         runtime.block_on(async {
             match listener.and_then(UnixListener::from_std) {
                 Ok(listener) => listen(listener, control).await,
-                Err(error) => warn!(%error, "cannot listen for commands any more"),
+                Err(error) => warn!(%error, "cannot accept commands any more"),
             }
         });
     })
@@ -84,7 +83,7 @@ pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
 async fn listen(listener: UnixListener, control: Arc<Control>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
@@ -92,9 +91,9 @@ async fn listen(listener: UnixListener, control: Arc<Control>) {
                 let control = Arc::clone(&control);
                 tokio::spawn(async move {
                     if let Err(error) = answer(stream, &control).await {
-                        debug!(%error, "a control connection ended early");
+                        debug!(%error, "control connection ended early");
                     }
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
@@ -111,35 +110,37 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let own = rustix::process::geteuid().as_raw();
     let reply = if user != own && user != 0 {
-        warn!(user, "a control request by another user was refused");
-        complain("this server is another user's".into())
+        warn!(user, "command refused: it came from another user");
+        error_reply("this server belongs to another user".into())
     } else {
         let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
-        match request.unwrap_or_else(|_| Err("the request did not come in time".into())) {
+        match request.unwrap_or_else(|_| {
+            Err(format!("the request did not arrive within {} s", REQUEST_TIMEOUT.as_secs()))
+        }) {
             Ok((request, upload)) => carry_out(request, upload, control, watched).await,
-            Err(error) => complain(error),
+            Err(error) => error_reply(error),
         }
     };
     write.write_all(reply.as_bytes()).await?;
     write.shutdown().await
 }
 
-/// Whether the other end of a socket is closed, both ways. A client that has only
-/// ended its side may still wait for the reply.
+/// Returns whether the other end of a socket is closed in both directions. A client
+/// that has only shut down its sending side may still wait for the reply.
 fn is_closed(socket: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::empty())];
-    // It returns at once. A hang-up is reported without being asked for.
-    let polled_at_all = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
-    polled_at_all && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    // Does not wait. A hang-up is reported without being requested.
+    let has_polled = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
+    has_polled && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
-/// Reads a request and the module that may follow it.
+/// Reads a request, and the module that follows a swap request.
 async fn receive(
     mut stream: impl AsyncBufReadExt + Unpin,
     control: &Control,
 ) -> Result<(Request, Option<Upload>), String> {
     let mut line = Vec::new();
-    let broken = |error: io::Error| format!("the request cannot be read: {error}");
+    let broken = |error: io::Error| format!("cannot read the request: {error}");
     (&mut stream).take(LINE_MAX as u64).read_until(b'\n', &mut line).await.map_err(broken)?;
     if line.pop() != Some(b'\n') {
         return Err(format!("expected a line of JSON of at most {LINE_MAX} bytes"));
@@ -152,13 +153,13 @@ async fn receive(
         if size > module_max {
             return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
         }
-        let place = Arc::clone(&control.uploads).acquire_owned().await.map_err(|error| error.to_string())?;
+        let permit = Arc::clone(&control.uploads).acquire_owned().await.map_err(|error| error.to_string())?;
         let mut module = Vec::new();
         (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
         if module.len() < size {
-            return Err(format!("the module breaks off after {} of {size} bytes", module.len()));
+            return Err(format!("the module ended after {} of {size} bytes", module.len()));
         }
-        upload = Some(Upload { module, _place: place });
+        upload = Some(Upload { module, _permit: permit });
     }
     Ok((request, upload))
 }
@@ -168,16 +169,18 @@ async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, 
     match request {
         Request::Swap { name, if_version, .. } => {
             let is_gone = Box::new(move || is_closed(&client));
-            let Some(Upload { module, _place }) = upload else {
-                return complain("the module is missing".into());
+            let Some(Upload { module, _permit }) = upload else {
+                return error_reply("the module is missing".into());
             };
             line(&swapper.order(Task::Swap(name, module.into()), if_version, is_gone).await)
         }
         Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version).await),
         Request::Versions {} => line(&swapper.versions()),
         Request::Status {} => {
-            let Some(serving) = swapper.versions().into_iter().rfind(|entry| entry.state == "current") else {
-                return complain("no version serves".into());
+            let Some(serving) =
+                swapper.versions().into_iter().rfind(|entry| entry.state == VersionState::Current)
+            else {
+                return error_reply("no version serves".into());
             };
             line(&Status {
                 pid: std::process::id(),
@@ -194,13 +197,13 @@ async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, 
     }
 }
 
-fn complain(error: String) -> String {
+fn error_reply(error: String) -> String {
     line(&Complaint { error })
 }
 
 fn line(reply: &impl Serialize) -> String {
     let mut line = serde_json::to_string(reply)
-        .unwrap_or_else(|error| format!("{{\"error\":\"the reply cannot be told: {error}\"}}"));
+        .unwrap_or_else(|error| format!("{{\"error\":\"cannot encode the reply: {error}\"}}"));
     line.push('\n');
     line
 }

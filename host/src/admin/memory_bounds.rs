@@ -1,5 +1,5 @@
-//! How much memory the limits allow in all, part by part, and how much this
-//! process may have.
+//! Computes the memory that the limits allow, in total and by part, and compares it
+//! with the memory that this process may use.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,35 +18,35 @@ use crate::net::socket;
 use crate::serve::connection;
 use crate::telemetry::log;
 
-/// Something that takes memory.
+/// One consumer of memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// What it is.
+    /// Name of the part.
     pub what: Cow<'static, str>,
-    /// The most that it takes, in bytes.
+    /// Most memory of the part, in bytes.
     pub bytes: u64,
-    /// The limits that change it.
+    /// Flags that change the part's size.
     pub flags: Cow<'static, str>,
 }
 
-/// The most memory that the limits allow.
+/// Most memory that the limits allow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemoryBounds {
     parts: Vec<Part>,
 }
 
-/// The most memory that something lets this process have.
+/// A limit on the memory of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Available {
-    /// In bytes.
+    /// Size of the limit in bytes.
     pub bytes: u64,
-    /// What lets it have that.
+    /// Source of the limit, for messages.
     pub by: &'static str,
 }
 
 impl MemoryBounds {
-    /// Computes what each part may take.
+    /// Computes the most memory of each part.
     pub fn new(limits: &Limits) -> MemoryBounds {
         let part = |what: &'static str, bytes, flags: &'static str| Part {
             what: what.into(),
@@ -55,9 +55,9 @@ impl MemoryBounds {
         };
         let connections = limits.connections as u64;
         let bodies = limits.buffer_max as u64 + wasm::kept_for_responses(&limits.call());
-        // Some come in, one is prepared.
+        // `UPLOADS_MAX` candidates are received while one is prepared.
         let candidates = (UPLOADS_MAX as u64 + 1) * limits.module_max as u64;
-        // The version that serves may take more by the image of its memory.
+        // The current version may exceed `keep_bytes` by its memory image.
         let kept = limits.keep_bytes as u64 + limits.memory_max as u64;
         MemoryBounds {
             parts: vec![
@@ -77,12 +77,13 @@ impl MemoryBounds {
         }
     }
 
-    /// Returns the sum, in bytes.
+    /// Returns the sum of all parts, in bytes.
     pub fn sum(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 
-    /// States the sum in the log, and warns when that is more than there is.
+    /// Logs the sum, and warns when it exceeds the memory that this process may
+    /// use.
     pub fn state(&self) {
         info!(sum = %ByteSize(self.sum()), parts = %self, "memory that the limits allow");
         let available = available();
@@ -107,7 +108,7 @@ impl fmt::Display for MemoryBounds {
     }
 }
 
-/// Returns the least that something lets this process have.
+/// Returns the smallest limit on the memory of this process.
 fn available() -> Option<Available> {
     let of_cgroup = |bytes| Available { bytes, by: "its cgroup" };
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -119,11 +120,12 @@ fn available() -> Option<Available> {
     all.into_iter().flatten().min_by_key(|available| available.bytes)
 }
 
-/// The folder of version 1 of control groups that is about memory, named for it.
+/// Folder, and controller name, of the memory controller of cgroup v1.
 const V1: &str = "memory/";
 
-/// The least limit of the control groups that a process is in, by its file
-/// `cgroup` and where their files lie: those of version 2, or of version 1.
+/// Returns the smallest memory limit of a process's control groups, v1 or v2.
+/// `groups` is the content of `/proc/PID/cgroup`; `root` is where the cgroup file
+/// system is mounted.
 fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
     let mut least = None;
     for group in groups.lines() {
@@ -139,17 +141,17 @@ fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
             _ => continue,
         };
         let group = root.join(path.trim_start_matches('/'));
-        // A group has no more than those around it.
+        // A group is also bound by the limits of its ancestors.
         for folder in group.ancestors().take_while(|folder| folder.starts_with(&root)) {
             let limit = fs::read_to_string(folder.join(file)).ok().and_then(|text| text.trim().parse().ok());
             least = [least, limit].into_iter().flatten().min();
         }
     }
-    // Version 1 has a number for no limit, which no machine reaches.
+    // cgroup v1 writes "no limit" as a number that no machine reaches.
     least.filter(|limit| *limit < 1 << 60)
 }
 
-/// The total in `/proc/meminfo`, in bytes.
+/// Parses the total memory from `/proc/meminfo`, in bytes.
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)

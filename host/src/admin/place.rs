@@ -1,6 +1,6 @@
-//! Where the control socket is, and whose it is. A lock beside it says whether
-//! its server lives: the kernel gives the lock back when a process ends in any
-//! manner, so a socket without a lock is stale and may be replaced.
+//! Path and ownership of the control socket. A lock file beside the socket is held
+//! while its server runs: the kernel releases the lock however the process ends, so
+//! a socket without a lock is stale and may be replaced.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use rustix::fs::CWD;
 use crate::files::own_file;
 use crate::files::private_folder::PrivateFolder;
 
-/// The socket of the server on this port, where nothing else was said.
+/// Returns the default path of the control socket of the server on this port.
 pub fn default_path(port: u16) -> PathBuf {
     default_folder().join(format!("host-{port}.sock"))
 }
@@ -27,32 +27,32 @@ fn default_folder() -> PathBuf {
     }
 }
 
-/// A socket that is bound, and taken away when this is dropped.
+/// Bound control socket, removed on drop.
 pub struct Bound {
-    /// Where connections come in.
+    /// Listening socket.
     pub listener: UnixListener,
     path: PathBuf,
-    /// Held for as long as the socket is used.
+    /// Lock, held while the socket is in use.
     lock: Lock,
 }
 
-/// The lock beside the socket: in the default folder, which is this server's to
-/// look after, or wherever the operator wanted the socket.
+/// Lock beside the socket: in the default folder, which the server creates and
+/// checks, or in a folder that the operator chose.
 enum Lock {
     InFolder(PrivateFolder),
     Alone { _file: File },
 }
 
-/// Binds the control socket, in place of a stale one.
+/// Binds the control socket, replacing a stale one.
 ///
 /// # Errors
 ///
-/// When a living server has it, when something else is in its place, or when
-/// its folder is open to others.
+/// When a running server holds the lock, the path is something else than a socket,
+/// or others can write to the default folder.
 pub fn bind(path: &Path) -> anyhow::Result<Bound> {
     bind_at(path).with_context(|| {
         format!(
-            "cannot have the control socket {} (--control takes another, --no-control none)",
+            "cannot bind the control socket {} (choose another with --control, or none with --no-control)",
             path.display()
         )
     })
@@ -62,7 +62,7 @@ fn bind_at(path: &Path) -> anyhow::Result<Bound> {
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
-        Ok(_) => bail!("there is something else at that path"),
+        Ok(_) => bail!("the path exists and is not a socket"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
@@ -71,7 +71,7 @@ fn bind_at(path: &Path) -> anyhow::Result<Bound> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     bound.listener.set_nonblocking(true)?;
     if let Lock::InFolder(folder) = &bound.lock {
-        // It was bound by its path.
+        // The socket was bound by its path, so the folder is checked again.
         folder.check()?;
     }
     Ok(bound)
@@ -97,8 +97,8 @@ fn with_suffix(name: &OsStr) -> OsString {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        // The lock's file stays: taking it away would let two servers each hold
-        // a lock on a file of that name.
+        // The lock file stays: removing it would let two servers each hold a lock
+        // on a file of that name.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,6 +1,6 @@
-//! What is said over the control socket: one request and one reply for each
-//! connection, a line of JSON each. The request `swap` is followed by as many
-//! bytes as it says, which are the module.
+//! Protocol of the control socket: one request and one reply per connection, each
+//! one line of JSON. The module follows the line of a `swap` request, as many bytes
+//! as the request states.
 
 use std::collections::BTreeMap;
 
@@ -10,67 +10,68 @@ use serde::{Deserialize, Serialize};
 use crate::admin::resources::Resources;
 use crate::site::history::Entry;
 
-/// The longest line of a request, in bytes. The longest that a command sends
-/// holds the path of a file, which Linux bounds by 4,096.
+/// Longest line of a request in bytes. The longest one that a command sends holds a
+/// path, which Linux bounds by 4,096 bytes.
 pub const LINE_MAX: usize = 16 << 10;
 
-/// What a server can be asked to do.
+/// Request to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Swap to the module that follows.
+    /// Swaps to the module that follows the line.
     Swap {
-        /// The name of its file, for the log.
+        /// Name of the module's file, for the log.
         name: String,
-        /// Its length in bytes.
+        /// Length of the module in bytes.
         size: usize,
-        /// Only if this version serves.
+        /// Number that the current version must have.
         #[serde(default)]
         if_version: Option<u64>,
     },
-    /// Go back to a version that is kept.
+    /// Rolls back to a kept version.
     Rollback {
-        /// Which one; the one before, where nothing is said.
+        /// Number of the version; by default the one that the current version
+        /// replaced.
         #[serde(default)]
         version: Option<u64>,
-        /// Only if this version serves.
+        /// Number that the current version must have.
         #[serde(default)]
         if_version: Option<u64>,
     },
-    /// Tell which versions there are.
+    /// Lists the versions.
     Versions {},
-    /// Tell what is going on.
+    /// Returns the state of the server.
     Status {},
 }
 
-/// What is going on.
+/// State of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// The server's process.
+    /// Process id.
     pub pid: u32,
-    /// Of the program.
+    /// Version of the program.
     pub host_version: String,
-    /// Since the server's start.
+    /// Seconds since the start.
     pub uptime_seconds: u64,
-    /// Where it listens.
+    /// URLs of the listeners.
     pub urls: Vec<String>,
-    /// The version that serves.
+    /// Current version.
     pub serving: Entry,
-    /// How much of what is bounded is in use.
+    /// Use of bounded resources.
     pub resources: Resources,
-    /// How often the host answered itself since its start, by kind of fault.
+    /// Number of responses that the host made itself since the start, by fault.
     pub faults: BTreeMap<String, u64>,
-    /// Log lines that could not be written as fast as they came.
+    /// Log lines dropped because they came faster than they could be written.
     #[serde(default)]
     pub lost_log_lines: u64,
-    /// The threads beside those that serve, and how often each was restarted.
+    /// Threads that do not serve requests, with their restarts.
     #[serde(default)]
     pub threads: BTreeMap<String, State>,
 }
 
-/// Said instead of a reply when the request cannot be met.
+/// Reply to a request that cannot be met.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Complaint {
-    /// What is wrong with it.
+    /// Cause.
     pub error: String,
 }

@@ -1,4 +1,4 @@
-//! How much of what is bounded is in use, for `host status`.
+//! Current use of bounded resources, for `host status`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,54 +15,54 @@ use crate::serve::buffers::Buffers;
 use crate::site::swapper::Swapper;
 use crate::telemetry::log;
 
-/// Knows how much is in use.
+/// Sources of the current use of resources.
 pub struct Gauges {
-    /// Knows the calls.
+    /// Counts running and waiting calls.
     pub engine: Engine,
-    /// The memory for bodies.
+    /// Memory budget of bodies.
     pub buffers: Buffers,
-    /// One for each connection that there may be.
+    /// Permits for connections.
     pub places: Arc<Semaphore>,
-    /// One for each module that may be received at once.
+    /// Permits for uploads.
     pub uploads: Arc<Semaphore>,
-    /// Knows the versions that are kept.
+    /// Reports the memory of kept versions.
     pub swapper: Swapper,
-    /// The most that there may be.
+    /// Limits of the server.
     pub limits: Limits,
 }
 
-/// How much is in use.
+/// Current use of each resource.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resources {
-    /// Connections that are open.
+    /// Open connections.
     pub connections: Used,
-    /// Calls that run.
+    /// Running calls.
     pub instances: Used,
-    /// Calls that wait.
+    /// Waiting calls.
     pub queue: Used,
-    /// Modules that are being received, or wait to be prepared.
+    /// Uploaded modules being received, waiting or being prepared.
     pub uploads: Used,
-    /// Memory for bodies, in bytes.
+    /// Memory of counted bodies, in bytes.
     pub buffers: Used,
-    /// Memory of the good versions that are kept, in bytes.
+    /// Memory of kept versions, in bytes.
     pub kept_versions: Used,
-    /// Memory of log lines that wait to be written, in bytes.
+    /// Queued log lines, in bytes.
     pub log: Used,
-    /// The most memory that the limits allow, in all and part by part.
+    /// Most memory that the limits allow, in total and by part.
     pub memory: MemoryBounds,
 }
 
-/// How much of one thing is in use.
+/// Use of one resource.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Used {
-    /// Now.
+    /// Amount in use.
     pub used: u64,
-    /// At the most.
+    /// Largest amount allowed.
     pub max: u64,
 }
 
 impl Gauges {
-    /// Tells how much is in use.
+    /// Reads the current use of all resources.
     pub fn read(&self) -> Resources {
         let Limits { connections, instances, queue, buffer_max, keep_bytes, .. } = self.limits;
         let of = |max: usize, used: usize| Used { used: used as u64, max: max as u64 };
@@ -80,7 +80,7 @@ impl Gauges {
     }
 }
 
-/// Returns how many of so many places are taken.
+/// Returns the number of permits taken of `max`.
 fn taken(places: &Semaphore, max: usize) -> usize {
     max.saturating_sub(places.available_permits())
 }

@@ -1,5 +1,5 @@
-//! A module on the workbench: read, compiled and started as it would be to
-//! serve, and called without a server.
+//! Prepares a module as a server would (read, compile, start), to be called without
+//! a server.
 
 use std::future::Future;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::config::limits::Limits;
 use crate::site::version::Origin;
 use crate::telemetry::log;
 
-/// The limits that a call has without a server.
-const OF_USE: [&str; 9] = [
+/// Limits that apply to a call without a server.
+const APPLICABLE: [&str; 9] = [
     "deadline",
     "memory_max",
     "table_max",
@@ -28,14 +28,14 @@ const OF_USE: [&str; 9] = [
     "compile_timeout",
 ];
 
-/// Keeps the other limits out of a tool's help.
+/// Hides limits from a tool's help that do not apply to it.
 pub(super) fn hide_what_is_of_no_use(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
-    let hidden = is_limit && !OF_USE.contains(&argument.get_id().as_str());
+    let hidden = is_limit && !APPLICABLE.contains(&argument.get_id().as_str());
     if hidden { argument.hide(true) } else { argument }
 }
 
-/// What a module is compiled and called with.
+/// Engine and compiler of a tool.
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) compilers: Compilers,
@@ -43,10 +43,10 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Sets WebAssembly up for one call at a time.
+    /// Sets up an engine for one call at a time.
     pub(super) fn new(limits: &Limits) -> anyhow::Result<Bench> {
         let mut limits = limits.clone();
-        // Room for more would be set aside for nothing.
+        // Reserves no memory for further instances.
         limits.instances = 1;
         Ok(Bench {
             compilers: Compilers::new(&limits.compile()),
@@ -55,14 +55,13 @@ impl Bench {
         })
     }
 
-    /// Reads a module that is ready to be called, with the code that it would
-    /// serve with.
+    /// Loads and starts a module, optimised as it would be when it serves.
     pub(super) async fn load(&self, path: &Path) -> anyhow::Result<HandlerModule> {
         let file = read(path, &self.limits)?.into();
         let context = || format!("cannot call {}", path.display());
         let compiled = self.compile(&file, Effort::Thorough).await.with_context(context)?;
         let started = compiled.start().await;
-        started.map_err(|error| anyhow!("it does not start: {error}")).with_context(context)
+        started.map_err(|error| anyhow!("the module does not start: {error}")).with_context(context)
     }
 
     pub(super) async fn compile(
@@ -74,20 +73,23 @@ impl Bench {
     }
 }
 
-/// Reads a module's file.
+/// Reads the file of a module.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     let bytes = Origin::Path(path.to_owned()).read(limits.module_max);
     bytes.with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Runs what a tool does, on this thread.
+/// Runs the work of a tool on this thread.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime =
-        runtime::Builder::new_current_thread().enable_io().enable_time().build().context("cannot start")?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .context("cannot start an asynchronous runtime")?;
     runtime.block_on(work)
 }
 
-/// Shows what modules log, and nothing else.
+/// Logs lines of modules, and nothing else.
 pub(super) fn show_log() {
     log::plain(Targets::new().with_target("handler", LevelFilter::TRACE));
 }

@@ -1,5 +1,5 @@
-//! How a crate becomes a module: by Cargo, whose errors go to standard error and
-//! to the caller.
+//! Builds a crate into a module with Cargo. Compiler errors go to standard error
+//! and to the caller.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,68 +12,71 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// What handlers are built for.
+/// Target that handlers are built for.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What Cargo made of a crate.
+/// Result of a successful build.
 pub(super) struct Built {
-    /// The module's file.
+    /// File of the module.
     pub(super) module: PathBuf,
-    /// The folders of the crates that it was made of and that are on this
-    /// machine alone.
+    /// Folders of the local crates that the module depends on.
     pub(super) crates: Vec<PathBuf>,
-    /// How long that took.
+    /// Duration of the build.
     pub(super) time: Duration,
 }
 
-/// Checks that there is a crate, and what it takes to build it.
+/// Checks that the folder has a crate and that Rust and its target are installed.
 pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     if !folder.join("Cargo.toml").is_file() {
         bail!(
-            "there is no crate in {}: it has no Cargo.toml (`host new NAME` makes a crate, and `host dev NAME` serves it)",
+            "the folder {} has no Cargo.toml; expected a crate (`host new NAME` creates one, `host dev NAME` serves it)",
             folder.display()
         );
     }
-    // rustc says where the target would be, whether it is there or not.
+    // rustc prints the path of the target even if it is not installed.
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
-    let answer = rustc.output().await.context("cannot run rustc (https://rustup.rs installs Rust)")?;
+    let answer = rustc.output().await.context("cannot run rustc (install Rust from https://rustup.rs)")?;
     if !answer.status.success() {
         let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-        bail!("rustc does not work in {}: {}", folder.display(), said.lines().next().unwrap_or_default());
+        bail!("rustc fails in {}: {}", folder.display(), said.lines().next().unwrap_or("no error message"));
     }
     if !Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir() {
-        bail!("Rust's target {TARGET} is missing; run `rustup target add {TARGET}` in {}", folder.display());
+        bail!(
+            "the Rust target {TARGET} is missing; run `rustup target add {TARGET}` in {}",
+            folder.display()
+        );
     }
     Ok(())
 }
 
-/// What came of a build.
+/// Outcome of a build.
 pub(super) enum Outcome {
     Built(Built),
-    /// The compiler's errors, as text. Nothing, where Cargo itself has failed and
-    /// said why on standard error.
+    /// Errors of the compiler as text; empty where Cargo itself failed and wrote
+    /// the cause to standard error.
     Failed(String),
 }
 
-/// Builds the crate in a folder.
+/// Builds the crate in a folder with `--release`.
 ///
-/// It is built as it will be deployed: a debug build is ten times as large,
-/// takes longer to be swapped in than it saves in building, and needs a larger
-/// stack than it is linked with.
+/// A debug build is ten times as large, so swapping it in costs more time than
+/// building it saves, and it needs a larger stack than it is linked with.
 pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let since = Instant::now();
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--message-format"]);
     cargo.arg(if colour { "json-diagnostic-rendered-ansi" } else { "json" });
-    // In a group of its own it can be ended with all that it has started.
+    // A process group of its own, so that Cargo can be ended together with its
+    // children.
     cargo.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-    let mut running = Running(cargo.spawn().context("cannot run cargo (https://rustup.rs installs Rust)")?);
+    let mut running =
+        Running(cargo.spawn().context("cannot run cargo (install Rust from https://rustup.rs)")?);
     let output = running.0.stdout.take().context("cargo has no output")?;
     let mut lines = BufReader::new(output).lines();
     let (mut artifacts, mut errors) = (Vec::new(), String::new());
-    while let Some(line) = lines.next_line().await.context("cannot read what cargo says")? {
+    while let Some(line) = lines.next_line().await.context("cannot read the output of cargo")? {
         match serde_json::from_str(&line) {
             Ok(Message::Artifact(artifact)) => artifacts.push(artifact),
             Ok(Message::Diagnostic { message: Diagnostic { rendered: Some(text), level } }) => {
@@ -95,15 +98,17 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Built(Built { module, crates, time: since.elapsed() }))
 }
 
-/// Leaves out the sequences that colour a text on a terminal.
+/// Removes the escape sequences that colour a text on a terminal.
 fn without_colours(text: &str) -> String {
-    let mut pieces = text.split("\x1b[");
-    let first = pieces.next().unwrap_or_default();
-    let rest = pieces.map(|piece| piece.split_once('m').map_or(piece, |(_, plain)| plain));
+    let Some((first, rest)) = text.split_once("\x1b[") else {
+        return text.to_owned();
+    };
+    let rest = rest.split("\x1b[").map(|piece| piece.split_once('m').map_or(piece, |(_, plain)| plain));
     [first].into_iter().chain(rest).collect()
 }
 
-/// The module of the crate itself, or else the only one there is.
+/// Returns the module of the crate in `folder`, or else the only module that was
+/// built.
 fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf> {
     let is_module = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
     let modules =
@@ -114,23 +119,23 @@ fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf>
     match (own, modules.as_slice()) {
         (Some((_, path)), _) | (None, [(_, path)]) => Ok((*path).clone()),
         (None, []) => bail!(
-            "the crate in {} gives no module; expected crate-type = [\"cdylib\", \"lib\"] under [lib] in its Cargo.toml",
+            "the crate in {} builds no module; expected crate-type = [\"cdylib\", \"lib\"] under [lib] in its Cargo.toml",
             folder.display()
         ),
         (None, several) => bail!(
-            "the workspace in {} gives {} modules; expected the folder of one crate",
+            "the workspace in {} builds {} modules; expected the folder of one crate",
             folder.display(),
             several.len()
         ),
     }
 }
 
-/// Cargo while it runs. It ends with this, and what it has started too.
+/// Running Cargo, ended with its children on drop.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // None when it has ended.
+        // `None` once Cargo has ended.
         let group = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(group) = group {
             let _ = kill_process_group(group, Signal::TERM);
@@ -138,7 +143,7 @@ impl Drop for Running {
     }
 }
 
-/// A line of what Cargo says, as far as it matters here.
+/// Message of Cargo, reduced to the parts that are used.
 #[derive(Deserialize)]
 #[serde(tag = "reason")]
 enum Message {

@@ -1,4 +1,4 @@
-//! `host call`: one request to a module, without a server.
+//! `host call`: sends one request to a module without a server.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
@@ -15,33 +15,33 @@ use crate::config::limits::Limits;
 use crate::fault::Fault;
 use crate::trial::exchange::{Answer, Asked};
 
-/// What is asked, and of which module.
+/// Arguments of `host call`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "The body of the answer goes to standard output as it is, its head (--include) with what would \
-                  steer a terminal escaped; what the call used, what the module logged, \
-                  and why there is no answer, to standard error.\n\n\
+    after_help = "The body of the response goes to standard output unchanged, and the head (--include) with \
+                  control characters escaped. Time and memory of the call, log lines of the module, \
+                  and the cause of a fault go to standard error.\n\n\
                   Exit code: 0 when the handler answers with a status below 500 (404 is an answer), 1 when it \
-                  answers with another, or when the host would have to answer itself.",
+                  answers with another status or a fault occurs.",
     allow_missing_positional = true
 )]
 pub struct Call {
-    /// The module, binary (.wasm) or text (.wat)
+    /// Module: WebAssembly, binary (.wasm) or text (.wat)
     module: PathBuf,
-    /// The method [default: GET, or POST where there is a body]
+    /// Method [default: GET, or POST with a body]
     method: Option<String>,
-    /// The target: a path with its query, or a URL
+    /// Target: a path with its query, or a URL
     target: String,
-    /// A field of the request; may be repeated
+    /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
     fields: Vec<String>,
-    /// The body: a text, or @ and the name of a file, or @- for standard input
+    /// Body: a text, @ and the name of a file, or @- for standard input
     #[arg(short, long, value_name = "DATA|@FILE")]
     data: Option<String>,
-    /// Show the head of the answer too, with what would steer a terminal escaped
+    /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
-    /// The bounds.
+    /// Limits of the call.
     #[command(flatten)]
     limits: Limits,
 }
@@ -56,7 +56,7 @@ pub(super) fn run(call: &Call) -> anyhow::Result<ExitCode> {
     })?;
     let code = match &answer {
         Ok(answer) => {
-            // Whoever reads it may have seen enough.
+            // A reader that closed its end, such as `head`, is no failure.
             let _ = show(answer, call.include);
             let status = answer.status_text();
             eprint(&format!("answered {} with {} bytes\n", shown(&status), answer.body.len()));
@@ -104,14 +104,15 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
         output.write_all(b"\r\n")?;
     }
     output.write_all(&answer.body)?;
-    // For people, what follows begins on a line of its own.
+    // On a terminal, the next output begins on its own line.
     if output.is_terminal() && !answer.body.ends_with(b"\n") {
         output.write_all(b"\n")?;
     }
     output.flush()
 }
 
-/// Why there is no answer: in one line, and below it where a trap was.
+/// Describes a fault in one line, and a trap with its panic message and frames
+/// below.
 fn explain(fault: &Fault) -> String {
     let entry = fault.entry();
     let status = entry.status.as_str();
@@ -128,7 +129,7 @@ fn explain(fault: &Fault) -> String {
     text
 }
 
-/// A text of the module's, in one line that steers no terminal.
+/// Escapes a module's text to one line.
 fn shown(text: &str) -> Quoted<'_> {
     quoted(text, usize::MAX)
 }
@@ -136,8 +137,8 @@ fn shown(text: &str) -> Quoted<'_> {
 fn describe(usage: &Usage) -> String {
     let bytes = |size: usize| ByteSize(size as u64);
     let written = match usage.written {
-        Some(written) => format!("of which at most {} were written to", bytes(written)),
-        None => "made anew for each request".into(),
+        Some(written) => format!("of which at most {} were written", bytes(written)),
+        None => "created anew for each request".into(),
     };
     let time = usage.time.as_secs_f64() * 1e3;
     format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory))

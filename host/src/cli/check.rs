@@ -1,4 +1,4 @@
-//! `host check`: may this module serve, and what is to be known of it?
+//! `host check`: reports whether a module can serve, and describes it.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,24 +21,24 @@ use crate::site::version::hash;
 /// A page of WebAssembly, in bytes.
 const PAGE: u64 = 65_536;
 
-/// The longest name that is shown, in bytes.
+/// Longest name that is shown, in bytes.
 const NAME_MAX: usize = 200;
 
-/// Which module, and how it is told.
+/// Arguments of `host check`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Exit code: 0 when the module can serve, with warnings or without; 1 when it cannot.")]
+#[command(after_help = "Exit code: 0 when the module can serve, with or without warnings; 1 when it cannot.")]
 pub struct Check {
-    /// The module, binary (.wasm) or text (.wat)
+    /// Module: WebAssembly, binary (.wasm) or text (.wat)
     module: PathBuf,
     /// Print the report as a line of JSON
     #[arg(long)]
     json: bool,
-    /// The bounds.
+    /// Limits of the trial.
     #[command(flatten)]
     limits: Limits,
 }
 
-/// What is to be known of a module.
+/// Report about a module.
 #[derive(Debug, Serialize)]
 struct Report {
     module: String,
@@ -68,14 +68,14 @@ struct Section {
     size: usize,
 }
 
-/// What a module could do better, and how.
+/// Shortcoming of a module that can serve, and its remedy.
 #[derive(Debug, Serialize)]
 pub(super) struct Warning {
     pub(super) what: String,
     pub(super) remedy: String,
 }
 
-/// What trying a module has shown.
+/// Result of compiling and starting a module.
 #[derive(Default)]
 struct Trial {
     error: Option<(String, String)>,
@@ -90,7 +90,8 @@ pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
     let file: Arc<[u8]> = bench::read(&check.module, &check.limits)?.into();
     let bench = Bench::new(&check.limits)?;
     let (anatomy, trial) = bench::block_on(async {
-        // Where looking into it takes too much, compiling it does, and says so.
+        // If inspecting the module exceeds a limit, compiling it does too and
+        // reports that.
         let anatomy = bench.compilers.inspect(&file).await.unwrap_or_default();
         Ok((anatomy, try_out(&bench, &file).await))
     })?;
@@ -99,12 +100,12 @@ pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
         true => format!("{}\n", serde_json::to_string(&report)?),
         false => report.text(),
     };
-    // Whoever reads it may have seen enough.
+    // A reader that closed its end, such as `head`, is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if report.acceptable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Takes a module the way that a candidate goes, as far as it gets.
+/// Takes a module through the stages of a candidate, as far as it gets.
 async fn try_out(bench: &Bench, file: &Arc<[u8]>) -> Trial {
     let mut trial = Trial::default();
     let since = Instant::now();
@@ -124,7 +125,7 @@ async fn try_out(bench: &Bench, file: &Arc<[u8]>) -> Trial {
             trial.put_back = Some(started.is_put_back());
         }
         Err(error) => {
-            trial.error = Some((format!("it does not start: {error}"), remedy::of_start(&error)));
+            trial.error = Some((format!("the module does not start: {error}"), remedy::of_start(&error)));
             return trial;
         }
     }
@@ -193,7 +194,7 @@ impl Report {
             line("sections", list(&sections));
             let known = match (self.functions, self.function_names) {
                 (all, 0) => format!("{all}, without names"),
-                (all, known) => format!("{all}, and names for {known}"),
+                (all, known) => format!("{all}, {known} with names"),
             };
             line("functions", known);
         }
@@ -204,7 +205,7 @@ impl Report {
             line("starting", format!("{start:.2} ms"));
         }
         if let Some(put_back) = self.instances_put_back {
-            let how = if put_back { "put back after each request" } else { "made anew for each request" };
+            let how = if put_back { "reset after each request" } else { "created anew for each request" };
             line("instances", how.into());
         }
         for Warning { what, remedy } in &self.warnings {
@@ -225,9 +226,9 @@ fn bytes(size: usize) -> String {
 
 fn pages(size: &Size) -> String {
     let in_bytes = |pages: u64| ByteSize(pages.saturating_mul(PAGE));
-    let initial = format!("{} ({}) at first", count(size.initial, "page"), in_bytes(size.initial));
+    let initial = format!("{} ({}) initially", count(size.initial, "page"), in_bytes(size.initial));
     match size.maximum {
-        Some(maximum) => format!("{initial}, {} ({}) at the most", count(maximum, "page"), in_bytes(maximum)),
+        Some(maximum) => format!("{initial}, {} ({}) at most", count(maximum, "page"), in_bytes(maximum)),
         None => format!("{initial}, no maximum of its own"),
     }
 }
@@ -247,6 +248,6 @@ fn count(number: u64, what: &str) -> String {
 }
 
 fn milliseconds(time: Duration) -> f64 {
-    // Three places are more than a measurement is worth.
+    // Rounded to microseconds.
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

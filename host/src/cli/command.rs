@@ -1,6 +1,5 @@
-//! The commands that talk to a running server: what they send, what they print,
-//! and their exit codes: 0 when what was asked for holds, 1 when it does not, and
-//! 3 when it holds and would not survive a restart.
+//! Commands that talk to a running server: requests, output and exit codes. Exit
+//! code 0: done; 1: not done; 3: done, but it would not survive a restart.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -21,70 +20,72 @@ use crate::site::history::Entry;
 use crate::site::swapper::Outcome;
 use crate::site::version::Origin;
 
-/// The exit code when a version serves and would not survive a restart.
+/// Exit code when a version serves but would not survive a restart.
 const NOT_DURABLE: u8 = 3;
 
-/// What a running server can be told, and what can be done without one.
+/// Commands for a running server, and tools that need none.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Swap the handler of a running server to a module, and wait until it serves or is rejected
+    /// Swap the handler of a running server, and wait until the new version serves
+    /// or is rejected
     Swap {
-        /// The module, binary or text
+        /// Module: WebAssembly, binary (.wasm) or text (.wat)
         file: PathBuf,
-        /// Only if this version serves
+        /// Swap only if this version is current
         #[arg(long, value_name = "N")]
         if_version: Option<u64>,
-        /// Which server.
+        /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
     },
-    /// Go back to a version that is kept
+    /// Roll back to a kept version
     Rollback {
-        /// Its number [default: the one that the version that serves has replaced]
+        /// Number of the version [default: the one that the current version
+        /// replaced]
         version: Option<u64>,
-        /// Only if this version serves
+        /// Swap only if this version is current
         #[arg(long, value_name = "N")]
         if_version: Option<u64>,
-        /// Which server.
+        /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
     },
-    /// List the versions of a running server's handler
+    /// List the versions of a running server
     Versions {
-        /// Which server.
+        /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
     },
-    /// Show what a running server is doing
+    /// Show the state of a running server
     Status {
-        /// Which server.
+        /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
     },
-    /// What needs no running server.
+    /// Tools that need no running server.
     #[command(flatten)]
     Tool(Tool),
 }
 
-/// Which server is meant, and how it is shown.
+/// Flags that choose the server and the output format.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Server {
-    /// The port of the server, which tells its control socket
+    /// Port of the server, which determines its default control socket
     #[arg(long, value_name = "PORT", default_value_t = 4444)]
     pub port: u16,
-    /// The control socket of the server, if it was given one
+    /// Control socket of the server, if it was started with --control
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub control: Option<PathBuf>,
-    /// Print the server's reply as a line of JSON
+    /// Print the reply of the server as a line of JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs a command. `develop` is what starts a server for a crate.
+/// Runs a command. `develop` starts a server for a crate.
 ///
 /// # Errors
 ///
-/// One line: why the server could not be asked.
+/// One line: why the server could not be reached, or refused.
 pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
@@ -112,35 +113,41 @@ fn show<R: DeserializeOwned>(
     let path = server.control.clone().unwrap_or_else(|| place::default_path(server.port));
     let line = ask(&path, request, module)?;
     if let Ok(Complaint { error }) = serde_json::from_str(&line) {
-        bail!("the server refused: {error}");
+        bail!("the server refused the command: {error}");
     }
     let reply =
         serde_json::from_str(&line).with_context(|| format!("the server's reply is malformed: {line}"))?;
     let (text, code) = print(&reply);
     let text = if server.json { line } else { text };
-    // Whoever reads it may have seen enough.
+    // A reader that closed its end, such as `head`, is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(code)
 }
 
 fn ask(path: &Path, request: &Request, module: &[u8]) -> anyhow::Result<String> {
     let mut stream = UnixStream::connect(path).with_context(|| {
-        format!("no server answers at {} (is it running? --port and --control say which)", path.display())
+        format!("no server answers at {} (is it running? choose it with --port or --control)", path.display())
     })?;
-    // Somebody else's server could take the module and say that it serves.
-    let user =
-        rustix::net::sockopt::socket_peercred(&stream).context("cannot tell whose server that is")?.uid;
+    // Another user's server could take the module and pretend to serve it.
+    let user = rustix::net::sockopt::socket_peercred(&stream)
+        .context("cannot determine the owner of the server")?
+        .uid;
     if user != rustix::process::geteuid() && !user.is_root() {
-        bail!("the server at {} is another user's (of the user id {})", path.display(), user.as_raw());
+        bail!(
+            "the server at {} belongs to the user id {}; expected this user or root",
+            path.display(),
+            user.as_raw()
+        );
     }
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    // A server that refuses says so before it has read everything.
+    // A server may refuse before it has read everything; its reply is read all the
+    // same.
     let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.write_all(module));
     let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply).context("the server's reply cannot be read")?;
+    BufReader::new(stream).read_line(&mut reply).context("cannot read the server's reply")?;
     if reply.is_empty() {
-        bail!("the server ended without a reply");
+        bail!("the server closed the connection without a reply");
     }
     Ok(reply)
 }
@@ -153,7 +160,7 @@ fn show_outcome(outcome: &Outcome) -> (String, ExitCode) {
             match not_durable {
                 None => (text, ExitCode::SUCCESS),
                 Some(cause) => (
-                    format!("{text}not kept: it would not survive a restart: {cause}\n"),
+                    format!("{text}not saved, so it would not survive a restart: {cause}\n"),
                     ExitCode::from(NOT_DURABLE),
                 ),
             }

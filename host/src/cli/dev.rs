@@ -1,8 +1,7 @@
-//! `host dev`: builds a crate, serves it, and does both again at every save.
+//! `host dev`: builds and serves a crate, and does both again at every save.
 //!
-//! The server is the ordinary one. It watches a copy of the module, which is
-//! renamed into its place once a build has succeeded: Cargo writes the file that
-//! it calls its own while it builds.
+//! The server watches a copy of the module, which is renamed into place after a
+//! successful build, because Cargo writes its own output file while it builds.
 
 use std::fs;
 use std::future::Future;
@@ -25,43 +24,44 @@ use crate::site::notice::Notice;
 use crate::source::watch;
 use crate::trial::probe::Probe;
 
-/// Which crate, and how it is served.
+/// Arguments of `host dev`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Dev {
-    /// A server, which takes the folder of a crate for its module.
+    /// Flags of the server, with the folder of a crate in place of a module.
     #[command(flatten)]
     pub serve: Serve,
 }
 
-/// What is decided here, and not on the command line.
+/// Flags of the server that `host dev` sets itself.
 const DECIDED: [&str; 4] = ["dev", "watch", "no_watch", "state_dir"];
 
-/// Makes the arguments of a server those of this command.
+/// Adapts an argument of the server to this command.
 pub(super) fn fit(argument: Arg) -> Arg {
     match argument.get_id().as_str() {
         "module" => argument
             .value_name("CRATE_DIR")
-            .help("The folder of the crate, the one with its Cargo.toml [default: .]"),
+            .help("Folder of the crate, which contains its Cargo.toml [default: .]"),
         id if DECIDED.contains(&id) => argument.hide(true),
         _ => argument,
     }
 }
 
-/// Builds until there is something to serve, and then serves and builds until
-/// the server ends.
+/// Builds until a module can be served, then serves and rebuilds until the server
+/// ends.
 ///
 /// # Errors
 ///
-/// Those of the server; and one line when there is no crate, or nothing to
-/// build it with.
+/// Errors of the server, and one line when there is no crate or Rust is not
+/// installed.
 pub async fn run<F>(mut args: Serve, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
     let folder = args.module.take().unwrap_or_else(|| ".".into());
     let folder =
-        fs::canonicalize(&folder).with_context(|| format!("there is no folder {}", folder.display()))?;
-    // A server listens to these two itself.
+        fs::canonicalize(&folder).with_context(|| format!("cannot open the folder {}", folder.display()))?;
+    // Only for the time before the server starts, which listens for both signals
+    // itself.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
@@ -82,13 +82,13 @@ where
     }
 }
 
-/// The crate that is worked on.
+/// Crate that is built and served.
 struct Crate {
     folder: PathBuf,
     sources: Sources,
-    /// What is served, since when something is.
+    /// Bytes of the served module; empty before the first.
     served: Arc<[u8]>,
-    /// Shown in the browser instead of the last good module.
+    /// Cause of the last failure, shown in the browser.
     notice: Notice,
 }
 
@@ -97,7 +97,7 @@ impl Crate {
         Ok(Crate { folder, sources: Sources::new()?, served: Arc::default(), notice })
     }
 
-    /// Builds until there is a module that can be served.
+    /// Builds until a module can be served.
     async fn first_module(&mut self, args: &Serve) -> anyhow::Result<PathBuf> {
         let probes = args.swap.probes()?;
         loop {
@@ -113,20 +113,20 @@ impl Crate {
         }
     }
 
-    /// Goes on until there is no watching any more. The server says what it
-    /// makes of each module.
+    /// Rebuilds at every save, until watching fails. The server logs what becomes
+    /// of each module.
     async fn build_at_every_save(&mut self) -> anyhow::Result<()> {
         loop {
             self.sources.changed().await?;
             if self.build().await?.is_none() {
-                info!("the last good module goes on serving");
+                info!("the last good module keeps serving");
             }
         }
     }
 
-    /// Builds, and puts the module where the server finds it.
+    /// Builds, and puts the module where the server watches it.
     async fn build(&mut self) -> anyhow::Result<Option<PathBuf>> {
-        // Before the build, so that no change falls between the two.
+        // Watched before the build, so that no change during the build is missed.
         self.sources.watch(&self.folder)?;
         match build::build(&self.folder).await {
             Ok(Outcome::Built(built)) => {
@@ -134,13 +134,14 @@ impl Crate {
                 self.publish(&built).map(Some)
             }
             Ok(Outcome::Failed(errors)) => {
-                warn!("not built; the errors stand above");
-                let errors = if errors.is_empty() { "the terminal of `host dev` shows why" } else { &errors };
+                warn!("the build failed; its errors are above");
+                let errors =
+                    if errors.is_empty() { "see the terminal of `host dev` for the cause" } else { &errors };
                 self.notice.build_failed(format!("the build failed\n\n{errors}"));
                 Ok(None)
             }
             Err(error) => {
-                warn!("not built: {error:#}");
+                warn!("the build failed: {error:#}");
                 self.notice.build_failed(format!("the build failed: {error:#}"));
                 Ok(None)
             }
@@ -156,7 +157,7 @@ impl Crate {
         let seconds = format!("{:.1} s", built.time.as_secs_f64());
         let place = built.module.with_extension("served.wasm");
         if *module == *self.served {
-            info!("built in {seconds}: the module is the same as before");
+            info!("built in {seconds}: the module is unchanged");
             return Ok(place);
         }
         info!("built in {seconds}: {}", ByteSize(module.len() as u64));
@@ -166,20 +167,20 @@ impl Crate {
     }
 }
 
-/// Puts a file in its place whole.
+/// Writes a file atomically.
 fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let aside = place.with_extension("tmp");
     fs::write(&aside, bytes)?;
     fs::rename(aside, place)
 }
 
-/// Tries out whether a server would take a module: with one that it does not take
-/// the server would end, and here it is to be mended.
+/// Checks that a server would accept a module: a server would exit on a rejected
+/// first module, while `host dev` waits for it to be fixed.
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
     let bench = Bench::new(&args.limits)?;
     let compiled = bench.compile(module, Effort::Quick).await;
     let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error)))?;
-    let started = compiled.start().await.context("it does not start")?;
+    let started = compiled.start().await.context("the module does not start")?;
     for probe in probes {
         probe.send(&started).await?;
     }

@@ -1,4 +1,5 @@
-//! `host new`: a crate which is a handler, that builds, tests and serves at once.
+//! `host new`: creates a crate for a handler that builds, passes its tests and
+//! serves.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,30 +8,30 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-/// What the crate is to be called, and where it is to be.
+/// Arguments of `host new`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct New {
-    /// The crate's name: letters, digits, - and _
+    /// Name of the crate: letters, digits, - and _
     name: String,
-    /// The folder to write it to, which is new or empty [default: NAME]
+    /// Folder to create, or an empty one [default: NAME]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
 }
 
-// The SDK's sources, by their paths in it: `SDK`. They go into every crate,
-// because there is no registry to get them from, and the place where this
-// program was built may be gone.
+// `SDK`: the sources of the SDK with their paths. They are copied into every new
+// crate, because the SDK is in no registry and the checkout that this program was
+// built from may be gone.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-/// The SDK's manifest, which takes from its workspace what a copy has to state.
+/// Manifest of the SDK, which inherits from its workspace what a copy has to state.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
 
-/// The edition of that workspace. Cargo does not tell it to a build.
+/// Edition of the SDK's workspace, which Cargo does not pass to a build.
 const EDITION: &str = "2024";
 
 const TEMPLATE: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
-    // As the default handler has it.
+    // The build script of the default handler.
     ("build.rs", include_str!("../../../handler/build.rs")),
     ("src/lib.rs", include_str!("template/src/lib.rs")),
     ("tests/answers.rs", include_str!("template/tests/answers.rs")),
@@ -39,12 +40,12 @@ const TEMPLATE: [(&str, &str); 7] = [
     (".gitignore", include_str!("template/gitignore")),
 ];
 
-/// Words that Rust has taken.
+/// Keywords of Rust.
 const KEYWORDS: &str = "Self abstract as async await become box break const continue crate do dyn else enum \
     extern false final fn for gen if impl in let loop macro match mod move mut override priv pub ref return \
     self static struct super trait true try type typeof unsized use virtual where while yield _";
 
-/// Crates that are there already, as Rust code names them.
+/// Names of crates that every handler can use already.
 const CRATES: &str = "alloc core handler_sdk proc_macro std test";
 
 pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
@@ -54,7 +55,7 @@ pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
     let context = || format!("cannot write the crate to {}", folder.display());
     if has_entries(&folder).with_context(context)? {
         bail!(
-            "{} is not empty; expected a folder that is new or empty (--path says which)",
+            "the folder {} is not empty; expected a new or empty folder (choose another with --path)",
             folder.display()
         );
     }
@@ -69,9 +70,9 @@ pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
     let shown = folder.display();
     let module = fill_in("{{wasm}}", name);
     let text = format!(
-        "made {shown}, with the SDK in {shown}/handler-sdk\n\n  \
+        "created {shown}, with the SDK in {shown}/handler-sdk\n\n  \
          cd {shown}\n  \
-         host dev    # builds it, serves it on http://localhost:4444, and again at every save\n  \
+         host dev    # builds and serves it on http://localhost:4444, again at every save\n  \
          cargo test  # calls its routes natively\n  \
          host test {module} requests.http\n"
     );
@@ -79,7 +80,7 @@ pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names that Cargo takes, and that can stand in Rust code.
+/// Checks that Cargo and Rust accept a crate name.
 fn check_name(name: &str) -> anyhow::Result<()> {
     let as_in_code = name.replace('-', "_");
     let is_among = |words: &str, name: &str| words.split_ascii_whitespace().any(|word| word == name);
@@ -89,8 +90,8 @@ fn check_name(name: &str) -> anyhow::Result<()> {
         Some(first) if !first.is_ascii_alphabetic() && first != '_' => format!("it begins with `{first}`"),
         Some(_) => match name.chars().find(|character| !is_known(*character)) {
             Some(character) => format!("it holds `{}`", character.escape_default()),
-            None if is_among(KEYWORDS, name) => "it is a word of Rust's".to_owned(),
-            None if is_among(CRATES, &as_in_code) => "there is such a crate already".to_owned(),
+            None if is_among(KEYWORDS, name) => "it is a keyword of Rust".to_owned(),
+            None if is_among(CRATES, &as_in_code) => "a crate of this name exists already".to_owned(),
             None => return Ok(()),
         },
     };
@@ -122,7 +123,7 @@ fn sdk_manifest() -> String {
         ("license", format!("\"{}\"", env!("CARGO_PKG_LICENSE"))),
         ("publish", "false".to_owned()),
     ];
-    // Its lints, tests and benches stay where its sources are written.
+    // Lints, tests and benches of the SDK are not copied.
     let mut is_wanted = true;
     let lines = SDK_MANIFEST.trim_end().lines().filter(|line| {
         if line.starts_with('[') {
@@ -163,8 +164,8 @@ mod tests {
             ("a b", "it holds ` `"),
             ("a/b", "it holds `/`"),
             ("grüße", "it holds `\\u{fc}`"),
-            ("match", "it is a word of Rust's"),
-            ("handler-sdk", "there is such a crate already"),
+            ("match", "it is a keyword of Rust"),
+            ("handler-sdk", "a crate of this name exists already"),
         ] {
             let error = check_name(name).unwrap_err().to_string();
             assert!(error.contains(&format!(": {why}; expected a letter")), "{error}");

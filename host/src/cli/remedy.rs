@@ -1,5 +1,4 @@
-//! What is to be done about a module: one that cannot serve, and one that could
-//! do better.
+//! Remedies for modules that cannot serve, and for modules that could be better.
 
 use handler_sdk::abi;
 use host_wasm::{Anatomy, CallError, ModuleError};
@@ -9,36 +8,36 @@ use crate::cli::check::Warning;
 /// A page of WebAssembly, in bytes.
 const PAGE: u64 = 65_536;
 
-/// Pages at first past which it is said: 1 MiB, less than what the linker's own
-/// stack makes of the smallest module.
-const PAGES_WITHOUT_A_WORD: u64 = 16;
+/// Initial pages above which there is a warning: 1 MiB, which is less than the
+/// default stack that the linker gives the smallest module.
+const PAGES_WITHOUT_WARNING: u64 = 16;
 
-/// Bytes of debug information past which it is said.
-const DEBUG_INFO_WITHOUT_A_WORD: usize = 64 << 10;
+/// Bytes of debug information above which there is a warning.
+const DEBUG_INFO_WITHOUT_WARNING: usize = 64 << 10;
 
 const STACK: &str = "link with -zstack-size=16384, in build.rs: \
      println!(\"cargo::rustc-link-arg-cdylib=-zstack-size=16384\")";
 
-/// For a module that is none, or not one of the contract.
+/// Returns the remedy for a module that cannot be compiled or breaks the contract.
 pub(super) fn of_module(error: &ModuleError) -> String {
     use ModuleError as E;
     match error {
-        E::Empty => "build it again: whatever should have written it has not".into(),
+        E::Empty => "build it again: the file was not written".into(),
         E::TooLarge { .. } => {
             "build it with --release and strip = \"debuginfo\", or allow more by --module-max".into()
         }
         E::Component => {
-            "build with --target wasm32-unknown-unknown, and leave out what makes a component of it".into()
+            "build with --target wasm32-unknown-unknown, without the step that makes a component".into()
         }
         E::OtherText | E::NotWasm { .. } => {
-            "name the file that cargo build --target wasm32-unknown-unknown has made, which ends in .wasm".into()
+            "name the .wasm file that cargo build --target wasm32-unknown-unknown has written".into()
         }
-        E::Text(_) => "correct the text at that place (line:column)".into(),
-        E::Invalid(_) => "build it again whole, and without features of WebAssembly that are not \
-             common to all engines"
+        E::Text(_) => "fix the text at that position (line:column)".into(),
+        E::Invalid(_) => "build it again, without WebAssembly features that are not \
+             supported by all engines"
             .into(),
         E::TooDemanding(_) => "make its memory or its tables smaller, or allow more by --memory-max and --table-max".into(),
-        E::TooComplex { .. } => "split the module: programs do not need as many".into(),
+        E::TooComplex { .. } => "split the module: ordinary programs stay far below this limit".into(),
         E::CompileMemory { .. } | E::CompilerKilled { .. } => {
             "make its largest functions smaller, or allow more by --compile-memory-max".into()
         }
@@ -46,83 +45,86 @@ pub(super) fn of_module(error: &ModuleError) -> String {
             "make its largest functions smaller, or allow more by --compile-timeout".into()
         }
         E::CodeTooLarge { .. } => "make it smaller, or allow more by --keep-bytes".into(),
-        E::Compiler(_) => "build it again with another version of its compiler, and report this".into(),
-        E::NoCompiler(_) => "allow this user another process (ulimit -u, pids.max), or free some memory".into(),
+        E::Compiler(_) => "build it with another version of its compiler, and report this as a bug".into(),
+        E::NoCompiler(_) => "allow this user more processes (ulimit -u, pids.max), or free memory".into(),
         E::MemoryTooLarge { .. } => format!("{STACK}; or allow more by --memory-max"),
         E::ExportMissing { name, .. } if name == abi::MEMORY => {
-            format!("export it: (memory (export \"{name}\") 1) in text; a linker does it unasked")
+            format!("export it: (memory (export \"{name}\") 1) in text; linkers do so by default")
         }
         E::ExportMissing { .. } => {
             "write handler_sdk::export!(answer) in the crate that is the module, with crate-type = [\"cdylib\"]; \
              in another language, export the function of that name and type"
                 .into()
         }
-        E::ExportType { .. } => "give it that type, or another name".into(),
+        E::ExportType { .. } => "give the function that type, or another name".into(),
         E::ImportUnknown { module, .. } => of_import(module),
-        E::TooManyGlobals { .. } => "keep what changes in memory, which costs nothing until it is written".into(),
+        E::TooManyGlobals { .. } => "keep mutable data in memory, which costs nothing until it is written".into(),
         E::ImportType { .. } => "declare the import with that type".into(),
     }
 }
 
 fn of_import(module: &str) -> String {
     if module.starts_with("wasi") {
-        return "build for wasm32-unknown-unknown rather than WASI: a handler reaches no file, clock or socket".into();
+        return "build for wasm32-unknown-unknown rather than WASI: a handler has no access to files, clocks or sockets".into();
     }
     if module.contains("wbindgen") {
-        return "do without wasm-bindgen and what needs it: there is no JavaScript here".into();
+        return "remove wasm-bindgen and crates that need it: there is no JavaScript here".into();
     }
-    "find who declares it (extern \"C\" in Rust) and link it in, or do without".into()
+    "find the code that declares it (extern \"C\" in Rust), and link the function or remove its use".into()
 }
 
-/// For a module that does not start.
+/// Returns the remedy for a module that does not start.
 pub(super) fn of_start(error: &CallError) -> String {
     match error {
         CallError::Deadline => {
             format!("do less in `{}`, or allow more time by --deadline", abi::INITIALIZE)
         }
         CallError::NoInstance { .. } => "give the system more memory".into(),
-        _ => format!("mend what its start function or `{}` does there", abi::INITIALIZE),
+        _ => format!("fix the start function or `{}` at that place", abi::INITIALIZE),
     }
 }
 
-/// For a module that can serve.
+/// Returns warnings about a module that can serve.
 pub(super) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |what: String, remedy: &str| warnings.push(Warning { what, remedy: remedy.into() });
     let pages = anatomy.memory.map_or(0, |memory| memory.initial);
     if anatomy.has_default_stack {
-        warn(format!("its stack is 1 MiB, most of the {pages} pages that each instance starts with"), STACK);
-    } else if pages > PAGES_WITHOUT_A_WORD {
+        warn(
+            format!("its stack takes 1 MiB, most of the {pages} pages that each instance starts with"),
+            STACK,
+        );
+    } else if pages > PAGES_WITHOUT_WARNING {
         let mebibytes = (pages * PAGE) as f64 / f64::from(1 << 20);
         warn(
-            format!("its memory starts at {pages} pages ({mebibytes:.1} MiB), which each instance has"),
-            "make large statics smaller, or the stack (-zstack-size)",
+            format!("its memory starts at {pages} pages ({mebibytes:.1} MiB) for each instance"),
+            "make large statics or the stack (-zstack-size) smaller",
         );
     }
     if anatomy.functions > 0 && anatomy.function_names == 0 {
         warn(
-            "it has no names for its functions, so a trap tells their numbers alone".into(),
+            "its functions have no names, so a trap reports their numbers only".into(),
             "keep the names: strip = \"debuginfo\" in the profile of Cargo.toml, rather than true or \"symbols\"",
         );
     }
     let debug_info = anatomy.debug_info();
-    if debug_info > DEBUG_INFO_WITHOUT_A_WORD {
+    if debug_info > DEBUG_INFO_WITHOUT_WARNING {
         warn(
-            format!("{} KiB of it are debug information, which nothing here reads", debug_info >> 10),
+            format!("it holds {} KiB of debug information, which the host does not read", debug_info >> 10),
             "build with --release, or with strip = \"debuginfo\" in the profile of Cargo.toml",
         );
     }
     if put_back == Some(false) {
         let what = anatomy.changes_for_good.as_deref().unwrap_or("what it does");
         warn(
-            format!("each request gets a new instance, which takes longer: {what} cannot be put back"),
-            "do without changing tables and dropping segments; Rust does both only when it is asked to",
+            format!("each request gets a new instance, which is slower: {what} cannot be reset"),
+            "do not change tables or drop segments; compiled Rust does neither by default",
         );
     }
     if anatomy.exports.iter().any(|name| name == "_start" || name == "main") {
         warn(
-            "it looks like a program: what it exports as its beginning is never called".into(),
-            &format!("do what is to be done once in `{}`", abi::INITIALIZE),
+            "it looks like a program, but its exported start function is never called".into(),
+            &format!("move work that is done once to `{}`", abi::INITIALIZE),
         );
     }
     warnings

@@ -1,5 +1,5 @@
-//! `host replay`: makes recorded requests again, and says whether they end as
-//! they did.
+//! `host replay`: sends recorded requests again, and reports whether they end as
+//! recorded.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -18,28 +18,28 @@ use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
 use crate::trial::exchange::{Answer, call};
 
-/// The longest part of a body that is shown, in bytes.
+/// Longest part of a body that is shown, in bytes.
 const BODY_MAX: usize = 120;
 
-/// Which requests, and what they are sent to.
+/// Arguments of `host replay`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "A request is the bytes that the handler got, with the id and the time that it had, so the same \
-                  module does the same with it; but for what was masked (--record-secrets), and for what depends on \
-                  how fast this machine is.\n\n\
-                  Exit code: 0 when all requests end with MODULE as they were recorded, 1 otherwise."
+    after_help = "A request is the exact bytes that the handler received, including id and time, so the same \
+                  module handles it identically, except for masked values (--record-secrets) and faults that depend on \
+                  the speed of this machine.\n\n\
+                  Exit code: 0 when all requests end as recorded with MODULE, 1 otherwise."
 )]
 pub struct Replay {
     /// Recorded requests, or folders of them
     #[arg(value_name = "DIR|FILE", required = true)]
     requests: Vec<PathBuf>,
-    /// The module, binary (.wasm) or text (.wat)
+    /// Module: WebAssembly, binary (.wasm) or text (.wat)
     #[arg(long, value_name = "MODULE")]
     module: PathBuf,
-    /// Another module, of which it is shown what it does otherwise
+    /// Second module, whose outcomes are compared with those of the first
     #[arg(long, value_name = "MODULE")]
     against: Option<PathBuf>,
-    /// The bounds.
+    /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
 }
@@ -57,7 +57,7 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
         };
         let (mut same, mut different) = (0, 0);
         for file in &files {
-            // What fits into no instance is no request that a handler got.
+            // A request larger than an instance's memory cannot have been recorded.
             let recorded = Recorded::read(file, replay.limits.memory_max)?;
             let found = send(&recorded, &module).await;
             let against = match &other {
@@ -76,7 +76,8 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
     Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The files themselves, and those in folders in the order of time.
+/// Returns the given files, and the recorded requests in the given folders in order
+/// of time.
 fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -88,19 +89,19 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
         let names =
             names.filter(|name| name.as_ref().map_or(true, |name| name.to_str().is_some_and(is_recorded)));
-        // No server keeps more.
+        // No server keeps more files than this.
         let names = names.take(COUNT_MAX).collect::<io::Result<Vec<_>>>();
         let mut names = names.with_context(|| format!("cannot read {}", path.display()))?;
         names.sort();
         files.extend(names.iter().map(|name| path.join(name)));
     }
     if files.is_empty() {
-        bail!("there are no recorded requests; expected files that `host --record DIR` has written");
+        bail!("no recorded requests found; expected files that `host --record DIR` has written");
     }
     Ok(files)
 }
 
-/// What came of a request.
+/// Outcome of a request.
 enum Outcome {
     Answer(Answer),
     Fault(Fault),
@@ -115,7 +116,7 @@ async fn send(recorded: &Recorded, module: &HandlerModule) -> Outcome {
 }
 
 impl Outcome {
-    /// Whether it is what was recorded.
+    /// Returns whether the outcome is the recorded fault.
     fn is(&self, recorded: &Recorded) -> bool {
         match self {
             Outcome::Answer(_) => false,
@@ -152,12 +153,12 @@ impl Outcome {
     }
 }
 
-/// A text of the module's or the file's, in one line that steers no terminal.
+/// Escapes a text of a module or a file to one line.
 fn shown(text: &str) -> Quoted<'_> {
     quoted(text, usize::MAX)
 }
 
-/// One line, and where anything differs, who did what.
+/// Describes the outcome in one line, and differences below.
 fn tell(
     file: &Path,
     recorded: &Recorded,
@@ -174,16 +175,16 @@ fn tell(
         let Recorded { fault, cause, .. } = recorded;
         text.push_str(&format!("        recorded: {}: {}\n", shown(fault), shown(cause)));
         if is_other {
-            let start = shown(recorded.sha256.get(..12).unwrap_or_default());
+            let start = shown(recorded.sha256.get(..12).unwrap_or(&recorded.sha256));
             text.push_str(&format!(
-                "        it was another module then: version {}, sha256 {start}\n",
+                "        recorded with another module: version {}, sha256 {start}\n",
                 recorded.version
             ));
         }
         if !recorded.masked.is_empty() {
             let masked = recorded.masked.join(", ");
             let masked = shown(&masked);
-            text.push_str(&format!("        these fields were masked, which may be why: {masked}\n"));
+            text.push_str(&format!("        masked fields, which may be the cause: {masked}\n"));
         }
     }
     if let Some(against) = against {

@@ -1,4 +1,4 @@
-//! The arguments of the server.
+//! Command-line flags of the server.
 
 use std::path::PathBuf;
 
@@ -15,63 +15,64 @@ use crate::telemetry::log::Format;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// A server as it is started.
+/// Flags that start a server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Serve {
-    /// The handler: WebAssembly, binary (.wasm) or text (.wat) [default: the one embedded in this program]
+    /// Handler module: WebAssembly, binary (.wasm) or text (.wat) [default: the one embedded in
+    /// this program]
     pub module: Option<PathBuf>,
 
-    /// Where to listen: a name or an IP address, and a port; or unix: and a path; may be repeated.
-    /// localhost is 127.0.0.1 and ::1; port 0 takes any that is free [default: the sockets that
-    /// were handed over in LISTEN_FDS, or localhost:4444]
+    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH;
+    /// repeatable. localhost is 127.0.0.1 and ::1; port 0 takes any free port [default: the sockets
+    /// passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
 
-    /// Whose field x-forwarded-for is believed: an IP address, a network such as 10.0.0.0/8, or
-    /// unix for those who connect to a Unix socket; may be repeated [default: nobody's]
+    /// Proxy whose x-forwarded-for header is trusted: an IP address, a network such as 10.0.0.0/8,
+    /// or unix for clients of a Unix socket; repeatable [default: none]
     #[arg(long, value_name = "CIDR")]
     pub trust_forwarded: Vec<Trusted>,
 
-    /// How many threads serve [default: one for each core]
+    /// Number of threads that serve requests [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
 
-    /// What is logged: off, error, warn, info, debug or trace; or levels for single log targets,
-    /// such as info,request=off (targets: request, handler, host). Whatever the level for request,
-    /// faults of the handler or the server are logged as far as the level for all lets them
+    /// Log level: off, error, warn, info, debug or trace; or levels for single log targets, such as
+    /// info,request=off (targets: request, handler, host). A level for request never hides faults
+    /// of the handler or the server that the general level would log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log::filter)]
     pub log_level: Targets,
 
-    /// For development: a fault shows its cause to the client, not to the log alone
+    /// For development: show the cause of a fault to the client, not only in the log
     #[arg(long)]
     pub dev: bool,
 
-    /// The form of a log line
+    /// Format of log lines
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
 
-    /// What is done to swap the handler.
+    /// Flags about swapping the handler.
     #[command(flatten)]
     pub swap: Swap,
 
-    /// What is kept of requests that fail.
+    /// Flags about recording failed requests.
     #[command(flatten)]
     pub recording: Recording,
 
-    /// The bounds.
+    /// Limits of the server.
     #[command(flatten)]
     pub limits: Limits,
 
-    /// Where `host dev` shows why the newest version does not serve.
+    /// Rejection notice that `host dev` shows in the browser.
     #[arg(skip)]
     pub notice: Notice,
 }
 
-/// How the handler is swapped while the server runs.
+/// Flags about swapping the handler while the server runs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Swapping")]
 pub struct Swap {
-    /// How MODULE is watched: a change of the file swaps the handler
+    /// How MODULE is watched; a change of the file swaps the handler
     #[arg(long, value_name = "HOW", value_enum, default_value_t = watch::Mode::Events)]
     pub watch: watch::Mode,
 
@@ -79,51 +80,51 @@ pub struct Swap {
     #[arg(long, conflicts_with = "watch")]
     pub no_watch: bool,
 
-    /// What a candidate is called with before it serves, and the status that is expected (any
-    /// valid response below 500, where none is given); may be repeated
+    /// Request that a candidate must answer before it serves, and the expected status (default: any
+    /// valid response below 500); repeatable
     #[arg(long, value_name = "'METHOD TARGET [STATUS]'", default_value = "GET /")]
     #[arg(default_value_if("probe_file", ArgPredicate::IsPresent, None))]
     pub probe: Vec<Probe>,
 
-    /// A file with requests that a candidate is called with before it serves, and what is expected
-    /// of its answers (`host test --help` shows the form); may be repeated
+    /// File of requests that a candidate must answer as expected before it serves (`host test
+    /// --help` describes the format); repeatable
     #[arg(long, value_name = "FILE")]
     pub probe_file: Vec<PathBuf>,
 
-    /// Call a candidate with nothing before it serves: it only has to start
+    /// Send no probe: a candidate only has to start before it serves
     #[arg(long, conflicts_with_all = ["probe", "probe_file"])]
     pub no_probe: bool,
 
-    /// A folder in which good versions survive a restart: the server comes back with the one that
-    /// served
+    /// Folder that keeps good versions across restarts; the server starts with the version that
+    /// served last
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// Let only a version serve that survives a restart: one that cannot be written to the state
-    /// folder is rejected
+    /// Reject a candidate that cannot be written to the state folder, and so would not survive a
+    /// restart
     #[arg(long, requires = "state_dir")]
     pub require_durable: bool,
 
-    /// The Unix socket that commands such as `host swap` talk to [default: host-PORT.sock in
-    /// $XDG_RUNTIME_DIR, or in a folder of the user's in the folder for temporary files]
+    /// Unix socket for commands such as `host swap` [default: host-PORT.sock in $XDG_RUNTIME_DIR,
+    /// or in a folder of this user in the folder for temporary files]
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
 
-    /// Take no commands
+    /// Do not open a control socket
     #[arg(long, conflicts_with = "control")]
     pub no_control: bool,
 
-    /// Do not tell the version that answered in the field x-handler-version
+    /// Do not name the version that answered in the x-handler-version header
     #[arg(long)]
     pub no_version_field: bool,
 }
 
 impl Swap {
-    /// Returns what each candidate is called with before it serves.
+    /// Returns the probes that each candidate must pass before it serves.
     ///
     /// # Errors
     ///
-    /// One line: which file cannot be read, and where.
+    /// One line: which probe file cannot be parsed, and on which line.
     pub fn probes(&self) -> anyhow::Result<Vec<Probe>> {
         if self.no_probe {
             return Ok(Vec::new());

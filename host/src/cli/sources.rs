@@ -1,5 +1,5 @@
-//! Who notices that the sources of a crate have changed. All folders below it
-//! are watched but those that hold what is built.
+//! Watches the sources of a crate: all folders below it, except those that hold
+//! build output.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,17 +12,17 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-/// How long it has to be quiet before something is built: editors write a file
-/// in several steps, and several files at once.
-const QUIET: Duration = Duration::from_millis(50);
+/// Debounce time before a build: editors write a file in several steps, and several
+/// files at once.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// What Cargo writes itself.
+/// File that Cargo itself writes.
 const LOCK_FILE: &str = "Cargo.lock";
 
-/// What is in every folder that holds what is built, as Cargo makes them.
-const MARK_OF_CACHES: &str = "CACHEDIR.TAG";
+/// File in each folder of build output, as Cargo creates it.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// The folders of crates, being watched.
+/// Watched folders of crates.
 pub(super) struct Sources {
     watcher: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
@@ -35,41 +35,41 @@ impl Sources {
         let watcher = notify::recommended_watcher(move |event| {
             let _ = send.send(event);
         });
-        Ok(Sources { watcher: watcher.context(CANNOT)?, events, folders: BTreeSet::new() })
+        Ok(Sources { watcher: watcher.context(CANNOT_WATCH)?, events, folders: BTreeSet::new() })
     }
 
-    /// Watches a folder and all below it, as they are now.
+    /// Watches a folder and its current subfolders.
     pub(super) fn watch(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let mut ahead = vec![folder.to_owned()];
-        while let Some(folder) = ahead.pop() {
+        let mut remaining = vec![folder.to_owned()];
+        while let Some(folder) = remaining.pop() {
             if !self.folders.contains(&folder) {
                 let watched = self.watcher.watch(&folder, RecursiveMode::NonRecursive);
-                watched.with_context(|| format!("{CANNOT} of {}", folder.display()))?;
+                watched.with_context(|| format!("{CANNOT_WATCH} of {}", folder.display()))?;
                 self.folders.insert(folder.clone());
             }
-            // What has just gone has nothing in it.
+            // A folder that was just removed counts as empty.
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_source(&path) {
-                    ahead.push(path);
+                    remaining.push(path);
                 }
             }
         }
         Ok(())
     }
 
-    /// Waits until something has changed, and it is quiet again.
+    /// Waits for a change of a source file and the end of the debounce time.
     pub(super) async fn changed(&mut self) -> anyhow::Result<()> {
         loop {
             let Some(event) = self.events.recv().await else {
-                bail!("{CANNOT}: the watch has ended");
+                bail!("{CANNOT_WATCH}: the event stream has ended");
             };
             if matters(&event) {
                 break;
             }
         }
-        while let Ok(Some(event)) = timeout(QUIET, self.events.recv()).await {
-            // A folder that is made anew is watched anew.
+        while let Ok(Some(event)) = timeout(DEBOUNCE, self.events.recv()).await {
+            // A removed folder may be created again, and needs a new watch then.
             if let Ok(Event { kind: EventKind::Remove(_), paths, .. }) = event {
                 self.folders.retain(|folder| !paths.contains(folder));
             }
@@ -78,7 +78,7 @@ impl Sources {
     }
 }
 
-const CANNOT: &str = "cannot watch the sources";
+const CANNOT_WATCH: &str = "cannot watch the sources";
 
 fn matters(event: &notify::Result<Event>) -> bool {
     let Ok(Event { kind, paths, .. }) = event else {
@@ -93,16 +93,16 @@ fn matters(event: &notify::Result<Event>) -> bool {
     changes && (paths.is_empty() || paths.iter().any(|path| is_source(path)))
 }
 
-/// Whether somebody may have written it: not what is hidden, what an editor
-/// puts aside, or what is built.
+/// Returns whether a path is a source: not hidden, not a backup of an editor, and
+/// not build output.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_aside = name.starts_with('.') || name.ends_with('~') || name == LOCK_FILE;
-    // Cargo makes the folder under a name of its own first: with six letters more.
+    let is_backup = name.starts_with('.') || name.ends_with('~') || name == LOCK_FILE;
+    // Cargo first creates the folder with a suffix of six letters.
     let is_target = name
         .strip_prefix("target")
         .is_some_and(|rest| rest.is_empty() || (rest.len() == 6 && !path.exists()));
-    !is_aside && !is_target && !path.join(MARK_OF_CACHES).exists()
+    !is_backup && !is_target && !path.join(CACHE_TAG).exists()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `host test`: the requests of a file to a module, and whether the answers are
-//! what is expected.
+//! `host test`: sends the requests in files to a module, and compares the responses
+//! with what is expected.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -18,15 +18,15 @@ use crate::trial::expectation::Expectation;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// The longest line of a body that is shown, in bytes.
+/// Longest line of a body that is shown, in bytes.
 const LINE_MAX: usize = 200;
 
 /// Most lines of a difference that are shown.
 const LINES_MAX: usize = 40;
 
-/// The format of the files, as the help shows it.
+/// Format of the files, for the help.
 const FORMAT: &str = "\
-A file holds requests, separated by lines that begin with ###; what follows on such a line is a name:
+A file holds requests, separated by lines that begin with ###, which may name the next request:
 
   @host = http://localhost:4444
 
@@ -38,33 +38,33 @@ A file holds requests, separated by lines that begin with ###; what follows on s
   > content-type: text/html
   > body contains: <h1>
 
-A request is METHOD TARGET [HTTP/1.1], fields, an empty line, and a body up to the first line that begins
-with >; `< FILE` as a body is what that file holds. Lines that begin with # or // are comments, but not in
-a body; `# > 200`, above the request or among its fields, is expected like `> 200`. `@name = value` gives
-{{name}} its value for the lines below.
+A request is METHOD TARGET [HTTP/1.1], headers, an empty line, and a body up to the first line that begins
+with >; the body `< FILE` is the content of that file. Lines that begin with # or // are comments, but not in
+a body; `# > 200`, above the request or among its headers, means the same as `> 200`. `@name = value` sets
+{{name}} for the lines below.
 
-What can be expected:
+Expectations:
   > 200                     the status
   > 404 page not found      the status and its phrase
-  > NAME: VALUE             a field; parameters behind a ; need not be written
-  > body: TEXT              the whole body; several such lines are the lines of one body
+  > NAME: VALUE             a header; parameters after a ; may be left out
+  > body: TEXT              the whole body; several such lines form one body
   > body contains: TEXT     a part of the body
-Without a status any below 500 will do. A request that the handler does not answer fails.
+Without an expected status, any status below 500 passes. A request that ends in a fault fails.
 
-The same files serve as --probe-file of a server.
+The server takes the same files as --probe-file.
 
-Exit code: 0 when all answers are as expected, 1 otherwise.";
+Exit code: 0 when all responses are as expected, 1 otherwise.";
 
-/// Which module, and which requests.
+/// Arguments of `host test`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = FORMAT)]
 pub struct Test {
-    /// The module, binary (.wasm) or text (.wat)
+    /// Module: WebAssembly, binary (.wasm) or text (.wat)
     module: PathBuf,
-    /// The files with the requests
+    /// Files of requests
     #[arg(value_name = "FILE.http", required = true)]
     files: Vec<PathBuf>,
-    /// The bounds.
+    /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
 }
@@ -91,7 +91,8 @@ pub(super) fn run(test: &Test) -> anyhow::Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One line, and where the answer is not as expected, what differs.
+/// Describes an answer in one line, and below it each difference from what is
+/// expected.
 fn judge(request: &Probe, answer: &Result<Answer, Fault>, usage: &Usage) -> (bool, String) {
     let mut differences = String::new();
     let outcome = match answer {
@@ -121,12 +122,13 @@ fn judge(request: &Probe, answer: &Result<Answer, Fault>, usage: &Usage) -> (boo
     (passed, quoted_lines(&line) + &differences)
 }
 
-/// What a file says cannot begin a line or steer a terminal.
+/// Escapes a text from a file, so that it cannot start a new line or control the
+/// terminal.
 fn quoted_lines(line: &str) -> String {
     format!("{}\n", quoted(line.trim_end(), usize::MAX))
 }
 
-/// The lines in which two texts differ: those alike at both ends are left out.
+/// Returns the lines in which two texts differ, without equal lines at both ends.
 fn difference(expected: &str, found: &str) -> String {
     let [expected, found] = [expected, found].map(|text| text.split('\n').collect::<Vec<_>>());
     let alike = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
@@ -135,12 +137,13 @@ fn difference(expected: &str, found: &str) -> String {
     let end = alike(&mut expected.iter().rev().zip(found.iter().rev())).min(shorter - start);
     let mut text = String::new();
     for (sign, lines) in [('-', &expected), ('+', &found)] {
-        let differing = lines.get(start..lines.len() - end).unwrap_or_default();
+        let (_, differing) = lines.split_at(start);
+        let (differing, _) = differing.split_at(differing.len() - end);
         for line in differing.iter().take(LINES_MAX) {
             let _ = writeln!(text, "        {sign} {}", quoted(line, LINE_MAX));
         }
         if differing.len() > LINES_MAX {
-            let _ = writeln!(text, "        {sign} ... and {} lines more", differing.len() - LINES_MAX);
+            let _ = writeln!(text, "        {sign} ... and {} more lines", differing.len() - LINES_MAX);
         }
     }
     text

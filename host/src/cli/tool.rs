@@ -1,4 +1,4 @@
-//! The commands for those who write a handler. They need no running server.
+//! Commands for authors of handlers. They need no running server.
 
 use std::process::ExitCode;
 
@@ -7,33 +7,35 @@ use clap::Subcommand;
 use crate::cli::dev::{self, Dev};
 use crate::cli::{bench, call, check, new, replay, test};
 
-/// What is done with a module that does not serve.
+/// Tools that work without a running server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tool {
-    /// Write a crate that is a handler, with tests and with all that it needs
+    /// Create a crate for a handler, with the SDK, tests and request files
     New(new::New),
-    /// Build the crate in a folder, serve it, and do so again whenever a file there is saved
+    /// Build and serve the crate in a folder, and do so again whenever a file is
+    /// saved
     #[command(mut_args(dev::fit))]
     Dev(Box<Dev>),
-    /// Say whether a module can serve, and if not, why; and what is to be known of it
+    /// Report whether a module can serve, and describe it
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Check(Box<check::Check>),
-    /// Send one request to a module, without a server, and show its answer
+    /// Send one request to a module without a server, and print the response
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Call(Box<call::Call>),
-    /// Send the requests of files to a module, and compare its answers with what is expected there
+    /// Send the requests in files to a module, and compare the responses with what
+    /// is expected
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Test(Box<test::Test>),
-    /// Make requests again that were recorded, and compare how they end
+    /// Send recorded requests again, and compare the outcomes
     #[command(mut_args(bench::hide_what_is_of_no_use))]
     Replay(Box<replay::Replay>),
 }
 
-/// Runs a tool. `develop` is what starts a server for a crate.
+/// Runs a tool. `develop` starts a server for a crate.
 ///
 /// # Errors
 ///
-/// One line: why there is nothing to tell.
+/// One line: why the tool could not do its work.
 pub fn run(tool: Tool, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match tool {
         Tool::New(new) => new::run(&new),

@@ -1,5 +1,5 @@
-//! Every bound of the server in one table: its flag, its default with the unit,
-//! and what happens past it. The reasons stand beside the fields.
+//! All limits of the server: flag, default with unit, and effect of exceeding it. A
+//! comment beside each field gives the reason for its default.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use host_wasm::{CallLimits, CompileLimits};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// The bounds, as given on the command line or by default.
+/// Limits, from the command line or by default.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
@@ -17,30 +17,29 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = size::<TARGET_MAX>)]
     pub target_max: usize,
 
-    // A head is held in memory until it is whole, for every connection.
-    /// Longest request head, the request line included; past it 431
+    // Each connection holds its head in memory until it is complete.
+    /// Longest request head including the request line; past it 431
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size::<HEAD_MAX>)]
     pub head_max: usize,
 
-    /// Most fields in a request's head; past it 431
+    /// Most headers of a request; past it 431
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<FIELDS_MAX>)]
     pub fields_max: usize,
 
-    // A body is held in memory until it is whole: the contract hands the
-    // handler one message.
+    // A body is held in memory until it is complete: the contract hands the handler
+    // one message.
     /// Longest request body; past it 413
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
 
-    /// Longest time from the first byte of a request's head to its last; past it
-    /// 408
+    /// Longest time from the first to the last byte of a request head; past it 408
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub head_timeout: Duration,
 
-    // Longer than most clients keep a connection that they do not use, so that
-    // they are the ones who close it: a request that meets a close is lost.
-    /// Longest time in which nothing comes, before the first request or between
-    /// two; past it the connection is closed
+    // Longer than most clients keep an unused connection, so that the client closes
+    // first: a request sent while the server closes is lost.
+    /// Longest idle time of a connection, before the first request and between two;
+    /// past it the connection is closed
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub idle_timeout: Duration,
 
@@ -48,66 +47,67 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub body_timeout: Duration,
 
-    // A body of the default size takes seven minutes over GPRS, the slowest that
-    // anybody may still have.
-    /// Longest time from a request's head to the end of its body; past it 408
+    // A body of the default size takes seven minutes over GPRS, the slowest link
+    // still in use.
+    /// Longest time from the end of a request head to the end of its body; past it
+    /// 408
     #[arg(long, value_name = "TIME", default_value = "10min", value_parser = duration)]
     pub body_time_max: Duration,
 
-    // A tenth of what GPRS has. A client that sends a byte now and then is far
-    // below, and cannot hold a connection for long.
-    /// Least bytes a second of a request body, on average over `--rate-window`, 0
-    /// being none; past it 408
+    // A tenth of GPRS speed. A client that sends a byte now and then is far below
+    // and cannot hold a connection for long.
+    /// Lowest rate of a request body in bytes per second, averaged over
+    /// `--rate-window` (0 turns the check off); past it 408
     #[arg(long, value_name = "SIZE", default_value = "256", value_parser = size::<ADDRESSES>)]
     pub body_rate_min: usize,
 
-    /// Longest wait for a client to take in a piece of its response; past it the
+    /// Longest time in which a client reads nothing of its response; past it the
     /// connection is closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
 
-    // As for bodies.
-    /// Least bytes a second of a response that its client takes in, on average over
-    /// `--rate-window`, 0 being none; past it the connection is closed
+    // A tenth of GPRS speed, as for `body_rate_min`.
+    /// Lowest rate at which a client reads its response in bytes per second,
+    /// averaged over `--rate-window` (0 turns the check off); past it the
+    /// connection is closed
     #[arg(long, value_name = "SIZE", default_value = "256", value_parser = size::<ADDRESSES>)]
     pub write_rate_min: usize,
 
-    // A mobile connection may stand still for some seconds between two cells.
-    /// Time over which rates are averaged, and twice the time that a slow
-    /// connection has before it can be closed for others; past it a rate that is
-    /// too low has its effect
+    // A mobile connection may stall for some seconds between two cells.
+    /// Time over which transfer rates are averaged; past it a transfer below its
+    /// lowest rate is ended, and past half of it a slow connection can be closed
+    /// for a new one
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub rate_window: Duration,
 
-    // Each is a descriptor, and may own a head and a body.
-    /// Most connections at once, `auto` being as many as the process may have
-    /// descriptors, less 128; past it idle ones are closed, then the slowest, and
-    /// new ones wait
+    // Each connection takes a descriptor and may hold a head and a body.
+    /// Most connections at once (`auto`: the limit on descriptors less 128); past
+    /// it idle connections are closed, then the slowest, and new ones wait
     #[arg(long, value_name = "N", default_value = "auto", value_parser = connections)]
     pub connections: usize,
 
-    // Behind a proxy that nobody has named in `--trust-forwarded` all clients have
+    // Behind a proxy that is not named in `--trust-forwarded`, all clients share
     // one address.
-    /// Whether no client address (of IPv6 its first 64 bits) may have more than its
-    /// share of connections and long calls while others wait; past it the address
-    /// that has the most gives way first
+    /// Whether each client address (for IPv6 its /64) is held to a fair share of
+    /// connections and long calls while others wait; past it the address with the
+    /// most gives way first
     #[arg(long, value_name = "SWITCH", default_value = "on", value_enum)]
     pub fair_share: Switch,
 
-    // So that a balancer in front gets to spread long-lived clients anew.
-    /// Most requests of one connection; past it the connection is closed
+    // Lets a load balancer in front redistribute long-lived connections.
+    /// Most requests on one connection; past it the connection is closed
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
 
-    // A call is pure computation, so more of them at once than cores serves
-    // only calls that are long; each may own `memory_max` of memory.
-    /// Most calls of the handler at once; past it requests queue
+    // A call is pure computation, so running more of them than cores helps only
+    // when calls are long; each may use `memory_max` of memory.
+    /// Most handler calls at once; past it requests queue
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
-    // Short, so that a request which is admitted under overload waits for no
-    // longer than its call takes then.
-    /// Most requests that wait in the queue for a call; past it 503
+    // Short, so that under overload an admitted request waits no longer than its
+    // call takes.
+    /// Most requests in the queue for a call; past it 503
     #[arg(long, value_name = "N", default_value = "16", value_parser = count::<COUNT_MAX>)]
     pub queue: usize,
 
@@ -115,80 +115,79 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub queue_timeout: Duration,
 
-    /// Longest time for one call of the handler, by the clock on the wall; past
-    /// it 504
+    /// Longest handler call in wall-clock time; past it 504
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub deadline: Duration,
 
-    // With the default of 64 instances, 8 GiB in all, half of it for those that wait.
-    /// Most memory of one instance; a module cannot grow past it, and one that
-    /// starts past it is not served
+    // With the default of 64 instances 8 GiB in total, half of it for parked
+    // instances.
+    /// Most memory of one instance; a module cannot grow beyond it, and one that
+    /// starts beyond it is rejected
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub memory_max: usize,
 
-    // A table's room is set aside for every instance, as address space.
-    /// Most elements of a module's table; a module cannot grow it past this,
-    /// and one that starts past it is not served
+    // Each instance reserves address space for its table.
+    /// Most elements of a module's table; a module cannot grow it beyond this, and
+    /// one that starts beyond it is rejected
     #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]
     pub table_max: usize,
 
-    /// Longest response of the handler, head and body; past it 502
+    /// Longest handler response, head and body together; past it 502
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
     pub response_max: usize,
 
-    // It is searched for its end, parsed and checked in one go, on a thread that
-    // serves.
-    /// Longest head of the handler's response, the status line included; past it 502
+    // The head is scanned, parsed and checked at once, on a thread that serves.
+    /// Longest head of a handler response including the status line; past it 502
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
     pub response_head_max: usize,
 
-    // What a body of the default size can take on each of a thousand
-    // connections. Bodies up to 64 KiB are not counted.
-    /// Most memory of all bodies longer than 64 KiB that are being read or not
-    /// taken in yet, over all connections; past it 503
+    // Room for a body of the default size on each of a thousand connections. Bodies
+    // up to 64 KiB are not counted.
+    /// Most memory of all bodies longer than 64 KiB that are being received or
+    /// sent; past it 503
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::<BUFFERS_MAX>)]
     pub buffer_max: usize,
 
-    /// Most lines that one request may write to the log through `host.log`;
-    /// past it they are dropped, and the drop is logged
+    /// Most lines that one request may write to the log through `host.log`; past it
+    /// lines are dropped, and the drop is logged
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,
 
-    /// Longest line that a handler may write to the log, as it is shown there;
-    /// past it the line is cut
+    /// Longest log line of a handler, counted after escaping; past it the line is
+    /// cut
     #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size::<ADDRESSES>)]
     pub log_line_max: usize,
 
-    // A candidate is held in memory whole, beside the one that serves.
-    /// Largest module file; a larger one is not served
+    // A candidate is held in memory beside the version that serves.
+    /// Largest module file; past it the module is rejected
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub module_max: usize,
 
-    // Half a gigabyte compiles modules of several megabytes. It is the memory of a
-    // process beside the server, of which two may run at once.
+    // Half a gigabyte is enough for modules of several megabytes. The memory
+    // belongs to a process beside the server, of which two may run at once.
     /// Most memory of the process that compiles a module; past it the module is
-    /// not served
+    /// rejected
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUFFERS_MAX>)]
     pub compile_memory_max: usize,
 
-    // A module takes some milliseconds for each ten kilobytes.
-    /// Longest time to compile a module; past it the module is not served
+    // Compiling takes a few milliseconds per ten kilobytes.
+    /// Longest time to compile a module; past it the module is rejected
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub compile_timeout: Duration,
 
-    // The code of a module is some five times as large as its file.
-    /// Most memory of the code of all good versions that are kept; past it the
-    /// oldest go, and a module whose code is larger is not served
+    // Compiled code is about five times as large as the module file.
+    /// Most memory of the compiled code of all kept versions; past it the oldest
+    /// are dropped, and a module whose code alone is larger is rejected
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::<BUFFERS_MAX>)]
     pub keep_bytes: usize,
 
-    /// Most good versions that are kept compiled, the one that serves included;
-    /// older ones cannot be rolled back to
+    /// Most versions kept compiled for rollback, including the current one; past it
+    /// the oldest are dropped
     #[arg(long, value_name = "N", default_value = "10", value_parser = count::<COUNT_MAX>)]
     pub keep: usize,
 
-    /// Longest wait, at the end, for requests in flight; past it their
-    /// connections are closed
+    /// Longest wait on shutdown for requests in flight; past it their connections
+    /// are closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
 }
@@ -223,59 +222,59 @@ impl Limits {
     }
 }
 
-/// Something that is done or is not.
+/// Value of a flag that turns something on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
-    /// It is done
+    /// Turned on
     On,
-    /// It is not done
+    /// Turned off
     Off,
 }
 
 impl Switch {
-    /// Returns whether it is done.
+    /// Returns whether the switch is on.
     pub fn is_on(self) -> bool {
         self == Switch::On
     }
 }
 
-/// The most that a size can be set to, in bytes: the contract's addresses are
-/// 32 bits wide, so nothing larger gets into a module or out of it.
+/// Largest value of a size in bytes: the contract's addresses are 32 bits wide, so
+/// nothing larger gets into a module or out of it.
 pub(crate) const ADDRESSES: usize = 1 << 32;
 
-/// More than machines have.
+/// Largest value of a memory budget in bytes: 1 TiB, more than machines have.
 const BUFFERS_MAX: usize = 1 << 40;
 
-/// hyper answers 414 itself from 65,535 bytes on.
+/// Largest `target_max`: hyper itself answers 414 from 65,535 bytes on.
 const TARGET_MAX: usize = 65_534;
 
-/// hyper reads a head into a buffer of at most 400 KiB or so.
+/// Largest `head_max`: hyper's read buffer holds about 400 KiB.
 const HEAD_MAX: usize = 256 << 10;
 
-/// What takes a millisecond to read.
+/// Largest `response_head_max`: parsing a head of this size takes a millisecond.
 const RESPONSE_HEAD_MAX: usize = 1 << 20;
 
-/// The type that holds fields takes up to 32,768 of them; a thousand are more
-/// than any client sends.
+/// Largest `fields_max`: `HeaderMap` holds at most 32,768 fields, and no client
+/// sends a thousand.
 const FIELDS_MAX: usize = 1000;
 
-/// A table's room is set aside for every instance.
+/// Largest `table_max`: each instance reserves address space for its table.
 const TABLE_MAX: usize = 10_000_000;
 
-/// Nothing depends on how many there are.
+/// Largest `connection_requests`. Arbitrary: nothing is allocated per request.
 const REQUESTS_MAX: usize = 1_000_000_000;
 
-/// Descriptors that are not connections': files, listeners, timers, the control
-/// socket.
+/// Descriptors reserved for files, listeners, timers and the control socket.
 const DESCRIPTORS_KEPT: u64 = 128;
 
-/// The most connections: what a semaphore takes in one piece.
+/// Largest `connections`. Shutdown acquires as many permits from a semaphore at
+/// once.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
-/// What is counted otherwise are things that each cost memory.
+/// Largest value of other counts. Each counted item costs memory.
 pub(crate) const COUNT_MAX: usize = 100_000;
 
-/// Past it, adding a time to the clock could overflow.
+/// Largest duration: a year. Adding a longer one to the clock could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
@@ -296,11 +295,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Raises the limit on descriptors as far as it goes without a privilege.
+/// Raises the soft limit on descriptors to the hard limit.
 pub fn raise_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where that is not allowed, there are as many as before.
+    // If that is not allowed, the soft limit stays.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 

@@ -1,5 +1,5 @@
-//! A file that counts: a regular one, of this user's, with one name. Whatever
-//! else is in its place is told, and neither followed nor waited for.
+//! Opens files without following links or waiting for pipes, and checks that they
+//! are regular, owned by this user and have one name.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
@@ -13,22 +13,22 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use rustix::fs::{Mode, OFlags};
 
-/// Read and write for the owner, nothing for others.
+/// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Longest wait for a lock, and how often it is tried meanwhile.
-const PATIENCE: Duration = Duration::from_millis(500);
-const INTERVAL: Duration = Duration::from_millis(5);
+/// Longest wait for a lock, and time between two attempts.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+const LOCK_RETRY: Duration = Duration::from_millis(5);
 
-/// For opening a file: no link is followed, and no pipe waited for.
+/// Flags for opening a file: no link is followed, and no pipe waited for.
 pub const CAREFUL: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Checks that this is a regular file of this user's, with one name.
+/// Checks that a file is regular, owned by this user, and has one name.
 ///
 /// # Errors
 ///
-/// What it is instead.
+/// One line: what was found and what was expected.
 pub fn check(found: &Metadata) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let wrong = |what: String| Err(io::Error::other(what));
@@ -44,7 +44,7 @@ pub fn check(found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// What a file is, for messages.
+/// Names the type of a file, for messages.
 pub fn kind(file: FileType) -> &'static str {
     match file {
         _ if file.is_symlink() => "a symbolic link",
@@ -56,11 +56,11 @@ pub fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Reads a regular file of at most `max` bytes, whoever it belongs to.
+/// Reads a regular file of at most `max` bytes, whoever owns it.
 ///
 /// # Errors
 ///
-/// When it is longer, or something else than a file.
+/// When the file is longer or not regular.
 pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
@@ -76,7 +76,7 @@ pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// When it is longer.
+/// When the file is longer.
 pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take((max as u64).saturating_add(1)).read_to_end(&mut bytes)?;
@@ -86,31 +86,33 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Opens a file, makes it if it is not there, and locks it for as long as it is
-/// open: the kernel gives a lock back when a process ends in any manner.
+/// Opens or creates a file and locks it for as long as it is open. The kernel
+/// releases the lock however the process ends.
 ///
 /// # Errors
 ///
-/// When another server has it, or it is not this user's file.
+/// When another server holds the lock, or the file is not this user's.
 pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | CAREFUL;
     let file = rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE));
     let name = name.display();
     let file = match file {
         Ok(file) => File::from(file),
-        Err(rustix::io::Errno::LOOP) => bail!("the lock {name} is a symbolic link; expected a regular file"),
-        Err(error) => bail!("cannot open the lock {name}: {}", io::Error::from(error)),
+        Err(rustix::io::Errno::LOOP) => {
+            bail!("the lock file {name} is a symbolic link; expected a regular file")
+        }
+        Err(error) => bail!("cannot open the lock file {name}: {}", io::Error::from(error)),
     };
     if let Err(error) = check(&file.metadata()?) {
-        bail!("the lock {name} cannot be used: {error}");
+        bail!("cannot use the lock file {name}: {error}");
     }
     let since = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            // A server that was killed may have left a process that has begun and
-            // has not let go yet.
-            Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => sleep(INTERVAL),
+            // A killed server may have left a child process that inherited the lock
+            // and is about to exit.
+            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => sleep(LOCK_RETRY),
             Err(TryLockError::WouldBlock) => bail!("another server uses it"),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }

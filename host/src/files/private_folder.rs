@@ -1,7 +1,7 @@
-//! A folder that this user alone can change: for the versions, for recorded
-//! requests, for the default control socket. It is opened once and used by its
-//! descriptor, so nobody can lead the server elsewhere. What is in it counts
-//! only if it is a regular file of this user's with one name.
+//! Folder that only this user can change, for kept versions, recorded requests and
+//! the default control socket. The folder is opened once and used through its
+//! descriptor, so that nobody can redirect the server elsewhere. Only regular files
+//! of this user with one name are used.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -16,36 +16,37 @@ use rustix::io::Errno;
 use crate::files::own_file;
 use crate::files::own_file::{CAREFUL, FILE_MODE};
 
-/// Read, write and search for the owner, nothing for others.
+/// Mode of new folders: read, write and search for the owner, nothing for others.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Write for others than the owner.
+/// Mode bits that let others than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Most entries of a folder that are looked at: twice as many as there may be
-/// recorded requests.
+/// Most entries of a folder that are read: twice the largest number of recorded
+/// requests.
 pub(crate) const ENTRIES_MAX: usize = 200_000;
 
-/// A file that can be replaced on a full disk takes a multiple of this, in bytes.
+/// Size step, in bytes, of files that can be replaced on a full disk.
 const ROOM: usize = 16 << 10;
 
-/// The folder.
+/// Folder that only this user can change.
 pub struct PrivateFolder {
     path: PathBuf,
     folder: File,
-    /// Whether others cannot even reach what is in it, whatever its mode.
+    /// Whether others cannot access the folder's files, whatever the mode of the
+    /// files.
     is_closed: bool,
     lock: Option<(OsString, File)>,
 }
 
 impl PrivateFolder {
-    /// Opens the folder, and makes it if it is not there.
+    /// Opens or creates the folder.
     ///
     /// # Errors
     ///
-    /// One line: what is there instead, and what to do.
+    /// One line: what was found and how to fix it.
     pub fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
-        // With a slash at its end, a link would be followed.
+        // Without the trailing slash, which would follow a link.
         let path: PathBuf = path.components().collect();
         let (folder, is_new) = match open_folder(&path) {
             Err(Errno::NOENT) => (make(&path)?, true),
@@ -53,35 +54,35 @@ impl PrivateFolder {
         };
         check_folder(&folder.metadata()?)?;
         if is_new {
-            // Whatever the umask says.
+            // Sets the mode regardless of the umask.
             rustix::fs::fchmod(&folder, Mode::from_raw_mode(FOLDER_MODE))?;
         }
         let is_closed = folder.metadata()?.mode() & 0o077 == 0;
         Ok(PrivateFolder { path, folder, is_closed, lock: None })
     }
 
-    /// The path of something in it, for messages.
+    /// Returns the path of a file in the folder, for messages.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Takes the lock of this name, for as long as the folder is open.
+    /// Locks a file of the folder for as long as the folder is open.
     ///
     /// # Errors
     ///
-    /// When another server has it, or the file is not this user's.
+    /// When another server holds the lock, or the file is not this user's.
     pub fn lock(&mut self, name: &OsStr) -> anyhow::Result<()> {
         let file = own_file::lock(&self.folder, name)?;
         self.lock = Some((name.to_owned(), file));
         Ok(())
     }
 
-    /// Checks that the folder is still in its place and this user's alone, and
-    /// that the lock is still the one that others look at.
+    /// Checks that the folder is still at its path and this user's alone, and that
+    /// the lock file is still the one at its path.
     ///
     /// # Errors
     ///
-    /// What has changed.
+    /// One line: what was moved or whose mode changed.
     pub fn check(&self) -> io::Result<()> {
         let moved = |what| {
             let what = format!("{what} was moved or replaced since the server started; restart the server");
@@ -107,28 +108,28 @@ impl PrivateFolder {
     ///
     /// # Errors
     ///
-    /// When it is longer, or not a regular file of this user's alone.
+    /// When the file is longer, or not a regular file of this user alone.
     pub fn read(&self, name: &str, max: usize) -> io::Result<Vec<u8>> {
         own_file::read_at_most(&self.open_own(name, OFlags::RDONLY)?, max)
     }
 
-    /// Writes a file, whole or not at all.
+    /// Writes a file atomically.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; nothing is left of it then.
+    /// When the file cannot be written; no part of it is left then.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_aside(name, |file| file.write_all(bytes))
     }
 
-    /// Writes a file, whole or not at all, and for good.
+    /// Writes a file atomically and syncs it to disk.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; nothing is left of it then.
+    /// When the file cannot be written; no part of it is left then.
     pub fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_aside(name, |file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
-        // A new name is durable when the folder is.
+        // Syncs the folder too, because it holds the new name.
         self.folder.sync_all()
     }
 
@@ -143,13 +144,13 @@ impl PrivateFolder {
         })
     }
 
-    /// Replaces a small text for good, even when the disk is full by now: a spare
-    /// file of the same size, filled up with spaces, is written in place and takes
-    /// the old one's name, which becomes the spare.
+    /// Replaces a small text file durably, even on a full disk: a spare file of the
+    /// same size, padded with spaces, is overwritten and exchanged with the old
+    /// file, which becomes the next spare.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; the old one stays then.
+    /// When the text cannot be written; the old one stays then.
     pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         self.check()?;
         let length = text.len().next_multiple_of(ROOM);
@@ -161,28 +162,29 @@ impl PrivateFolder {
         file.sync_all()?;
         let spare = spare(name);
         match rustix::fs::renameat_with(&self.folder, &spare, &self.folder, name, RenameFlags::EXCHANGE) {
-            // There is no old one, or the file system has no exchange.
+            // There is no old file, or the file system cannot exchange names.
             Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 self.rename(&spare, name)?
             }
             other => other?,
         }
         self.folder.sync_all()?;
-        // Without it the next one needs room, no more.
+        // Without a spare, the next replacement needs free space; that is all.
         let _ = self.spare(name, length);
         Ok(())
     }
 
-    /// Sets room aside for a text that will be replaced.
+    /// Reserves disk space for a text file that will be replaced.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When the space cannot be allocated.
     pub fn set_room_aside(&self, name: &str) -> io::Result<()> {
         self.spare(name, ROOM).map(|_| ())
     }
 
-    /// The spare file of a text, at least as long as this.
+    /// Opens or creates the spare file of a text file, at least `length` bytes
+    /// long.
     fn spare(&self, name: &str, length: usize) -> io::Result<File> {
         let spare = spare(name);
         let file = match self.open_own(&spare, OFlags::RDWR) {
@@ -192,7 +194,7 @@ impl PrivateFolder {
         rustix::fs::fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
         let found = file.metadata()?.len();
         let missing = (length as u64).saturating_sub(found);
-        // Written, not only made longer: so the disk has given the room.
+        // Written rather than extended, so that the disk has allocated the space.
         let grown = file.write_all_at(&vec![b' '; missing as usize], found);
         let grown = grown.and_then(|()| if missing > 0 { file.sync_all() } else { Ok(()) });
         grown.inspect_err(|_| {
@@ -201,7 +203,7 @@ impl PrivateFolder {
         Ok(file)
     }
 
-    /// Makes a new file, in place of what has its name.
+    /// Creates a file, replacing what has its name.
     fn create(&self, name: &str) -> io::Result<File> {
         let create = || {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
@@ -217,7 +219,7 @@ impl PrivateFolder {
         Ok(file.into())
     }
 
-    /// Gives a file another name, in place of what has that.
+    /// Renames a file, replacing what has the new name.
     ///
     /// # Errors
     ///
@@ -226,7 +228,7 @@ impl PrivateFolder {
         Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
     }
 
-    /// Removes a file, if it is there, and this user's, and a file.
+    /// Removes a regular file of this user, if there is one.
     ///
     /// # Errors
     ///
@@ -241,22 +243,23 @@ impl PrivateFolder {
         }
     }
 
-    /// How long a file is, in bytes, if there is a file of this user's alone.
+    /// Returns the size of a file in bytes, if it is a regular file of this user
+    /// alone.
     pub fn size(&self, name: &str) -> Option<usize> {
         let found = self.look(name.as_ref()).ok()?;
         self.check_file(&found).ok()?;
         Some(usize::try_from(found.len()).unwrap_or(usize::MAX))
     }
 
-    /// Removes what a write has left behind that did not come to its end, of
-    /// files whose names are wanted.
+    /// Removes temporary files of interrupted writes whose final name satisfies
+    /// `is_wanted`.
     ///
     /// # Errors
     ///
-    /// Those of reading the folder.
+    /// Errors of reading the folder.
     pub fn remove_litter(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
         for name in self.names(|name| of_aside(name).is_some_and(&is_wanted))? {
-            // Whoever still writes to it holds its lock.
+            // A process that still writes the file holds its lock.
             if self.open_own(&name, OFlags::RDONLY).is_ok_and(|file| file.try_lock().is_ok()) {
                 self.remove(&name)?;
             }
@@ -264,17 +267,17 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// The names in it that are wanted.
+    /// Returns the names in the folder that satisfy `is_wanted`.
     ///
     /// # Errors
     ///
-    /// When there are more than anybody would look through.
+    /// When the folder has more than `ENTRIES_MAX` entries.
     pub fn names(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for (index, entry) in Dir::read_from(&self.folder)?.enumerate() {
             if index >= ENTRIES_MAX {
                 let what = format!(
-                    "there are more than {ENTRIES_MAX} files in it; expected a folder for nothing else"
+                    "it holds more than {ENTRIES_MAX} files; expected a folder that is used for nothing else"
                 );
                 return Err(io::Error::other(what));
             }
@@ -330,7 +333,7 @@ fn instead_of_a_folder(path: &Path, error: Errno) -> anyhow::Error {
     }
 }
 
-/// Makes a folder, and those above it.
+/// Creates a folder and its parents.
 fn make(path: &Path) -> anyhow::Result<File> {
     if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(above)?;
@@ -347,13 +350,13 @@ fn check_folder(found: &Metadata) -> io::Result<()> {
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
     if owner != own {
         let what = format!(
-            "it belongs to the user id {owner}; expected {own}, who runs this server (chown it, or name another)"
+            "it belongs to the user id {owner}; expected {own}, who runs this server (chown it, or choose another)"
         );
         return Err(io::Error::other(what));
     }
     if mode & OTHERS_WRITE != 0 {
         let what =
-            format!("others can write to it (its mode is {mode:04o}; chmod it to 0700, or name another)");
+            format!("others can write to it (its mode is {mode:04o}; chmod it to 0700, or choose another)");
         return Err(io::Error::other(what));
     }
     Ok(())
@@ -363,17 +366,17 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// What a file is called while it is written.
+/// Returns the temporary name of a file that is being written.
 fn aside(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
-/// The name of the file of which this is the one that was written.
+/// Returns the final name for a temporary name.
 fn of_aside(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".tmp")
 }
 
-/// What the spare file of a text is called.
+/// Returns the name of the spare file of a text file.
 fn spare(name: &str) -> String {
     format!(".{name}.spare")
 }
@@ -388,14 +391,14 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-    /// A place for one test, which goes when this is dropped.
-    struct Place(PathBuf);
+    /// Temporary folder of one test, removed on drop.
+    struct TempFolder(PathBuf);
 
-    impl Place {
-        fn new() -> Place {
+    impl TempFolder {
+        fn new() -> TempFolder {
             static NEXT: AtomicU32 = AtomicU32::new(0);
             let name = format!("private-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-            let place = Place(std::env::temp_dir().join(name));
+            let place = TempFolder(std::env::temp_dir().join(name));
             fs::create_dir(&place.0).unwrap();
             place
         }
@@ -417,7 +420,7 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for TempFolder {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -438,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_others_could_change_is_refused() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.at("folder");
         drop(place.folder());
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o700);
@@ -458,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_planted_link_or_pipe_in_the_place_of_the_folder_is_refused() {
-        let place = Place::new();
+        let place = TempFolder::new();
         fs::create_dir(place.at("elsewhere")).unwrap();
         symlink(place.at("elsewhere"), place.at("link")).unwrap();
         for name in ["link", "link/", "link/."] {
@@ -471,7 +474,7 @@ mod tests {
 
     #[test]
     fn only_regular_files_of_ones_own_with_one_name_are_read() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.folder();
         let at = |name: &str| place.at("folder").join(name);
         fs::write(place.at("secret"), "secret").unwrap();
@@ -503,7 +506,7 @@ mod tests {
         assert_eq!((folder.read("own", 4).unwrap(), folder.size("own")), (b"four".to_vec(), Some(4)));
         assert_eq!(folder.read("own", 3).unwrap_err().to_string(), "it is longer than 3 bytes");
         assert_eq!(folder.read("none", 3).unwrap_err().kind(), ErrorKind::NotFound);
-        // Nothing of it can be reached by others, unless the folder can.
+        // Others cannot reach a file in a closed folder, whatever the file's mode.
         fs::set_permissions(at("own"), fs::Permissions::from_mode(0o666)).unwrap();
         assert!(folder.read("own", 4).is_ok());
         fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -513,7 +516,7 @@ mod tests {
 
     #[test]
     fn planted_links_are_replaced_and_not_followed_by_writing() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.folder();
         fs::write(place.at("secret"), "secret").unwrap();
         for name in ["file", "text", &aside("file"), &spare("text")] {
@@ -534,12 +537,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_leaves_nothing() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.folder();
         fs::create_dir(place.at("folder").join("taken")).unwrap();
         assert!(folder.write("taken", b"x").is_err() && folder.write_durably("taken", b"x").is_err());
         assert_eq!(place.names(), ["taken"]);
-        // Nor does a process that was killed, except what another still writes.
+        // A killed process leaves temporary files; those that another process still
+        // writes stay.
         let held = File::create(place.at("folder").join(aside("held"))).unwrap();
         held.try_lock().unwrap();
         fs::write(place.at("folder").join(aside("killed")), "").unwrap();
@@ -551,7 +555,7 @@ mod tests {
 
     #[test]
     fn a_text_is_replaced_in_the_room_that_it_has() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.folder();
         folder.set_room_aside("text").unwrap();
         for length in [1, ROOM, ROOM + 1, 3 * ROOM, 5] {
@@ -565,7 +569,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_when_the_folder_or_its_lock_was_moved() {
-        let place = Place::new();
+        let place = TempFolder::new();
         let mut folder = place.folder();
         folder.lock("lock".as_ref()).unwrap();
         let second = place.folder().lock("lock".as_ref()).unwrap_err().to_string();
@@ -586,7 +590,7 @@ mod tests {
         assert!(place.names().is_empty());
         assert_eq!(fs::read_to_string(place.at("moved").join("file")).unwrap(), "x");
 
-        let place = Place::new();
+        let place = TempFolder::new();
         let folder = place.folder();
         fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(folder.write("file", b"y").unwrap_err().to_string().contains("others can write to it"));
@@ -594,16 +598,16 @@ mod tests {
 
     #[test]
     fn a_planted_lock_is_no_lock() {
-        let place = Place::new();
+        let place = TempFolder::new();
         fs::write(place.at("secret"), "secret").unwrap();
         let mut folder = place.folder();
         let lock = place.at("folder").join("lock");
         symlink(place.at("secret"), &lock).unwrap();
         let complain = |folder: &mut PrivateFolder| folder.lock("lock".as_ref()).unwrap_err().to_string();
-        assert_eq!(complain(&mut folder), "the lock lock is a symbolic link; expected a regular file");
+        assert_eq!(complain(&mut folder), "the lock file lock is a symbolic link; expected a regular file");
         fs::remove_file(&lock).unwrap();
         pipe(&lock);
         let error = complain(&mut folder);
-        assert_eq!(error, "the lock lock cannot be used: it is a pipe; expected a regular file");
+        assert_eq!(error, "cannot use the lock file lock: it is a pipe; expected a regular file");
     }
 }

@@ -1,5 +1,5 @@
-//! Where the server listens: from the text of an address to bound sockets, or
-//! sockets that were bound by whoever started it.
+//! Binds the server's listeners from the text of their addresses, or takes sockets
+//! that were passed by the parent process.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -14,25 +14,23 @@ use socket2::{Domain, Protocol, Type};
 
 use crate::net::listener::{Listener, Made, UNIX};
 
-/// What is listened on when nothing was said.
+/// Address to listen on by default.
 const DEFAULT: &str = "localhost:4444";
 
-/// Connections that may wait to be accepted. The kernel takes its own bound
-/// (net.core.somaxconn, usually 4096) where that is smaller.
+/// Listen backlog. The kernel caps it at net.core.somaxconn, usually 4096.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// How often a free port is looked for that all addresses of a name can share,
-/// when the port asked for is 0.
+/// Attempts to find one free port on all addresses of a name, when the port is 0.
 const ATTEMPTS: u32 = 16;
 
-/// Takes the sockets that were handed over, and binds every address given. All
-/// of them are bound when this returns.
+/// Takes the sockets passed in LISTEN_FDS and binds every address. All are bound on
+/// return.
 ///
 /// # Errors
 ///
-/// One line: which address, and why it cannot be had.
+/// One line: which address cannot be bound, and why.
 pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = handed_over().context("cannot use the sockets that were handed over (LISTEN_FDS)")?;
+    let mut listeners = inherited().context("cannot use the sockets passed in LISTEN_FDS")?;
     let default = [DEFAULT.to_owned()];
     let addresses = if addresses.is_empty() && listeners.is_empty() { &default } else { addresses };
     for address in addresses {
@@ -47,15 +45,15 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// The sockets that systemd, or who does as it does, has bound for this process:
+/// Returns the sockets that systemd, or another parent, has bound for this process:
 /// see sd_listen_fds(3).
-fn handed_over() -> anyhow::Result<Vec<Listener>> {
-    let mut handed = ListenFd::from_env();
+fn inherited() -> anyhow::Result<Vec<Listener>> {
+    let mut inherited_fds = ListenFd::from_env();
     let mut listeners = Vec::new();
-    for index in 0..handed.len() {
-        let listener = match handed.take_tcp_listener(index) {
+    for index in 0..inherited_fds.len() {
+        let listener = match inherited_fds.take_tcp_listener(index) {
             Ok(Some(listener)) => Listener::Tcp(listener),
-            _ => match handed.take_unix_listener(index).with_context(|| format!("number {index}"))? {
+            _ => match inherited_fds.take_unix_listener(index).with_context(|| format!("socket {index}"))? {
                 Some(listener) => Listener::Unix(listener, None),
                 None => continue,
             },
@@ -69,25 +67,25 @@ fn handed_over() -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Binds a Unix socket, in place of one that nobody listens on any more.
+/// Binds a Unix socket and replaces a stale one.
 fn bind_path(path: &Path) -> anyhow::Result<Listener> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
         match UnixStream::connect(path) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
-            _ => bail!("another process listens there"),
+            _ => bail!("another process listens on this socket"),
         }
     }
     let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => anyhow!("there is something else at that path"),
+        ErrorKind::AddrInUse => anyhow!("the path exists and is not a socket"),
         _ => error.into(),
     })?;
     listener.set_nonblocking(true)?;
     Ok(Listener::Unix(listener, Some(Made::new(path)?)))
 }
 
-/// Binds one `HOST:PORT`. A name may stand for several IP addresses; with port
-/// 0 they share one port that is free on all of them.
+/// Binds one `HOST:PORT`. All addresses of a name share one port; port 0 takes one
+/// that is free on all of them.
 fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = resolve(address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
@@ -102,7 +100,8 @@ fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds them all, or says which of them cannot be bound, and why.
+/// Binds all addresses, or returns the first one that cannot be bound, with the
+/// error.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;
@@ -115,8 +114,8 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, i
         }
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
-            // Of the addresses of a name, those that this machine does not have
-            // are passed over: many have no IPv6.
+            // Addresses of a name that this machine does not have are skipped: many
+            // machines have no IPv6.
             Err(error) if is_unavailable(&error) => unavailable = Some((address, error)),
             Err(error) => return Err((address, error)),
         }
@@ -129,10 +128,11 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, i
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restarted server can have its port back while old connections linger.
+    // Lets a restarted server bind its port while old connections are still in
+    // TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // `[::]:80` and `0.0.0.0:80` can then be given side by side.
+        // Allows `[::]:80` and `0.0.0.0:80` side by side.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -141,19 +141,19 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// The IP addresses that `HOST:PORT` stands for.
+/// Resolves `HOST:PORT` to IP addresses.
 fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let Some((host, port)) = address.rsplit_once(':') else {
-        bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH, and there is no port");
+        bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing");
     };
     let port: u16 = port
         .parse()
         .map_err(|_| anyhow!("expected a port from 0 to 65535 after the last colon, found `{port}`"))?;
     if host.is_empty() {
-        bail!("expected HOST:PORT, and there is no host (0.0.0.0:{port} is every IPv4 address)");
+        bail!("expected HOST:PORT; the host is missing (0.0.0.0:{port} is every IPv4 address)");
     }
-    // A loopback name by definition (RFC 6761, section 6.3), whatever the
-    // resolver of this machine knows of it.
+    // localhost is loopback by definition (RFC 6761, section 6.3), whatever the
+    // resolver says.
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
     }
@@ -164,19 +164,19 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
         return Ok(vec![(ip, port).into()]);
     }
     if host.contains(':') {
-        bail!("an IPv6 address stands between [ and ]: [{host}]:{port}");
+        bail!("expected an IPv6 address between [ and ]: [{host}]:{port}");
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, port).into()]);
     }
     let found: Vec<_> = (host, port)
         .to_socket_addrs()
-        .map_err(|error| anyhow!("the name {host} cannot be resolved: {error}"))?
+        .map_err(|error| anyhow!("cannot resolve the name {host}: {error}"))?
         .collect();
     if found.is_empty() {
         bail!("the name {host} has no address");
     }
-    // A resolver may name an address more than once.
+    // A resolver may return an address more than once.
     let mut once: Vec<SocketAddr> = Vec::new();
     for address in found {
         if !once.contains(&address) {
@@ -194,10 +194,10 @@ fn is_unavailable(error: &io::Error) -> bool {
 fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow!("{address} is taken, by this process or another (--listen takes another)")
+            anyhow!("{address} is in use, by this process or another (choose another with --listen)")
         }
         ErrorKind::PermissionDenied => {
-            anyhow!("permission denied for {address} (ports below 1024 need a privilege)")
+            anyhow!("permission denied for {address} (ports below 1024 need CAP_NET_BIND_SERVICE or root)")
         }
         ErrorKind::AddrNotAvailable => anyhow!("this machine does not have the address {}", address.ip()),
         _ => anyhow!("{address}: {error}"),
@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_an_address_is_said() {
         for (address, complaint) in [
-            ("4444", "there is no port"),
-            (":4444", "there is no host"),
+            ("4444", "the port is missing"),
+            (":4444", "the host is missing"),
             ("localhost:", "expected a port"),
             ("localhost:65536", "expected a port"),
             ("localhost:http", "found `http`"),

@@ -1,5 +1,4 @@
-//! A bound socket that connections come in at, TCP or Unix, and the connections
-//! that it gives.
+//! Bound TCP or Unix listeners and the connections that they accept.
 
 use std::fmt;
 use std::fs;
@@ -14,29 +13,30 @@ use socket2::SockRef;
 
 use crate::net::socket::Socket;
 
-/// What stands in front of the path of a Unix socket.
+/// Prefix of a Unix socket's address.
 pub const UNIX: &str = "unix:";
 
-/// A socket that connections come in at.
+/// Bound listening socket.
 pub enum Listener {
-    /// At an IP address.
+    /// TCP socket.
     Tcp(TcpListener),
-    /// At a path, which is taken away with this unless somebody else made it.
+    /// Unix socket; its path is removed on drop if this process created it.
     Unix(UnixListener, Option<Made>),
 }
 
-/// A path that was made here, and what it led to then.
+/// Path of a Unix socket that this process created, with the inode that it had
+/// then.
 pub struct Made {
     path: PathBuf,
     inode: (u64, u64),
 }
 
 impl Made {
-    /// Takes care of a path from now on.
+    /// Takes ownership of a path: it is removed on drop.
     ///
     /// # Errors
     ///
-    /// When nothing is there.
+    /// When nothing is at the path.
     pub fn new(path: &Path) -> io::Result<Made> {
         Ok(Made { path: path.to_owned(), inode: inode(path)? })
     }
@@ -48,28 +48,28 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // Another server may have taken the path since.
+        // Another server may have replaced the socket since.
         if inode(&self.path).is_ok_and(|now| now == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// A listener within a runtime.
+/// Listener that is registered with a tokio runtime.
 pub enum Acceptor {
-    /// At an IP address.
+    /// TCP socket.
     Tcp(tokio::net::TcpListener),
-    /// At a path.
+    /// Unix socket, and the path to remove on drop.
     Unix(tokio::net::UnixListener, Option<Made>),
 }
 
-/// A connection, and who made it.
+/// Accepted connection and its peer.
 pub type Accepted = (Socket, Peer);
 
 impl Listener {
     /// # Errors
     ///
-    /// When it cannot be watched, or when there is no runtime.
+    /// When the socket cannot be registered, or there is no runtime.
     pub fn into_acceptor(self) -> io::Result<Acceptor> {
         Ok(match self {
             Listener::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
@@ -79,7 +79,7 @@ impl Listener {
         })
     }
 
-    /// The port, where there is one.
+    /// Returns the port of a TCP listener.
     pub fn port(&self) -> Option<u16> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
@@ -105,7 +105,7 @@ impl fmt::Display for Listener {
 }
 
 impl Acceptor {
-    /// Waits for a connection.
+    /// Accepts a connection, waiting for one.
     ///
     /// # Errors
     ///
@@ -120,11 +120,11 @@ impl Acceptor {
         })
     }
 
-    /// A connection that waits already.
+    /// Accepts a connection only if one is waiting.
     ///
     /// # Errors
     ///
-    /// Those of accept(2), which has one for when none waits.
+    /// Those of accept(2); `WouldBlock` when no connection is waiting.
     pub fn accept_now(&self) -> io::Result<Accepted> {
         let accept = |listener: SockRef<'_>| {
             let (socket, address) = listener.accept()?;

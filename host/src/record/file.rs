@@ -1,8 +1,8 @@
-//! A recorded request as a file: what happened, in comment lines, and the bytes
-//! that the handler got, as they were. Editors take it for an `.http` file.
+//! File format of recorded requests: comment lines that say what happened, and the
+//! exact bytes that the handler received. Editors read it as an `.http` file.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use host_http::message::Message;
@@ -13,46 +13,47 @@ use crate::fault::Fault;
 use crate::files::own_file;
 use crate::site::version::Label;
 
-/// How the names of these files end.
+/// Suffix of the file names.
 const SUFFIX: &str = ".fault.http";
 
-/// Digits of the time at the beginning of a name: milliseconds. So names are in
-/// the order of time.
+/// Digits of the time in milliseconds at the start of a name, so that names sort by
+/// time.
 const TIME_DIGITS: usize = 13;
 
-/// The last time that these digits can tell, in the year 2286. A clock that is
-/// past it tells this one.
+/// Largest time that fits these digits, in the year 2286. Later times are written
+/// as this one.
 const TIME_MAX: u128 = 9_999_999_999_999;
 
-/// The longest that the lines before a request may be, in bytes.
+/// Longest comment lines before a request, in bytes.
 const HEAD_MAX: usize = 64 << 10;
 
-/// The fields whose values are nobody's business.
+/// Fields whose values are masked.
 const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
-/// A request, and how it ended.
+/// Recorded request and its fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// What the log called the fault.
+    /// Name of the fault.
     pub fault: String,
-    /// What the log said about it.
+    /// Cause of the fault, in one line.
     pub cause: String,
-    /// The version that was called.
+    /// Number of the version that was called.
     pub version: u64,
-    /// Its SHA-256.
+    /// SHA-256 of the version that was called.
     pub sha256: String,
-    /// The fields whose values are not here.
+    /// Names of masked fields.
     pub masked: Vec<String>,
-    /// The bytes that the handler got.
+    /// Bytes that the handler received.
     pub message: Message,
     id: String,
     milliseconds: u128,
 }
 
-/// Whether a file of this name is a recorded request.
+/// Returns whether a file of this name is a recorded request.
 pub fn is_recorded(name: &str) -> bool {
-    let time = name.get(..TIME_DIGITS).unwrap_or_default();
-    name.ends_with(SUFFIX) && time.len() == TIME_DIGITS && time.bytes().all(|byte| byte.is_ascii_digit())
+    let starts_with_time =
+        name.get(..TIME_DIGITS).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit()));
+    starts_with_time && name.ends_with(SUFFIX)
 }
 
 impl Recorded {
@@ -75,13 +76,13 @@ impl Recorded {
         }
     }
 
-    /// What its file is called.
+    /// Returns the name of the request's file.
     pub(super) fn name(&self) -> String {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Puts asterisks in the place of secrets, as many as there were bytes. What
-    /// was recorded has a head that is one, and nothing else.
+    /// Replaces the values of secret fields by asterisks of equal length. Expects a
+    /// canonical head, as the host encodes it.
     pub(super) fn mask(&mut self) {
         let mut head = Vec::with_capacity(self.message.head.len());
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
@@ -96,7 +97,7 @@ impl Recorded {
             head.extend_from_slice(name);
             head.extend_from_slice(b": ");
             head.resize(head.len() + hidden.len(), b'*');
-            head.extend_from_slice(value.get(text.len()..).unwrap_or_default());
+            head.extend_from_slice(value.split_at(text.len()).1);
             if self.masked.iter().all(|masked| masked != secret) {
                 self.masked.push((*secret).to_owned());
             }
@@ -116,18 +117,19 @@ impl Recorded {
         bytes
     }
 
-    /// Reads a file whose request has at most `max` bytes.
+    /// Parses a file whose request has at most `max` bytes.
     ///
     /// # Errors
     ///
-    /// One line: why it cannot be read, or what is missing in it.
+    /// One line: why the file cannot be read, or which line is missing.
     pub fn read(path: &Path, max: usize) -> anyhow::Result<Recorded> {
         let bytes = own_file::read_regular(path, max.saturating_add(HEAD_MAX));
         let mut bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
-        let missing = |name| anyhow!("{}: it is no recorded request: `# {name}` is missing", path.display());
+        let missing =
+            |name| anyhow!("{}: not a recorded request: the line `# {name}` is missing", path.display());
         let start = bytes.get(..HEAD_MAX).unwrap_or(&bytes);
         let end = start.windows(2).position(|pair| pair == b"\n\n").ok_or_else(|| missing("fault:"))?;
-        let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
+        let head = String::from_utf8_lossy(bytes.split_at(end).0).into_owned();
         let value = |name: &'static str| {
             let line = head.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name));
             line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
@@ -145,7 +147,7 @@ impl Recorded {
         })
     }
 
-    /// The request's method and target.
+    /// Returns the method and the target of the request.
     pub fn request_line(&self) -> (Method, String) {
         let mut words = self.message.head.split(|byte| byte.is_ascii_whitespace());
         let method = words.next().and_then(|method| Method::from_bytes(method).ok()).unwrap_or_default();
@@ -155,10 +157,11 @@ impl Recorded {
 }
 
 fn milliseconds(time: SystemTime) -> u128 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis().min(TIME_MAX)
+    // A clock before 1970 is written as 0.
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis().min(TIME_MAX)
 }
 
-/// What the log said, in the one line that there is for it.
+/// Escapes a text to one line.
 pub(super) fn one_line(text: &str) -> String {
     quoted(text, usize::MAX).to_string()
 }
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
         std::fs::write(&path, "# fault: trap\n\n").unwrap();
         let error = Recorded::read(&path, 1000).unwrap_err().to_string();
-        assert!(error.ends_with("it is no recorded request: `# masked:` is missing"), "{error}");
+        assert!(error.ends_with("not a recorded request: the line `# masked:` is missing"), "{error}");
         std::fs::remove_file(path).unwrap();
     }
 

@@ -1,5 +1,5 @@
-//! The folder for recorded requests, which is kept within its bounds: what is
-//! newest is about the version that serves, so the oldest go.
+//! Folder of recorded requests, kept within its bounds: the oldest requests are
+//! removed, because the newest ones concern the current version.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -14,13 +14,13 @@ pub(super) struct Folder {
     folder: PrivateFolder,
     files_max: usize,
     bytes_max: usize,
-    /// What is in it, oldest first, with sizes in bytes.
+    /// Files with their sizes in bytes, oldest first.
     files: VecDeque<(String, usize)>,
 }
 
 impl Folder {
-    /// Opens a folder, or makes it, for its owner alone. What others have put
-    /// there is left alone.
+    /// Opens or creates a folder for its owner alone. Files of other users are left
+    /// alone.
     pub(super) fn open(path: &Path, files_max: usize, bytes_max: usize) -> anyhow::Result<Folder> {
         let folder = PrivateFolder::open(path)?;
         folder.remove_litter(is_recorded)?;
@@ -29,7 +29,10 @@ impl Folder {
             match folder.size(&name) {
                 Some(size) => files.push((name, size)),
                 None => {
-                    warn!("{} is not a file of this user's alone, and stays", folder.path_of(&name).display())
+                    warn!(
+                        "{} is not a file of this user alone and is left alone",
+                        folder.path_of(&name).display()
+                    )
                 }
             }
         }
@@ -37,10 +40,13 @@ impl Folder {
         Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
-    /// Writes a file, whole or not at all, and makes room for it before.
+    /// Removes the oldest files until there is room, then writes a file atomically.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {
-            bail!("one of {} bytes is larger than all may be together (--record-bytes)", bytes.len());
+            bail!(
+                "a request of {} bytes is larger than the whole folder may be (--record-bytes)",
+                bytes.len()
+            );
         }
         self.folder.check()?;
         let used = |files: &VecDeque<(String, usize)>| files.iter().map(|(_, size)| size).sum::<usize>();

@@ -1,8 +1,8 @@
-//! Requests that a handler failed at are kept, so that they can be made again:
-//! `--record DIR`, and `host replay`.
+//! Records requests that the handler failed at, so that they can be replayed:
+//! `--record DIR` and `host replay`.
 //!
-//! A thread of its own writes them. When it cannot keep up, requests are left
-//! out, and serving goes on.
+//! A separate thread writes them. When it cannot keep up, requests are skipped and
+//! serving goes on.
 
 pub mod file;
 mod folder;
@@ -26,54 +26,54 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 use host_wasm::health;
 
-/// Requests that may wait to be written. Each holds on to its body.
+/// Requests that may wait to be written. Each holds its body in memory.
 pub(crate) const QUEUE: usize = 16;
 
-/// The longest wait for them at the end.
+/// Longest wait for queued requests to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
-/// What is recorded, and how much of it.
+/// Flags about recording failed requests.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Recording")]
 pub struct Recording {
-    /// A folder in which requests are kept that the handler failed at: it trapped, ran out of time,
-    /// or returned what is no response. `host replay` makes them again
+    /// Folder for requests that the handler failed at: it trapped, ran out of time,
+    /// or returned an invalid response. `host replay` repeats them
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
 
-    /// Most requests that are kept; past it the oldest go
+    /// Most requests kept; past it the oldest are removed
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<COUNT_MAX>)]
     pub record_max: usize,
 
-    /// Most bytes that are kept of them in all; past it the oldest go
+    /// Most bytes kept of all requests; past it the oldest are removed
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub record_bytes: usize,
 
-    /// Keep the values of authorization, cookie, proxy-authorization and set-cookie, in whose place
-    /// there are asterisks otherwise
+    /// Record the values of authorization, cookie, proxy-authorization and
+    /// set-cookie, which are masked with asterisks otherwise
     #[arg(long)]
     pub record_secrets: bool,
 }
 
-/// Takes the requests.
+/// Queue of requests to record.
 pub struct Recorder {
-    queue: SyncSender<Order>,
-    /// Whether it was said that requests are left out.
-    told: AtomicBool,
+    queue: SyncSender<Job>,
+    /// Whether the log says already that requests are skipped.
+    warned: AtomicBool,
 }
 
-enum Order {
+enum Job {
     Write(Box<Recorded>),
-    /// Say when all before this is written.
+    /// Reports when everything queued before it is written.
     Flush(SyncSender<()>),
 }
 
 impl Recorder {
-    /// Opens the folder and starts the thread, if anything is to be recorded.
+    /// Opens the folder and starts the thread, if `--record` is given.
     ///
     /// # Errors
     ///
-    /// When the folder is not to be had, or a thread.
+    /// When the folder cannot be opened or the thread cannot be created.
     pub fn start(recording: &Recording) -> anyhow::Result<Option<Recorder>> {
         let Some(path) = &recording.record else {
             return Ok(None);
@@ -81,34 +81,34 @@ impl Recorder {
         let context = || format!("cannot record to {}", path.display());
         let folder = Folder::open(path, recording.record_max, recording.record_bytes);
         let mut folder = folder.with_context(context)?;
-        let (queue, orders) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(QUEUE);
         let secrets = recording.record_secrets;
-        health::keep_running("record", move || write_all(&mut folder, secrets, &orders))
+        health::keep_running("record", move || write_all(&mut folder, secrets, &jobs))
             .with_context(context)?;
-        Ok(Some(Recorder { queue, told: AtomicBool::new(false) }))
+        Ok(Some(Recorder { queue, warned: AtomicBool::new(false) }))
     }
 
-    /// Keeps the canonical bytes of a request that ended in a fault of the
-    /// handler's.
+    /// Queues the canonical bytes of a request that ended in a fault of the
+    /// handler.
     pub fn record(&self, message: Message, id: &RequestId, time: SystemTime, label: &Label, fault: &Fault) {
         let recorded = Recorded::new(message, id.as_str(), time, label, fault);
-        match self.queue.try_send(Order::Write(Box::new(recorded))) {
-            Ok(()) => self.told.store(false, Relaxed),
-            Err(TrySendError::Full(_)) if self.told.swap(true, Relaxed) => {}
-            Err(_) => warn!("requests are not recorded: the disk does not keep up"),
+        match self.queue.try_send(Job::Write(Box::new(recorded))) {
+            Ok(()) => self.warned.store(false, Relaxed),
+            Err(TrySendError::Full(_)) if self.warned.swap(true, Relaxed) => {}
+            Err(_) => warn!("requests are not recorded: the disk is too slow (the queue holds {QUEUE})"),
         }
     }
 
-    /// Waits until what was recorded is written, but not for long.
+    /// Waits, at most `FLUSH`, until queued requests are written.
     fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Order::Flush(done)).is_ok() {
+        if self.queue.try_send(Job::Flush(done)).is_ok() {
             let _ = written.recv_timeout(FLUSH);
         }
     }
 }
 
-/// When this is dropped, what was recorded is written.
+/// Writes queued requests when dropped.
 pub struct Flush(pub Option<Arc<Recorder>>);
 
 impl Drop for Flush {
@@ -119,19 +119,19 @@ impl Drop for Flush {
     }
 }
 
-fn write_all(folder: &mut Folder, secrets: bool, orders: &Receiver<Order>) {
+fn write_all(folder: &mut Folder, secrets: bool, jobs: &Receiver<Job>) {
     let mut fails = false;
-    while let Ok(order) = orders.recv() {
-        match order {
-            Order::Flush(done) => {
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Flush(done) => {
                 let _ = done.send(());
             }
-            Order::Write(mut recorded) => {
+            Job::Write(mut recorded) => {
                 if !secrets {
                     recorded.mask();
                 }
                 let written = folder.write(&recorded.name(), &recorded.encode());
-                // Once is enough while it goes on.
+                // Warns once per series of failures.
                 match written {
                     Ok(()) => fails = false,
                     Err(_) if fails => {}

@@ -1,5 +1,6 @@
-//! One log line for each request. The host's own answers stand out by their
-//! level, and say what the fault was.
+//! Writes one log line for each request. A response that the host made itself is
+//! logged at a level that depends on who has to fix the fault, with the name and
+//! the cause of the fault.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -10,29 +11,29 @@ use tracing::{Level, event, field};
 
 use crate::fault::{Fault, Whose};
 
-/// What a line says.
+/// The values of one log line.
 pub struct Line<'a> {
-    /// The request's method and its target, as the client sent them, if it sent
-    /// a request that could be read.
+    /// Method and target as the client sent them; `None` when the request could not
+    /// be parsed.
     pub request: Option<(&'a Method, &'a Uri)>,
-    /// Who asked: an address.
+    /// Address of the client.
     pub client: &'a str,
-    /// The response's status code.
+    /// Status code of the response.
     pub status: u16,
-    /// How long the response's body is, in bytes; 0 in answer to HEAD.
+    /// Length of the response body in bytes; 0 in answer to HEAD.
     pub length: u64,
-    /// When the request's head had come.
+    /// Time at which the request head was complete.
     pub since: Instant,
-    /// The number of the version that was called, if one was.
+    /// Number of the version that was called, if one was.
     pub version: Option<u64>,
-    /// The request's id.
+    /// Id of the request.
     pub id: &'a RequestId,
-    /// Why the host answered itself, if it did.
+    /// Reason for which the host answered instead of the handler, if it did.
     pub fault: Option<&'a Fault>,
 }
 
-/// Writes the line, under the log target `request`. Values are quoted where the
-/// line is made.
+/// Writes a line under the log target `request`. The log formatter quotes the
+/// values.
 pub fn write(line: &Line<'_>) {
     let target = || match line.request {
         Some((_, target)) => match (target.authority(), target.path_and_query()) {

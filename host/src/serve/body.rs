@@ -1,5 +1,5 @@
-//! How the body of a request is read: whole, within its bounds on time, and into
-//! memory that is counted as it is taken.
+//! Reads request bodies completely, within time limits, and counts the memory as it
+//! is allocated.
 
 use std::io;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use crate::fault::{BodyTooSlow, Fault};
 use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
 use crate::serve::read_into::ReadInto;
 
-/// Reads the body whole. A body that says at once that it is too long is not
-/// waited for. What it takes up is counted for as long as its share lives.
+/// Reads a body. Refuses it at once when its stated length is too large. Its memory
+/// is counted until the share is dropped.
 pub(super) async fn read_body(
     mut body: Incoming,
     limits: &Limits,
@@ -37,7 +37,8 @@ pub(super) async fn read_body(
             Err(_) => pace.came(0, Instant::now()).map_err(Fault::BodyTooSlow)?,
             Ok(None) => return Ok(pieces.finish()),
             Ok(Some(Err(error))) => return Err(unreadable(error)),
-            // Trailers are not merged into the fields (RFC 9110, section 6.5.1).
+            // Trailers are discarded rather than merged into the fields (RFC 9110,
+            // section 6.5.1).
             Ok(Some(Ok(frame))) => {
                 if let Ok(piece) = frame.into_data() {
                     left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
@@ -50,17 +51,17 @@ pub(super) async fn read_body(
     }
 }
 
-/// What is wrong with a body: its framing, which the stream has looked at, or
-/// whatever hyper says.
+/// Maps a read error to a fault: a framing error that the stream has found, or an
+/// error of hyper.
 fn unreadable(error: hyper::Error) -> Fault {
     let error = anyhow::Error::new(error);
-    // What an I/O error wraps is no link of the chain, but a thing of its own.
+    // The error inside an `io::Error` is not part of the error chain.
     let of_stream = error.root_cause().downcast_ref::<io::Error>().and_then(|error| error.get_ref());
     let of_stream = of_stream.and_then(|why| why.downcast_ref::<BadMessage>());
     of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
 }
 
-/// Whether a body comes fast enough.
+/// Checks that a body arrives fast enough.
 struct Pace<'a> {
     limits: &'a Limits,
     began: Instant,
@@ -74,14 +75,14 @@ impl Pace<'_> {
         Pace { limits, began: now, last_piece: now, window_began: now, in_window: 0 }
     }
 
-    /// Returns when the body is too slow, or it is to be seen whether it is.
+    /// Returns when the next limit on time or rate is to be checked.
     fn next_look(&self) -> Instant {
         let Limits { body_timeout, body_time_max, rate_window, .. } = *self.limits;
         let first = (self.last_piece + body_timeout).min(self.began + body_time_max);
         first.min(self.window_began + rate_window)
     }
 
-    /// Takes note of what has come, which may be nothing.
+    /// Records the number of bytes received, which may be 0, and checks the limits.
     fn came(&mut self, bytes: usize, now: Instant) -> Result<(), BodyTooSlow> {
         let Limits { body_timeout, body_time_max, body_rate_min: rate, rate_window, .. } = *self.limits;
         if now >= self.began + body_time_max {
@@ -105,34 +106,34 @@ impl Pace<'_> {
     }
 }
 
-/// A body as it comes. A piece that is kept holds on to the whole of the buffer that
-/// hyper has read it into. So pieces that take up most of their buffer are kept as
-/// they are and copied once, into the module, and the others are put together.
+/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so pieces
+/// that fill most of their buffer are kept and copied once, into the module, and
+/// smaller ones are joined.
 #[derive(Default)]
 struct Pieces {
-    /// The length that was stated, or the least that it can be.
+    /// Stated length, or its lower bound.
     stated: usize,
     whole: Vec<Bytes>,
     last: Vec<u8>,
-    /// The capacity of all of them.
+    /// Capacity of all kept buffers, in bytes.
     capacity: usize,
-    /// The buffer that the last piece was kept in.
+    /// Address range of the buffer of the last kept piece.
     kept_in: Range<usize>,
     share: Share,
 }
 
 impl Pieces {
-    /// What is put together gets room in steps of this, but for the first, which
-    /// may be smaller. In bytes.
+    /// Allocation step of joined pieces in bytes; the first allocation may be
+    /// smaller.
     const STEP: usize = UNCOUNTED;
 
-    /// The least that is worth an entry of its own, in bytes.
+    /// Smallest piece that is kept unjoined, in bytes.
     const LARGE: usize = 16 << 10;
 
     fn push(&mut self, piece: Bytes, read_into: &ReadInto, buffers: &Buffers) -> Result<(), Fault> {
         let place = piece.as_ptr().addr()..piece.as_ptr().addr() + piece.len();
         let buffer = read_into.buffer();
-        // Another read may have come between, and then it is not known.
+        // After another read, the buffer of this piece is no longer known.
         let is_known = buffer.start <= place.start && place.end <= buffer.end;
         if !is_known || piece.len() < Self::LARGE || 2 * piece.len() < buffer.len() {
             return self.put_together(&piece, buffers);
@@ -159,8 +160,8 @@ impl Pieces {
         Ok(())
     }
 
-    /// Takes room as bytes come, not as soon as a length is stated: that costs
-    /// nothing to say.
+    /// Allocates as bytes arrive rather than by the stated length, because stating
+    /// a length is free.
     fn make_room(&mut self, missing: usize, buffers: &Buffers) -> Result<(), Fault> {
         let has = self.last.capacity();
         if has < Self::STEP && self.whole.is_empty() {
@@ -175,14 +176,14 @@ impl Pieces {
         Ok(())
     }
 
-    /// Counts memory that is about to be held.
+    /// Counts memory before it is allocated.
     fn take(&mut self, bytes: usize, buffers: &Buffers) -> Result<(), Fault> {
         buffers.extend(&mut self.share, self.capacity + bytes)?;
         self.capacity += bytes;
         Ok(())
     }
 
-    /// What comes next does not belong to what was put together.
+    /// Ends the buffer of joined pieces.
     fn set_aside(&mut self) {
         if !self.last.is_empty() {
             self.whole.push(std::mem::take(&mut self.last).into());
@@ -209,7 +210,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Pushes pieces, each in a buffer of its own of this size.
+    /// Pushes a piece in its own buffer of this size.
     fn push(pieces: &mut Pieces, piece: &[u8], room: usize, buffers: &Buffers) -> Result<usize, Fault> {
         let mut buffer = BytesMut::with_capacity(room.max(piece.len()));
         let read_into = ReadInto::default();
@@ -282,7 +283,8 @@ mod tests {
         Args::parse_from(["host", "--body-rate-min", "100", "--body-time-max", "1min"]).serve.limits
     }
 
-    /// Which second was too much for a body of which so many bytes come in each.
+    /// Returns the second in which a body of `bytes(second)` per second is given
+    /// up, and the reason.
     fn given_up(bytes: impl Fn(u32) -> usize) -> (u32, BodyTooSlow) {
         let (limits, began) = (limits(), Instant::now());
         let mut pace = Pace::new(&limits, began);

@@ -1,6 +1,5 @@
-//! How much memory all bodies together may take: those that are being read, and
-//! those that clients have not taken in yet. A client that is slow on purpose
-//! can make a body last; many of them would take all the memory that there is.
+//! Memory budget for all bodies that are being received or sent. Without it, many
+//! deliberately slow clients could use up all memory.
 
 use std::sync::Arc;
 
@@ -9,44 +8,45 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// What a body may take without being counted, in bytes: no more than what a
-/// connection costs the kernel anyway.
+/// Size up to which a body is not counted, in bytes: no more than a connection
+/// costs the kernel anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
-/// The unit that is counted in, in bytes: a semaphore counts up to 32 bits.
+/// Unit of counting in bytes; a semaphore acquires at most 32 bits of permits at
+/// once.
 const UNIT: usize = 1 << 10;
 
-/// The memory for bodies.
+/// Memory budget for bodies.
 #[derive(Clone)]
 pub struct Buffers {
     room: Arc<Semaphore>,
     limit: usize,
 }
 
-/// A part of it that is taken, until this is dropped.
+/// Part of the budget, returned on drop.
 #[derive(Default)]
 pub(super) struct Share {
     taken: Option<OwnedSemaphorePermit>,
 }
 
 impl Buffers {
-    /// As much as this, in bytes.
+    /// Creates a budget of `limit` bytes.
     pub fn new(limit: usize) -> Buffers {
         Buffers { room: Arc::new(Semaphore::new(limit / UNIT)), limit }
     }
 
-    /// Returns how much of it is taken, in bytes.
+    /// Returns the used part of the budget, in bytes.
     pub fn used(&self) -> usize {
         (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
-    /// Makes the share large enough for this many bytes, if there is room.
+    /// Extends a share to at least `bytes`, if the budget allows.
     pub(super) fn extend(&self, share: &mut Share, bytes: usize) -> Result<(), Fault> {
         let has = share.taken.as_ref().map_or(0, |taken| taken.num_permits() * UNIT);
         if bytes <= UNCOUNTED.max(has) {
             return Ok(());
         }
-        // In steps, so that a body of many pieces does not come by here each time.
+        // Extended in steps, so that a body of many pieces acquires permits rarely.
         let missing = (bytes - has).div_ceil(UNCOUNTED) * (UNCOUNTED / UNIT);
         let more = u32::try_from(missing).ok();
         let more = more.and_then(|more| Arc::clone(&self.room).try_acquire_many_owned(more).ok());
@@ -58,7 +58,8 @@ impl Buffers {
         Ok(())
     }
 
-    /// The same bytes, which hold their share until nobody has them any more.
+    /// Returns bytes that hold a share of the budget until their last clone is
+    /// dropped.
     pub(super) fn hold(&self, bytes: Bytes) -> Result<Bytes, Fault> {
         let mut share = Share::default();
         self.extend(&mut share, bytes.len())?;
@@ -69,7 +70,7 @@ impl Buffers {
     }
 }
 
-/// Bytes and their share.
+/// Bytes with their share of the budget.
 struct Held {
     bytes: Bytes,
     _share: Share,

@@ -1,6 +1,6 @@
-//! The life of one connection. While requests come it is hyper's; while none
-//! comes it rests, and is no more than a socket; and it is closed in such a way
-//! that the client gets to read what it was sent.
+//! Life of one connection: hyper serves it while requests arrive, a parked
+//! connection keeps only its socket while it is idle, and closing drains it so that
+//! the client can read the last response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -23,77 +23,78 @@ use crate::serve::seats::{Seat, Seats};
 use crate::serve::service::{App, Client};
 use crate::serve::stream::{Bounds, Notes, Stream};
 
-/// How long what a client goes on sending is read and thrown away after the last
-/// response. A connection that is closed with something unread is reset, which
-/// can take the response from the client (RFC 9112, section 9.6).
+/// Time to drain a closing connection. Closing a socket with unread input sends a
+/// reset, which can destroy the response on its way to the client (RFC 9112,
+/// section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it, in bytes.
+/// Most bytes to drain from a closing connection.
 pub(crate) const LINGER_MAX: usize = 16 << 20;
 
-/// How often it is looked whether a connection is idle. One that was for the
-/// whole of this time rests: it gives up everything but its socket. To come back
-/// costs a connection more than a request does.
-const LOOK: Duration = Duration::from_millis(250);
+/// Idle check interval. A connection that was idle for a whole interval is parked:
+/// it frees everything but its socket. Resuming a parked connection costs more than
+/// a request does.
+const IDLE_CHECK: Duration = Duration::from_millis(250);
 
-/// The same where many connections are awake, so that not too many of them keep
-/// room for a request at a time.
-const LOOK_AMONG_MANY: Duration = Duration::from_millis(25);
+/// Idle check interval when many connections are active, so that fewer of them hold
+/// buffers at the same time.
+const IDLE_CHECK_UNDER_LOAD: Duration = Duration::from_millis(25);
 
-/// How many that are awake are many.
-const MANY: usize = 1000;
+/// Active connections above which idle ones are parked sooner.
+const ACTIVE_MANY: usize = 1000;
 
-/// How long the first request of a connection is waited for when the server is
-/// about to end: it may be on its way, and the client was told that it is
-/// connected.
+/// Time to wait, during shutdown, for the first request of a connection. The client
+/// was told that it is connected, and its request may be on the way.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// How much of a body is read at once, in bytes. More gains nothing, and each
-/// connection that sends a body would hold it.
+/// Largest read of a body, in bytes. Larger reads are no faster, and each
+/// connection that sends a body holds one buffer of this size.
 pub(crate) const READ_MAX: usize = 128 << 10;
 
-/// How many fields a head may have for hyper unless it is told otherwise.
-const HYPER_FIELDS: usize = 100;
+/// Default number of header fields that hyper accepts.
+const HYPER_FIELDS_DEFAULT: usize = 100;
 
-/// What a connection takes beside its buffers, in bytes.
+/// Memory of a connection apart from its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
-/// Returns the most that a connection takes, in bytes: a head, which the stream and
-/// hyper may each have a part of, what hyper reads at once, and a body each way
-/// that is too short to be counted.
+/// Returns the most memory that a connection takes, in bytes: a request head, of
+/// which the stream and hyper may each hold a part, one read of hyper's, and a body
+/// in each direction that is too short to be counted.
 pub fn memory(limits: &Limits) -> u64 {
     (CONNECTION + 2 * limits.head_max + read_max(limits) + 2 * UNCOUNTED) as u64
 }
 
-/// How much hyper reads at once, in bytes. With less, a head might not fit.
+/// Returns the size of hyper's read buffer in bytes. With a smaller one, a head
+/// might not fit.
 fn read_max(limits: &Limits) -> usize {
     READ_MAX.max(limits.head_max + READ_MAX / 4)
 }
 
-/// What all connections share.
+/// State shared by all connections.
 pub struct Connections {
-    /// What they serve.
+    /// Application that the connections serve.
     pub app: Arc<App>,
-    /// One for each that there may be.
+    /// Permits for open connections.
     pub places: Arc<Semaphore>,
-    /// Where they are.
+    /// Open connections, from which one is chosen to be closed when there is no
+    /// permit.
     pub seats: Arc<Seats>,
-    /// How many do not rest.
-    awake: AtomicUsize,
+    /// Number of active connections, which are those not parked.
+    active: AtomicUsize,
     http: http1::Builder,
     bounds: Bounds,
 }
 
 impl Connections {
-    /// Before the first.
+    /// Creates the shared state, with no connection open.
     pub fn new(app: Arc<App>) -> Connections {
         let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
         let places = Arc::clone(&app.places);
         let seats = Arc::new(Seats::new(app.limits.rate_window / 2, app.limits.fair_share.is_on()));
-        Connections { app, places, seats, awake: AtomicUsize::new(0), http, bounds }
+        Connections { app, places, seats, active: AtomicUsize::new(0), http, bounds }
     }
 
-    /// How many there are.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.app.limits.connections - self.places.available_permits()
     }
@@ -108,24 +109,23 @@ impl Connections {
         while self.rest(&socket, &taken.seat, idle_since, is_new).await {
             is_new = false;
             taken.seat.works();
-            // After an error a response may have been sent in part, and nothing may
-            // come behind it.
+            // After an error a response may have been sent in part, so nothing may
+            // follow it.
             match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
                 Some(since) => {
-                    debug!(%peer, "a connection rests");
+                    debug!(%peer, "connection parked");
                     idle_since = since;
                 }
-                // There is no time for more.
+                // The permit is needed at once, so the connection is not drained.
                 None if taken.seat.gives_way_now() => return,
                 None => return linger(&socket).await,
             }
         }
     }
 
-    /// Waits until something comes. False when the connection is to be closed
-    /// instead, of which nothing is unread then. (One that does not rest when
-    /// the server is about to end gets there in less than a second, or is told
-    /// by its next response.)
+    /// Waits for input. Returns false when the connection is to be closed instead;
+    /// nothing is unread then. (A connection that is active when shutdown begins is
+    /// parked within a second, or its next response says `connection: close`.)
     async fn rest(&self, socket: &Socket, seat: &Seat, since: Instant, is_new: bool) -> bool {
         let limits = &self.app.limits;
         tokio::select! {
@@ -140,73 +140,76 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Leaves the connection to hyper, until there is nothing more to do for it.
-    /// None when that was because of an error.
+    /// Lets hyper serve requests until the connection is idle or ends. Returns
+    /// `None` after an error.
     async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
         let answering = Arc::clone(client);
         let service = service_fn(move |request| Arc::clone(&answering).answer(request));
-        let awake = Awake::one_more(&self.awake);
-        let look = if awake.count > MANY { LOOK_AMONG_MANY } else { LOOK };
-        let stream = Stream::new(socket.clone(), self.bounds, look, Arc::clone(&client.notes));
-        // In a box, so that a connection which rests does not keep room for it.
+        let active = Active::one_more(&self.active);
+        let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
+        let stream = Stream::new(socket.clone(), self.bounds, idle_check, Arc::clone(&client.notes));
+        // Boxed, so that a parked connection does not reserve memory for this
+        // future.
         let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
         let Err(error) = serving.await else {
             return Some(());
         };
         let peer = client.peer();
         if error.is_parse() {
-            // Stricter rules than the stream's. hyper has answered it already.
+            // hyper's rules are stricter here than the stream's, and hyper has sent
+            // the response.
             self.app.faults.add("malformed");
             info!(target: "request", %peer, cause = %error, "malformed");
         } else {
-            debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "a connection ended early");
+            debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "connection ended early");
         }
         None
     }
 }
 
-/// One that does not rest, until this is dropped.
-struct Awake<'a> {
+/// Counts a connection as active until dropped.
+struct Active<'a> {
     all: &'a AtomicUsize,
-    /// How many there are with it.
+    /// Number of active connections, this one included.
     count: usize,
 }
 
-impl Awake<'_> {
-    fn one_more(all: &AtomicUsize) -> Awake<'_> {
-        Awake { all, count: all.fetch_add(1, Relaxed) + 1 }
+impl Active<'_> {
+    fn one_more(all: &AtomicUsize) -> Active<'_> {
+        Active { all, count: all.fetch_add(1, Relaxed) + 1 }
     }
 }
 
-impl Drop for Awake<'_> {
+impl Drop for Active<'_> {
     fn drop(&mut self) {
         self.all.fetch_sub(1, Relaxed);
     }
 }
 
-/// hyper. Its timeout for heads is not armed: `stream` has one that costs less.
+/// Configures hyper. Its timeout for heads is not used: `stream` has one that costs
+/// less.
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The stream holds heads to the limit. hyper takes 100 fields as it is, and
-    // more time where it is told how many.
-    if limits.fields_max > HYPER_FIELDS {
+    // The stream enforces the limit on heads. hyper takes longer per head when it
+    // is given a limit on fields, so it keeps its default where that is enough.
+    if limits.fields_max > HYPER_FIELDS_DEFAULT {
         http.max_headers(limits.fields_max);
     }
     http.max_header_size(limits.head_max)
         .max_buf_size(read_max(limits))
-        // A client that has said all it wants to say may still listen.
+        // A client that has closed its sending side may still read the response.
         .half_close(true)
-        // Flushing once for many pipelined requests would keep a response back
-        // for as long as the request behind it is not whole.
+        // Flushing once for several pipelined requests would delay a response until
+        // the request behind it is complete.
         .pipeline_flush(false);
     http
 }
 
-/// Closes a connection whose client may still be sending.
+/// Closes a connection after draining what the client still sends.
 async fn linger(socket: &Socket) {
-    // hyper has done it already, unless it met an error.
+    // hyper has shut the sending side down already, unless it met an error.
     let _ = socket.finish();
-    let throw_away = async {
+    let discard = async {
         let mut unread = BytesMut::new();
         let mut left = LINGER_MAX;
         loop {
@@ -219,5 +222,5 @@ async fn linger(socket: &Socket) {
             };
         }
     };
-    let _ = timeout(LINGER, throw_away).await;
+    let _ = timeout(LINGER, discard).await;
 }

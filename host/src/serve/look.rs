@@ -1,4 +1,4 @@
-//! Notices that a connection is idle.
+//! Detects that a connection is idle.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -8,32 +8,34 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Looks at intervals whether anything came: so the clock is not asked for each
-/// request.
+/// Checks at intervals whether there was activity, so that the clock is not read
+/// for each request.
 pub struct Look {
-    /// From one look to the next.
+    /// Time between two checks.
     interval: Duration,
-    /// Runs from one look to the next.
+    /// Timer of the next check.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether anything came since the last look.
+    /// Whether there was activity since the last check.
     pub busy: bool,
 }
 
 impl Look {
-    /// Begins to look.
+    /// Creates a detector; its timer starts at the first poll.
     pub fn new(interval: Duration) -> Look {
         Look { interval, timer: None, busy: false }
     }
 
-    /// Waits until nothing has come for some time. Tells since when at least.
+    /// Waits until there was no activity for a whole interval. Returns a time since
+    /// which the connection has been idle.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         loop {
-            // It was asked before, and will wake this task.
+            // The timer was polled before and will wake this task.
             if self.busy && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
                 return Poll::Pending;
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.interval)));
-            // Whatever the task has done before: a timer that was not asked is not armed.
+            // Polled outside of the task's cooperative budget: a timer that is not
+            // polled is not armed.
             ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
             if !std::mem::take(&mut self.busy) {
                 return Poll::Ready(timer.deadline() - self.interval);

@@ -1,10 +1,10 @@
-//! Which buffer hyper has read into: a piece of a body that is kept holds on to all
-//! of it, and hyper does not tell how large it is.
+//! Address range of the buffer that hyper last read into. A kept piece of a body
+//! keeps that whole buffer alive, and hyper does not report the buffer's size.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The buffer of the last read, told by the stream to whoever gets what was read.
+/// Buffer of the last read, set by the stream for the reader of the body.
 #[derive(Default)]
 pub struct ReadInto {
     start: AtomicUsize,
@@ -12,24 +12,25 @@ pub struct ReadInto {
 }
 
 impl ReadInto {
-    /// Returns the addresses of the buffer.
+    /// Returns the address range of the buffer.
     pub fn buffer(&self) -> Range<usize> {
         self.start.load(Relaxed)..self.end.load(Relaxed)
     }
 }
 
-/// What the stream has seen of the buffer. Several reads fill it one behind the
-/// other, and each shows only the rest.
+/// Stream's view of the buffer. Consecutive reads fill one buffer, and each read
+/// shows only the rest of it.
 #[derive(Default)]
 pub struct Seen {
     start: usize,
-    /// Where the next read into the same buffer begins.
+    /// Address at which the next read into the buffer begins.
     next: usize,
     end: usize,
 }
 
 impl Seen {
-    /// Looks at the room that a read is given, at this address.
+    /// Records the memory that a read may fill, given its address and length in
+    /// bytes.
     pub fn look(&mut self, room: usize, length: usize, read_into: &ReadInto) {
         if room != self.next || room + length != self.end {
             self.start = room;
@@ -40,7 +41,7 @@ impl Seen {
         self.next = room;
     }
 
-    /// Takes note of how much of it was filled.
+    /// Records the number of bytes that the read filled.
     pub fn filled(&mut self, bytes: usize) {
         self.next += bytes;
     }
@@ -58,7 +59,7 @@ mod tests {
             (1030, 70, 0, 1000..1100),
             (1030, 70, 70, 1000..1100),
             (5000, 10, 5, 5000..5010),
-            // The rest is used from its beginning on.
+            // The buffer is used again from its start.
             (5000, 10, 10, 5000..5010),
             (5010, 20, 1, 5010..5030),
         ] {

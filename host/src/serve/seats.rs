@@ -1,7 +1,6 @@
-//! The connections that are open, and which of them gives way when one more wants
-//! to come in and there is no place. A connection that is quick never takes the
-//! lock that all share: it is taken when a connection opens, when it closes, and
-//! when there is no place.
+//! Open connections, and the choice of which one to close when a new one arrives
+//! and there is no permit. The shared lock is taken only when a connection opens or
+//! closes and when a permit is missing, never per request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -12,86 +11,89 @@ use std::time::Duration;
 use host_http::client_net::ClientNet;
 use tokio::time::Instant;
 
-/// Of how many connections one more gives way at a time than has to, so that not
-/// all have to be looked at for each that comes in.
+/// Number of open connections per extra connection that is closed at a time, so
+/// that not every new connection has to scan all of them.
 const BATCH: usize = 256;
 
-/// How long a new connection has to begin its first request.
+/// Time that a new connection has to begin its first request before it can be
+/// closed for another.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// The connections that are open.
+/// Open connections.
 pub struct Seats {
-    /// By their addresses in memory.
+    /// Seats by their addresses in memory.
     taken: Mutex<HashMap<usize, Arc<Seat>>>,
-    /// How long a request or a response may take before it counts as slow.
+    /// Time after which a transfer counts as slow.
     grace: Duration,
-    /// Whether clients are told apart.
+    /// Whether the client with the most connections gives way first.
     fair: bool,
 }
 
-/// The seat of one connection.
+/// Entry of one open connection.
 pub struct Seat {
     client: Option<ClientNet>,
     state: Mutex<State>,
     gives_way: AtomicU8,
 }
 
-/// A connection stays.
+/// The connection stays open.
 const STAYS: u8 = 0;
 
-/// A connection ends after the response that it works on, or when it rests.
+/// The connection ends after its current response, or at once if it is idle.
 const AFTER_RESPONSE: u8 = 1;
 
-/// A connection ends as soon as it waits for its client.
+/// The connection ends as soon as it waits for its client.
 const NOW: u8 = 2;
 
 struct State {
-    doing: Doing,
-    /// Bytes that have come or gone since the transfer began.
+    activity: Activity,
+    /// Bytes received or sent since the transfer began.
     moved: u64,
-    /// Of the task that waits for the client.
+    /// Waker of the task that waits for the client.
     waker: Option<Waker>,
 }
 
 #[derive(Clone, Copy)]
-enum Doing {
-    /// It does not wait for its client, or has not done so for long.
-    Works,
-    /// It waits for the next request.
-    Rests { since: Instant, is_new: bool },
-    /// It waits for the rest of a request, or until a response is taken in.
-    Transfers { since: Instant },
+enum Activity {
+    /// The connection does not wait for its client, or only since a moment ago.
+    Working,
+    /// The connection waits for the next request.
+    Idle { since: Instant, is_new: bool },
+    /// The connection waits for the rest of a request, or for its client to read a
+    /// response.
+    Transferring { since: Instant },
 }
 
-/// Who gives way first, by the order of these.
+/// Order in which connections give way, first to last. "Greedy" is the client with
+/// the most connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    RestsOfGreedy,
+    IdleOfGreedy,
     SlowOfGreedy,
-    Rests,
+    Idle,
     Slow,
-    /// It is closed after the response that it works on.
-    WorksOfGreedy,
+    /// Closed only after its current response.
+    WorkingOfGreedy,
 }
 
 impl Seats {
     /// # Arguments
     ///
-    /// `grace` is how long a transfer may take before it counts as slow; `fair` is
-    /// whether the client with the most connections gives way first.
+    /// `grace` is the time after which a transfer counts as slow; `fair` makes the
+    /// client with the most connections give way first.
     pub fn new(grace: Duration, fair: bool) -> Seats {
         Seats { taken: Mutex::default(), grace, fair }
     }
 
-    /// Takes a seat for a new connection.
+    /// Adds a connection; the result removes it on drop.
     pub fn take(self: &Arc<Self>, client: Option<ClientNet>) -> Taken {
         let seat = Arc::new(Seat::new(client));
         self.lock().insert(Arc::as_ptr(&seat).addr(), Arc::clone(&seat));
         Taken { seat, seats: Arc::clone(self) }
     }
 
-    /// Makes a connection give way for a new one of this client, if there is one
-    /// that should.
+    /// Makes at least one connection give way for a new one of `client`, if one
+    /// qualifies.
     pub fn make_room(&self, client: Option<ClientNet>) {
         let taken = self.lock();
         let greedy = self.greedy(&taken, client);
@@ -100,12 +102,12 @@ impl Seats {
             taken.values().filter_map(|seat| Some((self.rank(seat, greedy, now)?, seat))).collect();
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
         for ((rank, _), seat) in ranked.iter().take(taken.len().div_ceil(BATCH)) {
-            seat.give_way(if *rank == Rank::WorksOfGreedy { AFTER_RESPONSE } else { NOW });
+            seat.give_way(if *rank == Rank::WorkingOfGreedy { AFTER_RESPONSE } else { NOW });
         }
     }
 
-    /// The client with the most connections, if it has more than the newcomer's
-    /// client would have.
+    /// Returns the client with the most connections, if it has more than the
+    /// newcomer's client would have after connecting.
     fn greedy(&self, taken: &HashMap<usize, Arc<Seat>>, newcomer: Option<ClientNet>) -> Option<ClientNet> {
         if !self.fair {
             return None;
@@ -119,7 +121,8 @@ impl Seats {
         (most > has + 1).then_some(client)
     }
 
-    /// When a seat is to give way, smaller being earlier; nothing if it is not to.
+    /// Returns the order in which a connection gives way, smallest first, or `None`
+    /// if it does not qualify.
     fn rank(&self, seat: &Seat, greedy: Option<ClientNet>, now: Instant) -> Option<(Rank, u64)> {
         let gives_way = seat.gives_way.load(Relaxed);
         if gives_way == NOW {
@@ -127,20 +130,20 @@ impl Seats {
         }
         let is_greedy = greedy.is_some() && seat.client == greedy;
         let state = seat.lock();
-        match state.doing {
-            Doing::Rests { since, is_new } => {
+        match state.activity {
+            Activity::Idle { since, is_new } => {
                 let rested = now.saturating_duration_since(since);
-                let rank = if is_greedy { Rank::RestsOfGreedy } else { Rank::Rests };
+                let rank = if is_greedy { Rank::IdleOfGreedy } else { Rank::Idle };
                 (!is_new || rested >= FIRST_REQUEST.min(self.grace))
                     .then(|| (rank, u64::MAX - rested.as_millis() as u64))
             }
-            Doing::Transfers { since } => {
+            Activity::Transferring { since } => {
                 let taken = now.saturating_duration_since(since);
                 let rate = state.moved as f64 / taken.as_secs_f64();
                 let rank = if is_greedy { Rank::SlowOfGreedy } else { Rank::Slow };
                 (taken >= self.grace).then_some((rank, rate as u64))
             }
-            Doing::Works => (is_greedy && gives_way == STAYS).then_some((Rank::WorksOfGreedy, 0)),
+            Activity::Working => (is_greedy && gives_way == STAYS).then_some((Rank::WorkingOfGreedy, 0)),
         }
     }
 
@@ -151,47 +154,46 @@ impl Seats {
 
 impl Seat {
     fn new(client: Option<ClientNet>) -> Seat {
-        let state = State { doing: Doing::Works, moved: 0, waker: None };
+        let state = State { activity: Activity::Working, moved: 0, waker: None };
         Seat { client, state: Mutex::new(state), gives_way: AtomicU8::new(STAYS) }
     }
 
-    /// Returns whether its connection is to end as soon as it can.
+    /// Returns whether the connection is to end soon.
     pub fn gives_way(&self) -> bool {
         self.gives_way.load(Relaxed) != STAYS
     }
 
-    /// Returns whether its connection is to end with no regard to what is under way.
+    /// Returns whether the connection is to end even in the middle of a transfer.
     pub fn gives_way_now(&self) -> bool {
         self.gives_way.load(Relaxed) == NOW
     }
 
-    /// Waits until the connection is to give way, which it does first when it
-    /// rests.
+    /// Records that the connection is idle and waits until it has to give way.
     pub async fn rest(&self, since: Instant, is_new: bool) {
-        self.lock().doing = Doing::Rests { since, is_new };
+        self.lock().activity = Activity::Idle { since, is_new };
         std::future::poll_fn(|cx| self.poll_gives_way(cx, AFTER_RESPONSE)).await;
     }
 
-    /// Notes that the connection waits for its client within a request or a
-    /// response. Ready when it is to give way.
+    /// Records that the connection waits for its client during a transfer. Ready
+    /// when it has to give way.
     pub fn poll_transfers(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if !matches!(state.doing, Doing::Transfers { .. }) {
-            state.doing = Doing::Transfers { since: Instant::now() };
+        if !matches!(state.activity, Activity::Transferring { .. }) {
+            state.activity = Activity::Transferring { since: Instant::now() };
             state.moved = 0;
         }
         drop(state);
         self.poll_gives_way(cx, NOW)
     }
 
-    /// Notes that bytes have come or gone.
+    /// Records bytes received or sent.
     pub fn moved(&self, bytes: usize) {
         self.lock().moved += bytes as u64;
     }
 
-    /// Notes that the connection waits for its client no longer.
+    /// Records that the connection no longer waits for its client.
     pub fn works(&self) {
-        self.lock().doing = Doing::Works;
+        self.lock().activity = Activity::Working;
     }
 
     fn poll_gives_way(&self, cx: &mut Context<'_>, least: u8) -> Poll<()> {
@@ -219,9 +221,9 @@ impl Seat {
     }
 }
 
-/// A seat that is taken, until this is dropped.
+/// Removes the connection from the open ones on drop.
 pub struct Taken {
-    /// The seat.
+    /// Entry of the connection.
     pub seat: Arc<Seat>,
     seats: Arc<Seats>,
 }
@@ -234,7 +236,7 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
-    use super::{Doing, Seats, Taken};
+    use super::{Activity, Seats, Taken};
     use host_http::client_net::ClientNet;
     use std::sync::Arc;
     use std::task::{Context, Waker};
@@ -247,17 +249,17 @@ mod tests {
         Some(ClientNet::V4(number))
     }
 
-    /// Something that began this many seconds ago.
+    /// Returns the time this many seconds ago.
     fn ago(seconds: u64) -> Instant {
         Instant::now() - Duration::from_secs(seconds)
     }
 
-    fn does(taken: &Taken, doing: Doing, moved: u64) {
+    fn does(taken: &Taken, activity: Activity, moved: u64) {
         let mut state = taken.seat.lock();
-        (state.doing, state.moved) = (doing, moved);
+        (state.activity, state.moved) = (activity, moved);
     }
 
-    /// Which of these give way for a newcomer, one after the other.
+    /// Returns the order in which connections give way for a newcomer.
     fn order(seats: &Seats, taken: &[&Taken], newcomer: Option<ClientNet>) -> Vec<usize> {
         let mut order = Vec::new();
         for _ in taken {
@@ -275,13 +277,13 @@ mod tests {
     async fn idle_connections_give_way_before_slow_ones_and_the_slowest_before_others() {
         let seats = Arc::new(Seats::new(GRACE, true));
         let [works, slow, slowest, idle, idler, young, new] = [(); 7].map(|()| seats.take(net(1)));
-        does(&works, Doing::Works, 0);
-        does(&slow, Doing::Transfers { since: ago(20) }, 2000);
-        does(&slowest, Doing::Transfers { since: ago(10) }, 500);
-        does(&idle, Doing::Rests { since: ago(1), is_new: false }, 0);
-        does(&idler, Doing::Rests { since: ago(2), is_new: true }, 0);
-        does(&young, Doing::Transfers { since: ago(1) }, 0);
-        does(&new, Doing::Rests { since: ago(0), is_new: true }, 0);
+        does(&works, Activity::Working, 0);
+        does(&slow, Activity::Transferring { since: ago(20) }, 2000);
+        does(&slowest, Activity::Transferring { since: ago(10) }, 500);
+        does(&idle, Activity::Idle { since: ago(1), is_new: false }, 0);
+        does(&idler, Activity::Idle { since: ago(2), is_new: true }, 0);
+        does(&young, Activity::Transferring { since: ago(1) }, 0);
+        does(&new, Activity::Idle { since: ago(0), is_new: true }, 0);
         let all = [&works, &slow, &slowest, &idle, &idler, &young, &new];
         assert_eq!(order(&seats, &all, net(1)), [4, 3, 2, 1]);
     }
@@ -292,11 +294,12 @@ mod tests {
         let modest = seats.take(net(2));
         let [first, second, third] = [(); 3].map(|()| seats.take(net(1)));
         let proxy = seats.take(None);
-        does(&modest, Doing::Rests { since: ago(9), is_new: false }, 0);
-        does(&first, Doing::Transfers { since: ago(9) }, 1 << 20);
-        does(&proxy, Doing::Works, 0);
+        does(&modest, Activity::Idle { since: ago(9), is_new: false }, 0);
+        does(&first, Activity::Transferring { since: ago(9) }, 1 << 20);
+        does(&proxy, Activity::Working, 0);
         let all = [&modest, &first, &second, &third, &proxy];
-        // Until it has no more than one more than the newcomer's client.
+        // The client gives way until it has at most one connection more than the
+        // newcomer's client.
         assert_eq!(order(&seats, &all, net(3))[..2], [1, 0]);
         assert!(!proxy.seat.gives_way());
     }
@@ -306,8 +309,8 @@ mod tests {
         let seats = Arc::new(Seats::new(GRACE, false));
         let modest = seats.take(net(2));
         let [first, second] = [(); 2].map(|()| seats.take(net(1)));
-        does(&modest, Doing::Rests { since: ago(9), is_new: false }, 0);
-        does(&first, Doing::Transfers { since: ago(9) }, 0);
+        does(&modest, Activity::Idle { since: ago(9), is_new: false }, 0);
+        does(&first, Activity::Transferring { since: ago(9) }, 0);
         assert_eq!(order(&seats, &[&modest, &first, &second], net(3)), [0, 1]);
         drop(first);
         assert_eq!(seats.lock().len(), 2);
@@ -321,7 +324,7 @@ mod tests {
         let told = greedy.iter().find(|taken| taken.seat.gives_way()).unwrap();
         let mut cx = Context::from_waker(Waker::noop());
         assert!(told.seat.poll_transfers(&mut cx).is_pending());
-        does(told, Doing::Transfers { since: ago(9) }, 0);
+        does(told, Activity::Transferring { since: ago(9) }, 0);
         seats.make_room(net(2));
         assert!(told.seat.poll_transfers(&mut cx).is_ready());
     }

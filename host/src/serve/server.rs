@@ -1,5 +1,5 @@
-//! The server: accepts connections from listeners that are bound already, and
-//! ends when it is told to, after the requests in flight.
+//! Accepts connections from bound listeners until shutdown, then drains the
+//! requests in flight.
 
 use std::future::Future;
 use std::io;
@@ -18,19 +18,19 @@ use crate::net::listener::{Accepted, Acceptor, Listener};
 use crate::serve::connection::Connections;
 use crate::serve::service::App;
 
-/// How long accepting rests when the system has no descriptor or memory left
-/// for a connection. Those that wait are still there afterwards.
+/// Pause of accepting when the system has no descriptor or memory for a connection.
+/// Waiting connections stay in the kernel's queue.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// How long a complaint is not repeated.
-const COMPLAINT_REST: Duration = Duration::from_secs(60);
+/// Shortest time between two warnings of one kind.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves until `shutdown` is over and the requests in flight are answered, or
-/// the time for that is.
+/// Serves until `shutdown` resolves, then until all requests in flight are
+/// answered, but no longer than `--drain`.
 ///
 /// # Errors
 ///
-/// When a listener cannot be used at all.
+/// When a listener cannot be registered with the runtime.
 pub async fn serve(
     listeners: Vec<Listener>,
     app: Arc<App>,
@@ -40,41 +40,42 @@ pub async fn serve(
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let listener = listener.into_acceptor()?;
-        let door = Arc::new(Door { listener, connections: Arc::clone(&connections) });
-        accepting.spawn(door.accept_always());
+        let accept_loop = Arc::new(AcceptLoop { listener, connections: Arc::clone(&connections) });
+        accepting.spawn(accept_loop.accept_always());
     }
 
     shutdown.await;
     app.ending.begin();
-    info!(connections = connections.open(), "stopping: requests in flight are answered first");
-    // Those who wait to be accepted have been told that they are connected.
+    info!(connections = connections.open(), "shutting down: draining requests in flight");
+    // Connections in the backlog count as established to their clients, so they are
+    // accepted first.
     while accepting.join_next().await.is_some() {}
     let all = u32::try_from(app.limits.connections).unwrap_or(u32::MAX);
     if timeout(app.limits.drain, connections.places.acquire_many(all)).await.is_err() {
-        warn!("not all requests were answered in time (the limit is --drain)");
+        warn!("some requests were not answered within the drain time (--drain)");
     }
     Ok(())
 }
 
-/// Where connections come in.
-struct Door {
+/// Accept loop of one listener.
+struct AcceptLoop {
     listener: Acceptor,
     connections: Arc<Connections>,
 }
 
-impl Door {
-    /// Accepts until the server is about to end, and begins again after a panic.
+impl AcceptLoop {
+    /// Accepts until shutdown; restarts after a panic.
     async fn accept_always(self: Arc<Self>) {
-        // What has panicked is in the log.
+        // The panic hook has logged the cause.
         while tokio::spawn(Arc::clone(&self).accept()).await.is_err_and(|failed| failed.is_panic()) {
             sleep(ACCEPT_REST).await;
         }
     }
 
-    /// Accepts until the server is about to end, and then those that wait.
+    /// Accepts until shutdown, then takes the connections that are in the backlog.
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
-        let (mut full, mut short) = (Complaint::default(), Complaint::default());
+        let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -83,82 +84,83 @@ impl Door {
             };
             match accepted {
                 Ok(accepted) => {
-                    let Some(place) = self.place(accepted.1, &mut full).await else { break };
-                    self.serve(accepted, place);
+                    let Some(permit) = self.permit(accepted.1, &mut full).await else { break };
+                    self.serve(accepted, permit);
                 }
-                // The client went away before it was its turn.
+                // The client closed the connection before it was accepted.
                 Err(error) if is_of_the_connection(&error) => {
-                    debug!(%error, "a connection was not accepted")
+                    debug!(%error, "connection lost before it was accepted")
                 }
                 Err(error) => {
-                    short.say(|| warn!(%error, "cannot accept connections for now; those that wait will be"));
+                    exhausted.log(|| warn!(%error, "cannot accept connections for now; retrying"));
                     self.connections.seats.make_room(None);
                     sleep(ACCEPT_REST).await;
                 }
             }
         }
         while let Ok(accepted) = self.listener.accept_now() {
-            let Ok(place) = self.place_at_once() else { break };
-            self.serve(accepted, place);
+            let Ok(permit) = self.try_permit() else { break };
+            self.serve(accepted, permit);
         }
     }
 
-    fn place_at_once(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+    fn try_permit(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         Arc::clone(&self.connections.places).try_acquire_owned()
     }
 
-    /// A place for one more connection. When there is none, one that rests or is
-    /// slow gives its place up.
-    async fn place(&self, peer: Peer, full: &mut Complaint) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = self.place_at_once() {
-            return Some(place);
+    /// Waits for a permit for a connection. When there is none, an idle or slow
+    /// connection is made to give way. Returns `None` on shutdown.
+    async fn permit(&self, peer: Peer, full: &mut LimitedWarning) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.try_permit() {
+            return Some(permit);
         }
-        full.say(|| {
+        full.log(|| {
             let limit = self.connections.app.limits.connections;
             warn!(
                 limit,
-                "as many connections as there may be (--connections); others wait, or replace idle and slow ones"
+                "connection limit reached (--connections): new connections wait, or replace idle and slow ones"
             );
         });
-        let mut place = pin!(Arc::clone(&self.connections.places).acquire_owned());
+        let mut permit = pin!(Arc::clone(&self.connections.places).acquire_owned());
         let client = client_net(peer, &self.connections.app.trusted);
         loop {
             self.connections.seats.make_room(client);
             tokio::select! {
-                place = &mut place => return place.ok(),
+                permit = &mut permit => return permit.ok(),
                 () = self.connections.app.ending.begun() => return None,
-                // There may have been none, or one that answers a request first.
+                // Tries again: no connection may have qualified, or the chosen one
+                // finishes a response first.
                 () = sleep(ACCEPT_REST) => {}
             }
         }
     }
 
-    fn serve(&self, (socket, peer): Accepted, place: OwnedSemaphorePermit) {
+    fn serve(&self, (socket, peer): Accepted, permit: OwnedSemaphorePermit) {
         let connections = Arc::clone(&self.connections);
         tokio::spawn(async move {
             connections.serve(socket, peer).await;
-            drop(place);
+            drop(permit);
         });
     }
 }
 
-/// Something that is said once, and not again for some time.
+/// Warning that is logged at most once per interval.
 #[derive(Default)]
-struct Complaint {
-    said: Option<Instant>,
+struct LimitedWarning {
+    last: Option<Instant>,
 }
 
-impl Complaint {
-    fn say(&mut self, say: impl FnOnce()) {
-        if self.said.is_none_or(|said| said.elapsed() > COMPLAINT_REST) {
-            self.said = Some(Instant::now());
-            say();
+impl LimitedWarning {
+    fn log(&mut self, log: impl FnOnce()) {
+        if self.last.is_none_or(|last| last.elapsed() > WARNING_INTERVAL) {
+            self.last = Some(Instant::now());
+            log();
         }
     }
 }
 
-/// Whether accepting failed because of the connection that was to be accepted,
-/// rather than for want of something that all connections need.
+/// Returns whether accepting failed because of the accepted connection, rather than
+/// because a shared resource was exhausted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

@@ -1,5 +1,5 @@
-//! What happens between a request and its response: check, read the body, ask
-//! which version serves, call it, check what it returned, log one line.
+//! Answers requests: checks the head, reads the body, calls the current version,
+//! checks its response, and logs one line.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -39,38 +39,38 @@ use crate::site::version::Version;
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
 const HANDLER_VERSION: HeaderName = HeaderName::from_static(response_head::HANDLER_VERSION);
 
-/// Longest wait for the body of a request that is refused.
-const PASS_OVER: Duration = Duration::from_secs(1);
+/// Longest time to read the body of a refused request.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// What all connections share.
+/// State shared by all connections.
 pub struct App {
-    /// Knows which version serves.
+    /// Source of the current version.
     pub swapper: Swapper,
-    /// Whether responses tell the version that answered.
+    /// Whether responses name the version that answered.
     pub tell_version: bool,
-    /// The bounds.
+    /// Limits of the server.
     pub limits: Limits,
-    /// The ids of connections and requests.
+    /// Generator of connection and request ids.
     pub ids: ConnectionIds,
-    /// Whether a fault tells the client its cause.
+    /// Whether the response to a fault shows its cause (`--dev`).
     pub tell_cause: bool,
-    /// Why the newest version does not serve, for its author.
+    /// Reason for which the newest version does not serve, shown by `host dev`.
     pub notice: Notice,
-    /// The faults so far.
+    /// Fault counts.
     pub faults: Arc<FaultCounts>,
-    /// The memory for bodies.
+    /// Memory budget for bodies.
     pub buffers: Buffers,
-    /// One for each connection that there may be.
+    /// Permits for connections.
     pub places: Arc<Semaphore>,
-    /// Keeps the requests that the handler fails at, if that is asked for.
+    /// Recorder of requests that the handler fails at, if recording is on.
     pub recorder: Option<Arc<Recorder>>,
-    /// Whose word counts on who the client is.
+    /// Proxies whose `x-forwarded-for` field is trusted.
     pub trusted: Vec<Trusted>,
-    /// Whether the server is about to end.
+    /// Shutdown signal.
     pub ending: Arc<Ending>,
 }
 
-/// The client of one connection, and how its requests are answered.
+/// Client of one connection.
 pub struct Client {
     app: Arc<App>,
     ids: RequestIds,
@@ -78,24 +78,24 @@ pub struct Client {
     peer_text: String,
     client_net: Option<ClientNet>,
     socket: Socket,
-    /// What the connection's stream tells.
+    /// Facts that the connection's stream reports.
     pub notes: Arc<Notes>,
 }
 
 impl Client {
-    /// Who has just connected.
+    /// Creates the client of a new connection.
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket, notes: Arc<Notes>) -> Client {
         let ids = app.ids.connection();
         let client_net = forwarded::client_net(peer, &app.trusted);
         Client { app, ids, peer, peer_text: peer.to_string(), client_net, socket, notes }
     }
 
-    /// Who it is.
+    /// Returns the peer of the connection.
     pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// Answers one request, always: every fault has its response.
+    /// Answers one request. Every fault has a response.
     ///
     /// # Errors
     ///
@@ -104,7 +104,8 @@ impl Client {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
-        // What a future is given it has room for twice.
+        // Split outside of the async function, because a future stores its
+        // arguments twice.
         let (parts, body) = request.into_parts();
         self.answer_parts(parts, body)
     }
@@ -130,12 +131,12 @@ impl Client {
                 Ok(target) => target,
                 Err(fault) => {
                     if !incoming.is_end_stream() && !parts.headers.contains_key(EXPECT) {
-                        Box::pin(self.pass_over(incoming)).await;
+                        Box::pin(self.discard_body(incoming)).await;
                     }
                     return Err(fault.into());
                 }
             };
-            // What is rare is in boxes, so that the rest is small enough to be moved.
+            // Boxes the cold path to keep the future small.
             let mut called = started;
             let (mut body_read, mut _share) = Default::default();
             if !incoming.is_end_stream() {
@@ -145,8 +146,8 @@ impl Client {
                 called = Instant::now();
             }
             message = request::encode(&parts, target, body_read, &Origin { id: &id, client: &client, time });
-            // Nobody asks for the request's fields any more, and the response can have
-            // their room. hyper keeps it for the next request.
+            // Reuses the map of the request's fields for the response; hyper keeps
+            // it for the next request.
             let fields = std::mem::take(&mut parts.headers);
 
             if let Some(cause) = self.app.notice.get() {
@@ -179,7 +180,8 @@ impl Client {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.version == http::Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
-            // Otherwise hyper would add `keep-alive` where the client asked for it.
+            // Otherwise hyper would add `keep-alive` if the client had asked for
+            // it.
             *response.version_mut() = http::Version::HTTP_10;
         }
 
@@ -197,14 +199,15 @@ impl Client {
         Ok(response)
     }
 
-    /// Reads the body of a request that is refused, if it comes soon: whether the
-    /// connection lives on is not to depend on how the body was cut.
-    async fn pass_over(&self, body: Incoming) {
+    /// Reads the body of a refused request for a short time, so that whether the
+    /// connection stays open does not depend on how the body was split into
+    /// packets.
+    async fn discard_body(&self, body: Incoming) {
         let App { limits, buffers, .. } = &*self.app;
-        let _ = timeout(PASS_OVER, body::read_body(body, limits, buffers, &self.notes.read_into)).await;
+        let _ = timeout(DISCARD_TIME, body::read_body(body, limits, buffers, &self.notes.read_into)).await;
     }
 
-    /// Waits for a call as long as there is somebody who wants its response.
+    /// Waits for a call, or until the client resets the connection.
     async fn unless_gone(
         &self,
         call: impl Future<Output = Result<Bytes, CallError>>,
@@ -216,7 +219,7 @@ impl Client {
         }
     }
 
-    /// Keeps what the handler failed at.
+    /// Records a request that ended in a fault of the handler.
     fn record(
         &self,
         message: Message,

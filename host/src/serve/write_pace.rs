@@ -1,4 +1,4 @@
-//! How fast a client takes in what is written to it, as long as it is slow.
+//! Rate at which a slow client reads its response.
 
 use std::io;
 use std::pin::Pin;
@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How often it is tried to write to a client that takes in little. The kernel
-/// says that there is room only when half of what it keeps has gone, which takes a
-/// slow client a minute.
-const TRY: Duration = Duration::from_secs(1);
+/// Interval of write attempts to a slow client. The kernel reports a socket as
+/// writable only when half of its buffer is free, which takes a slow client a
+/// minute.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// The bounds of a pace.
+/// Limits on how slowly a client may read.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteBounds {
-    /// In which the client takes in anything at all.
+    /// Longest time in which the client reads nothing.
     pub timeout: Duration,
-    /// In bytes a second.
+    /// Lowest rate in bytes per second.
     pub rate_min: usize,
-    /// Over which the rate is averaged.
+    /// Time over which the rate is averaged.
     pub window: Duration,
 }
 
-/// The pace of a client since it could not take in at once what was written.
+/// Progress of a client since a write to it first blocked.
 pub struct WritePace {
     bounds: WriteBounds,
     progress: Instant,
@@ -33,22 +33,22 @@ pub struct WritePace {
 }
 
 impl WritePace {
-    /// Begins when a client takes in nothing.
+    /// Starts measuring when a write blocks.
     pub fn new(bounds: WriteBounds, now: Instant) -> WritePace {
         let next_try = Box::pin(sleep(bounds.between_tries()));
         WritePace { bounds, progress: now, window_began: now, taken_in: 0, next_try }
     }
 
-    /// Waits until it is to be tried again to write.
+    /// Waits until the next write attempt is due.
     pub fn poll_next_try(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.next_try.as_mut().poll(cx)
     }
 
-    /// Takes note of what the client took in, which may be nothing.
+    /// Records the number of bytes that the client accepted, which may be 0.
     ///
     /// # Errors
     ///
-    /// When that is too little.
+    /// When the client is too slow.
     pub fn took_in(&mut self, bytes: usize, now: Instant) -> io::Result<()> {
         let WriteBounds { timeout, rate_min, window } = self.bounds;
         self.next_try.as_mut().reset(now + self.bounds.between_tries());
@@ -56,12 +56,12 @@ impl WritePace {
         if bytes > 0 {
             self.progress = now;
         } else if now >= self.progress + timeout {
-            return Err(too_slow("took in nothing for too long (--write-timeout)"));
+            return Err(too_slow("read nothing for too long (--write-timeout)"));
         }
         if now >= self.window_began + window {
             let seconds = now.saturating_duration_since(self.window_began).as_secs_f64();
             if (self.taken_in as f64) < rate_min as f64 * seconds {
-                return Err(too_slow("took in too few bytes a second (--write-rate-min, --rate-window)"));
+                return Err(too_slow("read too few bytes per second (--write-rate-min, --rate-window)"));
             }
             (self.window_began, self.taken_in) = (now, 0);
         }
@@ -71,11 +71,11 @@ impl WritePace {
 
 impl WriteBounds {
     fn between_tries(&self) -> Duration {
-        TRY.min(self.timeout / 4).min(self.window / 4)
+        RETRY.min(self.timeout / 4).min(self.window / 4)
     }
 }
 
-/// The error for a client that is too slow.
+/// Returns the error for a client that is too slow.
 pub fn too_slow(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("the client {what}"))
 }
@@ -90,7 +90,8 @@ mod tests {
     const BOUNDS: WriteBounds =
         WriteBounds { timeout: Duration::from_secs(30), rate_min: 100, window: Duration::from_secs(10) };
 
-    /// Tells which second was too much for a client that takes in so many bytes in each.
+    /// Returns the second in which a client that reads `bytes(second)` in each
+    /// second is given up.
     fn given_up(bytes: impl Fn(u32) -> usize) -> Option<(u32, String)> {
         let began = Instant::now();
         let mut pace = WritePace::new(BOUNDS, began);

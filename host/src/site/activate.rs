@@ -1,5 +1,5 @@
-//! What a candidate goes through before it may serve, stage by stage. Nothing
-//! here runs on a thread that serves.
+//! Stages that a candidate passes before it may serve. None of them runs on a
+//! thread that serves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,47 +11,47 @@ use thiserror::Error;
 use crate::site::version::{Label, Version};
 use crate::trial::probe::Probe;
 
-/// The stages, in their order.
+/// Stages of activation, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// Its file is read whole.
+    /// Reads the file.
     #[default]
     Read,
-    /// Its code is validated and compiled.
+    /// Validates and compiles the code.
     Compile,
-    /// Its exports and imports are held against the contract.
+    /// Checks exports and imports against the contract.
     Check,
-    /// It is instantiated, and initialised.
+    /// Instantiates and initialises the module.
     Start,
-    /// It is called, with requests that the operator chose.
+    /// Sends the operator's probes.
     Probe,
-    /// It is made durable, where it may not serve otherwise.
+    /// Writes the version to the state folder, if `--require-durable` demands it.
     Save,
 }
 
-/// Why a candidate does not serve.
+/// Reason for which a candidate was rejected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{stage}: {cause}")]
 pub struct Rejection {
-    /// Where it failed.
+    /// Stage that failed.
     pub stage: Stage,
-    /// What happened there, and what was expected.
+    /// What was found, and what was expected.
     pub cause: String,
-    /// Whether the same bytes may do better another time: it was not they that
-    /// failed.
+    /// Whether the failure may be temporary, so that the file is worth reading
+    /// again unchanged.
     pub is_passing: bool,
 }
 
-/// How long each stage took, and which one is in progress.
+/// Time of each stage, and the stage in progress.
 #[derive(Debug, Default)]
 pub struct Times {
-    /// The stage in progress, or the last.
+    /// Stage in progress, or the last one.
     pub stage: Stage,
     taken: Vec<(Stage, Duration)>,
 }
 
 impl Times {
-    /// Does the work of one stage, and takes its time when that has succeeded.
+    /// Runs one stage, and records its time if it succeeds.
     pub async fn measure<T, E>(
         &mut self,
         stage: Stage,
@@ -64,7 +64,7 @@ impl Times {
         Ok(done)
     }
 
-    /// Does the same with work that waits for nothing.
+    /// Runs one synchronous stage, and records its time if it succeeds.
     pub fn measure_here<T, E>(&mut self, stage: Stage, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.stage = stage;
         let since = Instant::now();
@@ -73,34 +73,35 @@ impl Times {
         Ok(done)
     }
 
-    /// Says that the stage in progress has failed.
+    /// Returns a rejection in the stage in progress.
     pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
         Rejection { stage: self.stage, cause: cause.into(), is_passing: false }
     }
 }
 
-/// What prepares candidates.
+/// Everything that is needed to prepare candidates.
 #[derive(Clone)]
 pub struct Workshop {
-    /// Runs them.
+    /// Engine that runs the candidates.
     pub engine: Engine,
-    /// Compiles them.
+    /// Compiler processes.
     pub compilers: Compilers,
-    /// What each is called with before it serves.
+    /// Probes that each candidate must pass.
     pub probes: Arc<[Probe]>,
 }
 
 impl Workshop {
     /// Compiles a candidate, checks it against the contract, starts it once, and
-    /// calls it with the probes. Only compiling gives way to those who serve: a
+    /// sends the probes. Only compiling yields to threads that serve: the
     /// candidate's calls have a deadline, which they must not miss because the
     /// server is busy.
     ///
-    /// `compiled` is what the bytes were compiled to before, where that is known.
+    /// `compiled` is the result of an earlier compilation of the bytes, if there is
+    /// one.
     ///
     /// # Errors
     ///
-    /// The stage that it failed in, and the cause.
+    /// The stage that failed, and the cause.
     pub async fn prepare(
         &self,
         label: Label,
@@ -115,7 +116,7 @@ impl Workshop {
         let started = times.measure(Stage::Start, compiled.start()).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
-            ..times.rejection(format!("it does not start: {error}"))
+            ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module };
         let probed = times.measure(Stage::Probe, async {

@@ -1,5 +1,5 @@
-//! Which version is the first after the start: the one that served when an
-//! earlier process ended, or the one that was asked for.
+//! Chooses the first version after the start: the one that served when an earlier
+//! process ended, or the one that the command line names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::site::state_dir::{State, StateDir};
 use crate::site::swapper::Beginning;
 use crate::site::version::{Label, Origin, Version, hash};
 
-/// Loads the first version: from the state folder, or else from its file, or else
-/// the embedded one. It passes all stages of a swap.
+/// Loads the first version from the state folder, else from its file, else the
+/// embedded one. The version passes all stages of a swap.
 ///
 /// # Errors
 ///
-/// One line: which module, and what is wrong with it.
+/// One line: which module cannot serve, and why.
 pub async fn begin(
     workshop: &Workshop,
     limits: &Limits,
@@ -44,7 +44,7 @@ pub async fn begin(
 }
 
 /// Returns the version that served when an earlier process ended, or else the
-/// newest that can serve.
+/// newest one that can serve.
 async fn restore(workshop: &Workshop, dir: &StateDir, left: &State) -> Option<(Version, Arc<[u8]>)> {
     let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
     labels.sort_by_key(|label| label.number != left.current);
@@ -56,7 +56,7 @@ async fn restore(workshop: &Workshop, dir: &StateDir, left: &State) -> Option<(V
         };
         match prepared.await {
             Ok(found) => return Some(found),
-            Err(error) => warn!("{label} cannot come back: {error:#}"),
+            Err(error) => warn!("{label} cannot be restored: {error:#}"),
         }
     }
     None

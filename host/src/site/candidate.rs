@@ -1,5 +1,5 @@
-//! How an order is carried out: from the bytes of a candidate to a version that
-//! serves, or to the reason why it does not.
+//! Executes a swap: from the bytes of a candidate to a version that serves or a
+//! rejection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use crate::site::state_dir::Kept;
 use crate::site::swapper::{IsGone, Outcome, Shared, Task, serves_by_now};
 use crate::site::version::{Label, Origin, Version, hash};
 
-/// How often it is checked whether the client that gave the order is still there.
+/// Interval of checks whether the client that ordered the swap is still connected.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
@@ -39,7 +39,8 @@ impl Shared {
     async fn read_file(self: &Arc<Self>, again: bool) -> Outcome {
         let number = self.versions.current().label.number;
         let Some(path) = self.file.clone() else {
-            let cause = "the handler did not come from a file, so there is none to read again".to_owned();
+            let cause =
+                "the handler was not loaded from a file, so there is no file to read again".to_owned();
             warn!(%cause, "not swapped");
             return self.refused(cause);
         };
@@ -53,8 +54,9 @@ impl Shared {
                 }
                 let outcome = self.swap(origin, file.into(), times, None, Box::new(|| false)).await;
                 if matches!(outcome, Outcome::Unchanged { .. }) {
-                    info!(serving = number, "the file holds what serves already");
-                    // It was looked at, and need not be after a restart.
+                    info!(serving = number, "the file is unchanged: its bytes serve already");
+                    // Saved, so that the file is not considered again after a
+                    // restart.
                     self.save(|store| store.save_record(&self.versions));
                 }
                 outcome
@@ -63,7 +65,8 @@ impl Shared {
                 let cause = format!("cannot read {origin}: {error}");
                 match again {
                     true => warn!(%cause, serving = number, "not swapped"),
-                    // It may be on its way: a file can be away for a moment.
+                    // Not a warning: a file that is being replaced can be missing
+                    // for a moment.
                     false => debug!(%cause, serving = number, "not swapped"),
                 }
                 self.refused(cause)
@@ -86,7 +89,8 @@ impl Shared {
             self.notice.serves();
             return Outcome::Unchanged { version: serving.label.number };
         }
-        // Not held across what follows, which may take long.
+        // Dropped early, because preparing may take long and holding the version
+        // keeps it from draining.
         drop(serving);
         let (label, compiled) = {
             let mut history = self.versions.history();
@@ -97,7 +101,7 @@ impl Shared {
         let since = Instant::now();
         let prepared = tokio::select! {
             biased;
-            () = order.cancelled() => Err("a newer order came before it was ready"),
+            () = order.cancelled() => Err(SUPERSEDED),
             () = until_gone(&is_gone) => Err(GONE),
             prepared = self.workshop.prepare(label.clone(), &file, compiled, &mut times) => Ok(prepared),
         };
@@ -120,8 +124,8 @@ impl Shared {
         }
     }
 
-    /// Makes a candidate the version that serves, unless a newer order has come.
-    /// Returns the number of the version that it replaced.
+    /// Publishes a candidate, unless a newer order has come. Returns the number of
+    /// the version that it replaced.
     fn publish(
         self: &Arc<Self>,
         order: &Order,
@@ -150,7 +154,7 @@ impl Shared {
             self.optimiser.serves(self, &version);
             Ok(replaced)
         });
-        published.unwrap_or_else(|| Err(times.rejection("a newer order came before it was ready")))
+        published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
     }
 
     fn reject(&self, label: Label, rejection: Rejection) -> Outcome {
@@ -168,7 +172,11 @@ impl Shared {
     }
 }
 
-const GONE: &str = "its client went away before it was ready";
+/// Cause of a rejection when a newer order ends the work on a candidate.
+const SUPERSEDED: &str = "a newer swap or rollback was ordered before it was ready";
+
+/// Cause of a rejection when the client that ordered the swap disconnects.
+const GONE: &str = "its client disconnected before it was ready";
 
 async fn until_gone(is_gone: &IsGone) {
     while !is_gone() {

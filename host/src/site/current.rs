@@ -1,5 +1,5 @@
-//! Which version serves now. This is the only place that knows, and a request
-//! asks it exactly once, so that one version answers the whole of it.
+//! Holds the current version. No other file stores it. A request reads it once, so
+//! that one version answers the whole request.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::site::version::Version;
 
-/// A version that served when it was asked for.
+/// Guard of the version that was current when it was read.
 pub type Serving = Guard<Arc<Version>>;
 
-/// The version that serves.
+/// Current version.
 pub struct Current(ArcSwap<Version>);
 
 impl Current {
-    /// Begins with this version.
+    /// Makes a version the first current one.
     pub fn new(version: Arc<Version>) -> Current {
         version.module.wake();
         Current(ArcSwap::new(version))
     }
 
-    /// The version that serves now. It stays whole for as long as it is held,
-    /// whatever is published meanwhile. As long as a thread holds a few at the most,
-    /// that is noted with the thread, and not in one place for all.
+    /// Returns the current version. The guard keeps it alive whatever is published
+    /// meanwhile. While a thread holds only a few guards, they are recorded per
+    /// thread, without contention.
     pub fn version(&self) -> Serving {
         self.0.load()
     }
 
-    /// From now on this version serves. When this returns, nobody can come by
-    /// the one before any more, except from those who hold it.
+    /// Makes a version current. On return, the previous one is reachable only
+    /// through existing guards.
     pub(super) fn publish(&self, version: Arc<Version>) {
         version.module.wake();
         self.0.swap(version).module.rest();

@@ -1,6 +1,7 @@
-//! The versions that there were: those that can come back, compiled as they
-//! are, and why others never served.
+//! Remembered versions: good ones, compiled, for rollback, and rejected ones with
+//! their reasons.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,84 +14,112 @@ use crate::site::activate::Rejection;
 use crate::site::state_dir::Kept;
 use crate::site::version::{Label, Origin, Version};
 
-/// All versions that are remembered, oldest first.
+/// Remembered versions, oldest first.
 pub struct History {
-    /// How many good versions are kept, the current one included.
+    /// Most good versions to keep, the current one included.
     keep: usize,
-    /// How much memory the good versions may take together, in bytes.
+    /// Most memory of all good versions, in bytes.
     keep_bytes: usize,
     next_number: u64,
     records: Vec<Record>,
-    /// No longer kept, and perhaps still answering a request.
+    /// Versions that are no longer kept but may still answer a request.
     leaving: Vec<Arc<Version>>,
 }
 
 struct Record {
     label: Label,
     time: SystemTime,
-    /// Which version it took the place of when it began to serve.
+    /// Number of the version that this one replaced when it was published.
     replaced: Option<u64>,
-    fate: Fate,
+    state: RecordState,
 }
 
-enum Fate {
-    /// It is being checked.
+enum RecordState {
+    /// The version is being prepared.
     Candidate,
-    /// It may serve, whether it does or not.
+    /// The version passed all stages; it is or was current.
     Good(Arc<Version>),
-    /// It never served.
+    /// The version never served.
     Rejected(Rejection),
 }
 
-/// A version as it is shown.
+/// Version as shown by `host versions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// Counted from 1.
+    /// Number, counted from 1.
     pub number: u64,
-    /// candidate, current, draining, retired or rejected.
-    pub state: String,
-    /// In hexadecimal.
+    /// Stage of the version's life.
+    pub state: VersionState,
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Where its bytes came from.
+    /// Source of the bytes.
     pub origin: String,
-    /// In bytes.
+    /// Size of the module file in bytes.
     pub size: usize,
-    /// When it became a candidate, in UTC.
+    /// Time at which the version became a candidate, in UTC.
     pub time: String,
-    /// Why it was rejected.
+    /// Reason of the rejection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
 
+/// Stage of a version's life, as `host versions` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionState {
+    /// Being prepared.
+    Candidate,
+    /// Serving new requests.
+    Current,
+    /// Replaced, and still answering a request.
+    Draining,
+    /// Kept for rollback.
+    Retired,
+    /// Never served.
+    Rejected,
+}
+
+impl fmt::Display for VersionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            VersionState::Candidate => "candidate",
+            VersionState::Current => "current",
+            VersionState::Draining => "draining",
+            VersionState::Retired => "retired",
+            VersionState::Rejected => "rejected",
+        })
+    }
+}
+
 impl History {
-    /// Makes an empty history, within these bounds.
+    /// Creates an empty history with the bounds of `limits`.
     pub fn new(limits: &Limits) -> History {
         let Limits { keep, keep_bytes, .. } = *limits;
         History { keep, keep_bytes, next_number: 1, records: Vec::new(), leaving: Vec::new() }
     }
 
-    /// Goes on counting where an earlier process ended.
+    /// Continues the numbering of an earlier process.
     pub fn count_from(&mut self, next_number: u64) {
         self.next_number = self.next_number.max(next_number);
     }
 
-    /// The number of the next candidate.
+    /// Returns the number of the next candidate.
     pub fn next_number(&self) -> u64 {
         self.next_number
     }
 
-    /// A good version of an earlier process is back.
+    /// Adds a restored version of an earlier process.
     pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
         let number = version.label.number;
-        let place = self.records.partition_point(|record| record.label.number < number);
+        let index = self.records.partition_point(|record| record.label.number < number);
         let Kept { label, time, replaced } = kept.clone();
-        let record = Record { label, time, replaced, fate: Fate::Good(version) };
-        self.records.insert(place, record);
+        let record = Record { label, time, replaced, state: RecordState::Good(version) };
+        self.records.insert(index, record);
     }
 
-    /// The good versions as they are saved, oldest first.
+    /// Returns the good versions as they are saved, oldest first.
     pub fn kept(&self) -> Vec<Kept> {
-        let good = self.records.iter().filter(|record| matches!(record.fate, Fate::Good(_)));
+        let good = self.records.iter().filter(|record| matches!(record.state, RecordState::Good(_)));
         let kept = |record: &Record| Kept {
             label: record.label.clone(),
             time: record.time,
@@ -99,7 +128,7 @@ impl History {
         good.map(kept).collect()
     }
 
-    /// A candidate appears, and is given its number.
+    /// Adds a candidate and gives it the next number.
     pub fn begin(&mut self, origin: Origin, size: usize, sha256: String) -> Label {
         let label = Label { number: self.next_number, origin, size, sha256 };
         self.next_number += 1;
@@ -107,62 +136,63 @@ impl History {
             label: label.clone(),
             time: SystemTime::now(),
             replaced: None,
-            fate: Fate::Candidate,
+            state: RecordState::Candidate,
         });
         label
     }
 
-    /// The candidate of this number is no good.
+    /// Marks a candidate as rejected, and forgets the oldest rejected versions past
+    /// `keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
-        self.settle(number, Fate::Rejected(rejection));
-        let is_rejected = |record: &Record| matches!(record.fate, Fate::Rejected(_));
+        self.set_state(number, RecordState::Rejected(rejection));
+        let is_rejected = |record: &Record| matches!(record.state, RecordState::Rejected(_));
         let count = self.records.iter().filter(|record| is_rejected(record)).count();
         let mut excess = count.saturating_sub(self.keep);
         self.records.retain(|record| {
-            let goes = excess > 0 && is_rejected(record);
-            excess -= usize::from(goes);
-            !goes
+            let dropped = excess > 0 && is_rejected(record);
+            excess -= usize::from(dropped);
+            !dropped
         });
     }
 
-    /// The candidate is good, and serves from now on, in the place of another.
+    /// Marks a candidate as good and current.
     pub fn accept(&mut self, version: Arc<Version>, replaced: Option<u64>) {
         let number = version.label.number;
-        self.settle(number, Fate::Good(version));
+        self.set_state(number, RecordState::Good(version));
         if let Some(record) = self.record(number) {
             record.replaced = replaced;
         }
         self.forget_good(number);
     }
 
-    /// Returns the memory of the good versions, in bytes.
+    /// Returns the memory of all good versions, in bytes.
     pub fn memory(&self) -> usize {
         self.good().map(|version| version.module.memory()).sum()
     }
 
-    /// Whether another good version may be kept.
+    /// Returns whether another good version may be kept.
     pub fn has_room(&self) -> bool {
         self.good().count() < self.keep && self.memory() < self.keep_bytes
     }
 
-    /// Keeps the good versions within their bounds: the oldest go first, and the one
-    /// that `current` has replaced goes last. The current one stays always.
+    /// Drops good versions beyond the bounds, oldest first and last the one that
+    /// `current` replaced. The current one always stays.
     fn forget_good(&mut self, current: u64) {
         let undo = self.replaced_by(current);
         let (mut count, mut memory) = (self.good().count(), self.memory());
         let by_age = self.good().map(|version| (version.label.number, version.module.memory()));
         let mut candidates: Vec<_> = by_age.filter(|(number, _)| *number != current).collect();
         candidates.sort_by_key(|(number, _)| Some(*number) == undo);
-        let mut goes = Vec::new();
+        let mut dropped = Vec::new();
         for (number, bytes) in candidates {
             if count > self.keep || memory > self.keep_bytes {
                 (count, memory) = (count - 1, memory.saturating_sub(bytes));
-                goes.push(number);
+                dropped.push(number);
             }
         }
         let leaving = &mut self.leaving;
-        self.records.retain(|record| match &record.fate {
-            Fate::Good(version) if goes.contains(&record.label.number) => {
+        self.records.retain(|record| match &record.state {
+            RecordState::Good(version) if dropped.contains(&record.label.number) => {
                 leaving.push(Arc::clone(version));
                 false
             }
@@ -170,68 +200,73 @@ impl History {
         });
     }
 
-    /// A good version has better code from now on, if it is kept.
+    /// Replaces the code of a good version with optimised code. Returns whether the
+    /// version is kept.
     pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
-        let of_this = |fate: &&mut Fate| matches!(fate, Fate::Good(good) if Arc::ptr_eq(good, version));
-        let found = self.records.iter_mut().map(|record| &mut record.fate).find(of_this);
-        let replaced = found.map(|fate| *fate = Fate::Good(better)).is_some();
+        let of_this =
+            |state: &&mut RecordState| matches!(state, RecordState::Good(good) if Arc::ptr_eq(good, version));
+        let found = self.records.iter_mut().map(|record| &mut record.state).find(of_this);
+        let replaced = found.map(|state| *state = RecordState::Good(better)).is_some();
         self.forget_good(current);
         replaced
     }
 
-    /// The good version of this number, if it is kept.
+    /// Returns the good version of this number, if it is kept.
     pub fn find(&self, number: u64) -> Option<Arc<Version>> {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
-    /// What the newest good version of these bytes was compiled to, if one is kept.
+    /// Returns the compiled module of the newest good version with this hash.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
         let same = self.good().rfind(|version| version.label.sha256 == sha256)?;
         Some(CompiledModule::of(&same.module))
     }
 
-    /// The number of the version that this one took the place of.
+    /// Returns the number of the version that version `number` replaced.
     pub fn replaced_by(&self, number: u64) -> Option<u64> {
         self.records.iter().find(|record| record.label.number == number)?.replaced
     }
 
-    /// The good versions that are kept, oldest first.
+    /// Returns the good versions, oldest first.
     pub fn good(&self) -> impl DoubleEndedIterator<Item = &Arc<Version>> {
-        self.records.iter().filter_map(|record| match &record.fate {
-            Fate::Good(version) => Some(version),
+        self.records.iter().filter_map(|record| match &record.state {
+            RecordState::Good(version) => Some(version),
             _ => None,
         })
     }
 
-    /// Returns the versions that are no longer kept and answer no request any
-    /// more, and whether others still answer one.
+    /// Returns the versions that are no longer kept and answer no request, and
+    /// whether any others still answer one.
     pub fn release(&mut self) -> (Vec<Arc<Version>>, bool) {
         let is_gone = |version: &mut Arc<Version>| Arc::strong_count(version) == 1;
         let gone = self.leaving.extract_if(.., is_gone).collect();
         (gone, !self.leaving.is_empty())
     }
 
-    /// All of them as they are shown, when `current` is the number of the
-    /// current version.
+    /// Returns all versions as they are shown; `current` is the number of the
+    /// current one.
     pub fn entries(&self, current: u64) -> Vec<Entry> {
-        let leaving = self.leaving.iter().map(|version| entry(&version.label, "draining", None, None));
+        let leaving =
+            self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None, None));
         let kept = self.records.iter().map(|record| {
-            let (state, reason) = match &record.fate {
-                Fate::Candidate => ("candidate", None),
-                Fate::Rejected(rejection) => ("rejected", Some(rejection.to_string())),
-                Fate::Good(_) if record.label.number == current => ("current", None),
-                // One reference is this record's.
-                Fate::Good(version) if Arc::strong_count(version) > 1 => ("draining", None),
-                Fate::Good(_) => ("retired", None),
+            let (state, reason) = match &record.state {
+                RecordState::Candidate => (VersionState::Candidate, None),
+                RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
+                RecordState::Good(_) if record.label.number == current => (VersionState::Current, None),
+                // One reference is held by this record.
+                RecordState::Good(version) if Arc::strong_count(version) > 1 => {
+                    (VersionState::Draining, None)
+                }
+                RecordState::Good(_) => (VersionState::Retired, None),
             };
             entry(&record.label, state, Some(record.time), reason)
         });
         leaving.chain(kept).collect()
     }
 
-    fn settle(&mut self, number: u64, fate: Fate) {
+    fn set_state(&mut self, number: u64, state: RecordState) {
         if let Some(record) = self.record(number) {
-            record.fate = fate;
+            record.state = state;
         }
     }
 
@@ -240,10 +275,10 @@ impl History {
     }
 }
 
-fn entry(label: &Label, state: &str, time: Option<SystemTime>, reason: Option<String>) -> Entry {
+fn entry(label: &Label, state: VersionState, time: Option<SystemTime>, reason: Option<String>) -> Entry {
     Entry {
         number: label.number,
-        state: state.into(),
+        state,
         sha256: label.sha256.clone(),
         origin: label.origin.to_string(),
         size: label.size,

@@ -1,54 +1,54 @@
-//! Why the newest version does not serve, for the author of a handler, who sees
-//! it instead of the last good version. Only `host dev` shows it.
+//! Reason for which the newest version does not serve, shown to the author of a
+//! handler instead of the last good version. Only `host dev` shows it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The reason that is shown, if one is to be shown at all.
+/// Shared rejection notice; empty unless created by `shown`.
 #[derive(Clone, Debug, Default)]
 pub struct Notice(Option<Arc<Mutex<Causes>>>);
 
 #[derive(Debug, Default)]
 struct Causes {
-    /// Until a module is built.
+    /// Cause of a failed build; cleared by a successful one.
     build: Option<Arc<str>>,
-    /// Until a version is published.
+    /// Cause of a rejection; cleared when a version is published.
     version: Option<Arc<str>>,
 }
 
 impl Notice {
-    /// Makes one that is shown.
+    /// Creates a notice that is shown.
     pub fn shown() -> Notice {
         Notice(Some(Arc::default()))
     }
 
-    /// Returns what is to be shown now.
+    /// Returns the cause to show, if any.
     pub fn get(&self) -> Option<Arc<str>> {
         let causes = self.causes()?;
         causes.build.clone().or_else(|| causes.version.clone())
     }
 
-    /// Says that nothing was built, and why.
+    /// Records a failed build.
     pub fn build_failed(&self, cause: String) {
         if let Some(mut causes) = self.causes() {
             causes.build = Some(cause.into());
         }
     }
 
-    /// Says that a module was built.
+    /// Clears the cause of a failed build.
     pub fn built(&self) {
         if let Some(mut causes) = self.causes() {
             causes.build = None;
         }
     }
 
-    /// Says that a version was rejected, and why.
+    /// Records a rejection.
     pub fn rejected(&self, cause: String) {
         if let Some(mut causes) = self.causes() {
             causes.version = Some(cause.into());
         }
     }
 
-    /// Says that the newest version serves.
+    /// Clears the cause of a rejection.
     pub fn serves(&self) {
         if let Some(mut causes) = self.causes() {
             causes.version = None;

@@ -1,6 +1,6 @@
-//! How a version is compiled again once it serves: a candidate is compiled
-//! quickly, so that it serves soon, and its first code is replaced when better
-//! code is there. It is the same version before and after.
+//! Compiles the current version again with full optimisation. A candidate is
+//! compiled quickly, so that it serves soon; its code is replaced when the
+//! optimised code is ready. The version keeps its number.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -13,17 +13,16 @@ use tracing::{debug, warn};
 use crate::site::swapper::Shared;
 use crate::site::version::Version;
 
-/// How often it is looked whether the last request that began on the first code
-/// is answered.
+/// Interval of checks whether the last request on the first code is answered.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The version that is being compiled again, if one is.
+/// Optimisation in progress, if any.
 #[derive(Default)]
 pub(super) struct Optimiser(Mutex<Option<AbortHandle>>);
 
 impl Optimiser {
-    /// Compiles the version that serves from now on again, and no other: one that
-    /// was replaced is not worth the work.
+    /// Starts to optimise the current version, and cancels the optimisation of any
+    /// earlier one: a replaced version is not worth the work.
     pub(super) fn serves(&self, shared: &Arc<Shared>, version: &Arc<Version>) {
         let work = version
             .module
@@ -45,7 +44,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         anyhow::Ok(compiled.start_quietly().await?)
     };
     let optimised = optimised.await;
-    // Not held meanwhile: it may be given up.
+    // Weak until here, so that the version can be dropped while it compiles.
     let Some(version) = version.upgrade() else {
         return;
     };
@@ -56,7 +55,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
             debug!(version = number, %time, "optimised");
             let better = Arc::new(Version { label: version.label.clone(), module });
             if shared.versions.replace(&version, better) {
-                // Its memory is given back here, and not on a thread that serves.
+                // Frees the first code here rather than on a thread that serves.
                 while Arc::strong_count(&version) > 1 {
                     sleep(RELEASE_INTERVAL).await;
                 }
@@ -64,7 +63,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         }
         Err(error) => {
             let cause = format!("{error:#}");
-            warn!(version = number, %cause, "not optimised: it goes on serving with its first code");
+            warn!(version = number, %cause, "optimised compilation failed; the version keeps its first code");
         }
     }
 }

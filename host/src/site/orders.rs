@@ -1,47 +1,46 @@
-//! Which order to swap is the newest. A newer one ends the work on an older
-//! candidate, and only the newest may publish, so that an undo never waits for a
-//! change in progress and is never undone by it.
+//! Orders swaps and rollbacks. A newer order cancels the work on an older
+//! candidate, and only the newest may publish, so that a rollback never waits for a
+//! swap in progress and is never undone by it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// The orders of one server.
+/// Orders of one server.
 #[derive(Default)]
 pub(super) struct Orders(Mutex<Newest>);
 
 #[derive(Default)]
 struct Newest {
     number: u64,
-    /// Ends the work on its candidate.
+    /// Cancels the work on the newest order's candidate when dropped.
     cancel: Option<Sender<()>>,
 }
 
-/// An order that a candidate is prepared for.
+/// Order that a candidate is prepared for.
 pub(super) struct Order {
     number: u64,
     cancelled: Receiver<()>,
 }
 
 impl Orders {
-    /// Begins an order, which ends the work on any other.
+    /// Begins an order and cancels any other.
     pub(super) fn begin(&self) -> Order {
         let (cancel, cancelled) = oneshot::channel();
         let mut newest = self.newest();
         newest.number += 1;
-        // The sender that this drops wakes the older order.
+        // Dropping the previous sender cancels the older order.
         newest.cancel = Some(cancel);
         Order { number: newest.number, cancelled }
     }
 
-    /// Publishes for an order, unless a newer one was begun.
+    /// Runs `publish` unless a newer order has begun.
     pub(super) fn if_newest<T>(&self, order: &Order, publish: impl FnOnce() -> T) -> Option<T> {
         let newest = self.newest();
         (newest.number == order.number).then(publish)
     }
 
-    /// Publishes at once. Where that takes effect, it ends the work on any
-    /// candidate.
+    /// Runs `publish` at once. If it succeeds, any order in progress is cancelled.
     pub(super) fn overrule<T>(&self, publish: impl FnOnce() -> Option<T>) -> Option<T> {
         let mut newest = self.newest();
         let published = publish()?;
@@ -56,7 +55,7 @@ impl Orders {
 }
 
 impl Order {
-    /// Waits until a newer order has come.
+    /// Waits until the order is cancelled.
     pub(super) async fn cancelled(&mut self) {
         let _ = (&mut self.cancelled).await;
     }

@@ -1,11 +1,9 @@
-//! The folder in which good versions survive the end of the process: each
-//! module under its hash, and one small file that says which were there and
-//! which of them served.
+//! State folder, which keeps good versions across restarts: each module under its
+//! hash, and the state file, which lists the versions and the current one.
 //!
-//! A file is written beside its place, made durable, and renamed into it, so
-//! that a crash at any moment leaves either the old one or the new one. What is
-//! damaged all the same is reported and passed over: nothing here keeps the
-//! server from serving.
+//! Each file is written under a temporary name, synced and renamed, so that a crash
+//! leaves either the old or the new file. A damaged file is reported and skipped;
+//! it does not keep the server from serving.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,31 +20,30 @@ use crate::config::limits::{ADDRESSES, COUNT_MAX};
 use crate::files::private_folder::PrivateFolder;
 use crate::site::version::{EMBEDDED, Label, Origin, hash};
 
-/// The form of the small file. Another number is another form.
+/// Format version of the state file.
 const FORMAT: u32 = 1;
 
-/// The highest number of a version that is believed: counting on from it for
-/// centuries does not overflow, and JSON can hold it exactly.
+/// Largest accepted version number: counting on from it cannot overflow, and JSON
+/// holds it exactly.
 const NUMBER_MAX: u64 = 1 << 52;
 
-/// The small file.
+/// Name of the state file.
 const STATE: &str = "state.json";
 
-/// The longest small file, in bytes: room for 40,000 versions.
+/// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
-/// The longest name of where a version came from, in bytes: that of a command's
-/// line.
+/// Longest origin of a version in bytes, which is the longest line of a command.
 pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
-/// The folder, which no other server uses at the same time.
+/// State folder, locked against other servers.
 pub struct StateDir {
     folder: PrivateFolder,
     module_max: usize,
-    /// The hashes of the modules that stay: those that the small file names, and
-    /// those that it will name next.
+    /// Hashes of the modules that must not be removed: those in the state file now,
+    /// and those that its next version will name.
     named: Mutex<Named>,
-    /// Held while something is written.
+    /// Serialises writes.
     writing: Mutex<()>,
 }
 
@@ -56,33 +53,33 @@ struct Named {
     next: HashSet<String>,
 }
 
-/// What the small file says.
+/// Content of the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     format: u32,
-    /// The number of the version that served.
+    /// Number of the current version.
     pub current: u64,
-    /// The number that the next candidate gets.
+    /// Number of the next candidate.
     pub next_number: u64,
-    /// The SHA-256 of what the watched file held when it was last looked at.
+    /// SHA-256 of the watched file when it was last read.
     pub considered: String,
-    /// The good versions, oldest first.
+    /// Good versions, oldest first.
     pub versions: Vec<Kept>,
 }
 
-/// A good version.
+/// Good version in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// What it is called.
+    /// Number, origin, size and hash.
     pub label: Label,
-    /// When it became a candidate.
+    /// Time at which the version became a candidate.
     pub time: SystemTime,
-    /// Which version it took the place of.
+    /// Number of the version that this one replaced.
     pub replaced: Option<u64>,
 }
 
 impl State {
-    /// The state with these values, in the form that is written now.
+    /// Creates a state in the current format.
     pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
         let mut state = State { format: FORMAT, current, next_number, considered, versions };
         state.tidy();
@@ -90,50 +87,58 @@ impl State {
         state
     }
 
-    /// Puts the versions in order, with times that can be written and shown.
+    /// Sorts the versions and clamps their times to the range that can be written.
     fn tidy(&mut self) {
         self.versions.sort_by_key(|kept| kept.label.number);
         self.versions.iter_mut().for_each(|kept| kept.time = clock::showable(kept.time));
     }
 
-    /// Reads the small file, and believes nothing of it that cannot be.
+    /// Parses and validates the state file.
     fn read(bytes: &[u8]) -> anyhow::Result<State> {
         let mut state: State = serde_json::from_slice(bytes)?;
         if state.format != FORMAT {
-            bail!("it has the form {}; expected {FORMAT}", state.format);
+            bail!("its format is {}; expected {FORMAT}", state.format);
         }
         if state.next_number > NUMBER_MAX {
-            bail!("its versions are numbered past {NUMBER_MAX}");
+            bail!("its next version number is above {NUMBER_MAX}");
         }
         if state.versions.len() > COUNT_MAX {
             bail!("it names {} versions; expected at most {COUNT_MAX}", state.versions.len());
         }
         let numbers = 1..state.next_number;
         if !numbers.contains(&state.current) {
-            bail!("the version {} that served has no number below {}", state.current, state.next_number);
+            bail!(
+                "the current version is {}; expected a number from 1 to below {}",
+                state.current,
+                state.next_number
+            );
         }
         if !is_hash(&state.considered) {
-            bail!("what was looked at last has no SHA-256");
+            bail!("the hash of the watched file is not a SHA-256");
         }
         state.tidy();
         let mut before = 0;
         for Kept { label, replaced, .. } in &state.versions {
             let number = label.number;
             if number == before || !numbers.contains(&number) {
-                bail!("it names version {number} twice, or the next number, {}, is wrong", state.next_number);
+                bail!(
+                    "version {number} is listed twice, or is not below the next number, {}",
+                    state.next_number
+                );
             }
             before = number;
             if replaced.is_some_and(|replaced| !(1..number).contains(&replaced)) {
-                bail!("version {number} replaced one that did not come before");
+                bail!("version {number} is said to have replaced a later version");
             }
             if !is_hash(&label.sha256) || label.size > ADDRESSES || label.origin.length() > ORIGIN_MAX {
-                bail!("the hash, the size or the origin of version {number} is none");
+                bail!("version {number} has an invalid hash, size or origin");
             }
         }
         Ok(state)
     }
 
-    /// Lets nothing pass for the embedded handler that is not.
+    /// Corrects the origin of versions that claim to be the embedded handler and
+    /// have another hash.
     fn correct_origins(&mut self) {
         let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
         let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
@@ -142,35 +147,41 @@ impl State {
         }
         let embedded = hash(EMBEDDED);
         for label in claims.filter(|label| label.sha256 != embedded) {
-            warn!("version {} is not the handler embedded in this program, as the state says", label.number);
+            warn!(
+                "version {} is listed as the embedded handler, but this program embeds another",
+                label.number
+            );
             label.origin = Origin::Upload("embedded in another program".into());
         }
     }
 }
 
 impl StateDir {
-    /// Opens the folder, and makes it if it is not there.
+    /// Opens or creates the folder.
     ///
     /// # Errors
     ///
-    /// When it cannot be had, is not this user's alone, or another server has it.
+    /// When the folder cannot be opened, is not this user's alone, or is locked by
+    /// another server.
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
         let mut folder = PrivateFolder::open(path)?;
         folder.lock("lock".as_ref())?;
         let dir = StateDir { folder, module_max, named: Mutex::default(), writing: Mutex::default() };
-        // Without these it is as it was.
+        // Neither is needed to serve.
         if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
-            warn!("the state may not be kept on a full disk: {error}");
+            warn!(
+                "no disk space is reserved for the state, so a full disk may keep it from being saved: {error}"
+            );
         }
         Ok(dir)
     }
 
-    /// Returns what was saved last, if anything was. A file that says nothing of
-    /// use is set aside together with the modules, so that neither is lost.
+    /// Returns the saved state, if there is one. An unusable state file is set
+    /// aside together with the modules, so that neither is lost.
     ///
     /// # Errors
     ///
-    /// When the file is there and cannot be read, which may be over soon.
+    /// When the file exists and cannot be read, which may be temporary.
     pub fn load(&self) -> anyhow::Result<Option<State>> {
         let file = self.folder.path_of(STATE);
         let bytes = match self.folder.read(STATE, STATE_MAX) {
@@ -181,37 +192,35 @@ impl StateDir {
             Ok(mut state) => {
                 state.correct_origins();
                 if state.versions.iter().all(|kept| kept.label.number != state.current) {
-                    warn!("version {}, which served, was not kept", state.current);
+                    warn!("version {}, which served last, is not in the state folder", state.current);
                 }
                 self.named().now = hashes(&state);
                 self.sweep();
                 Some(state)
             }
             Err(error) => {
-                warn!("the state in {} cannot be used and is set aside: {error:#}", file.display());
+                warn!("the state in {} is unusable and is set aside: {error:#}", file.display());
                 self.set_aside().with_context(|| format!("cannot set {} aside", file.display()))?;
                 None
             }
         })
     }
 
-    /// Gives the state and all modules names under which nothing here looks for
-    /// them.
+    /// Renames the state file and all modules, so that they are kept but not used.
     fn set_aside(&self) -> io::Result<()> {
-        for name in self.folder.names(|name| hash_of_module(name).is_some())? {
-            let hash = hash_of_module(&name).unwrap_or_default();
-            self.folder.rename(&name, &format!("{hash}.damaged"))?;
+        for hash in self.module_hashes()? {
+            self.folder.rename(&file_of_module(&hash), &format!("{hash}.damaged"))?;
         }
         let taken = self.folder.names(|name| name.starts_with("state.damaged"))?.len();
         let aside = if taken == 0 { "state.damaged".into() } else { format!("state.damaged-{}", taken + 1) };
         self.folder.rename(STATE, &aside)
     }
 
-    /// The bytes of a version, if they are what they were.
+    /// Returns the bytes of a version after checking their hash.
     ///
     /// # Errors
     ///
-    /// When they cannot be read, or have another hash.
+    /// When the file cannot be read, or has another hash.
     pub fn module(&self, label: &Label) -> anyhow::Result<Vec<u8>> {
         let name = module_name(&label.sha256)?;
         let file = self.folder.path_of(&name);
@@ -221,16 +230,16 @@ impl StateDir {
         let bytes = self.folder.read(&name, self.module_max);
         let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
         if hash(&bytes) != label.sha256 {
-            bail!("{} is damaged: its SHA-256 is another", file.display());
+            bail!("{} is damaged: its SHA-256 is not the recorded one", file.display());
         }
         Ok(bytes)
     }
 
-    /// Writes a version's bytes, unless they are there.
+    /// Writes the bytes of a version unless they are saved already.
     ///
     /// # Errors
     ///
-    /// When they cannot be written and made durable.
+    /// When the file cannot be written and synced.
     pub fn save_module(&self, label: &Label, bytes: &[u8]) -> anyhow::Result<()> {
         let name = module_name(&label.sha256)?;
         let _writing = lock(&self.writing);
@@ -245,18 +254,16 @@ impl StateDir {
         written.with_context(|| format!("cannot write {}", self.folder.path_of(&name).display()))
     }
 
-    /// Writes the state, and takes away the modules that it does not name.
+    /// Writes the state file, and removes modules that it does not name.
     ///
     /// # Errors
     ///
-    /// When it cannot be written and made durable.
+    /// When the file cannot be written and synced.
     pub fn save(&self, state: &State) -> anyhow::Result<()> {
         let context = || format!("cannot write {}", self.folder.path_of(STATE).display());
         let bytes = serde_json::to_vec_pretty(state).with_context(context)?;
         if bytes.len() > STATE_MAX {
-            bail!(
-                "the state would be longer than {STATE_MAX} bytes (--keep says how many versions are in it)"
-            );
+            bail!("the state would be longer than {STATE_MAX} bytes (lower --keep to keep fewer versions)");
         }
         let _writing = lock(&self.writing);
         self.folder.replace(STATE, &bytes).with_context(context)?;
@@ -269,30 +276,36 @@ impl StateDir {
         Ok(())
     }
 
-    /// Makes room: removes what no version needs. That costs disk, no more, so
-    /// failing to is only told.
+    /// Removes files that no version needs. A failure costs only disk space, so it
+    /// is only logged.
     fn sweep(&self) {
         let swept = self.remove_litter().and_then(|()| {
-            for name in self.folder.names(|name| hash_of_module(name).is_some())? {
+            for hash in self.module_hashes()? {
                 let named = self.named();
-                let hash = hash_of_module(&name).unwrap_or_default();
-                if !named.now.contains(hash) && !named.next.contains(hash) {
-                    self.folder.remove(&name)?;
+                if !named.now.contains(&hash) && !named.next.contains(&hash) {
+                    self.folder.remove(&file_of_module(&hash))?;
                 }
             }
             Ok(())
         });
         if let Err(error) = swept {
-            warn!("files of versions that are no longer kept stay in the folder for the state: {error}");
+            warn!("cannot remove files of versions that are no longer kept from the state folder: {error}");
         }
     }
 
-    /// Removes what writing has left behind: now, or as it was done earlier.
+    /// Removes temporary files of interrupted writes, also those of earlier
+    /// releases.
     fn remove_litter(&self) -> io::Result<()> {
         self.folder.remove_litter(|name| hash_of_module(name).is_some())?;
         let is_old =
             |name: &str| name.strip_suffix(".new").is_some_and(|stem| stem == "state" || is_hash(stem));
         self.folder.names(is_old)?.iter().try_for_each(|name| self.folder.remove(name))
+    }
+
+    /// Returns the hashes of all modules in the folder.
+    fn module_hashes(&self) -> io::Result<Vec<String>> {
+        let names = self.folder.names(|name| hash_of_module(name).is_some())?;
+        Ok(names.iter().filter_map(|name| hash_of_module(name)).map(str::to_owned).collect())
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {
@@ -309,11 +322,15 @@ fn hashes(state: &State) -> HashSet<String> {
 }
 
 fn module_name(sha256: &str) -> anyhow::Result<String> {
-    // It may come from a damaged file, and must not lead out of the folder.
+    // The hash may come from a damaged file and must not lead out of the folder.
     if !is_hash(sha256) {
         bail!("`{sha256}` is not a SHA-256");
     }
-    Ok(format!("{sha256}.module"))
+    Ok(file_of_module(sha256))
+}
+
+fn file_of_module(sha256: &str) -> String {
+    format!("{sha256}.module")
 }
 
 fn hash_of_module(name: &str) -> Option<&str> {
@@ -357,7 +374,7 @@ mod tests {
             let saved = state(vec![kept(1, Origin::Path(path)), kept(2, Origin::Upload("x".into()))]);
             assert_eq!(read(&saved).unwrap(), saved);
         }
-        // As it was always written.
+        // The format of earlier releases.
         let text = serde_json::to_string(&Origin::Path("/a".into())).unwrap();
         assert_eq!(text, r#"{"path":"/a"}"#);
     }

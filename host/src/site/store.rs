@@ -1,5 +1,5 @@
-//! What survives a restart: which of the versions are in the state folder, which
-//! are not yet, and which of an earlier process stay there for later.
+//! Tracks which versions are saved in the state folder, which are not yet, and
+//! which of an earlier process stay there unloaded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,22 +9,22 @@ use crate::site::state_dir::{Kept, State, StateDir};
 use crate::site::version::{Label, hash};
 use crate::site::versions::Versions;
 
-/// The SHA-256 of nothing that there is.
+/// Placeholder that equals no SHA-256 of a file.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// The record of the versions, if it is to survive.
+/// Saved record of the versions; does nothing without a state folder.
 pub(super) struct Store {
     dir: Option<StateDir>,
     record: Mutex<Record>,
 }
 
 struct Record {
-    /// The SHA-256 of what the watched file held when it was last looked at.
+    /// SHA-256 of the watched file when it was last read.
     considered: String,
-    /// Versions whose bytes are not in the folder.
+    /// Versions whose bytes are not saved yet.
     unsaved: Vec<(Label, Arc<[u8]>)>,
-    /// Versions of an earlier process that did not come back: not yet, or not
-    /// with the limits of this one. They stay in the folder for the next.
+    /// Versions of an earlier process that are not loaded, either not yet or
+    /// because the limits are lower now. They stay in the folder.
     left: Vec<Kept>,
 }
 
@@ -33,25 +33,24 @@ impl Store {
         Store { dir, record: Mutex::new(Record { considered, unsaved: Vec::new(), left }) }
     }
 
-    /// Returns the folder, if there is one.
+    /// Returns the state folder, if there is one.
     pub(super) fn dir(&self) -> Option<&StateDir> {
         self.dir.as_ref()
     }
 
-    /// Notes that the watched file was looked at. Returns whether it holds what
-    /// it held before.
+    /// Records the content of the watched file. Returns whether it is unchanged.
     pub(super) fn consider(&self, file: &[u8]) -> bool {
         let found = hash(file);
         std::mem::replace(&mut self.record().considered, found.clone()) == found
     }
 
-    /// Notes that the watched file should be looked at again, whatever it holds.
+    /// Forgets the content of the watched file, so that it is considered again.
     pub(super) fn forget_considered(&self) {
         self.record().considered = NOTHING.into();
     }
 
-    /// Notes a version whose bytes are to be saved, and publishes it, as one change
-    /// of the record.
+    /// Adds a version whose bytes are to be saved, and publishes it under the same
+    /// lock.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
         let mut record = self.record();
         if self.dir.is_some() {
@@ -60,21 +59,21 @@ impl Store {
         publish()
     }
 
-    /// Returns the versions of an earlier process that did not come back yet.
+    /// Returns the versions of an earlier process that are not loaded.
     pub(super) fn left(&self) -> Vec<Kept> {
         self.record().left.clone()
     }
 
-    /// Notes that a version of an earlier process is back.
-    pub(super) fn is_back(&self, number: u64) {
+    /// Records that a version of an earlier process is loaded.
+    pub(super) fn loaded(&self, number: u64) {
         self.record().left.retain(|kept| kept.label.number != number);
     }
 
-    /// Makes a version durable as the one that serves, before it does.
+    /// Saves a version as the current one before it is published.
     ///
     /// # Errors
     ///
-    /// When there is no folder, or it cannot be written.
+    /// When there is no state folder, or it cannot be written.
     pub(super) fn save_ahead(&self, versions: &Versions, kept: Kept, file: &[u8]) -> anyhow::Result<()> {
         let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
         dir.save_module(&kept.label, file)?;
@@ -87,23 +86,22 @@ impl Store {
         dir.save(&State::new(number, next_number, record.considered.clone(), all))
     }
 
-    /// Makes durable which versions there are, after the bytes of new ones.
+    /// Saves the bytes of new versions, then the record of all versions.
     ///
     /// # Errors
     ///
-    /// When the version that serves would not come back after a restart, or
-    /// another one would not.
+    /// When the current version, or another one, would not survive a restart.
     pub(super) fn save(&self, versions: &Versions) -> anyhow::Result<()> {
         let Some(dir) = &self.dir else {
             return Ok(());
         };
-        // Without the lock, because a module may be large, and an undo does not
-        // wait for it.
+        // Writes without the lock, because a module may be large and a rollback
+        // must not wait for it.
         let unsaved = self.record().unsaved.clone();
         let mut failure = None;
         for (label, file) in unsaved {
-            // On a full disk, the record frees the room of versions that are not
-            // kept any more.
+            // On a full disk, saving the record frees the space of versions that
+            // are no longer kept.
             let saved = dir.save_module(&label, &file).or_else(|_| {
                 let _ = self.save_record(versions);
                 dir.save_module(&label, &file)
@@ -117,12 +115,12 @@ impl Store {
         failure.map_or(recorded, Err)
     }
 
-    /// Makes durable which versions there are and which of them serves.
+    /// Saves the record: the versions, and which one is current.
     ///
     /// # Errors
     ///
-    /// When that cannot be written, or the version that serves is not in the
-    /// folder.
+    /// When the record cannot be written, or the bytes of the current version are
+    /// not saved.
     pub(super) fn save_record(&self, versions: &Versions) -> anyhow::Result<()> {
         let Some(dir) = &self.dir else {
             return Ok(());

@@ -1,9 +1,8 @@
-//! Orders to swap, and what came of each.
+//! Orders to swap or roll back, and their outcomes.
 //!
-//! Candidates are prepared on a thread of their own, with a runtime of its own:
-//! an order that fails or panics is rejected, and the next is carried out. Going
-//! back to a version that is kept needs nothing prepared, and is done at once on
-//! the thread of the caller.
+//! Candidates are prepared on a separate thread with its own runtime: an order that
+//! fails or panics is rejected, and the next one is carried out. Rolling back needs
+//! no preparation, so it happens at once on the caller's thread.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,36 +27,35 @@ use crate::site::store::Store;
 use crate::site::version::Version;
 use crate::site::versions::Versions;
 
-/// What a swapper works with.
+/// Parts and settings of a swapper.
 pub struct Settings {
     /// Prepares candidates.
     pub workshop: Workshop,
-    /// The largest module file, in bytes.
+    /// Largest module file in bytes.
     pub module_max: usize,
-    /// The file that is read again, if the handler came from one.
+    /// File that `ReadAgain` reads, if the handler came from one.
     pub file: Option<PathBuf>,
-    /// Where good versions survive a restart, if they are to.
+    /// State folder, if there is one.
     pub state: Option<StateDir>,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,
-    /// Shows a rejection to the author of the handler, during development.
+    /// Shows rejections to the author of the handler during development.
     pub notice: Notice,
 }
 
-/// What a swapper begins with.
+/// First version and what an earlier process has left.
 pub struct Beginning {
-    /// The version that serves first. It is good already.
+    /// First version, which has passed all stages.
     pub version: Version,
-    /// Its bytes.
+    /// Bytes of the first version.
     pub file: Arc<[u8]>,
-    /// Counts versions; it has given this one its number.
+    /// History, which has numbered the first version.
     pub history: History,
-    /// What an earlier process has left, whether this version is one of those
-    /// or not.
+    /// State of an earlier process, which may contain the first version.
     pub left: Option<State>,
 }
 
-/// Carries orders out, and knows what came of them.
+/// Handle to swap, roll back and list versions.
 #[derive(Clone)]
 pub struct Swapper(Arc<Shared>);
 
@@ -71,73 +69,75 @@ pub(super) struct Shared {
     pub(super) orders: Orders,
     pub(super) store: Store,
     pub(super) optimiser: Optimiser,
-    /// Notified when a version is no longer kept.
+    /// Notified when a version may no longer be kept.
     pub(super) left: Notify,
-    /// Of the thread that prepares candidates.
+    /// Runtime of the thread that prepares candidates.
     runtime: Handle,
 }
 
-/// What is to be done.
+/// Kinds of order.
 #[derive(Debug)]
 pub enum Task {
-    /// Look whether the file has changed.
+    /// Read the file, and swap if its content has changed.
     FileChanged,
-    /// Read the file again, also when it was rejected before.
+    /// Read the file and swap, even if the content was rejected before.
     ReadAgain,
-    /// Swap to these bytes, which have this name where they come from.
+    /// Swap to these bytes, which the client calls by this name.
     Swap(String, Arc<[u8]>),
 }
 
-/// Tells whether the client that gave an order has gone away.
+/// Returns whether the client that gave an order has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// What came of an order.
+/// Outcome of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// Another version serves now.
+    /// Another version is current now.
     Serving {
-        /// Its number.
+        /// Number of the current version.
         version: u64,
-        /// Its SHA-256, in hexadecimal.
+        /// SHA-256 of the current version in hexadecimal.
         sha256: String,
-        /// The number of the one before.
+        /// Number of the replaced version.
         replaced: u64,
-        /// Why it would not come back after a restart, if it should.
+        /// Reason for which the version would not survive a restart, if a state
+        /// folder is in use.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         not_durable: Option<String>,
     },
-    /// The version that serves has these bytes already, or is the one asked for.
+    /// The current version has these bytes already, or is the requested one.
     Unchanged {
-        /// Its number.
+        /// Number of the current version.
         version: u64,
     },
-    /// The candidate is no good; the version that served still does.
+    /// The candidate was rejected; the current version stays.
     Rejected {
-        /// The candidate's number.
+        /// Number of the candidate.
         version: u64,
-        /// The stage that it failed in.
+        /// Stage that failed.
         stage: String,
-        /// What happened there.
+        /// Cause of the failure.
         cause: String,
-        /// The number of the version that serves.
+        /// Number of the current version.
         serving: u64,
     },
-    /// Nothing was tried.
+    /// The order was not carried out.
     Refused {
-        /// Why not.
+        /// Reason of the refusal.
         cause: String,
-        /// The number of the version that serves.
+        /// Number of the current version.
         serving: u64,
     },
 }
 
 impl Swapper {
-    /// Begins with a version that is good already, and starts the thread.
+    /// Starts the swap thread with the first version.
     ///
     /// # Errors
     ///
-    /// When there is no thread to be had.
+    /// When the thread cannot be created, or `--require-durable` is set and the
+    /// first version cannot be saved.
     pub fn start(settings: Settings, beginning: Beginning) -> io::Result<Swapper> {
         let Settings { workshop, module_max, file, state, require_durable, notice } = settings;
         let Beginning { version, file: bytes, mut history, left } = beginning;
@@ -156,8 +156,8 @@ impl Swapper {
                 store.add(&label, &bytes, || history.accept(Arc::clone(&first), None));
             }
         }
-        // On a thread of its own, so that nothing which is done for a candidate
-        // takes time from those who serve.
+        // A separate thread, so that work on a candidate takes no time from threads
+        // that serve.
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let shared = Arc::new(Shared {
             workshop,
@@ -182,35 +182,35 @@ impl Swapper {
         shared.optimiser.serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));
         shared.spawn(restore::release(Arc::clone(&shared)));
-        // Tasks that panic are caught by the runtime.
+        // The runtime catches tasks that panic.
         health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
         Ok(Swapper(shared))
     }
 
-    /// The version that serves now.
+    /// Returns the current version.
     pub fn current(&self) -> Serving {
         self.0.versions.current()
     }
 
-    /// Gives an order, and waits until it is done. Where `if_version` is given
-    /// and another version serves by then, nothing is done; nor when the client
-    /// goes away before.
+    /// Carries out an order and waits for its outcome. Nothing is done if
+    /// `if_version` is given and another version is current, or if the client
+    /// disconnects first.
     pub async fn order(&self, task: Task, if_version: Option<u64>, is_gone: IsGone) -> Outcome {
         let work = Arc::clone(&self.0).carry_out(task, if_version, is_gone);
         match self.0.runtime.spawn(work).await {
             Ok(outcome) => outcome,
             Err(failed) => {
                 let cause = match failed.try_into_panic() {
-                    Ok(panic) => format!("the server failed at it: {}", health::message(&*panic)),
-                    Err(_) => "the server is ending".into(),
+                    Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
+                    Err(_) => "the server is shutting down".into(),
                 };
-                error!(%cause, "an order was not carried out");
+                error!(%cause, "swap not carried out");
                 self.0.refused(cause)
             }
         }
     }
 
-    /// Gives an order whose outcome is for the log alone.
+    /// Starts an order whose outcome is only logged.
     pub fn order_and_go_on(&self, task: Task) {
         let swapper = self.clone();
         self.0.spawn(async move {
@@ -218,25 +218,24 @@ impl Swapper {
         });
     }
 
-    /// Goes back to the version of this number, or to the one that the version
-    /// which serves has replaced. That happens at once, whatever is being
-    /// prepared, and ends it.
+    /// Rolls back to version `number`, or to the version that the current one
+    /// replaced. Takes effect at once and cancels a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>) -> Outcome {
         let shared = &self.0;
         let mut other = None;
-        let gone_back = shared.orders.overrule(|| {
+        let rolled_back = shared.orders.overrule(|| {
             let serving = shared.versions.current().label.number;
             if let Some(expected) = if_version.filter(|expected| *expected != serving) {
                 other = Some(serves_by_now(serving, expected));
                 return None;
             }
-            let (version, replaced) = shared.versions.go_back(number)?;
+            let (version, replaced) = shared.versions.roll_back(number)?;
             if version.label.number != replaced {
                 shared.optimiser.serves(shared, &version);
             }
             Some((version, replaced))
         });
-        let Some((version, replaced)) = gone_back else {
+        let Some((version, replaced)) = rolled_back else {
             return shared.refused(other.unwrap_or_else(|| shared.not_kept(number)));
         };
         let label = version.label.clone();
@@ -245,38 +244,38 @@ impl Swapper {
         }
         shared.notice.serves();
         info!(replaced, "rolled back: serving {label}");
-        let not_durable = shared.save_apart().await;
+        let not_durable = shared.save_record_on_thread().await;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
     }
 
-    /// All versions that are remembered, oldest first.
+    /// Returns all remembered versions, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
     }
 
-    /// Returns the memory of the good versions that are kept, in bytes.
+    /// Returns the memory of all kept versions, in bytes.
     pub fn kept_memory(&self) -> usize {
         self.0.versions.history().memory()
     }
 }
 
 impl Shared {
-    /// Runs something on the thread that prepares candidates.
+    /// Spawns a task on the swap thread.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
         self.runtime.spawn(work).abort_handle()
     }
 
-    /// Saves, and says why that failed, if it did.
+    /// Saves, and returns the cause of a failure.
     pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
         let error = save(&self.store).err()?;
         let cause = format!("{error:#}");
-        warn!(%cause, "the versions would not all survive a restart now");
+        warn!(%cause, "cannot save the versions: not all of them would survive a restart");
         Some(cause)
     }
 
-    /// Saves the record on a thread of its own: a disk may be slow, and the caller
-    /// has others to answer meanwhile.
-    async fn save_apart(self: &Arc<Self>) -> Option<String> {
+    /// Saves the record on a separate thread: a disk may be slow, and the caller
+    /// serves other commands meanwhile.
+    async fn save_record_on_thread(self: &Arc<Self>) -> Option<String> {
         self.store.dir()?;
         let (done, saved) = oneshot::channel();
         let shared = Arc::clone(self);
@@ -284,22 +283,22 @@ impl Shared {
             let _ = done.send(shared.save(|store| store.save_record(&shared.versions)));
         };
         match thread::Builder::new().name("save".into()).stack_size(health::STACK).spawn(save) {
-            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that writes has failed".into())),
+            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that saves the record panicked".into())),
             Err(_) => self.save(|store| store.save_record(&self.versions)),
         }
     }
 
-    /// Says why a version cannot be gone back to.
+    /// Returns why a version is not available for rollback.
     fn not_kept(&self, number: Option<u64>) -> String {
-        let wanted = number.map_or("the version before".into(), |number| format!("version {number}"));
+        let wanted = number.map_or("the previous version".into(), |number| format!("version {number}"));
         if self.store.left().iter().any(|kept| Some(kept.label.number) == number) {
             return format!(
-                "{wanted} is in the state folder and has not come back, or not yet (the log says which)"
+                "{wanted} is in the state folder but not loaded, or not yet (the log says which)"
             );
         }
         let history = self.versions.history();
         let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
-        format!("{wanted} is not kept (--keep, --keep-bytes); the versions that are: {}", good.join(", "))
+        format!("{wanted} is not kept (--keep, --keep-bytes); kept versions: {}", good.join(", "))
     }
 
     pub(super) fn refused(&self, cause: String) -> Outcome {
@@ -307,7 +306,8 @@ impl Shared {
     }
 }
 
-/// Why an order for one version is not carried out when another one serves.
+/// Returns the cause of a refusal because another version than `--if-version` is
+/// current.
 pub(super) fn serves_by_now(serving: u64, expected: u64) -> String {
-    format!("version {serving} serves by now; expected version {expected} (--if-version)")
+    format!("version {serving} is current; expected version {expected} (--if-version)")
 }

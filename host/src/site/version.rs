@@ -1,4 +1,4 @@
-//! A version: a compiled handler with its number, its origin and its hash.
+//! Versions: a compiled handler with its number, origin and hash.
 
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
@@ -12,46 +12,46 @@ use host_wasm::HandlerModule;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The longest name of a file that is told, in bytes: the longest path on Linux.
+/// Longest origin that is shown in bytes: the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
-/// The default handler, built for WebAssembly by this crate's `build.rs`.
+/// Default handler, built for WebAssembly by `build.rs`.
 pub static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
 
-/// A handler that serves, served or may serve.
+/// Version of the handler.
 pub struct Version {
-    /// What is known of it beside its code.
+    /// Number, origin, size and hash.
     pub label: Label,
-    /// What is called.
+    /// Compiled module.
     pub module: HandlerModule,
 }
 
-/// What a version is called, and what it is made of.
+/// Identity of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Counted from 1.
+    /// Number, counted from 1.
     pub number: u64,
-    /// Where its bytes came from.
+    /// Source of the bytes.
     pub origin: Origin,
-    /// How many bytes those were.
+    /// Size of the module file in bytes.
     pub size: usize,
-    /// Their SHA-256, in hexadecimal.
+    /// SHA-256 of the bytes in hexadecimal.
     pub sha256: String,
 }
 
-/// Where a version's bytes came from.
+/// Source of a version's bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Out of this program.
+    /// Handler embedded in this program.
     Embedded,
-    /// A file that the server read.
+    /// File that the server has read.
     Path(#[serde(with = "path_text")] PathBuf),
-    /// A file that was sent to it, with the name that it had there.
+    /// Bytes that a client has sent, with the client's name for them.
     Upload(String),
 }
 
-/// A path in JSON: a text, or where it is none, its bytes.
+/// Path in JSON: a string, or an array of bytes when it is not UTF-8.
 mod path_text {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -89,25 +89,27 @@ impl fmt::Display for Label {
 }
 
 impl Origin {
-    /// Reads the bytes anew, where they can be had anew.
+    /// Reads the bytes from their source.
     ///
     /// # Errors
     ///
-    /// Those of the file. A file past `limit` bytes gives one byte more than
-    /// that, which is enough to tell.
+    /// Errors of reading the file, and a sent module, which is not on file. A file
+    /// longer than `limit` returns `limit + 1` bytes, which is enough to detect
+    /// that.
     pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
         match self {
             Origin::Embedded => Ok(EMBEDDED.into()),
             Origin::Path(path) => read_file(path, limit),
-            Origin::Upload(_) => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "it was sent, and is not on file"))
-            }
+            Origin::Upload(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "it was sent by a client and is not in a file",
+            )),
         }
     }
 }
 
 impl Origin {
-    /// How long its name is, in bytes.
+    /// Returns the length of the name in bytes.
     pub(super) fn length(&self) -> usize {
         match self {
             Origin::Embedded => 0,
@@ -128,7 +130,7 @@ impl fmt::Display for Origin {
 }
 
 fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for somebody to write into it, without this.
+    // Keeps the opening of a pipe from waiting for a writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let before = file.metadata()?;
@@ -148,7 +150,7 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The SHA-256 of these bytes, in hexadecimal.
+/// Returns the SHA-256 of these bytes in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

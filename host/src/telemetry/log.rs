@@ -1,5 +1,5 @@
-//! How the log is set up: what is logged, in which form, and where. All of it
-//! goes to standard error; standard output is for the ready line alone.
+//! Sets up the log: levels, format and output. Log lines go to standard error;
+//! standard output carries only the ready line.
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use tracing_subscriber::prelude::*;
 use crate::telemetry::log_line::TextLine;
 use crate::telemetry::log_queue::{BYTES_MAX, Queue};
 
-/// The form of a log line.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people; coloured on a terminal, unless NO_COLOR is set
@@ -24,32 +24,32 @@ pub enum Format {
     Json,
 }
 
-/// The lines that wait to be written.
+/// Lines that wait to be written.
 static QUEUE: Queue = Queue::new();
 
-/// The longest wait for them at the end.
+/// Longest wait for queued lines to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
-/// Returns the most memory of the lines that wait, in bytes.
+/// Returns the most memory that queued lines take, in bytes.
 pub fn memory() -> u64 {
     Queue::memory()
 }
 
-/// Most bytes of lines that wait.
+/// Most bytes of queued lines.
 pub const WAITING_MAX: usize = BYTES_MAX;
 
-/// Returns how many bytes of lines wait to be written.
+/// Returns the number of queued bytes.
 pub fn waiting() -> usize {
     QUEUE.waiting()
 }
 
-/// Takes one line into the queue.
+/// Writer that pushes each line into the queue.
 struct Line(Format);
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = match self.0 {
-            // It is made so.
+            // `TextLine` has escaped it already.
             Format::Text => None,
             Format::Json => str::from_utf8(line).ok().and_then(shown_in_json),
         };
@@ -62,7 +62,7 @@ impl Write for Line {
     }
 }
 
-/// When this is dropped, the lines in the queue are written.
+/// Writes the queued lines when dropped.
 pub struct Flush(());
 
 impl Drop for Flush {
@@ -71,27 +71,26 @@ impl Drop for Flush {
     }
 }
 
-/// Longest wait for a text to be written.
+/// Longest wait of `tell`.
 const TELL: Duration = Duration::from_millis(50);
 
-/// Returns how many lines were lost since the start, because they could not be
-/// written as fast as they came.
+/// Returns the number of lines dropped since the start because the queue was full.
 pub fn lost() -> u64 {
     QUEUE.lost()
 }
 
-/// Writes a text for people between the lines. It is there when this returns,
-/// unless nobody reads the log.
+/// Writes a text without level and time, and waits until it is written, unless
+/// nobody reads the log.
 pub fn tell(text: &str) {
     QUEUE.push(text.as_bytes());
     QUEUE.settle(TELL);
 }
 
-/// Sets the log up, for the whole process and once.
+/// Sets up the log of the process. Call once.
 ///
-/// Lines are written by a thread of their own. Where they cannot be written as
-/// fast as they come, lines are lost, and serving goes on: a terminal that is
-/// held or a pipe that nobody reads must not stop it.
+/// A separate thread writes the lines. When they arrive faster than they can be
+/// written, lines are dropped and serving goes on: a stopped terminal or an unread
+/// pipe must not block requests.
 pub fn init(format: Format, filter: &Targets) -> Flush {
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Line(format));
     let registry = tracing_subscriber::registry();
@@ -106,42 +105,42 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
             registry.with(lines.with_filter(filter.clone())).init();
         }
     }
-    // An error, so that it is told wherever anything is.
-    let miss = |lines| error!(lines, "lines of the log were lost: they came faster than they were read");
+    // At level error, so that only `off` hides it.
+    let miss = |lines| error!(lines, "log lines were dropped: they came faster than they were read");
     let run = move || QUEUE.write_all(io::stderr(), miss);
     if let Err(error) = health::keep_running("log", run) {
-        let _ = writeln!(io::stderr(), "nothing is logged: there is no thread for it: {error}");
+        let _ = writeln!(io::stderr(), "cannot start the log thread, so nothing is logged: {error}");
     }
     Flush(())
 }
 
-/// Sets the log up for a command that ends by itself: lines without the time,
-/// each written at once.
+/// Sets up the log of a command-line tool: lines without the time, each written at
+/// once.
 pub fn plain(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let lines = lines.event_format(TextLine::without_time());
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
-/// The parts of the log that can have a level of their own: a line for each
-/// request, what handlers write, and what the server says of itself.
+/// Log targets that can have their own level: request lines, lines of handlers, and
+/// lines of the server.
 const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 
-/// The target of the lines for requests.
+/// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// The least that is logged of requests: faults that are the operator's to mend,
-/// or the handler's.
+/// Level of the request lines that `request=` cannot hide when the general level
+/// includes it: faults of the operator or the handler.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Reads what is to be logged: a level, and levels for single targets. The level
-/// for requests hides no fault that the level for all would show.
+/// Parses a level and levels for single targets. A level for requests hides no
+/// fault that the general level would show.
 ///
 /// # Errors
 ///
-/// When a level or a target is none.
+/// When a level or a target is unknown.
 pub fn filter(text: &str) -> Result<Targets, String> {
     let (mut all, mut requests) = (LevelFilter::INFO, None);
     let mut targets = Targets::new();

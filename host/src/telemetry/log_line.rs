@@ -1,8 +1,7 @@
-//! How a line of the log looks to people: as tracing's own do. But it takes less
-//! time, as there is one for each request; and whatever it says, it is one line,
-//! which can be read in one way: a value with spaces, quotation marks, `=` or a
-//! backslash stands in quotation marks, and so does a message that could be
-//! taken for fields.
+//! Formats log lines as text, like tracing's own formatter but faster, because
+//! there is a line for each request. Each event is exactly one line with one
+//! reading: a value with spaces, quotation marks, `=` or a backslash is quoted, and
+//! so is a message that could be taken for fields.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
@@ -16,21 +15,21 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
 
-/// Longer than most lines, in bytes.
-const ORDINARY: usize = 256;
+/// Initial capacity of a line in bytes: most lines fit.
+const LINE_CAPACITY: usize = 256;
 
-/// The time, the level, the target, the message and the fields of an event.
+/// Formatter that writes time, level, target, message and fields.
 pub struct TextLine {
     has_time: bool,
 }
 
 impl TextLine {
-    /// For a server.
+    /// Creates the formatter of a server.
     pub fn with_time() -> TextLine {
         TextLine { has_time: true }
     }
 
-    /// For a command that ends by itself.
+    /// Creates the formatter of a command-line tool.
     pub fn without_time() -> TextLine {
         TextLine { has_time: false }
     }
@@ -59,7 +58,7 @@ where
             true => ("\x1b[2m", colour, "\x1b[0m", " \x1b[3m", "\x1b[0m\x1b[2m=\x1b[0m"),
             false => ("", "", "", " ", "="),
         };
-        let mut line = String::with_capacity(ORDINARY);
+        let mut line = String::with_capacity(LINE_CAPACITY);
         if self.has_time {
             let _ = write!(line, "{dim}{}{plain} ", clock::micros(SystemTime::now()));
         }
@@ -72,10 +71,10 @@ where
     }
 }
 
-/// Appends the fields of an event.
+/// Visitor that appends the fields of an event.
 struct Fields<'a> {
     line: &'a mut String,
-    /// What stands around a name.
+    /// Text before and after a field name.
     before: &'static str,
     behind: &'static str,
 }
@@ -83,7 +82,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn push_name(&mut self, field: &Field) {
         match field.name() {
-            // It comes first, and speaks for itself.
+            // The message comes first and has no name.
             "message" => self.line.push(' '),
             name => [self.before, name, self.behind].into_iter().for_each(|piece| self.line.push_str(piece)),
         }
@@ -94,8 +93,8 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push_name(field);
         let start = self.line.len();
-        // What a value shows of itself before it fails stays: there is nowhere to
-        // say more.
+        // If formatting fails, the part written so far stays: the line is the only
+        // place to report it.
         let _ = write!(self.line, "{value:?}");
         quote_from(self.line, start, field.name() == "message");
     }
@@ -134,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Without the time, which is as long as it always is.
+    /// Returns the line without its time.
     fn logged(ansi: bool, event: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();

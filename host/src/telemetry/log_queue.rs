@@ -1,7 +1,6 @@
-//! The queue of log lines between those who serve and the thread that writes
-//! them. It is bounded in bytes. Past that lines are lost, counted, and missed
-//! aloud: a terminal that is held or a pipe that nobody reads must not stop
-//! serving.
+//! Queue of log lines between the threads that serve and the thread that writes. It
+//! is bounded in bytes. When it is full, lines are dropped and counted, and the
+//! count is logged: a stopped terminal or an unread pipe must not block requests.
 
 use std::io::Write;
 use std::mem;
@@ -10,20 +9,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Most bytes of lines that wait to be written: at the 200 bytes of an ordinary
-/// line, 10,000 of them. As many may be on their way out.
+/// Most queued bytes: 10,000 lines of 200 bytes. A second buffer of this size may
+/// be in the middle of being written.
 pub const BYTES_MAX: usize = 2 << 20;
 
-/// Room that is kept from one write to the next, in bytes.
+/// Capacity that the write buffer keeps between writes, in bytes.
 const ROOM: usize = 64 << 10;
 
-/// How long the thread that writes rests after it has written all that there
-/// was. Under load many lines come together meanwhile, which one system call
-/// writes, and nobody has to wake the thread for each, which would be a system
-/// call of those who serve.
-const REST: Duration = Duration::from_millis(2);
+/// Pause of the writer after it has emptied the queue. Under load, lines gather
+/// meanwhile and go out in one system call, and the threads that serve need no
+/// system call to wake the writer.
+const GATHER: Duration = Duration::from_millis(2);
 
-/// The queue.
+/// Bounded queue of log lines.
 pub struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -32,27 +30,27 @@ pub struct Queue {
 
 struct Waiting {
     lines: Vec<u8>,
-    /// Whether the thread sleeps until there are lines.
+    /// Whether the writer waits for lines.
     is_idle: bool,
     is_closed: bool,
     has_ended: bool,
 }
 
 impl Queue {
-    /// An empty one.
+    /// Creates an empty queue.
     #[allow(clippy::new_without_default, reason = "a static needs a constant")]
     pub const fn new() -> Queue {
         let waiting = Waiting { lines: Vec::new(), is_idle: false, is_closed: false, has_ended: false };
         Queue { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
-    /// The most memory that it takes, in bytes: what waits, and what is on its way
-    /// out.
+    /// Returns the most memory that the queue takes, in bytes: queued lines and
+    /// lines being written.
     pub const fn memory() -> u64 {
         2 * BYTES_MAX as u64
     }
 
-    /// Takes a line, or loses it where there is no room.
+    /// Queues a line, or drops and counts it when the queue is full.
     pub fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();
         if waiting.lines.len().saturating_add(line.len()) > BYTES_MAX {
@@ -67,18 +65,18 @@ impl Queue {
         }
     }
 
-    /// Returns how many bytes of lines wait.
+    /// Returns the number of queued bytes.
     pub fn waiting(&self) -> usize {
         self.lock().lines.len()
     }
 
-    /// How many lines were lost since the start.
+    /// Returns the number of lines dropped since the start.
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
     }
 
-    /// Writes lines until the queue is closed. `miss` is told how many were lost,
-    /// once lines are written again and there is room to say it.
+    /// Writes lines until the queue is closed. Calls `miss` with the number of
+    /// dropped lines once lines can be written again.
     pub fn write_all(&self, mut output: impl Write, miss: impl Fn(u64)) {
         let (mut lines, mut missed, mut works) = (Vec::new(), 0, true);
         while self.take(&mut lines) {
@@ -93,27 +91,28 @@ impl Queue {
             }
             lines.clear();
             lines.shrink_to(ROOM);
-            thread::sleep(REST);
+            thread::sleep(GATHER);
         }
         self.lock().has_ended = true;
         self.changed.notify_all();
     }
 
-    /// Waits until what was taken is written, but for no longer than this.
-    pub fn close(&self, patience: Duration) {
+    /// Closes the queue and waits, at most `timeout`, until the writer has ended.
+    pub fn close(&self, timeout: Duration) {
         let mut waiting = self.lock();
         waiting.is_closed = true;
         self.changed.notify_all();
-        let _ = self.changed.wait_timeout_while(waiting, patience, |waiting| !waiting.has_ended);
+        let _ = self.changed.wait_timeout_while(waiting, timeout, |waiting| !waiting.has_ended);
     }
 
-    /// Waits until all lines are written, but for no longer than this.
-    pub fn settle(&self, patience: Duration) {
+    /// Waits, at most `timeout`, until all lines are written.
+    pub fn settle(&self, timeout: Duration) {
         let waiting = self.lock();
-        let _ = self.changed.wait_timeout_while(waiting, patience, |waiting| !waiting.is_idle);
+        let _ = self.changed.wait_timeout_while(waiting, timeout, |waiting| !waiting.is_idle);
     }
 
-    /// Waits for lines, and hands them over. False at the end.
+    /// Waits for lines and moves them to `lines`. Returns false when the queue is
+    /// closed and empty.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
         let mut waiting = self.lock();
         while waiting.lines.is_empty() && !waiting.is_closed {
@@ -139,7 +138,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// Shows what is written, and waits until it may go on.
+    /// Writer that reports each write and waits for its result.
     struct Held {
         begun: Sender<Vec<u8>>,
         results: Receiver<io::Result<()>>,

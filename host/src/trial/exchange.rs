@@ -1,6 +1,6 @@
-//! A request that no client sent, and its answer: what a probe asks, what stands
-//! in a file of requests, what somebody types on the command line. It takes the
-//! same way to the handler and back as a client's.
+//! Requests without a client, and their responses: probes, requests in files, and
+//! requests on the command line. They are encoded and decoded exactly like those of
+//! clients.
 
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -19,38 +19,38 @@ use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
 
-/// The host that is asked for where none is named.
+/// Default value of the `host` field.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
 
-/// A request that no client sent.
+/// Request without a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Its method.
+    /// Method of the request.
     pub method: Method,
     target: Uri,
     fields: HeaderMap,
     body: Bytes,
 }
 
-/// What came of it, as a client would see it.
+/// Response, as a client would see it.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status code.
+    /// Status code.
     pub status: StatusCode,
-    /// The phrase behind it.
+    /// Reason phrase.
     pub reason: String,
-    /// The fields, with the length that the host sets.
+    /// Fields, including the length that the host sets.
     pub fields: HeaderMap,
-    /// The body; nothing in answer to HEAD.
+    /// Body; empty in answer to HEAD.
     pub body: Bytes,
 }
 
 impl Asked {
-    /// A request without fields and without a body.
+    /// Creates a request without fields and body.
     ///
     /// # Errors
     ///
-    /// One line: which of the two is not what it should be.
+    /// One line: what is wrong with the method or the target.
     pub fn new(method: &str, target: &str) -> Result<Asked, String> {
         let known = Method::from_str(method).ok();
         let method = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
@@ -67,7 +67,7 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// One line, when it is none.
+    /// One line, when the field is malformed.
     pub fn add_field(&mut self, line: &str) -> Result<(), String> {
         let wrong = || format!("expected a field such as accept: text/html, found `{line}`");
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
@@ -77,21 +77,22 @@ impl Asked {
         Ok(())
     }
 
-    /// Gives it a body.
+    /// Sets the body.
     pub fn set_body(&mut self, body: impl Into<Bytes>) {
         self.body = body.into();
     }
 
-    /// Calls a module that does not serve with it.
+    /// Sends the request to a module.
     ///
     /// # Errors
     ///
-    /// [`Fault`] says why there is no answer.
+    /// The fault for which the host would answer instead.
     pub async fn send(&self, module: &HandlerModule) -> Result<Answer, Fault> {
         self.send_and_measure(module).await.0
     }
 
-    /// The same, and what the call used, if it came to one.
+    /// Sends the request to a module, and returns the response and the usage of the
+    /// call.
     pub async fn send_and_measure(&self, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
         let message = match self.message() {
             Ok(message) => message,
@@ -100,7 +101,7 @@ impl Asked {
         call(module, &message, &self.method).await
     }
 
-    /// The bytes that the handler gets.
+    /// Encodes the request as the handler gets it.
     fn message(&self) -> Result<Message, Fault> {
         let parts = self.parts();
         let target = request::check_head(&parts)?;
@@ -122,8 +123,8 @@ impl Asked {
     }
 }
 
-/// Calls a module that does not serve with the canonical bytes of a request of
-/// this method, and reads its answer.
+/// Calls a module with the canonical bytes of a request, and decodes the response.
+/// `method` is the request's.
 pub async fn call(
     module: &HandlerModule,
     message: &Message,
@@ -145,17 +146,17 @@ impl Answer {
         let body = body.to_bytes();
         let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
         if *method != Method::HEAD && !bodiless {
-            // As hyper does.
+            // Set here because hyper does so for clients.
             parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| body.len().into());
         }
         let reason = match parts.extensions.get::<ReasonPhrase>() {
             Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
-            None => parts.status.canonical_reason().unwrap_or_default().to_owned(),
+            None => parts.status.canonical_reason().unwrap_or("").to_owned(),
         };
         Answer { status: parts.status, reason, fields: parts.headers, body }
     }
 
-    /// The status with its phrase, as a status line has them.
+    /// Returns the status code and the reason phrase, as in a status line.
     pub fn status_text(&self) -> String {
         format!("{} {}", self.status.as_str(), self.reason).trim_end().to_owned()
     }
@@ -180,7 +181,7 @@ mod tests {
             ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody", Some("4")),
             ("GET", "HTTP/1.1 200 OK\r\n\r\n", Some("0")),
             ("GET", "HTTP/1.1 205 Reset Content\r\n\r\n", Some("0")),
-            // How long the body would be is not known.
+            // The length of the body that GET would have is unknown.
             ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", None),
             ("GET", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", None),
             ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", None),

@@ -1,4 +1,4 @@
-//! What the answer to a request has to be, as somebody has written it down.
+//! Expectations about a response, as written in a file or on the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,28 +9,28 @@ use http::header::HeaderName;
 
 use crate::trial::exchange::Answer;
 
-/// The longest part of a body that is told in one line, in bytes.
+/// Longest text of a response that is shown in one line, in bytes.
 const SHOWN_MAX: usize = 200;
 
-/// One thing that is expected of an answer.
+/// Expectation about a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// Any status below 500.
     Good,
-    /// This status.
+    /// Exactly this status.
     Status(StatusCode),
-    /// This status with this phrase.
+    /// Exactly this status and reason phrase.
     Reason(StatusCode, String),
-    /// A field that has this value, parameters behind `;` left aside where none
-    /// are written.
+    /// Field with this value; parameters after `;` are ignored unless the
+    /// expectation has any.
     Field(HeaderName, String),
-    /// This body, byte for byte.
+    /// Exactly this body.
     Body(String),
-    /// A body with this in it.
+    /// Body that contains this text.
     Contains(String),
 }
 
-/// An answer is not what was expected.
+/// Difference between a response and an expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     found: String,
@@ -38,7 +38,7 @@ pub struct Mismatch {
 }
 
 impl Expectation {
-    /// How the answer differs from this, if it does.
+    /// Returns how a response differs from the expectation, if it does.
     pub fn mismatch(&self, answer: &Answer) -> Option<Mismatch> {
         let body = || String::from_utf8_lossy(&answer.body);
         let found = match self {
@@ -74,7 +74,7 @@ impl Expectation {
 }
 
 fn is_value(found: &str, expected: &str) -> bool {
-    let without_parameters = || found.split(';').next().unwrap_or_default().trim_end();
+    let without_parameters = || found.split_once(';').map_or(found, |(value, _)| value).trim_end();
     found == expected || (!expected.contains(';') && without_parameters() == expected)
 }
 
@@ -96,7 +96,7 @@ impl FromStr for Expectation {
                 reason => Expectation::Reason(status, reason.to_owned()),
             });
         };
-        // One space belongs to the form, and what follows to the text.
+        // The first space after the colon is not part of the text.
         let text_behind = value.strip_prefix(' ').unwrap_or(value).to_owned();
         match name.trim() {
             "body" => Ok(Expectation::Body(text_behind)),

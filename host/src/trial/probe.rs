@@ -1,5 +1,5 @@
-//! A probe: a request that a candidate is called with before it may serve, and
-//! what its answer has to be. It stands on the command line, or in a file.
+//! Probes: requests with expectations that a candidate must meet before it serves,
+//! from the command line or a file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,56 +12,56 @@ use crate::fault::Fault;
 use crate::trial::exchange::{Answer, Asked};
 use crate::trial::expectation::{Expectation, Mismatch};
 
-/// A request, and what is expected of its answer.
+/// Request and the expectations about its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// What is asked.
+    /// Request.
     pub asked: Asked,
-    /// All of these are expected.
+    /// Expectations, all of which must be met.
     pub expected: Vec<Expected>,
-    /// The file and the line that it stands in, if it does.
+    /// Position in a file, if the probe came from one.
     pub place: Option<Place>,
-    /// What it is called there.
+    /// Name in the file; empty if it has none.
     pub name: String,
 }
 
-/// Something that is expected of an answer, and where it stands.
+/// Expectation with its position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// What is expected.
+    /// Expectation.
     pub what: Expectation,
-    /// Where it stands, if it does so in a file.
+    /// Position in a file, if the expectation came from one.
     pub place: Option<Place>,
 }
 
-/// A line of a file.
+/// Position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file's name, as it was given.
+    /// Name of the file, as given on the command line.
     pub file: String,
-    /// Counted from 1.
+    /// Line, counted from 1.
     pub line: usize,
 }
 
-/// A probe was not answered as expected.
+/// Failure of a probe.
 #[derive(Debug, Error)]
 pub enum ProbeFailure {
-    /// There was no usable answer.
+    /// The call ended in a fault.
     #[error("{}{probe} was not answered: {fault}", prefix(.probe.place.as_ref()))]
     Fault {
-        /// Which of the probes.
+        /// Failed probe.
         probe: Probe,
-        /// What happened.
+        /// Fault of the call.
         fault: Fault,
     },
-    /// The answer was another one.
+    /// The response did not meet an expectation.
     #[error("{}{probe} was answered {mismatch}", prefix(.place.as_ref()))]
     Mismatch {
-        /// Which of the probes.
+        /// Failed probe.
         probe: Probe,
-        /// Where it stands what was expected.
+        /// Position of the expectation.
         place: Option<Place>,
-        /// What was found, and what was expected.
+        /// What was found and what was expected.
         mismatch: Mismatch,
     },
 }
@@ -71,11 +71,11 @@ fn prefix(place: Option<&Place>) -> String {
 }
 
 impl Probe {
-    /// Calls the module with the request, and looks at its answer.
+    /// Sends the request to a module and checks the response.
     ///
     /// # Errors
     ///
-    /// [`ProbeFailure`] says what came instead of what was expected.
+    /// The fault, or the first expectation that was not met.
     pub async fn send(&self, module: &HandlerModule) -> Result<(), ProbeFailure> {
         let answer = self.asked.send(module).await;
         let answer = answer.map_err(|fault| ProbeFailure::Fault { probe: self.clone(), fault })?;
@@ -88,7 +88,7 @@ impl Probe {
         }
     }
 
-    /// How the answer differs from what is expected.
+    /// Returns the expectations that a response does not meet.
     pub fn mismatches<'a>(
         &'a self,
         answer: &'a Answer,

@@ -1,5 +1,5 @@
-//! Requests in a file, in the plain form that editors send them from (`.http`),
-//! with what is expected of the answers.
+//! Parser of request files: `.http` files as editors use them, with expectations
+//! about the responses.
 //!
 //! ```text
 //! @host = http://localhost:4444
@@ -31,20 +31,19 @@ use crate::trial::exchange::Asked;
 use crate::trial::expectation::Expectation;
 use crate::trial::probe::{Expected, Place, Probe};
 
-/// What separates requests.
+/// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
 
-/// Reads the requests of a file.
+/// Parses the requests of a file.
 ///
 /// # Errors
 ///
-/// One line: that the file cannot be read, or `file:line` and what is wrong
-/// there.
+/// One line: the file that cannot be read, or `file:line` and the mistake.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Probe>> {
     let name = path.display().to_string();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let Ok(text) = String::from_utf8(bytes) else {
-        bail!("{name}: it is not text in UTF-8; expected requests, separated by lines that begin with ###");
+        bail!("{name}: the file is not UTF-8 text; expected requests separated by lines that begin with ###");
     };
     let mut reader = Reader { file: path, name, variables: HashMap::new() };
     let lines: Vec<_> = (1..).zip(text.trim_start_matches('\u{feff}').lines()).collect();
@@ -61,7 +60,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Probe>> {
         (title, rest) = (separator.trim_start_matches('#').trim(), behind);
     }
     if probes.is_empty() {
-        bail!("{}: there is no request in it; expected METHOD TARGET, such as GET /", reader.name);
+        bail!("{}: the file has no request; expected METHOD TARGET, such as GET /", reader.name);
     }
     Ok(probes)
 }
@@ -75,7 +74,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads what stands between two separators; nothing where there is no
+    /// Parses the lines between two separators. Returns `None` where there is no
     /// request.
     fn request(&mut self, title: &str, block: &[Line<'_>]) -> anyhow::Result<Option<Probe>> {
         let mut expected = Vec::new();
@@ -86,11 +85,14 @@ impl Reader<'_> {
                     None => return Ok(None),
                     Some(Expected { place, .. }) => {
                         let place = place.as_ref().map_or(0, |place| place.line);
-                        bail!("{}: there is no request for what is expected here", self.at(place));
+                        bail!(
+                            "{}: this expectation belongs to no request; expected METHOD TARGET, such as GET /",
+                            self.at(place)
+                        );
                     }
                 }
             };
-            if self.is_aside(number, line, &mut expected)? {
+            if self.is_blank_or_comment(number, line, &mut expected)? {
                 continue;
             }
             match line.strip_prefix('@').and_then(|variable| variable.split_once('=')) {
@@ -112,7 +114,7 @@ impl Reader<'_> {
                     part = Part::Body;
                     continue;
                 }
-                Part::Fields if self.is_aside(number, line, &mut expected)? => continue,
+                Part::Fields if self.is_blank_or_comment(number, line, &mut expected)? => continue,
                 Part::Fields => {
                     let field = self.filled_in(number, line)?;
                     asked.add_field(&field).map_err(|why| self.wrong(number, &why))?;
@@ -122,7 +124,7 @@ impl Reader<'_> {
                     body.push((number, line));
                     continue;
                 }
-                Part::Expectations if self.is_aside(number, line, &mut expected)? => continue,
+                Part::Expectations if self.is_blank_or_comment(number, line, &mut expected)? => continue,
                 Part::Expectations => {
                     let why = format!("expected a line that begins with > or ###, found `{line}`");
                     return Err(self.wrong(number, &why));
@@ -137,9 +139,14 @@ impl Reader<'_> {
         Ok(Some(Probe { asked, expected, place: Some(self.at(start)), name: title.to_owned() }))
     }
 
-    /// Whether a line asks for nothing: it is empty, or a comment, which may say
-    /// what is expected.
-    fn is_aside(&self, number: usize, line: &str, expected: &mut Vec<Expected>) -> anyhow::Result<bool> {
+    /// Returns whether a line is empty or a comment. Adds an expectation that the
+    /// comment holds.
+    fn is_blank_or_comment(
+        &self,
+        number: usize,
+        line: &str,
+        expected: &mut Vec<Expected>,
+    ) -> anyhow::Result<bool> {
         let comment = line.strip_prefix("//").or_else(|| line.strip_prefix('#'));
         if let Some(text) = comment.and_then(|comment| comment.trim_start().strip_prefix("> ")) {
             self.expectation(number, text, expected)?;
@@ -150,7 +157,7 @@ impl Reader<'_> {
     fn expectation(&self, number: usize, text: &str, expected: &mut Vec<Expected>) -> anyhow::Result<()> {
         let text = self.filled_in(number, text.strip_prefix(' ').unwrap_or(text))?;
         let what = text.parse().map_err(|why: String| self.wrong(number, &why))?;
-        // A body of several lines is written in as many.
+        // Consecutive body expectations are the lines of one body.
         if let Expectation::Body(line) = &what
             && let Some(Expected { what: Expectation::Body(body), .. }) = expected.last_mut()
         {
@@ -173,11 +180,11 @@ impl Reader<'_> {
         Asked::new(method, target).map_err(|why| self.wrong(number, &why))
     }
 
-    /// The lines of a body, without the empty ones at its end; or the file that
-    /// its one line names.
+    /// Returns the lines of a body without trailing empty ones, or the content of
+    /// the file that a single line `< FILE` names.
     fn body(&self, lines: &[Line<'_>]) -> anyhow::Result<Vec<u8>> {
         let end = lines.iter().rposition(|(_, line)| !line.trim().is_empty()).map_or(0, |last| last + 1);
-        let lines = lines.get(..end).unwrap_or_default();
+        let (lines, _) = lines.split_at(end);
         if let [(number, line)] = lines
             && let Some(name) = line.strip_prefix("< ")
         {
@@ -189,7 +196,7 @@ impl Reader<'_> {
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n").into_bytes())
     }
 
-    /// A line with each `{{name}}` replaced by its value.
+    /// Replaces each `{{name}}` in a line by its value.
     fn filled_in(&self, number: usize, line: &str) -> anyhow::Result<String> {
         let mut filled = String::new();
         let mut rest = line;
@@ -198,7 +205,7 @@ impl Reader<'_> {
         {
             let name = name.trim();
             let Some(value) = self.variables.get(name) else {
-                let why = format!("`{name}` has no value; expected a line `@{name} = ...` above");
+                let why = format!("the variable `{name}` is not set; expected a line `@{name} = ...` above");
                 return Err(self.wrong(number, &why));
             };
             filled.push_str(before);

@@ -1,6 +1,5 @@
-//! The threads that the server needs beside those that serve. Each is started
-//! here: one that panics is started again, with a line in the log, and `host
-//! status` shows how often that was.
+//! Starts the threads that do not serve requests. A thread that panics is restarted
+//! with a line in the log, and `host status` shows the number of restarts.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,20 +12,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-/// Stack of a thread, in bytes. RUST_MIN_STACK does not change it.
+/// Stack size of a thread in bytes. RUST_MIN_STACK does not change it.
 pub const STACK: usize = 2 << 20;
 
-/// Shortest and longest wait before a thread is started again. It doubles each
-/// time.
+/// Shortest and longest wait before a restart. The wait doubles each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// What became of a thread.
+/// Restarts of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
-    /// Why it was started again last.
+    /// Cause of the last restart.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }
@@ -37,23 +35,22 @@ fn threads() -> MutexGuard<'static, BTreeMap<&'static str, State>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the threads that run, by name.
+/// Returns the running threads by name.
 pub fn all() -> BTreeMap<String, State> {
     threads().iter().map(|(name, state)| ((*name).to_owned(), state.clone())).collect()
 }
 
-/// Runs `work` on a thread of its own, and again when it panics, until it
-/// returns.
+/// Runs `work` on a new thread, and runs it again after a panic, until it returns.
 ///
 /// # Errors
 ///
-/// When the system gives no thread.
+/// When the system cannot create a thread.
 pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static) -> io::Result<Thread> {
     let run = move || {
         let mut backoff = BACKOFF_MIN;
         while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
             let cause = message(&*panic);
-            error!(thread = name, %cause, "a thread has failed and is started again");
+            error!(thread = name, %cause, "a thread has panicked and is restarted");
             let mut threads = threads();
             let state = threads.entry(name).or_default();
             (state.restarts, state.cause) = (state.restarts + 1, Some(cause));
@@ -71,7 +68,7 @@ pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static)
         .map(|handle| handle.thread().clone())
 }
 
-/// Returns what a panic said.
+/// Returns the message of a panic.
 pub fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()

@@ -1,5 +1,5 @@
-//! Hashes of paths: of each segment by itself, and put together for those that
-//! are literal in a shape.
+//! Hashes of the segments of paths, and combined hashes of the literal segments of
+//! a shape.
 
 use super::pattern::{Shape, first_segment};
 use crate::bytes::last_word;
@@ -8,7 +8,7 @@ use crate::bytes::last_word;
 /// together as a module does.
 pub(super) struct Hasher {
     hash: u64,
-    /// Those bytes that are not in the hash yet, the first one lowest.
+    /// Bytes not hashed yet, the first one lowest.
     word: u64,
     length: u64,
 }
@@ -42,13 +42,13 @@ impl Hasher {
     }
 }
 
-/// The hashes of a path's segments.
+/// Hashes of the segments of a path.
 pub(super) struct Hashes {
-    /// Of all of them, one after the other.
+    /// Combined hash of all segments in order.
     whole: u64,
     segments: [u64; Shape::SEGMENTS_MAX],
-    /// How many segments there are; only the first ones have a hash, which are as
-    /// many as can be literal.
+    /// Number of segments; only the first ones have a hash, as many as can be
+    /// literal.
     count: usize,
 }
 

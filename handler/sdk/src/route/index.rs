@@ -1,27 +1,26 @@
-//! The index of a large table: one look for each shape that its paths have, of
-//! which there are few, however many routes there are ("tuple space search").
+//! Index of a large table: one lookup for each shape of its patterns, of which
+//! there are few however many routes there are ("tuple space search").
 //!
-//! A route is found by a hash of its literal segments and its shape. A request's
-//! path is hashed once, segment by segment, and for each shape that it can have,
-//! best first, the hashes of the segments that are literal there are put
-//! together. As many buckets as routes each begin a chain of those in it. All of
-//! it is plain arrays, so that the compiler can make it.
+//! A route is found by a hash of its shape and its literal segments. The path of a
+//! request is hashed once per segment; for each possible shape, best first, the
+//! hashes of its literal segments are combined. There are as many buckets as
+//! routes, and each begins a chain. Everything is plain arrays, so that the
+//! compiler can build the index.
 
 use super::hash::{Hasher, Hashes};
 use super::pattern::{Pattern, Shape, are_alike, fit};
 use super::router::{Found, Router};
 use super::{Methods, Route};
 
-/// The most shapes that the paths of one table can have. All paths without
-/// parameters have one shape; otherwise it is which segments are literal, which
-/// are `{name}`, and which `{*name}`.
+/// Most shapes of the patterns in one table. All patterns without parameters share
+/// one shape; otherwise the shape says which segments are literal, `{name}` or
+/// `{*name}`.
 pub const SHAPES_MAX: usize = 128;
 
-/// The end of a chain, and so the first number that no route has.
+/// End of a chain, and the first number that is no route.
 const END: u16 = u16::MAX;
 
-/// The routes of a table with what makes them quick to find; see
-/// [`Router::indexed`].
+/// Route table with an index; see [`Router::indexed`].
 ///
 /// The compiler takes some seconds for an index of 10,000 routes, and wants
 /// `#[allow(long_running_const_eval)]` with it. In the module each route takes
@@ -40,8 +39,8 @@ impl<const N: usize> Index<N> {
     ///
     /// # Panics
     ///
-    /// As [`Router::new`], and when there are 65,535 routes or more, or more
-    /// than [`SHAPES_MAX`] shapes. In a `const`, that is an error of the compiler.
+    /// When [`Router::new`] panics, or there are 65,535 routes or more, or more
+    /// than [`SHAPES_MAX`] shapes; in a `const`, a compile error.
     pub const fn new(routes: [Route; N]) -> Index<N> {
         let (mut heads, mut nexts) = ([END; N], [END; N]);
         let mut shapes = [Shape::LITERAL; SHAPES_MAX];
@@ -59,12 +58,12 @@ impl<const N: usize> Index<N> {
     }
 }
 
-/// The arrays of an index.
+/// Arrays of an index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    /// For each bucket the number of its first route.
+    /// First route of each bucket.
     heads: &'static [u16],
-    /// For each route the number of the next one in its bucket.
+    /// Next route in the bucket, for each route.
     nexts: &'static [u16],
     /// Best first.
     shapes: &'static [Shape],
@@ -83,7 +82,7 @@ impl Links {
     }
 }
 
-/// Fills the arrays of an index, and returns how many shapes there are.
+/// Fills the arrays of an index, and returns the number of shapes.
 #[allow(clippy::indexing_slicing, reason = "a compiler's loop; the arrays are as long as the table")]
 const fn link(
     routes: &[Route],
@@ -111,7 +110,7 @@ const fn link(
     used
 }
 
-/// Puts a shape in its place among those that are there, in order.
+/// Inserts a shape in order.
 #[allow(clippy::indexing_slicing, reason = "a place is looked at only after it was compared with the end")]
 const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize) -> usize {
     let mut place = 0;
@@ -131,7 +130,7 @@ const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize)
     used + 1
 }
 
-/// Refuses two routes of which one could never be taken.
+/// Refuses two routes of which one can never match.
 pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     let same_method = route.method as u8 == other.method as u8;
     assert!(
@@ -147,7 +146,7 @@ const fn bucket(hash: u64, buckets: usize) -> usize {
     ((hash * buckets as u64) >> 32) as usize
 }
 
-/// Looks for the path once in each shape, and stops at the first that has it.
+/// Looks the path up once for each shape, best first, and stops at the first match.
 pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let Some(hashes) = Hashes::of(path) else { return found };

@@ -1,6 +1,6 @@
-//! Methods, and sets of them.
+//! Methods and sets of methods.
 
-/// The methods that a route can be given. HEAD and OPTIONS come by themselves.
+/// Methods that a route can have. HEAD and OPTIONS are added automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// GET, and HEAD with it.
@@ -40,13 +40,13 @@ impl Methods {
     const DELETE: u8 = 1 << 5;
     const OPTIONS: u8 = 1 << 6;
     pub(super) const NONE: Methods = Methods(0);
-    /// What every path takes.
+    /// Methods that every path allows.
     pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
     /// Names in the order of their bits.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-    /// The set that holds the one method of this name (case counts, as HTTP has
-    /// it), and nothing where the name is none of those known here.
+    /// Returns the set of the method with this name (case-sensitive, as in HTTP),
+    /// or the empty set if the method is unknown.
     pub(super) fn named(name: &[u8]) -> Methods {
         Methods(match name {
             b"GET" => Methods::GET,
@@ -60,7 +60,7 @@ impl Methods {
         })
     }
 
-    /// The names of the methods in the set.
+    /// Returns the names of the methods in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let all = Methods::NAMES.into_iter().enumerate();
         all.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)

@@ -1,4 +1,4 @@
-//! Routes: which action answers which method on which path.
+//! Routes: the action for each method and path.
 
 mod hash;
 mod index;
@@ -13,10 +13,10 @@ pub use router::Router;
 use crate::encoded::Encoded;
 use crate::{Request, Response};
 
-/// What is done for a route: a function from the request to the response.
+/// Action of a route: a function from the request to the response.
 pub type Action = for<'a> fn(&Request<'a>) -> Response<'a>;
 
-/// One line of the table.
+/// Row of the route table.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     method: Method,
@@ -31,12 +31,12 @@ impl Route {
         Route { method, path, action }
     }
 
-    /// The path, as the table has it.
+    /// Path pattern.
     pub const fn path(&self) -> &'static str {
         self.path
     }
 
-    /// The methods that its path takes because of this route.
+    /// Methods that this route allows for its path.
     const fn methods(&self) -> Methods {
         self.method.methods().with(Methods::ALWAYS)
     }
@@ -68,9 +68,9 @@ pub const fn delete(path: &'static str, action: Action) -> Route {
 }
 
 impl<'a> Request<'a> {
-    /// What the path has where the route that answers this request has `{name}`
-    /// or `{*name}`; never empty. `None` where the route has no such parameter,
-    /// and where no [`Router`] has chosen a route.
+    /// Returns the part of the path that matched `{name}` or `{*name}`; never
+    /// empty. `None` if the chosen route has no such parameter, or no [`Router`]
+    /// has chosen a route.
     ///
     /// ```
     /// # use handler_sdk::{Request, Response, Router, Status, get, respond};

@@ -1,14 +1,13 @@
-//! The path of a route: literal segments, `{name}` and `{*name}`.
+//! Path patterns of routes: literal segments, `{name}` and `{*name}`.
 
 use super::hash::Hasher;
 use crate::bytes::split_once;
 
 const SLASH: u8 = b'/';
 
-/// Which kind each segment of a route's path has: two bits for each, the first
-/// segment highest. So of two paths that fit the same request, the smaller shape
-/// is the one that is preferred; and paths of the same shape differ in their
-/// literal segments.
+/// Kinds of the segments of a pattern: two bits for each, the first segment
+/// highest. Of two patterns that match a request, the one with the smaller shape
+/// wins; patterns of one shape differ in their literal segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape(u64);
 
@@ -20,11 +19,11 @@ enum Kind {
 }
 
 impl Shape {
-    /// That of every path without parameters, whatever its length.
+    /// Shape of every pattern without parameters, whatever its length.
     pub(super) const LITERAL: Shape = Shape(0);
-    /// One that no path has, and that comes after all of them.
+    /// Shape that no pattern has and that sorts last.
     pub(super) const LEAST: Shape = Shape(u64::MAX);
-    /// The most segments of a path with parameters.
+    /// Most segments of a pattern with parameters.
     pub(super) const SEGMENTS_MAX: usize = 32;
 
     const fn with(self, place: usize, kind: Kind) -> Shape {
@@ -35,23 +34,23 @@ impl Shape {
         self.0 == Shape::LITERAL.0
     }
 
-    /// As a number that is different for every shape.
+    /// Returns a number that is unique to the shape.
     pub(super) const fn number(self) -> u64 {
         self.0
     }
 
-    /// Whether there is a literal segment at this place. Not for
-    /// [`Shape::LITERAL`], which does not tell its segments.
+    /// Returns whether the segment at this index is literal. Not for
+    /// [`Shape::LITERAL`], which does not record its segments.
     pub(super) const fn has_literal_at(self, place: usize) -> bool {
         place < Shape::SEGMENTS_MAX && self.0 >> (62 - 2 * place) & 3 == Kind::Literal as u64
     }
 
-    /// How many segments there are. Not for [`Shape::LITERAL`] either.
+    /// Returns the number of segments. Not for [`Shape::LITERAL`].
     const fn segments(self) -> usize {
         Shape::SEGMENTS_MAX - self.0.trailing_zeros() as usize / 2
     }
 
-    /// Whether a path of so many segments can have this shape.
+    /// Returns whether a path of this many segments can match the shape.
     pub(super) const fn can_have(self, segments: usize) -> bool {
         let own = self.segments();
         let last = own.saturating_sub(1);
@@ -60,23 +59,23 @@ impl Shape {
     }
 }
 
-/// A route's path, looked through.
+/// Parsed path pattern.
 pub(super) struct Pattern {
     pub(super) shape: Shape,
-    /// Of its shape and its literal segments; [`Hashes`](super::hash::Hashes) has the same for the
-    /// path of a request.
+    /// Hash of the shape and the literal segments; [`Hashes`](super::hash::Hashes)
+    /// computes it for the path of a request.
     pub(super) hash: u64,
 }
 
 impl Pattern {
-    /// Looks through a route's path.
+    /// Parses a path pattern.
     ///
-    /// It is written for the compiler, which goes through every byte of a table
-    /// here and takes long for a call: one loop, and next to no calls.
+    /// Runs mostly at compile time, over every byte of a table, where calls are
+    /// slow: hence one loop and almost no calls.
     ///
     /// # Panics
     ///
-    /// When it is none.
+    /// When the pattern is malformed.
     #[allow(clippy::indexing_slicing, reason = "compared with the length before")]
     pub(super) const fn of(path: &str) -> Pattern {
         let path = path.as_bytes();
@@ -141,8 +140,8 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Whether two routes' paths fit the same requests: whether they are the same but
-/// for the names of parameters.
+/// Returns whether two patterns match the same requests: whether they are equal
+/// except for the names of parameters.
 #[allow(clippy::indexing_slicing, reason = "compared with the length before")]
 pub(super) const fn are_alike(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
@@ -170,12 +169,12 @@ pub(super) const fn are_alike(one: &str, other: &str) -> bool {
     at == one.len() && other_at == other.len()
 }
 
-/// What is before the first slash, and what is after it where there is one.
+/// Splits at the first slash.
 pub(super) fn first_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     split_once(path, SLASH).map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
-/// The kind of a segment that has been checked.
+/// Returns the kind of a validated segment.
 const fn kind(segment: &[u8]) -> Kind {
     match segment {
         [b'{', b'*', ..] => Kind::Rest,
@@ -184,7 +183,7 @@ const fn kind(segment: &[u8]) -> Kind {
     }
 }
 
-/// The shape of a route's path, when the path of a request fits it.
+/// Returns the shape of a pattern, if the path of a request matches it.
 pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     let mut is_literal = true;
     let mut shape = Shape::LITERAL;
@@ -201,7 +200,7 @@ pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     Some(if is_literal { Shape::LITERAL } else { shape })
 }
 
-/// What a path has where a route's path that it fits has this parameter.
+/// Returns the value that a matching path has for a parameter of the pattern.
 pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Side::by_side(pattern, path)?.map_while(|pair| pair).find_map(|(wanted, found)| {
         let wanted = wanted.strip_prefix(b"{")?.strip_suffix(b"}")?;
@@ -209,9 +208,10 @@ pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&
     })
 }
 
-/// The segments of a route's path, each with what a path has in its place.
+/// Iterator over the segments of a pattern, each with the corresponding part of a
+/// path.
 struct Side<'p, 'a> {
-    /// What is left of both, as long as there is something.
+    /// Remaining pattern and path, while any remains.
     rest: Option<(&'p [u8], &'a [u8])>,
 }
 

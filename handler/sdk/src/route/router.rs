@@ -1,15 +1,15 @@
-//! The route table, and what it answers by itself: HEAD like GET, OPTIONS with
-//! the methods that a path takes, 404 and 405.
+//! Route table, including the responses that need no route: HEAD like GET, OPTIONS
+//! with the allowed methods, 404 and 405.
 
 use super::index::{Index, Links, assert_distinct, search_index};
 use super::pattern::{Pattern, Shape, fit};
 use super::{Action, Methods, Route};
 use crate::{Request, Response, Status};
 
-/// A route table with its answers for what no route takes.
+/// Route table with responses for requests that no route matches.
 ///
-/// A route's path is made of segments, each behind a slash, and they are compared
-/// as they come, byte for byte: `/a%62` is not `/ab`, and `/a/` is not `/a`.
+/// A pattern consists of segments, each after a slash, which are compared byte for
+/// byte without decoding: `/a%62` is not `/ab`, and `/a/` is not `/a`.
 ///
 /// | segment | takes |
 /// | --- | --- |
@@ -17,13 +17,12 @@ use crate::{Request, Response, Status};
 /// | `{id}` | one segment that is not empty |
 /// | `{*path}`, the last one | all that is left, slashes included, where that is not empty |
 ///
-/// Where several paths of the table fit, what decides is the first segment, from
-/// the left, in which they differ: there a literal is preferred to `{id}`, and
-/// `{id}` to `{*path}`. So the order of the table never matters. A table with two
-/// routes between which this cannot decide, those of one method whose paths
-/// differ in names only, is refused.
+/// If several patterns match, the first segment in which they differ decides: a
+/// literal wins over `{id}`, and `{id}` over `{*path}`. So the order of the table
+/// does not matter. A table is refused when two of its routes have the same method
+/// and patterns that differ only in parameter names.
 ///
-/// A request is answered by the first of these that holds:
+/// The first of these rules that applies answers a request:
 ///
 /// 1. OPTIONS on `*`, or on a path of the table: 204, `allow` with the methods.
 /// 2. No route of the whole table takes this method: 405, `allow` with all.
@@ -57,8 +56,8 @@ use crate::{Request, Response, Status};
 pub struct Router {
     pub(super) routes: &'static [Route],
     pub(super) links: Links,
-    /// The search that this table needs. Only that one is linked into a module
-    /// whose table is a `const`.
+    /// Search function of the table. Only this one is linked into a module whose
+    /// table is a `const`.
     search: Search,
     methods: Methods,
     not_found: Action,
@@ -67,18 +66,18 @@ pub struct Router {
 
 type Search = fn(&Router, &[u8], Methods) -> Found;
 
-/// What a search has found.
+/// Result of a search.
 pub(super) struct Found {
-    /// The route to take.
+    /// Matching route.
     pub(super) route: Option<&'static Route>,
-    /// The methods of the path; none where the table has no such path.
+    /// Methods of the path; empty if the table does not have the path.
     pub(super) allowed: Methods,
 }
 
 impl Found {
     pub(super) const NOTHING: Found = Found { route: None, allowed: Methods::NONE };
 
-    /// Takes note of a route that has the path.
+    /// Records a route that has the path.
     pub(super) const fn add(&mut self, route: &'static Route, asked: Methods) {
         self.allowed = self.allowed.with(route.methods());
         if route.method.methods().meets(asked) {
@@ -88,12 +87,12 @@ impl Found {
 }
 
 impl Router {
-    /// A table with short pages for 404 and 405.
+    /// Creates a table with short pages for 404 and 405.
     ///
     /// # Panics
     ///
-    /// When a path has none of the forms above, or two routes have the same
-    /// place in the table. In a `const`, that is an error of the compiler.
+    /// When a path is malformed, or two routes match the same requests; in a
+    /// `const`, a compile error.
     ///
     /// ```compile_fail
     /// # use handler_sdk::{Action, Router, get};
@@ -118,7 +117,7 @@ impl Router {
         Router::searched_by(search, routes, Links::NONE)
     }
 
-    /// A table of many routes, which is searched by an index.
+    /// Creates a table of many routes that is searched by an index.
     ///
     /// ```
     /// # use handler_sdk::{Action, Index, Router, get};
@@ -130,12 +129,12 @@ impl Router {
         Router::searched_by(search_index, index.routes(), index.links())
     }
 
-    /// The same of a table that is made when the module starts, in a
-    /// [`State`](crate::State). It is never given back.
+    /// Creates an indexed table at run time, usually in a [`State`](crate::State).
+    /// The table is leaked.
     ///
     /// # Panics
     ///
-    /// As [`Index::new`].
+    /// When [`Index::new`] panics.
     ///
     /// ```
     /// # use handler_sdk::{Action, Router, State, get};
@@ -171,22 +170,22 @@ impl Router {
         }
     }
 
-    /// Another action for a path that no route has.
+    /// Sets the action for paths that no route has.
     #[must_use]
     pub const fn not_found(mut self, action: Action) -> Router {
         self.not_found = action;
         self
     }
 
-    /// Another action for a method that is not allowed; the field `allow` is
-    /// added to its response.
+    /// Sets the action for methods that are not allowed; the field `allow` is added
+    /// to its response.
     #[must_use]
     pub const fn method_not_allowed(mut self, action: Action) -> Router {
         self.method_not_allowed = action;
         self
     }
 
-    /// Answers a request by the table.
+    /// Answers a request from the table.
     pub fn answer<'a>(&self, request: &Request<'a>) -> Response<'a> {
         let (action, route, allow) = self.choose(request);
         let mut response = action(&request.of_route(route));
@@ -196,8 +195,8 @@ impl Router {
         response
     }
 
-    /// The action that answers a request, the path of its route, and what the
-    /// answer has to say of methods.
+    /// Returns the action for a request, the pattern of its route, and the methods
+    /// for `allow`.
     fn choose(&self, request: &Request<'_>) -> (Action, &'static str, Option<Methods>) {
         let asked = Methods::named(request.method_bytes());
         let is_options = asked.meets(Methods::ALWAYS);
@@ -222,7 +221,7 @@ fn no_content(_: &Request<'_>) -> Response<'static> {
     Response::new(Status::NO_CONTENT)
 }
 
-/// Line by line, in a table whose paths are literal.
+/// Searches row by row in a table of literal paths.
 fn search_literals(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     for route in router.routes {
@@ -233,7 +232,7 @@ fn search_literals(router: &Router, path: &[u8], asked: Methods) -> Found {
     found
 }
 
-/// Line by line, in any table.
+/// Searches row by row in any table.
 fn search_patterns(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let mut best = Shape::LEAST;

@@ -1,5 +1,5 @@
-//! What this handler answers: one line in the table for each route, and a
-//! function for what is done there.
+//! Routes of this handler: one line in the table for each route, and one function
+//! for its response.
 
 #![no_std]
 

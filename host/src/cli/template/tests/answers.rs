@@ -1,9 +1,9 @@
-//! The routes, called natively: from the bytes of a request to the response.
+//! Calls the routes natively, from the bytes of a request to the response.
 
 use handler_sdk::respond;
 use {{crate}}::answer;
 
-/// The status and the whole response to a request.
+/// Returns the status and the whole response to a request.
 fn ask(method: &str, target: &str) -> (u16, String) {
     let request = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let response = respond(request.as_bytes(), answer);
