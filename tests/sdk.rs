@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::Server;
+use crate::harness::{Server, scratch};
 
 /// The example `shop` of the SDK as a module, built by the same Cargo.
 fn shop() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     // A folder of its own: the usual one may be locked by who runs the tests.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shop");
+    let target = scratch().join("shop");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", "shop"])
         .args(["--features", "json", "--target", "wasm32-unknown-unknown", "--target-dir"])

@@ -2,23 +2,8 @@
 //! request in, the response out; how that grows with the module's memory, with
 //! what it writes there, and with its routes; and what is done around it.
 //!
-//! `cargo bench -p host --bench call -- [TEXT]`: those with TEXT in their name.
+//! `cargo bench -p host-benches --bench call -- [TEXT]`: those with TEXT in their name.
 //! Plots are drawn of those that grow.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
 
 use std::cell::LazyCell;
 use std::hint::black_box;
@@ -34,9 +19,9 @@ use host::message::Message;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
 use host::wasm::{CompiledModule, Effort, Engine};
+use host_benches::parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
+use host_benches::parts::{median, routes};
 use http::{HeaderMap, HeaderValue, Method};
-use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
-use parts::{median, routes};
 use tokio::runtime::Runtime;
 
 /// The fields that the host adds.
@@ -62,7 +47,7 @@ const PAGE: usize = 64 << 10;
 /// As many pages as the modules have whose memory is written to.
 const LARGE: usize = 256;
 
-const COMMAND: &str = "cargo bench -p host --bench call";
+const COMMAND: &str = "cargo bench -p host-benches --bench call";
 
 /// How large something was, and the time of a call then.
 type Measured = Option<(f64, f64)>;

@@ -1,26 +1,11 @@
 //! What modules that are hard to compile cost those who are being served.
 //!
-//! `cargo bench -p host --bench compile -- [bombs] [kills] [faults]`
+//! `cargo bench -p host-benches --bench compile -- [bombs] [kills] [faults]`
 //!
 //! - `bombs`: each of `tests/harness/bombs.rs` is swapped in while a client asks,
 //!   by a server in a memory cgroup of 512 MiB, where one can be made
 //! - `kills`: a compile process is killed at 200 random moments
 //! - `faults`: system calls of the server fail, one kind at a time, by strace
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,13 +13,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::modules::saying;
-use harness::{Folder, Random, Server, bombs, host, run_to_end};
-use parts::program::Program;
-use parts::steady::{ask_steadily, high};
+use host_benches::harness::modules::saying;
+use host_benches::harness::{Folder, Random, Server, bombs, host, run_to_end};
+use host_benches::parts::program::Program;
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask_steadily, high};
 
 fn main() {
-    parts::run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
+    run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
 }
 
 /// A server with a state folder and a control socket.

@@ -1,6 +1,6 @@
 //! What misbehaving requests cost the others.
 //!
-//! `cargo bench -p host --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
+//! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
 //! - `loops`: latency of a healthy route, without and with eight requests at a
 //!   time that loop for ever, in turn; and the same for the server at IP:PORT, if
@@ -12,32 +12,18 @@
 //!   instances, and with ten times as many
 //! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::modules::mixed_request;
-use harness::{Client, Random, Server, TextFile, fixture};
-use parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::harness::modules::mixed_request;
+use host_benches::harness::{Client, Random, Server, TextFile, fixture};
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
 fn main() {
-    parts::run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
+    run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
 }
 
 fn loops() {

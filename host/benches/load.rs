@@ -3,7 +3,7 @@
 //! installed. The load is wrk's. Each is driven in turn, several times, and what
 //! counts is the median.
 //!
-//! `cargo bench -p host --bench load -- [keep-alive] [new-connections]
+//! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
 //! [pipelined] [small-body] [large-body] [connections] [syscalls]
 //! [instructions]`
 //!
@@ -18,34 +18,19 @@
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::net::SocketAddr;
 use std::process::Command;
 
-use harness::Folder;
-use parts::descriptors::raise_descriptors;
-use parts::peers::{
+use host_benches::harness::{self, Folder};
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::peers::{
     HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
 };
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::process::{processor_time, resident_kib};
-use parts::program::free_address;
-use parts::wrk::{self, Asked};
-use parts::{callgrind, is_chosen, median, native, strace};
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::process::{processor_time, resident_kib};
+use host_benches::parts::program::free_address;
+use host_benches::parts::wrk::{self, Asked};
+use host_benches::parts::{callgrind, is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
@@ -55,7 +40,7 @@ const REFERENCES: [&str; 2] = [NATIVE.name, NGINX.name];
 
 const CPU: Axis = Axis { what: "microseconds of CPU per request", scale: Scale::Linear, label: plain };
 
-const COMMAND: &str = "cargo bench -p host --bench load";
+const COMMAND: &str = "cargo bench -p host-benches --bench load";
 
 struct Scenario {
     name: &'static str,

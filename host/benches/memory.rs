@@ -2,7 +2,7 @@
 //! what memory it has, alone and with idle connections; side by side with a
 //! native server of hyper and nginx.
 //!
-//! `cargo bench -p host --bench memory -- [start] [connections]`
+//! `cargo bench -p host-benches --bench memory -- [start] [connections]`
 //!
 //! - `start`: from the start of the process to the first answer, which is asked
 //!   for without a pause
@@ -11,32 +11,17 @@
 //!
 //! A plot is drawn of `connections`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use harness::Folder;
-use parts::descriptors::raise_descriptors;
-use parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::process::resident_kib;
-use parts::program::free_address;
-use parts::steady::{ask, connect};
-use parts::{median, native};
+use host_benches::harness::Folder;
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::process::resident_kib;
+use host_benches::parts::program::free_address;
+use host_benches::parts::steady::{ask, connect};
+use host_benches::parts::{median, native, run_chosen};
 
 const STARTS: usize = 11;
 
@@ -47,7 +32,7 @@ const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
 
 fn main() {
     native::serve_if_asked();
-    parts::run_chosen(&[("start", start), ("connections", connections)]);
+    run_chosen(&[("start", start), ("connections", connections)]);
 }
 
 fn start() {
@@ -82,7 +67,7 @@ fn connections() {
     let x = Axis { what: "idle connections", scale: Scale::Linear, label: plain };
     let y = Axis { what: "KiB for each connection", scale: Scale::Linear, label: plain };
     let title = "Resident memory that an idle connection adds, 3 s after its last request";
-    let command = "cargo bench -p host --bench memory";
+    let command = "cargo bench -p host-benches --bench memory";
     Plot { file: "memory-connections", title, command }.lines(&x, &y, &growth);
 }
 

@@ -2,7 +2,7 @@
 //! 100,000 requests through each, while the handler is swapped ten times a
 //! second. Every answer is checked, and none may be missing.
 //!
-//! `cargo bench -p host --bench proxies -- [nginx] [haproxy] [workers]`
+//! `cargo bench -p host-benches --bench proxies -- [nginx] [haproxy] [workers]`
 //!
 //! - `nginx`: one worker process of nginx, which keeps its connections to the host
 //! - `haproxy`: HAProxy, which gives any of its connections to any client
@@ -16,21 +16,6 @@
 //! as it is here: nginx after 30 s, while HAProxy gives up half of what it does
 //! not need every 5 s.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,10 +24,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Folder, Random};
-use parts::nginx;
-use parts::program::{Program, free_address};
-use parts::replaced::Replaced;
+use host_benches::harness::{Client, Folder, Random};
+use host_benches::parts::program::{Program, free_address};
+use host_benches::parts::replaced::Replaced;
+use host_benches::parts::{nginx, run_chosen};
 
 /// Through each proxy.
 const REQUESTS: u64 = 100_000;
@@ -60,7 +45,7 @@ const FAILURES_MAX: u64 = 10;
 const BODY_MAX: usize = 40_000;
 
 fn main() {
-    parts::run_chosen(&[("nginx", nginx_alone), ("haproxy", haproxy), ("workers", nginx_workers)]);
+    run_chosen(&[("nginx", nginx_alone), ("haproxy", haproxy), ("workers", nginx_workers)]);
 }
 
 /// Answers with its number and the request: the bytes that a handler gets.

@@ -1,6 +1,6 @@
 //! What slow clients cost the others, and what idle ones cost the server.
 //!
-//! `cargo bench -p host --bench slow -- [headers] [body] [read] [trickle] [idle]`
+//! `cargo bench -p host-benches --bench slow -- [headers] [body] [read] [trickle] [idle]`
 //!
 //! - `headers`, `body`, `read`: latency of a healthy client, alone and beside
 //!   1,000 connections of `slowhttptest` in this mode, in turn: requests whose
@@ -17,21 +17,6 @@
 //! free, there are turns in which it turns on another server of the same kind.
 //! What a server's own slow clients cost is what comes on top of that.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,10 +25,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Server, fixture};
-use parts::descriptors::raise_descriptors;
-use parts::program::{Program, is_installed};
-use parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::harness::{Server, fixture};
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::program::{Program, is_installed};
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
 /// Slow connections at a time.
 const CONNECTIONS: usize = 1000;
@@ -66,13 +52,7 @@ const INSTALL: &str = "without it, only the part `idle` can run";
 const QUIET: [&str; 2] = ["--log-level", "off"];
 
 fn main() {
-    parts::run_chosen(&[
-        ("headers", headers),
-        ("body", body),
-        ("read", read),
-        ("trickle", trickle),
-        ("idle", idle),
-    ]);
+    run_chosen(&[("headers", headers), ("body", body), ("read", read), ("trickle", trickle), ("idle", idle)]);
 }
 
 /// A field every second, and never the end of the head.

@@ -1,6 +1,6 @@
 //! What swapping costs those who are being served, and what it leaves behind.
 //!
-//! `cargo bench -p host --bench swap -- [latency] [load] [timeline] [drops] [soak]`
+//! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
 //! - `latency`: from `rename` to the first answer of the new version, idle server
 //! - `load`: latency under a steady load, without swaps and with one a second,
@@ -10,34 +10,20 @@
 //!   checked
 //! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::Client;
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::replaced::{Replaced, default_handler};
+use host_benches::harness::Client;
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::replaced::{Replaced, default_handler};
+use host_benches::parts::run_chosen;
 
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn main() {
-    parts::run_chosen(&[
+    run_chosen(&[
         ("latency", latency),
         ("load", load),
         ("timeline", timeline),
@@ -107,7 +93,7 @@ fn timeline() {
     let x = Axis { what: "seconds", scale: Scale::Linear, label: plain };
     let y = Axis { what: "milliseconds until the answer", scale: Scale::Log, label: plain };
     let title = "Latency under 1,600 requests a second while the handler is swapped";
-    let command = "cargo bench -p host --bench swap -- timeline";
+    let command = "cargo bench -p host-benches --bench swap -- timeline";
     Plot { file: "swap-timeline", title, command }.points(
         &x,
         &y,

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::scratch;
+
 /// A folder for one test, which goes when this is dropped.
 pub struct Folder(PathBuf);
 
@@ -12,7 +14,7 @@ impl Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = scratch().join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }

@@ -8,11 +8,13 @@ pub mod hoarder;
 pub mod modules;
 pub mod near_valid;
 pub mod oracle;
+mod paths;
 mod random;
 mod server;
 pub mod wire;
 
 pub use client::Client;
 pub use folder::{Folder, TextFile, rename_over};
+pub use paths::{fixture, scratch};
 pub use random::Random;
-pub use server::{PATIENCE, Server, addresses, fails_to_start, fixture, host, run_to_end};
+pub use server::{PATIENCE, Server, addresses, fails_to_start, host, run_to_end};

@@ -3,26 +3,20 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::Client;
+use super::{Client, fixture, paths};
 
 /// The longest that anything is waited for. Never reached by a test that passes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub fn host() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    let mut command = Command::new(paths::program());
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
-}
-
-/// The path of a module among the fixtures.
-pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
 }
 
 /// Runs the program with arguments that it cannot start with. Returns what it

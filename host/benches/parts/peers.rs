@@ -83,10 +83,12 @@ pub const NODE: Peer = Peer {
 pub const WASMTIME_SERVE: Peer = Peer {
     name: "wasmtime serve",
     begin: |_, address| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/wasmtime-serve");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasmtime-serve");
         let component = folder.join("target/wasm32-wasip2/release/peer.wasm");
         if !component.is_file() {
-            println!("wasmtime serve has no component (see benches/wasmtime-serve/Cargo.toml): {WITHOUT}");
+            println!(
+                "wasmtime serve has no component (see host/benches/wasmtime-serve/Cargo.toml): {WITHOUT}"
+            );
             return None;
         }
         let mut command = Command::new("wasmtime");

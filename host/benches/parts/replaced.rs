@@ -1,11 +1,11 @@
 //! A server whose file is replaced again and again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, scratch};
 
 /// How long it is between two questions for the newest version: short against
 /// what is measured, and long enough to leave the server idle.
@@ -26,7 +26,7 @@ pub struct Replaced {
 impl Replaced {
     /// Starts with the first variant. The name is of the file, and nobody else's.
     pub fn start(name: &str, variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.wasm", std::process::id()));
+        let file = scratch().join(format!("{name}-{}.wasm", std::process::id()));
         fs::write(&file, variant(1)).unwrap();
         let mut arguments = vec![file.to_str().unwrap(), "--log-level", "off"];
         arguments.extend(flags);

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::harness::scratch;
+
 /// What their paths are like.
 #[derive(Clone, Copy)]
 pub struct Kind {
@@ -28,9 +30,9 @@ pub fn asked(kind: Kind, count: usize) -> Vec<String> {
 /// The module. The compiler takes some seconds for the largest index, once.
 pub fn module(kind: Kind, count: usize) -> Vec<u8> {
     let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    let folder = scratch().join(&name);
     fs::create_dir_all(&folder).unwrap();
-    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../handler/sdk");
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../handler/sdk");
     let manifest = format!(
         "[package]\nname = {name:?}\nversion = '0.0.0'\nedition = '2024'\n\
          [lib]\ncrate-type = ['cdylib']\npath = 'lib.rs'\n\

@@ -92,7 +92,7 @@ impl Sheet {
 
     pub fn save(mut self, plot: &Plot) {
         self.0 += "</svg>\n";
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plots");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plots");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(plot.file).with_extension("svg"), self.0).unwrap();
         println!("drawn: docs/plots/{}.svg", plot.file);
