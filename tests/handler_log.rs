@@ -1,4 +1,4 @@
-use crate::harness::{Server, TextFile};
+use crate::harness::{Server, TextFile, status_kib};
 
 /// A handler that logs these bytes, this often, at the level info.
 fn logging(bytes: &[u8], times: u32) -> String {
@@ -30,8 +30,7 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let id = format!("id={id}");
     server.log_line(&["WARN handler: ", r"first\n\u{1b}[31msecond", &id]);
     server.log_line(&["more log lines were dropped (the limit is --log-lines-max)", &id]);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     assert_eq!(lines.iter().filter(|line| line.contains("31msecond")).count(), 64);
     assert!(lines.iter().all(|line| !line.starts_with("second")));
 }
@@ -45,22 +44,19 @@ fn what_a_call_logs_is_heard_once_even_if_it_takes_long() {
     for _ in 0..4 {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     let letters = lines.iter().filter_map(|line| line.split_once("letter ")?.1.chars().next());
     assert_eq!(letters.collect::<String>(), "abcdefgh".repeat(4));
 }
 
 #[test]
 fn that_lines_were_dropped_is_said_once_even_if_the_call_takes_long() {
-    let module = crate::harness::fixture("logs_slowly.wat").into_os_string();
-    let server = Server::with(&[module, "--log-lines-max".into(), "4".into()]);
+    let server = Server::of_with("logs_slowly.wat", &["--log-lines-max", "4"]);
     let mut client = server.connect();
     for _ in 0..4 {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     let handlers = lines.iter().filter_map(|line| line.split_once("handler: "));
     let letters: String =
         handlers.map(|(_, line)| if line.starts_with("letter") { 'l' } else { '.' }).collect();
@@ -71,8 +67,7 @@ fn that_lines_were_dropped_is_said_once_even_if_the_call_takes_long() {
 fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
     let server = Server::of("logs_a_gigabyte.wat");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     let handlers: Vec<_> = lines.iter().filter(|line| line.contains("handler: ")).collect();
     assert_eq!(handlers.len(), 65, "64 lines, and one that says that more were dropped");
     assert!(handlers.iter().all(|line| line.len() < 1200), "no line is longer than 1 KiB and its id");
@@ -118,11 +113,9 @@ fn what_a_handler_logs_is_bounded_as_it_is_shown() {
         ("\u{9b}".as_bytes(), "json"),
         (b"\"", "json"),
     ] {
-        let file = TextFile::new(logging(&bytes.repeat(2000), 1));
-        let server = Server::with(&[file.path().to_str().unwrap(), "--log-format", format]);
+        let server = Server::of_text_with(&logging(&bytes.repeat(2000), 1), &["--log-format", format]);
         assert_eq!(server.connect().ask("GET", "/").status, 200);
-        server.signal("TERM");
-        let (_, lines) = server.wait();
+        let lines = server.stop();
         let line = lines.iter().find(|line| line.contains("handler") && line.contains('…')).unwrap();
         assert!((800..1200).contains(&line.len()), "{} bytes of {bytes:?} as {format}", line.len());
         assert!(line.chars().all(|character| !character.is_control()), "{line}");
@@ -132,8 +125,7 @@ fn what_a_handler_logs_is_bounded_as_it_is_shown() {
 #[test]
 fn a_handlers_text_is_a_value_in_json() {
     let text = "a\n\u{1b}[31m\" \\ \u{202e}\u{9b} status=200";
-    let file = TextFile::new(logging(text.as_bytes(), 1));
-    let mut server = Server::with(&[file.path().to_str().unwrap(), "--log-format", "json"]);
+    let mut server = Server::of_text_with(&logging(text.as_bytes(), 1), &["--log-format", "json"]);
     let id = server.connect().ask("GET", "/").field("x-request-id").map(str::to_owned);
     let line = server.log_line(&["\"target\":\"handler\""]);
     assert!(!line.contains('\u{202e}') && !line.contains('\u{9b}'), "{line}");
@@ -151,11 +143,7 @@ fn lines_that_nobody_reads_take_bounded_memory() {
     let arguments =
         [file.path().to_str().unwrap(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
     let (mut child, mut client) = super::output::with_stderr(&arguments, std::process::Stdio::piped());
-    let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
-    };
+    let resident = || status_kib(child.id(), "VmRSS:").unwrap();
     assert_eq!(client.ask("GET", "/").status, 200);
     let before = resident();
     for _ in 0..10 {

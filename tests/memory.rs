@@ -2,51 +2,33 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::PATIENCE;
-use crate::harness::{Client, Folder, Server, bombs, host, run_to_end};
+use crate::harness::{Client, Deployment, Server, bombs, host_after, status_kib, wait_until};
 
 const MIB: u64 = 1 << 20;
 
 /// Small enough to be reached, and no time at which anything ends by itself.
-const FLAGS: [&str; 34] = [
-    "--threads",
-    "2",
-    "--instances",
-    "8",
-    "--memory-max",
-    "8MiB",
-    "--table-max",
-    "1000",
-    "--buffer-max",
-    "24MiB",
-    "--connections",
-    "120",
-    "--module-max",
-    "8MiB",
-    "--keep-bytes",
-    "16MiB",
-    "--keep",
-    "100",
-    "--compile-memory-max",
-    "96MiB",
-    "--deadline",
-    "1h",
-    "--head-timeout",
-    "1h",
-    "--body-timeout",
-    "1h",
-    "--write-timeout",
-    "1h",
-    "--body-rate-min",
-    "0",
-    "--write-rate-min",
-    "0",
-    "--rate-window",
-    "1h",
+const FLAGS: [&str; 18] = [
+    "--no-watch",
+    "--threads=2",
+    "--instances=8",
+    "--memory-max=8MiB",
+    "--table-max=1000",
+    "--buffer-max=24MiB",
+    "--connections=120",
+    "--module-max=8MiB",
+    "--keep-bytes=16MiB",
+    "--keep=100",
+    "--compile-memory-max=96MiB",
+    "--deadline=1h",
+    "--head-timeout=1h",
+    "--body-timeout=1h",
+    "--write-timeout=1h",
+    "--body-rate-min=0",
+    "--write-rate-min=0",
+    "--rate-window=1h",
 ];
 
 /// By the first letter of the path: /l takes all the memory that it gets, fills
@@ -76,44 +58,27 @@ fn module(seed: u8) -> Vec<u8> {
 
 /// A server of which nobody reads the log.
 struct Place {
-    folder: Folder,
+    deployment: Deployment,
     server: Server,
 }
 
 impl Place {
     fn new() -> Place {
-        let folder = Folder::new();
-        let path = |name: &str| folder.file(name).to_str().unwrap().to_owned();
-        let (log, control, file) = (path("log"), path("control"), path("handler.wasm"));
+        let deployment = Deployment::of(module(0));
+        let log = deployment.path("log");
         assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
-        std::fs::write(&file, module(0)).unwrap();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "log=$0; exec \"$@\" 2<>\"$log\"", &log]).arg(host().get_program());
-        let mut arguments = vec![file, "--no-watch".into(), "--control".into(), control];
-        arguments.extend(FLAGS.map(str::to_owned));
-        let server = Server::spawn(shell, &arguments);
-        Place { folder, server }
+        let shell = host_after(&format!("exec 2<>'{log}'"));
+        let arguments = ["--control", &deployment.path("control"), &deployment.path("handler.wasm")];
+        let server = Server::spawn(shell, &[&FLAGS, &arguments[..]].concat());
+        Place { deployment, server }
     }
 
     fn address(&self) -> SocketAddr {
         self.server.addresses[0]
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = host();
-        command.args(arguments).arg("--control").arg(self.folder.file("control"));
-        command
-    }
-
-    fn swap(&self, module: impl AsRef<[u8]>) -> Command {
-        let file = self.folder.file("candidate.wasm");
-        std::fs::write(&file, module).unwrap();
-        self.command(&["swap", file.to_str().unwrap()])
-    }
-
     fn resources(&self) -> Value {
-        let output = run_to_end(&mut self.command(&["status", "--json"]));
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let status: Value = serde_json::from_str(&self.deployment.tell(&["status", "--json"])).unwrap();
         status["resources"].clone()
     }
 
@@ -128,7 +93,7 @@ impl Place {
     /// Waits until so much of something is in use.
     #[track_caller]
     fn wait_for(&self, what: &str, least: u64) {
-        wait(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
+        wait_until(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
     }
 
     fn connect(&self, count: usize) -> Vec<Client> {
@@ -136,22 +101,10 @@ impl Place {
     }
 }
 
-#[track_caller]
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} is not reached");
-    }
-}
-
 /// The memory of a process that is not that of a file, in bytes.
 fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
-    };
-    ["RssAnon:", "RssShmem:"].iter().filter_map(|name| kib(name)).sum::<u64>() << 10
+    let kib = ["RssAnon:", "RssShmem:"].into_iter().filter_map(|name| status_kib(pid, name));
+    (kib.sum::<usize>() as u64) << 10
 }
 
 /// What holds the memory for as long as it is there.
@@ -180,8 +133,7 @@ const PARTS: [Part; 6] = [
 
 fn keep_versions(place: &Place) -> Held {
     for seed in 1..25 {
-        let output = run_to_end(&mut place.swap(module(seed)));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        place.deployment.serves(module(seed), u64::from(seed) + 1);
     }
     place.wait_for("kept_versions", 12 * MIB);
     Held::default()
@@ -225,7 +177,7 @@ fn upload(place: &Place) -> Held {
     let size = 8 * MIB as usize;
     let mut uploads = Vec::new();
     for _ in 0..6 {
-        let mut stream = UnixStream::connect(place.folder.file("control")).unwrap();
+        let mut stream = UnixStream::connect(place.deployment.socket()).unwrap();
         writeln!(stream, "{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}").unwrap();
         uploads.push(stream);
     }
@@ -236,7 +188,7 @@ fn upload(place: &Place) -> Held {
         stream.set_nonblocking(true).unwrap();
     }
     let mut sent = vec![0; uploads.len()];
-    wait("uploads", || {
+    wait_until("uploads", || {
         for (stream, sent) in uploads.iter_mut().zip(&mut sent) {
             *sent += stream.write(&module[*sent..]).unwrap_or(0);
         }
@@ -283,7 +235,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
 #[track_caller]
 fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
     let grown = || memory(place.server.pid()).saturating_sub(before);
-    wait(&format!("{what}: {least} bytes"), || grown() >= least);
+    wait_until(&format!("{what}: {least} bytes"), || grown() >= least);
     for _ in 0..20 {
         assert!(grown() <= bound, "{what}: {} MiB of {} MiB", grown() / MIB, bound / MIB);
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -315,7 +267,7 @@ fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
         });
         of_server.sum()
     };
-    wait("unsent bytes", || unsent() > 20 * (64 << 10));
+    wait_until("unsent bytes", || unsent() > 20 * (64 << 10));
     // What is on its way counts, too: as much as the client has room for.
     let bound = place.bound("unsent in the kernel") / 120 * 20 + 20 * (8 << 10);
     for _ in 0..20 {
@@ -329,7 +281,7 @@ fn a_compiler_takes_no_more_than_its_part() {
     let place = Place::new();
     let mut most = 0;
     for bomb in [bombs::chain_of_conditions(10_000), bombs::much_code(1500)] {
-        let mut order = place.swap(bomb).stdout(Stdio::piped()).spawn().unwrap();
+        let mut order = place.deployment.swap_command(bomb).stdout(Stdio::piped()).spawn().unwrap();
         while order.try_wait().unwrap().is_none() {
             most = place.server.children().into_iter().map(memory).fold(most, u64::max);
         }

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::saying;
-use host_benches::harness::{Folder, Random, Server, bombs, host, run_to_end};
+use host_benches::harness::{Deployment, Random, Server, bombs, host, host_after};
 use host_benches::parts::program::Program;
 use host_benches::parts::run_chosen;
 use host_benches::parts::steady::{ask_steadily, high};
@@ -23,44 +23,13 @@ fn main() {
     run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
 }
 
-/// A server with a state folder and a control socket.
-struct Place {
-    folder: Folder,
-    cgroup: Option<Cgroup>,
-}
-
-impl Place {
-    fn new(cgroup: Option<Cgroup>) -> Place {
-        Place { folder: Folder::new(), cgroup }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.file(name).to_str().unwrap().to_owned()
-    }
-
-    fn start(&self) -> Server {
-        let (state, control) = (self.path("state"), self.path("control"));
-        let arguments = ["--state-dir", &state, "--control", &control, "--log-level", "info,request=off"];
-        let mut command = host();
-        if let Some(cgroup) = &self.cgroup {
-            let program = command.get_program().to_owned();
-            command = Command::new("sh");
-            command.args(["-c", "echo $$ > \"$0\"/cgroup.procs && exec \"$@\""]).arg(&cgroup.0).arg(program);
-        }
-        Server::spawn(command, &arguments)
-    }
-
-    fn tell(&self, arguments: &[&str]) -> String {
-        let mut command = host();
-        let output = run_to_end(command.args(arguments).arg("--control").arg(self.path("control")));
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    fn swap(&self, module: &[u8]) -> String {
-        let file = self.path("module");
-        fs::write(&file, module).unwrap();
-        self.tell(&["swap", &file])
-    }
+/// Starts the server of a deployment, in a memory cgroup if there is one.
+fn start(deployment: &Deployment, cgroup: Option<&Cgroup>) -> Server {
+    let command = match cgroup {
+        Some(Cgroup(path)) => host_after(&format!("echo $$ > '{}/cgroup.procs'", path.display())),
+        None => host(),
+    };
+    deployment.spawn(command, &["--log-level", "info,request=off"])
 }
 
 /// A memory cgroup, which goes when this is dropped.
@@ -98,12 +67,12 @@ impl Drop for Cgroup {
 
 fn all_bombs() {
     let cgroup = Cgroup::new(512 << 20);
-    let place = Place::new(cgroup);
-    match &place.cgroup {
+    let deployment = Deployment::new();
+    match &cgroup {
         Some(_) => println!("in a memory cgroup of 512 MiB"),
         None => println!("without a memory cgroup: none can be made here"),
     }
-    let mut server = place.start();
+    let mut server = start(&deployment, cgroup.as_ref());
     let since = Duration::from_secs(5);
     let (alone, failed) = ask_steadily(server.addresses[0], "/", since);
     println!("alone: 99th percentile {:.1} ms, {failed} failed", high(alone).as_secs_f64() * 1e3);
@@ -112,11 +81,11 @@ fn all_bombs() {
         let (said, took, (times, failed)) = thread::scope(|scope| {
             let asking = scope.spawn(move || ask_steadily(address, "/", Duration::from_secs(5)));
             let since = Instant::now();
-            let said = place.swap(&module);
+            let said = deployment.swap(&module);
             (said, since.elapsed(), asking.join().unwrap())
         });
         drop(server);
-        server = place.start();
+        server = start(&deployment, cgroup.as_ref());
         let back = server.connect().ask("GET", "/").status;
         println!(
             "{name}, {} KB: {:.2} s, 99th percentile {:.1} ms, {failed} failed, after a restart {back}: {}",
@@ -130,8 +99,8 @@ fn all_bombs() {
 }
 
 fn kills() {
-    let place = Place::new(None);
-    let server = place.start();
+    let deployment = Deployment::new();
+    let server = start(&deployment, None);
     let mut random = Random::new(0x5eed);
     let (mut served, mut rejected) = (0, 0);
     for round in 0..200u32 {
@@ -140,7 +109,7 @@ fn kills() {
             _ => saying(&round.to_string()).into(),
         };
         let said = thread::scope(|scope| {
-            let swap = scope.spawn(|| place.swap(&module));
+            let swap = scope.spawn(|| deployment.swap(&module));
             thread::sleep(Duration::from_micros(random.below(60_000) as u64));
             for process in server.children() {
                 let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
@@ -155,13 +124,13 @@ fn kills() {
             }
         }
     }
-    let litter = fs::read_dir(place.folder.file("state")).unwrap().count();
+    let litter = deployment.state_names().len();
     println!(
         "200 orders, a compiler killed during each: {served} served, {rejected} rejected with the cause"
     );
     println!("entries in the state folder afterwards: {litter}");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
-    assert!(place.swap(saying("after").as_bytes()).starts_with("serving version "));
+    assert!(deployment.swap(saying("after").as_bytes()).starts_with("serving version "));
 }
 
 /// System calls that fail: the error, the first call that gets it, and the step to
@@ -184,8 +153,8 @@ const FAULTS: [(&str, &str); 12] = [
 /// The server has to live through each, to answer, and to swap afterwards.
 fn faults() {
     for (call, fault) in FAULTS {
-        let place = Place::new(None);
-        let mut server = place.start();
+        let deployment = Deployment::new();
+        let mut server = start(&deployment, None);
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{fault}"), "-p", &server.pid().to_string()]);
@@ -195,11 +164,11 @@ fn faults() {
         thread::sleep(Duration::from_millis(500));
         let mut outcomes = Vec::new();
         for round in 0..6 {
-            let said = place.swap(saying(&format!("{call} {round}")).as_bytes());
+            let said = deployment.swap(saying(&format!("{call} {round}")).as_bytes());
             outcomes.push(if said.starts_with("serving") { "served" } else { "rejected" });
         }
         drop(strace);
-        let alive = place.swap(saying("after").as_bytes());
+        let alive = deployment.swap(saying("after").as_bytes());
         let answer = server.connect().ask("GET", "/");
         println!(
             "{call} ({fault}): {}; afterwards {}",

@@ -3,6 +3,7 @@
 
 pub mod bombs;
 mod client;
+mod deployment;
 mod folder;
 pub mod hoarder;
 pub mod modules;
@@ -14,7 +15,10 @@ mod server;
 pub mod wire;
 
 pub use client::Client;
+pub use deployment::Deployment;
 pub use folder::{Folder, TextFile, rename_over};
 pub use paths::{fixture, scratch};
 pub use random::Random;
-pub use server::{PATIENCE, Server, addresses, fails_to_start, host, run_to_end};
+pub use server::{
+    Server, fails_to_start, host, host_after, output_of, ready_address, run_to_end, status_kib, wait_until,
+};

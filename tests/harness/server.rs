@@ -19,6 +19,22 @@ pub fn host() -> Command {
     command
 }
 
+/// Returns a command that becomes the program after lines for a shell.
+pub fn host_after(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let program = host().get_program().to_owned();
+    shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(program);
+    shell.env_remove("NO_COLOR").stdin(Stdio::null());
+    shell
+}
+
+/// Waits for the ready line on the piped standard output of a server, and returns
+/// its first address.
+pub fn ready_address(child: &mut Child) -> SocketAddr {
+    let ready = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
+    addresses(&ready.expect("a ready line"))[0]
+}
+
 /// Runs the program with arguments that it cannot start with. Returns what it
 /// wrote to standard error, after checking that it is one line and that the
 /// exit code is 1.
@@ -47,6 +63,24 @@ pub fn run_to_end(command: &mut Command) -> Output {
         .unwrap()
 }
 
+/// Runs a command that is to end by itself. Returns its exit code, and all that it
+/// printed.
+pub fn output_of(command: &mut Command) -> (i32, String) {
+    let output = run_to_end(command);
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+/// Asks again and again until something is so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A server that runs until this is dropped.
 pub struct Server {
     child: Child,
@@ -67,14 +101,22 @@ impl Server {
 
     /// A module of the fixtures on a free port.
     pub fn of(name: &str) -> Server {
-        Server::with(&[fixture(name)])
+        Server::of_with(name, &[])
+    }
+
+    pub fn of_with(name: &str, flags: &[&str]) -> Server {
+        Server::with(&[&[fixture(name).to_str().unwrap()], flags].concat())
     }
 
     /// A module given as text, on a free port.
     pub fn of_text(wat: &str) -> Server {
+        Server::of_text_with(wat, &[])
+    }
+
+    pub fn of_text_with(wat: &str, flags: &[&str]) -> Server {
         // The server has read it when it is ready, so the file may go then.
         let file = super::TextFile::new(wat);
-        Server::with(&[file.path()])
+        Server::with(&[&[file.path().to_str().unwrap()], flags].concat())
     }
 
     /// With these arguments; on a free port, without a control socket and without
@@ -168,12 +210,10 @@ impl Server {
     /// What the process holds at this moment.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
-        let status = read("status");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         Resources {
             descriptors: std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count(),
             mappings: read("maps").lines().count(),
-            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+            resident_kib: status_kib(self.pid(), "VmRSS:").unwrap(),
         }
     }
 
@@ -198,6 +238,24 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
+    /// Ends the server as an operator does, checks that this succeeds, and returns
+    /// all lines of its log.
+    #[track_caller]
+    pub fn stop(self) -> Vec<String> {
+        self.signal("TERM");
+        let (status, lines) = self.wait();
+        assert!(status.success(), "{status}: {lines:?}");
+        lines
+    }
+
+    /// Checks what a new connection is answered, and by which version.
+    #[track_caller]
+    pub fn says(&self, word: &str, version: u64) {
+        let reply = self.connect().ask("GET", "/");
+        let version = version.to_string();
+        assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version.as_str())));
+    }
+
     /// Waits for its end, and returns it with everything on standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
@@ -209,6 +267,13 @@ impl Server {
         assert!(Instant::now() < deadline, "it does not end; it said:\n{}", seen.join("\n"));
         (self.child.wait().unwrap(), seen)
     }
+}
+
+/// Returns an amount of memory from the status of a process that runs, in KiB.
+pub fn status_kib(pid: u32, name: &str) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// What a process holds.
@@ -242,7 +307,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// The addresses in a ready line.
-pub fn addresses(ready: &str) -> Vec<SocketAddr> {
+fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
     urls.filter_map(|url| Some(url.strip_prefix("http://")?.parse().unwrap())).collect()
 }

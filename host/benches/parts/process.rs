@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::harness::status_kib;
+
 /// Ticks of utime and stime in a second, on every Linux that there is.
 const TICKS: u64 = 100;
 
@@ -28,10 +30,5 @@ pub fn processor_time(process: u32) -> [Duration; 2] {
 
 /// Resident memory, in KiB. A page that two of them share counts for both.
 pub fn resident_kib(process: u32) -> u64 {
-    let resident = family(process).into_iter().map(|id| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    });
-    resident.sum()
+    family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
 }
