@@ -49,8 +49,6 @@ mod output;
 mod parity;
 /// The rules of this repository that a compiler does not check.
 mod repository;
-/// What a handler gets: the canonical bytes of a request.
-mod request_bytes;
 /// What the SDK offers, in a module that uses all of it.
 mod sdk;
 /// Bad input at start-up: one clear line, exit code 1.

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
 /// What a row stands behind where it is not the first of its connection: a
@@ -210,7 +211,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let closes = reply.field("connection") == Some("close");
     match row.outcome {
         Outcome::Refused | Outcome::Declined => {
-            let page = page(row.status);
+            let page = own_page(row.status);
             let whole = reply.text() == if method == "HEAD" { "" } else { &page };
             assert!(whole, "the page is not the server's own: {}", reply.text());
             let length = page.len().to_string();
@@ -232,21 +233,6 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
         Outcome::Last => {}
     }
     client.expect_close();
-}
-
-/// The page that the server itself answers with.
-fn page(status: u16) -> String {
-    let reason = match status {
-        400 => "bad request",
-        413 => "payload too large",
-        414 => "uri too long",
-        417 => "expectation failed",
-        431 => "request header fields too large",
-        501 => "not implemented",
-        505 => "http version not supported",
-        _ => panic!("no row expects {status} of the server itself"),
-    };
-    format!("<h1>error {status} {reason}</h1>")
 }
 
 /// What a failure shows of these bytes.

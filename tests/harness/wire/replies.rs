@@ -3,6 +3,32 @@
 
 use super::rfc9112::{Fields, field_line, is_text, values};
 
+/// Returns the reason phrase of a response that the host gives itself.
+pub fn own_reason(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "Bad Request",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => return None,
+    })
+}
+
+/// Returns the page that the host itself answers with.
+#[track_caller]
+pub fn own_page(status: u16) -> String {
+    let reason = own_reason(status).unwrap_or_else(|| panic!("the host itself answers {status}"));
+    format!("<h1>error {status} {}</h1>", reason.to_ascii_lowercase())
+}
+
 /// One response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

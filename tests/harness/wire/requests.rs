@@ -1,7 +1,7 @@
 //! Holds what the server does with the bytes of a client against the RFCs. The
 //! module that it serves answers with what it got.
 
-use super::replies::{Output, Reply};
+use super::replies::{Output, Reply, own_page, own_reason};
 use super::rfc9110::{self, VOUCHED, forwarded, meaning};
 use super::rfc9112::{self, Bounds, End, Request, values};
 use super::{CLIENT, Host};
@@ -136,20 +136,9 @@ fn refused(reply: &Reply, statuses: &[u16], is_head: bool, about: &str) {
 
 /// Checks a response that the host gives itself.
 pub fn house(reply: &Reply, is_head: bool, about: &str) {
-    let reason = match reply.status {
-        400 => "Bad Request",
-        413 => "Payload Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        505 => "HTTP Version Not Supported",
-        other => panic!("{other}\n{about}"),
-    };
+    let reason = own_reason(reply.status).unwrap_or_else(|| panic!("{}\n{about}", reply.status));
     assert_eq!(reply.reason, reason.as_bytes(), "{about}");
-    let page = format!("<h1>error {} {}</h1>", reply.status, reason.to_ascii_lowercase());
+    let page = own_page(reply.status);
     assert_eq!(reply.field("content-type"), Some(&b"text/html; charset=utf-8"[..]), "{about}");
     assert_eq!(reply.field("content-length"), Some(page.len().to_string().as_bytes()), "{about}");
     assert!(reply.field("x-request-id").is_some() && reply.field("date").is_some(), "{about}");
