@@ -174,9 +174,8 @@ fn copies_of_requests_and_responses() {
 #[test]
 fn a_call_whose_time_is_up_is_answered_504_although_it_has_an_answer() {
     // To copy it takes the host tens of milliseconds.
-    let file = crate::harness::TextFile::new(module("", 65_000_000, ""));
     let flags = ["--deadline", "5ms", "--response-max", "64MiB"];
-    let server = Server::with(&[&[file.path().to_str().unwrap()], &flags[..]].concat());
+    let server = Server::of_text_with(&module("", 65_000_000, ""), &flags);
     assert_eq!(server.connect().ask("GET", "/").status, 504);
 }
 

@@ -1,36 +1,25 @@
-use std::time::Instant;
-
-use bytes::Bytes;
-use clap::Parser;
-use host::args::Args;
-use host::message::Message;
-use host::request_id::RequestId;
 use host::swap::EMBEDDED;
-use host::wasm::{CompiledModule, Effort, Engine, HandlerModule};
+use host::wasm::{Effort, HandlerModule};
 
 use crate::answers::TABLE;
 use crate::harness::Random;
+use crate::harness::oracle::Host;
 
 /// The embedded module, called with bytes and without a server.
 struct Module {
+    host: Host,
     module: HandlerModule,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Module {
     fn new() -> Module {
-        let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let module = CompiledModule::compile_here(&engine, EMBEDDED, Effort::Thorough).unwrap();
-        let module = runtime.block_on(module.start()).unwrap();
-        module.wake();
-        Module { module, runtime }
+        let host = Host::new();
+        let module = host.start(EMBEDDED, Effort::Thorough).unwrap();
+        Module { host, module }
     }
 
-    fn answer(&self, request: &[u8]) -> Bytes {
-        let request = Message::from(request.to_vec());
-        self.runtime.block_on(self.module.call(&request, RequestId::none(), Instant::now()).end()).unwrap()
+    fn answer(&self, request: &[u8]) -> Vec<u8> {
+        self.host.call(&self.module, request).unwrap()
     }
 }
 

@@ -20,7 +20,7 @@ mod row;
 /// What is asked for, and of which server.
 mod targets;
 
-use crate::harness::{Server, fixture};
+use crate::harness::Server;
 use row::Handler;
 
 #[test]
@@ -61,9 +61,8 @@ fn the_handler_gets_nothing_that_could_be_read_in_two_ways() {
 
 #[test]
 fn a_client_that_takes_in_nothing_is_given_up() {
-    let large = fixture("answers_much.wat").into_os_string();
-    let flags = ["--write-timeout", "100ms", "--log-level", "debug"].map(Into::into);
-    let mut server = Server::with(&[vec![large], flags.to_vec()].concat());
+    let flags = ["--write-timeout", "100ms", "--log-level", "debug"];
+    let mut server = Server::of_with("answers_much.wat", &flags);
     let mut client = server.connect();
     // More than any buffers on the way hold.
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8));

@@ -10,19 +10,17 @@ use std::hint::black_box;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};
-use host::args::Args;
 use host::http::request::{Origin, check_head, encode};
 use host::http::response::decode;
 use host::message::Message;
 use host::request_id::RequestId;
 use host::swap::EMBEDDED;
-use host::wasm::{CompiledModule, Effort, Engine};
+use host::wasm::Effort;
+use host_benches::harness::oracle::Host;
 use host_benches::parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
 use host_benches::parts::{median, routes};
 use http::{HeaderMap, HeaderValue, Method};
-use tokio::runtime::Runtime;
 
 /// The fields that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
@@ -52,20 +50,9 @@ const COMMAND: &str = "cargo bench -p host-benches --bench call";
 /// How large something was, and the time of a call then.
 type Measured = Option<(f64, f64)>;
 
-/// What calls are made with.
-struct Caller {
-    engine: Engine,
-    runtime: Runtime,
-}
+struct Caller(Host);
 
 impl Caller {
-    fn new() -> Caller {
-        let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits).expect("an engine");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Caller { engine, runtime }
-    }
-
     /// Calls a module with GET of each target in turn. Returns how many
     /// microseconds a call took; None if this one was not chosen.
     fn measure(
@@ -78,13 +65,10 @@ impl Caller {
         let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
         // Made when it is chosen.
         let module = LazyCell::new(|| {
-            let module =
-                CompiledModule::compile_here(&self.engine, &module(), Effort::Thorough).expect("a handler");
-            let module = self.runtime.block_on(module.start()).expect("a start");
-            module.wake();
+            let module = self.0.start(&module(), Effort::Thorough).expect("a handler");
             for request in &requests {
                 let response =
-                    self.runtime.block_on(module.call(request, RequestId::none(), Instant::now()).end());
+                    self.0.runtime.block_on(module.call(request, RequestId::none(), Instant::now()).end());
                 assert!(response.expect("a response").starts_with(b"HTTP/1.1 200 "));
             }
             module
@@ -94,7 +78,7 @@ impl Caller {
             let module = &*module;
             bencher.iter_custom(|times| {
                 let since = Instant::now();
-                self.runtime.block_on(async {
+                self.0.runtime.block_on(async {
                     for request in requests.iter().cycle().take(times as usize) {
                         black_box(
                             module
@@ -133,7 +117,7 @@ fn constant(pages: usize, written: usize) -> Vec<u8> {
 }
 
 fn calls(criterion: &mut Criterion) {
-    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     caller.measure(criterion, "call/default handler", || EMBEDDED.to_vec(), &route);
     caller.measure(criterion, "call/constant", || constant(1, 0), &route);
     criterion.bench_function("call/default handler, natively", |bencher| {
@@ -178,7 +162,7 @@ fn around(criterion: &mut Criterion) {
 
 /// By the size of the memory, and by what is written of a large one.
 fn memory(criterion: &mut Criterion) {
-    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
         let (size, module) = ((size * PAGE) as f64, || constant(pages, written * PAGE));
         let name = format!("memory/{what} {}", bytes(size));
@@ -200,7 +184,7 @@ fn memory(criterion: &mut Criterion) {
 
 /// By the routes in the table of a module made with the SDK.
 fn growth_of_routes(criterion: &mut Criterion) {
-    let caller = Caller::new();
+    let caller = Caller(Host::new());
     let mut measure = |kind: routes::Kind| {
         let of = |count: usize| {
             let (name, module) = (format!("routes/{count} {}", kind.name), || routes::module(kind, count));

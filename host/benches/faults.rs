@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::mixed_request;
-use host_benches::harness::{Client, Random, Server, TextFile, fixture};
+use host_benches::harness::{Client, Random, Server, fixture};
 use host_benches::parts::run_chosen;
 use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
@@ -27,8 +27,7 @@ fn main() {
 }
 
 fn loops() {
-    let mixed = fixture("mixed.wat");
-    let server = Server::with(&[mixed.as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let server = Server::of_with("mixed.wat", &["--log-level", "off"]);
     let peer = std::env::args().find_map(|argument| argument.parse::<SocketAddr>().ok());
     let servers = [("host", Some(server.addresses[0])), ("peer", peer)];
     let servers: Vec<_> = servers.iter().filter_map(|(name, address)| Some((*name, (*address)?))).collect();
@@ -83,8 +82,7 @@ fn starved() {
         (loop $again (br_if $again (local.tee $request (i32.sub (local.get $request) (i32.const 1)))))))
       (i64.const 18)))";
     let mixed = mixed.trim_end().strip_suffix("(i64.const 18)))").unwrap().to_owned() + works;
-    let file = TextFile::new(&mixed);
-    let server = Server::with(&[file.path().as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let server = Server::of_text_with(&mixed, &["--log-level", "off"]);
     let address = server.addresses[0];
     for (what, long) in [
         ("alone", None),
@@ -120,9 +118,9 @@ fn starved() {
 }
 
 fn overload() {
-    let (slow, instances) = (fixture("works.wat"), 64);
+    let instances = 64;
     let flags = ["--log-level", "off", "--deadline", "10s", "--queue-timeout", "10s"];
-    let server = Server::with(&[&[slow.to_str().unwrap()][..], &flags].concat());
+    let server = Server::of_with("works.wat", &flags);
     let mut turns = [Vec::new(), Vec::new()];
     for _ in 0..5 {
         for (clients, turn) in [instances, 10 * instances].into_iter().zip(&mut turns) {
@@ -170,9 +168,7 @@ fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
 }
 
 fn soak() {
-    let mixed = fixture("mixed.wat");
-    let flags = ["--log-level", "off", "--deadline", "250ms"];
-    let server = Server::with(&[&[mixed.to_str().unwrap()][..], &flags].concat());
+    let server = Server::of_with("mixed.wat", &["--log-level", "off", "--deadline", "250ms"]);
     let healthy = AtomicU64::new(0);
     let run = |time: Duration| {
         let end = Instant::now() + time;

@@ -1,7 +1,7 @@
 //! An HTTP client that says exactly what it is told to, and believes nothing:
 //! a response that is framed wrongly fails the test.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
@@ -32,18 +32,19 @@ impl Client {
         Client::over(TcpStream::connect(address).unwrap())
     }
 
-    /// The same from an address of this machine's own network.
+    /// Connects from an address of this machine's own network.
     pub fn connect_from(own: [u8; 4], address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
-        socket.connect(&address.into()).unwrap();
-        Client::over(socket.into())
+        Client::connect_by(address, |socket| socket.bind(&SocketAddr::from((own, 0)).into()))
     }
 
-    /// The same with room for this many bytes that were not read yet.
+    /// Connects with room for this many bytes that were not read yet.
     pub fn connect_with_room(bytes: usize, address: SocketAddr) -> Client {
+        Client::connect_by(address, |socket| socket.set_recv_buffer_size(bytes))
+    }
+
+    fn connect_by(address: SocketAddr, prepare: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(bytes).unwrap();
+        prepare(&socket).unwrap();
         socket.connect(&address.into()).unwrap();
         Client::over(socket.into())
     }
@@ -124,14 +125,6 @@ impl Client {
             reply.body = self.buffer.drain(..length).collect();
         }
         reply
-    }
-
-    /// How many bytes have come by now, without waiting for any.
-    pub fn received_at_once(&mut self) -> std::io::Result<usize> {
-        self.stream.set_nonblocking(true).unwrap();
-        let received = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
-        received
     }
 
     /// Reads to the end of the connection, and checks that there is nothing.
