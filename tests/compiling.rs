@@ -183,17 +183,6 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
 }
 
 #[test]
-fn swapping_does_not_depend_on_the_stack_size_in_the_environment() {
-    let place = Deployment::new();
-    let mut command = host();
-    command.env("RUST_MIN_STACK", "131072");
-    let server = place.spawn(command, &[]);
-    place.serves(bombs::much_code(50), 2);
-    place.serves(saying("three"), 3);
-    assert_eq!(server.connect().ask("GET", "/").text(), "three");
-}
-
-#[test]
 fn kept_versions_are_bounded_by_the_memory_of_their_code() {
     let place = Deployment::new();
     let _server = place.start(&["--keep-bytes", "2MiB"]);
@@ -205,47 +194,4 @@ fn kept_versions_are_bounded_by_the_memory_of_their_code() {
     }
     let table = place.tell(&["versions"]);
     assert!(table.matches("retired").count() < 4 && table.contains("6  current"), "{table}");
-}
-
-#[test]
-fn the_version_that_was_just_replaced_can_come_back() {
-    let place = Deployment::new();
-    let _server = place.start(&["--keep", "2"]);
-    place.serves(saying("two"), 2);
-    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-    place.serves(saying("three"), 3);
-    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-}
-
-#[test]
-fn versions_that_come_back_are_no_more_than_may_be_kept() {
-    let place = Deployment::new();
-    let server = place.start(&[]);
-    for number in 2..6 {
-        assert!(place.swap(saying(&number.to_string())).starts_with("serving version "));
-    }
-    drop(server);
-    let mut server = place.start(&["--keep", "2"]);
-    // It is saved when all are back that come back.
-    let state = place.state().join("state.json");
-    wait_until("version 4 is back", || std::fs::read_to_string(&state).unwrap().contains("\"number\": 4"));
-    let rollback = place.tell(&["rollback", "2"]);
-    assert!(rollback.contains("version 2 is not kept") || rollback.contains("not yet"), "{rollback}");
-    assert_eq!(server.connect().ask("GET", "/").text(), "5");
-    let _ = server.log_line_now(&[]);
-}
-
-#[test]
-fn a_signal_to_all_processes_of_the_server_ends_no_compiler() {
-    let place = Deployment::of(saying("one"));
-    let mut command = host();
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut server = place.spawn(command, &["--no-watch"]);
-    for number in 2..8 {
-        std::fs::write(place.file(), saying(&number.to_string())).unwrap();
-        let group = format!("-{}", server.pid());
-        Command::new("kill").args(["-s", "HUP", "--", &group]).status().unwrap();
-        wait_until("it is read again", || server.connect().ask("GET", "/").text() == number.to_string());
-    }
-    assert_eq!(server.log_line_now(&["the compiler"]), None);
 }

@@ -65,21 +65,6 @@ fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room(
 }
 
 #[test]
-fn a_new_connection_does_not_pay_for_room_that_is_no_longer_needed() {
-    let mut server = Server::with(&["--connections", "1"]);
-    let mut first = server.connect();
-    first.send("GET / HTTP/1.1\r\nhost: a\r\n");
-    let mut second = server.connect();
-    server.log_line(&["as many connections as there may be"]);
-    first.send("connection: close\r\n\r\n");
-    assert_eq!(first.reply_to("GET").text(), INDEX);
-    first.expect_close();
-    drop(first);
-    assert_eq!(second.ask("GET", "/").text(), INDEX);
-    assert_eq!(second.ask("GET", "/route").status, 200);
-}
-
-#[test]
 fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later() {
     let mut server = Server::spawn(host_after("ulimit -n 40"), &["--connections", "100"]);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
@@ -94,16 +79,6 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
     let lines = server.stop();
     let said = lines.iter().filter(|line| line.contains("cannot accept connections")).count();
     assert_eq!(said, 1, "{lines:?}");
-}
-
-#[test]
-fn a_client_that_sends_on_gets_its_refusal_all_the_same() {
-    let server = Server::of("echo.wat");
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n");
-    client.send(vec![0; 8_000_000]);
-    assert_eq!(client.reply_to("POST").status, 413);
-    client.expect_close();
 }
 
 #[test]

@@ -127,18 +127,6 @@ fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
 }
 
 #[test]
-fn to_wait_for_an_instance_is_not_counted_against_the_deadline() {
-    let flags = ["--instances", "1", "--deadline", "1s", "--queue-timeout", "1min"];
-    let mut server = Server::of_with("loops_or_counts.wat", &flags);
-    let mut endless = server.connect();
-    endless.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
-    server.log_line(&["entered"]);
-    // It begins when the other one has used up its time.
-    assert_eq!(server.connect().ask("GET", "/c").status, 200);
-    assert_eq!(endless.reply_to("GET").status, 504);
-}
-
-#[test]
 fn faults_of_all_kinds_at_once_cost_only_the_requests_that_have_them() {
     const CLIENTS: u64 = 6;
     const REQUESTS: usize = 60;

@@ -36,34 +36,6 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
 }
 
 #[test]
-fn what_a_call_logs_is_heard_once_even_if_it_takes_long() {
-    let server = Server::of("logs_slowly.wat");
-    let mut client = server.connect();
-    // A call takes the other way when an instance waits for it, which may be the
-    // third: the module is compiled again meanwhile.
-    for _ in 0..4 {
-        assert_eq!(client.ask("GET", "/").status, 200);
-    }
-    let lines = server.stop();
-    let letters = lines.iter().filter_map(|line| line.split_once("letter ")?.1.chars().next());
-    assert_eq!(letters.collect::<String>(), "abcdefgh".repeat(4));
-}
-
-#[test]
-fn that_lines_were_dropped_is_said_once_even_if_the_call_takes_long() {
-    let server = Server::of_with("logs_slowly.wat", &["--log-lines-max", "4"]);
-    let mut client = server.connect();
-    for _ in 0..4 {
-        assert_eq!(client.ask("GET", "/").status, 200);
-    }
-    let lines = server.stop();
-    let handlers = lines.iter().filter_map(|line| line.split_once("handler: "));
-    let letters: String =
-        handlers.map(|(_, line)| if line.starts_with("letter") { 'l' } else { '.' }).collect();
-    assert_eq!(letters, "llll.".repeat(4));
-}
-
-#[test]
 fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
     let server = Server::of("logs_a_gigabyte.wat");
     assert_eq!(server.connect().ask("GET", "/").status, 200);

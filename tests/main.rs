@@ -47,6 +47,8 @@ mod memory;
 mod output;
 /// The handler answers the same natively and through WebAssembly.
 mod parity;
+/// Faults that were found, each by the name of its cause.
+mod regressions;
 /// The rules of this repository that a compiler does not check.
 mod repository;
 /// What the SDK offers, in a module that uses all of it.

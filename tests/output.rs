@@ -61,22 +61,6 @@ fn lines_for_requests_can_be_turned_off() {
 }
 
 #[test]
-fn the_level_for_requests_hides_no_fault_of_the_handler() {
-    for (level, is_told) in [("info,request=off", true), ("error,request=off", true), ("off", false)] {
-        let server = Server::of_with("traps.wat", &["--log-level", level]);
-        let mut client = server.connect();
-        assert_eq!(client.ask("GET", "/fine").status, 200);
-        assert_eq!(client.ask("GET", "/boom").status, 500);
-        let lines = server.stop();
-        let requests: Vec<_> = lines.iter().filter(|line| line.contains("request: ")).collect();
-        assert_eq!(requests.len(), usize::from(is_told), "{lines:?}");
-        assert!(
-            requests.iter().all(|line| line.contains("ERROR request: method=GET target=/boom status=500"))
-        );
-    }
-}
-
-#[test]
 fn lines_that_were_lost_are_counted_and_told() {
     let (mut child, mut client) = with_stderr(&["--log-level", "info"], Stdio::piped());
     // A pipe holds 64 KiB, and the queue 2 MiB twice; these lines are 16 MB.

@@ -201,26 +201,3 @@ fn what_the_limits_allow_is_stated_at_start_and_held_against_what_there_is() {
     let mut server = Server::spawn(host_after("ulimit -d 2000000"), &["--connections", "100"]);
     server.log_line(&["WARN", "the limits allow", "RLIMIT_DATA", "--instances"]);
 }
-
-#[test]
-fn a_body_in_small_pieces_takes_up_what_is_counted() {
-    // Room for some thirty of forty bodies of 1 MiB.
-    let flags = ["--buffer-max", "32MiB", "--log-level", "off"];
-    let server = Server::of_with("echo.wat", &flags);
-    let before = server.resources().resident_kib;
-    let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
-    for client in &mut clients {
-        client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
-    }
-    let piece = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
-    for _ in 0..256 {
-        clients.iter_mut().for_each(|client| _ = client.try_send(&piece));
-    }
-    // The end of none of them comes, so a reply is a refusal.
-    wait_until("seven are refused", || {
-        clients.iter_mut().filter_map(|client| client.has_reply().then_some(())).count() >= 7
-    });
-    let grown = server.resources().resident_kib.saturating_sub(before);
-    // Beside what is counted each connection has what is read at once.
-    assert!(grown < (32 << 10) + 40 * 400, "{grown} KiB");
-}

@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::harness::modules::saying;
-use crate::harness::{Folder, Server, fails_to_start, rename_over};
+use crate::harness::{Folder, Server, rename_over};
 use crate::swap::{of_file, swapped};
 
 #[test]
@@ -116,41 +115,6 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     let again =
         lines.iter().filter(|line| line.contains(": serving version") && line.contains(&of_the_first));
     assert_eq!(again.count(), 0, "the same bytes made a version");
-}
-
-#[test]
-fn what_else_happens_in_the_folder_delays_nothing() {
-    let (file, mut server) = of_file(saying("one"), &[]);
-    let file = file.path();
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Relaxed) {
-                fs::write(file.with_file_name("other"), "busy").unwrap();
-            }
-        });
-        for (word, number) in [("two", 2), ("three", 3), ("four", 4)] {
-            rename_over(file, saying(word));
-            swapped(&mut server, number);
-            server.says(word, number);
-        }
-        done.store(true, Relaxed);
-    });
-}
-
-#[test]
-fn a_pipe_in_place_of_the_file_is_not_waited_for() {
-    let (file, mut server) = of_file(saying("one"), &[]);
-    let file = file.path();
-    let pipe = file.with_file_name("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    fs::rename(pipe, file).unwrap();
-    server.signal("HUP");
-    server.log_line(&["not swapped", "it is a pipe or a socket"]);
-    let complaint = fails_to_start(&[file]);
-    assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
-    rename_over(file, saying("two"));
-    swapped(&mut server, 2);
 }
 
 #[test]
