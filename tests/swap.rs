@@ -61,6 +61,7 @@ fn a_bad_module_never_replaces_a_good_one() {
     let whole = wat::parse_str(saying("other")).unwrap();
     let handler = |more: &str| saying("other").replace("(module", &format!("(module {more}"));
 
+    #[rustfmt::skip]
     let mut bad: Vec<(Vec<u8>, &str, &str)> = vec![
         (b"hello\n".into(), "compile", "it is a text file that is not WebAssembly text"),
         (Vec::new(), "compile", "it is empty"),
@@ -68,30 +69,15 @@ fn a_bad_module_never_replaces_a_good_one() {
         (saying("other").replace("(result i64)", "(result i64 i64)").into(), "compile", "type mismatch"),
         (handler("(import \"env\" \"x\" (func))").into(), "check", "it imports `x` from `env`"),
         (saying("other").replace("\"memory\") 1", "\"memory\") 2000").into(), "check", "--memory-max"),
-        (
-            handler("(start $f) (func $f unreachable)").into(),
-            "start",
-            "`unreachable` instruction executed; in f",
-        ),
+        (handler("(start $f) (func $f unreachable)").into(), "start", "`unreachable` instruction executed; in f"),
         (handler("(start $f) (func $f (loop (br 0)))").into(), "start", "longer than its deadline"),
         (handler("(func (export \"_initialize\") unreachable)").into(), "start", "it does not start"),
-        (
-            handler("(func (export \"_initialize\") (loop (br 0)))").into(),
-            "start",
-            "longer than its deadline",
-        ),
+        (handler("(func (export \"_initialize\") (loop (br 0)))").into(), "start", "longer than its deadline"),
         (fs::read(fixture("loops.wat")).unwrap(), "probe", "GET / was not answered"),
         (fs::read(fixture("panics.wat")).unwrap(), "probe", r#"out of \"cheese\""#),
-        (
-            answering(b"HTTP/1.1 500 Oh\n\n").into(),
-            "probe",
-            "GET / was answered 500 Internal Server Error; expected a status below 500",
-        ),
-        (
-            answering(b"HTTP/1.1 404 No\n\n").into(),
-            "probe",
-            "HEAD /a was answered 404 Not Found; expected 200",
-        ),
+        (answering(b"HTTP/1.1 500 Oh\n\n").into(), "probe",
+            "GET / was answered 500 Internal Server Error; expected a status below 500"),
+        (answering(b"HTTP/1.1 404 No\n\n").into(), "probe", "HEAD /a was answered 404 Not Found; expected 200"),
         (answering(b"nonsense").into(), "probe", "it does not begin with HTTP/1.1"),
     ];
     for length in (1..whole.len()).step_by(7) {

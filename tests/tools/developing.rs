@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool;
-use crate::harness::{Folder, Server, host, run_to_end};
+use crate::harness::{Folder, Server, host, output_of, run_to_end, scratch, wait_until};
 
 /// Where all crates of these tests are built, each of them under a name of its
 /// own: what they share is compiled once.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates")
+    scratch().join("crates")
 }
 
 /// A new crate of this name.
@@ -22,14 +22,8 @@ fn new(folder: &Folder, name: &str) -> PathBuf {
 fn cargo(folder: &Path, arguments: &[&str]) {
     let mut cargo = Command::new("cargo");
     cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target());
-    let output = run_to_end(&mut cargo);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.success(),
-        "cargo {arguments:?}:\n{said}{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    assert!(!said.contains("warning"), "{said}");
+    let (code, printed) = output_of(&mut cargo);
+    assert!(code == 0 && !printed.contains("warning"), "cargo {arguments:?}:\n{printed}");
 }
 
 #[test]
@@ -206,9 +200,5 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     assert!(server.wait().0.success());
     // It is gone, or a child without a parent that has not been waited for yet.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while is_there() {
-        assert!(std::time::Instant::now() < deadline, "the build goes on");
-        std::thread::yield_now();
-    }
+    wait_until("the build ends", || !is_there());
 }

@@ -14,8 +14,7 @@ fn recording(module: &Path, folder: &Path, more: &[&str]) -> Server {
 
 /// Ends the server, which has written all then, and lists the folder.
 fn recorded(server: Server, folder: &Path) -> Vec<std::path::PathBuf> {
-    server.signal("TERM");
-    assert!(server.wait().0.success());
+    server.stop();
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
