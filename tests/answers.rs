@@ -6,7 +6,8 @@ const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
 const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// Method, target; status, reason, `allow`, and the body that GET would have.
+/// Method, target; then status, reason, `allow`, and the body of the response to
+/// GET.
 type Case = (&'static str, &'static str, u16, &'static str, Option<&'static str>, &'static str);
 
 #[rustfmt::skip]
@@ -67,7 +68,7 @@ fn a_name_listens_on_ipv4_and_ipv6_with_one_port() {
         assert_eq!(Client::connect(*address).ask("GET", "/").text(), INDEX);
     }
     assert!(server.addresses[0].is_ipv4());
-    // A machine without IPv6 has nothing to say here.
+    // Machines without IPv6 skip this check.
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         assert!(server.addresses[1].is_ipv6());
     }

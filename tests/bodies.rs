@@ -1,6 +1,6 @@
 use crate::harness::{Client, Server};
 
-/// All byte values, over and over.
+/// Returns a body that holds every byte value.
 fn body(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251 + index / 251) as u8).collect()
 }
@@ -18,7 +18,7 @@ fn bodies_of_every_size_come_back_unchanged() {
         assert!(reply.body == body, "{length} bytes sent with a length came back changed");
 
         for chunk in [1_000, 65_536] {
-            // One-byte chunks of a megabyte would test patience alone.
+            // Chunks of one byte would only take long.
             send_chunked(&mut client, &body, chunk);
             let reply = client.reply_to("POST");
             assert!(reply.body == body, "{length} bytes in chunks of {chunk} came back changed");

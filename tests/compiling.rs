@@ -108,7 +108,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     let mut server = place.start(&[]);
     let module = bombs::much_code(1500);
     place.serves(&module, 2);
-    // Whatever compiles again is killed, and so is a compiler that waits.
+    // Kills both the process that optimises and the idle compiler.
     let deadline = Instant::now() + Duration::from_secs(60);
     let not_optimised = |server: &Server| {
         server.children().into_iter().for_each(kill);
@@ -122,7 +122,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
         }
     }
     assert_eq!(server.connect().ask("GET", "/").text(), "let in");
-    // The one that waited may just be on its way out.
+    // The idle compiler may still be ending.
     let said = place.swap(saying("three"));
     assert!(said.starts_with("serving version 3") || said.contains("the compiler was killed"), "{said}");
     let said = place.swap(saying("four"));
@@ -137,7 +137,7 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
     let mut serving = 1;
     for round in 0..20 {
         let word = format!("round {round}");
-        // Some are large enough to be met in the middle.
+        // Large modules make a kill in the middle of compiling likely.
         let module = if round % 2 == 0 { bombs::much_code(200 + round) } else { saying(&word).into() };
         let order = place.begin_swap(module);
         for _ in 0..random.below(2000) {
@@ -167,7 +167,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
         }
     };
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{compiler}/{name}")).unwrap();
-    // It gives everything up before it waits for its job.
+    // The compiler drops its resources before it waits for a job.
     while !read("limits").lines().any(|line| line.starts_with("Max open files            0 ")) {}
     let descriptors = std::fs::read_dir(format!("/proc/{compiler}/fd")).unwrap();
     let targets: Vec<_> = descriptors.map(|entry| entry.unwrap().path().read_link().unwrap()).collect();

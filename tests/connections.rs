@@ -29,7 +29,8 @@ fn a_head_that_does_not_get_whole_is_not_waited_for() {
     assert!(reply.field("x-request-id").is_some());
     client.expect_close();
 
-    // Empty lines between messages are no head, and an end is no delay.
+    // Empty lines between messages do not start a head, and the end of input does
+    // not start a timeout.
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGE");
     assert_eq!(client.reply_to("GET").text(), INDEX);
@@ -56,7 +57,7 @@ fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room(
     server.log_line(&["a connection rests"]);
     let mut busy = server.connect();
     busy.send("GET / HTTP/1.1\r\n");
-    // The third waits, until the first is closed for it.
+    // The third connection waits until the first is closed.
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
     idle.expect_close();
     server.log_line(&["as many connections as there may be (--connections)", "limit=2"]);
@@ -89,14 +90,14 @@ fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
         client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
         client
     };
-    // There is room for two of them.
+    // The buffers hold two of these responses.
     let mut slow = [ask("/large"), ask("/large")];
     server.log_line(&["target=/large status=200", "-1-1"]);
     server.log_line(&["target=/large status=200", "-2-1"]);
     let reply = server.connect().ask("GET", "/large");
     assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
     server.log_line(&["fault=\"no buffer\"", "(--buffer-max)"]);
-    // Small ones are not counted, and the room comes back.
+    // Small responses are not counted, and the buffers are freed.
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     slow.iter_mut().for_each(|client| assert_eq!(client.reply_to("GET").body.len(), 524_288));
     wait_until("the room comes back", || server.connect().ask("GET", "/large").status != 503);
@@ -106,7 +107,7 @@ fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
 fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     let folder = Folder::new();
     let path = folder.file("http.sock");
-    // A stale one is in the way.
+    // Leave a stale socket at the path.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let listen = format!("unix:{}", path.display());
     let server = Server::of_with("show.wat", &["--listen", &listen, "--listen", "127.0.0.1:0"]);

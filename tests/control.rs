@@ -8,13 +8,13 @@ use std::process::Stdio;
 use crate::harness::modules::saying;
 use crate::harness::{Folder, Server, TextFile, fails_to_start, host, output_of, ready_address};
 
-/// The path of a control socket that nobody else uses.
+/// Returns the path of a control socket in a folder.
 fn socket(folder: &Folder) -> String {
     folder.file("control").into_os_string().into_string().unwrap()
 }
 
-/// Runs a command against the server on this socket. Returns its exit code, and
-/// all that it printed.
+/// Runs a command against the server on a socket. Returns the exit code and
+/// everything it printed.
 fn tell(socket: &str, arguments: &[&str]) -> (i32, String) {
     output_of(host().args(arguments).args(["--control", socket]))
 }
@@ -74,7 +74,7 @@ fn commands_swap_roll_back_and_tell() {
         &["rollback", "4"],
         "version 4 is not kept (--keep, --keep-bytes); the versions that are: 1, 2, 3",
     );
-    // A fourth good one takes the place of the first.
+    // With `--keep 3` a fourth good version replaces the first.
     succeeds(socket, &["swap", path(2)], "serving version 6");
     fails(socket, &["rollback", "1"], "the versions that are: 2, 3, 6");
     answered("four");
@@ -125,7 +125,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let taken = format!("{socket} (--control takes another, --no-control none): another server uses it");
     assert!(complaint.contains(&taken), "{complaint}");
     succeeds(&socket, &["status"], "serves version 1");
-    // Killed, so that it cannot clean up.
+    // Dropping kills the server, so it cannot clean up.
     drop(server);
     fails(&socket, &["status"], "no server answers at");
     assert!(Path::new(&socket).exists());
@@ -147,7 +147,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
     let server = Server::with(&["--control", socket, "--module-max", "64KiB"]);
     let ask = |request: &[u8]| {
         let mut stream = UnixStream::connect(socket).unwrap();
-        // It may have refused before everything was sent.
+        // The server may have refused before everything was sent.
         let _ = stream.write_all(request);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut reply = String::new();
@@ -177,7 +177,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
         );
     }
     assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
-    // One that says nothing keeps nobody waiting.
+    // Silent clients delay nobody.
     let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(socket).unwrap()).collect();
     succeeds(socket, &["status"], "serves version 1");
     assert_eq!(server.connect().ask("GET", "/").status, 200);

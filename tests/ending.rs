@@ -48,7 +48,7 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
     let mut server = Server::start();
     let mut begun = server.connect();
     begun.send("GET /route HTTP/1.1\r\nhost:");
-    // Waits in the backlog perhaps, and has not said anything.
+    // May still be in the backlog, and has not sent anything.
     let mut new = server.connect();
     server.signal("TERM");
     new.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -70,8 +70,8 @@ fn requests_that_take_longer_than_the_drain_are_given_up() {
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
-/// Asks over and over until a response says that it is the last. Every request
-/// has to be answered.
+/// Sends requests until a response announces the end of the connection. Every
+/// request has to be answered.
 fn asks_until_told(mut client: Client, told: &AtomicBool, answered: &AtomicUsize) {
     loop {
         let reply = client.ask("GET", "/route");
@@ -106,9 +106,9 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
     assert!(!lines.iter().any(|line| line.contains("not all requests")), "{lines:?}");
 }
 
-/// A server that is given this socket as systemd would give it.
+/// Starts a server that is handed a socket as systemd would do it.
 fn handed(socket: &TcpListener) -> Child {
-    // Only the process itself knows its id in time.
+    // LISTEN_PID is known only in the process itself.
     let mut command = host_after("export LISTEN_PID=$$");
     command.args(["--no-control", "--log-level", "info,request=off"]).env("LISTEN_FDS", "1");
     let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();

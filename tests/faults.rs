@@ -2,8 +2,8 @@ use crate::harness::modules::{allocating_at, answering, mixed_request, returning
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Folder, Random, Server, fails_to_start, fixture, host, output_of, wait_until};
 
-/// Asks for `/` twice, on a connection that lives on: the fault costs one
-/// request, and the next is answered by a clean instance.
+/// Requests `/` twice on one connection: the fault costs one request, and a clean
+/// instance answers the next.
 fn costs_one_request(mut server: Server, status: u16, log: &[&str]) {
     let page = own_page(status);
     let mut client = server.connect();
@@ -42,7 +42,7 @@ fn endless_recursion_costs_one_request() {
 
 #[test]
 fn an_endless_loop_ends_at_the_deadline_and_others_are_served_meanwhile() {
-    // One thread: a loop that did not give way would keep everybody waiting.
+    // With one thread, a loop that did not yield would block everybody.
     let looping = |deadline: &str| Server::of_with("loops.wat", &["--threads", "1", "--deadline", deadline]);
     costs_one_request(looping("50ms"), 504, &["longer than its deadline (--deadline)"]);
 
@@ -51,7 +51,7 @@ fn an_endless_loop_ends_at_the_deadline_and_others_are_served_meanwhile() {
     for client in &mut endless {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     }
-    // Answered by the host itself, on the thread that the loops run on.
+    // The host itself answers 414, on the thread that runs the loops.
     for _ in 0..20 {
         assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
     }
@@ -83,7 +83,8 @@ fn memory_grows_up_to_its_limit_and_is_given_back() {
 
 #[test]
 fn a_response_may_lie_where_the_request_was() {
-    // What `handle` returns is read when it has returned, wherever it is.
+    // The host reads the response after `handle` has returned, so it may overlap
+    // the request.
     let module = "(module (memory (export \"memory\") 1) (data (i32.const 0) \"HTTP/1.1 200 OK\\0a\\0amine\")
         (func (export \"alloc\") (param i32) (result i32) (i32.const 1000))
         (func (export \"handle\") (param i32 i32) (result i64)
@@ -116,13 +117,13 @@ fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
 fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
     let flags = ["--instances", "1", "--queue", "1", "--deadline", "1h", "--queue-timeout", "1h"];
     let mut server = Server::of_with("mixed.wat", &flags);
-    // Whichever comes first has the instance for good, and the second the only
-    // place in the queue.
+    // The first of these requests occupies the instance, and the second fills the
+    // queue.
     let mut endless = [server.connect(), server.connect(), server.connect()];
     endless.iter_mut().for_each(|client| client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n"));
     server.log_line(&["status=503", "fault=\"busy\"", "1 calls run, and 1 may wait (--instances, --queue, "]);
     endless.into_iter().for_each(Client::reset);
-    // Their places come free when the server has heard of it.
+    // Their places are free once the server has noticed the resets.
     wait_until("their places are free", || server.connect().ask("GET", "/fine").status != 503);
 }
 
@@ -162,7 +163,7 @@ fn calls_beyond_the_instances_queue_and_then_are_told_to_come_back() {
     for client in &mut endless {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     }
-    // One of the two has the instance for good; whichever came second says so.
+    // One of the two occupies the instance; the other is refused.
     server.log_line(&["WARN request", "status=503", "fault=\"busy\"", "--instances"]);
     let reply = server.connect().ask("GET", "/");
     assert_eq!((reply.status, reply.text()), (503, own_page(503).as_str()));
@@ -231,7 +232,8 @@ fn responses_that_are_not_http_are_refused() {
 #[test]
 fn responses_are_framed_by_the_host() {
     for (response, fields, page) in [
-        // Bare LF and no length are fine, and the reason phrase is kept.
+        // A bare LF and a missing length are allowed, and the reason phrase is
+        // kept.
         (&b"HTTP/1.1 200 Fine by me\nx-a: 1\n\nbody"[..], "x-a: 1|content-length: 4", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\nbody", "content-length: 4", "body"),
         (

@@ -11,7 +11,7 @@ use crate::harness::{
     rename_over, run_to_end, wait_until,
 };
 
-/// Waits until nothing is in the state folder that no version needs.
+/// Waits until the state folder holds only what some version needs.
 fn settles_with_modules(place: &Deployment, modules: usize) {
     wait_until("the state folder is tidy", || {
         let names = place.state_names();
@@ -46,7 +46,7 @@ fn with_umask_000_everything_is_its_owners_alone() {
     command.args(["--no-probe", "--listen", "127.0.0.1:0", "--state-dir"]).arg(place.state());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(Client::connect(ready_address(&mut child)).ask("GET", "/boom").status, 500);
-    // The state is saved once it serves.
+    // The state is saved shortly after the server is ready.
     wait_until("the state is saved", || place.state().join("state.json").exists());
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(child.wait().unwrap().success());
@@ -92,7 +92,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         |path: &Path| pipe(path),
         |path: &Path| symlink("/dev/zero", path).unwrap(),
         |path: &Path| {
-            // A device itself is for root to make.
+            // Only root can make a device.
             let made = is_root()
                 && Command::new("mknod").arg(path).args(["c", "1", "5"]).status().unwrap().success();
             if !made {
@@ -124,8 +124,8 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
     }
 }
 
-/// The complaint of a server that cannot use its folder, whether it starts all
-/// the same or not.
+/// Starts a server that cannot use its folder. Returns its message, whether the
+/// server goes on without the folder or not.
 fn start_without(place: &Deployment) -> String {
     let mut command = host();
     command.args(["--listen", "127.0.0.1:0", "--no-control", "--state-dir"]).arg(place.state());
@@ -228,10 +228,10 @@ fn litter_of_a_process_that_was_killed_goes_at_the_next_start() {
     assert!(place.state().join("mine.module").exists(), "it is not the server's");
 }
 
-/// A server that may write no file longer than 48 KiB: the system says so as it
-/// does when a disk is full.
+/// Starts a server that may write no file longer than 48 KiB. The system call fails
+/// as it does on a full disk.
 fn with_short_files(place: &Deployment) -> Server {
-    // Blocks of 1,024 bytes for this shell, and of 512 bytes for others.
+    // bash counts blocks of 1,024 bytes; other shells count 512 bytes.
     let mut bash = Command::new("bash");
     let posix = host_after("trap '' XFSZ; ulimit -f 48");
     bash.args(posix.get_args()).env_remove("NO_COLOR").stdin(Stdio::null());
@@ -254,11 +254,11 @@ fn a_module_that_cannot_be_written_leaves_nothing_and_the_record_goes_on() {
     settles_with_modules(&place, 2);
 }
 
-/// A file system of its own, of 192 KiB, which goes when this is dropped.
+/// A mounted file system of 192 KiB, which is unmounted when dropped.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Nothing where mounting is not permitted.
+    /// Mounts the file system, or returns None where mounting is not permitted.
     fn mount(path: &Path) -> Option<Disk> {
         fs::create_dir(path).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
@@ -287,7 +287,7 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
     };
     let mut server = place.start(&[]);
     place.serves(saying("two"), 2);
-    // Somebody else fills the disk to its last byte.
+    // Another program fills the disk to its last byte.
     let filler = place.state().join("filler");
     let fill = || {
         let mut zero = Command::new("dd");
@@ -297,7 +297,7 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
     fill();
     place.swap(saying("three"));
     server.log_line(&["would not all survive", "No space left on device"]);
-    // What is already there can still be recorded.
+    // Versions that are already saved can still be recorded as current.
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     let names = place.state_names();
     assert!(!names.iter().any(|name| name.ends_with(".tmp") || name.ends_with(".new")), "{names:?}");

@@ -1,6 +1,6 @@
 use crate::harness::{Server, TextFile, status_kib};
 
-/// A handler that logs these bytes, this often, at the level info.
+/// Returns a handler that logs these bytes a number of times at the level info.
 fn logging(bytes: &[u8], times: u32) -> String {
     let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let length = bytes.len();
@@ -110,7 +110,7 @@ fn a_handlers_text_is_a_value_in_json() {
 
 #[test]
 fn lines_that_nobody_reads_take_bounded_memory() {
-    // 640 lines of up to 64 KiB each, of which ten times as many bytes are asked for.
+    // Each request logs 64 lines of 60,000 bytes, which are longer when escaped.
     let file = TextFile::new(logging(&b"\x01".repeat(60_000), 64));
     let arguments =
         [file.path().to_str().unwrap(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];

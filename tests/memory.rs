@@ -9,7 +9,7 @@ use crate::harness::{Client, Deployment, Server, bombs, host_after, status_kib, 
 
 const MIB: u64 = 1 << 20;
 
-/// Small enough to be reached, and no time at which anything ends by itself.
+/// Limits that are small enough to be reached, and timeouts that never expire.
 const FLAGS: [&str; 18] = [
     "--no-watch",
     "--threads=2",
@@ -31,9 +31,9 @@ const FLAGS: [&str; 18] = [
     "--rate-window=1h",
 ];
 
-/// By the first letter of the path: /l takes all the memory that it gets, fills
-/// it and never ends, /r answers with a megabyte. A megabyte of its data differs from one
-/// seed to the next.
+/// Returns a module with a megabyte of data that depends on the seed. By the first
+/// letter of the path, `/l` grows and fills its memory and never ends, and `/r`
+/// answers with a megabyte.
 fn module(seed: u8) -> Vec<u8> {
     let data = format!("\\{seed:02x}").repeat(1 << 20);
     let text = format!(
@@ -56,7 +56,7 @@ fn module(seed: u8) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A server of which nobody reads the log.
+/// A server whose log nobody reads.
 struct Place {
     deployment: Deployment,
     server: Server,
@@ -82,7 +82,7 @@ impl Place {
         status["resources"].clone()
     }
 
-    /// The bound on a part of the memory, in bytes.
+    /// Returns the bound on a part of the memory, in bytes.
     fn bound(&self, part: &str) -> u64 {
         let resources = self.resources();
         let parts = resources["memory"].as_array().unwrap();
@@ -90,7 +90,7 @@ impl Place {
         found["bytes"].as_u64().unwrap()
     }
 
-    /// Waits until so much of something is in use.
+    /// Waits until this much of a resource is in use.
     #[track_caller]
     fn wait_for(&self, what: &str, least: u64) {
         wait_until(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
@@ -101,24 +101,24 @@ impl Place {
     }
 }
 
-/// The memory of a process that is not that of a file, in bytes.
+/// Returns the memory of a process without mapped files, in bytes.
 fn memory(pid: u32) -> u64 {
     let kib = ["RssAnon:", "RssShmem:"].into_iter().filter_map(|name| status_kib(pid, name));
     (kib.sum::<usize>() as u64) << 10
 }
 
-/// What holds the memory for as long as it is there.
+/// What occupies memory until it is dropped.
 #[derive(Default)]
 struct Held {
     clients: Vec<Client>,
     _uploads: Vec<UnixStream>,
 }
 
-/// A part of the memory, and what drives it to its limit.
+/// A part of the memory, and the load that drives it to its limit.
 struct Part {
     name: &'static str,
     drive: fn(&Place) -> Held,
-    /// What that takes up at least, in bytes.
+    /// Least growth under that load, in bytes.
     least: u64,
 }
 
@@ -142,7 +142,7 @@ fn keep_versions(place: &Place) -> Held {
 fn log_much(place: &Place) -> Held {
     let mut client = Client::connect(place.address());
     let target = format!("/{}", "x".repeat(8000));
-    // What is on its way out is taken first, and the rest waits behind it.
+    // The writer takes the first lines; the others fill the queue.
     (0..1000).for_each(|_| assert_eq!(client.ask("GET", &target).status, 200));
     place.wait_for("log", 2 * MIB - 10_000);
     Held::default()
@@ -153,7 +153,7 @@ fn send_bodies(place: &Place) -> Held {
     let body = vec![b'x'; MIB as usize - 1];
     for client in &mut clients {
         client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {MIB}\r\n\r\n"));
-        // Some are refused before they have sent all of it.
+        // Some are refused before they have sent everything.
         client.try_send(&body);
     }
     place.wait_for("buffers", 20 * MIB);
@@ -182,7 +182,7 @@ fn upload(place: &Place) -> Held {
         uploads.push(stream);
     }
     place.wait_for("uploads", 4);
-    // Two wait for a place; the order in which they get one is the server's.
+    // Two uploads wait for a permit, in an order that the server chooses.
     let module = vec![b'x'; size - 1];
     for stream in &mut uploads {
         stream.set_nonblocking(true).unwrap();
@@ -202,7 +202,7 @@ fn fill_instances(place: &Place) -> Held {
     for client in &mut clients {
         client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
     }
-    // The others are kept for calls that are short.
+    // The other instances are reserved for short calls.
     place.wait_for("instances", 6);
     Held { clients, ..Held::default() }
 }
@@ -213,7 +213,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
         let place = Place::new();
         let before = memory(place.server.pid());
         let held = drive(&place);
-        // Those who drive a part have connections too.
+        // The load uses connections, too.
         let own = place.bound("connections") / 120 * held.clients.len() as u64;
         let bound = place.bound(name) + if name == "connections" { 0 } else { own } + 4 * MIB;
         grows(name, &place, before, least, bound);
@@ -225,13 +225,13 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
     for part in PARTS {
         held.push((part.drive)(&place));
         (least, bound) = (least + part.least, bound + place.bound(part.name));
-        // Rooms that are free again are used for the next part.
+        // Freed memory is reused for the next part.
         grows(&format!("all up to {}", part.name), &place, before, least * 3 / 4, bound);
     }
 }
 
-/// Waits until a server has grown by as much as it is to, and checks that it has
-/// not grown by more than it may.
+/// Waits until a server has grown by at least `least`, and checks that it has grown
+/// by at most `bound`.
 #[track_caller]
 fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
     let grown = || memory(place.server.pid()).saturating_sub(before);
@@ -246,7 +246,7 @@ fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
 #[test]
 fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
     let place = Place::new();
-    // They take next to nothing themselves.
+    // Small receive buffers leave the response with the kernel of the server.
     let connect = || Client::connect_with_room(4096, place.address());
     let mut clients: Vec<Client> = (0..20).map(|_| connect()).collect();
     for client in &mut clients {
@@ -260,7 +260,7 @@ fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
             let mut fields = line.split_whitespace().skip(1);
             let is_own = fields.next()?.ends_with(&port);
             let (state, queues) = (fields.nth(1)?, fields.next()?);
-            // Established.
+            // Established connections only.
             (is_own && state == "01")
                 .then(|| u64::from_str_radix(queues.split(':').next()?, 16).ok())
                 .flatten()
@@ -268,7 +268,7 @@ fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
         of_server.sum()
     };
     wait_until("unsent bytes", || unsent() > 20 * (64 << 10));
-    // What is on its way counts, too: as much as the client has room for.
+    // Bytes in flight count, up to the receive buffer of the client.
     let bound = place.bound("unsent in the kernel") / 120 * 20 + 20 * (8 << 10);
     for _ in 0..20 {
         assert!(unsent() <= bound, "{} of {bound}", unsent());

@@ -65,7 +65,7 @@ fn lines_that_were_lost_are_counted_and_told() {
     let (mut child, mut client) = with_stderr(&["--log-level", "info"], Stdio::piped());
     // A pipe holds 64 KiB, and the queue 2 MiB twice; these lines are 16 MB.
     ask_for_long_targets(&mut client, 2000);
-    // From now on somebody reads.
+    // From here on the log is read.
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let (mut written, mut lost) = (0, None);
     for line in lines {
@@ -89,7 +89,7 @@ fn ask_for_long_targets(client: &mut Client, requests: usize) {
     }
 }
 
-/// A server with these arguments whose standard error is this, with a connection to it.
+/// Starts a server with this standard error, and connects to it.
 pub fn with_stderr(arguments: &[&str], stderr: Stdio) -> (Child, Client) {
     let mut command = host();
     command.args(arguments);
@@ -103,7 +103,7 @@ pub fn with_stderr(arguments: &[&str], stderr: Stdio) -> (Child, Client) {
 fn a_log_that_cannot_be_written_does_not_stop_the_server() {
     for stderr in [Stdio::piped(), File::create("/dev/full").unwrap().into()] {
         let (mut child, mut client) = with_stderr(&[], stderr);
-        // Nobody is there to read it.
+        // Closes the pipe, so that every write fails.
         drop(child.stderr.take());
         for _ in 0..3 {
             assert_eq!(client.ask("GET", "/").status, 200);

@@ -5,7 +5,7 @@ use crate::answers::TABLE;
 use crate::harness::Random;
 use crate::harness::oracle::Host;
 
-/// The embedded module, called with bytes and without a server.
+/// The embedded module, called without a server.
 struct Module {
     host: Host,
     module: HandlerModule,
@@ -69,12 +69,12 @@ fn a_malformed_request_is_an_answer_and_never_a_trap() {
     let line = sound.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..sound.len() {
         agree(&module, &sound[..length]);
-        // Behind the request line nothing is checked that the host has checked.
+        // Behind the request line, the handler relies on the checks of the host.
         let status: &[u8] = if length < line { b"400 Bad Request" } else { b"200 OK" };
         assert!(natively(&sound[..length]).starts_with(&[b"HTTP/1.1 ", status, b"\r\n"].concat()));
     }
-    // Sound requests with a few bytes changed, dropped or doubled, the
-    // same ones in every run.
+    // Sound requests with a few bytes changed, dropped or doubled, the same in
+    // every run.
     let mut random = Random::new(0x5eed);
     for _ in 0..5_000 {
         let mut request = sound.to_vec();

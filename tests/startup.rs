@@ -3,14 +3,14 @@ use std::net::TcpListener;
 use crate::harness::modules;
 use crate::harness::{Server, TextFile, fails_to_start, host, output_of};
 
-/// Starts with a module that is none, and checks the one line that says why.
+/// Starts with a bad module, and checks the one line that says why.
 fn refused(file: impl AsRef<[u8]>, complaint: &str) {
     let file = TextFile::new(file);
     let path = file.path().display();
     assert_eq!(fails_to_start(&[file.path()]), format!("error: cannot serve {path}: {complaint}"));
 }
 
-/// The contract with one line replaced.
+/// Returns a module of the contract with one export replaced.
 fn without(export: &str, other: &str) -> String {
     let lines = [
         "(memory (export \"memory\") 1)",
@@ -21,12 +21,12 @@ fn without(export: &str, other: &str) -> String {
     format!("(module {})", lines.join("\n"))
 }
 
-/// A module of the contract, and these fields in front of it.
+/// Returns a module of the contract with these fields before the others.
 fn with(fields: &str) -> String {
     without("none", "").replace("(module", &format!("(module {fields}"))
 }
 
-/// The arguments that serve a module within this limit.
+/// Returns the arguments that serve a module within a limit.
 fn limited(file: &TextFile, flag: &str, limit: &str) -> [String; 3] {
     [file.path().to_str().unwrap(), flag, limit].map(String::from)
 }

@@ -3,12 +3,12 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Deployment, Server, fixture, host_after, wait_until};
 
-/// The local addresses of two clients, beside that of all others.
+/// Local addresses of two clients; all others use 127.0.0.1.
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
 const MODEST: [u8; 4] = [127, 0, 0, 3];
 
-/// `mixed.wat` with a memory that is made anew for each request, because one of its
-/// functions changes a table.
+/// Returns `mixed.wat` with a function that changes a table, so that each request
+/// gets a new instance.
 fn mixed_and_made_anew() -> String {
     let table = "(module (table 2 funcref) (elem $e func) (func $drop (elem.drop $e))";
     mixed().replacen("(module", table, 1)
@@ -18,8 +18,8 @@ fn mixed() -> String {
     std::fs::read_to_string(fixture("mixed.wat")).unwrap()
 }
 
-/// Asks for something quick many times, beside this many clients that ask for
-/// what never ends, as the server has seen before. Returns the answers that were none, and the longest time.
+/// Makes quick requests beside clients whose requests never end. Returns the number
+/// of quick requests that failed, and the longest time.
 fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usize, Duration) {
     (0..3).for_each(|_| assert_eq!(server.connect().ask("GET", "/l").status, 504));
     let (over, long, address) = (AtomicBool::new(false), AtomicUsize::new(0), server.addresses[0]);
@@ -59,7 +59,7 @@ fn quick_requests_keep_their_places_beside_a_hundred_endless_ones() {
         let server = Server::of_text_with(&module, &flags);
         let (refused, longest) = quick_beside_endless(&server, 100, 300);
         assert_eq!(refused, 0, "{module}");
-        // As it should be, some milliseconds; but the machine may have more to do.
+        // It takes some milliseconds, but the machine may be busy.
         assert!(longest < Duration::from_secs(2), "{longest:?} {module}");
     }
 }
@@ -103,7 +103,7 @@ fn a_client_that_takes_in_its_response_slowly_gives_way() {
     server.log_line(&["a connection ended early", "the slowest", "(--connections)"]);
 }
 
-/// Returns connections from an address that were answered, and rest now.
+/// Returns connections from an address that were answered and are idle.
 fn resting(server: &mut Server, own: [u8; 4], count: usize) -> Vec<Client> {
     let address = server.addresses[0];
     let mut clients: Vec<_> = (0..count).map(|_| Client::connect_from(own, address)).collect();
@@ -119,7 +119,7 @@ fn the_address_with_the_most_connections_gives_way_first() {
         let mut server = Server::with(&flags);
         let mut modest = resting(&mut server, MODEST, 1).remove(0);
         let _greedy = resting(&mut server, GREEDY, 3);
-        // One more than there may be, from a third address.
+        // One connection too many, from a third address.
         assert_eq!(server.connect().ask("GET", "/").status, 200);
         assert_eq!(modest.is_open(), modest_stays, "{share}");
     }
@@ -172,7 +172,7 @@ fn a_body_that_comes_too_slowly_is_given_up() {
         let mut server = Server::of_with("echo.wat", &flags);
         let mut client = server.connect();
         client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
-        // Less than a kilobyte a second, and never a long wait.
+        // Less than a kilobyte a second, without a long pause.
         while client.try_send("x") && !client.has_reply() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -197,7 +197,7 @@ fn what_the_limits_allow_is_stated_at_start_and_held_against_what_there_is() {
     for part in ["instances 8.", "bodies 1.0 GiB, connections ", "log "] {
         assert!(line.contains(part), "{line}");
     }
-    // Under a limit that lets it start, with address space set aside for few.
+    // The limit lets the server start, but reserves little address space.
     let mut server = Server::spawn(host_after("ulimit -d 2000000"), &["--connections", "100"]);
     server.log_line(&["WARN", "the limits allow", "RLIMIT_DATA", "--instances"]);
 }

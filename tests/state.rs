@@ -13,12 +13,12 @@ fn the_server_comes_back_with_the_version_that_served() {
     assert!(place.tell(&["swap", "/dev/null"]).contains("rejected version 3"));
     drop(server);
 
-    // Even when the file has become bad meanwhile.
+    // The file becomes bad while the server is down.
     fs::write(place.file(), "nonsense").unwrap();
     let mut server = place.start(&[]);
     server.log_line(&["rejected version 4", "it is a text file", "serving=2"]);
     server.says("two", 2);
-    // The others are compiled behind the one that serves.
+    // The other versions are compiled after the current one.
     wait_until("version 1 comes back", || place.tell(&["versions"]).contains("1  retired"));
     assert!(place.tell(&["versions"]).contains("2  current"));
     assert!(place.tell(&["rollback", "1"]).contains("serving version 1"));
@@ -26,7 +26,7 @@ fn the_server_comes_back_with_the_version_that_served() {
 
     let mut server = place.start(&[]);
     server.says("one", 1);
-    // The bad file was looked at already; a new one is taken up.
+    // The bad file is not tried again; a new one is.
     rename_over(&place.file(), saying("five"));
     server.log_line(&["serving version 5"]);
     drop(server);
@@ -49,7 +49,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     start_and_swap();
     let state = place.state().join("state.json");
     let whole = fs::read(&state).unwrap();
-    // It is filled up with spaces.
+    // The file is padded with spaces.
     let whole = whole.trim_ascii_end();
 
     for damaged in [&b""[..], b"{", b"{\"format\":2}", b"\xff\xff", &whole[..whole.len() / 2]] {
@@ -60,18 +60,18 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     }
     assert!(place.state().join("state.damaged").exists());
 
-    // What was set aside is there for whoever can read it.
+    // Damaged files are kept for inspection.
     let names = place.state_names();
     let aside = names.iter().filter(|name| name.ends_with(".damaged")).count();
     assert!(aside >= 3, "the state and two modules: {names:?}");
 
-    // One that cannot be read may be whole.
+    // An unreadable state may be intact, so the server does not start.
     let _ = fs::remove_file(&state);
     fs::create_dir(&state).unwrap();
     let complaint = fails_to_start(&place.arguments(&[]));
     assert!(complaint.contains("cannot read ") && complaint.contains("it is a folder"), "{complaint}");
 
-    // A state that names a module which is not what it was: the next newest.
+    // If the current module is damaged, the next newest version serves.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();
     let current = host::swap::hash(saying("two").as_bytes());
@@ -82,7 +82,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     assert_eq!(server.connect().ask("GET", "/").text(), "one");
     drop(server);
 
-    // No folder at all.
+    // The state folder is a file.
     fs::remove_dir_all(place.state()).unwrap();
     fs::write(place.state(), "a file").unwrap();
     let complaint = fails_to_start(&place.arguments(&[]));
@@ -95,12 +95,12 @@ fn versions_that_cannot_serve_now_are_kept_for_later() {
     let large = saying(&"x".repeat(20_000));
     fs::write(place.file(), &large).unwrap();
     let mut server = place.start(&[]);
-    // What it has to save at its start comes before any order.
+    // The first save comes before the order.
     server.signal("HUP");
     server.log_line(&["the file holds what serves already"]);
     drop(server);
-    // A start that does not take a module of this size serves another, with
-    // the next number.
+    // With a limit below the module's size, another version serves, under the next
+    // number.
     let mut server = Server::with(&["--state-dir", &place.path("state"), "--module-max", "16KiB"]);
     server.log_line(&["version 1", "cannot come back", "(--module-max)"]);
     assert_eq!(server.connect().ask("GET", "/").field("x-handler-version"), Some("2"));
@@ -132,7 +132,7 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
         let mut client = server.connect();
         let reply = client.ask("GET", "/");
         let word: u64 = reply.text().parse().unwrap_or(0);
-        // Good ones only, and never one from before the last that was told.
+        // Only good versions come back, none older than the last one reported.
         assert!(reply.text() == "one" || word > 0, "{reply:?}");
         assert_eq!(reply.status, 200);
         assert!(word >= client_saw, "back at {word} after {client_saw} was durable");
@@ -145,7 +145,7 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
                 assert!(told.starts_with("serving"), "{told}");
                 client_saw = number;
             } else {
-                // The last one is not waited for: the kill comes in the middle.
+                // Nobody waits for the last swap, so the kill comes in the middle.
                 let child = place.begin_swap(module);
                 for _ in 0..random.below(400) {
                     client.ask("GET", "/");
@@ -162,7 +162,7 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
 fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let place = Deployment::new();
     let large = saying(&"x".repeat(20_000));
-    // Nothing can be written to where it is to be.
+    // A folder is in the way of the module's file.
     let taken = place.state().join(format!("{}.module", host::swap::hash(large.as_bytes())));
     fs::create_dir_all(taken.join("by a folder")).unwrap();
     fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -196,7 +196,7 @@ fn a_version_that_fails_its_probes_does_not_come_back() {
     server.log_line(&["version 2", "cannot come back: probe: ", "expected the body `one`"]);
     server.says("one", 1);
     drop(server);
-    // No version that is kept will do, and the file will not either.
+    // Neither the kept versions nor the file pass the probe.
     expecting("three");
     let flags = ["--probe-file", &requests, "--listen", "127.0.0.1:0"];
     let (code, text) = output_of(host().args(place.arguments(&flags)));

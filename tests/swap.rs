@@ -1,4 +1,4 @@
-//! Swapping is tested with two handlers that differ in their answer alone.
+//! Swaps between two handlers that differ only in their answer.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Client, Server, TextFile, fixture, rename_over};
 
-/// Waits until the server says that it serves another version.
+/// Waits until a version serves.
 pub fn swapped(server: &mut Server, number: u64) {
     server.log_line(&[&format!("serving version {number}: ")]);
 }
@@ -35,7 +35,7 @@ fn what_is_kept_compiled_is_not_compiled_again() {
     let (file, mut server) = of_file(saying("one"), &["--keep", "2", "--log-level", "debug"]);
     let optimised = |number: u64| format!(": optimised version={number} ");
     server.log_line(&[&optimised(1)]);
-    // With the fourth only the third and itself are kept.
+    // From version 4 on, only the two newest are kept.
     for (word, number, compiled) in
         [("two", 2, true), ("one", 3, false), ("three", 4, true), ("one", 5, false), ("two", 6, true)]
     {

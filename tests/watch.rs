@@ -1,5 +1,4 @@
-//! The file of the handler is changed in every way that files change in, with two
-//! handlers that differ in their answer alone.
+//! The handler's file is changed in every way that files change.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -30,7 +29,8 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
         swapped(&mut server, 4);
         server.says("made again", 4);
 
-        // As a build does it: the old file goes, and another is linked there.
+        // As a build does it: the old file is removed, and another is linked in its
+        // place.
         let built = file.with_file_name("built.wasm");
         fs::write(&built, saying("built")).unwrap();
         fs::remove_file(&file).unwrap();
@@ -38,15 +38,15 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
         swapped(&mut server, 5);
         server.says("built", 5);
 
-        // The connection has lived through all of it.
+        // One connection has stayed open all the time.
         assert_eq!(kept.ask("GET", "/").text(), "built");
     }
 }
 
 #[test]
 fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
-    // As an orchestrator mounts a volume: the file is a symlink into a folder
-    // that is a symlink, and an update replaces the latter.
+    // As an orchestrator mounts a volume: the file is a symlink into a folder that
+    // is a symlink, and an update replaces the latter.
     let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {
         fs::create_dir(folder.file(version)).unwrap();
@@ -62,7 +62,7 @@ fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
         swapped(&mut server, number);
         server.says(version, number);
     }
-    // What happens where the path leads now is seen too.
+    // Changes at the new target are noticed.
     fs::write(folder.file("v1").join("handler.wasm"), saying("v1, rewritten")).unwrap();
     swapped(&mut server, 5);
     symlink("v2/handler.wasm", folder.file("new")).unwrap();
@@ -102,8 +102,8 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     for count in 1..=100 {
         fs::write(file, saying(&count.to_string())).unwrap();
     }
-    // Which of the contents in between were seen depends on the moment; the
-    // last one is, and there are far fewer versions than writes.
+    // Timing decides which contents in between are seen. The last one is always
+    // seen, and there are far fewer versions than writes.
     let mut client = server.connect();
     while client.ask("GET", "/").text() != "100" {
         std::thread::yield_now();

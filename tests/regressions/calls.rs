@@ -8,18 +8,18 @@ fn the_wait_for_an_instance_was_counted_against_the_deadline() {
     let mut endless = server.connect();
     endless.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
     server.log_line(&["entered"]);
-    // It begins when the other one has used up its time.
+    // This call begins when the other one has used up its time.
     assert_eq!(server.connect().ask("GET", "/c").status, 200);
     assert_eq!(endless.reply_to("GET").status, 504);
 }
 
-/// A call that takes long is begun again on a stack of its own.
+/// A call that takes long starts again on a stack of its own.
 #[test]
 fn a_call_that_was_begun_again_logged_its_lines_twice() {
     let server = Server::of("logs_slowly.wat");
     let mut client = server.connect();
-    // A call takes the other way when an instance waits for it, which may be the
-    // third: the module is compiled again meanwhile.
+    // A reset instance may be ready only at the third call, because the module is
+    // optimised meanwhile. It makes the call take the other path.
     for _ in 0..4 {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
@@ -42,7 +42,7 @@ fn a_call_that_was_begun_again_counted_its_dropped_lines_twice() {
     assert_eq!(letters, "llll.".repeat(4));
 }
 
-/// `request=off` turns off lines for requests, and has to leave faults.
+/// `request=off` hides lines for requests, but must not hide faults.
 #[test]
 fn the_log_level_for_requests_hid_faults_of_the_handler() {
     for (level, is_told) in [("info,request=off", true), ("error,request=off", true), ("off", false)] {

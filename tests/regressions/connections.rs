@@ -2,7 +2,7 @@ use crate::harness::{Client, Server, wait_until};
 
 const INDEX: &str = "<h1> hello index</h1>";
 
-/// The order to make room stayed in force after a connection had ended by itself.
+/// A request to make room stayed pending after a connection had closed by itself.
 #[test]
 fn a_new_connection_was_closed_for_room_that_was_no_longer_needed() {
     let mut server = Server::with(&["--connections", "1"]);
@@ -18,7 +18,7 @@ fn a_new_connection_was_closed_for_room_that_was_no_longer_needed() {
     assert_eq!(second.ask("GET", "/route").status, 200);
 }
 
-/// To close a socket with unread bytes resets it, and the response is lost.
+/// Closing a socket with unread bytes resets it, and the client loses the response.
 #[test]
 fn a_client_that_went_on_sending_lost_its_refusal() {
     let server = Server::of("echo.wat");
@@ -32,7 +32,7 @@ fn a_client_that_went_on_sending_lost_its_refusal() {
 /// A buffer of 64 KiB may hold a piece of one byte.
 #[test]
 fn bodies_were_counted_by_their_length_and_not_by_their_buffers() {
-    // Room for some thirty of forty bodies of 1 MiB.
+    // The buffers hold about thirty of forty bodies of 1 MiB.
     let flags = ["--buffer-max", "32MiB", "--log-level", "off"];
     let server = Server::of_with("echo.wat", &flags);
     let before = server.resources().resident_kib;
@@ -44,11 +44,11 @@ fn bodies_were_counted_by_their_length_and_not_by_their_buffers() {
     for _ in 0..256 {
         clients.iter_mut().for_each(|client| _ = client.try_send(&piece));
     }
-    // The end of none of them comes, so a reply is a refusal.
+    // No body is complete, so a response is a refusal.
     wait_until("seven are refused", || {
         clients.iter_mut().filter_map(|client| client.has_reply().then_some(())).count() >= 7
     });
     let grown = server.resources().resident_kib.saturating_sub(before);
-    // Beside what is counted each connection has what is read at once.
+    // Each connection also has a buffer for reading.
     assert!(grown < (32 << 10) + 40 * 400, "{grown} KiB");
 }

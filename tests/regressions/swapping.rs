@@ -6,7 +6,7 @@ use crate::harness::modules::saying;
 use crate::harness::{Deployment, bombs, fails_to_start, host, rename_over, wait_until};
 use crate::swap::{of_file, swapped};
 
-/// Ctrl-C and a hangup of the terminal reach all processes of a group.
+/// Ctrl-C and a hangup of the terminal reach all processes of the group.
 #[test]
 fn a_signal_to_the_process_group_ended_the_compilers() {
     let place = Deployment::of(saying("one"));
@@ -22,7 +22,8 @@ fn a_signal_to_the_process_group_ended_the_compilers() {
     assert_eq!(server.log_line_now(&["the compiler"]), None);
 }
 
-/// With `--keep 2` a rolled-back version took the place of the one to return to.
+/// With `--keep 2`, a version that a rollback had replaced displaced the one to
+/// return to.
 #[test]
 fn the_version_that_was_just_replaced_was_the_first_to_be_forgotten() {
     let place = Deployment::new();
@@ -33,7 +34,7 @@ fn the_version_that_was_just_replaced_was_the_first_to_be_forgotten() {
     assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
 }
 
-/// After a restart with a lower `--keep`.
+/// The server restarts with a lower `--keep`.
 #[test]
 fn restored_versions_were_not_counted_against_keep() {
     let place = Deployment::new();
@@ -43,7 +44,7 @@ fn restored_versions_were_not_counted_against_keep() {
     }
     drop(server);
     let mut server = place.start(&["--keep", "2"]);
-    // It is saved when all are back that come back.
+    // The state is saved once all versions are restored.
     let state = place.state().join("state.json");
     wait_until("version 4 is back", || std::fs::read_to_string(&state).unwrap().contains("\"number\": 4"));
     let rollback = place.tell(&["rollback", "2"]);
@@ -52,7 +53,7 @@ fn restored_versions_were_not_counted_against_keep() {
     let _ = server.log_line_now(&[]);
 }
 
-/// `RUST_MIN_STACK` sets the stack size of threads, of those of a compiler too.
+/// `RUST_MIN_STACK` sets the stack size of threads, also in a compile process.
 #[test]
 fn the_stack_size_in_the_environment_reached_the_compilers() {
     let place = Deployment::new();
@@ -64,7 +65,7 @@ fn the_stack_size_in_the_environment_reached_the_compilers() {
     assert_eq!(server.connect().ask("GET", "/").text(), "three");
 }
 
-/// To open a pipe blocks until somebody writes to it.
+/// Opening a pipe blocks until another process opens it for writing.
 #[test]
 fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     let (file, mut server) = of_file(saying("one"), &[]);
@@ -80,7 +81,7 @@ fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     swapped(&mut server, 2);
 }
 
-/// Each event in the folder began the debounce again.
+/// Each event in the folder restarted the debounce.
 #[test]
 fn changes_of_other_files_delayed_a_swap_for_ever() {
     let (file, mut server) = of_file(saying("one"), &[]);

@@ -1,7 +1,7 @@
 use super::row::{Row, served};
 
-/// What a handler got: its lines between bars, without those fields that the
-/// server itself adds, as other tests look at them.
+/// Returns the lines of a request as a handler got it, joined by bars and without
+/// the fields that the server adds.
 pub fn kept(message: &[u8]) -> String {
     let added = ["x-request-id: ", "x-forwarded-for: ", "x-request-time: "];
     let text = String::from_utf8_lossy(message);

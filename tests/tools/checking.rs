@@ -9,7 +9,7 @@ fn check(file: impl AsRef<[u8]>) -> (i32, String) {
     (code, stdout.replace(file.path().to_str().unwrap(), "FILE"))
 }
 
-/// A module of the contract, with one of its parts replaced.
+/// Returns a module of the contract with one part replaced.
 fn module_with(part: &str, other: &str) -> String {
     let whole = saying("hi");
     assert!(whole.contains(part), "{part} in {whole}");

@@ -4,7 +4,7 @@ use super::tool;
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Deployment, Folder, TextFile, fails_to_start, fixture, output_of};
 
-/// A file of requests in a folder of its own.
+/// Writes a file of requests in a folder of its own.
 fn requests(text: &str) -> (Folder, String) {
     let folder = Folder::new();
     let path = folder.file("requests.http");
@@ -12,7 +12,7 @@ fn requests(text: &str) -> (Folder, String) {
     (folder, path.to_str().unwrap().to_owned())
 }
 
-/// Runs `host test`, and leaves out of its output what differs from run to run.
+/// Runs `host test`, and removes from its output what differs between runs.
 fn test(module: &Path, text: &str) -> (i32, String, String) {
     let (_folder, file) = requests(text);
     let (code, stdout, stderr) = tool(&["test", module.to_str().unwrap(), &file]);
