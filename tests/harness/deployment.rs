@@ -1,4 +1,4 @@
-//! What outlives a server: the file of its module, its state and its control
+//! The files of a server that outlive it: its module, its state and its control
 //! socket, in one folder.
 
 use std::fs;
@@ -18,7 +18,7 @@ impl Deployment {
         Deployment { folder: Folder::new(), uploads: AtomicU32::new(0) }
     }
 
-    /// Returns a deployment whose server starts with a module of its own.
+    /// Returns a deployment whose server starts with a module.
     pub fn of(module: impl AsRef<[u8]>) -> Deployment {
         let deployment = Deployment::new();
         fs::write(deployment.file(), module).unwrap();
@@ -42,7 +42,7 @@ impl Deployment {
         self.folder.file("control")
     }
 
-    /// Returns the server's arguments, with the module's file if there is one.
+    /// Returns the arguments of the server, with the module's file if it exists.
     pub fn arguments(&self, more: &[&str]) -> Vec<String> {
         let file = self.file().exists().then(|| self.path("handler.wasm"));
         let own =
@@ -66,36 +66,36 @@ impl Deployment {
         command
     }
 
-    /// Runs a command, and returns all that it printed.
+    /// Runs a command, and returns everything that it printed.
     pub fn tell(&self, arguments: &[&str]) -> String {
         output_of(&mut self.command(arguments)).1
     }
 
-    /// Returns the command that swaps to a module.
+    /// Returns a command that swaps to a module.
     pub fn swap_command(&self, module: impl AsRef<[u8]>) -> Command {
         let file = self.path(&format!("upload-{}", self.uploads.fetch_add(1, Ordering::Relaxed)));
         fs::write(&file, module).unwrap();
         self.command(&["swap", &file])
     }
 
-    /// Swaps to a module. When this returns, the swap is saved.
+    /// Swaps to a module. The swap is saved when this returns.
     pub fn swap(&self, module: impl AsRef<[u8]>) -> String {
         output_of(&mut self.swap_command(module)).1
     }
 
-    /// Swaps to a module, which has to serve as the version of this number.
+    /// Swaps to a module, and checks that it serves under this number.
     #[track_caller]
     pub fn serves(&self, module: impl AsRef<[u8]>, number: u64) {
         let printed = self.swap(module);
         assert!(printed.starts_with(&format!("serving version {number}")), "{printed}");
     }
 
-    /// Orders a swap without waiting for it.
+    /// Starts a swap without waiting for its end.
     pub fn begin_swap(&self, module: impl AsRef<[u8]>) -> Child {
         self.swap_command(module).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Returns the names in the state folder, in order.
+    /// Returns the sorted names in the state folder.
     pub fn state_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.state()).unwrap();
         let mut names: Vec<_> =

@@ -1,5 +1,5 @@
-//! What the tests share: the server as a child process, an HTTP client that
-//! takes nothing for granted, and modules made to measure.
+//! What the tests share: the server as a child process, a strict HTTP client, and
+//! modules for special purposes.
 
 pub mod bombs;
 mod client;

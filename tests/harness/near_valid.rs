@@ -1,9 +1,10 @@
-//! Messages that are nearly right: put together from parts that are, or are
-//! somewhat off, and then changed here and there.
+//! Messages that are nearly valid: parts that are valid, or nearly so, with random
+//! changes.
 
 use super::Random;
 
-/// Bytes for `wire::requests::check`: how they are cut, then some requests.
+/// Returns input for `wire::requests::check`: a byte that tells how to cut, then
+/// requests.
 pub fn requests(random: &mut Random) -> Vec<u8> {
     let mut bytes = vec![pick(random, &[0, 0, 1, 3, 40, 140, 190, 230])];
     for _ in 0..1 + random.below(4) {
@@ -22,7 +23,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     ));
     put(b" ");
     match random.below(12) {
-        // About as long as it may be.
+        // About the limit of a target.
         0 => put(&[b"/", &vec![b'a'; 58 + random.below(10)][..]].concat()),
         _ => put(pick(random, &TARGETS)),
     }
@@ -42,7 +43,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         put(end(random));
     }
     if random.below(16) == 0 {
-        // About as many, or about as long, as may be.
+        // About the limits of fields and of a head.
         match random.below(2) {
             0 => (0..4 + random.below(6)).for_each(|_| put(b"a:b\r\n")),
             _ => put(&[b"a:", &vec![b'b'; 400 + random.below(90)][..], b"\r\n"].concat()),
@@ -52,7 +53,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         0 | 1 => put(end(random)),
         2 => {
             let body = BODIES[random.below(BODIES.len())];
-            // Now and then it is not that long, or is said twice.
+            // Now and then the length is wrong, or stated twice.
             let length = body.len() + pick(random, &[0, 0, 0, 0, 0, 0, 1, 250]);
             let times = if random.below(10) == 0 { 2 } else { 1 };
             for _ in 0..times {
@@ -90,7 +91,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A chunk's size and extension.
+/// Adds the size of a chunk and its extension.
 fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     match random.below(10) {
         0 => put(format!("{length:X}").as_bytes()),
@@ -104,7 +105,7 @@ fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     put(end(random));
 }
 
-/// Bytes for `wire::responses::check`: what a module says.
+/// Returns input for `wire::responses::check`: the response of a module.
 pub fn response(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |piece: &[u8]| bytes.extend_from_slice(piece);
@@ -134,7 +135,7 @@ pub fn response(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// What ends a line, nearly always.
+/// Returns a line end, which is nearly always right.
 fn end(random: &mut Random) -> &'static [u8] {
     match random.below(120) {
         0 => b"\n",
@@ -147,7 +148,7 @@ fn end(random: &mut Random) -> &'static [u8] {
     }
 }
 
-/// Changes a few bytes from this one on, in half of the cases.
+/// Changes a few bytes behind `from`, in half of the cases.
 fn change(random: &mut Random, bytes: &mut Vec<u8>, from: usize) {
     for _ in 0..random.below(6).saturating_sub(2) {
         if bytes.len() <= from {

@@ -1,5 +1,5 @@
-//! Where the program under test, its fixtures and room for files are. Cargo tells
-//! the tests of package `host`; benches are another package and find out.
+//! Paths of the program under test, of fixtures and of temporary files. Cargo tells
+//! them to the tests of package `host`; benches are a package of their own.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use super::wire;
 
 /// Returns the path of the program under test. For a bench the program is built
-/// first, in the profile of the bench, so that nothing stale is measured.
+/// first, in the profile of the bench, so that no stale program is measured.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| option_env!("CARGO_BIN_EXE_host").map_or_else(build, PathBuf::from))
@@ -35,14 +35,13 @@ fn build() -> PathBuf {
     program
 }
 
-/// Returns the folder that Cargo builds this profile in. This executable is in its
-/// folder `deps`.
+/// Returns the folder of the profile that this executable was built in.
 fn profile_folder() -> PathBuf {
     let own = env::current_exe().expect("a path");
     own.ancestors().nth(2).expect("two folders above").to_owned()
 }
 
-/// Returns the folder in the target folder that tests and benches write to.
+/// Returns the folder for temporary files, in the target folder.
 pub fn scratch() -> PathBuf {
     match option_env!("CARGO_TARGET_TMPDIR") {
         Some(folder) => folder.into(),

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::{Client, fixture, paths};
 
-/// The longest that anything is waited for. Never reached by a test that passes.
+/// Longest wait. A test that passes never reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program under test.
+/// Returns a command that runs the program under test.
 pub fn host() -> Command {
     let mut command = Command::new(paths::program());
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
 }
 
-/// Returns a command that becomes the program after lines for a shell.
+/// Returns a command that runs lines of shell and then becomes the program.
 pub fn host_after(script: &str) -> Command {
     let mut shell = Command::new("sh");
     let program = host().get_program().to_owned();
@@ -28,16 +28,15 @@ pub fn host_after(script: &str) -> Command {
     shell
 }
 
-/// Waits for the ready line on the piped standard output of a server, and returns
-/// its first address.
+/// Waits for the ready line on the piped standard output of a server. Returns the
+/// first address.
 pub fn ready_address(child: &mut Child) -> SocketAddr {
     let ready = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
     addresses(&ready.expect("a ready line"))[0]
 }
 
-/// Runs the program with arguments that it cannot start with. Returns what it
-/// wrote to standard error, after checking that it is one line and that the
-/// exit code is 1.
+/// Runs the program with arguments that it cannot start with. Checks that it exits
+/// with code 1 after one line on standard error, and returns that line.
 pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     let output = run_to_end(host().args(arguments));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -48,7 +47,7 @@ pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Runs a command that is to end by itself.
+/// Runs a command to its end.
 pub fn run_to_end(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id().to_string();
@@ -63,15 +62,14 @@ pub fn run_to_end(command: &mut Command) -> Output {
         .unwrap()
 }
 
-/// Runs a command that is to end by itself. Returns its exit code, and all that it
-/// printed.
+/// Runs a command to its end. Returns its exit code and everything it printed.
 pub fn output_of(command: &mut Command) -> (i32, String) {
     let output = run_to_end(command);
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     (output.status.code().unwrap(), text)
 }
 
-/// Asks again and again until something is so.
+/// Polls until a condition holds.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -81,12 +79,12 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A server that runs until this is dropped.
+/// A server that is killed when dropped.
 pub struct Server {
     child: Child,
-    /// The URLs of its ready line.
+    /// URLs in the ready line.
     pub urls: Vec<String>,
-    /// The addresses among them.
+    /// Addresses among the URLs.
     pub addresses: Vec<SocketAddr>,
     ready: Receiver<String>,
     log: Receiver<String>,
@@ -94,12 +92,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// The default handler on a free port.
+    /// Starts the default handler on a free port.
     pub fn start() -> Server {
         Server::with::<&str>(&[])
     }
 
-    /// A module of the fixtures on a free port.
+    /// Starts a module of the fixtures on a free port.
     pub fn of(name: &str) -> Server {
         Server::of_with(name, &[])
     }
@@ -108,29 +106,29 @@ impl Server {
         Server::with(&[&[fixture(name).to_str().unwrap()], flags].concat())
     }
 
-    /// A module given as text, on a free port.
+    /// Starts a module given as text on a free port.
     pub fn of_text(wat: &str) -> Server {
         Server::of_text_with(wat, &[])
     }
 
     pub fn of_text_with(wat: &str, flags: &[&str]) -> Server {
-        // The server has read it when it is ready, so the file may go then.
+        // A ready server has read the file, so the file may be removed.
         let file = super::TextFile::new(wat);
         Server::with(&[&[file.path().to_str().unwrap()], flags].concat())
     }
 
-    /// With these arguments; on a free port, without a control socket and without
-    /// probes, unless they say otherwise.
+    /// Starts a server with these arguments. By default it listens on a free port,
+    /// without a control socket and without probes.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         Server::spawn(host(), arguments)
     }
 
-    /// The same, with a command that becomes the program.
+    /// Starts a server by a command that becomes the program.
     pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
         Server::begin(command, arguments).until_ready()
     }
 
-    /// The same, before it is ready.
+    /// Starts a server by a command, without waiting for the ready line.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
@@ -138,7 +136,7 @@ impl Server {
         }
         let is_probe = |argument: &A| argument.as_ref().to_string_lossy().starts_with("--probe");
         if !arguments.iter().any(is_probe) {
-            // Many tests are about modules that no probe would let in.
+            // Many tests use modules that no probe would accept.
             command.arg("--no-probe");
         }
         if !arguments.iter().any(|argument| argument.as_ref() == "--control") {
@@ -150,7 +148,7 @@ impl Server {
         Server { child, urls: Vec::new(), addresses: Vec::new(), ready, log, seen: Vec::new() }
     }
 
-    /// Waits until it is ready.
+    /// Waits for the ready line.
     pub fn until_ready(mut self) -> Server {
         match self.ready.recv_timeout(PATIENCE) {
             Ok(ready) => {
@@ -165,7 +163,7 @@ impl Server {
         self
     }
 
-    /// A new connection to its first address.
+    /// Connects to the first address.
     pub fn connect(&self) -> Client {
         Client::connect(self.addresses[0])
     }
@@ -186,18 +184,19 @@ impl Server {
         }
     }
 
-    /// A line on standard error that holds all of these texts, if it has come.
+    /// Returns a line on standard error that holds all of these texts, if one has
+    /// come.
     pub fn log_line_now(&mut self, texts: &[&str]) -> Option<String> {
         self.seen.extend(self.log.try_iter());
         self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
     }
 
-    /// The process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The processes that it has started.
+    /// Returns the ids of the child processes.
     pub fn children(&self) -> Vec<u32> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let list = |task: std::io::Result<std::fs::DirEntry>| {
@@ -207,7 +206,7 @@ impl Server {
         lists.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// What the process holds at this moment.
+    /// Returns what the process holds at this moment.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
         Resources {
@@ -217,8 +216,8 @@ impl Server {
         }
     }
 
-    /// Waits until the process holds no more than it did before: what was just
-    /// done may still be on its way out.
+    /// Waits until the process holds no more than before, because freeing may take
+    /// a moment.
     #[track_caller]
     pub fn settles_at(&self, before: &Resources) {
         let deadline = Instant::now() + PATIENCE;
@@ -238,8 +237,8 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// Ends the server as an operator does, checks that this succeeds, and returns
-    /// all lines of its log.
+    /// Stops the server by SIGTERM, checks that it exits with success, and returns
+    /// its log.
     #[track_caller]
     pub fn stop(self) -> Vec<String> {
         self.signal("TERM");
@@ -248,7 +247,7 @@ impl Server {
         lines
     }
 
-    /// Checks what a new connection is answered, and by which version.
+    /// Checks the response to a new connection, and the version that answers.
     #[track_caller]
     pub fn says(&self, word: &str, version: u64) {
         let reply = self.connect().ask("GET", "/");
@@ -256,11 +255,11 @@ impl Server {
         assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version.as_str())));
     }
 
-    /// Waits for its end, and returns it with everything on standard error.
+    /// Waits for the exit. Returns the status and all lines on standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
-        // Standard error ends when the process does.
+        // Standard error ends with the process.
         while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             seen.push(line);
         }
@@ -269,14 +268,14 @@ impl Server {
     }
 }
 
-/// Returns an amount of memory from the status of a process that runs, in KiB.
+/// Returns an amount of memory from the status of a running process, in KiB.
 pub fn status_kib(pid: u32, name: &str) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// What a process holds.
+/// Resources of a process.
 #[derive(Debug)]
 pub struct Resources {
     pub descriptors: usize,
@@ -285,8 +284,8 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Whether this is no more than at a time before. A leak would be many times
-    /// what is allowed.
+    /// Returns whether nothing has grown by more than a tenth. A leak would exceed
+    /// that many times.
     fn is_within(&self, before: &Resources) -> bool {
         let within = |now: usize, before: usize| now <= before + before / 10;
         within(self.descriptors, before.descriptors)
@@ -295,7 +294,7 @@ impl Resources {
     }
 }
 
-/// The lines of a stream, as they come, until it ends.
+/// Returns the lines of a stream as they come.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel();
     std::thread::spawn(move || {
@@ -306,7 +305,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// The addresses in a ready line.
+/// Returns the addresses in a ready line.
 fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
     urls.filter_map(|url| Some(url.strip_prefix("http://")?.parse().unwrap())).collect()
