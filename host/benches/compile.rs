@@ -1,9 +1,9 @@
-//! What modules that are hard to compile cost those who are being served.
+//! Measures what modules that are hard to compile cost other requests.
 //!
 //! `cargo bench -p host-benches --bench compile -- [bombs] [kills] [faults]`
 //!
-//! - `bombs`: each of `tests/harness/bombs.rs` is swapped in while a client asks,
-//!   by a server in a memory cgroup of 512 MiB, where one can be made
+//! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
+//!   requests, in a memory cgroup of 512 MiB if one can be made
 //! - `kills`: a compile process is killed at 200 random moments
 //! - `faults`: system calls of the server fail, one kind at a time, by strace
 
@@ -32,11 +32,11 @@ fn start(deployment: &Deployment, cgroup: Option<&Cgroup>) -> Server {
     deployment.spawn(command, &["--log-level", "info,request=off"])
 }
 
-/// A memory cgroup, which goes when this is dropped.
+/// A memory cgroup, which is removed when dropped.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one, of version 1 or 2, unless that is not allowed.
+    /// Makes a cgroup of version 1 or 2. Returns None where that is not permitted.
     fn new(bytes: u64) -> Option<Cgroup> {
         let name = format!("host-bench-{}", std::process::id());
         for (parent, file) in
@@ -133,8 +133,8 @@ fn kills() {
     assert!(deployment.swap(saying("after").as_bytes()).starts_with("serving version "));
 }
 
-/// System calls that fail: the error, the first call that gets it, and the step to
-/// the next.
+/// System calls that fail, with the error, the first call that fails, and the step
+/// to the next.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),
@@ -150,7 +150,7 @@ const FAULTS: [(&str, &str); 12] = [
     ("accept4", "error=EMFILE:when=1+2"),
 ];
 
-/// The server has to live through each, to answer, and to swap afterwards.
+/// Checks that the server survives each fault, answers, and swaps afterwards.
 fn faults() {
     for (call, fault) in FAULTS {
         let deployment = Deployment::new();

@@ -1,4 +1,4 @@
-//! What misbehaving requests cost the others.
+//! Measures what misbehaving requests cost other requests.
 //!
 //! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
@@ -52,15 +52,15 @@ fn loops() {
     }
 }
 
-/// A healthy route for four seconds, beside this many clients whose requests
-/// loop. Returns how long each answer took, and how many there were not.
+/// Measures a healthy route for four seconds beside clients whose requests loop.
+/// Returns the times of the answers, and how many are missing.
 fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..loops {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
-                    // Its deadline's answer, or none.
+                    // A timeout, or no answer.
                     let _ = ask(&mut connect(address), "/l");
                 }
             });
@@ -71,12 +71,12 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     })
 }
 
-/// Clients of a long route.
+/// Number of clients of a long route.
 const LONG_CLIENTS: usize = 100;
 
 fn starved() {
     let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
-    // Works for some 30 ms where the path says so.
+    // Works for about 30 ms if the path asks for it.
     let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
         (local.set $request (i32.const 30000000))
         (loop $again (br_if $again (local.tee $request (i32.sub (local.get $request) (i32.const 1)))))))
@@ -136,8 +136,8 @@ fn overload() {
     );
 }
 
-/// Clients that ask again as soon as they are answered, or a tenth of a second
-/// after they were told to come back, for four seconds.
+/// Runs clients for four seconds. Each repeats its request at once, or after 100 ms
+/// if it was refused.
 fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
     let (address, refused) = (server.addresses[0], AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(4);

@@ -1,4 +1,4 @@
-//! What swapping costs those who are being served, and what it leaves behind.
+//! Measures what swaps cost other requests, and what they leave behind.
 //!
 //! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
@@ -32,7 +32,7 @@ fn main() {
     ]);
 }
 
-/// A server whose file is the default handler, under this name.
+/// Starts a server whose file is a default handler.
 fn start(name: &str, flags: &[&str]) -> Replaced {
     Replaced::start(name, default_handler, flags)
 }
@@ -42,7 +42,7 @@ fn latency() {
     let mut client = bench.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
-        // Past the time in which changes are taken for a burst.
+        // Longer than the debounce.
         thread::sleep(Duration::from_millis(600));
         let since = bench.rename();
         bench.wait(&mut client);
@@ -61,7 +61,7 @@ fn load() {
             high.push(print(what, &mut times));
         }
     }
-    // The median of many short turns: what else the machine does hits a few.
+    // Medians of many short turns: disturbances hit only a few.
     let [before, after] = high.map(|mut high| {
         high.sort();
         high[high.len() / 2].as_secs_f64()
@@ -74,11 +74,11 @@ fn load() {
     );
 }
 
-/// Of the answers that were due in the same 20 ms, some 32, the longest is drawn:
-/// it is the one that a swap would show in.
+/// Draws the longest of the answers due in each 20 ms, about 32, because a swap
+/// would show in it.
 fn timeline() {
     let mut bench = start("timeline", &[]);
-    // A first version, and what is only done once, are past.
+    // Skip the first version, and what happens only once.
     steady(&mut bench, Duration::from_secs(2), false);
     let seen = steady(&mut bench, Duration::from_secs(20), true);
     let mut longest = vec![0.0f64; 1000];
@@ -102,7 +102,7 @@ fn timeline() {
     );
 }
 
-/// What came of a steady load, each with the time since its beginning.
+/// Results of a steady load, with times since its start.
 struct Seen {
     /// When an answer was due, and how long it took from then on.
     answers: Vec<(Duration, Duration)>,
@@ -115,8 +115,8 @@ impl Seen {
     }
 }
 
-/// Sixteen connections that each ask 100 times a second, and a swap each second
-/// if there are to be any.
+/// Runs sixteen connections that each send 100 requests a second, with a swap each
+/// second if wanted.
 fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
     let address = bench.server.addresses[0];
     let start = Instant::now();
@@ -131,7 +131,8 @@ fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
                     while next < end {
                         thread::sleep(next.saturating_duration_since(Instant::now()));
                         assert_eq!(client.ask("GET", "/route").status, 200);
-                        // From when it was due: a wait counts for all behind it.
+                        // Measured from when it was due, so a delay counts for all
+                        // requests behind it.
                         answers.push((next - start, next.elapsed()));
                         next += Duration::from_millis(10);
                     }
@@ -152,7 +153,7 @@ fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
 }
 
 fn drops() {
-    // One connection may have more than the million requests that it is given.
+    // One connection may get more than the default of a million requests.
     let mut bench = start("drops", &["--no-watch", "--connection-requests", "100000000"]);
     let address = bench.server.addresses[0];
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -209,7 +210,7 @@ fn soak() {
     swap(9_900);
 }
 
-/// Prints a distribution, and returns its 99th percentile.
+/// Prints a distribution. Returns its 99th percentile.
 fn print(what: &str, times: &mut [Duration]) -> Duration {
     times.sort();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
