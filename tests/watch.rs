@@ -23,7 +23,7 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
         swapped(&mut server, 3);
         server.says("rewritten", 3);
 
-        fs::remove_file(&file).unwrap();
+        fs::remove_file(file).unwrap();
         server.says("rewritten", 3);
         fs::write(file, saying("made again")).unwrap();
         swapped(&mut server, 4);
@@ -33,7 +33,7 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
         // place.
         let built = file.with_file_name("built.wasm");
         fs::write(&built, saying("built")).unwrap();
-        fs::remove_file(&file).unwrap();
+        fs::remove_file(file).unwrap();
         fs::hard_link(&built, file).unwrap();
         swapped(&mut server, 5);
         server.says("built", 5);
@@ -125,7 +125,7 @@ fn a_file_is_not_read_while_somebody_writes_it() {
     let module = wat::parse_str(saying("two")).unwrap();
     let mut client = server.connect();
     // In pieces, with requests in between, in one go from open to close.
-    let mut writer = fs::File::create(&file).unwrap();
+    let mut writer = fs::File::create(file).unwrap();
     for piece in module.chunks(16) {
         writer.write_all(piece).unwrap();
         assert_eq!(client.ask("GET", "/").text(), "one");
@@ -144,7 +144,7 @@ fn hangup_reads_the_file_again() {
     server.signal("HUP");
     swapped(&mut server, 2);
     server.says("two", 2);
-    fs::remove_file(&file).unwrap();
+    fs::remove_file(file).unwrap();
     server.signal("HUP");
     server.log_line(&["not swapped", "No such file or directory"]);
     server.says("two", 2);
