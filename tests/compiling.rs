@@ -1,64 +1,20 @@
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::modules::saying;
-use crate::harness::{Folder, Random, Server, TextFile, bombs, fails_to_start, host, run_to_end};
-
-/// A server with a control socket and a state folder.
-struct Place {
-    folder: Folder,
-    /// Modules that were written for it.
-    files: Vec<TextFile>,
-}
-
-impl Place {
-    fn new() -> Place {
-        Place { folder: Folder::new(), files: Vec::new() }
-    }
-
-    fn start(&self, flags: &[&str]) -> Server {
-        Server::spawn(host(), &self.arguments(flags))
-    }
-
-    fn arguments(&self, flags: &[&str]) -> Vec<String> {
-        let path = |name: &str| self.folder.file(name).to_str().unwrap().to_owned();
-        let own = ["--state-dir".to_owned(), path("state"), "--control".to_owned(), path("control")];
-        own.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
-    }
-
-    fn file(&mut self, module: impl AsRef<[u8]>) -> PathBuf {
-        self.files.push(TextFile::new(module));
-        self.files.last().unwrap().path().to_owned()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = host();
-        command.args(arguments).arg("--control").arg(self.folder.file("control"));
-        command
-    }
-
-    fn tell(&self, arguments: &[&str]) -> String {
-        let output = run_to_end(&mut self.command(arguments));
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    fn swap(&mut self, module: impl AsRef<[u8]>) -> String {
-        let file = self.file(module);
-        self.tell(&["swap", file.to_str().unwrap()])
-    }
-
-    /// Begins a swap, and goes on.
-    fn begin_swap(&mut self, module: impl AsRef<[u8]>) -> Child {
-        let file = self.file(module);
-        let mut command = self.command(&["swap", file.to_str().unwrap()]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-}
+use crate::harness::{
+    Deployment, Random, Server, TextFile, bombs, fails_to_start, host, output_of, wait_until,
+};
 
 fn said(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// Waits until a version is being compiled.
+fn is_candidate(place: &Deployment, number: usize) {
+    let line = format!("{number}  candidate");
+    wait_until(&line, || place.tell(&["versions"]).contains(&line));
 }
 
 fn kill(pid: u32) {
@@ -67,7 +23,7 @@ fn kill(pid: u32) {
 
 #[test]
 fn no_module_costs_more_than_the_bounds_of_compiling_and_the_reason_names_one() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let server = place.start(&["--compile-memory-max", "128MiB", "--compile-timeout", "20s"]);
     let mut client = server.connect();
     for (name, module) in bombs::all() {
@@ -95,9 +51,8 @@ fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
     let flags = ["--compile-memory-max", "48MiB"];
     let bound = "compiling it takes more than 48.0 MiB of memory (--compile-memory-max)";
     let refused = |arguments: &[&str]| {
-        let output = run_to_end(host().args(arguments).args(flags));
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.code() == Some(1) && text.contains(bound), "{arguments:?}: {text}");
+        let (code, text) = output_of(host().args(arguments).args(flags));
+        assert!(code == 1 && text.contains(bound), "{arguments:?}: {text}");
     };
     refused(&[path, "--listen", "127.0.0.1:0", "--no-control"]);
     refused(&["check", path]);
@@ -108,11 +63,11 @@ fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
 
 #[test]
 fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
-    assert!(place.swap(saying("two")).starts_with("serving version 2"));
+    place.serves(saying("two"), 2);
     let slow = place.begin_swap(bombs::much_code(8000));
-    while !place.tell(&["versions"]).contains("3  candidate") {}
+    is_candidate(&place, 3);
     for _ in 0..20 {
         assert!(place.tell(&["status"]).contains("serves version 2"));
     }
@@ -127,11 +82,11 @@ fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
 
 #[test]
 fn a_newer_order_takes_the_place_of_an_older_one() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
     let slow = place.begin_swap(bombs::much_code(8000));
-    while !place.tell(&["versions"]).contains("2  candidate") {}
-    assert!(place.swap(saying("three")).starts_with("serving version 3"));
+    is_candidate(&place, 2);
+    place.serves(saying("three"), 3);
     assert!(
         said(slow).starts_with("rejected version 2 in stage compile: a newer swap or rollback was ordered")
     );
@@ -140,10 +95,10 @@ fn a_newer_order_takes_the_place_of_an_older_one() {
 
 #[test]
 fn an_order_whose_client_has_gone_is_dropped() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
     let slow = place.begin_swap(bombs::much_code(8000));
-    while !place.tell(&["versions"]).contains("2  candidate") {}
+    is_candidate(&place, 2);
     kill(slow.id());
     server.log_line(&["rejected version 2", "its client disconnected before it was ready"]);
     drop(said(slow));
@@ -151,11 +106,11 @@ fn an_order_whose_client_has_gone_is_dropped() {
 
 #[test]
 fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let mut server = place.start(&[]);
     let module = bombs::much_code(1500);
-    assert!(place.swap(&module).starts_with("serving version 2"));
-    // Whatever compiles again is killed, and so is a compiler that waits.
+    place.serves(&module, 2);
+    // Kills both the process that optimises and the idle compiler.
     let deadline = Instant::now() + Duration::from_secs(60);
     let not_optimised = |server: &Server| {
         server.children().into_iter().for_each(kill);
@@ -171,7 +126,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
         }
     }
     assert_eq!(server.connect().ask("GET", "/").text(), "let in");
-    // The one that waited may just be on its way out.
+    // The idle compiler may still be ending.
     let said = place.swap(saying("three"));
     assert!(said.starts_with("serving version 3") || said.contains("the compiler was killed"), "{said}");
     let said = place.swap(saying("four"));
@@ -180,13 +135,13 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
 
 #[test]
 fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let server = place.start(&[]);
     let mut random = Random::new(0x5eed);
     let mut serving = 1;
     for round in 0..20 {
         let word = format!("round {round}");
-        // Some are large enough to be met in the middle.
+        // Large modules make a kill in the middle of compiling likely.
         let module = if round % 2 == 0 { bombs::much_code(200 + round) } else { saying(&word).into() };
         let order = place.begin_swap(module);
         for _ in 0..random.below(2000) {
@@ -203,12 +158,8 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
         }
         assert!(place.tell(&["status"]).contains(&format!("serves version {serving}:")), "{said}");
     }
-    let state: Vec<_> = std::fs::read_dir(place.folder.file("state"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".new") || name.ends_with(".tmp"))
-        .collect();
-    assert!(state.is_empty(), "{state:?}");
+    let names = place.state_names();
+    assert!(!names.iter().any(|name| name.ends_with(".new") || name.ends_with(".tmp")), "{names:?}");
 }
 
 #[test]
@@ -220,7 +171,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
         }
     };
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{compiler}/{name}")).unwrap();
-    // It gives everything up before it waits for its job.
+    // The compiler drops its resources before it waits for a job.
     while !read("limits").lines().any(|line| line.starts_with("Max open files            0 ")) {}
     let descriptors = std::fs::read_dir(format!("/proc/{compiler}/fd")).unwrap();
     let targets: Vec<_> = descriptors.map(|entry| entry.unwrap().path().read_link().unwrap()).collect();
@@ -229,86 +180,22 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     assert_eq!(read("environ"), "");
     assert_eq!(read("oom_score_adj").trim(), "1000");
     drop(server);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while std::fs::exists(format!("/proc/{compiler}/exe")).unwrap()
-        && std::fs::read_link(format!("/proc/{compiler}/exe")).is_ok()
-    {
-        assert!(Instant::now() < deadline, "it outlives the server");
-    }
-}
-
-#[test]
-fn swapping_does_not_depend_on_the_stack_size_in_the_environment() {
-    let mut place = Place::new();
-    let mut command = host();
-    command.env("RUST_MIN_STACK", "131072");
-    let server = Server::spawn(command, &place.arguments(&[]));
-    assert!(place.swap(bombs::much_code(50)).starts_with("serving version 2"));
-    assert!(place.swap(saying("three")).starts_with("serving version 3"));
-    assert_eq!(server.connect().ask("GET", "/").text(), "three");
+    wait_until("it ends with the server", || {
+        let program = format!("/proc/{compiler}/exe");
+        !std::fs::exists(&program).unwrap() || std::fs::read_link(&program).is_err()
+    });
 }
 
 #[test]
 fn kept_versions_are_bounded_by_the_memory_of_their_code() {
-    let mut place = Place::new();
+    let place = Deployment::new();
     let _server = place.start(&["--keep-bytes", "2MiB"]);
     let said = place.swap(bombs::much_code(1000));
-    assert!(
-        said.contains("in stage compile: its code is ") && said.contains("more than 2.0 MiB (--keep-bytes)"),
-        "{said}"
-    );
+    assert!(said.contains("in stage compile: its code is "), "{said}");
+    assert!(said.contains("more than 2.0 MiB (--keep-bytes)"), "{said}");
     for number in 3..7 {
         assert!(place.swap(bombs::much_code(100 + number)).starts_with("serving version "));
     }
     let table = place.tell(&["versions"]);
     assert!(table.matches("retired").count() < 4 && table.contains("6  current"), "{table}");
-}
-
-#[test]
-fn the_version_that_was_just_replaced_can_come_back() {
-    let mut place = Place::new();
-    let _server = place.start(&["--keep", "2"]);
-    assert!(place.swap(saying("two")).starts_with("serving version 2"));
-    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-    assert!(place.swap(saying("three")).starts_with("serving version 3"));
-    assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-}
-
-#[test]
-fn versions_that_come_back_are_no_more_than_may_be_kept() {
-    let mut place = Place::new();
-    let server = place.start(&[]);
-    for number in 2..6 {
-        assert!(place.swap(saying(&number.to_string())).starts_with("serving version "));
-    }
-    drop(server);
-    let mut server = place.start(&["--keep", "2"]);
-    // It is saved when all are back that come back.
-    while !std::fs::read_to_string(place.folder.file("state/state.json")).unwrap().contains("\"number\": 4") {
-    }
-    let rollback = place.tell(&["rollback", "2"]);
-    assert!(rollback.contains("version 2 is not kept") || rollback.contains("not yet"), "{rollback}");
-    assert_eq!(server.connect().ask("GET", "/").text(), "5");
-    let _ = server.log_line_now(&[]);
-}
-
-#[test]
-fn a_signal_to_all_processes_of_the_server_ends_no_compiler() {
-    let mut place = Place::new();
-    let file = place.file(saying("one"));
-    let mut command = host();
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let arguments =
-        [vec![file.to_str().unwrap().to_owned(), "--no-watch".into()], place.arguments(&[])].concat();
-    let mut server = Server::spawn(command, &arguments);
-    for number in 2..8 {
-        std::fs::write(&file, saying(&number.to_string())).unwrap();
-        let group = format!("-{}", server.pid());
-        Command::new("kill").args(["-s", "HUP", "--", &group]).status().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while server.connect().ask("GET", "/").text() != number.to_string() {
-            assert!(Instant::now() < deadline, "it is not read again");
-        }
-    }
-    assert_eq!(server.log_line_now(&["the compiler"]), None);
 }

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::harness::{Folder, Server, fixture, host};
+use crate::harness::{Folder, Server, fails_to_start, host_after, wait_until};
 
 const INDEX: &str = "<h1> hello index</h1>";
 
@@ -29,7 +29,8 @@ fn a_head_that_does_not_get_whole_is_not_waited_for() {
     assert!(reply.field("x-request-id").is_some());
     client.expect_close();
 
-    // Empty lines between messages are no head, and an end is no delay.
+    // Empty lines between messages do not start a head, and the end of input does
+    // not start a timeout.
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGE");
     assert_eq!(client.reply_to("GET").text(), INDEX);
@@ -56,7 +57,7 @@ fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room(
     server.log_line(&["connection parked"]);
     let mut busy = server.connect();
     busy.send("GET / HTTP/1.1\r\n");
-    // The third waits, until the first is closed for it.
+    // The third connection waits until the first is closed.
     assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
     idle.expect_close();
     server.log_line(&["connection limit reached (--connections)", "limit=2"]);
@@ -65,25 +66,8 @@ fn when_there_are_as_many_connections_as_there_may_be_one_that_rests_makes_room(
 }
 
 #[test]
-fn a_new_connection_does_not_pay_for_room_that_is_no_longer_needed() {
-    let mut server = Server::with(&["--connections", "1"]);
-    let mut first = server.connect();
-    first.send("GET / HTTP/1.1\r\nhost: a\r\n");
-    let mut second = server.connect();
-    server.log_line(&["connection limit reached"]);
-    first.send("connection: close\r\n\r\n");
-    assert_eq!(first.reply_to("GET").text(), INDEX);
-    first.expect_close();
-    drop(first);
-    assert_eq!(second.ask("GET", "/").text(), INDEX);
-    assert_eq!(second.ask("GET", "/route").status, 200);
-}
-
-#[test]
 fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later() {
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(host().get_program());
-    let mut server = Server::spawn(shell, &["--connections", "100"]);
+    let mut server = Server::spawn(host_after("ulimit -n 40"), &["--connections", "100"]);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n");
@@ -93,54 +77,40 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
         client.send("\r\n");
         assert_eq!(client.reply_to("GET").text(), INDEX);
     }
-    server.signal("TERM");
-    let (status, lines) = server.wait();
-    assert!(status.success());
+    let lines = server.stop();
     let said = lines.iter().filter(|line| line.contains("cannot accept connections")).count();
     assert_eq!(said, 1, "{lines:?}");
 }
 
 #[test]
-fn a_client_that_sends_on_gets_its_refusal_all_the_same() {
-    let server = Server::of("echo.wat");
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n");
-    client.send(vec![0; 8_000_000]);
-    assert_eq!(client.reply_to("POST").status, 413);
-    client.expect_close();
-}
-
-#[test]
 fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
-    let large = fixture("large_and_small.wat").into_os_string().into_string().unwrap();
-    let mut server = Server::with(&[&large, "--buffer-max", "1200KiB"]);
+    let mut server = Server::of_with("large_and_small.wat", &["--buffer-max", "1200KiB"]);
     let ask = |target: &str| {
         let mut client = server.connect();
         client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
         client
     };
-    // There is room for two of them.
+    // The buffers hold two of these responses.
     let mut slow = [ask("/large"), ask("/large")];
     server.log_line(&["target=/large status=200", "-1-1"]);
     server.log_line(&["target=/large status=200", "-2-1"]);
     let reply = server.connect().ask("GET", "/large");
     assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
     server.log_line(&["fault=\"no buffer\"", "(--buffer-max)"]);
-    // Small ones are not counted, and the room comes back.
+    // Small responses are not counted, and the buffers are freed.
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     slow.iter_mut().for_each(|client| assert_eq!(client.reply_to("GET").body.len(), 524_288));
-    while server.connect().ask("GET", "/large").status == 503 {}
+    wait_until("the room comes back", || server.connect().ask("GET", "/large").status != 503);
 }
 
 #[test]
 fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     let folder = Folder::new();
     let path = folder.file("http.sock");
-    // A stale one is in the way.
+    // Leave a stale socket at the path.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let listen = format!("unix:{}", path.display());
-    let show = fixture("show.wat").into_os_string().into_string().unwrap();
-    let server = Server::with(&[&show, "--listen", &listen, "--listen", "127.0.0.1:0"]);
+    let server = Server::of_with("show.wat", &["--listen", &listen, "--listen", "127.0.0.1:0"]);
     assert_eq!(server.urls[0], listen);
     let ask = |head: &str| {
         let mut stream = UnixStream::connect(&path).unwrap();
@@ -151,24 +121,49 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
         reply
     };
     assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
-    let taken = crate::harness::fails_to_start(&["--no-control", "--listen", &listen]);
+    let taken = fails_to_start(&["--no-control", "--listen", &listen]);
     assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket"));
-    server.signal("TERM");
-    assert!(server.wait().0.success());
+    server.stop();
     assert!(!path.exists());
 }
 
 #[test]
 fn a_proxy_that_is_trusted_tells_the_client() {
-    let show = fixture("show.wat").into_os_string().into_string().unwrap();
-    let mut server = Server::with(&[&show, "--trust-forwarded", "127.0.0.0/8"]);
+    let mut server = Server::of_with("show.wat", &["--trust-forwarded", "127.0.0.0/8"]);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n");
     assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 198.51.100.7\r\n"));
     server.log_line(&["target=/ status=200", "client=198.51.100.7"]);
 
-    let server = Server::with(&[&show, "--trust-forwarded", "10.0.0.0/8"]);
+    let server = Server::of_with("show.wat", &["--trust-forwarded", "10.0.0.0/8"]);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 198.51.100.7\r\n\r\n");
     assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 127.0.0.1\r\n"));
+}
+
+#[test]
+fn what_the_host_vouches_for_is_its_own() {
+    let server = Server::of("show.wat");
+    let mut client = server.connect();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        client.send(
+            "GET / HTTP/1.1\r\nhost: h\r\nx-request-id: mine\r\nX-Forwarded-For: 192.0.2.1\r\nx-request-time: 1\r\n\r\n",
+        );
+        let reply = client.reply_to("GET");
+        let value = |name: &str| {
+            let mut values =
+                reply.text().lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            let value = values.next().unwrap().to_owned();
+            assert_eq!(values.next(), None, "{name} stands there twice");
+            value
+        };
+        assert_eq!(value("x-forwarded-for"), "127.0.0.1");
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let time: u128 = value("x-request-time").parse().unwrap();
+        assert!(now.abs_diff(time) < 600_000, "{time} is far from {now}");
+        assert_eq!(reply.field("x-request-id"), Some(value("x-request-id").as_str()));
+        ids.push(value("x-request-id"));
+    }
+    assert!(ids[0].ends_with("-1-1") && ids[1].ends_with("-1-2"), "{ids:?}");
 }

@@ -3,41 +3,39 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Output;
+use std::process::Stdio;
 
 use crate::harness::modules::saying;
-use crate::harness::{Server, TextFile, fails_to_start, host, run_to_end};
+use crate::harness::{Folder, Server, TextFile, fails_to_start, host, output_of, ready_address};
 
-/// The path of a control socket that nobody else uses.
-fn socket(name: &str) -> String {
-    let name = format!("{name}-{}.sock", std::process::id());
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_str().unwrap().to_owned()
+/// Returns the path of a control socket in a folder.
+fn socket(folder: &Folder) -> String {
+    folder.file("control").into_os_string().into_string().unwrap()
 }
 
-/// Runs a command against the server on this socket.
-fn tell(socket: &str, arguments: &[&str]) -> Output {
-    run_to_end(host().args(arguments).args(["--control", socket]))
+/// Runs a command against the server on a socket. Returns the exit code and
+/// everything it printed.
+fn tell(socket: &str, arguments: &[&str]) -> (i32, String) {
+    output_of(host().args(arguments).args(["--control", socket]))
 }
 
 #[track_caller]
 fn succeeds(socket: &str, arguments: &[&str], text: &str) -> String {
-    let output = tell(socket, arguments);
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(output.status.success() && out.contains(text), "{arguments:?}: {out}{err}");
-    out
+    let (code, printed) = tell(socket, arguments);
+    assert!(code == 0 && printed.contains(text), "{arguments:?}: {printed}");
+    printed
 }
 
 #[track_caller]
 fn fails(socket: &str, arguments: &[&str], text: &str) {
-    let output = tell(socket, arguments);
-    let all = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{all}");
-    assert!(all.contains(text), "{arguments:?}: {all}");
+    let (code, printed) = tell(socket, arguments);
+    assert!(code == 1 && printed.contains(text), "{arguments:?}: {code}: {printed}");
 }
 
 #[test]
 fn commands_swap_roll_back_and_tell() {
-    let socket = &socket("commands");
+    let folder = Folder::new();
+    let socket = &socket(&folder);
     let server = Server::with(&["--control", socket, "--keep", "3"]);
     let mut client = server.connect();
     let mut answered = |word: &str| assert_eq!(client.ask("GET", "/").text(), word);
@@ -72,7 +70,7 @@ fn commands_swap_roll_back_and_tell() {
     succeeds(socket, &["rollback", "3", "--if-version", "1"], "serving version 3");
     succeeds(socket, &["rollback", "3"], "unchanged: version 3");
     fails(socket, &["rollback", "4"], "version 4 is not kept (--keep, --keep-bytes); kept versions: 1, 2, 3");
-    // A fourth good one takes the place of the first.
+    // With `--keep 3` a fourth good version replaces the first.
     succeeds(socket, &["swap", path(2)], "serving version 6");
     fails(socket, &["rollback", "1"], "kept versions: 2, 3, 6");
     answered("four");
@@ -96,63 +94,58 @@ fn commands_swap_roll_back_and_tell() {
 
 #[test]
 fn the_default_place_follows_from_the_port_and_is_private() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runtime-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
-    let mut child = host()
-        .args(["--listen", "127.0.0.1:0"])
-        .env("XDG_RUNTIME_DIR", &folder)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready)
-        .unwrap();
-    let port = crate::harness::addresses(&ready)[0].port();
-    let socket = folder.join(format!("host-{port}.sock"));
+    let folder = Folder::new();
+    let runtime = folder.file("runtime");
+    fs::create_dir(&runtime).unwrap();
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = host();
+    command.args(["--listen", "127.0.0.1:0"]).env("XDG_RUNTIME_DIR", &runtime);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let port = ready_address(&mut child).port();
+    let socket = runtime.join(format!("host-{port}.sock"));
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let output =
-        run_to_end(host().args(["status", "--port", &port.to_string()]).env("XDG_RUNTIME_DIR", &folder));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut status = host();
+    status.args(["status", "--port", &port.to_string()]).env("XDG_RUNTIME_DIR", &runtime);
+    let (code, printed) = output_of(&mut status);
+    assert_eq!(code, 0, "{printed}");
     child.kill().unwrap();
     child.wait().unwrap();
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
-    let socket = socket("stale");
+    let folder = Folder::new();
+    let socket = socket(&folder);
     let server = Server::with(&["--control", &socket]);
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
-    assert!(complaint.contains(&format!(
+    let taken = format!(
         "{socket} (choose another with --control, or none with --no-control): another server uses it"
-    )));
+    );
+    assert!(complaint.contains(&taken), "{complaint}");
     succeeds(&socket, &["status"], "serves version 1");
-    // Killed, so that it cannot clean up.
+    // Dropping kills the server, so it cannot clean up.
     drop(server);
     fails(&socket, &["status"], "no server answers at");
     assert!(Path::new(&socket).exists());
     let server = Server::with(&["--control", &socket]);
     succeeds(&socket, &["status"], "serves version 1");
-    server.signal("TERM");
-    assert!(server.wait().0.success());
+    server.stop();
     assert!(!Path::new(&socket).exists());
 
     fs::write(&socket, "a file of somebody's").unwrap();
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
     assert!(complaint.ends_with("the path exists and is not a socket"), "{complaint}");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file of somebody's");
-    fs::remove_file(socket).unwrap();
 }
 
 #[test]
 fn malformed_control_requests_get_an_error_and_harm_nothing() {
-    let socket = &socket("malformed");
+    let folder = Folder::new();
+    let socket = &socket(&folder);
     let server = Server::with(&["--control", socket, "--module-max", "64KiB"]);
     let ask = |request: &[u8]| {
         let mut stream = UnixStream::connect(socket).unwrap();
-        // It may have refused before everything was sent.
+        // The server may have refused before everything was sent.
         let _ = stream.write_all(request);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut reply = String::new();
@@ -182,7 +175,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
         );
     }
     assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
-    // One that says nothing keeps nobody waiting.
+    // Silent clients delay nobody.
     let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(socket).unwrap()).collect();
     succeeds(socket, &["status"], "serves version 1");
     assert_eq!(server.connect().ask("GET", "/").status, 200);

@@ -1,4 +1,3 @@
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -8,7 +7,15 @@ use std::thread;
 
 use command_fds::{CommandFdExt, FdMapping};
 
-use crate::harness::{Client, Server, host};
+use crate::harness::{Client, Server, host_after, ready_address};
+
+/// Returns a connection whose request waits for its body of two bytes.
+fn in_flight(server: &Server) -> Client {
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    assert_eq!(client.reply_to("POST").status, 100);
+    client
+}
 
 #[test]
 fn both_signals_end_it_with_success_and_idle_connections_are_closed() {
@@ -26,9 +33,7 @@ fn both_signals_end_it_with_success_and_idle_connections_are_closed() {
 #[test]
 fn a_request_in_flight_is_answered_before_the_end_and_told_that_it_is_the_last() {
     let mut server = Server::of("echo.wat");
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
-    assert_eq!(client.reply_to("POST").status, 100);
+    let mut client = in_flight(&server);
     server.signal("TERM");
     server.log_line(&["shutting down", "connections=1"]);
     client.send("hi");
@@ -43,7 +48,7 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
     let mut server = Server::start();
     let mut begun = server.connect();
     begun.send("GET /route HTTP/1.1\r\nhost:");
-    // Waits in the backlog perhaps, and has not said anything.
+    // May still be in the backlog, and has not sent anything.
     let mut new = server.connect();
     server.signal("TERM");
     new.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -59,16 +64,14 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
 #[test]
 fn requests_that_take_longer_than_the_drain_are_given_up() {
     let mut server = Server::with(&["--drain", "50ms"]);
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
-    assert_eq!(client.reply_to("POST").status, 100);
+    let _client = in_flight(&server);
     server.signal("TERM");
     server.log_line(&["some requests were not answered within the drain time (--drain)"]);
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
-/// Asks over and over until a response says that it is the last. Every request
-/// has to be answered.
+/// Sends requests until a response announces the end of the connection. Every
+/// request has to be answered.
 fn asks_until_told(mut client: Client, told: &AtomicBool, answered: &AtomicUsize) {
     loop {
         let reply = client.ask("GET", "/route");
@@ -103,19 +106,16 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
     assert!(!lines.iter().any(|line| line.contains("some requests were not answered")), "{lines:?}");
 }
 
-/// A server that is given this socket as systemd would give it.
+/// Starts a server that is handed a socket as systemd would do it.
 fn handed(socket: &TcpListener) -> Child {
-    // Only the process itself knows its id in time.
-    let mut command = Command::new("sh");
-    command.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]).arg(host().get_program());
+    // LISTEN_PID is known only in the process itself.
+    let mut command = host_after("export LISTEN_PID=$$");
     command.args(["--no-control", "--log-level", "info,request=off"]).env("LISTEN_FDS", "1");
     let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();
     command.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
-    command.arg0("sh").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg0("sh").stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let mut ready = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    assert_eq!(ready, format!("ready http://{}\n", socket.local_addr().unwrap()));
+    assert_eq!(ready_address(&mut child), socket.local_addr().unwrap());
     child
 }
 
@@ -148,9 +148,7 @@ fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let mut server = Server::of("echo.wat");
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
-    assert_eq!(client.reply_to("POST").status, 100);
+    let _client = in_flight(&server);
     server.signal("TERM");
     server.log_line(&["shutting down"]);
     server.signal("INT");

@@ -1,10 +1,10 @@
-//! What the fuzz targets `requests` and `responses` ask, with choices from fixed
-//! seeds, and of all that they have found worth keeping.
+//! Runs the checks of the fuzz targets `requests` and `responses` with choices from
+//! fixed seeds, and with every input that fuzzing has found worth keeping.
 
 use crate::harness::wire::{requests, responses, tests};
 use crate::harness::{Random, near_valid};
 
-/// Each takes a fraction of a millisecond, in the dev profile.
+/// Number of inputs. Each takes a fraction of a millisecond in the dev profile.
 const CASES: usize = 10_000;
 
 #[test]
@@ -33,7 +33,7 @@ fn what_fuzzing_has_found_stays_right() {
     kept("responses", |bytes| responses::check(&host, bytes));
 }
 
-/// Does this with each file of a folder of `tests/corpus`.
+/// Checks each file of a folder of `tests/corpus`.
 fn kept(folder: &str, check: impl Fn(&[u8])) {
     let files = std::fs::read_dir(tests().join("corpus").join(folder)).unwrap();
     let count = files.map(|file| check(&std::fs::read(file.unwrap().path()).unwrap())).count();

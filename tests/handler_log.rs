@@ -1,6 +1,6 @@
-use crate::harness::{Server, TextFile};
+use crate::harness::{Server, TextFile, status_kib};
 
-/// A handler that logs these bytes, this often, at the level info.
+/// Returns a handler that logs these bytes a number of times at the level info.
 fn logging(bytes: &[u8], times: u32) -> String {
     let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let length = bytes.len();
@@ -30,49 +30,16 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let id = format!("id={id}");
     server.log_line(&["WARN handler: ", r"first\n\u{1b}[31msecond", &id]);
     server.log_line(&["more log lines were dropped (the limit is --log-lines-max)", &id]);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     assert_eq!(lines.iter().filter(|line| line.contains("31msecond")).count(), 64);
     assert!(lines.iter().all(|line| !line.starts_with("second")));
-}
-
-#[test]
-fn what_a_call_logs_is_heard_once_even_if_it_takes_long() {
-    let server = Server::of("logs_slowly.wat");
-    let mut client = server.connect();
-    // A call takes the other way when an instance waits for it, which may be the
-    // third: the module is compiled again meanwhile.
-    for _ in 0..4 {
-        assert_eq!(client.ask("GET", "/").status, 200);
-    }
-    server.signal("TERM");
-    let (_, lines) = server.wait();
-    let letters = lines.iter().filter_map(|line| line.split_once("letter ")?.1.chars().next());
-    assert_eq!(letters.collect::<String>(), "abcdefgh".repeat(4));
-}
-
-#[test]
-fn that_lines_were_dropped_is_said_once_even_if_the_call_takes_long() {
-    let module = crate::harness::fixture("logs_slowly.wat").into_os_string();
-    let server = Server::with(&[module, "--log-lines-max".into(), "4".into()]);
-    let mut client = server.connect();
-    for _ in 0..4 {
-        assert_eq!(client.ask("GET", "/").status, 200);
-    }
-    server.signal("TERM");
-    let (_, lines) = server.wait();
-    let handlers = lines.iter().filter_map(|line| line.split_once("handler: "));
-    let letters: String =
-        handlers.map(|(_, line)| if line.starts_with("letter") { 'l' } else { '.' }).collect();
-    assert_eq!(letters, "llll.".repeat(4));
 }
 
 #[test]
 fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
     let server = Server::of("logs_a_gigabyte.wat");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     let handlers: Vec<_> = lines.iter().filter(|line| line.contains("handler: ")).collect();
     assert_eq!(handlers.len(), 65, "64 lines, and one that says that more were dropped");
     assert!(handlers.iter().all(|line| line.len() < 1200), "no line is longer than 1 KiB and its id");
@@ -118,11 +85,9 @@ fn what_a_handler_logs_is_bounded_as_it_is_shown() {
         ("\u{9b}".as_bytes(), "json"),
         (b"\"", "json"),
     ] {
-        let file = TextFile::new(logging(&bytes.repeat(2000), 1));
-        let server = Server::with(&[file.path().to_str().unwrap(), "--log-format", format]);
+        let server = Server::of_text_with(&logging(&bytes.repeat(2000), 1), &["--log-format", format]);
         assert_eq!(server.connect().ask("GET", "/").status, 200);
-        server.signal("TERM");
-        let (_, lines) = server.wait();
+        let lines = server.stop();
         let line = lines.iter().find(|line| line.contains("handler") && line.contains('…')).unwrap();
         assert!((800..1200).contains(&line.len()), "{} bytes of {bytes:?} as {format}", line.len());
         assert!(line.chars().all(|character| !character.is_control()), "{line}");
@@ -132,8 +97,7 @@ fn what_a_handler_logs_is_bounded_as_it_is_shown() {
 #[test]
 fn a_handlers_text_is_a_value_in_json() {
     let text = "a\n\u{1b}[31m\" \\ \u{202e}\u{9b} status=200";
-    let file = TextFile::new(logging(text.as_bytes(), 1));
-    let mut server = Server::with(&[file.path().to_str().unwrap(), "--log-format", "json"]);
+    let mut server = Server::of_text_with(&logging(text.as_bytes(), 1), &["--log-format", "json"]);
     let id = server.connect().ask("GET", "/").field("x-request-id").map(str::to_owned);
     let line = server.log_line(&["\"target\":\"handler\""]);
     assert!(!line.contains('\u{202e}') && !line.contains('\u{9b}'), "{line}");
@@ -146,16 +110,12 @@ fn a_handlers_text_is_a_value_in_json() {
 
 #[test]
 fn lines_that_nobody_reads_take_bounded_memory() {
-    // 640 lines of up to 64 KiB each, of which ten times as many bytes are asked for.
+    // Each request logs 64 lines of 60,000 bytes, which are longer when escaped.
     let file = TextFile::new(logging(&b"\x01".repeat(60_000), 64));
     let arguments =
         [file.path().to_str().unwrap(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
     let (mut child, mut client) = super::output::with_stderr(&arguments, std::process::Stdio::piped());
-    let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
-    };
+    let resident = || status_kib(child.id(), "VmRSS:").unwrap();
     assert_eq!(client.ask("GET", "/").status, 200);
     let before = resident();
     for _ in 0..10 {

@@ -1,6 +1,6 @@
-//! What the host does on behalf of a module or a client, with the most that either
-//! may ask for. Each step takes milliseconds at the most; the bounds here are some
-//! ten times that, and the best of several attempts counts.
+//! Bounds the work that the host does for a module or a client that asks for as
+//! much as it may. Each step takes a few milliseconds. The tests allow about ten
+//! times that, and the best of several attempts counts.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::harness::modules::answering;
 use crate::harness::oracle::Host;
 use crate::harness::{Client, Server, fails_to_start};
 
-/// Longest that any step may take, beside what the module itself takes.
+/// Longest time of one step, without the time in the module itself.
 const BOUND: Duration = Duration::from_millis(50);
 
-/// The shortest of some attempts.
+/// Returns the shortest time of seven attempts.
 fn shortest(mut attempt: impl FnMut()) -> Duration {
     let measure = |_| {
         let since = Instant::now();
@@ -29,7 +29,8 @@ fn is_short(what: &str, attempt: impl FnMut()) {
     assert!(time < BOUND, "{what} takes {time:?}");
 }
 
-/// A handler that answers with `length` bytes at 65,536, after `initialize`.
+/// Returns a handler that answers with `length` bytes at 65,536, after
+/// `initialize`.
 fn module(initialize: &str, length: usize, more: &str) -> String {
     let packed = 65_536u64 << 32 | length as u64;
     format!(
@@ -59,7 +60,7 @@ fn heads_of_responses() {
         (format!("HTTP/1.1 200 OK\n{names}connection: {}\n\n", "x-0,".repeat(63)), 200),
     ] {
         let (head, tail) = response.split_at(response.len().min(60_000));
-        // Text for a module of megabytes would take longer to read than all else.
+        // A text of megabytes would take longer to parse than everything else.
         let rest = match tail.len() {
             0..100_000 => format!("(data (i32.const 125536) \"{}\")", tail.replace('\n', "\\0a")),
             _ => String::new(),
@@ -122,7 +123,7 @@ fn instances_with_large_images() {
     let host = Host::new();
     let fill = "(memory.fill (i32.const 128) (i32.const 7) (i32.const 65000000))";
     let module = host.start(module(fill, 1, "(unreachable)").as_bytes(), Effort::Quick).unwrap();
-    // It traps each time, so that each call has a new instance.
+    // Each call traps, so the next one gets a new instance.
     is_short("a new instance of 64 MiB", || {
         host.call(&module, b"GET /").unwrap_err();
     });
@@ -147,7 +148,7 @@ fn globals_that_are_put_back() {
 
 #[test]
 fn memory_that_is_put_back() {
-    // As many pages as are put back, far from each other and in a row.
+    // Write to as many pages as are reset, scattered and in a row.
     let host = Host::new();
     for step in [4096, 8192, 65_536] {
         let writes = format!(
@@ -173,24 +174,23 @@ fn copies_of_requests_and_responses() {
 
 #[test]
 fn a_call_whose_time_is_up_is_answered_504_although_it_has_an_answer() {
-    // To copy it takes the host tens of milliseconds.
-    let file = crate::harness::TextFile::new(module("", 65_000_000, ""));
+    // Copying the response takes the host tens of milliseconds.
     let flags = ["--deadline", "5ms", "--response-max", "64MiB"];
-    let server = Server::with(&[&[file.path().to_str().unwrap()], &flags[..]].concat());
+    let server = Server::of_text_with(&module("", 65_000_000, ""), &flags);
     assert_eq!(server.connect().ask("GET", "/").status, 504);
 }
 
 #[test]
 fn mappings_of_all_instances_fit_a_process() {
-    // Limits as Linux has them unless somebody raised them.
+    // Applies only to the default limit of Linux.
     if std::fs::read_to_string("/proc/sys/vm/max_map_count").is_ok_and(|limit| limit.trim() != "65530") {
         return;
     }
     let message = fails_to_start(&["--instances", "5000"]);
     assert!(message.contains("(reduce --instances, or raise vm.max_map_count)"), "{message}");
-    // Each writes to as many pages far from each other as its request is long, and all
-    // are there at once. The last ones would find no room if each took what one alone
-    // may take.
+    // All calls are in progress at once, and each writes to as many scattered pages
+    // as its request is long. If every instance took the mappings that one instance
+    // alone may take, the last ones would find none left.
     let flags = ["--instances", "700", "--deadline", "1min"];
     let host = Host::with(&flags, tokio::runtime::Builder::new_current_thread());
     let writes = "(local $i i32)

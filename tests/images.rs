@@ -1,14 +1,14 @@
-//! Modules whose memory is large after `_initialize`, and those that get their
-//! places in the pool afterwards.
+//! Modules whose memory is large after `_initialize`, and modules that later get
+//! their slots in the pool.
 
 use host_wasm::{Effort, HandlerModule};
 
 use crate::harness::oracle::{Host, compile, fresh};
 use crate::harness::{Random, Server};
 
-/// A module of so many pages that fills a part of them first. A request names a
-/// page and what is to be done: a letter each, behind `GET /`. It answers with a
-/// digest of every tenth word of its memory, and changes that page.
+/// Returns a module of some pages, part of which it fills first. A request names a
+/// page and an action, by a letter each behind `GET /`. The module answers with a
+/// digest of every tenth word of its memory, and changes the page.
 fn module(pages: usize, initialize: &str) -> String {
     format!(
         r#"(module (memory (export "memory") {pages} {max})
@@ -43,7 +43,7 @@ fn module(pages: usize, initialize: &str) -> String {
     )
 }
 
-/// A module that says how many of its bytes are not zero, but for the request.
+/// A module that counts its bytes that are not zero, apart from the request.
 const COUNTS: &str = r#"(module (memory (export "memory") 40)
   (func (export "alloc") (param i32) (result i32) (i32.const 64))
   (func (export "handle") (param i32 i32) (result i64) (local $i i32) (local $found i64)
@@ -57,8 +57,8 @@ const COUNTS: &str = r#"(module (memory (export "memory") 40)
     (memory.fill (i32.const 128) (i32.const 3) (i32.const 2000000))
     (i64.const 8)))"#;
 
-/// What is filled, by a module of 32 pages: little, much, all, parts far from each
-/// other, and what it has grown by.
+/// What a module of 32 pages fills: nothing, little, much, everything, two distant
+/// parts, and pages that it has grown by.
 const FILLS: [&str; 6] = [
     "",
     "(memory.fill (i32.const 300) (i32.const 7) (i32.const 100000))",
@@ -71,7 +71,7 @@ const FILLS: [&str; 6] = [
 
 #[test]
 fn every_instance_begins_with_the_image_and_leaves_nothing_behind() {
-    // Few places, so that each module gets those of the others.
+    // With one slot, each module gets the slot of the others.
     let host = Host::with(&["--instances", "1"], tokio::runtime::Builder::new_current_thread());
     let modules: Vec<_> = FILLS.map(|fill| module(32, fill)).into_iter().collect();
     let start = |wat: &str| host.start(wat.as_bytes(), Effort::Quick).unwrap();
@@ -87,7 +87,7 @@ fn every_instance_begins_with_the_image_and_leaves_nothing_behind() {
         let request = format!("GET /{}{what}", char::from(b'0' + random.below(60) as u8));
         let (expected, found) = (fresh(reference, request.as_bytes()), host.call(module, request.as_bytes()));
         assert_eq!(expected, found, "request {number}, {request}");
-        // Those that wait give up their places.
+        // An idle module gives up its slots.
         module.rest();
         module.wake();
     }
@@ -122,7 +122,7 @@ fn a_server_with_a_large_image_holds_it_once() {
     let mut client = server.connect();
     let mut ask_many = || {
         for number in 0..60 {
-            // Some trap or grow, so that new instances are made all the time.
+            // Traps and growth force new instances.
             let what = ["a", "t", "g"][number % 3];
             let status = client.ask("GET", &format!("/0{what}")).status;
             assert_eq!(status, if what == "t" { 500 } else { 502 });

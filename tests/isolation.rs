@@ -1,6 +1,6 @@
-//! Modules that hoard state are called many times, and each answer is compared
-//! with that of a new instance. Some of them the host puts back after a request,
-//! and others it makes anew; that must not show.
+//! Isolation: modules that hoard state are called many times, and each answer is
+//! compared with that of a new instance. The host resets some instances and
+//! replaces others, which must not show.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use host_wasm::Effort;
 use crate::harness::oracle::{Host, compare};
 use crate::harness::{Random, Server, fixture};
 
-/// Each takes some 20 ms, in the dev profile.
+/// Number of modules. Each takes about 20 ms in the dev profile.
 const MODULES: u64 = 150;
 
 #[test]
@@ -33,7 +33,8 @@ fn memory_is_as_it_was_wherever_and_however_much_was_written() {
     let first = ask("aa");
     let mut random = Random::new(7);
     for number in 0..600 {
-        // Much now and then, so that it is worth while to forget about it.
+        // Now and then much is written, so that the host discards the pages instead
+        // of copying them.
         let letter = if number % 150 == 20 { 'b' } else { char::from(b'c' + random.below(4) as u8) };
         let target = format!("{letter}{}", char::from(b'a' + random.below(26) as u8));
         assert_eq!(ask(&target), first, "request {number}, to /{target}");
@@ -42,7 +43,7 @@ fn memory_is_as_it_was_wherever_and_however_much_was_written() {
 
 #[test]
 fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
-    // Fewer instances than threads.
+    // There are fewer instances than threads.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     threads.worker_threads(4);
     let host = Host::with(&["--instances", "2", "--queue", "1000", "--queue-timeout", "1min"], threads);
@@ -58,7 +59,7 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
                 let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
                 let request = Message::from(format!("GET /{target} HTTP/1.1\r\n\r\n").into_bytes());
                 let call = module.call(&request, RequestId::none(), Instant::now()).end();
-                // An endless one is given up while it is inside the module.
+                // An endless call is cancelled while it is inside the module.
                 match tokio::time::timeout(Duration::from_secs(if kind == 0 { 0 } else { 60 }), call).await {
                     Ok(Ok(response)) => assert_eq!(response, "HTTP/1.1 200 OK\n\n0"),
                     Ok(Err(failure)) => assert!(kind == 1, "{failure}"),
@@ -68,11 +69,10 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
         }
         calls.join_all().await;
     };
-    // Without endless ones calls are over before they are waited for, and with
-    // them they give way.
+    // Without endless calls, calls are over at once; with them, calls yield.
     host.runtime.block_on(calls_of_kinds(1..20));
     host.runtime.block_on(calls_of_kinds(0..20));
-    // There are places for candidates beside those that wait for requests.
+    // Candidates have slots beside those of idle instances.
     host.start(&wat, Effort::Quick).unwrap();
 }
 
@@ -89,6 +89,6 @@ fn writes_all_over_a_memory_leave_few_mappings() {
         server.resources().mappings
     };
     let (early, late) = (ask_many(), ask_many());
-    // Two for each of the 64 stretches that an instance may have, and a few.
+    // An instance may have 64 separate ranges, with two mappings each.
     assert!(late <= early + 200, "{early} -> {late}");
 }

@@ -1,5 +1,5 @@
-//! Black-box tests: the real binary on a port of its own, seen from the outside.
-//! The topics:
+//! Black-box tests: the real binary on a port of its own, seen from outside. Each
+//! module has one topic.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,63 +11,61 @@
 
 /// Which calls may run at once.
 mod admission;
-/// What is answered: the mission's table of requests, as a client sees it.
+/// Responses to the routes of the default handler, as a client sees them.
 mod answers;
 /// Bodies of every size and framing reach the handler and come back unchanged.
 mod bodies;
-/// Instructions that copy and fill memory are split, and do what they did.
+/// Instructions that copy and fill memory are split and keep their results.
 mod bulk;
-/// Compiling is bounded, and in nobody's way.
+/// Compiling is bounded and delays nobody.
 mod compiling;
-/// Connections: how long they live, how many there may be, and where they come
-/// from.
+/// Connections: lifetime, number and origin.
 mod connections;
-/// A running server is told what to do.
+/// Commands to a running server.
 mod control;
 /// The documents: links, anchors, and the files that they name.
 mod docs;
-/// The end of the process loses nothing that is in flight.
+/// A shutdown loses no request in flight.
 mod ending;
-/// A handler that misbehaves costs one request, with a defined answer.
+/// A faulty handler costs one request, which gets a defined response.
 mod faults;
-/// Folders of the server's are trusted only as far as nobody else can change
-/// them.
+/// The server trusts only folders that nobody else can change.
 mod folders;
-/// What is on the wire, held against the RFCs, and what modules say.
+/// Bytes of clients and modules, compared with the RFCs.
 mod fuzzed;
-/// What handlers write to the log is heard once, on its line, and within bounds.
+/// Log lines of handlers are written once, whole, and within bounds.
 mod handler_log;
-/// What the host does on behalf of a module or a client is short, whatever they say.
+/// Work that the host does for a module or a client is short.
 mod host_work;
-/// Instances begin with what `_initialize` left, however much that is.
+/// Instances start with the memory that `_initialize` left, however large.
 mod images;
 /// No request sees what another one wrote.
 mod isolation;
-/// Everything that takes memory is driven to its limit.
+/// Every part of the memory is driven to its limit.
 mod memory;
-/// How the program talks: banner, ready line, log lines, help, end.
+/// Output of the program: banner, ready line, log lines, help, exit.
 mod output;
-/// The handler answers the same natively and through WebAssembly.
+/// The handler answers alike natively and through WebAssembly.
 mod parity;
-/// The rules of this repository that a compiler does not check.
+/// Faults that were found, each named after its cause.
+mod regressions;
+/// Rules of this repository that a compiler does not check.
 mod repository;
-/// What a handler gets: the canonical bytes of a request.
-mod request_bytes;
-/// What the SDK offers, in a module that uses all of it.
+/// The features of the SDK, in a module that uses all of them.
 mod sdk;
-/// Bad input at start-up: one clear line, exit code 1.
+/// Bad input at start: one clear line and exit code 1.
 mod startup;
-/// Nobody is kept from being served by those who take more than their share.
+/// Greedy clients and requests do not starve others.
 mod starvation;
-/// Versions survive a restart, and nothing is left of those that went.
+/// Versions survive a restart, and nothing is left of dropped versions.
 mod state;
-/// What is ambiguous is refused, and who does not take part is given up.
+/// Ambiguous requests are refused, and unresponsive clients are given up.
 mod strict;
-/// The handler is replaced while the server runs, and nobody notices.
+/// The handler is replaced while the server runs, and no request is lost.
 mod swap;
-/// The commands for those who write a handler.
+/// Commands for authors of handlers.
 mod tools;
-/// A change of the handler's file is seen, however it is made.
+/// Every way to change the handler's file is noticed.
 mod watch;
 
 mod harness;

@@ -2,56 +2,38 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::PATIENCE;
-use crate::harness::{Client, Folder, Server, bombs, host, run_to_end};
+use crate::harness::{Client, Deployment, Server, bombs, host_after, status_kib, wait_until};
 
 const MIB: u64 = 1 << 20;
 
-/// Small enough to be reached, and no time at which anything ends by itself.
-const FLAGS: [&str; 34] = [
-    "--threads",
-    "2",
-    "--instances",
-    "8",
-    "--memory-max",
-    "8MiB",
-    "--table-max",
-    "1000",
-    "--buffer-max",
-    "24MiB",
-    "--connections",
-    "120",
-    "--module-max",
-    "8MiB",
-    "--keep-bytes",
-    "16MiB",
-    "--keep",
-    "100",
-    "--compile-memory-max",
-    "96MiB",
-    "--deadline",
-    "1h",
-    "--head-timeout",
-    "1h",
-    "--body-timeout",
-    "1h",
-    "--write-timeout",
-    "1h",
-    "--body-rate-min",
-    "0",
-    "--write-rate-min",
-    "0",
-    "--rate-window",
-    "1h",
+/// Limits that are small enough to be reached, and timeouts that never expire.
+const FLAGS: [&str; 18] = [
+    "--no-watch",
+    "--threads=2",
+    "--instances=8",
+    "--memory-max=8MiB",
+    "--table-max=1000",
+    "--buffer-max=24MiB",
+    "--connections=120",
+    "--module-max=8MiB",
+    "--keep-bytes=16MiB",
+    "--keep=100",
+    "--compile-memory-max=96MiB",
+    "--deadline=1h",
+    "--head-timeout=1h",
+    "--body-timeout=1h",
+    "--write-timeout=1h",
+    "--body-rate-min=0",
+    "--write-rate-min=0",
+    "--rate-window=1h",
 ];
 
-/// By the first letter of the path: /l takes all the memory that it gets, fills
-/// it and never ends, /r answers with a megabyte. A megabyte of its data differs from one
-/// seed to the next.
+/// Returns a module with a megabyte of data that depends on the seed. By the first
+/// letter of the path, `/l` grows and fills its memory and never ends, and `/r`
+/// answers with a megabyte.
 fn module(seed: u8) -> Vec<u8> {
     let data = format!("\\{seed:02x}").repeat(1 << 20);
     let text = format!(
@@ -74,50 +56,33 @@ fn module(seed: u8) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A server of which nobody reads the log.
+/// A server whose log nobody reads.
 struct Place {
-    folder: Folder,
+    deployment: Deployment,
     server: Server,
 }
 
 impl Place {
     fn new() -> Place {
-        let folder = Folder::new();
-        let path = |name: &str| folder.file(name).to_str().unwrap().to_owned();
-        let (log, control, file) = (path("log"), path("control"), path("handler.wasm"));
+        let deployment = Deployment::of(module(0));
+        let log = deployment.path("log");
         assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
-        std::fs::write(&file, module(0)).unwrap();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "log=$0; exec \"$@\" 2<>\"$log\"", &log]).arg(host().get_program());
-        let mut arguments = vec![file, "--no-watch".into(), "--control".into(), control];
-        arguments.extend(FLAGS.map(str::to_owned));
-        let server = Server::spawn(shell, &arguments);
-        Place { folder, server }
+        let shell = host_after(&format!("exec 2<>'{log}'"));
+        let arguments = ["--control", &deployment.path("control"), &deployment.path("handler.wasm")];
+        let server = Server::spawn(shell, &[&FLAGS, &arguments[..]].concat());
+        Place { deployment, server }
     }
 
     fn address(&self) -> SocketAddr {
         self.server.addresses[0]
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = host();
-        command.args(arguments).arg("--control").arg(self.folder.file("control"));
-        command
-    }
-
-    fn swap(&self, module: impl AsRef<[u8]>) -> Command {
-        let file = self.folder.file("candidate.wasm");
-        std::fs::write(&file, module).unwrap();
-        self.command(&["swap", file.to_str().unwrap()])
-    }
-
     fn resources(&self) -> Value {
-        let output = run_to_end(&mut self.command(&["status", "--json"]));
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let status: Value = serde_json::from_str(&self.deployment.tell(&["status", "--json"])).unwrap();
         status["resources"].clone()
     }
 
-    /// The bound on a part of the memory, in bytes.
+    /// Returns the bound on a part of the memory, in bytes.
     fn bound(&self, part: &str) -> u64 {
         let resources = self.resources();
         let parts = resources["memory"].as_array().unwrap();
@@ -125,10 +90,10 @@ impl Place {
         found["bytes"].as_u64().unwrap()
     }
 
-    /// Waits until so much of something is in use.
+    /// Waits until this much of a resource is in use.
     #[track_caller]
     fn wait_for(&self, what: &str, least: u64) {
-        wait(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
+        wait_until(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
     }
 
     fn connect(&self, count: usize) -> Vec<Client> {
@@ -136,36 +101,24 @@ impl Place {
     }
 }
 
-#[track_caller]
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} is not reached");
-    }
-}
-
-/// The memory of a process that is not that of a file, in bytes.
+/// Returns the memory of a process without mapped files, in bytes.
 fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
-    };
-    ["RssAnon:", "RssShmem:"].iter().filter_map(|name| kib(name)).sum::<u64>() << 10
+    let kib = ["RssAnon:", "RssShmem:"].into_iter().filter_map(|name| status_kib(pid, name));
+    (kib.sum::<usize>() as u64) << 10
 }
 
-/// What holds the memory for as long as it is there.
+/// What occupies memory until it is dropped.
 #[derive(Default)]
 struct Held {
     clients: Vec<Client>,
     _uploads: Vec<UnixStream>,
 }
 
-/// A part of the memory, and what drives it to its limit.
+/// A part of the memory, and the load that drives it to its limit.
 struct Part {
     name: &'static str,
     drive: fn(&Place) -> Held,
-    /// What that takes up at least, in bytes.
+    /// Least growth under that load, in bytes.
     least: u64,
 }
 
@@ -180,8 +133,7 @@ const PARTS: [Part; 6] = [
 
 fn keep_versions(place: &Place) -> Held {
     for seed in 1..25 {
-        let output = run_to_end(&mut place.swap(module(seed)));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        place.deployment.serves(module(seed), u64::from(seed) + 1);
     }
     place.wait_for("kept_versions", 12 * MIB);
     Held::default()
@@ -190,7 +142,7 @@ fn keep_versions(place: &Place) -> Held {
 fn log_much(place: &Place) -> Held {
     let mut client = Client::connect(place.address());
     let target = format!("/{}", "x".repeat(8000));
-    // What is on its way out is taken first, and the rest waits behind it.
+    // The writer takes the first lines; the others fill the queue.
     (0..1000).for_each(|_| assert_eq!(client.ask("GET", &target).status, 200));
     place.wait_for("log", 2 * MIB - 10_000);
     Held::default()
@@ -201,7 +153,7 @@ fn send_bodies(place: &Place) -> Held {
     let body = vec![b'x'; MIB as usize - 1];
     for client in &mut clients {
         client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {MIB}\r\n\r\n"));
-        // Some are refused before they have sent all of it.
+        // Some are refused before they have sent everything.
         client.try_send(&body);
     }
     place.wait_for("buffers", 20 * MIB);
@@ -225,18 +177,18 @@ fn upload(place: &Place) -> Held {
     let size = 8 * MIB as usize;
     let mut uploads = Vec::new();
     for _ in 0..6 {
-        let mut stream = UnixStream::connect(place.folder.file("control")).unwrap();
+        let mut stream = UnixStream::connect(place.deployment.socket()).unwrap();
         writeln!(stream, "{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}").unwrap();
         uploads.push(stream);
     }
     place.wait_for("uploads", 4);
-    // Two wait for a place; the order in which they get one is the server's.
+    // Two uploads wait for a permit, in an order that the server chooses.
     let module = vec![b'x'; size - 1];
     for stream in &mut uploads {
         stream.set_nonblocking(true).unwrap();
     }
     let mut sent = vec![0; uploads.len()];
-    wait("uploads", || {
+    wait_until("uploads", || {
         for (stream, sent) in uploads.iter_mut().zip(&mut sent) {
             *sent += stream.write(&module[*sent..]).unwrap_or(0);
         }
@@ -250,7 +202,7 @@ fn fill_instances(place: &Place) -> Held {
     for client in &mut clients {
         client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
     }
-    // The others are kept for calls that are short.
+    // The other instances are reserved for short calls.
     place.wait_for("instances", 6);
     Held { clients, ..Held::default() }
 }
@@ -261,7 +213,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
         let place = Place::new();
         let before = memory(place.server.pid());
         let held = drive(&place);
-        // Those who drive a part have connections too.
+        // The load uses connections, too.
         let own = place.bound("connections") / 120 * held.clients.len() as u64;
         let bound = place.bound(name) + if name == "connections" { 0 } else { own } + 4 * MIB;
         grows(name, &place, before, least, bound);
@@ -273,17 +225,17 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
     for part in PARTS {
         held.push((part.drive)(&place));
         (least, bound) = (least + part.least, bound + place.bound(part.name));
-        // Rooms that are free again are used for the next part.
+        // Freed memory is reused for the next part.
         grows(&format!("all up to {}", part.name), &place, before, least * 3 / 4, bound);
     }
 }
 
-/// Waits until a server has grown by as much as it is to, and checks that it has
-/// not grown by more than it may.
+/// Waits until a server has grown by at least `least`, and checks that it has grown
+/// by at most `bound`.
 #[track_caller]
 fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
     let grown = || memory(place.server.pid()).saturating_sub(before);
-    wait(&format!("{what}: {least} bytes"), || grown() >= least);
+    wait_until(&format!("{what}: {least} bytes"), || grown() >= least);
     for _ in 0..20 {
         assert!(grown() <= bound, "{what}: {} MiB of {} MiB", grown() / MIB, bound / MIB);
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -294,7 +246,7 @@ fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
 #[test]
 fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
     let place = Place::new();
-    // They take next to nothing themselves.
+    // Small receive buffers leave the response with the kernel of the server.
     let connect = || Client::connect_with_room(4096, place.address());
     let mut clients: Vec<Client> = (0..20).map(|_| connect()).collect();
     for client in &mut clients {
@@ -308,15 +260,15 @@ fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
             let mut fields = line.split_whitespace().skip(1);
             let is_own = fields.next()?.ends_with(&port);
             let (state, queues) = (fields.nth(1)?, fields.next()?);
-            // Established.
+            // Established connections only.
             (is_own && state == "01")
                 .then(|| u64::from_str_radix(queues.split(':').next()?, 16).ok())
                 .flatten()
         });
         of_server.sum()
     };
-    wait("unsent bytes", || unsent() > 20 * (64 << 10));
-    // What is on its way counts, too: as much as the client has room for.
+    wait_until("unsent bytes", || unsent() > 20 * (64 << 10));
+    // Bytes in flight count, up to the receive buffer of the client.
     let bound = place.bound("unsent in the kernel") / 120 * 20 + 20 * (8 << 10);
     for _ in 0..20 {
         assert!(unsent() <= bound, "{} of {bound}", unsent());
@@ -329,7 +281,7 @@ fn a_compiler_takes_no_more_than_its_part() {
     let place = Place::new();
     let mut most = 0;
     for bomb in [bombs::chain_of_conditions(10_000), bombs::much_code(1500)] {
-        let mut order = place.swap(bomb).stdout(Stdio::piped()).spawn().unwrap();
+        let mut order = place.deployment.swap_command(bomb).stdout(Stdio::piped()).spawn().unwrap();
         while order.try_wait().unwrap().is_none() {
             most = place.server.children().into_iter().map(memory).fold(most, u64::max);
         }

@@ -1,36 +1,25 @@
-use std::time::Instant;
-
-use bytes::Bytes;
-use clap::Parser;
-use host::cli::args::Args;
 use host::site::version::EMBEDDED;
-use host_http::message::Message;
-use host_http::request_id::RequestId;
-use host_wasm::{CompiledModule, Effort, Engine, HandlerModule};
+use host_wasm::{Effort, HandlerModule};
 
 use crate::answers::TABLE;
 use crate::harness::Random;
+use crate::harness::oracle::Host;
 
-/// The embedded module, called with bytes and without a server.
+/// The embedded module, called without a server.
 struct Module {
+    host: Host,
     module: HandlerModule,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Module {
     fn new() -> Module {
-        let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits.call()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let module = CompiledModule::compile_here(&engine, EMBEDDED, Effort::Thorough).unwrap();
-        let module = runtime.block_on(module.start()).unwrap();
-        module.wake();
-        Module { module, runtime }
+        let host = Host::new();
+        let module = host.start(EMBEDDED, Effort::Thorough).unwrap();
+        Module { host, module }
     }
 
-    fn answer(&self, request: &[u8]) -> Bytes {
-        let request = Message::from(request.to_vec());
-        self.runtime.block_on(self.module.call(&request, RequestId::none(), Instant::now()).end()).unwrap()
+    fn answer(&self, request: &[u8]) -> Vec<u8> {
+        self.host.call(&self.module, request).unwrap()
     }
 }
 
@@ -80,12 +69,12 @@ fn a_malformed_request_is_an_answer_and_never_a_trap() {
     let line = sound.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..sound.len() {
         agree(&module, &sound[..length]);
-        // Behind the request line nothing is checked that the host has checked.
+        // Behind the request line, the handler relies on the checks of the host.
         let status: &[u8] = if length < line { b"400 Bad Request" } else { b"200 OK" };
         assert!(natively(&sound[..length]).starts_with(&[b"HTTP/1.1 ", status, b"\r\n"].concat()));
     }
-    // Sound requests with a few bytes changed, dropped or doubled, the
-    // same ones in every run.
+    // Sound requests with a few bytes changed, dropped or doubled, the same in
+    // every run.
     let mut random = Random::new(0x5eed);
     for _ in 0..5_000 {
         let mut request = sound.to_vec();

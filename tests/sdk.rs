@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::Server;
+use crate::harness::{Server, scratch};
 
-/// The example `shop` of the SDK as a module, built by the same Cargo.
+/// Builds the SDK's example `shop` as a module, by the Cargo that runs the tests.
 fn shop() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    // A folder of its own: the usual one may be locked by who runs the tests.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shop");
+    // The usual target folder may be locked by the Cargo that runs the tests.
+    let target = scratch().join("shop");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", "shop"])
         .args(["--features", "json", "--target", "wasm32-unknown-unknown", "--target-dir"])
@@ -28,7 +28,7 @@ fn a_module_that_uses_all_of_the_sdk_is_served() {
     server.log_line(&["the shop opens"]);
     let mut client = server.connect();
 
-    // Twice each: the second time an instance is in use that was put back.
+    // Twice each: the second request meets an instance that was reset.
     for _ in 0..2 {
         let reply = client.ask("GET", "/articles");
         assert_eq!(reply.field("content-type"), Some("application/json"));
@@ -55,7 +55,7 @@ fn a_module_that_uses_all_of_the_sdk_is_served() {
         let cookie = "name=a%3B; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax";
         assert_eq!(reply.field("set-cookie"), Some(cookie));
 
-        // Some megabytes, most of them taken and given back.
+        // Allocate and free some megabytes.
         for count in [1, 1_000, 20_000] {
             let words: String = (0..count).map(|number| format!("{number} ")).collect();
             let kept = (count - 1) / 100 + 1;

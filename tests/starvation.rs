@@ -1,26 +1,25 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Folder, Server, TextFile, fixture, host, run_to_end};
+use crate::harness::{Client, Deployment, Server, fixture, host_after, wait_until};
 
-/// The local addresses of two clients, beside that of all others.
+/// Local addresses of two clients; all others use 127.0.0.1.
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
 const MODEST: [u8; 4] = [127, 0, 0, 3];
 
-fn path(name: &str) -> String {
-    fixture(name).into_os_string().into_string().unwrap()
-}
-
-/// `mixed.wat` with a memory that is made anew for each request, because one of its
-/// functions changes a table.
-fn mixed_and_made_anew() -> TextFile {
-    let text = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
+/// Returns `mixed.wat` with a function that changes a table, so that each request
+/// gets a new instance.
+fn mixed_and_made_anew() -> String {
     let table = "(module (table 2 funcref) (elem $e func) (func $drop (elem.drop $e))";
-    TextFile::new(text.replacen("(module", table, 1))
+    mixed().replacen("(module", table, 1)
 }
 
-/// Asks for something quick many times, beside this many clients that ask for
-/// what never ends, as the server has seen before. Returns the answers that were none, and the longest time.
+fn mixed() -> String {
+    std::fs::read_to_string(fixture("mixed.wat")).unwrap()
+}
+
+/// Makes quick requests beside clients whose requests never end. Returns the number
+/// of quick requests that failed, and the longest time.
 fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usize, Duration) {
     (0..3).for_each(|_| assert_eq!(server.connect().ask("GET", "/l").status, 504));
     let (over, long, address) = (AtomicBool::new(false), AtomicUsize::new(0), server.addresses[0]);
@@ -55,20 +54,22 @@ fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usiz
 
 #[test]
 fn quick_requests_keep_their_places_beside_a_hundred_endless_ones() {
-    let anew = mixed_and_made_anew();
-    for module in [path("mixed.wat"), anew.path().to_str().unwrap().to_owned()] {
-        let server = Server::with(&[&module, "--threads", "2", "--deadline", "100ms", "--log-level", "off"]);
+    for module in [mixed(), mixed_and_made_anew()] {
+        let flags = ["--threads", "2", "--deadline", "100ms", "--log-level", "off"];
+        let server = Server::of_text_with(&module, &flags);
         let (refused, longest) = quick_beside_endless(&server, 100, 300);
         assert_eq!(refused, 0, "{module}");
-        // As it should be, some milliseconds; but the machine may have more to do.
+        // It takes some milliseconds, but the machine may be busy.
         assert!(longest < Duration::from_secs(2), "{longest:?} {module}");
     }
 }
 
 #[test]
 fn more_threads_than_places_for_short_calls_share_them_beside_endless_ones() {
-    let flags = ["--threads", "8", "--instances", "4", "--queue", "4", "--deadline", "100ms"];
-    let server = Server::with(&[&[path("mixed.wat").as_str()][..], &flags, &["--log-level", "off"]].concat());
+    let server = Server::of_with(
+        "mixed.wat",
+        &["--threads=8", "--instances=4", "--queue=4", "--deadline=100ms", "--log-level=off"],
+    );
     let (refused, _) = quick_beside_endless(&server, 16, 100);
     assert_eq!(refused, 0);
 }
@@ -94,7 +95,7 @@ fn a_new_client_is_answered_beside_as_many_slow_ones_as_there_may_be_connections
 #[test]
 fn a_client_that_takes_in_its_response_slowly_gives_way() {
     let flags = ["--connections", "1", "--rate-window", "400ms", "--log-level", "debug"];
-    let mut server = Server::with(&[&[path("large_and_small.wat").as_str()][..], &flags].concat());
+    let mut server = Server::of_with("large_and_small.wat", &flags);
     let mut slow = server.connect();
     slow.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n".repeat(64));
     server.log_line(&["target=/large status=200"]);
@@ -102,21 +103,23 @@ fn a_client_that_takes_in_its_response_slowly_gives_way() {
     server.log_line(&["connection ended early", "the slowest", "(--connections)"]);
 }
 
+/// Returns connections from an address that were answered and are idle.
+fn resting(server: &mut Server, own: [u8; 4], count: usize) -> Vec<Client> {
+    let address = server.addresses[0];
+    let mut clients: Vec<_> = (0..count).map(|_| Client::connect_from(own, address)).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("GET", "/").status, 200));
+    server.log_line(&["connection parked", &own.map(|part| part.to_string()).join(".")]);
+    clients
+}
+
 #[test]
 fn the_address_with_the_most_connections_gives_way_first() {
     for (share, modest_stays) in [("on", true), ("off", false)] {
         let flags = ["--connections", "4", "--fair-share", share, "--log-level", "debug"];
         let mut server = Server::with(&flags);
-        let address = server.addresses[0];
-        let mut modest = Client::connect_from(MODEST, address);
-        assert_eq!(modest.ask("GET", "/").status, 200);
-        server.log_line(&["connection parked", "127.0.0.3"]);
-        let mut greedy: Vec<Client> = (0..3).map(|_| Client::connect_from(GREEDY, address)).collect();
-        for client in &mut greedy {
-            assert_eq!(client.ask("GET", "/").status, 200);
-        }
-        server.log_line(&["connection parked", "127.0.0.2"]);
-        // One more than there may be, from a third address.
+        let mut modest = resting(&mut server, MODEST, 1).remove(0);
+        let _greedy = resting(&mut server, GREEDY, 3);
+        // One connection too many, from a third address.
         assert_eq!(server.connect().ask("GET", "/").status, 200);
         assert_eq!(modest.is_open(), modest_stays, "{share}");
     }
@@ -126,15 +129,8 @@ fn the_address_with_the_most_connections_gives_way_first() {
 fn those_who_forward_for_others_have_no_share() {
     let flags = ["--connections", "3", "--trust-forwarded", "127.0.0.2", "--log-level", "debug"];
     let mut server = Server::with(&flags);
-    let address = server.addresses[0];
-    let mut modest = Client::connect_from(MODEST, address);
-    assert_eq!(modest.ask("GET", "/").status, 200);
-    server.log_line(&["connection parked", "127.0.0.3"]);
-    let mut proxy: Vec<Client> = (0..2).map(|_| Client::connect_from(GREEDY, address)).collect();
-    for client in &mut proxy {
-        assert_eq!(client.ask("GET", "/").status, 200);
-    }
-    server.log_line(&["connection parked", "127.0.0.2"]);
+    let mut modest = resting(&mut server, MODEST, 1).remove(0);
+    let mut proxy = resting(&mut server, GREEDY, 2);
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     assert!(!modest.is_open(), "it had rested for the longest time");
     assert!(proxy.iter_mut().all(Client::is_open));
@@ -142,12 +138,9 @@ fn those_who_forward_for_others_have_no_share() {
 
 #[test]
 fn a_client_that_holds_all_calls_gives_way_in_the_queue() {
-    let folder = Folder::new();
-    let control = folder.file("control").into_os_string().into_string().unwrap();
+    let place = Deployment::of(std::fs::read(fixture("loops.wat")).unwrap());
     let flags = ["--instances", "2", "--queue", "2", "--deadline", "1h", "--queue-timeout", "1h"];
-    let module = path("loops.wat");
-    let flags = [&[module.as_str(), "--control", &control][..], &flags].concat();
-    let mut server = Server::with(&flags);
+    let mut server = place.start(&flags);
     let address = server.addresses[0];
     let ask = |own: [u8; 4]| {
         let mut client = Client::connect_from(own, address);
@@ -155,24 +148,19 @@ fn a_client_that_holds_all_calls_gives_way_in_the_queue() {
         client
     };
     let _greedy: Vec<Client> = (0..3).map(|_| ask(GREEDY)).collect();
-    status_shows(&control, &["calls: 1 of 2\n", "queue: 2 of 2\n"]);
+    status_shows(&place, &["calls: 1 of 2\n", "queue: 2 of 2\n"]);
     let mut modest = ask(MODEST);
     server.log_line(&["status=503", "client=127.0.0.2", "fault=\"busy\""]);
-    status_shows(&control, &["calls: 1 of 2\n", "queue: 2 of 2\n", "connections: 4 of "]);
+    status_shows(&place, &["calls: 1 of 2\n", "queue: 2 of 2\n", "connections: 4 of "]);
     assert!(modest.is_open() && !modest.has_reply());
 }
 
 /// Waits until the server's status holds all of these texts.
-fn status_shows(control: &str, texts: &[&str]) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let output = run_to_end(host().args(["status", "--control", control]));
-        let text = String::from_utf8(output.stdout).unwrap();
-        if texts.iter().all(|wanted| text.contains(wanted)) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-    }
+fn status_shows(place: &Deployment, texts: &[&str]) {
+    wait_until(&format!("{texts:?}"), || {
+        let status = place.tell(&["status"]);
+        texts.iter().all(|wanted| status.contains(wanted))
+    });
 }
 
 #[test]
@@ -181,10 +169,10 @@ fn a_body_that_comes_too_slowly_is_given_up() {
         (["--body-rate-min", "1KiB", "--rate-window", "100ms"], "--body-rate-min"),
         (["--body-time-max", "100ms", "--body-rate-min", "0"], "--body-time-max"),
     ] {
-        let mut server = Server::with(&[&[path("echo.wat").as_str()][..], &flags].concat());
+        let mut server = Server::of_with("echo.wat", &flags);
         let mut client = server.connect();
         client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
-        // Less than a kilobyte a second, and never a long wait.
+        // Less than a kilobyte a second, without a long pause.
         while client.try_send("x") && !client.has_reply() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -196,7 +184,7 @@ fn a_body_that_comes_too_slowly_is_given_up() {
 #[test]
 fn a_response_that_is_taken_in_too_slowly_is_given_up() {
     let flags = ["--write-rate-min", "1GiB", "--rate-window", "200ms", "--log-level", "debug"];
-    let mut server = Server::with(&[&[path("large_and_small.wat").as_str()][..], &flags].concat());
+    let mut server = Server::of_with("large_and_small.wat", &flags);
     let mut client = server.connect();
     client.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n".repeat(64));
     server.log_line(&["connection ended early", "--write-rate-min"]);
@@ -209,33 +197,7 @@ fn what_the_limits_allow_is_stated_at_start_and_held_against_what_there_is() {
     for part in ["instances 8.", "bodies 1.0 GiB, connections ", "log "] {
         assert!(line.contains(part), "{line}");
     }
-    // Under a limit that lets it start, with address space set aside for few.
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -d 2000000; exec \"$0\" \"$@\""]).arg(host().get_program());
-    let mut server = Server::spawn(shell, &["--connections", "100"]);
+    // The limit lets the server start, but reserves little address space.
+    let mut server = Server::spawn(host_after("ulimit -d 2000000"), &["--connections", "100"]);
     server.log_line(&["WARN", "the limits allow", "RLIMIT_DATA", "--instances"]);
-}
-
-#[test]
-fn a_body_in_small_pieces_takes_up_what_is_counted() {
-    // Room for some thirty of forty bodies of 1 MiB.
-    let flags = ["--buffer-max", "32MiB", "--log-level", "off"];
-    let server = Server::with(&[&[path("echo.wat").as_str()][..], &flags].concat());
-    let before = server.resources().resident_kib;
-    let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
-    for client in &mut clients {
-        client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
-    }
-    let piece = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
-    for _ in 0..256 {
-        clients.iter_mut().for_each(|client| _ = client.try_send(&piece));
-    }
-    // The end of none of them comes, so a reply is a refusal.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while clients.iter_mut().map(|client| usize::from(client.has_reply())).sum::<usize>() < 7 {
-        assert!(Instant::now() < deadline, "too few are refused");
-    }
-    let grown = server.resources().resident_kib.saturating_sub(before);
-    // Beside what is counted each connection has what is read at once.
-    assert!(grown < (32 << 10) + 40 * 400, "{grown} KiB");
 }

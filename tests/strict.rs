@@ -1,26 +1,26 @@
-//! The wire, read to the letter. Wherever two programs could read the same
-//! bytes in two ways, a request can be smuggled past one of them, so the server
-//! has to refuse what is ambiguous and to serve what is plain. The files below
-//! hold what was sent in either case, as tables, by topic.
+//! HTTP/1.1, read to the letter. Where two programs could read the same bytes in
+//! two ways, a request can be smuggled past one of them. So the server has to
+//! refuse what is ambiguous and serve what is plain. The modules below hold both as
+//! tables.
 
-/// How the body of a message in chunks is read.
+/// Bodies in chunks.
 mod chunks;
-/// Lines, the request line, and fields.
+/// Lines, request lines and fields.
 mod heads;
-/// Where a message ends, by its fields.
+/// Fields that tell where a message ends.
 mod lengths;
-/// Each limit at its bound, and one past it.
+/// Each limit, and one byte past it.
 mod limits;
-/// What is answered, and whether the connection lives on.
+/// Methods and the lifetime of connections.
 mod methods;
-/// What of all this the handler gets to see.
+/// What the handler gets of all this.
 mod passed_on;
-/// A row of a table, and how it is put to the test.
+/// A row of a table, and how it is tested.
 mod row;
-/// What is asked for, and of which server.
+/// Targets and hosts.
 mod targets;
 
-use crate::harness::{Server, fixture};
+use crate::harness::Server;
 use row::Handler;
 
 #[test]
@@ -61,11 +61,10 @@ fn the_handler_gets_nothing_that_could_be_read_in_two_ways() {
 
 #[test]
 fn a_client_that_takes_in_nothing_is_given_up() {
-    let large = fixture("answers_much.wat").into_os_string();
-    let flags = ["--write-timeout", "100ms", "--log-level", "debug"].map(Into::into);
-    let mut server = Server::with(&[vec![large], flags.to_vec()].concat());
+    let flags = ["--write-timeout", "100ms", "--log-level", "debug"];
+    let mut server = Server::of_with("answers_much.wat", &flags);
     let mut client = server.connect();
-    // More than any buffers on the way hold.
+    // More than all buffers hold.
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8));
     server.log_line(&["connection ended early", "read nothing for too long (--write-timeout)"]);
     assert_eq!(server.connect().ask("GET", "/").body.len(), 4_194_304);

@@ -1,58 +1,53 @@
-//! Swapping is tested with two handlers that differ in their answer alone.
+//! Swaps between two handlers that differ only in their answer.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::harness::modules::{answering, saying};
-use crate::harness::{Client, Folder, Server, rename_over};
+use crate::harness::{Client, Server, TextFile, fixture, rename_over};
 
-/// Waits until the server says that it serves another version.
+/// Waits until a version serves.
 pub fn swapped(server: &mut Server, number: u64) {
     server.log_line(&[&format!("serving version {number}: ")]);
 }
 
-/// A new connection is answered this, by this version.
-pub fn says(server: &Server, word: &str, version: &str) {
-    let reply = server.connect().ask("GET", "/");
-    assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version)));
+/// Starts a server whose module is in a file of its own.
+pub fn of_file(module: impl AsRef<[u8]>, flags: &[&str]) -> (TextFile, Server) {
+    let file = TextFile::new(module);
+    let server = Server::with(&[&[file.path().to_str().unwrap()], flags].concat());
+    (file, server)
 }
 
 #[test]
 fn what_serves_is_compiled_again_and_stays_the_version_it_was() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--log-level", "debug"]);
+    let (file, mut server) = of_file(saying("one"), &["--log-level", "debug"]);
     for (word, number) in [("one", 1), ("two", 2), ("three", 3)] {
         if number > 1 {
-            rename_over(&file, saying(word));
+            rename_over(file.path(), saying(word));
         }
         server.log_line(&[": optimised ", &format!("version={number} ")]);
-        says(&server, word, &number.to_string());
+        server.says(word, number);
     }
 }
 
 #[test]
 fn what_is_kept_compiled_is_not_compiled_again() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--keep", "2", "--log-level", "debug"]);
+    let (file, mut server) = of_file(saying("one"), &["--keep", "2", "--log-level", "debug"]);
     let optimised = |number: u64| format!(": optimised version={number} ");
     server.log_line(&[&optimised(1)]);
-    // With the fourth only the third and itself are kept.
+    // From version 4 on, only the two newest are kept.
     for (word, number, compiled) in
         [("two", 2, true), ("one", 3, false), ("three", 4, true), ("one", 5, false), ("two", 6, true)]
     {
-        rename_over(&file, saying(word));
+        rename_over(file.path(), saying(word));
         let line = server.log_line(&[&format!("serving version {number}: ")]);
         assert_eq!(line.contains("compile "), compiled, "{line}");
         if compiled {
             server.log_line(&[&optimised(number)]);
         }
-        says(&server, word, &number.to_string());
+        server.says(word, number);
     }
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     for number in [3, 5] {
         assert!(!lines.iter().any(|line| line.contains(&optimised(number))), "{number} was optimised again");
     }
@@ -60,15 +55,13 @@ fn what_is_kept_compiled_is_not_compiled_again() {
 
 #[test]
 fn a_bad_module_never_replaces_a_good_one() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("good")).unwrap();
     let flags = ["--no-watch", "--probe", "GET /", "--probe", "HEAD /a 200"];
-    let mut server = Server::with(&[&[file.to_str().unwrap()], &flags[..]].concat());
+    let (file, mut server) = of_file(saying("good"), &flags);
     let mut client = server.connect();
     let whole = wat::parse_str(saying("other")).unwrap();
     let handler = |more: &str| saying("other").replace("(module", &format!("(module {more}"));
 
+    #[rustfmt::skip]
     let mut bad: Vec<(Vec<u8>, &str, &str)> = vec![
         (b"hello\n".into(), "compile", "it is a text file that is not WebAssembly text"),
         (Vec::new(), "compile", "it is empty"),
@@ -76,37 +69,22 @@ fn a_bad_module_never_replaces_a_good_one() {
         (saying("other").replace("(result i64)", "(result i64 i64)").into(), "compile", "type mismatch"),
         (handler("(import \"env\" \"x\" (func))").into(), "check", "it imports `x` from `env`"),
         (saying("other").replace("\"memory\") 1", "\"memory\") 2000").into(), "check", "--memory-max"),
-        (
-            handler("(start $f) (func $f unreachable)").into(),
-            "start",
-            "`unreachable` instruction executed; in f",
-        ),
+        (handler("(start $f) (func $f unreachable)").into(), "start", "`unreachable` instruction executed; in f"),
         (handler("(start $f) (func $f (loop (br 0)))").into(), "start", "longer than its deadline"),
         (handler("(func (export \"_initialize\") unreachable)").into(), "start", "the module does not start"),
-        (
-            handler("(func (export \"_initialize\") (loop (br 0)))").into(),
-            "start",
-            "longer than its deadline",
-        ),
-        (fs::read(crate::harness::fixture("loops.wat")).unwrap(), "probe", "GET / was not answered"),
-        (fs::read(crate::harness::fixture("panics.wat")).unwrap(), "probe", r#"out of \"cheese\""#),
-        (
-            answering(b"HTTP/1.1 500 Oh\n\n").into(),
-            "probe",
-            "GET / was answered 500 Internal Server Error; expected a status below 500",
-        ),
-        (
-            answering(b"HTTP/1.1 404 No\n\n").into(),
-            "probe",
-            "HEAD /a was answered 404 Not Found; expected 200",
-        ),
+        (handler("(func (export \"_initialize\") (loop (br 0)))").into(), "start", "longer than its deadline"),
+        (fs::read(fixture("loops.wat")).unwrap(), "probe", "GET / was not answered"),
+        (fs::read(fixture("panics.wat")).unwrap(), "probe", r#"out of \"cheese\""#),
+        (answering(b"HTTP/1.1 500 Oh\n\n").into(), "probe",
+            "GET / was answered 500 Internal Server Error; expected a status below 500"),
+        (answering(b"HTTP/1.1 404 No\n\n").into(), "probe", "HEAD /a was answered 404 Not Found; expected 200"),
         (answering(b"nonsense").into(), "probe", "it does not begin with HTTP/1.1"),
     ];
     for length in (1..whole.len()).step_by(7) {
         bad.push((whole[..length].to_vec(), "", ""));
     }
     for (index, (module, stage, cause)) in bad.into_iter().enumerate() {
-        fs::write(&file, &module).unwrap();
+        fs::write(file.path(), &module).unwrap();
         server.signal("HUP");
         let number = format!("rejected version {}: ", index + 2);
         let line = server.log_line(&[&number]);
@@ -114,7 +92,7 @@ fn a_bad_module_never_replaces_a_good_one() {
         assert!(line.contains(&format!("stage={stage}")) && line.contains(cause), "{cause}: {line}");
         assert_eq!(client.ask("GET", "/").text(), "good");
     }
-    fs::write(&file, &whole).unwrap();
+    fs::write(file.path(), &whole).unwrap();
     server.signal("HUP");
     server.log_line(&["serving version", "replaced=1", "stages=\"read "]);
     assert_eq!(client.ask("GET", "/").text(), "other");
@@ -122,16 +100,14 @@ fn a_bad_module_never_replaces_a_good_one() {
 
 #[test]
 fn a_request_inside_the_old_module_finishes_on_it() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::copy(crate::harness::fixture("is_slow.wat"), &file).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--deadline", "10min", "--probe", "GET /quick"]);
+    let slow = fs::read(fixture("is_slow.wat")).unwrap();
+    let (file, mut server) = of_file(slow, &["--deadline", "10min", "--probe", "GET /quick"]);
     let mut client = server.connect();
     client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
     server.log_line(&["INFO handler: entered"]);
-    rename_over(&file, saying("new"));
+    rename_over(file.path(), saying("new"));
     swapped(&mut server, 2);
-    says(&server, "new", "2");
+    server.says("new", 2);
     let reply = client.reply_to("GET");
     assert_eq!((reply.text(), reply.field("x-handler-version")), ("old", Some("1")));
     let reply = client.ask("GET", "/slow");
@@ -140,13 +116,10 @@ fn a_request_inside_the_old_module_finishes_on_it() {
 
 #[test]
 fn a_swap_drops_nothing() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("odd")).unwrap();
-    let server = Server::with(&[file.to_str().unwrap(), "--no-watch", "--log-level", "info,request=off"]);
+    let (file, server) = of_file(saying("odd"), &["--no-watch", "--log-level", "info,request=off"]);
     let address = server.addresses[0];
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
+    let done = AtomicBool::new(false);
+    let is_done = || done.load(Relaxed);
     let right = |client: &mut Client, newest: &mut u64| {
         let reply = client.reply_to("GET");
         let version = reply.field("x-handler-version").unwrap().parse().unwrap();
@@ -174,11 +147,11 @@ fn a_swap_drops_nothing() {
         });
         let mut watcher = Client::connect(address);
         for number in 2..=201 {
-            rename_over(&file, saying(if number % 2 == 1 { "odd" } else { "even" }));
+            rename_over(file.path(), saying(if number % 2 == 1 { "odd" } else { "even" }));
             server.signal("HUP");
             let expected = number.to_string();
             while watcher.ask("GET", "/").field("x-handler-version") != Some(&expected) {}
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.store(true, Relaxed);
     });
 }

@@ -2,18 +2,18 @@ use std::process::Output;
 
 use crate::harness::{host, run_to_end};
 
-/// One request to a module, without a server.
+/// `host call`: one request to a module, without a server.
 mod calling;
-/// Whether a module may serve, and if not, why.
+/// `host check`: whether a module may serve, and why not.
 mod checking;
-/// Making a crate, and serving it while it is written.
+/// `host new` and `host dev`.
 mod developing;
-/// Requests that failed are kept, and made again.
+/// `--record` and `host replay`.
 mod recording;
-/// The requests of a file, to a module or to a candidate.
+/// `host test` and `--probe-file`.
 mod testing;
 
-/// Runs a tool to its end: its exit code, standard output and standard error.
+/// Runs a tool. Returns its exit code, standard output and standard error.
 fn tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = run_to_end(host().args(arguments));
     let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());

@@ -1,54 +1,52 @@
-//! The file of the handler is changed in every way that files change in, with two
-//! handlers that differ in their answer alone.
+//! The handler's file is changed in every way that files change.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::harness::modules::saying;
 use crate::harness::{Folder, Server, rename_over};
-use crate::swap::{says, swapped};
+use crate::swap::{of_file, swapped};
 
 #[test]
 fn every_way_in_which_a_file_changes_swaps_the_handler() {
     for mode in ["events", "poll"] {
-        let folder = Folder::new();
-        let file = folder.file("handler.wasm");
-        fs::write(&file, saying("one")).unwrap();
-        let mut server = Server::with(&[file.to_str().unwrap(), "--watch", mode]);
+        let (file, mut server) = of_file(saying("one"), &["--watch", mode]);
+        let file = file.path();
         let mut kept = server.connect();
-        says(&server, "one", "1");
+        server.says("one", 1);
 
-        rename_over(&file, saying("renamed"));
+        rename_over(file, saying("renamed"));
         swapped(&mut server, 2);
-        says(&server, "renamed", "2");
+        server.says("renamed", 2);
 
-        fs::write(&file, saying("rewritten")).unwrap();
+        fs::write(file, saying("rewritten")).unwrap();
         swapped(&mut server, 3);
-        says(&server, "rewritten", "3");
+        server.says("rewritten", 3);
 
-        fs::remove_file(&file).unwrap();
-        says(&server, "rewritten", "3");
-        fs::write(&file, saying("made again")).unwrap();
+        fs::remove_file(file).unwrap();
+        server.says("rewritten", 3);
+        fs::write(file, saying("made again")).unwrap();
         swapped(&mut server, 4);
-        says(&server, "made again", "4");
+        server.says("made again", 4);
 
-        // As a build does it: the old file goes, and another is linked there.
-        let built = folder.file("built.wasm");
+        // As a build does it: the old file is removed, and another is linked in its
+        // place.
+        let built = file.with_file_name("built.wasm");
         fs::write(&built, saying("built")).unwrap();
-        fs::remove_file(&file).unwrap();
-        fs::hard_link(&built, &file).unwrap();
+        fs::remove_file(file).unwrap();
+        fs::hard_link(&built, file).unwrap();
         swapped(&mut server, 5);
-        says(&server, "built", "5");
+        server.says("built", 5);
 
-        // The connection has lived through all of it.
+        // One connection has stayed open all the time.
         assert_eq!(kept.ask("GET", "/").text(), "built");
     }
 }
 
 #[test]
 fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
-    // As an orchestrator mounts a volume: the file is a symlink into a folder
-    // that is a symlink, and an update replaces the latter.
+    // As an orchestrator mounts a volume: the file is a symlink into a folder that
+    // is a symlink, and an update replaces the latter.
     let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {
         fs::create_dir(folder.file(version)).unwrap();
@@ -57,20 +55,20 @@ fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
     symlink("v1", folder.file("data")).unwrap();
     symlink("data/handler.wasm", folder.file("handler.wasm")).unwrap();
     let mut server = Server::with(&[folder.file("handler.wasm")]);
-    says(&server, "v1", "1");
+    server.says("v1", 1);
     for (version, number) in [("v2", 2), ("v3", 3), ("v1", 4)] {
         symlink(version, folder.file("new")).unwrap();
         fs::rename(folder.file("new"), folder.file("data")).unwrap();
         swapped(&mut server, number);
-        says(&server, version, &number.to_string());
+        server.says(version, number);
     }
-    // What happens where the path leads now is seen too.
+    // Changes at the new target are noticed.
     fs::write(folder.file("v1").join("handler.wasm"), saying("v1, rewritten")).unwrap();
     swapped(&mut server, 5);
     symlink("v2/handler.wasm", folder.file("new")).unwrap();
     fs::rename(folder.file("new"), folder.file("handler.wasm")).unwrap();
     swapped(&mut server, 6);
-    says(&server, "v2", "6");
+    server.says("v2", 6);
 }
 
 #[test]
@@ -82,32 +80,30 @@ fn a_folder_may_go_and_come_again() {
     fs::write(&file, saying("one")).unwrap();
     let mut server = Server::with(std::slice::from_ref(&file));
     fs::remove_dir_all(folder.file("a")).unwrap();
-    says(&server, "one", "1");
+    server.says("one", 1);
     fs::create_dir_all(&inner).unwrap();
     fs::write(&file, saying("two")).unwrap();
     swapped(&mut server, 2);
-    says(&server, "two", "2");
+    server.says("two", 2);
     fs::rename(folder.file("a"), folder.file("away")).unwrap();
     fs::create_dir_all(&inner).unwrap();
     rename_over(&file, saying("three"));
     swapped(&mut server, 3);
-    says(&server, "three", "3");
+    server.says("three", 3);
 }
 
 #[test]
 fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("0")).unwrap();
-    let server = Server::with(std::slice::from_ref(&file));
+    let (file, server) = of_file(saying("0"), &[]);
+    let file = file.path();
     for _ in 0..5 {
-        rename_over(&file, saying("0"));
+        rename_over(file, saying("0"));
     }
     for count in 1..=100 {
-        fs::write(&file, saying(&count.to_string())).unwrap();
+        fs::write(file, saying(&count.to_string())).unwrap();
     }
-    // Which of the contents in between were seen depends on the moment; the
-    // last one is, and there are far fewer versions than writes.
+    // Timing decides which contents in between are seen. The last one is always
+    // seen, and there are far fewer versions than writes.
     let mut client = server.connect();
     while client.ask("GET", "/").text() != "100" {
         std::thread::yield_now();
@@ -115,85 +111,41 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     let of_the_first = format!("sha256 {}", host::site::version::hash(saying("0").as_bytes()));
     let number: u64 = client.ask("GET", "/").field("x-handler-version").unwrap().parse().unwrap();
     assert!(number <= 20, "{number} versions");
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     let again =
         lines.iter().filter(|line| line.contains(": serving version") && line.contains(&of_the_first));
     assert_eq!(again.count(), 0, "the same bytes made a version");
 }
 
 #[test]
-fn what_else_happens_in_the_folder_delays_nothing() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                fs::write(folder.file("other"), "busy").unwrap();
-            }
-        });
-        for (word, number) in [("two", 2), ("three", 3), ("four", 4)] {
-            rename_over(&file, saying(word));
-            swapped(&mut server, number);
-            says(&server, word, &number.to_string());
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
-}
-
-#[test]
-fn a_pipe_in_place_of_the_file_is_not_waited_for() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
-    assert!(std::process::Command::new("mkfifo").arg(folder.file("pipe")).status().unwrap().success());
-    fs::rename(folder.file("pipe"), &file).unwrap();
-    server.signal("HUP");
-    server.log_line(&["not swapped", "it is a pipe or a socket"]);
-    let complaint = crate::harness::fails_to_start(std::slice::from_ref(&file));
-    assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
-    rename_over(&file, saying("two"));
-    swapped(&mut server, 2);
-}
-
-#[test]
 fn a_file_is_not_read_while_somebody_writes_it() {
     use std::io::Write;
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(std::slice::from_ref(&file));
+    let (file, mut server) = of_file(saying("one"), &[]);
+    let file = file.path();
     let module = wat::parse_str(saying("two")).unwrap();
     let mut client = server.connect();
     // In pieces, with requests in between, in one go from open to close.
-    let mut writer = fs::File::create(&file).unwrap();
+    let mut writer = fs::File::create(file).unwrap();
     for piece in module.chunks(16) {
         writer.write_all(piece).unwrap();
         assert_eq!(client.ask("GET", "/").text(), "one");
     }
     drop(writer);
     swapped(&mut server, 2);
-    server.signal("TERM");
-    let (_, lines) = server.wait();
+    let lines = server.stop();
     assert!(lines.iter().all(|line| !line.contains("rejected")), "{lines:?}");
 }
 
 #[test]
 fn hangup_reads_the_file_again() {
-    let folder = Folder::new();
-    let file = folder.file("handler.wasm");
-    fs::write(&file, saying("one")).unwrap();
-    let mut server = Server::with(&[file.to_str().unwrap(), "--no-watch"]);
-    fs::write(&file, saying("two")).unwrap();
+    let (file, mut server) = of_file(saying("one"), &["--no-watch"]);
+    let file = file.path();
+    fs::write(file, saying("two")).unwrap();
     server.signal("HUP");
     swapped(&mut server, 2);
-    says(&server, "two", "2");
-    fs::remove_file(&file).unwrap();
+    server.says("two", 2);
+    fs::remove_file(file).unwrap();
     server.signal("HUP");
     server.log_line(&["not swapped", "No such file or directory"]);
-    says(&server, "two", "2");
+    server.says("two", 2);
 }

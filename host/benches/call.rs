@@ -1,49 +1,32 @@
-//! What one call of the handler costs, without HTTP: a fresh instance, the
-//! request in, the response out; how that grows with the module's memory, with
-//! what it writes there, and with its routes; and what is done around it.
+//! Measures one call of the handler without HTTP: a clean instance, the request in,
+//! the response out. Also measures how a call grows with the module's memory, with
+//! what it writes there and with its routes, and the work around a call.
 //!
-//! `cargo bench -p host --bench call -- [TEXT]`: those with TEXT in their name.
+//! `cargo bench -p host-benches --bench call -- [TEXT]`: those with TEXT in their name.
 //! Plots are drawn of those that grow.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
 
 use std::cell::LazyCell;
 use std::hint::black_box;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use clap::Parser;
 use criterion::{Criterion, criterion_group, criterion_main};
-use host::cli::args::Args;
 use host::site::version::EMBEDDED;
+use host_benches::harness::oracle::Host;
+use host_benches::parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
+use host_benches::parts::{median, routes};
 use host_http::message::Message;
 use host_http::request::{Origin, check_head, encode};
 use host_http::request_id::RequestId;
 use host_http::response::decode;
-use host_wasm::{CompiledModule, Effort, Engine};
+use host_wasm::Effort;
 use http::{HeaderMap, HeaderValue, Method};
-use parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
-use parts::{median, routes};
-use tokio::runtime::Runtime;
 
-/// The fields that the host adds.
+/// Fields that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
 
-/// The fields that a browser sends, most of them.
+/// Fields that a browser sends.
 const BROWSER: [(&str, &str); 9] = [
     ("host", "localhost:4444"),
     ("connection", "keep-alive"),
@@ -56,33 +39,22 @@ const BROWSER: [(&str, &str); 9] = [
     ("accept-language", "en-GB,en;q=0.9"),
 ];
 
-/// Of WebAssembly.
+/// Page size of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 
-/// As many pages as the modules have whose memory is written to.
+/// Pages of the modules that write to their memory.
 const LARGE: usize = 256;
 
-const COMMAND: &str = "cargo bench -p host --bench call";
+const COMMAND: &str = "cargo bench -p host-benches --bench call";
 
-/// How large something was, and the time of a call then.
+/// A size, and the time of a call at that size.
 type Measured = Option<(f64, f64)>;
 
-/// What calls are made with.
-struct Caller {
-    engine: Engine,
-    runtime: Runtime,
-}
+struct Caller(Host);
 
 impl Caller {
-    fn new() -> Caller {
-        let limits = Args::parse_from(["host"]).serve.limits;
-        let engine = Engine::new(&limits.call()).expect("an engine");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Caller { engine, runtime }
-    }
-
-    /// Calls a module with GET of each target in turn. Returns how many
-    /// microseconds a call took; None if this one was not chosen.
+    /// Calls a module with GET of each target in turn. Returns the microseconds of
+    /// a call, or None if this measurement was not chosen.
     fn measure(
         &self,
         criterion: &mut Criterion,
@@ -91,15 +63,12 @@ impl Caller {
         targets: &[String],
     ) -> Option<f64> {
         let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
-        // Made when it is chosen.
+        // Compiled only if it is chosen.
         let module = LazyCell::new(|| {
-            let module =
-                CompiledModule::compile_here(&self.engine, &module(), Effort::Thorough).expect("a handler");
-            let module = self.runtime.block_on(module.start()).expect("a start");
-            module.wake();
+            let module = self.0.start(&module(), Effort::Thorough).expect("a handler");
             for request in &requests {
                 let response =
-                    self.runtime.block_on(module.call(request, RequestId::none(), Instant::now()).end());
+                    self.0.runtime.block_on(module.call(request, RequestId::none(), Instant::now()).end());
                 assert!(response.expect("a response").starts_with(b"HTTP/1.1 200 "));
             }
             module
@@ -109,7 +78,7 @@ impl Caller {
             let module = &*module;
             bencher.iter_custom(|times| {
                 let since = Instant::now();
-                self.runtime.block_on(async {
+                self.0.runtime.block_on(async {
                     for request in requests.iter().cycle().take(times as usize) {
                         black_box(
                             module
@@ -133,8 +102,8 @@ fn request(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n").into_bytes()
 }
 
-/// Answers without looking at the request: what is left is the host's share. Of
-/// its memory it writes to so many bytes, behind the first page.
+/// Returns a module that answers without reading the request, so that only the
+/// host's share is measured. It writes this many bytes behind its first page.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -148,7 +117,7 @@ fn constant(pages: usize, written: usize) -> Vec<u8> {
 }
 
 fn calls(criterion: &mut Criterion) {
-    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     caller.measure(criterion, "call/default handler", || EMBEDDED.to_vec(), &route);
     caller.measure(criterion, "call/constant", || constant(1, 0), &route);
     criterion.bench_function("call/default handler, natively", |bencher| {
@@ -157,7 +126,7 @@ fn calls(criterion: &mut Criterion) {
     });
 }
 
-/// What is done with a request and a response around the call.
+/// Measures what the host does with a request and a response around the call.
 fn around(criterion: &mut Criterion) {
     let (mut parts, ()) = http::Request::get("/route").body(()).expect("a request").into_parts();
     for (name, value) in BROWSER {
@@ -177,7 +146,7 @@ fn around(criterion: &mut Criterion) {
         bytes.truncate(length);
         bytes
     };
-    // More heads than a thread keeps are read anew each time.
+    // Heads beyond those that a thread caches are parsed each time.
     for (what, heads) in [("a response", 32), ("a response with a head that was met before", 1)] {
         let returned: Vec<_> = (0..heads).map(returned).collect();
         let mut next = returned.iter().cycle();
@@ -191,9 +160,10 @@ fn around(criterion: &mut Criterion) {
     }
 }
 
-/// By the size of the memory, and by what is written of a large one.
+/// Measures by the size of the memory, and by how much of a large memory is
+/// written.
 fn memory(criterion: &mut Criterion) {
-    let (caller, route) = (Caller::new(), ["/route".to_owned()]);
+    let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
         let (size, module) = ((size * PAGE) as f64, || constant(pages, written * PAGE));
         let name = format!("memory/{what} {}", bytes(size));
@@ -213,9 +183,9 @@ fn memory(criterion: &mut Criterion) {
     );
 }
 
-/// By the routes in the table of a module made with the SDK.
+/// Measures by the routes of a module that uses the SDK.
 fn growth_of_routes(criterion: &mut Criterion) {
-    let caller = Caller::new();
+    let caller = Caller(Host::new());
     let mut measure = |kind: routes::Kind| {
         let of = |count: usize| {
             let (name, module) = (format!("routes/{count} {}", kind.name), || routes::module(kind, count));
@@ -235,7 +205,7 @@ fn growth_of_routes(criterion: &mut Criterion) {
     );
 }
 
-/// Draws what was measured, if all of it was.
+/// Draws a plot if all of it was measured.
 fn draw<const LINES: usize>(
     plot: Plot,
     x: &Axis,

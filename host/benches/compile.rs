@@ -1,26 +1,11 @@
-//! What modules that are hard to compile cost those who are being served.
+//! Measures what modules that are hard to compile cost other requests.
 //!
-//! `cargo bench -p host --bench compile -- [bombs] [kills] [faults]`
+//! `cargo bench -p host-benches --bench compile -- [bombs] [kills] [faults]`
 //!
-//! - `bombs`: each of `tests/harness/bombs.rs` is swapped in while a client asks,
-//!   by a server in a memory cgroup of 512 MiB, where one can be made
+//! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
+//!   requests, in a memory cgroup of 512 MiB if one can be made
 //! - `kills`: a compile process is killed at 200 random moments
 //! - `faults`: system calls of the server fail, one kind at a time, by strace
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,60 +13,30 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::modules::saying;
-use harness::{Folder, Random, Server, bombs, host, run_to_end};
-use parts::program::Program;
-use parts::steady::{ask_steadily, high};
+use host_benches::harness::modules::saying;
+use host_benches::harness::{Deployment, Random, Server, bombs, host, host_after};
+use host_benches::parts::program::Program;
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask_steadily, high};
 
 fn main() {
-    parts::run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
+    run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
 }
 
-/// A server with a state folder and a control socket.
-struct Place {
-    folder: Folder,
-    cgroup: Option<Cgroup>,
+/// Starts the server of a deployment, in a memory cgroup if there is one.
+fn start(deployment: &Deployment, cgroup: Option<&Cgroup>) -> Server {
+    let command = match cgroup {
+        Some(Cgroup(path)) => host_after(&format!("echo $$ > '{}/cgroup.procs'", path.display())),
+        None => host(),
+    };
+    deployment.spawn(command, &["--log-level", "info,request=off"])
 }
 
-impl Place {
-    fn new(cgroup: Option<Cgroup>) -> Place {
-        Place { folder: Folder::new(), cgroup }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.file(name).to_str().unwrap().to_owned()
-    }
-
-    fn start(&self) -> Server {
-        let (state, control) = (self.path("state"), self.path("control"));
-        let arguments = ["--state-dir", &state, "--control", &control, "--log-level", "info,request=off"];
-        let mut command = host();
-        if let Some(cgroup) = &self.cgroup {
-            let program = command.get_program().to_owned();
-            command = Command::new("sh");
-            command.args(["-c", "echo $$ > \"$0\"/cgroup.procs && exec \"$@\""]).arg(&cgroup.0).arg(program);
-        }
-        Server::spawn(command, &arguments)
-    }
-
-    fn tell(&self, arguments: &[&str]) -> String {
-        let mut command = host();
-        let output = run_to_end(command.args(arguments).arg("--control").arg(self.path("control")));
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    fn swap(&self, module: &[u8]) -> String {
-        let file = self.path("module");
-        fs::write(&file, module).unwrap();
-        self.tell(&["swap", &file])
-    }
-}
-
-/// A memory cgroup, which goes when this is dropped.
+/// A memory cgroup, which is removed when dropped.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one, of version 1 or 2, unless that is not allowed.
+    /// Makes a cgroup of version 1 or 2. Returns None where that is not permitted.
     fn new(bytes: u64) -> Option<Cgroup> {
         let name = format!("host-bench-{}", std::process::id());
         for (parent, file) in
@@ -112,12 +67,12 @@ impl Drop for Cgroup {
 
 fn all_bombs() {
     let cgroup = Cgroup::new(512 << 20);
-    let place = Place::new(cgroup);
-    match &place.cgroup {
+    let deployment = Deployment::new();
+    match &cgroup {
         Some(_) => println!("in a memory cgroup of 512 MiB"),
         None => println!("without a memory cgroup: none can be made here"),
     }
-    let mut server = place.start();
+    let mut server = start(&deployment, cgroup.as_ref());
     let since = Duration::from_secs(5);
     let (alone, failed) = ask_steadily(server.addresses[0], "/", since);
     println!("alone: 99th percentile {:.1} ms, {failed} failed", high(alone).as_secs_f64() * 1e3);
@@ -126,11 +81,11 @@ fn all_bombs() {
         let (said, took, (times, failed)) = thread::scope(|scope| {
             let asking = scope.spawn(move || ask_steadily(address, "/", Duration::from_secs(5)));
             let since = Instant::now();
-            let said = place.swap(&module);
+            let said = deployment.swap(&module);
             (said, since.elapsed(), asking.join().unwrap())
         });
         drop(server);
-        server = place.start();
+        server = start(&deployment, cgroup.as_ref());
         let back = server.connect().ask("GET", "/").status;
         println!(
             "{name}, {} KB: {:.2} s, 99th percentile {:.1} ms, {failed} failed, after a restart {back}: {}",
@@ -144,8 +99,8 @@ fn all_bombs() {
 }
 
 fn kills() {
-    let place = Place::new(None);
-    let server = place.start();
+    let deployment = Deployment::new();
+    let server = start(&deployment, None);
     let mut random = Random::new(0x5eed);
     let (mut served, mut rejected) = (0, 0);
     for round in 0..200u32 {
@@ -154,7 +109,7 @@ fn kills() {
             _ => saying(&round.to_string()).into(),
         };
         let said = thread::scope(|scope| {
-            let swap = scope.spawn(|| place.swap(&module));
+            let swap = scope.spawn(|| deployment.swap(&module));
             thread::sleep(Duration::from_micros(random.below(60_000) as u64));
             for process in server.children() {
                 let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
@@ -169,17 +124,17 @@ fn kills() {
             }
         }
     }
-    let litter = fs::read_dir(place.folder.file("state")).unwrap().count();
+    let litter = deployment.state_names().len();
     println!(
         "200 orders, a compiler killed during each: {served} served, {rejected} rejected with the cause"
     );
     println!("entries in the state folder afterwards: {litter}");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
-    assert!(place.swap(saying("after").as_bytes()).starts_with("serving version "));
+    assert!(deployment.swap(saying("after").as_bytes()).starts_with("serving version "));
 }
 
-/// System calls that fail: the error, the first call that gets it, and the step to
-/// the next.
+/// System calls that fail, with the error, the first call that fails, and the step
+/// to the next.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),
@@ -195,11 +150,11 @@ const FAULTS: [(&str, &str); 12] = [
     ("accept4", "error=EMFILE:when=1+2"),
 ];
 
-/// The server has to live through each, to answer, and to swap afterwards.
+/// Checks that the server survives each fault, answers, and swaps afterwards.
 fn faults() {
     for (call, fault) in FAULTS {
-        let place = Place::new(None);
-        let mut server = place.start();
+        let deployment = Deployment::new();
+        let mut server = start(&deployment, None);
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{fault}"), "-p", &server.pid().to_string()]);
@@ -209,11 +164,11 @@ fn faults() {
         thread::sleep(Duration::from_millis(500));
         let mut outcomes = Vec::new();
         for round in 0..6 {
-            let said = place.swap(saying(&format!("{call} {round}")).as_bytes());
+            let said = deployment.swap(saying(&format!("{call} {round}")).as_bytes());
             outcomes.push(if said.starts_with("serving") { "served" } else { "rejected" });
         }
         drop(strace);
-        let alive = place.swap(saying("after").as_bytes());
+        let alive = deployment.swap(saying("after").as_bytes());
         let answer = server.connect().ask("GET", "/");
         println!(
             "{call} ({fault}): {}; afterwards {}",

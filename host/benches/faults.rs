@@ -1,6 +1,6 @@
-//! What misbehaving requests cost the others.
+//! Measures what misbehaving requests cost other requests.
 //!
-//! `cargo bench -p host --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
+//! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
 //! - `loops`: latency of a healthy route, without and with eight requests at a
 //!   time that loop for ever, in turn; and the same for the server at IP:PORT, if
@@ -12,37 +12,22 @@
 //!   instances, and with ten times as many
 //! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::modules::mixed_request;
-use harness::{Client, Random, Server, TextFile, fixture};
-use parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::harness::modules::mixed_request;
+use host_benches::harness::{Client, Random, Server, fixture};
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
 fn main() {
-    parts::run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
+    run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
 }
 
 fn loops() {
-    let mixed = fixture("mixed.wat");
-    let server = Server::with(&[mixed.as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let server = Server::of_with("mixed.wat", &["--log-level", "off"]);
     let peer = std::env::args().find_map(|argument| argument.parse::<SocketAddr>().ok());
     let servers = [("host", Some(server.addresses[0])), ("peer", peer)];
     let servers: Vec<_> = servers.iter().filter_map(|(name, address)| Some((*name, (*address)?))).collect();
@@ -67,15 +52,15 @@ fn loops() {
     }
 }
 
-/// A healthy route for four seconds, beside this many clients whose requests
-/// loop. Returns how long each answer took, and how many there were not.
+/// Measures a healthy route for four seconds beside clients whose requests loop.
+/// Returns the times of the answers, and how many are missing.
 fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..loops {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
-                    // Its deadline's answer, or none.
+                    // A timeout, or no answer.
                     let _ = ask(&mut connect(address), "/l");
                 }
             });
@@ -86,19 +71,18 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
     })
 }
 
-/// Clients of a long route.
+/// Number of clients of a long route.
 const LONG_CLIENTS: usize = 100;
 
 fn starved() {
     let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
-    // Works for some 30 ms where the path says so.
+    // Works for about 30 ms if the path asks for it.
     let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
         (local.set $request (i32.const 30000000))
         (loop $again (br_if $again (local.tee $request (i32.sub (local.get $request) (i32.const 1)))))))
       (i64.const 18)))";
     let mixed = mixed.trim_end().strip_suffix("(i64.const 18)))").unwrap().to_owned() + works;
-    let file = TextFile::new(&mixed);
-    let server = Server::with(&[file.path().as_os_str(), "--log-level".as_ref(), "off".as_ref()]);
+    let server = Server::of_text_with(&mixed, &["--log-level", "off"]);
     let address = server.addresses[0];
     for (what, long) in [
         ("alone", None),
@@ -134,9 +118,9 @@ fn starved() {
 }
 
 fn overload() {
-    let (slow, instances) = (fixture("works.wat"), 64);
+    let instances = 64;
     let flags = ["--log-level", "off", "--deadline", "10s", "--queue-timeout", "10s"];
-    let server = Server::with(&[&[slow.to_str().unwrap()][..], &flags].concat());
+    let server = Server::of_with("works.wat", &flags);
     let mut turns = [Vec::new(), Vec::new()];
     for _ in 0..5 {
         for (clients, turn) in [instances, 10 * instances].into_iter().zip(&mut turns) {
@@ -152,8 +136,8 @@ fn overload() {
     );
 }
 
-/// Clients that ask again as soon as they are answered, or a tenth of a second
-/// after they were told to come back, for four seconds.
+/// Runs clients for four seconds. Each repeats its request at once, or after 100 ms
+/// if it was refused.
 fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
     let (address, refused) = (server.addresses[0], AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(4);
@@ -184,9 +168,7 @@ fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
 }
 
 fn soak() {
-    let mixed = fixture("mixed.wat");
-    let flags = ["--log-level", "off", "--deadline", "250ms"];
-    let server = Server::with(&[&[mixed.to_str().unwrap()][..], &flags].concat());
+    let server = Server::of_with("mixed.wat", &["--log-level", "off", "--deadline", "250ms"]);
     let healthy = AtomicU64::new(0);
     let run = |time: Duration| {
         let end = Instant::now() + time;

@@ -1,9 +1,9 @@
-//! This server under load, side by side with others: a native server of hyper
-//! with the same handler, nginx, node and `wasmtime serve`, as far as they are
-//! installed. The load is wrk's. Each is driven in turn, several times, and what
-//! counts is the median.
+//! Measures the host under load beside other servers: a native server of hyper with
+//! the same handler, nginx, node and `wasmtime serve`, as far as they are
+//! installed. wrk makes the load. The servers take turns, and the median of several
+//! rounds counts.
 //!
-//! `cargo bench -p host --bench load -- [keep-alive] [new-connections]
+//! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
 //! [pipelined] [small-body] [large-body] [connections] [syscalls]
 //! [instructions]`
 //!
@@ -18,44 +18,29 @@
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::net::SocketAddr;
 use std::process::Command;
 
-use harness::Folder;
-use parts::descriptors::raise_descriptors;
-use parts::peers::{
+use host_benches::harness::{self, Folder};
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::peers::{
     HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
 };
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::process::{processor_time, resident_kib};
-use parts::program::free_address;
-use parts::wrk::{self, Asked};
-use parts::{callgrind, is_chosen, median, native, strace};
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::process::{processor_time, resident_kib};
+use host_benches::parts::program::free_address;
+use host_benches::parts::wrk::{self, Asked};
+use host_benches::parts::{callgrind, is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
 
-/// What ratios are told to.
+/// Peers that ratios refer to.
 const REFERENCES: [&str; 2] = [NATIVE.name, NGINX.name];
 
 const CPU: Axis = Axis { what: "microseconds of CPU per request", scale: Scale::Linear, label: plain };
 
-const COMMAND: &str = "cargo bench -p host --bench load";
+const COMMAND: &str = "cargo bench -p host-benches --bench load";
 
 struct Scenario {
     name: &'static str,
@@ -85,7 +70,7 @@ const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
 const INSTRUCTIONS: &str = "instructions";
 
-/// What is measured in a round, and how it is written.
+/// A figure of a round, and its format.
 struct Metric {
     what: &'static str,
     write: fn(f64) -> String,
@@ -102,14 +87,14 @@ const METRICS: [Metric; 7] = [
 ];
 
 fn time(us: f64) -> String {
-    // What wrk's report has where it recorded none.
+    // wrk reports 0 where it recorded nothing.
     if us == 0.0 {
         return "-".to_owned();
     }
     if us < 1e3 { format!("{us:.0} us") } else { format!("{:.2} ms", us / 1e3) }
 }
 
-/// The medians of one peer, in the order of `METRICS`.
+/// Medians of one peer, in the order of `METRICS`.
 struct Measured {
     name: &'static str,
     medians: [f64; METRICS.len()],
@@ -144,7 +129,7 @@ fn main() {
     }
 }
 
-/// All of a scenario's peers, in turn.
+/// Measures all peers of a scenario in turn.
 fn measure(scenario: &Scenario) -> Vec<Measured> {
     let folder = Folder::new();
     let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder)?)));
@@ -188,7 +173,7 @@ fn print(scenario: &Scenario, results: &[Measured]) {
         scenario.connections,
         names.join(" and ")
     );
-    // Throughput only says something new where there are bodies.
+    // Throughput adds information only where there are bodies.
     let metrics = METRICS.len() - usize::from(scenario.asked.body() == 0);
     print!("{:30}", "");
     METRICS[..metrics].iter().for_each(|metric| print!("{:>25}", metric.what));
@@ -228,8 +213,8 @@ fn draw_growth(growth: &[(usize, Vec<Measured>)]) {
     Plot { file: "growth-connections", title, command: COMMAND }.lines(&x, &CPU, &series);
 }
 
-/// strace slows a server down, so that it finds more to do at a time: the figures
-/// are for comparison.
+/// Counts system calls. strace slows a server, which then finds more work at a
+/// time, so the figures only serve comparison.
 fn count_system_calls() {
     println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
     let folder = Folder::new();
@@ -245,14 +230,14 @@ fn count_system_calls() {
     }
 }
 
-/// Answers GET /route as the default handler does, without a look at it. valgrind
-/// cannot follow a module that writes to its own memory.
+/// Answers GET /route like the default handler, without reading the request.
+/// valgrind cannot follow a module that writes to its own memory.
 const CONSTANT: &str = r#"(module (memory (export "memory") 1)
     (data (i32.const 0) "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 21\r\n\r\n<h1> hello route</h1>")
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (i64.const 100)))"#;
 
-/// Functions that are named of each server.
+/// Functions listed for each server.
 const NAMED: usize = 12;
 
 fn count_instructions() {
@@ -265,7 +250,7 @@ fn count_instructions() {
     std::fs::write(&module, CONSTANT).unwrap();
     let host = |flags: &[&str]| {
         let mut command = harness::host();
-        // As many as valgrind has address space for.
+        // As many instances as valgrind has address space for.
         command.args(["--no-control", "--instances", "4"]).arg(&module).args(flags);
         command
     };

@@ -1,8 +1,7 @@
-//! What this server costs before it does much: how long it takes to start, and
-//! what memory it has, alone and with idle connections; side by side with a
-//! native server of hyper and nginx.
+//! Measures the host before it does much: the time to start, and the memory alone
+//! and with idle connections, beside a native server of hyper and nginx.
 //!
-//! `cargo bench -p host --bench memory -- [start] [connections]`
+//! `cargo bench -p host-benches --bench memory -- [start] [connections]`
 //!
 //! - `start`: from the start of the process to the first answer, which is asked
 //!   for without a pause
@@ -11,43 +10,29 @@
 //!
 //! A plot is drawn of `connections`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use harness::Folder;
-use parts::descriptors::raise_descriptors;
-use parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::process::resident_kib;
-use parts::program::free_address;
-use parts::steady::{ask, connect};
-use parts::{median, native};
+use host_benches::harness::Folder;
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::process::resident_kib;
+use host_benches::parts::program::free_address;
+use host_benches::parts::steady::{ask, connect};
+use host_benches::parts::{median, native, run_chosen};
 
 const STARTS: usize = 11;
 
-/// Between two attempts to connect. Without it, one of the cores would only try.
+/// Pause between two attempts to connect. Without it, the attempts would occupy a
+/// core.
 const PAUSE: Duration = Duration::from_micros(200);
 
 const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
 
 fn main() {
     native::serve_if_asked();
-    parts::run_chosen(&[("start", start), ("connections", connections)]);
+    run_chosen(&[("start", start), ("connections", connections)]);
 }
 
 fn start() {
@@ -61,7 +46,7 @@ fn start() {
     }
 }
 
-/// In milliseconds. None where it is not installed.
+/// Returns milliseconds, or None where the peer is not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
     let (folder, address) = (Folder::new(), free_address());
     let since = Instant::now();
@@ -73,7 +58,7 @@ fn connections() {
     let most = raise_descriptors(CONNECTIONS[CONNECTIONS.len() - 1]);
     let mut growth = Vec::new();
     println!("resident memory with idle connections, and what each of them adds:");
-    // nginx takes the memory for all that it may have when it starts.
+    // nginx reserves memory for all its connections when it starts.
     for peer in [HOST, NATIVE, NGINX_ROOMY] {
         let counts = CONNECTIONS.iter().map(|count| *count.min(&most));
         let points: Option<Vec<_>> = counts.map(|count| beside_idle(&peer, count)).collect();
@@ -82,19 +67,19 @@ fn connections() {
     let x = Axis { what: "idle connections", scale: Scale::Linear, label: plain };
     let y = Axis { what: "KiB for each connection", scale: Scale::Linear, label: plain };
     let title = "Resident memory that an idle connection adds, 3 s after its last request";
-    let command = "cargo bench -p host --bench memory";
+    let command = "cargo bench -p host-benches --bench memory";
     Plot { file: "memory-connections", title, command }.lines(&x, &y, &growth);
 }
 
-/// A new server with so many idle connections. Returns how many they are, and
-/// what each adds, in KiB. None where it is not installed.
+/// Starts a server and opens idle connections. Returns their number, and the KiB
+/// that each adds, or None where the peer is not installed.
 fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
     let folder = Folder::new();
     let running = peer.start(&folder)?;
     sleep(Duration::from_secs(1));
     let before = resident_kib(running.pid());
-    // Not all before the first request: that would be more than wait to be
-    // accepted with some servers.
+    // Connect and ask one by one: all connections at once would exceed the backlog
+    // of some servers.
     let _idle: Vec<_> = (0..count)
         .map(|_| {
             let mut connection = connect(running.address);

@@ -1,35 +1,19 @@
-//! Whether swaps are noticed through the proxies that operators put in front:
-//! 100,000 requests through each, while the handler is swapped ten times a
-//! second. Every answer is checked, and none may be missing.
+//! Checks that clients of proxies notice no swap: 100,000 requests through each
+//! proxy, while the handler is swapped ten times a second. Every answer is checked,
+//! and none may be missing.
 //!
-//! `cargo bench -p host --bench proxies -- [nginx] [haproxy] [workers]`
+//! `cargo bench -p host-benches --bench proxies -- [nginx] [haproxy] [workers]`
 //!
 //! - `nginx`: one worker process of nginx, which keeps its connections to the host
 //! - `haproxy`: HAProxy, which gives any of its connections to any client
 //! - `workers`: four worker processes of nginx, over three hosts in turn
 //!
-//! No proxy may try a request again: that would hide what is looked for here.
+//! No proxy may retry a request, which would hide failures.
 //!
-//! The host closes a connection on which no request came for a minute, and a
-//! proxy that sends one at that very moment finds it closed. HTTP/1.1 has no
-//! remedy; so a proxy has to be the first to close, as operators set it up, and
-//! as it is here: nginx after 30 s, while HAProxy gives up half of what it does
-//! not need every 5 s.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
+//! The host closes a connection that was idle for a minute, and a proxy that sends
+//! a request at that moment loses it. HTTP/1.1 has no remedy, so a proxy has to
+//! close first, as operators configure it: here nginx after 30 s, while HAProxy
+//! closes half of its spare connections every 5 s.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -39,12 +23,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Folder, Random};
-use parts::nginx;
-use parts::program::{Program, free_address};
-use parts::replaced::Replaced;
+use host_benches::harness::{Client, Folder, Random};
+use host_benches::parts::program::{Program, free_address};
+use host_benches::parts::replaced::Replaced;
+use host_benches::parts::{nginx, run_chosen};
 
-/// Through each proxy.
+/// Requests through each proxy.
 const REQUESTS: u64 = 100_000;
 
 /// Client threads, each with a connection that it keeps.
@@ -52,18 +36,18 @@ const CLIENTS: u64 = 4;
 
 const SWAP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Past this many failures there is nothing more to learn.
+/// Number of failures after which a client stops.
 const FAILURES_MAX: u64 = 10;
 
-/// Longest request body, in bytes: several reads, and no more than the proxies
-/// hold in memory.
+/// Longest request body, in bytes: several reads, but no more than the proxies
+/// buffer in memory.
 const BODY_MAX: usize = 40_000;
 
 fn main() {
-    parts::run_chosen(&[("nginx", nginx_alone), ("haproxy", haproxy), ("workers", nginx_workers)]);
+    run_chosen(&[("nginx", nginx_alone), ("haproxy", haproxy), ("workers", nginx_workers)]);
 }
 
-/// Answers with its number and the request: the bytes that a handler gets.
+/// Returns a handler that answers with its number and the request.
 fn numbered(number: u64) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -93,8 +77,8 @@ fn through_nginx(name: &str, workers: &str, hosts: Vec<Replaced>) {
     let (folder, address) = (Folder::new(), free_address());
     let servers: String =
         hosts.iter().map(|host| format!("server {};\n", host.server.addresses[0])).collect();
-    // Bodies are passed on as they come, so that the host gets them in chunks
-    // where the client sends chunks; and nothing is put into files.
+    // Bodies are forwarded as they come, so that the host gets chunks where the
+    // client sends chunks. Nothing is written to files.
     let http = format!(
         "upstream hosts {{ {servers} keepalive 16; keepalive_timeout 30s; }}
          server {{ listen {address}; client_body_buffer_size 1m;
@@ -110,9 +94,8 @@ fn through_nginx(name: &str, workers: &str, hosts: Vec<Replaced>) {
 fn haproxy() {
     let (folder, address, hosts) = (Folder::new(), free_address(), hosts(1));
     let (configuration, errors) = (folder.file("haproxy.cfg"), folder.file("haproxy-errors"));
-    // It logs requests that failed, were tried again, or were answered from 500
-    // It logs requests that failed, were tried again, or were answered from 500
-    // on; no others, and no connection that says nothing, as the first one does.
+    // Logs only requests that failed, were retried, or were answered from 500 on.
+    // Connections without a request, such as the first one, are not logged.
     let text = format!(
         "global
            log stdout format raw local0
@@ -136,7 +119,7 @@ fn haproxy() {
     );
     fs::write(&configuration, text).unwrap();
     let mut command = Command::new("haproxy");
-    // In the foreground. What it says of itself goes to the same file.
+    // Runs in the foreground, with all its output in one file.
     command.arg("-db").arg("-f").arg(&configuration);
     let log = File::create(&errors).unwrap();
     command.stdout(log.try_clone().unwrap()).stderr(log);
@@ -146,20 +129,20 @@ fn haproxy() {
     }
 }
 
-/// What clients and swaps have in common.
+/// State that clients and swaps share.
 struct Run {
-    /// Where the proxy is.
+    /// Address of the proxy.
     address: SocketAddr,
-    /// No host serves an older version than this one,
+    /// Oldest version that a host may serve.
     oldest: AtomicU64,
-    /// and none a newer one than this.
+    /// Newest version that a host may serve.
     newest: AtomicU64,
     failures: AtomicU64,
     done: AtomicBool,
 }
 
-/// Sends all requests through a proxy while all hosts are swapped, and reads its
-/// log of errors afterwards.
+/// Sends all requests through a proxy while all hosts are swapped, and checks its
+/// error log afterwards.
 fn swap_behind(name: &str, address: SocketAddr, mut hosts: Vec<Replaced>, errors: impl Fn() -> String) {
     let run = &Run {
         address,
@@ -190,7 +173,7 @@ fn swap_behind(name: &str, address: SocketAddr, mut hosts: Vec<Replaced>, errors
     assert!(complaints.is_empty(), "{name} complains:\n{complaints}");
     assert_eq!((asked, failures), (REQUESTS, 0));
 
-    // An empty log says something only if the proxy would have complained.
+    // An empty log proves something only if the proxy logs errors.
     drop(hosts);
     let status = connect(address).ask("GET", "/route").status;
     assert!([502, 503].contains(&status), "{name} answers {status} without a host");
@@ -219,19 +202,19 @@ fn swap(run: &Run, hosts: &mut [Replaced]) {
     }
 }
 
-/// A connection to a proxy, which writes names of fields as it likes.
+/// Connects to a proxy, which may write names of fields in any case.
 fn connect(proxy: SocketAddr) -> Client {
     let mut client = Client::connect(proxy);
     client.lower_case = false;
     client
 }
 
-/// One client's share. Returns how many requests it sent.
+/// Sends one client's share of the requests. Returns their number.
 fn ask_all(run: &Run, seed: u64) -> u64 {
     let (mut random, mut client) = (Random::new(seed), connect(run.address));
     for number in 1..=REQUESTS / CLIENTS {
         let target = format!("/route?client={seed}&request={number}");
-        // Whatever is wrong panics, and says so on standard error.
+        // A wrong answer panics with a message on standard error.
         let exchange = AssertUnwindSafe(|| exchange(run, &mut client, &target, &mut random));
         if catch_unwind(exchange).is_err() {
             if run.failures.fetch_add(1, SeqCst) + 1 >= FAILURES_MAX {
@@ -243,7 +226,7 @@ fn ask_all(run: &Run, seed: u64) -> u64 {
     REQUESTS / CLIENTS
 }
 
-/// One request, and everything that can be said of its answer.
+/// Makes one request, and checks everything about its answer.
 fn exchange(run: &Run, client: &mut Client, target: &str, random: &mut Random) {
     let (method, body, chunked) = match random.below(10) {
         0 => ("HEAD", Vec::new(), false),
@@ -290,7 +273,7 @@ fn exchange(run: &Run, client: &mut Client, target: &str, random: &mut Random) {
     );
 }
 
-/// A body of any length, each unlike the others.
+/// Returns a body of any length and content.
 fn some_bytes(random: &mut Random) -> Vec<u8> {
     let (length, step) = (random.below(BODY_MAX), 1 + random.below(10_000));
     (0..length).map(|at| (at * step / 16) as u8).collect()

@@ -1,36 +1,21 @@
-//! What slow clients cost the others, and what idle ones cost the server.
+//! Measures what slow clients cost other clients, and what idle ones cost the
+//! server.
 //!
-//! `cargo bench -p host --bench slow -- [headers] [body] [read] [trickle] [idle]`
+//! `cargo bench -p host-benches --bench slow -- [headers] [body] [read] [trickle] [idle]`
 //!
-//! - `headers`, `body`, `read`: latency of a healthy client, alone and beside
-//!   1,000 connections of `slowhttptest` in this mode, in turn: requests whose
-//!   head or body comes in drops, or whose response of 512 KiB is taken in drops
-//! - `trickle`: as many sockets as there may be connections (1,000), which each send
-//!   a byte of a head every four seconds and come again when they are closed
-//! - `idle`: 10,000 connections that each had an answer and then say nothing:
-//!   memory, and latency of a healthy client before and beside them
+//! - `headers`, `body`, `read`: latency of a healthy client, alone and beside 1,000
+//!   connections of `slowhttptest` in this mode, in turn: the head or body of a
+//!   request, or the reading of a response of 512 KiB, in small steps
+//! - `trickle`: as many sockets as there may be connections (1,000), each of which
+//!   sends a byte of a head every four seconds and reconnects when it is closed
+//! - `idle`: 10,000 connections that stay idle after one answer: memory, and
+//!   latency of a healthy client before and beside them
 //!
-//! The healthy client asks 200 times a second on connections that it keeps, and
-//! once a second on a new one. `slowhttptest` looks at all of its connections all
-//! the time, which takes a core. It is started by `nice -n 19`, so that what is
-//! measured is the server and not the generator; and as that does not make it
-//! free, there are turns in which it turns on another server of the same kind.
-//! What a server's own slow clients cost is what comes on top of that.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
+//! The healthy client sends 200 requests a second on connections that it keeps, and
+//! one a second on a new connection. `slowhttptest` polls all of its connections
+//! and occupies a core. `nice -n 19` keeps it from disturbing the server, but not
+//! entirely, so in some turns it attacks another server of the same kind. The
+//! difference is the cost of a server's own slow clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -40,21 +25,22 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Server, fixture};
-use parts::descriptors::raise_descriptors;
-use parts::program::{Program, is_installed};
-use parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::harness::{Server, fixture};
+use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::program::{Program, is_installed};
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
 /// Slow connections at a time.
 const CONNECTIONS: usize = 1000;
 
 const TURNS: usize = 5;
 
-/// How long one turn lasts: long enough to meet what a server does after ten
-/// seconds, which is what many wait for a head.
+/// Length of one turn. It exceeds ten seconds, the usual timeout for a head.
 const TURN: Duration = Duration::from_secs(12);
 
-/// Nothing changes while connections are idle, so more turns can be shorter.
+/// Number of turns with idle connections, which can be short because nothing
+/// changes.
 const IDLE_TURNS: usize = 5;
 
 const IDLE_TURN: Duration = Duration::from_secs(5);
@@ -66,33 +52,27 @@ const INSTALL: &str = "without it, only the part `idle` can run";
 const QUIET: [&str; 2] = ["--log-level", "off"];
 
 fn main() {
-    parts::run_chosen(&[
-        ("headers", headers),
-        ("body", body),
-        ("read", read),
-        ("trickle", trickle),
-        ("idle", idle),
-    ]);
+    run_chosen(&[("headers", headers), ("body", body), ("read", read), ("trickle", trickle), ("idle", idle)]);
 }
 
-/// A field every second, and never the end of the head.
+/// Sends a field every second, and never the end of the head.
 fn headers() {
     attacked("slow headers", &QUIET, "/", &["-H", "-i", "1"]);
 }
 
-/// A body of 100,000 bytes, of which a few come every second.
+/// Sends a body of 100,000 bytes, a few every second.
 fn body() {
     attacked("slow bodies", &QUIET, "/", &["-B", "-s", "100000", "-i", "1"]);
 }
 
-/// Windows of some hundred bytes, and 32 bytes read every second.
+/// Has windows of a few hundred bytes, and reads 32 bytes every second.
 fn read() {
     let module = fixture("large_and_small.wat");
     let arguments = [&[module.to_str().unwrap()][..], &QUIET].concat();
     attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
 }
 
-/// How long a trickling client waits before the next byte.
+/// Pause of a trickling client between two bytes.
 const DROP: Duration = Duration::from_secs(4);
 
 fn trickle() {
@@ -137,15 +117,15 @@ fn trickle() {
     );
 }
 
-/// What a healthy client saw.
+/// What a healthy client measured.
 struct Seen {
     times: Vec<Duration>,
-    /// To connect and be answered.
+    /// Times to connect and get an answer.
     new: Vec<Duration>,
     failed: usize,
 }
 
-/// The healthy client, for this time.
+/// Runs the healthy client for this time.
 fn healthy(address: SocketAddr, time: Duration) -> Seen {
     let end = Instant::now() + time;
     thread::scope(|scope| {
@@ -164,7 +144,7 @@ fn healthy(address: SocketAddr, time: Duration) -> Seen {
     })
 }
 
-/// What was measured in all turns of one kind.
+/// Results of all turns of one kind.
 struct Turns {
     kind: &'static str,
     high: Vec<Duration>,
@@ -184,8 +164,7 @@ impl Turns {
     }
 }
 
-/// The end of a comparison: what is printed, each kind with its ratio to the
-/// first, and what is demanded.
+/// Prints each kind with its ratio to the first, and checks that no request failed.
 fn conclude<const KINDS: usize>(what: &str, all: [Turns; KINDS]) {
     let (mut first, mut all_failed) = (None, 0);
     println!("{what}: healthy client, 99th percentile, medians of {} turns:", all[0].high.len());
@@ -201,7 +180,7 @@ fn conclude<const KINDS: usize>(what: &str, all: [Turns; KINDS]) {
     assert_eq!(all_failed, 0, "healthy requests failed beside {what}");
 }
 
-/// A server with these arguments, and 1,000 connections that ask for the target.
+/// Compares a server alone and beside 1,000 connections that ask for the target.
 fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     if !is_installed("slowhttptest", "-h", INSTALL) {
         return;
@@ -209,20 +188,20 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     raise_descriptors(CONNECTIONS);
     let server = Server::with(arguments);
     let address = server.addresses[0];
-    // What it costs to be started is nobody's.
+    // Skip the first requests after the start.
     healthy(address, Duration::from_secs(2));
     let mut turns = ["alone", "beside the same on another server", "beside them"].map(Turns::of);
     for _ in 0..TURNS {
         turns[0].add(healthy(address, TURN));
-        // This one goes when its turn is over, with all that it holds.
+        // This server ends after its turn.
         turns[1].add(beside_attack(what, address, &Server::with(arguments), target, mode));
         turns[2].add(beside_attack(what, address, &server, target, mode));
     }
     conclude(what, turns);
 }
 
-/// The healthy client at one address, for one turn, beside an attack on a server:
-/// the same one, or another.
+/// Runs the healthy client at one address for one turn, beside an attack on that
+/// server or another one.
 fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str, mode: &[&str]) -> Seen {
     let before = server.resources().descriptors;
     let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
@@ -230,7 +209,7 @@ fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str,
         let healthy = scope.spawn(|| healthy(address, TURN));
         let mut attacker = attack(server.addresses[0], target, mode);
         while !healthy.is_finished() {
-            // It ends when the server has closed all of its connections.
+            // The attacker ends when the server has closed all of its connections.
             if attacker.0.try_wait().unwrap().is_some() {
                 attacker = attack(server.addresses[0], target, mode);
             }
@@ -261,16 +240,16 @@ fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
     Program::start(&mut command, INSTALL).expect("it is installed")
 }
 
-/// Memory of the kernel for what is sent and not yet taken in, of the whole
-/// machine. It has a bound (net.ipv4.tcp_mem), past which every connection waits.
+/// Returns the kernel's memory for unread TCP data, of the whole machine. Past its
+/// bound (net.ipv4.tcp_mem) every connection waits.
 fn tcp_pages() -> usize {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Waits until the server has no more descriptors than before, but for a few of
-/// its own.
+/// Waits until the connections are closed, except for a few descriptors of the
+/// server itself.
 fn until_closed(server: &Server, before: usize) {
     let since = Instant::now();
     while server.resources().descriptors > before + 10 {
@@ -295,15 +274,14 @@ fn idle() {
         }
         let beside = server.resources();
         turns[1].add(healthy(address, IDLE_TURN));
-        // The same connections, which are not idle for as long as the server
-        // would wait.
+        // The connections must not reach the idle timeout.
         for client in &mut idle {
             assert_eq!(client.ask("GET", "/route").status, 200);
         }
         drop(idle);
         until_closed(&server, before.descriptors);
-        // What is given back to the process stays with it, so the next turn
-        // would not show what a connection costs.
+        // Freed memory stays with the process, so only the first turn shows the
+        // cost of a connection.
         if turn == 1 {
             println!(
                 "idle connections: {} kB resident before, {} kB beside {connections}: {:.2} KiB for each; {} kB after",

@@ -1,6 +1,6 @@
-//! What swapping costs those who are being served, and what it leaves behind.
+//! Measures what swaps cost other requests, and what they leave behind.
 //!
-//! `cargo bench -p host --bench swap -- [latency] [load] [timeline] [drops] [soak]`
+//! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
 //! - `latency`: from `rename` to the first answer of the new version, idle server
 //! - `load`: latency under a steady load, without swaps and with one a second,
@@ -10,34 +10,20 @@
 //!   checked
 //! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    unused_imports,
-    missing_docs,
-    reason = "a bench fails by panicking, and uses the tests' harness in part"
-)]
-
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-mod parts;
-
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::Client;
-use parts::plot::{Axis, Plot, Scale, plain};
-use parts::replaced::{Replaced, default_handler};
+use host_benches::harness::Client;
+use host_benches::parts::plot::{Axis, Plot, Scale, plain};
+use host_benches::parts::replaced::{Replaced, default_handler};
+use host_benches::parts::run_chosen;
 
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn main() {
-    parts::run_chosen(&[
+    run_chosen(&[
         ("latency", latency),
         ("load", load),
         ("timeline", timeline),
@@ -46,7 +32,7 @@ fn main() {
     ]);
 }
 
-/// A server whose file is the default handler, under this name.
+/// Starts a server whose file is a default handler.
 fn start(name: &str, flags: &[&str]) -> Replaced {
     Replaced::start(name, default_handler, flags)
 }
@@ -56,7 +42,7 @@ fn latency() {
     let mut client = bench.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
-        // Past the time in which changes are taken for a burst.
+        // Longer than the debounce.
         thread::sleep(Duration::from_millis(600));
         let since = bench.rename();
         bench.wait(&mut client);
@@ -75,7 +61,7 @@ fn load() {
             high.push(print(what, &mut times));
         }
     }
-    // The median of many short turns: what else the machine does hits a few.
+    // Medians of many short turns: disturbances hit only a few.
     let [before, after] = high.map(|mut high| {
         high.sort();
         high[high.len() / 2].as_secs_f64()
@@ -88,11 +74,11 @@ fn load() {
     );
 }
 
-/// Of the answers that were due in the same 20 ms, some 32, the longest is drawn:
-/// it is the one that a swap would show in.
+/// Draws the longest of the answers due in each 20 ms, about 32, because a swap
+/// would show in it.
 fn timeline() {
     let mut bench = start("timeline", &[]);
-    // A first version, and what is only done once, are past.
+    // Skip the first version, and what happens only once.
     steady(&mut bench, Duration::from_secs(2), false);
     let seen = steady(&mut bench, Duration::from_secs(20), true);
     let mut longest = vec![0.0f64; 1000];
@@ -107,7 +93,7 @@ fn timeline() {
     let x = Axis { what: "seconds", scale: Scale::Linear, label: plain };
     let y = Axis { what: "milliseconds until the answer", scale: Scale::Log, label: plain };
     let title = "Latency under 1,600 requests a second while the handler is swapped";
-    let command = "cargo bench -p host --bench swap -- timeline";
+    let command = "cargo bench -p host-benches --bench swap -- timeline";
     Plot { file: "swap-timeline", title, command }.points(
         &x,
         &y,
@@ -116,7 +102,7 @@ fn timeline() {
     );
 }
 
-/// What came of a steady load, each with the time since its beginning.
+/// Results of a steady load, with times since its start.
 struct Seen {
     /// When an answer was due, and how long it took from then on.
     answers: Vec<(Duration, Duration)>,
@@ -129,8 +115,8 @@ impl Seen {
     }
 }
 
-/// Sixteen connections that each ask 100 times a second, and a swap each second
-/// if there are to be any.
+/// Runs sixteen connections that each send 100 requests a second, with a swap each
+/// second if wanted.
 fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
     let address = bench.server.addresses[0];
     let start = Instant::now();
@@ -145,7 +131,8 @@ fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
                     while next < end {
                         thread::sleep(next.saturating_duration_since(Instant::now()));
                         assert_eq!(client.ask("GET", "/route").status, 200);
-                        // From when it was due: a wait counts for all behind it.
+                        // Measured from when it was due, so a delay counts for all
+                        // requests behind it.
                         answers.push((next - start, next.elapsed()));
                         next += Duration::from_millis(10);
                     }
@@ -166,7 +153,7 @@ fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
 }
 
 fn drops() {
-    // One connection may have more than the million requests that it is given.
+    // One connection may get more than the default of a million requests.
     let mut bench = start("drops", &["--no-watch", "--connection-requests", "100000000"]);
     let address = bench.server.addresses[0];
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -223,7 +210,7 @@ fn soak() {
     swap(9_900);
 }
 
-/// Prints a distribution, and returns its 99th percentile.
+/// Prints a distribution. Returns its 99th percentile.
 fn print(what: &str, times: &mut [Duration]) -> Duration {
     times.sort();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];

@@ -1,5 +1,5 @@
-//! Modules that are small, and that a compiler without bounds needs gigabytes or
-//! minutes for. Each meets the contract, so only bounds can refuse it.
+//! Small modules that a compiler without bounds needs gigabytes or minutes for.
+//! Each meets the contract, so only bounds can refuse it.
 
 use wasm_encoder::MemArg;
 use wasm_encoder::{
@@ -8,15 +8,15 @@ use wasm_encoder::{
     MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-/// What all of them answer, if they are let in.
+/// The response of every bomb that is let in.
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\n\nlet in";
 
-/// The types of `alloc` and `handle`, and of a function without anything.
+/// Types of `alloc`, of `handle`, and of a function without parameters and results.
 const ALLOC: u32 = 0;
 const HANDLE: u32 = 1;
 const PLAIN: u32 = 2;
 
-/// A module that meets the contract, before it is put together.
+/// Parts of a module that meets the contract.
 pub struct Parts {
     pub types: TypeSection,
     functions: FunctionSection,
@@ -82,7 +82,7 @@ fn nested(count: usize, block: Instruction<'static>) -> Vec<u8> {
     parts.encode()
 }
 
-/// Loops inside each other, each with a thousand parameters.
+/// Returns nested loops, each with a thousand parameters.
 pub fn loops_with_parameters(depth: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     let parameters = || vec![ValType::I64; 1000];
@@ -94,7 +94,8 @@ pub fn loops_with_parameters(depth: usize) -> Vec<u8> {
     parts.encode()
 }
 
-/// A chain of conditions with results, which takes memory as its square.
+/// Returns a chain of conditions with results, which takes memory quadratic in its
+/// length.
 pub fn chain_of_conditions(length: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     let block = BlockType::Result(ValType::I32);
@@ -106,8 +107,8 @@ pub fn chain_of_conditions(length: usize) -> Vec<u8> {
     parts.encode()
 }
 
-/// As much plain code as a program of some size has: it takes its time, and
-/// nothing is wrong with it. Ten functions are some 40 KB.
+/// Returns plain, sound code that takes long to compile. Ten functions are about 40
+/// KB.
 pub fn much_code(functions: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     for _ in 0..functions {
@@ -121,7 +122,7 @@ pub fn much_code(functions: usize) -> Vec<u8> {
                 Instruction::LocalSet((step * 5 + 3) % 16),
             ]
         });
-        // What is computed is used, so that no compiler may leave it out.
+        // Results are stored, so that a compiler cannot drop the code.
         let stores = (0..16).flat_map(|local| {
             let place = MemArg { offset: 8 * u64::from(local), align: 3, memory_index: 0 };
             [Instruction::I32Const(2048), Instruction::LocalGet(local), Instruction::I64Store(place)]
@@ -131,7 +132,7 @@ pub fn much_code(functions: usize) -> Vec<u8> {
     parts.encode()
 }
 
-/// All of them, by what is wrong with them.
+/// Returns all bombs with their names.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let mut functions = Parts::new();
     (0..990_000).for_each(|_| functions.function(0, []));

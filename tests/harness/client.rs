@@ -1,24 +1,23 @@
-//! An HTTP client that says exactly what it is told to, and believes nothing:
-//! a response that is framed wrongly fails the test.
+//! An HTTP client that sends exactly what it is told to. A response that is framed
+//! wrongly fails the test.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
 use super::server::PATIENCE;
 
-/// One connection.
+/// A connection to a server or proxy.
 pub struct Client {
     stream: TcpStream,
-    /// Received and not read yet.
+    /// Bytes that were received and not read yet.
     buffer: Vec<u8>,
-    /// Whether names of fields have to be in lower case, as the host writes them
-    /// and a proxy need not.
+    /// Whether names of fields have to be in lower case, as the host writes them. A
+    /// proxy may do otherwise.
     pub lower_case: bool,
 }
 
-/// One response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -32,18 +31,19 @@ impl Client {
         Client::over(TcpStream::connect(address).unwrap())
     }
 
-    /// The same from an address of this machine's own network.
+    /// Connects from an address of the loopback network.
     pub fn connect_from(own: [u8; 4], address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
-        socket.connect(&address.into()).unwrap();
-        Client::over(socket.into())
+        Client::connect_by(address, |socket| socket.bind(&SocketAddr::from((own, 0)).into()))
     }
 
-    /// The same with room for this many bytes that were not read yet.
+    /// Connects with a receive buffer of this many bytes.
     pub fn connect_with_room(bytes: usize, address: SocketAddr) -> Client {
+        Client::connect_by(address, |socket| socket.set_recv_buffer_size(bytes))
+    }
+
+    fn connect_by(address: SocketAddr, prepare: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(bytes).unwrap();
+        prepare(&socket).unwrap();
         socket.connect(&address.into()).unwrap();
         Client::over(socket.into())
     }
@@ -60,32 +60,33 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends bytes as they are, if the server still takes them.
+    /// Sends bytes as they are. Returns whether the server took them.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side of the connection.
     pub fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Goes away without a word: the server gets a reset.
+    /// Closes the connection by a reset.
     pub fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
-    /// Whether the server has neither closed the connection nor reset it.
+    /// Returns whether the server has neither closed nor reset the connection.
     pub fn is_open(&mut self) -> bool {
         self.peek().is_none_or(|received| received > 0)
     }
 
-    /// Whether the server has sent something that was not read yet.
+    /// Returns whether the server has sent bytes that were not read yet.
     pub fn has_reply(&mut self) -> bool {
         self.peek().is_some_and(|received| received > 0)
     }
 
-    /// What there is to be read now; nothing is the end.
+    /// Returns 1 if bytes can be read now, 0 at the end of the connection, and None
+    /// otherwise.
     fn peek(&mut self) -> Option<usize> {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -126,15 +127,7 @@ impl Client {
         reply
     }
 
-    /// How many bytes have come by now, without waiting for any.
-    pub fn received_at_once(&mut self) -> std::io::Result<usize> {
-        self.stream.set_nonblocking(true).unwrap();
-        let received = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
-        received
-    }
-
-    /// Reads to the end of the connection, and checks that there is nothing.
+    /// Reads to the end of the connection, and checks that nothing comes.
     pub fn expect_close(&mut self) {
         while self.fill() {}
         assert!(self.buffer.is_empty(), "there is more: {}", self.buffer.escape_ascii());
@@ -150,7 +143,7 @@ impl Client {
         }
     }
 
-    /// Waits for more bytes; false at the end of the connection.
+    /// Waits for more bytes. Returns false at the end of the connection.
     fn fill(&mut self) -> bool {
         let mut chunk = [0; 65_536];
         let received = self.stream.read(&mut chunk).expect("an answer in time");
@@ -160,7 +153,7 @@ impl Client {
 }
 
 impl Reply {
-    /// The value of the one field of this name.
+    /// Returns the value of the only field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(each, _)| each == name).map(|(_, value)| value.as_str());
         let value = values.next();
@@ -177,7 +170,7 @@ fn parse_head(head: &str, lower_case: bool) -> (u16, String, Vec<(String, String
     assert!(!head.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF in {head:?}");
     let mut lines = head.trim_end_matches("\r\n").split("\r\n");
     let status_line = lines.next().unwrap().strip_prefix("HTTP/1.").expect("a status line");
-    // An older client is answered in its own version.
+    // A client of HTTP/1.0 may get a response of HTTP/1.0.
     let status_line = status_line.strip_prefix(['0', '1']).and_then(|rest| rest.strip_prefix(' ')).unwrap();
     let (status, reason) = status_line.split_once(' ').expect("a space behind the status");
     let fields = lines.map(|line| {

@@ -1,10 +1,12 @@
-//! Files and folders that a test makes, and that go when it is done.
+//! Temporary files and folders of a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder for one test, which goes when this is dropped.
+use super::scratch;
+
+/// A folder for one test, which is removed when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -12,12 +14,12 @@ impl Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = scratch().join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
 
-    /// The path of something in it, whether it is there or not.
+    /// Returns the path of an entry, whether it exists or not.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -29,7 +31,7 @@ impl Drop for Folder {
     }
 }
 
-/// A file with some bytes, which goes when this is dropped.
+/// A file in a folder of its own, which is removed when dropped.
 pub struct TextFile {
     path: PathBuf,
     _folder: Folder,
@@ -48,7 +50,7 @@ impl TextFile {
     }
 }
 
-/// Puts a file in place of another at once, as a careful deployment does.
+/// Replaces a file by renaming, as a careful deployment does.
 pub fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
     let new = path.with_extension("new");
     fs::write(&new, bytes).unwrap();

@@ -1,15 +1,15 @@
-//! Makes modules that hoard: they keep what they can of a request, in every
-//! place where WebAssembly keeps state, and answer the next one with a digest of
-//! all that state. Each module is another one; the same choices give the same.
+//! Makes modules that hoard: they keep parts of each request in every place where
+//! WebAssembly keeps state, and answer the next request with a digest of all that
+//! state. Equal choices give equal modules.
 
-/// The text of a module. `below` chooses a number from 0 up to the one given,
-/// which is not 0.
+/// Returns the text of a module. `below` picks a number below its argument, which
+/// is at least 1.
 pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let pages = [1, 1, 2, 17][below(4)];
     let mut hoarder = Hoarder { below, pages, globals: Vec::new(), tables: 0 };
     hoarder.choose_globals();
     // Most compilers never write to tables, and the host treats modules that do
-    // in another way: there are to be enough of both kinds.
+    // differently. Make enough of both kinds.
     let changes_tables = hoarder.one_in(2);
     hoarder.tables = (hoarder.below)(3);
     let mutate = hoarder.mutations(changes_tables);
@@ -30,7 +30,7 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
         true => "(call $mutate (i32.const 1234567))",
         false => "",
     };
-    // So much that an image of it is not copied.
+    // Large enough that the image is mapped instead of copied.
     let fill = match pages == 17 && hoarder.one_in(2) {
         true => "(memory.fill (i32.const 200000) (i32.const 3) (i32.const 700000))",
         false => "",
@@ -106,8 +106,8 @@ impl Hoarder<'_> {
         fields
     }
 
-    /// A place in memory, past the response: one that depends on the request, or
-    /// one that does not.
+    /// Returns an address past the response, either fixed or depending on the
+    /// request.
     fn address(&mut self) -> String {
         let size = self.pages * 65_536;
         let fixed = 64 + (self.below)(size - 128);
@@ -117,7 +117,7 @@ impl Hoarder<'_> {
                 let mask = 65_536 - 64 - 1;
                 format!("(i32.add (i32.const 64) (i32.and (local.get $seed) (i32.const {mask})))")
             }
-            // Often past the end, where it traps.
+            // Often past the end of the memory, where it traps.
             _ => format!("(i32.shr_u (local.get $seed) (i32.const {}))", 6 + (self.below)(12)),
         }
     }
@@ -173,8 +173,8 @@ impl Hoarder<'_> {
         format!("(global.set $g{index} {value})")
     }
 
-    /// Sums up all state: the memory's size and every word of it, the globals,
-    /// the tables' sizes and which of their elements are there.
+    /// Sums up all state: the size and every word of the memory, the globals, the
+    /// sizes of the tables, and which elements are null.
     fn digest(&mut self) -> String {
         let add = |value: &str| {
             format!(

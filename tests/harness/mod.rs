@@ -1,18 +1,24 @@
-//! What the tests share: the server as a child process, an HTTP client that
-//! takes nothing for granted, and modules made to measure.
+//! What the tests share: the server as a child process, a strict HTTP client, and
+//! modules for special purposes.
 
 pub mod bombs;
 mod client;
+mod deployment;
 mod folder;
 pub mod hoarder;
 pub mod modules;
 pub mod near_valid;
 pub mod oracle;
+mod paths;
 mod random;
 mod server;
 pub mod wire;
 
 pub use client::Client;
+pub use deployment::Deployment;
 pub use folder::{Folder, TextFile, rename_over};
+pub use paths::{fixture, scratch};
 pub use random::Random;
-pub use server::{PATIENCE, Server, addresses, fails_to_start, fixture, host, run_to_end};
+pub use server::{
+    Server, fails_to_start, host, host_after, output_of, ready_address, run_to_end, status_kib, wait_until,
+};

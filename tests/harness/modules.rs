@@ -1,26 +1,26 @@
-//! Modules that differ in one value, written as text for the test at hand.
+//! Modules that differ in one value, as text.
 
 use super::Random;
 
-/// A handler that answers every request with these bytes.
+/// Returns a handler that answers every request with these bytes.
 pub fn answering(response: &[u8]) -> String {
     let data: String = response.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let span = format!("(i64.const {})", response.len());
     handler(&format!("(data (i32.const 0) \"{data}\")"), "(i32.const 32768)", &span)
 }
 
-/// A handler that answers every request with this word.
+/// Returns a handler that answers every request with this word.
 pub fn saying(word: &str) -> String {
     answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
 }
 
-/// A handler whose `handle` returns this span, whatever is there.
+/// Returns a handler whose `handle` returns this address and length.
 pub fn returning(address: u32, length: u32) -> String {
     let packed = u64::from(address) << 32 | u64::from(length);
     handler("", "(i32.const 32768)", &format!("(i64.const {packed})"))
 }
 
-/// A handler whose `alloc` returns this address.
+/// Returns a handler whose `alloc` returns this address.
 pub fn allocating_at(address: u32) -> String {
     handler("", &format!("(i32.const {address})"), "(i64.const 0)")
 }
@@ -33,8 +33,8 @@ fn handler(fields: &str, alloc: &str, handle: &str) -> String {
     )
 }
 
-/// A target of `mixed.wat`, and the status that it is answered with: one request
-/// in three traps, hoards or, rarely, loops for ever.
+/// Returns a target of `mixed.wat` and the expected status. About one request in
+/// three traps, hoards or, rarely, loops for ever.
 pub fn mixed_request(random: &mut Random) -> (&'static str, u16) {
     match random.below(90) {
         0 => ("/l", 504),

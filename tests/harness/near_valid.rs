@@ -1,9 +1,10 @@
-//! Messages that are nearly right: put together from parts that are, or are
-//! somewhat off, and then changed here and there.
+//! Messages that are nearly valid: parts that are valid, or nearly so, with random
+//! changes.
 
 use super::Random;
 
-/// Bytes for `wire::requests::check`: how they are cut, then some requests.
+/// Returns input for `wire::requests::check`: a byte that tells how to cut, then
+/// requests.
 pub fn requests(random: &mut Random) -> Vec<u8> {
     let mut bytes = vec![pick(random, &[0, 0, 1, 3, 40, 140, 190, 230])];
     for _ in 0..1 + random.below(4) {
@@ -22,7 +23,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     ));
     put(b" ");
     match random.below(12) {
-        // About as long as it may be.
+        // About the limit of a target.
         0 => put(&[b"/", &vec![b'a'; 58 + random.below(10)][..]].concat()),
         _ => put(pick(random, &TARGETS)),
     }
@@ -42,7 +43,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         put(end(random));
     }
     if random.below(16) == 0 {
-        // About as many, or about as long, as may be.
+        // About the limits of fields and of a head.
         match random.below(2) {
             0 => (0..4 + random.below(6)).for_each(|_| put(b"a:b\r\n")),
             _ => put(&[b"a:", &vec![b'b'; 400 + random.below(90)][..], b"\r\n"].concat()),
@@ -52,7 +53,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         0 | 1 => put(end(random)),
         2 => {
             let body = BODIES[random.below(BODIES.len())];
-            // Now and then it is not that long, or is said twice.
+            // Now and then the length is wrong, or stated twice.
             let length = body.len() + pick(random, &[0, 0, 0, 0, 0, 0, 1, 250]);
             let times = if random.below(10) == 0 { 2 } else { 1 };
             for _ in 0..times {
@@ -90,7 +91,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A chunk's size and extension.
+/// Adds the size of a chunk and its extension.
 fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     match random.below(10) {
         0 => put(format!("{length:X}").as_bytes()),
@@ -104,7 +105,7 @@ fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     put(end(random));
 }
 
-/// Bytes for `wire::responses::check`: what a module says.
+/// Returns input for `wire::responses::check`: the response of a module.
 pub fn response(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |piece: &[u8]| bytes.extend_from_slice(piece);
@@ -134,7 +135,7 @@ pub fn response(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// What ends a line, nearly always.
+/// Returns a line end, which is nearly always right.
 fn end(random: &mut Random) -> &'static [u8] {
     match random.below(120) {
         0 => b"\n",
@@ -147,7 +148,7 @@ fn end(random: &mut Random) -> &'static [u8] {
     }
 }
 
-/// Changes a few bytes from this one on, in half of the cases.
+/// Changes a few bytes behind `from`, in half of the cases.
 fn change(random: &mut Random, bytes: &mut Vec<u8>, from: usize) {
     for _ in 0..random.below(6).saturating_sub(2) {
         if bytes.len() <= from {
@@ -176,75 +177,27 @@ fn pick<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[random.below(choices.len())]
 }
 
+#[rustfmt::skip]
 const TARGETS: [&[u8]; 18] = [
-    b"/",
-    b"/",
-    b"/a?b",
-    b"//a/../%41",
-    b"*",
-    b"http://a/",
-    b"http://A:80?b",
-    b"https://a/b",
-    b"http://b/",
-    b"a:80",
-    b"a",
-    b"http:///",
-    b"/a#b",
-    b"/a\"<>{}|^`\\",
-    b"/%zz",
-    b"http://u@a/",
-    b"ftp://a/",
+    b"/", b"/", b"/a?b", b"//a/../%41", b"*", b"http://a/", b"http://A:80?b", b"https://a/b", b"http://b/",
+    b"a:80", b"a", b"http:///", b"/a#b", b"/a\"<>{}|^`\\", b"/%zz", b"http://u@a/", b"ftp://a/",
     b"http://a",
 ];
 
 const BODIES: [&[u8]; 6] =
     [b"", b"x", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"0\r\n\r\n", b"\0\xff\r\n", &[b'b'; 250]];
 
+#[rustfmt::skip]
 const FIELDS: [&[u8]; 46] = [
-    b"a: b",
-    b"A:b",
-    b"a:  b\t ",
-    b"a:",
-    b"b: \xff\x80",
-    b"x-b: c, d",
-    b"host: a",
-    b"host: b",
-    b"host:",
-    b"Host: a:80",
-    b"host: [::1]:4444",
-    b"host: a b",
-    b"host: u@a",
-    b"connection: close",
-    b"Connection: keep-alive",
-    b"connection: keep-alive, A, close",
-    b"connection: x-b, host",
-    b"connection: x-request-id",
-    b"keep-alive: 5",
-    b"te: trailers",
-    b"trailer: x-after",
-    b"upgrade: h2c",
-    b"connection: upgrade",
-    b"proxy-connection: close",
-    b"x-request-id: mine",
-    b"X-Forwarded-For: 1.2.3.4",
-    b"x-request-time: 1",
-    b"x-handler-version: 9",
-    b"expect: 100-continue",
-    b"Expect: 100-Continue",
-    b"expect: a miracle",
-    b"content-length: 0",
-    b"content-length: 1",
-    b"content-length: +1",
-    b"content-length: 1, 1",
-    b"content-length: 18446744073709551616",
-    b"content-length: 257",
-    b"transfer-encoding: chunked",
-    b"transfer-encoding: gzip, chunked",
-    b"transfer-encoding: chunked, chunked",
-    b"transfer-encoding: identity",
-    b"transfer-encoding:",
-    b"date: now",
-    b" folded",
-    b"a : b",
-    b"no colon",
+    b"a: b", b"A:b", b"a:  b\t ", b"a:", b"b: \xff\x80", b"x-b: c, d", b"host: a", b"host: b", b"host:",
+    b"Host: a:80", b"host: [::1]:4444", b"host: a b", b"host: u@a", b"connection: close",
+    b"Connection: keep-alive", b"connection: keep-alive, A, close", b"connection: x-b, host",
+    b"connection: x-request-id", b"keep-alive: 5", b"te: trailers", b"trailer: x-after", b"upgrade: h2c",
+    b"connection: upgrade", b"proxy-connection: close", b"x-request-id: mine", b"X-Forwarded-For: 1.2.3.4",
+    b"x-request-time: 1", b"x-handler-version: 9", b"expect: 100-continue", b"Expect: 100-Continue",
+    b"expect: a miracle", b"content-length: 0", b"content-length: 1", b"content-length: +1",
+    b"content-length: 1, 1", b"content-length: 18446744073709551616", b"content-length: 257",
+    b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked",
+    b"transfer-encoding: chunked, chunked", b"transfer-encoding: identity", b"transfer-encoding:",
+    b"date: now", b" folded", b"a : b", b"no colon",
 ];

@@ -1,5 +1,5 @@
-//! What a module answers when each request gets a new instance: wasmtime as it
-//! comes, used in the plainest way, to hold the host's own way against.
+//! The reference for isolation: plain wasmtime with a new instance for each
+//! request, to compare the host with.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -12,16 +12,16 @@ use host_http::request_id::RequestId;
 use host_wasm::{CallError, CompiledModule, Effort, HandlerModule};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-/// The response's bytes, or the name of the trap.
+/// The bytes of a response, or the name of a trap.
 pub type Outcome = Result<Vec<u8>, String>;
 
-/// Requests to one module, one after the other.
+/// Requests to one module in sequence.
 const REQUESTS: usize = 12;
 
-/// The most memory that an instance may have, in both.
+/// Most memory of an instance, for the host and for the reference, in bytes.
 const MEMORY_MAX: usize = 64 << 20;
 
-/// One request to a new instance.
+/// Makes one request to a new instance.
 pub fn fresh(module: &Module, request: &[u8]) -> Outcome {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY_MAX).table_elements(65_536).build();
     let mut store = Store::new(module.engine(), limits);
@@ -54,7 +54,7 @@ pub fn compile(wat: &str) -> Module {
     Module::new(engine, wat::parse_str(wat).unwrap()).unwrap()
 }
 
-/// The host's way to call a module, without a server.
+/// Calls modules as the host does, without a server.
 pub struct Host {
     engine: host_wasm::Engine,
     pub runtime: tokio::runtime::Runtime,
@@ -65,7 +65,7 @@ impl Host {
         Host::with(&[], tokio::runtime::Builder::new_current_thread())
     }
 
-    /// With flags for its limits, and on these threads.
+    /// Takes flags for the limits, and the builder of a runtime.
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {
@@ -74,16 +74,16 @@ impl Host {
         }
     }
 
-    /// Compiles a module and starts it; the error is the name of a trap.
+    /// Compiles and starts a module. The error is the name of a trap.
     pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
         let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start()).map_err(trap)?;
-        // As it is when it serves: instances are kept from one call to the next.
+        // A serving module keeps instances from one call to the next.
         module.wake();
         Ok(module)
     }
 
-    /// One request to a module that has perhaps answered others.
+    /// Makes one request to a module, which may have answered others before.
     pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
         let request = Message::from(request.to_vec());
         let response = self.runtime.block_on(module.call(&request, RequestId::none(), Instant::now()).end());
@@ -98,7 +98,8 @@ fn trap(error: CallError) -> String {
     }
 }
 
-/// Calls one module, chosen by these numbers, with requests chosen by them.
+/// Compares the host with the reference, with a module and requests that `below`
+/// picks.
 pub fn compare(host: &Host, below: &mut dyn FnMut(usize) -> usize) {
     let wat = hoarder::module(below);
     let reference = compile(&wat);

@@ -1,15 +1,15 @@
-//! Numbers that look random and are the same in every run.
+//! Pseudo-random numbers that are equal in every run.
 
-/// A small generator (xorshift64) with a seed.
+/// A xorshift64 generator.
 pub struct Random(u64);
 
 impl Random {
-    /// The seed is not 0.
+    /// Takes a seed, which must not be 0.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    /// A number from 0 up to this one, which it is not.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

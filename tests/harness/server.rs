@@ -3,31 +3,40 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::Client;
+use super::{Client, fixture, paths};
 
-/// The longest that anything is waited for. Never reached by a test that passes.
+/// Longest wait. A test that passes never reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program under test.
+/// Returns a command that runs the program under test.
 pub fn host() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    let mut command = Command::new(paths::program());
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
 }
 
-/// The path of a module among the fixtures.
-pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
+/// Returns a command that runs lines of shell and then becomes the program.
+pub fn host_after(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let program = host().get_program().to_owned();
+    shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(program);
+    shell.env_remove("NO_COLOR").stdin(Stdio::null());
+    shell
 }
 
-/// Runs the program with arguments that it cannot start with. Returns what it
-/// wrote to standard error, after checking that it is one line and that the
-/// exit code is 1.
+/// Waits for the ready line on the piped standard output of a server. Returns the
+/// first address.
+pub fn ready_address(child: &mut Child) -> SocketAddr {
+    let ready = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
+    addresses(&ready.expect("a ready line"))[0]
+}
+
+/// Runs the program with arguments that it cannot start with. Checks that it exits
+/// with code 1 after one line on standard error, and returns that line.
 pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     let output = run_to_end(host().args(arguments));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -38,7 +47,7 @@ pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Runs a command that is to end by itself.
+/// Runs a command to its end.
 pub fn run_to_end(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id().to_string();
@@ -53,12 +62,29 @@ pub fn run_to_end(command: &mut Command) -> Output {
         .unwrap()
 }
 
-/// A server that runs until this is dropped.
+/// Runs a command to its end. Returns its exit code and everything it printed.
+pub fn output_of(command: &mut Command) -> (i32, String) {
+    let output = run_to_end(command);
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+/// Polls until a condition holds.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A server that is killed when dropped.
 pub struct Server {
     child: Child,
-    /// The URLs of its ready line.
+    /// URLs in the ready line.
     pub urls: Vec<String>,
-    /// The addresses among them.
+    /// Addresses among the URLs.
     pub addresses: Vec<SocketAddr>,
     ready: Receiver<String>,
     log: Receiver<String>,
@@ -66,35 +92,43 @@ pub struct Server {
 }
 
 impl Server {
-    /// The default handler on a free port.
+    /// Starts the default handler on a free port.
     pub fn start() -> Server {
         Server::with::<&str>(&[])
     }
 
-    /// A module of the fixtures on a free port.
+    /// Starts a module of the fixtures on a free port.
     pub fn of(name: &str) -> Server {
-        Server::with(&[fixture(name)])
+        Server::of_with(name, &[])
     }
 
-    /// A module given as text, on a free port.
+    pub fn of_with(name: &str, flags: &[&str]) -> Server {
+        Server::with(&[&[fixture(name).to_str().unwrap()], flags].concat())
+    }
+
+    /// Starts a module given as text on a free port.
     pub fn of_text(wat: &str) -> Server {
-        // The server has read it when it is ready, so the file may go then.
-        let file = super::TextFile::new(wat);
-        Server::with(&[file.path()])
+        Server::of_text_with(wat, &[])
     }
 
-    /// With these arguments; on a free port, without a control socket and without
-    /// probes, unless they say otherwise.
+    pub fn of_text_with(wat: &str, flags: &[&str]) -> Server {
+        // A ready server has read the file, so the file may be removed.
+        let file = super::TextFile::new(wat);
+        Server::with(&[&[file.path().to_str().unwrap()], flags].concat())
+    }
+
+    /// Starts a server with these arguments. By default it listens on a free port,
+    /// without a control socket and without probes.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         Server::spawn(host(), arguments)
     }
 
-    /// The same, with a command that becomes the program.
+    /// Starts a server by a command that becomes the program.
     pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
         Server::begin(command, arguments).until_ready()
     }
 
-    /// The same, before it is ready.
+    /// Starts a server by a command, without waiting for the ready line.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
@@ -102,7 +136,7 @@ impl Server {
         }
         let is_probe = |argument: &A| argument.as_ref().to_string_lossy().starts_with("--probe");
         if !arguments.iter().any(is_probe) {
-            // Many tests are about modules that no probe would let in.
+            // Many tests use modules that no probe would accept.
             command.arg("--no-probe");
         }
         if !arguments.iter().any(|argument| argument.as_ref() == "--control") {
@@ -114,7 +148,7 @@ impl Server {
         Server { child, urls: Vec::new(), addresses: Vec::new(), ready, log, seen: Vec::new() }
     }
 
-    /// Waits until it is ready.
+    /// Waits for the ready line.
     pub fn until_ready(mut self) -> Server {
         match self.ready.recv_timeout(PATIENCE) {
             Ok(ready) => {
@@ -129,7 +163,7 @@ impl Server {
         self
     }
 
-    /// A new connection to its first address.
+    /// Connects to the first address.
     pub fn connect(&self) -> Client {
         Client::connect(self.addresses[0])
     }
@@ -150,18 +184,19 @@ impl Server {
         }
     }
 
-    /// A line on standard error that holds all of these texts, if it has come.
+    /// Returns a line on standard error that holds all of these texts, if one has
+    /// come.
     pub fn log_line_now(&mut self, texts: &[&str]) -> Option<String> {
         self.seen.extend(self.log.try_iter());
         self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
     }
 
-    /// The process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The processes that it has started.
+    /// Returns the ids of the child processes.
     pub fn children(&self) -> Vec<u32> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let list = |task: std::io::Result<std::fs::DirEntry>| {
@@ -171,20 +206,18 @@ impl Server {
         lists.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// What the process holds at this moment.
+    /// Returns what the process holds at this moment.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
-        let status = read("status");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         Resources {
             descriptors: std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count(),
             mappings: read("maps").lines().count(),
-            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+            resident_kib: status_kib(self.pid(), "VmRSS:").unwrap(),
         }
     }
 
-    /// Waits until the process holds no more than it did before: what was just
-    /// done may still be on its way out.
+    /// Waits until the process holds no more than before, because freeing may take
+    /// a moment.
     #[track_caller]
     pub fn settles_at(&self, before: &Resources) {
         let deadline = Instant::now() + PATIENCE;
@@ -204,11 +237,29 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// Waits for its end, and returns it with everything on standard error.
+    /// Stops the server by SIGTERM, checks that it exits with success, and returns
+    /// its log.
+    #[track_caller]
+    pub fn stop(self) -> Vec<String> {
+        self.signal("TERM");
+        let (status, lines) = self.wait();
+        assert!(status.success(), "{status}: {lines:?}");
+        lines
+    }
+
+    /// Checks the response to a new connection, and the version that answers.
+    #[track_caller]
+    pub fn says(&self, word: &str, version: u64) {
+        let reply = self.connect().ask("GET", "/");
+        let version = version.to_string();
+        assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version.as_str())));
+    }
+
+    /// Waits for the exit. Returns the status and all lines on standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
-        // Standard error ends when the process does.
+        // Standard error ends with the process.
         while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             seen.push(line);
         }
@@ -217,7 +268,14 @@ impl Server {
     }
 }
 
-/// What a process holds.
+/// Returns an amount of memory from the status of a running process, in KiB.
+pub fn status_kib(pid: u32, name: &str) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// Resources of a process.
 #[derive(Debug)]
 pub struct Resources {
     pub descriptors: usize,
@@ -226,8 +284,8 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Whether this is no more than at a time before. A leak would be many times
-    /// what is allowed.
+    /// Returns whether nothing has grown by more than a tenth. A leak would exceed
+    /// that many times.
     fn is_within(&self, before: &Resources) -> bool {
         let within = |now: usize, before: usize| now <= before + before / 10;
         within(self.descriptors, before.descriptors)
@@ -236,7 +294,7 @@ impl Resources {
     }
 }
 
-/// The lines of a stream, as they come, until it ends.
+/// Returns the lines of a stream as they come.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel();
     std::thread::spawn(move || {
@@ -247,8 +305,8 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// The addresses in a ready line.
-pub fn addresses(ready: &str) -> Vec<SocketAddr> {
+/// Returns the addresses in a ready line.
+fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
     urls.filter_map(|url| Some(url.strip_prefix("http://")?.parse().unwrap())).collect()
 }

@@ -1,11 +1,11 @@
 use super::row::{Row, refused, served};
 
-/// A POST whose body is framed like this.
+/// Returns a POST with this body in chunks.
 fn post(chunks: &[u8]) -> Vec<u8> {
     [b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", chunks].concat()
 }
 
-/// A POST with a good chunk, and these trailers behind it.
+/// Returns a POST with a good chunk and these trailers.
 fn trailed(trailers: &[u8]) -> Vec<u8> {
     post(&[b"5\r\nhello\r\n0\r\n", trailers].concat())
 }

@@ -1,6 +1,6 @@
 use super::row::{Row, refused, served};
 
-/// How a line ends, and what may stand between lines.
+/// Line ends, and what may stand between lines.
 #[rustfmt::skip]
 pub fn lines() -> Vec<Row> {
     vec![

@@ -1,16 +1,16 @@
 use super::row::{Row, refused, served};
 
-/// A POST with these fields and the body behind them.
+/// Returns a POST with these fields and this body.
 fn post(fields: &[u8], body: &[u8]) -> Vec<u8> {
     [b"POST / HTTP/1.1\r\nhost: a\r\n", fields, b"\r\n\r\n", body].concat()
 }
 
-/// A POST with this `content-length`, before five bytes.
+/// Returns a POST with this `content-length` and five bytes.
 fn length(value: &[u8]) -> Vec<u8> {
     post(&[b"content-length:", value].concat(), b"hello")
 }
 
-/// A POST with this `transfer-encoding`, before five bytes in a chunk.
+/// Returns a POST with this `transfer-encoding` and five bytes in a chunk.
 fn coding(value: &[u8]) -> Vec<u8> {
     post(&[b"transfer-encoding:", value].concat(), b"5\r\nhello\r\n0\r\n\r\n")
 }

@@ -1,7 +1,7 @@
 use super::row::{Row, served};
 
-/// What a handler got: its lines between bars, without those fields that the
-/// server itself adds, as other tests look at them.
+/// Returns the lines of a request as a handler got it, joined by bars and without
+/// the fields that the server adds.
 pub fn kept(message: &[u8]) -> String {
     let added = ["x-request-id: ", "x-forwarded-for: ", "x-request-time: "];
     let text = String::from_utf8_lossy(message);
@@ -33,8 +33,11 @@ pub fn requests() -> Vec<Row> {
             b"GET / HTTP/1.1\r\nhost:\ta \r\nx: \t y\tz \r\n\r\n")
             .showing("GET / HTTP/1.1|host: a|x: y\tz||"),
         served("9110 5.3", 200, "values of one name stay apart and in order",
-            b"GET / HTTP/1.1\r\nhost: a\r\nX: 1, 2\r\nx: 3\r\nx:\r\n\r\n")
-            .showing("GET / HTTP/1.1|host: a|x: 1, 2|x: 3|x: ||"),
+            b"GET / HTTP/1.1\r\nhost: a\r\nX: 1, 2\r\ny: 4\r\nx: 3\r\nx:\r\n\r\n")
+            .showing("GET / HTTP/1.1|host: a|x: 1, 2|x: 3|x: |y: 4||"),
+        served("9110 8.6", 200, "a length of 0 is not passed on",
+            b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+            .showing("POST / HTTP/1.1|host: a||"),
         served("9112 3.2.2", 200, "a URL is its path and its host",
             b"GET http://A.example:80/b?c HTTP/1.1\r\nhost: a.example\r\n\r\n")
             .showing("GET /b?c HTTP/1.1|host: A.example:80||"),
@@ -44,6 +47,9 @@ pub fn requests() -> Vec<Row> {
         served("9112 3.2.1", 200, "a path is left as it came",
             b"GET //b/../%2e%2E/%zz?c=/d HTTP/1.1\r\nhost: a\r\n\r\n")
             .showing("GET //b/../%2e%2E/%zz?c=/d HTTP/1.1|host: a||"),
+        served("9112 3.2.2", 200, "a URL without a path has the path /",
+            b"GET http://a?b HTTP/1.1\r\nhost: a\r\n\r\n")
+            .showing("GET /?b HTTP/1.1|host: a||"),
         served("9112 2.3", 200, "version 1.0 is not passed on",
             b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
             .showing("GET / HTTP/1.1||"),
@@ -52,6 +58,10 @@ pub fn requests() -> Vec<Row> {
             .showing("GET / HTTP/1.1|host: a||"),
         served("9110 7.6.1", 200, "a field that `connection` names is gone",
             b"GET / HTTP/1.1\r\nhost: a\r\nconnection: X-Drop, foo\r\nx-drop: 1\r\nx-keep: 2\r\nX-DROP: 3\r\n\r\n")
+            .showing("GET / HTTP/1.1|host: a|x-keep: 2||"),
+        served("9110 7.6.1", 200, "fields of the connection are gone by themselves",
+            b"GET / HTTP/1.1\r\nhost: a\r\nkeep-alive: 5\r\nte: trailers\r\nupgrade: h2c\r\n\
+            proxy-connection: keep-alive\r\nx-keep: 2\r\n\r\n")
             .showing("GET / HTTP/1.1|host: a|x-keep: 2||"),
         served("9110 7.6.1", 200, "`connection` cannot take away the host or the length",
             b"POST / HTTP/1.1\r\nhost: a\r\nconnection: host, content-length\r\ncontent-length: 5\r\n\r\nhello")
@@ -68,7 +78,8 @@ pub fn requests() -> Vec<Row> {
             b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\nhello")
             .showing("POST / HTTP/1.1|host: a|content-length: 5||hello"),
         served("9110 7.6.1", 200, "what the server vouches for cannot be claimed",
-            b"GET / HTTP/1.1\r\nhost: a\r\nX-Request-Id: 1\r\nx_request_id: 2\r\nX-Forwarded-For: b\r\n\r\n")
+            b"GET / HTTP/1.1\r\nhost: a\r\nX-Request-Id: 1\r\nx_request_id: 2\r\n\
+            X-Forwarded-For: b\r\nx-request-time: 1\r\n\r\n")
             .showing("GET / HTTP/1.1|host: a|x_request_id: 2||"),
     ]
 }

@@ -1,17 +1,17 @@
-//! A row of a table: the bytes of one request, and what becomes of them. Behind
-//! every row a second request is sent at once, as somebody would who wants to
-//! smuggle it past a proxy. Whether it is answered shows where the server saw
-//! the end of the first.
+//! A row of a table: the bytes of one request, and the expected outcome. A second
+//! request follows every row at once, as an attacker would smuggle it past a proxy.
+//! Whether it is answered shows where the server saw the end of the first.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
-/// What a row stands behind where it is not the first of its connection: a
-/// request, or one with a body, whose end is found in another way.
+/// Requests that precede a row: one without a body, and one with a body, whose end
+/// is found in another way.
 const GOOD: &[u8] = b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 const GOOD_WITH_BODY: &[u8] =
     b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
@@ -19,19 +19,18 @@ const GOOD_WITH_BODY: &[u8] =
 /// The request behind every row.
 const SMUGGLED: &[u8] = b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n";
 
-/// The longest row that is sent in single bytes as well.
+/// Longest row that is also sent in single bytes.
 const DRIPPED_MAX: usize = 1024;
 
-/// How many rows are under way at a time.
+/// Number of rows that are tested at a time.
 const AT_ONCE: usize = 4;
 
-/// The most of a row's bytes that a failure shows.
+/// Most bytes of a row that a failure message shows.
 const SHOWN_MAX: usize = 400;
 
-/// A row.
 #[derive(Clone)]
 pub struct Row {
-    /// The RFC and its section.
+    /// RFC and section.
     section: &'static str,
     status: u16,
     name: &'static str,
@@ -42,17 +41,17 @@ pub struct Row {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
-    /// Where the request ends is not clear, so the connection does.
+    /// The end of the request is unclear, so the connection is closed.
     Refused,
-    /// Wrong, but it is clear where it ends, so the connection lives on.
+    /// The request is wrong, but its end is clear, so the connection stays open.
     Declined,
-    /// The handler answers, and the connection lives on.
+    /// The handler answers, and the connection stays open.
     Served,
-    /// The handler answers, and the connection ends.
+    /// The handler answers, and the connection is closed.
     Last,
 }
 
-/// What the handler's answer has for a body.
+/// Expected body of the handler's response.
 #[derive(Clone)]
 enum Body {
     Any,
@@ -78,23 +77,23 @@ pub fn last(section: &'static str, status: u16, name: &'static str, bytes: impl 
 }
 
 impl Row {
-    /// Expects this body in the handler's answer.
+    /// Expects this body.
     pub fn with(self, body: impl Into<Vec<u8>>) -> Row {
         Row { body: Body::Is(body.into()), ..self }
     }
 
-    /// Expects that the handler got this.
+    /// Expects that the handler got this request.
     pub fn showing(self, request: &'static str) -> Row {
         Row { body: Body::Shows(request), ..self }
     }
 }
 
-/// The handler that rows are sent to.
+/// The handler of a table.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// Answers `/` and `/route`, 404 for other targets and 405 for other methods.
     Default,
-    /// Answers with the request's body.
+    /// Answers with the body of the request.
     Echo,
     /// Answers with the request.
     Show,
@@ -109,7 +108,7 @@ impl Handler {
         }
     }
 
-    /// Reads the answer to `GET /route` from this host.
+    /// Reads the response to `GET /route`.
     fn expect_route(self, client: &mut Client, host: &str) {
         let reply = client.reply_to("GET");
         let as_expected = match self {
@@ -124,7 +123,7 @@ impl Handler {
         );
     }
 
-    /// Reads the answer to a POST of `hello`.
+    /// Reads the response to a POST of `hello`.
     fn expect_body(self, client: &mut Client) {
         let reply = client.reply_to("POST");
         let as_expected = match self {
@@ -137,7 +136,7 @@ impl Handler {
     }
 }
 
-/// Where a row stands, and how it comes.
+/// Position of a row in its connection, and how it is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     First,
@@ -146,7 +145,7 @@ enum Way {
     InSingleBytes,
 }
 
-/// Sends all rows to one server, in every way, and panics with all that fail.
+/// Sends all rows to one server in every way, and panics with all failures.
 pub fn check(handler: Handler, rows: &[Row]) {
     let server = handler.start();
     let address = server.addresses[0];
@@ -173,7 +172,7 @@ pub fn check(handler: Handler, rows: &[Row]) {
     assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), turns.len(), failures.join("\n"));
 }
 
-/// Sends one row. An error says which, and what is wrong.
+/// Sends one row. The error names the row and the problem.
 fn attempt(address: SocketAddr, handler: Handler, row: &Row, way: Way) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| exchange(address, handler, row, way))).map_err(|panic| {
         let problem = panic.downcast_ref::<String>().map(String::as_str);
@@ -202,7 +201,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let method = row.method();
     let mut reply = client.reply_to(method);
     if reply.status == 100 {
-        // The body is on its way, so nobody has to be told to go on.
+        // The body has been sent, so the server need not ask for it.
         reply = client.reply_to(method);
     }
     let found = row.status == reply.status;
@@ -210,7 +209,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let closes = reply.field("connection") == Some("close");
     match row.outcome {
         Outcome::Refused | Outcome::Declined => {
-            let page = page(row.status);
+            let page = own_page(row.status);
             let whole = reply.text() == if method == "HEAD" { "" } else { &page };
             assert!(whole, "the page is not the server's own: {}", reply.text());
             let length = page.len().to_string();
@@ -226,7 +225,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
         Outcome::Declined | Outcome::Served => {
             assert!(!closes, "the end is announced: {:?}", reply.fields);
             handler.expect_route(&mut client, "b");
-            // Lest a third answer is missed.
+            // Makes sure that no third response comes.
             client.finish_sending();
         }
         Outcome::Last => {}
@@ -234,28 +233,13 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     client.expect_close();
 }
 
-/// The page that the server itself answers with.
-fn page(status: u16) -> String {
-    let reason = match status {
-        400 => "bad request",
-        413 => "payload too large",
-        414 => "uri too long",
-        417 => "expectation failed",
-        431 => "request header fields too large",
-        501 => "not implemented",
-        505 => "http version not supported",
-        _ => panic!("no row expects {status} of the server itself"),
-    };
-    format!("<h1>error {status} {reason}</h1>")
-}
-
-/// What a failure shows of these bytes.
+/// Returns the part of some bytes that a failure message shows.
 fn start(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(SHOWN_MAX)].escape_ascii().to_string()
 }
 
 impl Row {
-    /// The method, where there is one: an answer to HEAD is framed in its own way.
+    /// Returns the method, which decides how the response is framed.
     fn method(&self) -> &str {
         let line = self.bytes.trim_ascii_start();
         let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();

@@ -87,7 +87,7 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     );
 }
 
-/// Asserts that nothing but the ends of lines controls a terminal.
+/// Checks that a text holds no control characters but line ends.
 #[track_caller]
 pub fn steers_nothing(text: &str) {
     let steers = |character: char| {
@@ -105,7 +105,7 @@ fn what_a_module_answers_steers_no_terminal() {
     let (head, body) = stdout.split_once("\r\n\r\n").unwrap();
     steers_nothing(head);
     steers_nothing(&stderr);
-    // The body is the answer, byte for byte.
+    // The body is printed byte for byte.
     assert_eq!((code, body), (0, "\u{1b}[2Jbody"));
 
     let requests = TextFile::new("GET /\n\n> 200 OK\n> x-evil: b\n> body: c\n");

@@ -2,15 +2,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool;
-use crate::harness::{Folder, Server, host, run_to_end};
+use crate::harness::{Folder, Server, host, output_of, run_to_end, scratch, wait_until};
 
-/// Where all crates of these tests are built, each of them under a name of its
-/// own: what they share is compiled once.
+/// Returns the folder that all crates of these tests are built in. Each has a name
+/// of its own, and shared dependencies are compiled once.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates")
+    scratch().join("crates")
 }
 
-/// A new crate of this name.
+/// Makes a new crate of this name.
 fn new(folder: &Folder, name: &str) -> PathBuf {
     let path = folder.file(name);
     let (code, stdout, stderr) = tool(&["new", name, "--path", path.to_str().unwrap()]);
@@ -22,14 +22,8 @@ fn new(folder: &Folder, name: &str) -> PathBuf {
 fn cargo(folder: &Path, arguments: &[&str]) {
     let mut cargo = Command::new("cargo");
     cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target());
-    let output = run_to_end(&mut cargo);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.success(),
-        "cargo {arguments:?}:\n{said}{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    assert!(!said.contains("warning"), "{said}");
+    let (code, printed) = output_of(&mut cargo);
+    assert!(code == 0 && !printed.contains("warning"), "cargo {arguments:?}:\n{printed}");
 }
 
 #[test]
@@ -45,8 +39,8 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
     assert_eq!((code, stdout.lines().last()), (0, Some("3 passed, 0 failed")), "{stdout}");
     let (code, stdout, _) = tool(&["check", module]);
     assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
-    assert!(stdout.contains("  memory      1 page (64.0 KiB) initially"), "{stdout}");
-    // Nothing in it depends on where it is, or on this repository.
+    assert!(stdout.contains("  memory      1 page (64.0 KiB) at first"), "{stdout}");
+    // The crate depends neither on its place nor on this repository.
     for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
         assert!(!text.contains("{{name") && !text.contains("workspace = true"), "{file}:\n{text}");
@@ -75,7 +69,7 @@ fn a_crate_is_made_where_nothing_is_lost() {
     assert!(output.status.success() && folder.file("by-name/src/lib.rs").exists());
 }
 
-/// A server that develops the crate in a folder.
+/// Starts a server that develops a crate.
 fn develop(path: &Path) -> Server {
     Server::spawn(developing(), &["dev".as_ref(), path.as_os_str()])
 }
@@ -107,12 +101,12 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     edit(&source, "better</h1>\")", "best</h1>\"");
     server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
-    server.log_line(&["the last good module keeps serving"]);
-    // The browser shows the errors instead of what was built before.
+    server.log_line(&["the last good module goes on serving"]);
+    // The browser shows the errors instead of the last good build.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
 
-    // A fault shows its cause, in a file that is new in a folder that is new.
+    // A fault shows its cause, here in a new file of a new folder.
     std::fs::create_dir(path.join("src/pages")).unwrap();
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
@@ -167,7 +161,7 @@ fn what_is_no_crate_is_said_to_be_none() {
 fn a_missing_target_is_named_with_the_command_that_adds_it() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-four");
-    // A compiler that has no target but this machine's.
+    // A compiler that has only the target of this machine.
     let tools = folder.file("bin");
     std::fs::create_dir(&tools).unwrap();
     std::fs::write(tools.join("rustc"), "#!/bin/sh\necho /no/such/folder\n").unwrap();
@@ -185,7 +179,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-five");
     let mut server = develop(&path);
-    // A build that waits, and says who it is.
+    // A build that waits, and writes its process id.
     let pid = folder.file("pid");
     let waits = format!(
         "fn main() {{ std::fs::write({:?}, std::process::id().to_string()).unwrap(); std::fs::rename({:?}, {:?}).unwrap(); loop {{ std::thread::park() }} }}",
@@ -204,11 +198,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     server.signal("INT");
     server.log_line(&["shutting down"]);
     assert!(server.wait().0.success());
-    // It is gone, or a child without a parent that has not been waited for yet.
+    // The process is gone, or a zombie.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while is_there() {
-        assert!(std::time::Instant::now() < deadline, "the build goes on");
-        std::thread::yield_now();
-    }
+    wait_until("the build ends", || !is_there());
 }

@@ -6,16 +6,15 @@ use super::tool;
 use crate::harness::modules::saying;
 use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
 
-/// A server that records to a folder.
+/// Starts a server that records to a folder.
 fn recording(module: &Path, folder: &Path, more: &[&str]) -> Server {
     let fixed = [module.to_str().unwrap(), "--record", folder.to_str().unwrap()];
     Server::with(&[&fixed, more].concat())
 }
 
-/// Ends the server, which has written all then, and lists the folder.
+/// Stops the server, which writes everything before it ends, and lists the folder.
 fn recorded(server: Server, folder: &Path) -> Vec<std::path::PathBuf> {
-    server.signal("TERM");
-    assert!(server.wait().0.success());
+    server.stop();
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
@@ -116,7 +115,7 @@ fn every_fault_of_the_handler_is_recorded_and_nobody_elses_is() {
 fn no_more_is_recorded_than_may_be() {
     let folder = Folder::new();
     fs::create_dir(folder.file("r")).unwrap();
-    // What somebody else has put there is left alone.
+    // Files of others stay.
     fs::write(folder.file("r/mine.http"), "").unwrap();
     let server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-max", "2"]);
     for number in 0..4 {

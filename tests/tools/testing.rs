@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::tool;
 use crate::harness::modules::{answering, saying};
-use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
+use crate::harness::{Deployment, Folder, TextFile, fails_to_start, fixture, output_of};
 
-/// A file of requests in a folder of its own.
+/// Writes a file of requests in a folder of its own.
 fn requests(text: &str) -> (Folder, String) {
     let folder = Folder::new();
     let path = folder.file("requests.http");
@@ -12,7 +12,7 @@ fn requests(text: &str) -> (Folder, String) {
     (folder, path.to_str().unwrap().to_owned())
 }
 
-/// Runs `host test`, and leaves out of its output what differs from run to run.
+/// Runs `host test`, and removes from its output what differs between runs.
 fn test(module: &Path, text: &str) -> (i32, String, String) {
     let (_folder, file) = requests(text);
     let (code, stdout, stderr) = tool(&["test", module.to_str().unwrap(), &file]);
@@ -107,34 +107,22 @@ fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
 
 #[test]
 fn probes_from_a_file_decide_whether_a_candidate_serves() {
-    let (folder, file) = requests("GET /health\n> 200\n> body: well\n");
-    let (module, control) = (folder.file("module.wat"), folder.file("control"));
-    std::fs::write(&module, saying("well")).unwrap();
-    let arguments = |file: &str| {
-        let module = module.to_str().unwrap().to_owned();
-        [module, "--probe-file".into(), file.into(), "--control".into(), control.to_str().unwrap().into()]
-    };
-    let server = Server::with(&arguments(&file));
-    let swap = |text: &str| {
-        let candidate = TextFile::new(text);
-        tool(&["swap".as_ref(), candidate.path().as_os_str(), "--control".as_ref(), control.as_os_str()])
-    };
-    let (code, stdout, _) = swap(&saying("ill"));
-    let cause = format!(
-        "rejected version 2 in stage probe: {file}:3: GET /health was answered with the body `ill`; expected the body `well`\n"
-    );
-    assert_eq!((code, stdout), (1, cause + "version 1 goes on serving\n"));
-    let (code, stdout, _) = swap(&answering(b"HTTP/1.1 404 no\n\nwell"));
-    let cause = format!(
-        "rejected version 3 in stage probe: {file}:2: GET /health was answered 404 Not Found; expected 200\n"
-    );
-    assert_eq!((code, stdout), (1, cause + "version 1 goes on serving\n"));
-    let (code, stdout, _) = swap(&saying("well").replace("32768", "32784"));
-    assert_eq!(code, 0, "{stdout}");
+    let (_folder, file) = requests("GET /health\n> 200\n> body: well\n");
+    let place = Deployment::of(saying("well"));
+    let server = place.start(&["--probe-file", &file]);
+    let ill = (saying("ill"), "3: GET /health was answered with the body `ill`; expected the body `well`");
+    let none =
+        (answering(b"HTTP/1.1 404 no\n\nwell"), "2: GET /health was answered 404 Not Found; expected 200");
+    for (number, (module, cause)) in (2..).zip([ill, none]) {
+        let rejected = format!("rejected version {number} in stage probe: {file}:{cause}\n");
+        let (code, printed) = output_of(&mut place.swap_command(module));
+        assert_eq!((code, printed), (1, rejected + "version 1 goes on serving\n"));
+    }
+    place.serves(saying("well").replace("32768", "32784"), 4);
     assert_eq!(server.connect().ask("GET", "/").text(), "well");
     drop(server);
 
     std::fs::write(&file, "GET\n").unwrap();
-    let complaint = fails_to_start(&arguments(&file));
+    let complaint = fails_to_start(&place.arguments(&["--probe-file", &file]));
     assert_eq!(complaint, format!("error: {file}:1: expected METHOD TARGET [HTTP/1.1], found `GET`"));
 }

@@ -1,5 +1,5 @@
-//! What a server does in user space for a request: counted by valgrind, so that
-//! what else the machine does makes hardly a difference.
+//! Counts by valgrind what a server does in user space for a request. Other load on
+//! the machine hardly changes the counts.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,19 +15,18 @@ use crate::harness::Folder;
 
 const CONNECTIONS: usize = 4;
 
-/// From one look whether it answers to the next: each is a request too.
+/// Pause between two attempts, which are requests, too.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What it did for each of them.
+/// Counts for each request.
 pub struct Counted {
     pub instructions: f64,
     pub allocations: f64,
-    /// The instructions of each function, without those that it called; most
-    /// first.
+    /// Instructions of each function without those that it calls, most first.
     pub functions: Vec<(String, f64)>,
 }
 
-/// Runs a server under valgrind, and has wrk ask for GET /route. None where
+/// Runs a server under valgrind, with GET /route by wrk. Returns None where
 /// valgrind is not installed.
 pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<Counted> {
     let counts = folder.file("callgrind");
@@ -43,15 +42,15 @@ pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<C
     let zero = Command::new("vgdb").args([&format!("--pid={}", running.pid()), "zero"]).output();
     assert!(zero.expect("a part of valgrind").status.success());
     let seen = wrk::drive(folder, address, Asked::Route, CONNECTIONS, 5);
-    // It writes when it is told to end.
+    // valgrind writes its counts when it is told to end.
     drop(running);
     Some(Counted::read(&counts, seen.requests))
 }
 
 impl Counted {
     /// Reads the format of callgrind: `fn` names a function, and the lines behind
-    /// it are a place and a count each. One behind `calls`, which `cfn` says whom,
-    /// counts what was done there.
+    /// it hold a position and a count each. The line behind `calls` counts the
+    /// callee named by `cfn`.
     fn read(file: &Path, requests: f64) -> Counted {
         let text = fs::read_to_string(file).expect("counts");
         let (mut names, mut counts, mut allocations) = (HashMap::new(), HashMap::new(), 0.0);
@@ -86,8 +85,8 @@ impl Counted {
     }
 }
 
-/// `(7) name` says what `(7)` alone means from then on. What is behind a `'` tells
-/// how deep a function was within itself.
+/// Returns the name of a function: `(7) name` defines what `(7)` stands for. A
+/// number behind `'` is the depth of recursion.
 fn full_name(names: &mut HashMap<String, String>, text: &str) -> String {
     let (number, name) = text.split_once(' ').unwrap_or((text, ""));
     if !name.is_empty() {

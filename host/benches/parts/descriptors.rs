@@ -1,12 +1,12 @@
-//! How many connections the bench and the servers that it starts may have.
+//! Limits of descriptors for the bench and the servers that it starts.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that the bench and a server need beside those of connections.
+/// Descriptors of the bench and a server besides those of connections.
 const SPARE: usize = 200;
 
-/// Raises the bound of descriptors for this process and those that it starts, as
-/// far as so many connections need. Returns how many there can be.
+/// Raises the limit of descriptors of this process and its children for this many
+/// connections. Returns how many connections are possible.
 pub fn raise_descriptors(connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.map_or(usize::MAX, |most| most as usize);

@@ -1,4 +1,4 @@
-//! What benches share. Each consists of parts, which are chosen by name on the
+//! What benches share. Each bench has parts, which are chosen by name on the
 //! command line.
 
 pub mod callgrind;
@@ -16,7 +16,7 @@ pub mod steady;
 pub mod strace;
 pub mod wrk;
 
-/// Runs those parts that were named, or all of them. Flags are Cargo's.
+/// Runs the chosen parts, or all of them. Cargo adds flags to the arguments.
 pub fn run_chosen(parts: &[(&str, fn())]) {
     let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
     for (_, part) in parts.iter().filter(|(name, _)| is_chosen(name, &names)) {
@@ -24,14 +24,14 @@ pub fn run_chosen(parts: &[(&str, fn())]) {
     }
 }
 
-/// Whether this one of the names is on the command line, or none of them is.
+/// Returns whether a name is on the command line, or no name is.
 pub fn is_chosen(name: &str, names: &[&str]) -> bool {
     let named: Vec<_> =
         std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     named.is_empty() || named.iter().any(|argument| argument == name)
 }
 
-/// The one in the middle.
+/// Returns the median.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]

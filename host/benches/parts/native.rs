@@ -1,6 +1,6 @@
-//! The default handler without WebAssembly: a server as anybody would write it
-//! with hyper and tokio. The bench starts itself again to be that server, so that
-//! it has a process of its own.
+//! The default handler without WebAssembly, on hyper and tokio as anybody would
+//! write it. The bench starts itself again as the server, so that the server is a
+//! process of its own.
 
 use std::env;
 use std::net::SocketAddr;
@@ -16,18 +16,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// What tells the bench that it is to be the server.
+/// Argument that turns the bench into the server.
 const ROLE: &str = "native";
 
-/// The command that is the server.
+/// Returns the command that runs the server.
 pub fn command(address: SocketAddr) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([ROLE, &address.to_string()]);
     command
 }
 
-/// Serves, and does not return, if this process was started for that. A bench
-/// that starts the server begins with this.
+/// Serves for ever if this process was started as the server. A bench that starts
+/// the server calls this first.
 pub fn serve_if_asked() {
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() == Some(ROLE) {
@@ -44,7 +44,7 @@ async fn serve(address: SocketAddr) {
         tokio::spawn(async move {
             stream.set_nodelay(true)?;
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-            // An error is the client's, who went away.
+            // Errors come from clients that closed the connection.
             let _ = connection.await;
             std::io::Result::Ok(())
         });

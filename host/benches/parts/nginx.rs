@@ -7,16 +7,15 @@ use std::process::Command;
 use super::program::Program;
 use crate::harness::Folder;
 
-/// The name of its error log in the folder.
+/// Name of the error log in the folder.
 pub const ERRORS: &str = "nginx-errors";
 
-/// As many connections as one of its worker processes has when nothing is said.
-/// It takes the memory for them at once.
+/// Default connections of a worker process, which reserves memory for them at once.
 pub const CONNECTIONS: usize = 1024;
 
-/// Starts it with this many worker processes (`auto`: one for each core), each
-/// for this many connections, and with this in the block `http`. None where it is
-/// not installed. From warnings on, what it complains of is in its error log.
+/// Starts nginx with worker processes (`auto`: one for each core), connections for
+/// each, and the content of the block `http`. Returns None where nginx is not
+/// installed. The error log holds warnings and errors.
 pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> Option<Program> {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));
     let text = format!(
@@ -28,12 +27,12 @@ pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> 
     );
     fs::write(&configuration, text).unwrap();
     let mut command = Command::new("nginx");
-    // Until it has read its configuration, it would log to where Debian says.
+    // Before it reads its configuration, it logs to a path of the distribution.
     command.arg("-e").arg(&errors).arg("-c").arg(&configuration);
     Program::start(&mut command, "it does not stand beside the host")
 }
 
-/// The same, until a server of that configuration listens on the address.
+/// Starts nginx, and waits until it listens on the address.
 pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) -> Option<Program> {
     Some(begin(folder, workers, CONNECTIONS, http)?.listens_on(address))
 }

@@ -1,4 +1,4 @@
-//! The servers that are measured side by side, and how each is started.
+//! The servers that are compared, and how each is started.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -11,19 +11,19 @@ use super::steady::{ask, connect};
 use super::{native, nginx};
 use crate::harness::{self, Folder, fixture};
 
-/// How long a server may take until it answers.
+/// Longest time until a server answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const WITHOUT: &str = "it does not stand beside the host";
 
-/// One of them. All answer GET /route.
+/// A server that answers GET /route.
 pub struct Peer {
     pub name: &'static str,
-    /// Starts it at this address. None where it is not installed.
+    /// Starts the server at an address. Returns None where it is not installed.
     pub begin: fn(&Folder, SocketAddr) -> Option<Program>,
 }
 
-/// One of them that runs.
+/// A running peer.
 pub struct Running {
     pub program: Program,
     pub address: SocketAddr,
@@ -37,7 +37,7 @@ pub const HOST: Peer = Peer {
 pub const HOST_LOGGING: Peer =
     Peer { name: "host, with access log", begin: |folder, address| host(folder, address, &[]) };
 
-/// With a module that echoes, and has room for 1 MiB from the start.
+/// The host with a module that echoes, and starts with room for 1 MiB.
 pub const HOST_ECHO: Peer = Peer {
     name: "host",
     begin: |folder, address| {
@@ -50,7 +50,7 @@ pub const HOST_ECHO: Peer = Peer {
     },
 };
 
-/// With one that has to grow for each request, and so cannot be put back.
+/// The host with a module that grows for each request, and so cannot be reset.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
     begin: |folder, address| {
@@ -58,18 +58,18 @@ pub const HOST_ECHO_GROWING: Peer = Peer {
     },
 };
 
-/// The routes and the echo.
+/// Serves the routes and the echo.
 pub const NATIVE: Peer =
     Peer { name: "native hyper", begin: |_, address| Program::start(&mut native::command(address), WITHOUT) };
 
 pub const NGINX: Peer =
     Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS) };
 
-/// For so many connections that one worker process could have all of a bench.
+/// nginx with room for all connections of a bench in one worker process.
 pub const NGINX_ROOMY: Peer =
     Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, 16_384) };
 
-/// The routes and the echo, in one process.
+/// Serves the routes and the echo, in one process.
 pub const NODE: Peer = Peer {
     name: "node",
     begin: |_, address| {
@@ -78,15 +78,16 @@ pub const NODE: Peer = Peer {
     },
 };
 
-/// The component of `wasmtime-serve/Cargo.toml`, once it is built as is said
-/// there.
+/// The component of `wasmtime-serve`, once it is built as its Cargo.toml says.
 pub const WASMTIME_SERVE: Peer = Peer {
     name: "wasmtime serve",
     begin: |_, address| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/wasmtime-serve");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasmtime-serve");
         let component = folder.join("target/wasm32-wasip2/release/peer.wasm");
         if !component.is_file() {
-            println!("wasmtime serve has no component (see benches/wasmtime-serve/Cargo.toml): {WITHOUT}");
+            println!(
+                "wasmtime serve has no component (see host/benches/wasmtime-serve/Cargo.toml): {WITHOUT}"
+            );
             return None;
         }
         let mut command = Command::new("wasmtime");
@@ -121,7 +122,7 @@ require("node:http").createServer((request, response) => {
 "#;
 
 impl Peer {
-    /// Starts it, and waits until it answers.
+    /// Starts the peer, and waits until it answers.
     pub fn start(&self, folder: &Folder) -> Option<Running> {
         let address = free_address();
         let mut running = Running { program: (self.begin)(folder, address)?, address };
@@ -131,7 +132,7 @@ impl Peer {
 }
 
 impl Running {
-    /// Asks until it answers, with a pause between the attempts.
+    /// Asks until the peer answers, with a pause between the attempts.
     pub fn wait(&mut self, pause: Duration) {
         let since = Instant::now();
         while ask(&mut connect(self.address), "/route") != Some(200) {
@@ -154,7 +155,7 @@ fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Prog
     Program::start(command.stdout(Stdio::null()).stderr(log), WITHOUT)
 }
 
-/// With as many worker processes as there are cores, answering from its
+/// Starts nginx with a worker process for each core. It answers from its
 /// configuration.
 fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Program> {
     let http = format!(

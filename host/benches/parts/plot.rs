@@ -2,42 +2,42 @@
 
 use super::sheet::{AREA, Sheet};
 
-/// Where the area begins when names stand beside it.
+/// Left edge of the area when names stand beside it.
 const BESIDE_NAMES: f64 = 190.0;
 
 /// Colours that colour-blind readers can tell apart (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 
-/// What a plot says beside its data.
+/// Texts of a plot.
 pub struct Plot {
-    /// The name of its file, without the ending.
+    /// Name of the file, without its extension.
     pub file: &'static str,
     pub title: &'static str,
-    /// What made it.
+    /// Command that made the plot.
     pub command: &'static str,
 }
 
-/// One of its axes.
+/// An axis of a plot.
 pub struct Axis {
-    /// What is on it, with its unit.
+    /// Quantity and unit.
     pub what: &'static str,
     pub scale: Scale,
-    /// How a number is written beside it.
+    /// Formats a number beside the axis.
     pub label: fn(f64) -> String,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// From zero on.
+    /// Starts at zero.
     Linear,
-    /// Each step is a multiple of the one before.
+    /// Logarithmic.
     Log,
 }
 
-/// A line, by its name and its points.
+/// A line: name and points.
 pub type Series = (&'static str, Vec<(f64, f64)>);
 
-/// A number without digits that say nothing.
+/// Formats a number with at most two decimals, or with a thousands separator.
 pub fn plain(number: f64) -> String {
     if number < 1000.0 {
         return ((number * 100.0).round() / 100.0).to_string();
@@ -45,7 +45,7 @@ pub fn plain(number: f64) -> String {
     format!("{},{:03}", number as u64 / 1000, number as u64 % 1000)
 }
 
-/// Bytes in binary units.
+/// Formats bytes in binary units.
 pub fn bytes(number: f64) -> String {
     if number < 1048576.0 {
         format!("{} KiB", number / 1024.0)
@@ -55,11 +55,11 @@ pub fn bytes(number: f64) -> String {
 }
 
 impl Plot {
-    /// How something grows: lines, with a mark at each point that was measured.
+    /// Draws lines with a mark at each measured point.
     pub fn lines(&self, x: &Axis, y: &Axis, series: &[Series]) {
         let points = || series.iter().flat_map(|(_, points)| points);
         let mut sheet = Sheet::new(self);
-        // It was measured where the ticks of the horizontal axis are.
+        // The ticks of the horizontal axis are the measured points.
         let x = sheet.horizontal(x, measured(points().map(|point| point.0)), AREA[0]);
         let y = sheet.vertical(y, y.ticks(points().map(|point| point.1)));
         let mut at = AREA[0];
@@ -78,10 +78,10 @@ impl Plot {
         sheet.save(self);
     }
 
-    /// One bar for each name, the first on top.
+    /// Draws one bar for each name, the first on top.
     pub fn bars(&self, x: &Axis, bars: &[(&str, f64)]) {
         let mut sheet = Sheet::new(self);
-        // Behind the longest there is room for its number.
+        // Leave room for the number behind the longest bar.
         let x = sheet.horizontal(x, x.ticks(bars.iter().map(|bar| bar.1 * 1.08)), BESIDE_NAMES);
         let step = (AREA[3] - AREA[1]) / bars.len() as f64;
         for (row, (name, length)) in bars.iter().enumerate() {
@@ -98,7 +98,7 @@ impl Plot {
         sheet.save(self);
     }
 
-    /// Points in time, and a line across wherever something happened.
+    /// Draws points in time, and a line across at each event.
     pub fn points(&self, x: &Axis, y: &Axis, (what, points): Series, (event, events): (&str, &[f64])) {
         let mut sheet = Sheet::new(self);
         let x = sheet.horizontal(x, x.ticks(points.iter().map(|point| point.0)), AREA[0]);
@@ -120,7 +120,7 @@ impl Plot {
 }
 
 impl Axis {
-    /// Round numbers around all of these.
+    /// Returns round numbers around all of these.
     fn ticks(&self, numbers: impl Iterator<Item = f64>) -> Vec<f64> {
         let (low, high) =
             numbers.fold((f64::MAX, f64::MIN), |(low, high), number| (low.min(number), high.max(number)));
@@ -139,13 +139,13 @@ impl Axis {
     }
 }
 
-/// 1, 2, 5, 10, 20 and so on, from below a number.
+/// Yields 1, 2, 5, 10, 20 and so on, starting below a number.
 fn rounds(number: f64) -> impl Iterator<Item = f64> {
     let first = number.log10().floor() as i32;
     (first..).flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)))
 }
 
-/// Each of them once, in order.
+/// Returns distinct numbers in order.
 fn measured(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);

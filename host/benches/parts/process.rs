@@ -1,24 +1,26 @@
-//! What a process uses, together with its children: processor time and memory.
+//! Processor time and memory of a process with its children.
 
 use std::fs;
 use std::time::Duration;
 
-/// Ticks of utime and stime in a second, on every Linux that there is.
+use crate::harness::status_kib;
+
+/// Ticks of utime and stime in a second, on every Linux.
 const TICKS: u64 = 100;
 
-/// The process, and then its children that run.
+/// Returns the process and its running children.
 pub fn family(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
     let children = children.split_whitespace().map(|id| id.parse().unwrap());
     std::iter::once(process).chain(children).collect()
 }
 
-/// utime and stime: in user space, and in the kernel.
+/// Returns utime (user space) and stime (kernel).
 pub fn processor_time(process: u32) -> [Duration; 2] {
     let mut ticks = [0; 2];
     for id in family(process) {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        // The name in front, in brackets, may hold anything.
+        // The name in brackets may hold any bytes.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         ticks[0] += fields[11].parse::<u64>().unwrap();
         ticks[1] += fields[12].parse::<u64>().unwrap();
@@ -26,12 +28,7 @@ pub fn processor_time(process: u32) -> [Duration; 2] {
     ticks.map(|ticks| Duration::from_millis(ticks * 1000 / TICKS))
 }
 
-/// Resident memory, in KiB. A page that two of them share counts for both.
+/// Returns resident memory in KiB. Shared pages count for each process.
 pub fn resident_kib(process: u32) -> u64 {
-    let resident = family(process).into_iter().map(|id| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    });
-    resident.sum()
+    family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
 }

@@ -1,18 +1,19 @@
-//! Programs that stand beside the host, where they are installed.
+//! Other programs, where they are installed.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// How long a program may take until it listens.
+/// Longest time until a program listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A program that runs until this is dropped.
+/// A program that is ended when dropped.
 pub struct Program(pub Child);
 
 impl Program {
-    /// Starts it; or says that it is not installed, and which bench goes without.
+    /// Starts a program. Where it is not installed, prints what is left out and
+    /// returns None.
     pub fn start(command: &mut Command, without: &str) -> Option<Program> {
         match command.spawn() {
             Ok(child) => Some(Program(child)),
@@ -24,7 +25,7 @@ impl Program {
         }
     }
 
-    /// Waits until it listens.
+    /// Waits until the program listens.
     pub fn listens_on(mut self, address: SocketAddr) -> Program {
         let since = Instant::now();
         while TcpStream::connect(address).is_err() {
@@ -39,8 +40,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // What has ended and was not waited for yet keeps its id, so this is
-        // nobody else's. One with children ends them when it is asked to end.
+        // A process keeps its id until it is waited for, so the id is not
+        // another's. A program with children ends them when it is asked to end.
         if let Ok(None) = self.0.try_wait() {
             let _ = Command::new("kill").arg(self.0.id().to_string()).status();
             let _ = self.0.wait();
@@ -48,8 +49,8 @@ impl Drop for Program {
     }
 }
 
-/// Whether a program is there; where it is not, a line says which bench goes
-/// without.
+/// Returns whether a program is installed. Where it is not, prints what is left
+/// out.
 pub fn is_installed(name: &str, version_flag: &str, without: &str) -> bool {
     let mut command = Command::new(name);
     let quiet =
@@ -57,7 +58,7 @@ pub fn is_installed(name: &str, version_flag: &str, without: &str) -> bool {
     Program::start(quiet, without).is_some_and(|mut program| program.0.wait().is_ok())
 }
 
-/// An address of this machine that nobody listens on.
+/// Returns a free address of this machine.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,21 +1,20 @@
-//! A server whose file is replaced again and again.
+//! A server whose file is replaced repeatedly.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, scratch};
 
-/// How long it is between two questions for the newest version: short against
-/// what is measured, and long enough to leave the server idle.
+/// Pause between two requests for the newest version: short compared with what is
+/// measured, and long enough to leave the server idle.
 const ASK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long a new version may take: far longer than one ever does.
+/// Longest time until a version serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server, its file, and how many variants of it there were. Their numbers
-/// are those that the server gives its versions.
+/// A server and its file. The number of a variant is the number of its version.
 pub struct Replaced {
     pub server: Server,
     file: PathBuf,
@@ -24,16 +23,16 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// Starts with the first variant. The name is of the file, and nobody else's.
+    /// Starts with the first variant. The name of the file must be unique.
     pub fn start(name: &str, variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.wasm", std::process::id()));
+        let file = scratch().join(format!("{name}-{}.wasm", std::process::id()));
         fs::write(&file, variant(1)).unwrap();
         let mut arguments = vec![file.to_str().unwrap(), "--log-level", "off"];
         arguments.extend(flags);
         Replaced { server: Server::with(&arguments), file, number: 1, variant }
     }
 
-    /// Puts another variant in place by renaming, and returns when that was.
+    /// Replaces the file with the next variant by renaming. Returns when that was.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.file.with_extension("new");
@@ -59,11 +58,10 @@ impl Drop for Replaced {
     }
 }
 
-/// The default handler, of which there can be as many different ones as needed:
-/// they differ in a custom section.
+/// Returns a variant of the default handler, which differs in a custom section.
 pub fn default_handler(number: u64) -> Vec<u8> {
     let mut module = host::site::version::EMBEDDED.to_vec();
-    // A custom section: id 0, its size, and in it a name of no bytes.
+    // A custom section: id 0, its size, and an empty name.
     module.extend([0, 9, 0]);
     module.extend(number.to_le_bytes());
     module

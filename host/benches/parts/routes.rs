@@ -1,14 +1,16 @@
-//! Modules with as many routes as needed, made with the SDK by the same Cargo.
+//! Modules with many routes, built with the SDK by the Cargo that runs the bench.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What their paths are like.
+use crate::harness::scratch;
+
+/// A kind of paths.
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,
-    /// Of the route of this number.
+    /// Returns the path of a route by its number.
     path: fn(usize) -> String,
 }
 
@@ -17,20 +19,20 @@ pub const KINDS: [Kind; 2] = [
     Kind { name: "with a parameter", path: |number| format!("/api/v1/things{number}/{{id}}/details") },
 ];
 
-/// How many different paths are asked for in turn.
+/// Number of different paths that are requested in turn.
 const ASKED: usize = 64;
 
-/// Targets of routes all over the table.
+/// Returns targets of routes from all over the table.
 pub fn asked(kind: Kind, count: usize) -> Vec<String> {
     (0..ASKED).map(|number| (kind.path)(number * 7919 % count).replace("{id}", "4711")).collect()
 }
 
-/// The module. The compiler takes some seconds for the largest index, once.
+/// Builds a module. The compiler takes some seconds for the largest index, once.
 pub fn module(kind: Kind, count: usize) -> Vec<u8> {
     let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    let folder = scratch().join(&name);
     fs::create_dir_all(&folder).unwrap();
-    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../handler/sdk");
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../handler/sdk");
     let manifest = format!(
         "[package]\nname = {name:?}\nversion = '0.0.0'\nedition = '2024'\n\
          [lib]\ncrate-type = ['cdylib']\npath = 'lib.rs'\n\
@@ -48,13 +50,13 @@ pub fn module(kind: Kind, count: usize) -> Vec<u8> {
          fn show(_: &Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
     );
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    // What has not changed is not built again.
+    // Unchanged code is not built again.
     if fs::read_to_string(folder.join("lib.rs")).ok().as_ref() != Some(&code) {
         fs::write(folder.join("lib.rs"), code).unwrap();
     }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--target", "wasm32-unknown-unknown", "--target-dir", "target"])
-        // A stack like the default handler's.
+        // The stack size of the default handler.
         .env("CARGO_ENCODED_RUSTFLAGS", "-Clink-arg=-zstack-size=16384")
         .current_dir(&folder)
         .output()

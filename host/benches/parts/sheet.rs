@@ -1,18 +1,17 @@
-//! The sheet that a plot is drawn on: SVG that can be read on a light page and on a
-//! dark one.
+//! The sheet of a plot: SVG that is readable on a light and on a dark page.
 
 use std::path::Path;
 
 use super::plot::{Axis, Plot, Scale};
 
-/// The sheet, and the area on it that the axes enclose: left, top, right, bottom.
+/// Size of the sheet, and the area inside the axes: left, top, right, bottom.
 const SIZE: (u32, u32) = (800, 430);
 pub const AREA: [f64; 4] = [76.0, 70.0, 776.0, 350.0];
 
-/// From numbers to places on the sheet.
+/// Maps numbers to positions on the sheet.
 pub struct Places {
     scale: Scale,
-    /// The first and the last number, and where they are.
+    /// First and last number, and their positions.
     numbers: [f64; 2],
     places: [f64; 2],
 }
@@ -26,7 +25,7 @@ impl Places {
     }
 }
 
-/// The SVG as far as it is drawn.
+/// SVG elements so far.
 pub struct Sheet(String);
 
 impl Sheet {
@@ -53,11 +52,11 @@ impl Sheet {
         ));
     }
 
-    /// A name of the legend, above the area. Returns where the next one may be.
+    /// Adds a name to the legend. Returns the position of the next one.
     pub fn legend(&mut self, at: f64, name: &str, colour: &str) -> f64 {
         self.add(&format!("<rect x='{at}' y='47' width='14' height='6' fill='{colour}'/>"));
         self.text(at + 20.0, 55.0, "start", 13, name);
-        // About as wide as letters are.
+        // Estimated width of the letters.
         at + 44.0 + 6.6 * name.len() as f64
     }
 
@@ -92,7 +91,7 @@ impl Sheet {
 
     pub fn save(mut self, plot: &Plot) {
         self.0 += "</svg>\n";
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plots");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plots");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(plot.file).with_extension("svg"), self.0).unwrap();
         println!("drawn: docs/plots/{}.svg", plot.file);

@@ -1,16 +1,16 @@
-//! A client that asks at a steady rate, whatever happens, and how long its
-//! answers take.
+//! A client with a steady rate, whatever the server does, and the times of its
+//! answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an answer is waited for.
+/// Longest wait for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Four connections that each ask 50 times a second, for this time. Returns
-/// how long each answer took, and how many there were not.
+/// Runs four connections that each send 50 requests a second for this time. Returns
+/// the time of each answer, and the number of failures.
 pub fn ask_steadily(address: SocketAddr, target: &str, time: Duration) -> (Vec<Duration>, usize) {
     let end = Instant::now() + time;
     thread::scope(|scope| {
@@ -25,7 +25,8 @@ pub fn ask_steadily(address: SocketAddr, target: &str, time: Duration) -> (Vec<D
                             failed += 1;
                             stream = connect(address);
                         }
-                        // From when it was due: a wait counts for all behind it.
+                        // Measured from when it was due, so a delay counts for all
+                        // requests behind it.
                         times.push(next.elapsed());
                         next += Duration::from_millis(20);
                     }
@@ -49,7 +50,7 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One request. Returns the status of the response, if one came whole.
+/// Makes one request. Returns the status if the response is complete.
 pub fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
     let stream = stream.as_mut().ok()?;
     stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).ok()?;
@@ -68,13 +69,13 @@ pub fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
     }
 }
 
-/// The 99th percentile.
+/// Returns the 99th percentile.
 pub fn high(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[(times.len() - 1) * 99 / 100]
 }
 
-/// The median, in milliseconds.
+/// Returns the median in milliseconds.
 pub fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64() * 1e3

@@ -1,4 +1,4 @@
-//! Which system calls processes make, by strace.
+//! Counts system calls of processes by strace.
 
 use std::fs;
 use std::process::Command;
@@ -9,11 +9,11 @@ use super::process::family;
 use super::program::Program;
 use crate::harness::Folder;
 
-/// How long strace may take until it has attached itself to all threads.
+/// Time that strace needs to attach to all threads.
 const ATTACHING: Duration = Duration::from_millis(500);
 
-/// The calls of a process and of its children meanwhile, each with how often it
-/// was made, most often first. None where strace is not installed.
+/// Counts the system calls of a process and its children during an action, most
+/// frequent first. Returns None where strace is not installed.
 pub fn count<T>(
     folder: &Folder,
     process: u32,
@@ -26,7 +26,7 @@ pub fn count<T>(
     let strace = Program::start(&mut command, "system calls are not counted")?;
     sleep(ATTACHING);
     let result = meanwhile();
-    // When it is told to end, it detaches itself and writes.
+    // strace detaches and writes when it is told to end.
     drop(strace);
     let text = fs::read_to_string(summary).unwrap();
     let lines = text.lines().filter_map(|line| {

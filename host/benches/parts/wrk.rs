@@ -1,4 +1,4 @@
-//! Load by wrk, and what it saw.
+//! Load by wrk, and its results.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -8,31 +8,29 @@ use std::process::Command;
 use super::program::is_installed;
 use crate::harness::Folder;
 
-/// What is asked for, again and again.
+/// A repeated request.
 #[derive(Clone, Copy)]
 pub enum Asked {
     /// GET /route, on connections that are kept.
     Route,
-    /// GET /route, each time on a new connection.
+    /// GET /route, each on a new connection.
     RouteAnew,
-    /// GET /route, this many times in one piece.
+    /// GET /route, this many times in one write.
     Pipelined(usize),
-    /// POST /echo, with a body of so many bytes.
+    /// POST /echo, with a body of this many bytes.
     Echo(usize),
 }
 
-/// What came of it.
+/// Results of a run.
 pub struct Seen {
     pub requests: f64,
     pub seconds: f64,
-    /// Of the times until an answer; where requests are pipelined, until that to
-    /// the last.
+    /// Time until an answer, or until the last one where requests are pipelined.
     pub median_us: f64,
     pub high_us: f64,
 }
 
-/// wrk can be told to print what it saw in a way that need not be parsed by
-/// units.
+/// Makes wrk print its results without units.
 const REPORT: &str = r#"
 done = function(summary, latency)
   local errors = summary.errors
@@ -42,7 +40,7 @@ done = function(summary, latency)
 end
 "#;
 
-/// Whether there can be load at all; otherwise a line says why not.
+/// Returns whether wrk is installed; otherwise prints what to install.
 pub fn is_there() -> bool {
     is_installed("wrk", "--version", "nothing can be measured (on Debian: apt-get install wrk)")
 }
@@ -71,7 +69,7 @@ pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: us
 }
 
 impl Asked {
-    /// How long the body is.
+    /// Returns the length of the body.
     pub fn body(self) -> usize {
         if let Asked::Echo(length) = self { length } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! The same as `isolation.rs` among the tests, with choices made by libFuzzer.
+//! Runs the checks of `tests/isolation.rs` with choices by libFuzzer.
 #![no_main]
 
 #[path = "../../harness/hoarder.rs"]

@@ -1,4 +1,4 @@
-//! The same as `fuzzed.rs` among the tests, with choices made by libFuzzer.
+//! Runs the checks of `tests/fuzzed.rs` with choices by libFuzzer.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

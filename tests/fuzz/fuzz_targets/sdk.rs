@@ -1,6 +1,5 @@
-//! The same as `robustness.rs` among the SDK's tests, with requests and texts
-//! made by libFuzzer. A handler's memory is never given back, so this needs a
-//! word about leaks:
+//! Runs the checks of the SDK's `robustness.rs` with requests and texts by
+//! libFuzzer. A handler never frees its memory, so leaks must not be reported:
 //!
 //!     ASAN_OPTIONS=detect_leaks=0 cargo +nightly fuzz run --fuzz-dir tests/fuzz sdk
 #![no_main]

@@ -1,19 +1,18 @@
-//! How long the body of a request is, by RFC 9112, sections 6 and 7. Plain and
-//! strict, as `rfc9112` is.
+//! The length of a request's body by RFC 9112, sections 6 and 7, read strictly.
 
 use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, trimmed, values};
 
-/// What extensions and trailers of one body may take together.
+/// Most bytes of all extensions and trailers of a body.
 const CHUNK_EXTRAS_MAX: usize = 16 << 10;
 
-/// How long a body is.
+/// How a body is framed.
 pub enum Framing {
     None,
     Length(u64),
     Chunked,
 }
 
-/// Section 6.3, where all that is not plain is refused.
+/// Applies section 6.3, and refuses everything that is not plain.
 pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");
@@ -36,8 +35,8 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
             if !knows_all {
                 statuses.push(501);
             }
-            // What is not even a list is malformed, whatever else it holds. That
-            // a comma within quotes parts nothing is seen by few.
+            // A value that is not a list is malformed, whatever else it holds. Few
+            // parsers see that a comma in quotes separates nothing.
             if knows_all || names.iter().any(|name| !is_token(name)) || coding.contains(&b'"') {
                 statuses.push(400);
             }
@@ -52,8 +51,8 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     }
 }
 
-/// Section 7.1: reads a body in chunks, and gives what is behind it. An error
-/// without a status is one for which no rule says whether it is one.
+/// Reads a body in chunks (section 7.1), and returns what follows it. The error has
+/// no status where the rules do not tell whether the body is wrong.
 pub fn chunked<'a>(
     bytes: &'a [u8],
     request: &mut Request,
@@ -88,7 +87,7 @@ pub fn chunked<'a>(
         let (raw, behind) = line(rest).ok_or_else(wrong)?;
         let text = raw.strip_suffix(b"\r").ok_or_else(wrong)?;
         rest = behind;
-        // Whether line ends count is not said.
+        // The rules do not tell whether line ends count.
         if start - rest.len() + extras > CHUNK_EXTRAS_MAX / 2 {
             return Err(if start - rest.len() + extras > 2 * CHUNK_EXTRAS_MAX { wrong() } else { None });
         }
@@ -99,7 +98,7 @@ pub fn chunked<'a>(
             return Err(wrong());
         }
     }
-    // KNOWN 8: hyper holds trailers against the limits of a head, more or less.
+    // KNOWN 8: hyper applies the limits of a head to trailers, approximately.
     let is_much = (start - rest.len()).saturating_add(16) > bounds.head;
     request.is_doubtful = trailers.len() >= bounds.fields || is_much;
     if is_long {
@@ -108,7 +107,7 @@ pub fn chunked<'a>(
     Ok(rest)
 }
 
-/// The size that a chunk begins with. What its extension takes is added up.
+/// Returns the size of a chunk, and adds the length of its extension to `extras`.
 fn chunk_size(text: &[u8], extras: &mut usize) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extension) = text.split_at(digits);

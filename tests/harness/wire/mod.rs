@@ -1,9 +1,8 @@
-//! Connections without a network: the server's own code for them, which gets
-//! bytes in pieces and is held against the RFCs. The fuzz targets and the tests
-//! share this.
+//! Connections without a network: the server's own connection code gets bytes in
+//! pieces and is compared with the RFCs. Fuzz targets and tests share this.
 //!
-//! Where the server does otherwise than the RFCs or its own rules say, and that
-//! is known, a comment begins with KNOWN and a number: there both is right.
+//! A comment that begins with KNOWN and a number marks a known difference between
+//! the server and the RFCs, or its own rules. Both results pass there.
 
 mod framing;
 pub mod replies;
@@ -37,13 +36,13 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// Who the client is.
+/// Address of the client.
 pub const CLIENT: &str = "192.0.2.7";
 
-/// Longer than anything here takes, unless something hangs.
+/// Longest conversation. Only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// So that nothing depends on how busy the machine is.
+/// Timeouts that never expire, so that nothing depends on the load of the machine.
 const TIMES: [&str; 10] = [
     "host",
     "--head-timeout=1h",
@@ -57,7 +56,7 @@ const TIMES: [&str; 10] = [
     "--keep=1",
 ];
 
-/// A server in this process, and the only thread that its connections are on.
+/// A server in this process, with all connections on one thread.
 pub struct Host {
     runtime: Runtime,
     connections: Connections,
@@ -101,8 +100,8 @@ impl Host {
         Host { runtime, connections: Connections::new(Arc::new(app)) }
     }
 
-    /// What a client gets that sends these pieces, ends its side, and reads on
-    /// until the server ends its own.
+    /// Sends pieces, closes the sending side, and returns what the server sends
+    /// until it closes.
     pub fn ask<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
         let conversation = async {
             let (ours, theirs) = UnixStream::pair().unwrap();
@@ -111,11 +110,11 @@ impl Host {
             let (mut reader, mut writer) = ours.into_split();
             let sending = async move {
                 for piece in pieces {
-                    // The server may have had enough.
+                    // The server may have closed before.
                     if writer.write_all(piece).await.is_err() {
                         break;
                     }
-                    // Time for the server to read it by itself.
+                    // Let the server read the piece by itself.
                     for _ in 0..3 {
                         yield_now().await;
                     }
@@ -133,7 +132,7 @@ impl Host {
     }
 }
 
-/// The folder of the tests, which more than one package shares.
+/// Returns the folder of the tests, which several packages share.
 pub fn tests() -> PathBuf {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     packages.map(|folder| folder.join("tests")).find(|tests| tests.join("fixtures").is_dir()).unwrap()

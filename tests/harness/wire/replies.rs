@@ -1,9 +1,34 @@
-//! What a server says, by RFC 9112, where everything that is not exactly framed
-//! is wrong.
+//! Reads the responses of a server by RFC 9112. Everything that is not exactly
+//! framed is wrong.
 
 use super::rfc9112::{Fields, field_line, is_text, values};
 
-/// One response.
+/// Returns the reason phrase of a response that the host makes itself.
+pub fn own_reason(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "Bad Request",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => return None,
+    })
+}
+
+/// Returns the page of a response that the host makes itself.
+#[track_caller]
+pub fn own_page(status: u16) -> String {
+    let reason = own_reason(status).unwrap_or_else(|| panic!("the host itself answers {status}"));
+    format!("<h1>error {status} {}</h1>", reason.to_ascii_lowercase())
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The digit behind `HTTP/1.`.
@@ -15,14 +40,14 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The value of the one field of this name.
+    /// Returns the value of the only field of this name.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         let values = values(&self.fields, name);
         assert!(values.len() < 2, "{name} stands there {} times: {self:?}", values.len());
         values.first().copied()
     }
 
-    /// Whether it says that it is the last one.
+    /// Returns whether the server announces the end of the connection.
     pub fn closes(&self) -> bool {
         match self.field("connection") {
             Some(b"close") => true,
@@ -33,7 +58,7 @@ impl Reply {
     }
 }
 
-/// What is left to read of a server's output.
+/// Output of a server that was not read yet.
 pub struct Output<'a> {
     rest: &'a [u8],
 }
@@ -43,17 +68,16 @@ impl<'a> Output<'a> {
         Output { rest: bytes }
     }
 
-    /// Whether there is nothing more.
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What there is.
+    /// Returns the unread output, for a message.
     pub fn rest(&self) -> String {
         self.rest.escape_ascii().to_string()
     }
 
-    /// The next response, which answers a request of this method.
+    /// Reads the next response, to a request of this method.
     pub fn next(&mut self, method: &[u8]) -> Result<Reply, String> {
         let mut reply = self.head()?;
         let success = (200..300).contains(&reply.status);
@@ -91,7 +115,7 @@ impl<'a> Output<'a> {
 
     fn head(&mut self) -> Result<Reply, String> {
         let line = self.line()?;
-        // An older client may be answered in its own version.
+        // A client of HTTP/1.0 may get a response of HTTP/1.0.
         let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
         let (digits, rest) = rest.and_then(|rest| rest.split_at_checked(3)).ok_or("no status line")?;
         let reason = rest.strip_prefix(b" ").ok_or("no space behind the status")?;

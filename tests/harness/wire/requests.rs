@@ -1,21 +1,21 @@
-//! Holds what the server does with the bytes of a client against the RFCs. The
-//! module that it serves answers with what it got.
+//! Compares what the server does with the bytes of a client with the RFCs. The
+//! module that it serves answers with the request.
 
-use super::replies::{Output, Reply};
+use super::replies::{Output, Reply, own_page, own_reason};
 use super::rfc9110::{self, VOUCHED, forwarded, meaning};
 use super::rfc9112::{self, Bounds, End, Request, values};
 use super::{CLIENT, Host};
 
-/// Low, so that it is easy to get past them.
+/// Low limits, which random input often exceeds.
 const BOUNDS: Bounds = Bounds { target: 64, head: 512, fields: 8, body: 256 };
 
-/// A server for this.
+/// Returns a server with these bounds.
 pub fn host() -> Host {
     Host::new("show.wat", &["--target-max=64", "--head-max=512", "--fields-max=8", "--body-max=256"])
 }
 
-/// Sends what these bytes say, and checks what comes back. The first tells how
-/// the others are cut.
+/// Sends the input behind its first byte, which tells how to cut it, and checks the
+/// output.
 pub fn check(host: &Host, input: &[u8]) {
     let Some((&cut, bytes)) = input.split_first() else {
         return;
@@ -52,11 +52,11 @@ fn readable(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\n", "\\n\n")
 }
 
-/// How bytes are sent: at once, in pieces of one length, or in two.
+/// Cuts input: not at all, into pieces of one length, or into two.
 fn pieces(cut: u8, bytes: &[u8]) -> Vec<&[u8]> {
     match usize::from(cut) {
         0 => vec![bytes],
-        // Not in very many: each takes its time.
+        // Few pieces, because each takes time.
         length @ 1..128 => bytes.chunks(length.max(bytes.len() / 64 + 1)).collect(),
         share => {
             let (first, second) = bytes.split_at(bytes.len() * (share - 128) / 128);
@@ -69,7 +69,7 @@ fn next(output: &mut Output<'_>, method: &[u8], about: &str) -> Reply {
     output.next(method).unwrap_or_else(|why| panic!("no response: {why}\n{about}"))
 }
 
-/// Checks the response to a request. Whether another may come behind it.
+/// Checks the response to a request. Returns whether another response may follow.
 fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
     let meaning = meaning(request);
     let mut reply = next(output, &request.method, about);
@@ -91,24 +91,23 @@ fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
         house(&reply, is_head, about);
     }
     if reply.closes() {
-        // A target that is none by its characters is refused with its message.
+        // A target with bad characters is refused with its whole message.
         let is_refused = reply.status == 400 && (statuses.len() > 1 || !meaning.is_target_sure);
         let may = is_last || rfc9110::may_close(request) || is_refused;
         assert!(may, "it closes\n{about}");
         return false;
     }
     assert!(!is_last || rfc9110::may_close(request), "it does not say that it closes\n{about}");
-    // What was not read of a body that is of no use may be thrown away, or the
-    // connection with it.
+    // The server may skip an unread body, or close the connection.
     let is_unread = reply.status != 200 && (request.is_chunked || !request.body.is_empty());
     !(is_unread && output.is_at_end())
 }
 
-/// Checks the response to a request whose body is not right. It may have been
-/// declined before. Whether that is the last.
+/// Checks the response to a request with a bad body, which may have been declined
+/// before. Returns whether the response is the last.
 fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, about: &str) -> bool {
     let declined = meaning(request).statuses;
-    // What has to be declined is, unless its body was found to be wrong before.
+    // A request that must be declined is, unless its body was found wrong before.
     let must = !declined.contains(&200) && !declined.contains(&502);
     let mut reply = next(output, &request.method, about);
     if reply.status == 100 && rfc9110::may_be_told_to_continue(request) && !must {
@@ -118,8 +117,8 @@ fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, ab
     let is_declined = declined.contains(&reply.status) && ![200, 502].contains(&reply.status);
     if is_declined && !(statuses.contains(&reply.status) && reply.closes()) {
         house(&reply, is_head, about);
-        // A body that is merely too long can be thrown away, and the connection
-        // live on.
+        // The server may skip a body that is only too long, and keep the
+        // connection.
         return reply.closes() || !statuses.contains(&413);
     } else {
         refused(&reply, statuses, is_head, about);
@@ -127,36 +126,25 @@ fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, ab
     true
 }
 
-/// Checks the response to what is no request, the last one.
+/// Checks the last response, to bytes that are not a request.
 fn refused(reply: &Reply, statuses: &[u16], is_head: bool, about: &str) {
     assert!(statuses.contains(&reply.status), "{} instead of {statuses:?}\n{about}", reply.status);
     house(reply, is_head, about);
     assert!(reply.closes(), "it does not say that it closes\n{about}");
 }
 
-/// Checks a response that the host gives itself.
+/// Checks a response that the host makes itself.
 pub fn house(reply: &Reply, is_head: bool, about: &str) {
-    let reason = match reply.status {
-        400 => "Bad Request",
-        413 => "Payload Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        505 => "HTTP Version Not Supported",
-        other => panic!("{other}\n{about}"),
-    };
+    let reason = own_reason(reply.status).unwrap_or_else(|| panic!("{}\n{about}", reply.status));
     assert_eq!(reply.reason, reason.as_bytes(), "{about}");
-    let page = format!("<h1>error {} {}</h1>", reply.status, reason.to_ascii_lowercase());
+    let page = own_page(reply.status);
     assert_eq!(reply.field("content-type"), Some(&b"text/html; charset=utf-8"[..]), "{about}");
     assert_eq!(reply.field("content-length"), Some(page.len().to_string().as_bytes()), "{about}");
     assert!(reply.field("x-request-id").is_some() && reply.field("date").is_some(), "{about}");
     assert_eq!(reply.body, if is_head { b"" } else { page.as_bytes() }, "{about}");
 }
 
-/// Checks what the module got.
+/// Checks the request that the module got.
 fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], reply: &Reply, about: &str) {
     let (found, end) = rfc9112::requests(message, &Bounds::NONE);
     let [found] = &found[..] else {
@@ -180,7 +168,7 @@ fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], repl
     let time = value("x-request-time");
     assert!(time.len() == 13 && time.iter().all(u8::is_ascii_digit), "{about}");
 
-    // What the host meets itself, and frames itself, is compared above.
+    // Fields that the host itself writes are compared above.
     let own = [&VOUCHED[..], &["content-length", "expect"]].concat();
     let mut expected = forwarded(&request.fields, &own);
     if let Some(authority) = &meaning.authority {
@@ -194,7 +182,7 @@ fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], repl
     assert_eq!(show(&fields), show(&expected), "{about}");
 }
 
-/// Fields as text, for a message that can be read.
+/// Returns fields as text, for a message.
 pub fn show(fields: &rfc9112::Fields) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())).collect()
 }

@@ -1,5 +1,5 @@
-//! Holds what the server makes of the bytes of a module against the contract.
-//! The module that it serves answers with the body of the request.
+//! Compares what the server makes of the bytes of a module with the contract. The
+//! module that it serves answers with the body of the request.
 
 use super::Host;
 use super::replies::{Output, Reply};
@@ -10,19 +10,19 @@ use super::rfc9112::{Fields, field_line, is_text, values};
 /// Most fields of a module's response.
 const FIELDS_MAX: usize = 100;
 
-/// Most options in its fields `connection`.
+/// Most options in the fields `connection`.
 const OPTIONS_MAX: usize = 64;
 
-/// What a module says when it is asked for the last time.
+/// The module's response to the last request.
 const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
 
-/// A server for this.
+/// Returns a server for these checks.
 pub fn host() -> Host {
     Host::new("raw.wat", &[])
 }
 
-/// Lets a module answer with these bytes, in turn to each method, and checks what
-/// the client gets.
+/// Lets a module answer each method with these bytes, and checks what the client
+/// gets.
 pub fn check(host: &Host, response: &[u8]) {
     let mut asked = Vec::new();
     let methods = ["GET", "HEAD", "POST", "OPTIONS"];
@@ -70,11 +70,11 @@ fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
     let left_out = said.body.is_empty() && (is_head || said.status == 304);
     let expected = match stated {
         _ if said.status == 204 => None,
-        // What GET would get is not there to be measured.
+        // The length of the response to GET is unknown here.
         _ if left_out => stated,
         _ => Some(length.as_bytes()),
     };
-    // KNOWN 2: hyper drops what a 304 says of its length, unless it answers HEAD.
+    // KNOWN 2: hyper drops the length of a 304, except for HEAD.
     let is_dropped = said.status == 304 && !is_head && reply.field("content-length").is_none();
     assert!(is_dropped || reply.field("content-length").map(number) == expected.map(number), "{about}");
     let body = if is_head { &[][..] } else { &said.body[..] };
@@ -90,8 +90,8 @@ fn number(digits: &[u8]) -> u64 {
     std::str::from_utf8(digits).unwrap().parse().unwrap()
 }
 
-/// Reads what a module says, by the contract: lines may end in LF alone, the body is
-/// what is behind the head.
+/// Reads the response of a module by the contract: lines may end in LF alone, and
+/// the body is everything behind the head.
 fn read(response: &[u8]) -> Option<Reply> {
     let mut rest = response;
     let mut line = || {
@@ -102,7 +102,7 @@ fn read(response: &[u8]) -> Option<Reply> {
     };
     let status_line = line()?.strip_prefix(b"HTTP/1.1 ")?;
     let (digits, reason) = status_line.split_at_checked(3)?;
-    // Where there is no phrase, the space before it may be missing.
+    // Without a phrase, the space before it may be missing.
     let reason = if reason.is_empty() { reason } else { reason.strip_prefix(b" ")? };
     if !digits.iter().all(u8::is_ascii_digit) || !reason.iter().all(is_text) {
         return None;
@@ -119,7 +119,8 @@ fn read(response: &[u8]) -> Option<Reply> {
     Some(Reply { minor: 1, status, reason: reason.to_vec(), fields, body })
 }
 
-/// Whether the host can send that: it ends an exchange, and its length is right.
+/// Returns whether the host can send the response: its status is final, and its
+/// length is right.
 fn is_framed(said: &Reply, is_head: bool) -> bool {
     let lengths = values(&said.fields, "content-length");
     let empty = said.body.is_empty();
@@ -146,7 +147,7 @@ fn is_framed(said: &Reply, is_head: bool) -> bool {
         && options(&said.fields) <= OPTIONS_MAX
 }
 
-/// How many options the fields `connection` have, empty ones included.
+/// Counts the options in the fields `connection`, including empty ones.
 fn options(fields: &Fields) -> usize {
     values(fields, "connection").iter().map(|list| list.split(|&byte| byte == b',').count()).sum()
 }

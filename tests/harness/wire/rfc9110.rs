@@ -1,6 +1,6 @@
-//! What a request means by RFC 9110 and RFC 9112: which statuses are right for
-//! it before a handler sees it, whether the connection goes on behind it, and
-//! what a handler is to get. Shares no code with the server.
+//! The meaning of a request by RFC 9110 and RFC 9112: which statuses are right
+//! before a handler sees it, whether the connection continues, and what the handler
+//! gets. Shares no code with the server.
 
 use std::net::Ipv6Addr;
 
@@ -8,27 +8,27 @@ use super::rfc9112::{Fields, Request, trimmed, values};
 
 /// What may become of a request.
 pub struct Meaning {
-    /// Whether it is clear that the target has one of the four forms.
+    /// Whether the target clearly has one of the four forms.
     pub is_target_sure: bool,
-    /// Any of these is right; 200 is that the handler gets it.
+    /// Allowed statuses; 200 means that the handler gets the request.
     pub statuses: Vec<u16>,
-    /// What the handler gets as the target, and as the field `host` when that is
-    /// not what the client sent.
+    /// What the handler gets as the target, and as the field `host` if that differs
+    /// from the client's.
     pub target: Vec<u8>,
     pub authority: Option<Vec<u8>>,
 }
 
-/// Fields that are for one connection (RFC 9110, section 7.6.1), or that say
-/// something of how the message was framed there (section 6.6.2).
+/// Fields for one connection (RFC 9110, section 7.6.1), and fields about the
+/// framing (section 6.6.2).
 pub const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/// What the host vouches for, so that a client's fields are dropped.
+/// Fields that the host sets, so that it drops those of a client.
 pub const VOUCHED: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-request-time"];
 
-/// What a request means to a server which takes any host for its own.
+/// Returns the meaning of a request to a server that accepts any host.
 pub fn meaning(request: &Request) -> Meaning {
-    // What has to be declined, and what may be.
+    // Statuses for requests that must be, or may be, declined.
     let (mut must, mut may) = (Vec::new(), Vec::new());
     let is_target_sure;
     let mut target = request.target.clone();
@@ -38,7 +38,8 @@ pub fn meaning(request: &Request) -> Meaning {
             is_target_sure = is_sure;
             may.extend((!is_sure).then_some(400));
         }
-        // A handler's answer to CONNECT would make a tunnel, and is refused.
+        // The response of a handler to CONNECT would open a tunnel, so it is
+        // refused.
         Form::Tunnel { is_sure } => {
             is_target_sure = is_sure;
             must.push(502);
@@ -58,7 +59,7 @@ pub fn meaning(request: &Request) -> Meaning {
         Form::Bad => {
             is_target_sure = false;
             must.push(400);
-            // KNOWN 7: what is no scheme may be taken for another one.
+            // KNOWN 7: a malformed scheme may count as an unsupported one.
             may.extend(request.target.windows(3).any(|window| window == b"://").then_some(421));
         }
     }
@@ -75,7 +76,7 @@ pub fn meaning(request: &Request) -> Meaning {
     if request.is_doubtful {
         may.push(400);
     }
-    // What is declined for another reason never gets to the handler.
+    // A request that is declined for another reason never gets to the handler.
     if must.iter().any(|status| *status != 502) {
         must.retain(|status| *status != 502);
     }
@@ -91,8 +92,8 @@ enum Verdict {
     Wrong,
 }
 
-/// Section 3.2 of RFC 9112. `is_sure` where RFC 3986 allows every byte; hyper's
-/// parser takes some other bytes and refuses some, and either is fine.
+/// The forms of section 3.2 of RFC 9112. `is_sure` means that RFC 3986 allows every
+/// byte; hyper's parser accepts and refuses some other bytes, and either is right.
 enum Form<'a> {
     Plain { is_sure: bool },
     Absolute { host: &'a [u8], path: &'a [u8], is_sure: bool, is_http: bool },
@@ -104,7 +105,7 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
     let is_connect = method == b"CONNECT";
     if is_connect {
         return match authority(target) {
-            // A port has to be there; some do not ask for it.
+            // The port is required, but some parsers do not ask for it.
             Some(Authority { name, port, is_sure }) if !name.is_empty() && target != b"*" => {
                 Form::Tunnel { is_sure: is_sure && port.is_some_and(|port| !port.is_empty()) }
             }
@@ -123,8 +124,8 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
     let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    // KNOWN 7: the http crate asks for no letter at the beginning, and for none
-    // at all.
+    // KNOWN 7: the http crate does not ask for a letter at the start, and accepts
+    // an empty scheme.
     let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     match authority(host) {
         Some(Authority { name, is_sure, .. }) if is_scheme && !name.is_empty() => {
@@ -135,13 +136,13 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
     }
 }
 
-/// `path-abempty [ "?" query ]` of RFC 3986.
+/// Tells whether text is `path-abempty [ "?" query ]` of RFC 3986.
 fn is_path(path: &[u8]) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte);
     is_encoded(path, plain)
 }
 
-/// Whether there is nothing but such bytes and `%` with two digits.
+/// Returns whether text holds only such bytes, and `%` with two digits.
 fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;
     while let [first, behind @ ..] = rest {
@@ -158,8 +159,7 @@ fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
 struct Authority<'a> {
     name: &'a [u8],
     port: Option<&'a [u8]>,
-    /// Whether it is as usual: with a port that is one, and not an address of the
-    /// future.
+    /// Whether it has the usual form: a valid port if any, and no `IPvFuture`.
     is_sure: bool,
 }
 
@@ -183,8 +183,7 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
         if !is_encoded(name, plain) {
             return None;
         }
-        // Bytes that stand for themselves need not be told apart from those that
-        // are encoded.
+        // Encoded and plain bytes need not be told apart.
         (name, colon.map(|colon| &text[colon + 1..]), !name.contains(&b'%'))
     };
     if let Some(port) = port {
@@ -197,8 +196,8 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
     Some(Authority { name, port, is_sure })
 }
 
-/// Section 3.2 of RFC 9112: `host` has to be there once, and to be one. That it
-/// differs from the target's is an error in this server.
+/// Applies section 3.2 of RFC 9112: one valid `host` is required. A difference to
+/// the target's authority is an error for this server.
 fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
     let host = match values(&request.fields, "host")[..] {
         [] if request.minor == 0 => return Verdict::Right,
@@ -209,7 +208,7 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
         return Verdict::Wrong;
     };
     if let Some(of_target) = of_target {
-        // A target's that is none is declined for that.
+        // A bad authority of the target is declined for that.
         let Some(other) = authority(of_target) else {
             return Verdict::Wrong;
         };
@@ -223,7 +222,7 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
     if is_sure { Verdict::Right } else { Verdict::Doubtful }
 }
 
-/// A port by its number; none is that of HTTP.
+/// Returns the number of a port; the default is that of HTTP.
 fn number(port: Option<&[u8]>) -> Option<u16> {
     match port {
         None | Some(b"") => Some(80),
@@ -231,54 +230,55 @@ fn number(port: Option<&[u8]>) -> Option<u16> {
     }
 }
 
-/// Section 10.1.1 of RFC 9110.
+/// Applies section 10.1.1 of RFC 9110.
 fn check_expect(request: &Request) -> Verdict {
     let values = values(&request.fields, "expect");
     let known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
     if values.iter().all(|value| known(value)) {
         return Verdict::Right;
     }
-    // A list, and a client of HTTP/1.0, may be taken either way.
+    // A list, and a client of HTTP/1.0, may be treated either way.
     let mut members = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
     let all_known = members.all(|member| trimmed(member).is_empty() || known(trimmed(member)));
     if all_known || request.minor == 0 { Verdict::Doubtful } else { Verdict::Wrong }
 }
 
-/// Whether the client waits for `100 Continue`, or at least may get it.
+/// Returns whether the client may get `100 Continue`.
 pub fn may_be_told_to_continue(request: &Request) -> bool {
     request.minor == 1 && !values(&request.fields, "expect").is_empty()
 }
 
-/// The options of `connection`, in lower case.
+/// Returns the options of `connection`, in lower case.
 fn options(fields: &Fields) -> Vec<Vec<u8>> {
     let lists = values(fields, "connection").into_iter();
     let options = lists.flat_map(|list| list.split(|&byte| byte == b','));
     options.map(|option| trimmed(option).to_ascii_lowercase()).collect()
 }
 
-/// Whether it can be taken for one or not for one, that `connection` says close:
-/// hyper does not see it beside bytes that are no part of any option.
+/// Returns whether `connection: close` may be missed: hyper does not see it beside
+/// bytes that are not ASCII.
 pub fn may_close(request: &Request) -> bool {
     // KNOWN 5.
     values(&request.fields, "connection").iter().any(|list| !list.is_ascii())
 }
 
-/// Section 9.3 of RFC 9112: whether this request is the connection's last.
+/// Returns whether the request is the last of its connection (RFC 9112, section
+/// 9.3).
 pub fn closes(request: &Request) -> bool {
     let options = options(&request.fields);
     let has = |name: &[u8]| options.iter().any(|option| option == name);
     has(b"close") || (request.minor == 0 && !has(b"keep-alive"))
 }
 
-/// The fields that go past the connection: names in lower case, and those of one
+/// Returns the fields that are forwarded: names in lower case, and fields of one
 /// name together, in the place of the first.
 pub fn forwarded(fields: &Fields, dropped: &[&str]) -> Fields {
     let options = options(fields);
     let mut kept: Fields = Vec::new();
     for (name, value) in fields {
         let name = name.to_ascii_lowercase();
-        // These two cannot be taken away, whatever `connection` says, and that
-        // two options are no names of fields is why they take none away.
+        // `connection` cannot remove `host` and `content-length`, and its options
+        // `close` and `keep-alive` are not names of fields.
         let is_own = [&b"host"[..], b"content-length", b"close", b"keep-alive"].contains(&&name[..]);
         let is_listed = !is_own && options.contains(&name);
         if is_listed || HOP_BY_HOP.iter().chain(dropped).any(|each| each.as_bytes() == name) {

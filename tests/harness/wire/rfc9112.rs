@@ -1,47 +1,47 @@
-//! What a string of bytes says by RFC 9112, where every doubt is a refusal: the
-//! requests that it consists of, and how it ends. Slow, plain, and written from
-//! the RFC alone, to hold the server against; so it shares no code with it.
+//! Reads bytes by RFC 9112: the requests that they hold, and how they end. Every
+//! doubt is a refusal. Slow, plain, and written from the RFC alone, so that it
+//! shares no code with the server.
 
 use super::framing::{Framing, chunked, framing};
 
-/// One request.
+/// A request as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     pub method: Vec<u8>,
     pub target: Vec<u8>,
     /// 0 or 1, the digit behind `HTTP/1.`.
     pub minor: u8,
-    /// As they came, the values without the whitespace around them.
+    /// Fields as they were sent, with values trimmed.
     pub fields: Fields,
     pub body: Vec<u8>,
     /// Whether the body came in chunks.
     pub is_chunked: bool,
-    /// Whether refusing it with 400 is right as well: its trailers are past what
-    /// the limits say of fields, and the rules do not tell whether they count.
+    /// Whether a refusal with 400 is also right: the trailers exceed the limits of
+    /// fields, and the rules do not tell whether they count.
     pub is_doubtful: bool,
 }
 
 /// Names and values in their order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What comes behind the last whole request.
+/// What follows the last whole request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Nothing.
+    /// No more bytes.
     Clean,
-    /// The beginning of a head, which is not answered.
+    /// The start of a head, which gets no response.
     Unfinished,
-    /// What is no request: one of these statuses is right for it. Where the line
-    /// that is wrong does not end, saying nothing may be right as well. A method
-    /// that is HEAD is known by its name, whatever is wrong behind it.
+    /// Bytes that are not a request, and the allowed statuses. If the wrong line
+    /// does not end, silence may also be right. HEAD is known by its name, whatever
+    /// follows it.
     Refused { statuses: Vec<u16>, or_silence: bool, is_head: bool },
-    /// A head whose body is wrong, too long, or breaks off.
+    /// A head whose body is wrong, too long, or incomplete.
     Broken(Request, Vec<u16>),
-    /// A limit for which it is not said what is counted.
+    /// A limit for which the rules do not tell what counts.
     Unsaid,
 }
 
-/// The limits, in bytes and in numbers.
+/// Limits, in bytes and in numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub target: usize,
@@ -51,23 +51,23 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// None.
+    /// No limits.
     pub const NONE: Bounds =
         Bounds { target: usize::MAX, head: usize::MAX, fields: usize::MAX, body: usize::MAX };
 }
 
-/// What there is at the beginning of some bytes, and how many of them it takes.
+/// The first thing in some bytes, and its length.
 enum Found {
     Request(Request, usize),
     End(End),
 }
 
-/// All requests.
+/// Reads all requests.
 pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     let mut found = Vec::new();
     let mut rest = bytes;
     loop {
-        // Section 2.2: empty lines before a request line are nothing.
+        // Empty lines before a request line are skipped (section 2.2).
         let mut empty = 0;
         while rest[empty..].starts_with(b"\r\n") {
             empty += 2;
@@ -85,15 +85,14 @@ pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     }
 }
 
-/// The line that these bytes begin with, without its end, and what is behind it.
-/// Only a LF ends a line here; whether it is one is for `line_is_text` to say.
+/// Splits off the first line, without its LF. Only LF ends a line here; callers
+/// check for the CR.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// The request behind some empty lines. They count with its head, since what is
-/// not answered has to end at some length.
+/// Reads a request behind some empty lines, which count as part of its head.
 fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     let mut request = Request::default();
     let mut rest = &bytes[empty..];
@@ -109,7 +108,7 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
         };
         let head_length = bytes.len() - behind.len();
         let mut statuses = match raw.strip_suffix(b"\r") {
-            // As long as it has not ended it may be seen to be too long.
+            // The target may be found too long before the line ends.
             None if is_first && raw.len() > bounds.target => vec![400, 414],
             None => vec![400],
             Some(text) if is_first => request_line(text, &mut request, bounds),
@@ -126,7 +125,7 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
             statuses.push(431);
         }
         if !statuses.is_empty() {
-            // A statement that contradicts another may have been seen before.
+            // A contradiction between fields may have been found before.
             statuses.extend(for_its_framing(&request));
             statuses.extend(for_its_target(&request));
             return refused(&bytes[empty..], statuses, false);
@@ -165,14 +164,15 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     }
 }
 
-/// A target that is none, or may be none, can be refused before the rest.
+/// Returns the status for a bad target, which may be refused before the rest is
+/// read.
 fn for_its_target(request: &Request) -> Option<u16> {
     let is_there = !request.target.is_empty();
     (is_there && !super::rfc9110::meaning(request).is_target_sure).then_some(400)
 }
 
-/// What was said of the length can be refused before the rest: that it is
-/// contradictory, or more than any server can count.
+/// Returns the statuses for contradictory or uncountable lengths, which may be
+/// refused before the rest is read.
 fn for_its_framing(request: &Request) -> Vec<u16> {
     match framing(request) {
         Err(statuses) => statuses,
@@ -185,9 +185,8 @@ fn refused(bytes: &[u8], statuses: Vec<u16>, or_silence: bool) -> Found {
     Found::End(End::Refused { statuses, or_silence, is_head: bytes.starts_with(b"HEAD ") })
 }
 
-/// Whether a head is refused of which the last line does not end: with which
-/// statuses, and whether that may be left unsaid. Given are all of the head, that
-/// line, and what was read before.
+/// Judges an incomplete head whose last line `tail` has no end. Returns the allowed
+/// statuses, and whether silence is allowed, too.
 fn unfinished_head(
     head: &[u8],
     tail: &[u8],
@@ -200,13 +199,12 @@ fn unfinished_head(
     let text = tail.strip_suffix(b"\r").unwrap_or(tail);
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let could_go_on = if is_first { may_become_request_line(text) } else { may_become_field_line(text) };
-    // Once it is clear that the target is too long, that is said. In a line that
-    // is wrong it is not clear what the target is.
+    // A target is known to be too long only in a line that is right so far.
     let target = if could_go_on { pieces.get(1).copied().unwrap_or_default() } else { text };
     if is_first && target.len() > bounds.target {
         statuses.push(414);
-        // KNOWN 3: it is said when what may stand behind a target could not fit
-        // any more, which is some bytes later.
+        // KNOWN 3: the server answers some bytes later, when nothing that may
+        // follow a target would fit.
         let of_token = pieces.get(1).filter(|_| is_token(pieces[0]));
         must_be_said = of_token.is_some_and(|target| target.len() > bounds.target.saturating_add(12));
     }
@@ -248,7 +246,7 @@ fn may_become_field_line(text: &[u8]) -> bool {
     }
 }
 
-/// Reads a request line, and tells which statuses it is to be refused with.
+/// Reads a request line. Returns the statuses to refuse it with.
 fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16> {
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let mut statuses = Vec::new();
@@ -258,7 +256,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
         && pieces[1].iter().all(is_of_target)
         && pieces[2].len() == 8
         && pieces[2].iter().zip(b"HTTP/0.0").all(|(byte, form)| fits(*byte, *form));
-    // In a line that is wrong it is not clear what the target is.
+    // In a wrong line it is unclear where the target is.
     let target = if is_well_formed { pieces[1] } else { text };
     if target.len() > bounds.target {
         statuses.push(414);
@@ -268,7 +266,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
     };
     if !is_well_formed {
         statuses.push(400);
-        // Which of the two is said first is a matter of taste.
+        // Either of the two may be reported first.
         if pieces.len() == 3 && is_version(pieces[2]) && !matches!(pieces[2], b"HTTP/1.0" | b"HTTP/1.1") {
             statuses.push(505);
         }
@@ -282,12 +280,12 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
     statuses
 }
 
-/// Whether a byte is this one, or a digit where this is one.
+/// Returns whether a byte equals `form`, or is a digit where `form` is 0.
 fn fits(byte: u8, form: u8) -> bool {
     byte == form || (form == b'0' && byte.is_ascii_digit())
 }
 
-/// Reads `field-line`, and tells what it is to be refused with.
+/// Reads `field-line`. Returns the statuses to refuse it with.
 pub fn field_line(text: &[u8], fields: &mut Fields) -> Vec<u16> {
     let Some(colon) = text.iter().position(|&byte| byte == b':') else {
         return vec![400];
@@ -300,7 +298,7 @@ pub fn field_line(text: &[u8], fields: &mut Fields) -> Vec<u16> {
     Vec::new()
 }
 
-/// Without SP and HTAB at both ends.
+/// Removes SP and HTAB at both ends.
 pub fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -322,7 +320,7 @@ fn is_of_target(byte: &u8) -> bool {
     byte.is_ascii_graphic() && *byte != b'#'
 }
 
-/// The values of the fields of this name.
+/// Returns the values of the fields of this name.
 pub fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
     let of_name = fields.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name.as_bytes()));
     of_name.map(|(_, value)| &value[..]).collect()

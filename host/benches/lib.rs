@@ -1,0 +1,7 @@
+//! What the benches share: the harness of the tests (the server as a child
+//! process, an HTTP client, modules made to measure), and the parts that only
+//! benches need.
+
+#[path = "../../tests/harness/mod.rs"]
+pub mod harness;
+pub mod parts;

@@ -1,0 +1,106 @@
+//! The files of a server that outlive it: its module, its state and its control
+//! socket, in one folder.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Folder, Server, host, output_of};
+
+pub struct Deployment {
+    pub folder: Folder,
+    uploads: AtomicU32,
+}
+
+impl Deployment {
+    pub fn new() -> Deployment {
+        Deployment { folder: Folder::new(), uploads: AtomicU32::new(0) }
+    }
+
+    /// Returns a deployment whose server starts with a module.
+    pub fn of(module: impl AsRef<[u8]>) -> Deployment {
+        let deployment = Deployment::new();
+        fs::write(deployment.file(), module).unwrap();
+        deployment
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.file(name).into_os_string().into_string().unwrap()
+    }
+
+    /// Returns the path of the module's file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.file("handler.wasm")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.file("state")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.file("control")
+    }
+
+    /// Returns the arguments of the server, with the module's file if it exists.
+    pub fn arguments(&self, more: &[&str]) -> Vec<String> {
+        let file = self.file().exists().then(|| self.path("handler.wasm"));
+        let own =
+            ["--state-dir".to_owned(), self.path("state"), "--control".to_owned(), self.path("control")];
+        file.into_iter().chain(own).chain(more.iter().map(|&flag| flag.to_owned())).collect()
+    }
+
+    pub fn start(&self, more: &[&str]) -> Server {
+        self.spawn(host(), more)
+    }
+
+    /// Starts the server by a command that becomes the program.
+    pub fn spawn(&self, command: Command, more: &[&str]) -> Server {
+        Server::spawn(command, &self.arguments(more))
+    }
+
+    /// Returns a command to the running server.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = host();
+        command.args(arguments).arg("--control").arg(self.socket());
+        command
+    }
+
+    /// Runs a command, and returns everything that it printed.
+    pub fn tell(&self, arguments: &[&str]) -> String {
+        output_of(&mut self.command(arguments)).1
+    }
+
+    /// Returns a command that swaps to a module.
+    pub fn swap_command(&self, module: impl AsRef<[u8]>) -> Command {
+        let file = self.path(&format!("upload-{}", self.uploads.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&file, module).unwrap();
+        self.command(&["swap", &file])
+    }
+
+    /// Swaps to a module. The swap is saved when this returns.
+    pub fn swap(&self, module: impl AsRef<[u8]>) -> String {
+        output_of(&mut self.swap_command(module)).1
+    }
+
+    /// Swaps to a module, and checks that it serves under this number.
+    #[track_caller]
+    pub fn serves(&self, module: impl AsRef<[u8]>, number: u64) {
+        let printed = self.swap(module);
+        assert!(printed.starts_with(&format!("serving version {number}")), "{printed}");
+    }
+
+    /// Starts a swap without waiting for its end.
+    pub fn begin_swap(&self, module: impl AsRef<[u8]>) -> Child {
+        self.swap_command(module).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Returns the sorted names in the state folder.
+    pub fn state_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
