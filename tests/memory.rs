@@ -124,7 +124,7 @@ struct Part {
 
 const PARTS: [Part; 6] = [
     Part { name: "kept versions", drive: keep_versions, least: 11 * MIB },
-    Part { name: "log", drive: log_much, least: 3 * MIB },
+    Part { name: "log", drive: log_much, least: 3 * MIB / 2 },
     Part { name: "bodies", drive: send_bodies, least: 20 * MIB },
     Part { name: "connections", drive: open_connections, least: 3 * MIB },
     Part { name: "candidates", drive: upload, least: 30 * MIB },

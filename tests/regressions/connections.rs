@@ -9,7 +9,7 @@ fn a_new_connection_was_closed_for_room_that_was_no_longer_needed() {
     let mut first = server.connect();
     first.send("GET / HTTP/1.1\r\nhost: a\r\n");
     let mut second = server.connect();
-    server.log_line(&["as many connections as there may be"]);
+    server.log_line(&["connection limit reached"]);
     first.send("connection: close\r\n\r\n");
     assert_eq!(first.reply_to("GET").text(), INDEX);
     first.expect_close();

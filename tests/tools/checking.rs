@@ -9,7 +9,7 @@ fn check(file: impl AsRef<[u8]>) -> (i32, String) {
     (code, stdout.replace(file.path().to_str().unwrap(), "FILE"))
 }
 
-/// Returns a module of the contract with one part replaced.
+/// A module of the contract, with one of its parts replaced.
 fn module_with(part: &str, other: &str) -> String {
     let whole = saying("hi");
     assert!(whole.contains(part), "{part} in {whole}");
@@ -21,32 +21,79 @@ fn check_says_what_is_wrong_and_what_helps() {
     let memory = "(memory (export \"memory\") 1)";
     let alloc = "(export \"alloc\")";
     let begin = "(module ";
-    #[rustfmt::skip]
-    let cases = [
+    for (file, error, remedy) in [
         (String::new(), "it is empty; expected a WebAssembly module", "build it again"),
-        ("#!/bin/sh".into(), "it is a text file that is not WebAssembly text", "name the file that cargo build"),
-        ("(component)".into(), "it is a WebAssembly component", "leave out what makes a component of it"),
-        ("(module (funk))".into(), "its WebAssembly text is wrong: expected valid module field (at 1:10)", "correct the text"),
-        ("(module (func (result i32)))".into(), "it is not a valid WebAssembly module: ", "build it again whole"),
-        (module_with(memory, "(memory 1)"), "it has no export `memory`; expected a memory", "export it: (memory"),
-        (module_with(alloc, ""), "it has no export `alloc`; expected a function (i32) -> i32", "handler_sdk::export!(answer)"),
-        (module_with(alloc, "(export \"handle\") (export \"alloc\")").replacen("(export \"handle\") (param i32 i32)", "(param i32 i32)", 1),
-            "its export `handle` is a function (i32) -> i32; expected a function (i32, i32) -> i64", "give it that type, or another name"),
-        (module_with(begin, "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func))"),
-            "it imports `fd_write` from `wasi_snapshot_preview1`, which is not offered", "rather than WASI"),
-        (module_with(begin, "(module (import \"__wbindgen_placeholder__\" \"x\" (func))"), "which is not offered",
-            "do without wasm-bindgen"),
-        (module_with(begin, "(module (import \"env\" \"x\" (func))"), "it imports `x` from `env`", "find who declares it"),
-        (module_with(begin, "(module (import \"host\" \"log\" (func))"), "it imports `log` from `host` as a function ()",
-            "declare the import with that type"),
-        (module_with(memory, "(memory (export \"memory\") 2000)"), "its memory starts at 131072000 bytes",
-            "-zstack-size=16384"),
-        (module_with(begin, "(module (table 70000 funcref)"), "it needs more than an instance may have",
-            "make its memory or its tables smaller"),
-        (module_with(begin, "(module (start $f) (func $f unreachable)"), "the module does not start: wasm trap: wasm `unreachable`",
-            "mend what its start function"),
-    ];
-    for (file, error, remedy) in cases {
+        (
+            "#!/bin/sh".into(),
+            "it is a text file that is not WebAssembly text",
+            "name the .wasm file that cargo build",
+        ),
+        ("(component)".into(), "it is a WebAssembly component", "without the step that makes a component"),
+        (
+            "(module (funk))".into(),
+            "its WebAssembly text is wrong: expected valid module field (at 1:10)",
+            "fix the text",
+        ),
+        (
+            "(module (func (result i32)))".into(),
+            "it is not a valid WebAssembly module: ",
+            "build it again, without WebAssembly features",
+        ),
+        (
+            module_with(memory, "(memory 1)"),
+            "it has no export `memory`; expected a memory",
+            "export it: (memory",
+        ),
+        (
+            module_with(alloc, ""),
+            "it has no export `alloc`; expected a function (i32) -> i32",
+            "handler_sdk::export!(answer)",
+        ),
+        (
+            module_with(alloc, "(export \"handle\") (export \"alloc\")").replacen(
+                "(export \"handle\") (param i32 i32)",
+                "(param i32 i32)",
+                1,
+            ),
+            "its export `handle` is a function (i32) -> i32; expected a function (i32, i32) -> i64",
+            "give the function that type, or another name",
+        ),
+        (
+            module_with(begin, "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func))"),
+            "it imports `fd_write` from `wasi_snapshot_preview1`, which is not offered",
+            "rather than WASI",
+        ),
+        (
+            module_with(begin, "(module (import \"__wbindgen_placeholder__\" \"x\" (func))"),
+            "which is not offered",
+            "remove wasm-bindgen",
+        ),
+        (
+            module_with(begin, "(module (import \"env\" \"x\" (func))"),
+            "it imports `x` from `env`",
+            "find the code that declares it",
+        ),
+        (
+            module_with(begin, "(module (import \"host\" \"log\" (func))"),
+            "it imports `log` from `host` as a function ()",
+            "declare the import with that type",
+        ),
+        (
+            module_with(memory, "(memory (export \"memory\") 2000)"),
+            "its memory starts at 131072000 bytes",
+            "-zstack-size=16384",
+        ),
+        (
+            module_with(begin, "(module (table 70000 funcref)"),
+            "it needs more than an instance may have",
+            "make its memory or its tables smaller",
+        ),
+        (
+            module_with(begin, "(module (start $f) (func $f unreachable)"),
+            "the module does not start: wasm trap: wasm `unreachable`",
+            "fix the start function",
+        ),
+    ] {
         let (code, report) = check(&file);
         assert_eq!(code, 1, "{report}");
         assert!(report.starts_with("FILE: cannot serve\n  error       "), "{report}");
@@ -92,20 +139,37 @@ fn check_describes_a_module_that_can_serve() {
 fn check_warns_with_a_remedy() {
     let stack = "(module (global (mut i32) (i32.const 1048576)) ";
     let table = "(module (table 1 funcref) (func $swaps (table.set 0 (i32.const 0) (ref.null func))) ";
-    #[rustfmt::skip]
-    let cases = [
-        (module_with("(module ", stack).replace("\"memory\") 1)", "\"memory\") 17)"),
-            "its stack is 1 MiB, most of the 17 pages", "-zstack-size=16384"),
-        (module_with("\"memory\") 1)", "\"memory\") 40)"), "its memory starts at 40 pages (2.5 MiB)",
-            "make large statics smaller"),
-        (saying("hi"), "it has no names for its functions", "strip = \"debuginfo\""),
-        (module_with("(module ", table),
-            "each request gets a new instance, which takes longer: table.set in swaps cannot be put back", "do without changing tables"),
-        (module_with("(module ", "(module (func (export \"_start\"))"), "it looks like a program", "in `_initialize`"),
-        (module_with("(module ", &format!("(module (@custom \".debug_info\" \"{}\")", "x".repeat(100_000))),
-            "97 KiB of it are debug information", "build with --release"),
-    ];
-    for (module, warning, remedy) in cases {
+    for (module, warning, remedy) in [
+        (
+            module_with("(module ", stack).replace("\"memory\") 1)", "\"memory\") 17)"),
+            "its stack takes 1 MiB, most of the 17 pages",
+            "-zstack-size=16384",
+        ),
+        (
+            module_with("\"memory\") 1)", "\"memory\") 40)"),
+            "its memory starts at 40 pages (2.5 MiB)",
+            "make large statics or the stack (-zstack-size) smaller",
+        ),
+        (saying("hi"), "its functions have no names", "strip = \"debuginfo\""),
+        (
+            module_with("(module ", table),
+            "each request gets a new instance, which is slower: table.set in swaps cannot be reset",
+            "do not change tables",
+        ),
+        (
+            module_with("(module ", "(module (func (export \"_start\"))"),
+            "it looks like a program",
+            "to `_initialize`",
+        ),
+        (
+            module_with(
+                "(module ",
+                &format!("(module (@custom \".debug_info\" \"{}\")", "x".repeat(100_000)),
+            ),
+            "97 KiB of debug information",
+            "build with --release",
+        ),
+    ] {
         let (code, report) = check(&module);
         assert_eq!(code, 0, "{report}");
         let mut lines = report.lines();

@@ -39,7 +39,7 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
     assert_eq!((code, stdout.lines().last()), (0, Some("3 passed, 0 failed")), "{stdout}");
     let (code, stdout, _) = tool(&["check", module]);
     assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
-    assert!(stdout.contains("  memory      1 page (64.0 KiB) at first"), "{stdout}");
+    assert!(stdout.contains("  memory      1 page (64.0 KiB) initially"), "{stdout}");
     // The crate depends neither on its place nor on this repository.
     for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
@@ -101,7 +101,7 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     edit(&source, "better</h1>\")", "best</h1>\"");
     server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
-    server.log_line(&["the last good module goes on serving"]);
+    server.log_line(&["the last good module keeps serving"]);
     // The browser shows the errors instead of the last good build.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());

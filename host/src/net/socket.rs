@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// How much the kernel keeps of what cannot be sent yet, in bytes. Its own bound
 /// is megabytes for each connection, so that some hundred clients which do not
 /// read would use up what it has for all of TCP, and every connection of the
-/// machine would wait (`cargo bench -p host --bench slow -- read`).
+/// machine would wait (`cargo bench -p host-benches --bench slow -- read`).
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
 /// Most bytes that are copied to be written in one piece.
