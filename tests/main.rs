@@ -33,6 +33,8 @@ mod faults;
 mod folders;
 /// Bytes of clients and modules, compared with the RFCs.
 mod fuzzed;
+/// The imports of files: no circles, and none from above.
+mod graph;
 /// Log lines of handlers are written once, whole, and within bounds.
 mod handler_log;
 /// Work that the host does for a module or a client is short.

@@ -12,6 +12,7 @@ use host_http::response_head;
 use host_http::wire::{DIGITS_MAX, EXTRA_MAX};
 
 use crate::admin::listener as commands;
+use crate::admin::memory_bounds;
 use crate::admin::protocol::LINE_MAX;
 use crate::files::private_folder;
 use crate::net::{listen, socket};
@@ -117,7 +118,11 @@ const MODULES: &[Fixed] = &[
 
 const COMMANDS: &[Fixed] = &[
     count("Control connections at once", commands::CONNECTIONS_MAX as u64, "further ones wait"),
-    count("Uploaded modules received or prepared at once", commands::UPLOADS_MAX as u64, "further ones wait"),
+    count(
+        "Uploaded modules received or prepared at once",
+        memory_bounds::UPLOADS_MAX as u64,
+        "further ones wait",
+    ),
     time("Time to receive a command", commands::REQUEST_TIMEOUT, "the command is refused"),
     bytes("Line of a command", LINE_MAX, "the command is refused"),
     bytes(

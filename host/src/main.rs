@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use host::admin::listener::{self, Control};
-use host::admin::memory_bounds::MemoryBounds;
+use host::admin::memory_bounds::{self, MemoryBounds};
 use host::admin::place;
 use host::admin::resources::Gauges;
 use host::cli::args::Args;
@@ -29,7 +29,8 @@ use host::serve::service::App;
 use host::site::activate::Workshop;
 use host::site::begin::begin;
 use host::site::state_dir::StateDir;
-use host::site::swapper::{Settings, Swapper, Task};
+use host::site::swapper::{Settings, Swapper};
+use host::site::task::Task;
 use host::site::version::Label;
 use host::source::watch;
 use host::telemetry::log::{self, Format};
@@ -150,7 +151,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     if let Some(bound) = &control {
         let module_max = args.limits.module_max;
         let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
-        let uploads = Arc::new(Semaphore::new(listener::UPLOADS_MAX));
+        let uploads = Arc::new(Semaphore::new(memory_bounds::UPLOADS_MAX));
         let gauges = Gauges {
             engine: calls,
             buffers: buffers.clone(),

@@ -21,14 +21,12 @@ use crate::admin::protocol::{Complaint, LINE_MAX, Request, Status};
 use crate::admin::resources::Gauges;
 use crate::fault_counts::FaultCounts;
 use crate::site::history::VersionState;
-use crate::site::swapper::{Swapper, Task};
+use crate::site::swapper::Swapper;
+use crate::site::task::Task;
 use crate::telemetry::log;
 
 /// Control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
-
-/// Modules received at once; each takes its size in memory.
-pub const UPLOADS_MAX: usize = 4;
 
 /// Longest time to receive a request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,11 +12,13 @@ use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::admin::listener::UPLOADS_MAX;
 use crate::config::limits::Limits;
 use crate::net::socket;
 use crate::serve::connection;
 use crate::telemetry::log;
+
+/// Modules received at once; each takes its size in memory.
+pub const UPLOADS_MAX: usize = 4;
 
 /// One consumer of memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,7 @@ use host_wasm::{Calls, Engine};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::admin::listener::UPLOADS_MAX;
-use crate::admin::memory_bounds::MemoryBounds;
+use crate::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use crate::config::limits::Limits;
 use crate::serve::buffers::Buffers;
 use crate::site::swapper::Swapper;

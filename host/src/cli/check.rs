@@ -13,8 +13,9 @@ use host_http::quote::quoted;
 use host_wasm::{Anatomy, Effort, Size};
 use serde::Serialize;
 
+use crate::cli::bench;
 use crate::cli::bench::Bench;
-use crate::cli::{bench, remedy};
+use crate::cli::remedy::{self, Warning};
 use crate::config::limits::Limits;
 use crate::site::version::hash;
 
@@ -66,13 +67,6 @@ struct Report {
 struct Section {
     name: String,
     size: usize,
-}
-
-/// Shortcoming of a module that can serve, and its remedy.
-#[derive(Debug, Serialize)]
-pub(super) struct Warning {
-    pub(super) what: String,
-    pub(super) remedy: String,
 }
 
 /// Result of compiling and starting a module.

@@ -17,7 +17,7 @@ use crate::admin::protocol::{Complaint, Request, Status};
 use crate::cli::dev::Dev;
 use crate::cli::tool::{self, Tool};
 use crate::site::history::Entry;
-use crate::site::swapper::Outcome;
+use crate::site::task::Outcome;
 use crate::site::version::Origin;
 
 /// Exit code when a version serves but would not survive a restart.

@@ -2,8 +2,7 @@
 
 use handler_sdk::abi;
 use host_wasm::{Anatomy, CallError, ModuleError};
-
-use crate::cli::check::Warning;
+use serde::Serialize;
 
 /// A page of WebAssembly, in bytes.
 const PAGE: u64 = 65_536;
@@ -17,6 +16,13 @@ const DEBUG_INFO_WITHOUT_WARNING: usize = 64 << 10;
 
 const STACK: &str = "link with -zstack-size=16384, in build.rs: \
      println!(\"cargo::rustc-link-arg-cdylib=-zstack-size=16384\")";
+
+/// Shortcoming of a module that can serve, and its remedy.
+#[derive(Debug, Serialize)]
+pub(super) struct Warning {
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
 
 /// Returns the remedy for a module that cannot be compiled or breaks the contract.
 pub(super) fn of_module(error: &ModuleError) -> String {

@@ -8,9 +8,11 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::optimise;
 use crate::site::orders::Order;
+use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
-use crate::site::swapper::{IsGone, Outcome, Shared, Task, serves_by_now};
+use crate::site::task::{IsGone, Outcome, Task, serves_by_now};
 use crate::site::version::{Label, Origin, Version, hash};
 
 /// Interval of checks whether the client that ordered the swap is still connected.
@@ -151,7 +153,7 @@ impl Shared {
                 })?;
             }
             let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
-            self.optimiser.serves(self, &version);
+            optimise::serves(self, &version);
             Ok(replaced)
         });
         published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))

@@ -8,6 +8,8 @@
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
 //! | `restore` | brings back the versions of an earlier process |
+//! | `task` | what may be ordered, and the outcomes |
+//! | `shared` | what the tasks of a swapper share |
 //! | `swapper` | accepts orders to swap, and returns their outcomes |
 //! | `orders` | lets the newest order cancel older ones |
 //! | `candidate` | carries out an order |
@@ -26,8 +28,10 @@ pub mod notice;
 mod optimise;
 mod orders;
 mod restore;
+mod shared;
 pub mod state_dir;
 mod store;
 pub mod swapper;
+pub mod task;
 pub mod version;
 mod versions;

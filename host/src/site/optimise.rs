@@ -2,36 +2,30 @@
 //! compiled quickly, so that it serves soon; its code is replaced when the
 //! optimised code is ready. The version keeps its number.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use host_wasm::{CompiledModule, Effort, Priority};
-use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::site::swapper::Shared;
+use crate::site::shared::Shared;
 use crate::site::version::Version;
 
 /// Interval of checks whether the last request on the first code is answered.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Optimisation in progress, if any.
-#[derive(Default)]
-pub(super) struct Optimiser(Mutex<Option<AbortHandle>>);
-
-impl Optimiser {
-    /// Starts to optimise the current version, and cancels the optimisation of any
-    /// earlier one: a replaced version is not worth the work.
-    pub(super) fn serves(&self, shared: &Arc<Shared>, version: &Arc<Version>) {
-        let work = version
-            .module
-            .unoptimised()
-            .map(|file| shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)));
-        let older = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), work);
-        if let Some(older) = older {
-            older.abort();
-        }
+/// Starts to optimise the current version, and cancels the optimisation of any
+/// earlier one: a replaced version is not worth the work.
+pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
+    let work = version
+        .module
+        .unoptimised()
+        .map(|file| shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)));
+    let older =
+        std::mem::replace(&mut *shared.optimising.lock().unwrap_or_else(PoisonError::into_inner), work);
+    if let Some(older) = older {
+        older.abort();
     }
 }
 

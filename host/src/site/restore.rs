@@ -9,8 +9,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::site::activate::Times;
+use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
-use crate::site::swapper::Shared;
 
 /// Interval of checks whether a version that is no longer kept has answered its
 /// last request.

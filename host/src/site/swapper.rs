@@ -6,24 +6,24 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex};
 
 use host_wasm::health;
-use serde::{Deserialize, Serialize};
-use tokio::runtime::{self, Handle};
-use tokio::sync::{Notify, oneshot};
-use tracing::{error, info, warn};
+use tokio::runtime;
+use tokio::sync::Notify;
+use tracing::{error, info};
 
 use crate::site::activate::Workshop;
 use crate::site::current::Serving;
 use crate::site::history::{Entry, History};
 use crate::site::notice::Notice;
-use crate::site::optimise::Optimiser;
+use crate::site::optimise;
 use crate::site::orders::Orders;
 use crate::site::restore;
+use crate::site::shared::Shared;
 use crate::site::state_dir::{State, StateDir};
 use crate::site::store::Store;
+use crate::site::task::{IsGone, Outcome, Task, serves_by_now};
 use crate::site::version::Version;
 use crate::site::versions::Versions;
 
@@ -58,78 +58,6 @@ pub struct Beginning {
 /// Handle to swap, roll back and list versions.
 #[derive(Clone)]
 pub struct Swapper(Arc<Shared>);
-
-pub(super) struct Shared {
-    pub(super) workshop: Workshop,
-    pub(super) module_max: usize,
-    pub(super) file: Option<PathBuf>,
-    pub(super) require_durable: bool,
-    pub(super) notice: Notice,
-    pub(super) versions: Versions,
-    pub(super) orders: Orders,
-    pub(super) store: Store,
-    pub(super) optimiser: Optimiser,
-    /// Notified when a version may no longer be kept.
-    pub(super) left: Notify,
-    /// Runtime of the thread that prepares candidates.
-    runtime: Handle,
-}
-
-/// Kinds of order.
-#[derive(Debug)]
-pub enum Task {
-    /// Read the file, and swap if its content has changed.
-    FileChanged,
-    /// Read the file and swap, even if the content was rejected before.
-    ReadAgain,
-    /// Swap to these bytes, which the client calls by this name.
-    Swap(String, Arc<[u8]>),
-}
-
-/// Returns whether the client that gave an order has disconnected.
-pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
-
-/// Outcome of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Another version is current now.
-    Serving {
-        /// Number of the current version.
-        version: u64,
-        /// SHA-256 of the current version in hexadecimal.
-        sha256: String,
-        /// Number of the replaced version.
-        replaced: u64,
-        /// Reason for which the version would not survive a restart, if a state
-        /// folder is in use.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        not_durable: Option<String>,
-    },
-    /// The current version has these bytes already, or is the requested one.
-    Unchanged {
-        /// Number of the current version.
-        version: u64,
-    },
-    /// The candidate was rejected; the current version stays.
-    Rejected {
-        /// Number of the candidate.
-        version: u64,
-        /// Stage that failed.
-        stage: String,
-        /// Cause of the failure.
-        cause: String,
-        /// Number of the current version.
-        serving: u64,
-    },
-    /// The order was not carried out.
-    Refused {
-        /// Reason of the refusal.
-        cause: String,
-        /// Number of the current version.
-        serving: u64,
-    },
-}
 
 impl Swapper {
     /// Starts the swap thread with the first version.
@@ -168,7 +96,7 @@ impl Swapper {
             versions: Versions::new(first, history),
             orders: Orders::default(),
             store,
-            optimiser: Optimiser::default(),
+            optimising: Mutex::default(),
             left: Notify::new(),
             runtime: runtime.handle().clone(),
         });
@@ -179,7 +107,7 @@ impl Swapper {
                 ))
             })?;
         }
-        shared.optimiser.serves(&shared, &shared.versions.current());
+        optimise::serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));
         shared.spawn(restore::release(Arc::clone(&shared)));
         // The runtime catches tasks that panic.
@@ -231,7 +159,7 @@ impl Swapper {
             }
             let (version, replaced) = shared.versions.roll_back(number)?;
             if version.label.number != replaced {
-                shared.optimiser.serves(shared, &version);
+                optimise::serves(shared, &version);
             }
             Some((version, replaced))
         });
@@ -257,57 +185,4 @@ impl Swapper {
     pub fn kept_memory(&self) -> usize {
         self.0.versions.history().memory()
     }
-}
-
-impl Shared {
-    /// Spawns a task on the swap thread.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
-        self.runtime.spawn(work).abort_handle()
-    }
-
-    /// Saves, and returns the cause of a failure.
-    pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
-        let error = save(&self.store).err()?;
-        let cause = format!("{error:#}");
-        warn!(%cause, "cannot save the versions: not all of them would survive a restart");
-        Some(cause)
-    }
-
-    /// Saves the record on a separate thread: a disk may be slow, and the caller
-    /// serves other commands meanwhile.
-    async fn save_record_on_thread(self: &Arc<Self>) -> Option<String> {
-        self.store.dir()?;
-        let (done, saved) = oneshot::channel();
-        let shared = Arc::clone(self);
-        let save = move || {
-            let _ = done.send(shared.save(|store| store.save_record(&shared.versions)));
-        };
-        match thread::Builder::new().name("save".into()).stack_size(health::STACK).spawn(save) {
-            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that saves the record panicked".into())),
-            Err(_) => self.save(|store| store.save_record(&self.versions)),
-        }
-    }
-
-    /// Returns why a version is not available for rollback.
-    fn not_kept(&self, number: Option<u64>) -> String {
-        let wanted = number.map_or("the previous version".into(), |number| format!("version {number}"));
-        if self.store.left().iter().any(|kept| Some(kept.label.number) == number) {
-            return format!(
-                "{wanted} is in the state folder but not loaded, or not yet (the log says which)"
-            );
-        }
-        let history = self.versions.history();
-        let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
-        format!("{wanted} is not kept (--keep, --keep-bytes); kept versions: {}", good.join(", "))
-    }
-
-    pub(super) fn refused(&self, cause: String) -> Outcome {
-        Outcome::Refused { cause, serving: self.versions.current().label.number }
-    }
-}
-
-/// Returns the cause of a refusal because another version than `--if-version` is
-/// current.
-pub(super) fn serves_by_now(serving: u64, expected: u64) -> String {
-    format!("version {serving} is current; expected version {expected} (--if-version)")
 }

@@ -20,7 +20,8 @@ use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
-use crate::site::swapper::{Swapper, Task};
+use crate::site::swapper::Swapper;
+use crate::site::task::Task;
 
 /// How MODULE is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

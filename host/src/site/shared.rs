@@ -1,0 +1,82 @@
+//! What the tasks of a swapper share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use host_wasm::health;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tracing::warn;
+
+use crate::site::activate::Workshop;
+use crate::site::notice::Notice;
+use crate::site::orders::Orders;
+use crate::site::store::Store;
+use crate::site::task::Outcome;
+use crate::site::versions::Versions;
+
+pub(super) struct Shared {
+    pub(super) workshop: Workshop,
+    pub(super) module_max: usize,
+    pub(super) file: Option<PathBuf>,
+    pub(super) require_durable: bool,
+    pub(super) notice: Notice,
+    pub(super) versions: Versions,
+    pub(super) orders: Orders,
+    pub(super) store: Store,
+    /// Optimisation in progress, if any.
+    pub(super) optimising: Mutex<Option<AbortHandle>>,
+    /// Notified when a version may no longer be kept.
+    pub(super) left: Notify,
+    /// Runtime of the thread that prepares candidates.
+    pub(super) runtime: Handle,
+}
+
+impl Shared {
+    /// Spawns a task on the swap thread.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(work).abort_handle()
+    }
+
+    /// Saves, and returns the cause of a failure.
+    pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
+        let error = save(&self.store).err()?;
+        let cause = format!("{error:#}");
+        warn!(%cause, "cannot save the versions: not all of them would survive a restart");
+        Some(cause)
+    }
+
+    /// Saves the record on a separate thread: a disk may be slow, and the caller
+    /// serves other commands meanwhile.
+    pub(super) async fn save_record_on_thread(self: &Arc<Self>) -> Option<String> {
+        self.store.dir()?;
+        let (done, saved) = oneshot::channel();
+        let shared = Arc::clone(self);
+        let save = move || {
+            let _ = done.send(shared.save(|store| store.save_record(&shared.versions)));
+        };
+        match thread::Builder::new().name("save".into()).stack_size(health::STACK).spawn(save) {
+            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that saves the record panicked".into())),
+            Err(_) => self.save(|store| store.save_record(&self.versions)),
+        }
+    }
+
+    /// Returns why a version is not available for rollback.
+    pub(super) fn not_kept(&self, number: Option<u64>) -> String {
+        let wanted = number.map_or("the previous version".into(), |number| format!("version {number}"));
+        if self.store.left().iter().any(|kept| Some(kept.label.number) == number) {
+            return format!(
+                "{wanted} is in the state folder but not loaded, or not yet (the log says which)"
+            );
+        }
+        let history = self.versions.history();
+        let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
+        format!("{wanted} is not kept (--keep, --keep-bytes); kept versions: {}", good.join(", "))
+    }
+
+    pub(super) fn refused(&self, cause: String) -> Outcome {
+        Outcome::Refused { cause, serving: self.versions.current().label.number }
+    }
+}
