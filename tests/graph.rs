@@ -30,33 +30,6 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// Files that still import each other in circles. The list may only become shorter.
-const KNOWN_CYCLE: [&str; 23] = [
-    "admission",
-    "bulk",
-    "call",
-    "compile::compilers",
-    "compile::job",
-    "compile::pipeline",
-    "compile::process",
-    "compile::structure",
-    "compile::worker",
-    "deadline",
-    "engine",
-    "failure",
-    "handler",
-    "idle",
-    "import",
-    "inspect",
-    "instance",
-    "mappings",
-    "memory",
-    "module",
-    "snapshot",
-    "survey",
-    "verify",
-];
-
 /// The imports of the files of a crate, by the paths of their modules.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -152,12 +125,7 @@ fn no_files_import_each_other_in_circles() {
     for (folder, _) in LEVELS {
         let graph = graph_of(folder);
         assert!(graph.values().any(|imports| !imports.is_empty()), "{folder}");
-        let mut found = in_circles(&graph);
-        if folder == "host/wasm/src" {
-            for known in KNOWN_CYCLE {
-                assert!(found.remove(known), "{known} is in no circle any more: take it off the list");
-            }
-        }
+        let found = in_circles(&graph);
         let shown: Vec<String> = found.iter().map(|file| format!("{file} -> {:?}", graph[file])).collect();
         assert!(found.is_empty(), "{folder}: files in circles:\n{}", shown.join("\n"));
     }

@@ -219,7 +219,7 @@ impl History {
     /// Returns the compiled module of the newest good version with this hash.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
         let same = self.good().rfind(|version| version.label.sha256 == sha256)?;
-        Some(CompiledModule::of(&same.module))
+        Some(same.module.compiled())
     }
 
     /// Returns the number of the version that version `number` replaced.

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::failure::CallError;
+use crate::call_error::CallError;
 use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Permit, Permits};

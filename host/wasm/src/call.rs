@@ -15,14 +15,14 @@ use host_http::client_net::ClientNet;
 use host_http::message::Message;
 use host_http::request_id::RequestId;
 use tokio::task::yield_now;
-use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::admission::Short;
-use crate::deadline::{AtTick, TakesLong};
+use crate::call_error::CallError;
+use crate::call_state::{AtTick, CallState};
 use crate::engine::Engine;
-use crate::failure::{CallError, explain};
 use crate::handler::HandlerModule;
-use crate::instance::{CallState, Instance};
+use crate::instance::Instance;
+use crate::invoke::{Stopped, invoke};
 use crate::{deadline, memory};
 
 /// Bytes of a request or response above which the task yields after the copy, which
@@ -111,7 +111,7 @@ impl HandlerModule {
             Err(Stopped::Failed(failure)) => return Attempt::over(Err(failure)),
         };
         let answer = answer_here(&mut instance, request, self.engine());
-        match answer.map_err(|stopped| stopped.with_panic(&mut instance)) {
+        match answer.map_err(|stopped| instance.with_panic_here(stopped)) {
             Ok(response) => {
                 let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > LARGE_COPY;
                 let in_time = if took_long { deadline::check(&instance.store) } else { Ok(()) };
@@ -175,7 +175,7 @@ impl HandlerModule {
                     self.give_back(instance);
                     Ok(response)
                 }
-                Err(failure) => Err(failure.with_panic(&mut instance).await),
+                Err(failure) => Err(instance.with_panic(failure).await),
             }
         };
         engine.in_turns(call).await
@@ -231,40 +231,6 @@ fn answer_here(instance: &mut Instance, request: &Message, engine: &Engine) -> R
     Ok(read_response(instance, Span::unpack(packed), engine)?)
 }
 
-/// Why a call on the thread's stack gave no response.
-pub(super) enum Stopped {
-    /// The call takes long and has to be repeated on a fiber.
-    TakesLong,
-    Failed(CallError),
-}
-
-impl Stopped {
-    /// Converts wasmtime's error. `explain` converts all errors but [`TakesLong`].
-    pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
-        if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
-    }
-
-    /// Adds the module's panic message to a trap.
-    pub(super) fn with_panic(self, instance: &mut Instance) -> Stopped {
-        match self {
-            Stopped::Failed(failure) => Stopped::Failed(failure.with_panic_here(instance)),
-            Stopped::TakesLong => self,
-        }
-    }
-}
-
-impl From<CallError> for Stopped {
-    fn from(error: CallError) -> Stopped {
-        Stopped::Failed(error)
-    }
-}
-
-impl From<wasmtime::Error> for Stopped {
-    fn from(error: wasmtime::Error) -> Stopped {
-        Stopped::by(&error, explain)
-    }
-}
-
 /// Returns the length of a request in bytes, which must fit a 32-bit memory.
 fn length(request: &Message) -> Result<u32, CallError> {
     let length = request.length();
@@ -276,7 +242,8 @@ fn write_request(instance: &mut Instance, span: Span, request: &Message) -> Resu
     if span.address == NO_ROOM {
         return Err(CallError::NoRoom { length: span.length as usize });
     }
-    memory::write(instance, span, request)?;
+    let Instance { memory, store, pages, .. } = instance;
+    memory::write(*memory, store, pages.as_mut(), span, request)?;
     Ok((span.address, span.length))
 }
 
@@ -289,17 +256,4 @@ fn read_response(instance: &Instance, span: Span, engine: &Engine) -> Result<Byt
     let bytes = memory::view(instance.memory, &instance.store, span)
         .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::HANDLE, cause })?;
     Ok(engine.responses().copy(bytes))
-}
-
-/// Calls a function of a module on a fiber.
-pub(super) async fn invoke<P, R>(
-    store: &mut Store<CallState>,
-    function: &TypedFunc<P, R>,
-    parameters: P,
-) -> Result<R, CallError>
-where
-    P: WasmParams + Sync,
-    R: WasmResults + Sync,
-{
-    function.call_async(store, parameters).await.map_err(|error| explain(&error))
 }

@@ -19,9 +19,9 @@ use thiserror::Error;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
 use crate::admission::Admission;
-use crate::failure::CallError;
+use crate::call_error::CallError;
+use crate::call_state::{AtTick, CallState};
 use crate::health;
-use crate::instance::CallState;
 
 /// Interval of the epoch. A call holds a serving thread for at most two intervals at
 /// a time.
@@ -44,21 +44,6 @@ pub(super) struct DeadlinePassed;
 #[derive(Debug, Error)]
 #[error("takes long")]
 pub(super) struct TakesLong;
-
-/// What a call does when a tick finds it running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AtTick {
-    /// Goes on, because it may have started just before the tick.
-    GoOn,
-    /// Ends, to be repeated on a fiber, if the thread has used at least [`RUN_MIN`] of
-    /// CPU time more than this. If not, the core was busy with other threads, and the
-    /// call goes on.
-    End(Duration),
-    /// Yields to the other requests of its thread.
-    GiveWay,
-    /// Yields again, after it has yielded before.
-    GiveWayAgain,
-}
 
 /// CPU time that a thread uses between two ticks at least, unless other threads use its
 /// core.

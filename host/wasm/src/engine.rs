@@ -5,16 +5,17 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use host_http::client_net::ClientNet;
-use thiserror::Error;
 use tokio::sync::SemaphorePermit;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 use wasmtime::{WasmBacktraceDetails, WasmFeatures};
 
 use crate::admission::{Admission, Calls, INSTANCES_SPARE, Short, serving_threads};
+use crate::call_error::CallError;
+use crate::call_state::CallState;
 use crate::deadline::Ticker;
-use crate::failure::{CallError, FRAMES_MAX};
-use crate::instance::CallState;
+use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
+use crate::name::FRAMES_MAX;
 use crate::permits::Permit;
 use crate::reused::Reused;
 use crate::{import, mappings, proposals};
@@ -45,32 +46,6 @@ struct Shared {
     /// Most stretches of written pages with which an instance is reset.
     stretches: u32,
     ticker: Ticker,
-}
-
-/// Why the engine cannot be set up on this machine.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    /// The system refused address space for the pool of instances.
-    #[error("cannot reserve address space for {instances} instances (reduce --instances): {cause}")]
-    Pool {
-        /// The value of `--instances`.
-        instances: usize,
-        /// wasmtime's message.
-        cause: String,
-    },
-    /// The instances could need more memory mappings than a process may have.
-    #[error(
-        "the instances may need {needed} memory mappings, but a process may have only {limit} (reduce --instances, or raise vm.max_map_count)"
-    )]
-    Mappings {
-        /// Most mappings of the whole process.
-        needed: usize,
-        /// The process's limit on mappings.
-        limit: usize,
-    },
-    /// Any other failure, with wasmtime's or the system's message.
-    #[error("cannot set up WebAssembly on this machine: {0}")]
-    Other(String),
 }
 
 impl Engine {

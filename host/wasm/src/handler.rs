@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use host_http::request_id::RequestId;
 
-use crate::call::Stopped;
+use crate::call_error::CallError;
+use crate::call_state::CallState;
+use crate::code::Code;
 use crate::engine::Engine;
-use crate::failure::CallError;
 use crate::idle::Idle;
-use crate::instance::{CallState, Instance};
+use crate::instance::Instance;
+use crate::invoke::Stopped;
 use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
-use crate::module::{Code, CompiledModule};
+use crate::module::CompiledModule;
 use crate::snapshot::Snapshot;
 
 /// A module that meets the contract and has run `_initialize`.
@@ -78,6 +80,16 @@ impl CompiledModule {
 }
 
 impl HandlerModule {
+    /// Returns the compiled module with its current code, optimised or not, so that it can
+    /// be started again.
+    pub fn compiled(&self) -> CompiledModule {
+        CompiledModule {
+            engine: self.engine.clone(),
+            code: self.code.clone(),
+            unoptimised: self.unoptimised(),
+        }
+    }
+
     /// Returns the module's file if it is still to be compiled with more effort.
     pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
         self.unoptimised.clone()
@@ -123,10 +135,6 @@ impl HandlerModule {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    pub(super) fn code(&self) -> &Code {
-        &self.code
     }
 
     /// Returns a reset instance if one is idle.

@@ -6,15 +6,10 @@
 use handler_sdk::abi::{HOST, LOG, Span};
 use host_http::quote::cut_for_log;
 use tracing::{debug, error, info, trace, warn};
-use wasmtime::{Caller, Extern, Linker, Result, ValType};
+use wasmtime::{Caller, Extern, Linker, Result};
 
-use crate::instance::CallState;
-use crate::{memory, verify};
-
-/// Returns the type of the import `log` for messages.
-pub(super) fn log_type() -> String {
-    verify::signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
-}
+use crate::call_state::CallState;
+use crate::memory;
 
 /// Defines the imports in a linker.
 pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {

@@ -9,9 +9,8 @@ use wasmparser::{
     ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, Result, TypeRef,
 };
 
-use crate::failure::MESSAGE_MAX;
-use crate::module;
-use crate::name::{Bounded, readable};
+use crate::module_error;
+use crate::name::{Bounded, MESSAGE_MAX, readable};
 use crate::restorable::changes_for_good;
 
 /// The linker's default size of a stack, in bytes.
@@ -61,7 +60,7 @@ impl Anatomy {
 /// before the first mistake.
 pub fn inspect(file: &[u8]) -> Anatomy {
     let mut found = Anatomy::default();
-    if let Ok(binary) = module::read(file) {
+    if let Ok(binary) = module_error::read(file) {
         let _ = found.read(&binary);
     }
     found

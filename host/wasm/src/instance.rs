@@ -8,37 +8,24 @@
 //! takes longer and leads to the same state.
 
 use std::io;
-use std::time::Instant;
 
-use host_http::request_id::RequestId;
+use handler_sdk::abi::Span;
+use host_http::quote::quoted;
 use tracing::error;
 use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
 use wasmtime::{WasmParams, WasmResults};
 
-use crate::call::{Stopped, invoke};
-use crate::deadline::{AtTick, DeadlinePassed};
-use crate::failure::{CallError, explain};
+use crate::call_error::CallError;
+use crate::call_state::{AtTick, CallState};
+use crate::code::Code;
+use crate::deadline::DeadlinePassed;
+use crate::failure::explain;
 use crate::image::Image;
+use crate::invoke::{Stopped, invoke};
 use crate::limits::CallLimits;
 use crate::mapped::Laid;
-use crate::module::Code;
 use crate::pages::Pages;
 use crate::{deadline, memory};
-
-/// The data of a store during one call.
-pub(super) struct CallState {
-    pub(super) deadline: Instant,
-    pub(super) at_tick: AtTick,
-    pub(super) request_id: RequestId,
-    pub(super) log_lines_left: usize,
-    /// Lines that are not logged, because an earlier attempt at this call logged them.
-    pub(super) log_lines_heard: usize,
-    pub(super) log_line_max: usize,
-    /// Whether the message about dropped lines was logged.
-    pub(super) log_cut: bool,
-    memory_max: usize,
-    table_max: usize,
-}
 
 /// An instance with its store.
 pub(super) struct Instance {
@@ -127,7 +114,7 @@ impl Instance {
     pub(super) async fn initialise(&mut self) -> Result<(), CallError> {
         for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
             if let Err(failure) = invoke(&mut self.store, &function, ()).await {
-                return Err(failure.with_panic(self).await);
+                return Err(self.with_panic(failure).await);
             }
         }
         Ok(())
@@ -138,10 +125,46 @@ impl Instance {
     pub(super) fn initialise_here(&mut self) -> Result<(), Stopped> {
         for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
             if let Err(error) = function.call(&mut self.store, ()) {
-                return Err(Stopped::from(error).with_panic(self));
+                return Err(self.with_panic_here(Stopped::from(error)));
             }
         }
         Ok(())
+    }
+
+    /// Adds the module's panic message to a trap, by a call on a fiber. This is the last
+    /// call into the instance. The message goes to the log only.
+    pub(super) async fn with_panic(&mut self, mut failure: CallError) -> CallError {
+        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut failure, &self.panic_message) {
+            self.store.data_mut().at_tick = AtTick::GiveWay;
+            let packed = function.call_async(&mut self.store, ()).await;
+            *panic = packed.ok().and_then(|packed| self.read_panic(packed));
+        }
+        failure
+    }
+
+    /// Adds the module's panic message to a trap, by a call on the stack of the current
+    /// thread, which is ended if it takes long.
+    pub(super) fn with_panic_here(&mut self, mut stopped: Stopped) -> Stopped {
+        if let (Stopped::Failed(CallError::Trap { panic, .. }), Some(function)) =
+            (&mut stopped, &self.panic_message)
+        {
+            self.store.data_mut().at_tick = AtTick::GoOn;
+            deadline::rearm(&mut self.store);
+            let packed = function.call(&mut self.store, ());
+            *panic = packed.ok().and_then(|packed| self.read_panic(packed));
+        }
+        stopped
+    }
+
+    /// Reads a panic message from the packed span; [`None`] if it is empty or invalid.
+    fn read_panic(&self, packed: u64) -> Option<String> {
+        let limit = self.store.data().log_line_max;
+        let bytes = memory::view(self.memory, &self.store, Span::unpack(packed)).ok()?;
+        // One byte past the limit tells `quoted` to mark the cut. The cut may split a
+        // character, which is then shown as invalid.
+        let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
+        let line = quoted(&String::from_utf8_lossy(shown), limit).to_string();
+        (!line.is_empty()).then_some(line)
     }
 
     /// Lets the handler log again after [`CallState::quiet`].
@@ -211,56 +234,6 @@ impl Exported {
         name: &Option<ModuleExport>,
     ) -> Result<Option<TypedFunc<P, R>>, CallError> {
         name.as_ref().map(|name| self.function(name)).transpose()
-    }
-}
-
-impl CallState {
-    /// Returns the state of a call that began at `since` and runs on a fiber, where it
-    /// yields at each tick.
-    pub(super) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
-        CallState {
-            deadline: since + limits.deadline,
-            at_tick: AtTick::GiveWay,
-            request_id: id,
-            log_lines_left: limits.log_lines_max,
-            log_lines_heard: 0,
-            log_line_max: limits.log_line_max,
-            log_cut: false,
-            memory_max: limits.memory_max,
-            table_max: limits.table_max,
-        }
-    }
-
-    /// Returns this state for a call on the thread's stack, which cannot yield.
-    pub(super) fn of_short_call(self) -> CallState {
-        CallState { at_tick: AtTick::GoOn, ..self }
-    }
-
-    /// Returns this state with logging off, for an `_initialize` that has run and
-    /// logged before.
-    pub(super) fn quiet(self) -> CallState {
-        CallState { log_lines_left: 0, log_cut: true, ..self }
-    }
-
-    /// Returns the state for repeating this call on a fiber. Lines that were logged
-    /// already are not logged twice.
-    pub(super) fn again(&self, limits: &CallLimits) -> CallState {
-        CallState {
-            at_tick: AtTick::GiveWay,
-            log_lines_left: limits.log_lines_max,
-            log_lines_heard: limits.log_lines_max - self.log_lines_left,
-            ..*self
-        }
-    }
-}
-
-impl wasmtime::ResourceLimiter for CallState {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.memory_max)
-    }
-
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_max)
     }
 }
 

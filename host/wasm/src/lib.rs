@@ -3,21 +3,29 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `engine` | configures wasmtime, and holds what all modules share |
+//! | `engine_error` | says why there is no engine |
 //! | `proposals` | lists the WebAssembly proposals that are on |
-//! | `module` | decides whether a file is a handler, and defines the errors if not |
+//! | `module` | checks a compiled module against the contract |
+//! | `module_error` | says why a file is refused, and reads it |
+//! | `code` | holds the machine code that instances are created from |
+//! | `signature` | formats function types for messages |
 //! | `compile/` | compiles a file to machine code in a child process with limits |
 //! | `survey` | validates a module and collects what `instrument` needs |
 //! | `instrument` | adds exports and helper functions to a module before it is compiled |
+//! | `bulk_kind` | classifies instructions that work on much memory |
 //! | `bulk` | splits large memory operations, so that compiled code can yield |
 //! | `restorable` | lists the instructions whose effects can be reset |
 //! | `verify` | checks imports and exports against the contract |
 //! | `handler` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
+//! | `invoke` | calls one function of a module |
+//! | `call_state` | holds the data of a store during a call |
+//! | `call_error` | says why a call gave no response |
 //! | `admission` | limits how many calls run at once, and schedules long ones |
 //! | `permits` | queues long calls, and shares their permits among clients |
 //! | `long_targets` | predicts which requests take long |
 //! | `deadline` | ends calls past their deadline, and makes long ones yield |
-//! | `failure` | classifies what can go wrong in a call |
+//! | `failure` | converts wasmtime's errors |
 //! | `import` | implements what a module may import |
 //! | `memory` | copies bytes into and out of a module's memory |
 //! | `instance` | creates an instance, runs `_initialize`, and drops it safely |
@@ -37,10 +45,15 @@
 
 mod admission;
 mod bulk;
+mod bulk_kind;
 mod call;
+mod call_error;
+mod call_state;
+mod code;
 pub mod compile;
 mod deadline;
 mod engine;
+mod engine_error;
 mod failure;
 mod handler;
 pub mod health;
@@ -50,6 +63,7 @@ mod import;
 mod inspect;
 mod instance;
 mod instrument;
+mod invoke;
 pub mod limits;
 mod long_targets;
 mod mapped;
@@ -57,6 +71,7 @@ mod mappings;
 mod measure;
 mod memory;
 mod module;
+mod module_error;
 mod name;
 mod pages;
 mod per_thread;
@@ -64,27 +79,29 @@ mod permits;
 mod proposals;
 mod restorable;
 mod reused;
+mod signature;
 mod snapshot;
 mod survey;
 mod verify;
 
 pub use admission::Calls;
 pub use call::Call;
+pub use call_error::{BadSpan, CallError};
 pub use compile::{Compilers, Effort, Priority};
-pub use engine::{Engine, EngineError, instances_memory};
-pub use failure::CallError;
+pub use engine::{Engine, instances_memory};
+pub use engine_error::EngineError;
 pub use handler::HandlerModule;
 pub use inspect::{Anatomy, Size};
 pub use limits::{CallLimits, CompileLimits};
 pub use measure::Usage;
-pub use memory::BadSpan;
-pub use module::{CompiledModule, ModuleError};
+pub use module::CompiledModule;
+pub use module_error::ModuleError;
 pub use reused::kept_for_responses;
 
 /// Limits that no flag changes.
 pub mod fixed {
     pub use super::compile::structure::*;
     pub use super::engine::{STACK_MAX, TABLES_MAX};
-    pub use super::failure::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX};
     pub use super::instrument::GLOBALS_MAX as CHANGING_GLOBALS_MAX;
+    pub use super::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX};
 }

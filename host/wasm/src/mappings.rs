@@ -5,7 +5,7 @@
 //! A stretch is a range of adjacent pages that was made writable in one step (see
 //! `pages`), and so is a mapping of its own.
 
-use crate::engine::EngineError;
+use crate::engine_error::EngineError;
 
 /// Most stretches with which an instance is still reset and reused.
 const STRETCHES_MAX: u32 = 64;

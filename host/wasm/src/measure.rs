@@ -7,9 +7,9 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 
 use crate::call::answer;
-use crate::failure::CallError;
+use crate::call_error::CallError;
+use crate::call_state::CallState;
 use crate::handler::HandlerModule;
-use crate::instance::CallState;
 use crate::memory;
 
 /// Time and memory of one call.
@@ -40,12 +40,12 @@ impl HandlerModule {
             let mut instance = self.new_instance(state).await?;
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine()).await;
-            let (time, memory) = (since.elapsed(), memory::size(&instance));
+            let (time, memory) = (since.elapsed(), memory::size(instance.memory, &instance.store));
             let written = instance.pages.as_ref().map(|pages| pages.written_at_most(memory));
             usage = Usage { time, memory, written };
             match result {
                 Ok(response) => Ok(response),
-                Err(failure) => Err(failure.with_panic(&mut instance).await),
+                Err(failure) => Err(instance.with_panic(failure).await),
             }
         };
         let result = result.await;

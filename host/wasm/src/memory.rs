@@ -8,32 +8,23 @@ use std::ops::Range;
 
 use handler_sdk::abi::Span;
 use host_http::message::Message;
-use thiserror::Error;
 use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
 
-use crate::failure::CallError;
+use crate::call_error::{BadSpan, CallError};
+use crate::code::Data;
 use crate::image::Image;
-use crate::instance::Instance;
 use crate::mapped::Laid;
-use crate::module::Data;
 use crate::pages::Pages;
 
-/// An address and length from a module that reach outside of its memory.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("address {address:#x} + {length} bytes is past the end of its memory of {memory} bytes")]
-pub struct BadSpan {
-    /// The address that the module gave.
-    pub address: u32,
-    /// The length in bytes, from the module or from the request.
-    pub length: u32,
-    /// The memory's size in bytes.
-    pub memory: usize,
-}
-
 /// Copies a request to `span`, which must have the request's length.
-pub(super) fn write(instance: &mut Instance, span: Span, request: &Message) -> Result<(), CallError> {
-    let Instance { memory, store, pages, .. } = instance;
-    let all = memory.data_mut(store);
+pub(super) fn write(
+    memory: Memory,
+    mut store: impl AsContextMut,
+    pages: Option<&mut Pages>,
+    span: Span,
+    request: &Message,
+) -> Result<(), CallError> {
+    let all = memory.data_mut(&mut store);
     let range = check(all.len(), span)
         .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause })?;
     if let Some(pages) = pages {
@@ -146,9 +137,9 @@ pub(super) fn grow(memory: Memory, mut store: impl AsContextMut, size: usize) ->
     Ok(())
 }
 
-/// Returns the current size of an instance's memory, in bytes.
-pub(super) fn size(instance: &Instance) -> usize {
-    instance.memory.data_size(&instance.store)
+/// Returns the current size of a memory in bytes.
+pub(super) fn size(memory: Memory, store: impl AsContext) -> usize {
+    memory.data_size(store)
 }
 
 /// Starts to track which pages of a memory are written to, in at most `stretches`

@@ -2,24 +2,16 @@
 
 #![allow(unsafe_code, reason = "loads machine code that the compiler returned as bytes")]
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytesize::ByteSize;
-use host_http::quote::quoted;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use wasmtime::{InstancePre, Module};
+use wasmtime::Module;
 
+use crate::code::{Code, Data};
 use crate::compile::compilers::Compilers;
 use crate::compile::job::{Compiled, Effort, Priority};
 use crate::compile::pipeline::compile_here;
 use crate::engine::Engine;
-use crate::failure::MESSAGE_MAX;
-use crate::handler::HandlerModule;
-use crate::instance::CallState;
-use crate::instrument::Segment;
+use crate::module_error::{ModuleError, one_line};
 use crate::verify;
 use crate::verify::Exports;
 
@@ -29,196 +21,6 @@ pub struct CompiledModule {
     pub(super) code: Code,
     /// The file, if it is still to be compiled again with more effort.
     pub(super) unoptimised: Option<Arc<[u8]>>,
-}
-
-/// The code from which instances are created.
-#[derive(Clone)]
-pub(super) struct Code {
-    pub(super) instance: InstancePre<CallState>,
-    pub(super) exports: Exports,
-    /// The data segments that the host writes; [`None`] if instances cannot be reset.
-    pub(super) data: Option<Arc<Data>>,
-}
-
-/// The data segments that were taken out of a module.
-pub(super) struct Data {
-    pub(super) segments: Vec<Segment>,
-    /// The content of all segments, one after the other.
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Code {
-    /// Returns the size of the machine code in memory, in bytes.
-    pub(super) fn size(&self) -> usize {
-        let image = self.instance.module().image_range();
-        image.end.addr() - image.start.addr()
-    }
-}
-
-/// Why a file is refused as a handler.
-#[derive(Debug, Error, Serialize, Deserialize)]
-pub enum ModuleError {
-    /// The file is empty.
-    #[error("it is empty; expected a WebAssembly module")]
-    Empty,
-    /// The file is longer than `--module-max`.
-    #[error("it is larger than {limit} bytes (the limit is --module-max)")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The file is a component, another kind of WebAssembly binary.
-    #[error(
-        "it is a WebAssembly component; expected a core module (build for wasm32-unknown-unknown, and do not wrap it)"
-    )]
-    Component,
-    /// The file is text, but not WebAssembly text.
-    #[error(
-        "it is a text file that is not WebAssembly text; expected a module that begins with \\0asm, or with (module"
-    )]
-    OtherText,
-    /// The file is neither a WebAssembly binary nor text.
-    #[error("it is not WebAssembly: it begins with the bytes {start}; expected \\0asm")]
-    NotWasm {
-        /// The first bytes, in hexadecimal.
-        start: String,
-    },
-    /// The file is WebAssembly text with a mistake.
-    #[error("its WebAssembly text is wrong: {0}")]
-    Text(String),
-    /// The binary is damaged, or uses a proposal that is off.
-    #[error("it is not a valid WebAssembly module: {0}")]
-    Invalid(String),
-    /// The module is valid, but needs more memory or tables than an instance may have.
-    #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
-    TooDemanding(String),
-    /// The module is valid, but has more of a part than any program needs.
-    #[error("it has more than {limit} {what} (this limit is fixed)")]
-    TooComplex {
-        /// The part, in the plural.
-        what: String,
-        /// The most of it.
-        limit: u64,
-    },
-    /// The compiler reached its limit on memory.
-    #[error("compiling it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
-    CompileMemory {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The compiler reached its limit on time.
-    #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
-    CompileTime {
-        /// Elapsed time or CPU time, whichever ended it.
-        limit: Duration,
-    },
-    /// The compiler was killed from outside.
-    #[error(
-        "the compiler was killed, most likely by the kernel because memory ran out (its own limit is {}, --compile-memory-max; the machine or the cgroup may have less)",
-        ByteSize(*.limit as u64)
-    )]
-    CompilerKilled {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The compiler failed, which it should not do for any file.
-    #[error("the compiler failed: {0}")]
-    Compiler(String),
-    /// No compile process could be started, which is not the file's fault.
-    #[error("cannot start a compile process: {0}")]
-    NoCompiler(String),
-    /// The compiled code is longer than `--keep-bytes`.
-    #[error("its code is {} long, more than {} (--keep-bytes)", ByteSize(*.size as u64), ByteSize(*.limit as u64))]
-    CodeTooLarge {
-        /// The size of the code in bytes.
-        size: usize,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The module is valid, but has more mutable globals than are reset after a request.
-    #[error("it has {found} globals that can change; expected at most {limit}")]
-    TooManyGlobals {
-        /// Mutable globals of the module.
-        found: usize,
-        /// Most mutable globals.
-        limit: usize,
-    },
-    /// An export of the contract is missing.
-    #[error("it has no export `{name}`; expected {expected}")]
-    ExportMissing {
-        /// The export's name.
-        name: String,
-        /// The type that the contract requires.
-        expected: String,
-    },
-    /// An export of the contract has another type.
-    #[error("its export `{name}` is {found}; expected {expected}")]
-    ExportType {
-        /// The export's name.
-        name: String,
-        /// The type that the contract requires.
-        expected: String,
-        /// The type that was found.
-        found: String,
-    },
-    /// An import is not part of the contract.
-    #[error(
-        "it imports `{name}` from `{module}`, which is not offered; the only import offered is {offered}"
-    )]
-    ImportUnknown {
-        /// The import's module name.
-        module: String,
-        /// The import's own name.
-        name: String,
-        /// The import that is offered.
-        offered: String,
-    },
-    /// An import of the contract is declared with another type.
-    #[error("it imports `{name}` from `{module}` as {found}; expected {expected}")]
-    ImportType {
-        /// The import's module name.
-        module: String,
-        /// The import's own name.
-        name: String,
-        /// The type that is offered.
-        expected: String,
-        /// The type that the module declares.
-        found: String,
-    },
-    /// The module's initial memory is larger than an instance may have.
-    #[error(
-        "its memory starts at {minimum} bytes, more than the {limit} bytes an instance may have (--memory-max)"
-    )]
-    MemoryTooLarge {
-        /// The initial size in bytes.
-        minimum: u64,
-        /// The limit in bytes.
-        limit: usize,
-    },
-}
-
-impl ModuleError {
-    /// Returns whether the file is valid WebAssembly and merely breaks the contract.
-    pub fn is_about_the_contract(&self) -> bool {
-        use ModuleError as E;
-        match self {
-            E::ExportMissing { .. } | E::ExportType { .. } | E::MemoryTooLarge { .. } => true,
-            E::ImportUnknown { .. } | E::ImportType { .. } => true,
-            E::Empty | E::TooLarge { .. } | E::Component | E::OtherText => false,
-            E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
-            E::TooComplex { .. } | E::CodeTooLarge { .. } | E::NoCompiler(_) | E::Compiler(_) => false,
-            E::CompileMemory { .. } | E::CompileTime { .. } | E::CompilerKilled { .. } => false,
-            E::TooManyGlobals { .. } => false,
-        }
-    }
-}
-
-impl ModuleError {
-    /// Returns whether a later attempt with the same file may succeed.
-    pub fn is_passing(&self) -> bool {
-        use ModuleError as E;
-        matches!(self, E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
-    }
 }
 
 impl CompiledModule {
@@ -270,62 +72,5 @@ impl CompiledModule {
             .map(|put_back| Arc::new(Data { segments: put_back.segments, bytes: compiled.data }));
         let code = Code { instance, exports, data };
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
-    }
-
-    /// Returns the module of a running handler with its current code, optimised or not,
-    /// so that it can be started again.
-    pub fn of(handler: &HandlerModule) -> CompiledModule {
-        CompiledModule {
-            engine: handler.engine().clone(),
-            code: handler.code().clone(),
-            unoptimised: handler.unoptimised(),
-        }
-    }
-}
-
-/// Returns the file as a binary module, converted if it is text.
-///
-/// # Errors
-///
-/// [`ModuleError`] says what the file is instead.
-pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
-    if file.is_empty() {
-        return Err(ModuleError::Empty);
-    }
-    let binary = match wat::Detect::from_bytes(file) {
-        wat::Detect::WasmBinary => Cow::Borrowed(file),
-        wat::Detect::WasmText => {
-            wat::parse_bytes(file).map_err(|error| ModuleError::Text(one_line(&error)))?
-        }
-        wat::Detect::Unknown if is_text(file) => return Err(ModuleError::OtherText),
-        wat::Detect::Unknown => {
-            let start: Vec<_> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            return Err(ModuleError::NotWasm { start: start.join(" ") });
-        }
-    };
-    // After the magic number come a version and a layer of 16 bits each. Layer 0 means a
-    // core module, 1 a component.
-    match binary.get(6) {
-        Some(1) => Err(ModuleError::Component),
-        _ => Ok(binary),
-    }
-}
-
-/// Returns whether a file is UTF-8 without control characters other than whitespace.
-fn is_text(file: &[u8]) -> bool {
-    let plain = |c: char| !c.is_control() || c.is_ascii_whitespace();
-    std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
-}
-
-/// Shortens a message of several lines, which shows the place of a mistake, to one
-/// line: `expected ... (at 1:12)`.
-pub(super) fn one_line(message: &impl ToString) -> String {
-    let text = message.to_string();
-    let mut lines = text.lines().map(str::trim);
-    // An empty message has no first line, and stays empty.
-    let what = quoted(lines.next().unwrap_or(""), MESSAGE_MAX);
-    match lines.find_map(|line| line.strip_prefix("--> ")) {
-        Some(place) => format!("{what} (at {})", quoted(place.trim_start_matches("<anon>:"), MESSAGE_MAX)),
-        None => what.to_string(),
     }
 }

@@ -5,6 +5,17 @@ use std::fmt::{self, Write};
 
 use host_http::quote::quoted;
 
+/// Most frames of a trap's backtrace that are logged, innermost first.
+pub const FRAMES_MAX: usize = 8;
+
+/// Longest logged name of a function, in bytes. Names of generic code are longer, and
+/// their beginning says enough.
+pub const FRAME_MAX: usize = 120;
+
+/// Longest logged message of wasmtime, in bytes. A message may quote the module, which
+/// chooses the length.
+pub const MESSAGE_MAX: usize = 500;
+
 /// Longest name that is demangled, in bytes. Names of generic code rarely reach a
 /// kilobyte.
 const MANGLED_MAX: usize = 4096;

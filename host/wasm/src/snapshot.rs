@@ -3,11 +3,11 @@
 
 use wasmtime::Val;
 
-use crate::failure::CallError;
+use crate::call_error::CallError;
+use crate::code::Data;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::memory;
-use crate::module::Data;
 
 /// Everything that an instrumented module can change, as of just after
 /// `_initialize`.
@@ -48,7 +48,7 @@ impl Snapshot {
 
     /// Returns whether an instance has grown its memory, which cannot shrink again.
     pub(super) fn has_grown(&self, instance: &Instance) -> bool {
-        memory::size(instance) != self.image.size
+        memory::size(instance.memory, &instance.store) != self.image.size
     }
 
     /// Resets an instance after a request. Returns false if that is impossible; the

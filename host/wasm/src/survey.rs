@@ -9,7 +9,7 @@ use wasmparser::{
 };
 use wasmparser::{FuncValidator, WasmModuleResources};
 
-use crate::bulk::{Bulk, CHUNK, INLINE};
+use crate::bulk_kind::{Bulk, CHUNK, INLINE};
 use crate::proposals;
 use crate::restorable::changes_for_good;
 

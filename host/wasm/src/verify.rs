@@ -5,9 +5,9 @@ use handler_sdk::abi;
 use host_http::quote::quoted;
 use wasmtime::{ExternType, Module, ModuleExport, ValType};
 
-use crate::import;
 use crate::instrument::PutBack;
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
+use crate::signature::{log_type, signature};
 
 /// Size of a page, the unit of a memory's size, in bytes.
 const PAGE: u64 = 65_536;
@@ -35,12 +35,12 @@ pub(super) fn check_imports(module: &Module) -> Result<(), ModuleError> {
         let of_the_contract = (import.module(), import.name()) == (abi::HOST, abi::LOG);
         let [from, name] = [import.module(), import.name()].map(|name| quoted(name, NAME_MAX).to_string());
         if !of_the_contract {
-            let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, import::log_type());
+            let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, log_type());
             return Err(ModuleError::ImportUnknown { module: from, name, offered });
         }
         let found = describe(&import.ty());
-        if found != import::log_type() {
-            return Err(ModuleError::ImportType { module: from, name, expected: import::log_type(), found });
+        if found != log_type() {
+            return Err(ModuleError::ImportType { module: from, name, expected: log_type(), found });
         }
     }
     Ok(())
@@ -127,16 +127,6 @@ fn find_optional(
             Err(ModuleError::ExportType { name: name.into(), expected, found })
         }
         _ => Ok(module.get_export_index(name)),
-    }
-}
-
-/// Formats a function type for messages.
-pub(super) fn signature(parameters: &[ValType], results: &[ValType]) -> String {
-    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    match results {
-        [] => format!("a function ({})", list(parameters)),
-        [one] => format!("a function ({}) -> {one}", list(parameters)),
-        _ => format!("a function ({}) -> ({})", list(parameters), list(results)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::compile::pipeline::{compile_here, threads_at_once};
 use crate::compile::process::{Done, INTERRUPTED, Process};
 use crate::inspect::Anatomy;
 use crate::limits::CompileLimits;
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
 
 /// Delay between the end of a job and the start of the next process.
 const RESTART: Duration = Duration::from_millis(10);

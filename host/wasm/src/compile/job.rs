@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inspect::Anatomy;
 use crate::instrument::PutBack;
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
 
 /// How much the compiler optimises. Code of both efforts gives equal results; only the
 /// depth of recursion that fits the stack may differ.

@@ -10,7 +10,7 @@ use crate::compile::job::{Compiled, Effort};
 use crate::compile::structure;
 use crate::engine::config;
 use crate::instrument::{GLOBALS_MAX, Instrumented, instrument};
-use crate::module::{ModuleError, one_line, read};
+use crate::module_error::{ModuleError, one_line, read};
 use crate::survey::Unfit;
 
 /// Stack of a compiling thread, in bytes. RUST_MIN_STACK does not change it.

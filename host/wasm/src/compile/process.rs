@@ -17,9 +17,9 @@ use tokio::time::sleep;
 
 use crate::compile::job::{Answer, Compiled, Job, header, header_length};
 use crate::compile::worker::ARGUMENT;
-use crate::failure::MESSAGE_MAX;
 use crate::inspect::Anatomy;
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
+use crate::name::MESSAGE_MAX;
 
 /// Interval at which a process is polled that should end.
 const END_INTERVAL: Duration = Duration::from_millis(1);

@@ -6,7 +6,7 @@ use wasmparser::{
     BlockType, CompositeInnerType, ElementItems, FunctionBody, Operator, Parser, Payload, Result,
 };
 
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
 
 /// Most functions. The largest programs compiled to WebAssembly have about ten
 /// thousand for each ten megabytes.

@@ -19,7 +19,7 @@ use crate::compile::job::{
 };
 use crate::compile::pipeline;
 use crate::inspect::inspect;
-use crate::module::ModuleError;
+use crate::module_error::ModuleError;
 
 /// The command-line argument that makes this program a compile process.
 pub const ARGUMENT: &str = "__compile";

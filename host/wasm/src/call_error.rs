@@ -1,0 +1,94 @@
+//! The errors of a call. Each says whose fault it is, and which flag would help.
+
+use thiserror::Error;
+
+/// An address and length from a module that reach outside of its memory.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("address {address:#x} + {length} bytes is past the end of its memory of {memory} bytes")]
+pub struct BadSpan {
+    /// The address that the module gave.
+    pub address: u32,
+    /// The length in bytes, from the module or from the request.
+    pub length: u32,
+    /// The memory's size in bytes.
+    pub memory: usize,
+}
+
+/// Why a call gave no response.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// No permit came free in time, or the queue for permits is full.
+    #[error(
+        "no instance came free in time: {calls} long calls may run and {queue} may wait (--instances, --queue, --queue-timeout)"
+    )]
+    Busy {
+        /// Most calls at once, apart from short ones.
+        calls: usize,
+        /// Most waiting calls.
+        queue: usize,
+    },
+    /// An instance could not be created or prepared, although the limits allow it.
+    #[error("cannot create an instance (the system may be short of memory): {cause}")]
+    NoInstance {
+        /// The message of wasmtime or of the system.
+        cause: String,
+    },
+    /// The module trapped: it stopped itself, or broke a rule of WebAssembly.
+    #[error("{}", self.describe())]
+    Trap {
+        /// wasmtime's message.
+        trap: String,
+        /// The module's own message, if it panicked.
+        panic: Option<String>,
+        /// The functions on the stack, innermost first.
+        frames: Vec<String>,
+    },
+    /// The call passed its deadline.
+    #[error("the call took longer than its deadline (--deadline)")]
+    Deadline,
+    /// `alloc` returned no memory for the request, or the request is too long for a
+    /// memory.
+    #[error(
+        "the module has no room for a request of {length} bytes (limited by the module or by --memory-max)"
+    )]
+    NoRoom {
+        /// The length of the whole request in bytes.
+        length: usize,
+    },
+    /// `alloc` or `handle` returned a span outside of the module's memory.
+    #[error("its export `{export}` returned a bad address: {cause}")]
+    BadSpan {
+        /// `alloc` or `handle`.
+        export: &'static str,
+        /// The span and the size of the memory.
+        cause: BadSpan,
+    },
+    /// The response is longer than `--response-max`.
+    #[error("its response is {length} bytes long, more than {limit} (--response-max)")]
+    ResponseTooLong {
+        /// The response's length in bytes.
+        length: u32,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl CallError {
+    pub(super) fn no_instance(error: &dyn std::fmt::Display) -> CallError {
+        CallError::NoInstance { cause: error.to_string() }
+    }
+
+    fn describe(&self) -> String {
+        let CallError::Trap { trap, panic, frames } = self else {
+            return String::new();
+        };
+        let mut text = trap.clone();
+        if let Some(panic) = panic {
+            text.push_str(&format!("; panic: {panic}"));
+        }
+        if !frames.is_empty() {
+            text.push_str(&format!("; in {}", frames.join(" < ")));
+        }
+        text
+    }
+}

@@ -1,0 +1,87 @@
+//! The data of a store during one call, and the limits that its instance may grow to.
+
+use std::time::{Duration, Instant};
+
+use host_http::request_id::RequestId;
+
+use crate::limits::CallLimits;
+
+/// What a call does when a tick finds it running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtTick {
+    /// Goes on, because it may have started just before the tick.
+    GoOn,
+    /// Ends, to be repeated on a fiber, if the thread has used at least `deadline::RUN_MIN` of
+    /// CPU time more than this. If not, the core was busy with other threads, and the
+    /// call goes on.
+    End(Duration),
+    /// Yields to the other requests of its thread.
+    GiveWay,
+    /// Yields again, after it has yielded before.
+    GiveWayAgain,
+}
+
+/// The data of a store during one call.
+pub(super) struct CallState {
+    pub(super) deadline: Instant,
+    pub(super) at_tick: AtTick,
+    pub(super) request_id: RequestId,
+    pub(super) log_lines_left: usize,
+    /// Lines that are not logged, because an earlier attempt at this call logged them.
+    pub(super) log_lines_heard: usize,
+    pub(super) log_line_max: usize,
+    /// Whether the message about dropped lines was logged.
+    pub(super) log_cut: bool,
+    pub(super) memory_max: usize,
+    pub(super) table_max: usize,
+}
+
+impl CallState {
+    /// Returns the state of a call that began at `since` and runs on a fiber, where it
+    /// yields at each tick.
+    pub(super) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
+        CallState {
+            deadline: since + limits.deadline,
+            at_tick: AtTick::GiveWay,
+            request_id: id,
+            log_lines_left: limits.log_lines_max,
+            log_lines_heard: 0,
+            log_line_max: limits.log_line_max,
+            log_cut: false,
+            memory_max: limits.memory_max,
+            table_max: limits.table_max,
+        }
+    }
+
+    /// Returns this state for a call on the thread's stack, which cannot yield.
+    pub(super) fn of_short_call(self) -> CallState {
+        CallState { at_tick: AtTick::GoOn, ..self }
+    }
+
+    /// Returns this state with logging off, for an `_initialize` that has run and
+    /// logged before.
+    pub(super) fn quiet(self) -> CallState {
+        CallState { log_lines_left: 0, log_cut: true, ..self }
+    }
+
+    /// Returns the state for repeating this call on a fiber. Lines that were logged
+    /// already are not logged twice.
+    pub(super) fn again(&self, limits: &CallLimits) -> CallState {
+        CallState {
+            at_tick: AtTick::GiveWay,
+            log_lines_left: limits.log_lines_max,
+            log_lines_heard: limits.log_lines_max - self.log_lines_left,
+            ..*self
+        }
+    }
+}
+
+impl wasmtime::ResourceLimiter for CallState {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.memory_max)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.table_max)
+    }
+}
