@@ -41,7 +41,8 @@ pub const NO_ROOM: u32 = 0;
 
 /// Request field that the host adds: the id under which it logs the request.
 pub const REQUEST_ID: &str = "x-request-id";
-/// Request field that the host adds: the IP address of the peer.
+/// Request field that the host adds: the IP address of the client, which is the peer or
+/// whoever a trusted proxy names.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Request field that the host adds: when the request's head had arrived, in
 /// milliseconds since the Unix epoch.

@@ -22,9 +22,8 @@ impl<'a> Request<'a> {
         self.query_pairs().value(name)
     }
 
-    /// The names and values of a form in the body. There are none where
-    /// `content-type` says that the body is not `application/x-www-form-urlencoded`,
-    /// as an HTML form sends it unless it is told otherwise.
+    /// Returns the names and values of a form in the body. Empty if `content-type` names
+    /// anything but `application/x-www-form-urlencoded`, the default of HTML forms.
     ///
     /// ```
     /// # use handler_sdk::Request;

@@ -47,9 +47,9 @@ pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
 }
 
-/// Returns the client of a request: the peer, or, while the sender is a trusted
-/// proxy, the address that it has appended to `x-forwarded-for`, from the last to
-/// the first.
+/// Returns the client of a request. Starts at the peer; as long as the address is a
+/// trusted proxy's, takes the next one to the left in `x-forwarded-for`. Stops at a
+/// malformed one.
 pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;

@@ -19,7 +19,6 @@ const VERSION: &[u8] = b"HTTP/1.1 ";
 /// Most fields of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
-/// The field by which the host tells the version that answered.
 /// Name of the field that tells the version of the handler.
 pub const HANDLER_VERSION: &str = "x-handler-version";
 

@@ -15,7 +15,7 @@
 //! | `sources` | watches the sources of a crate |
 //! | `replay` | makes recorded requests again |
 //! | `remedy` | says what to change in a module that cannot serve |
-//! | `bench` | calls a module without a server |
+//! | `bench` | an engine on which `check`, `call`, `test` and `replay` call a module |
 
 pub mod args;
 mod bench;

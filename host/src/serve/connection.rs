@@ -74,10 +74,9 @@ fn read_max(limits: &Limits) -> usize {
 pub struct Connections {
     /// Application that the connections serve.
     pub app: Arc<App>,
-    /// Permits for open connections.
+    /// Permits, one for each open connection.
     pub places: Arc<Semaphore>,
-    /// Open connections, from which one is chosen to be closed when there is no
-    /// permit.
+    /// Open connections, from which those to close are chosen when no permit is left.
     pub seats: Arc<Seats>,
     /// Number of active connections, which are those not parked.
     active: AtomicUsize,

@@ -126,8 +126,9 @@ impl Shared {
         }
     }
 
-    /// Publishes a candidate, unless a newer order has come. Returns the number of
-    /// the version that it replaced.
+    /// Publishes a candidate, unless a newer order has come, another version than the
+    /// expected one is current, or it cannot be saved although it has to be. Returns the
+    /// number of the version that it replaced.
     fn publish(
         self: &Arc<Self>,
         order: &Order,

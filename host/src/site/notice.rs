@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared rejection notice; empty unless created by `shown`.
+/// Why the newest build or version does not serve, for `host dev`. A default notice
+/// records nothing and shows nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Notice(Option<Arc<Mutex<Causes>>>);
 
@@ -16,7 +17,7 @@ struct Causes {
 }
 
 impl Notice {
-    /// Creates a notice that is shown.
+    /// Creates a notice that records causes and shows them.
     pub fn shown() -> Notice {
         Notice(Some(Arc::default()))
     }

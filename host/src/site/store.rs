@@ -115,7 +115,7 @@ impl Store {
         failure.map_or(recorded, Err)
     }
 
-    /// Saves the record: the versions, and which one is current.
+    /// Saves the state file: the versions, and which one is current.
     ///
     /// # Errors
     ///

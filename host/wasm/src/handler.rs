@@ -43,7 +43,8 @@ impl CompiledModule {
         self.start_as(false).await
     }
 
-    /// Starts a module without logging, because it was started and logged before.
+    /// Starts the module, and drops its log lines: an earlier start of it has logged
+    /// them.
     ///
     /// # Errors
     ///

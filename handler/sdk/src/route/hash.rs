@@ -35,7 +35,7 @@ impl Hasher {
         Hasher { hash, word: last_word(tail), length: segment.len() as u64 }.finish()
     }
 
-    /// One more number of those that a hash is of. The factor, 2 to the 64th over
+    /// Mixes the next number into a hash. The factor, 2 to the 64th over
     /// the golden ratio, spreads every bit over those above it.
     pub(super) const fn mix(hash: u64, next: u64) -> u64 {
         (hash.rotate_left(23) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -65,7 +65,7 @@ pub(super) struct Links {
     heads: &'static [u16],
     /// Next route in the bucket, for each route.
     nexts: &'static [u16],
-    /// Best first.
+    /// Shapes of the table, in the order in which they win over each other.
     shapes: &'static [Shape],
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Chunks {
     place: Place,
     size: u64,
     digits: u32,
-    /// Of the chunks so far, in bytes; never past the limit.
+    /// Length of the data of all chunks so far, in bytes; never past the limit.
     data: u64,
     /// Extensions and trailers so far, in bytes.
     extra: usize,

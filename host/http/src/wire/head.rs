@@ -13,14 +13,14 @@ const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 /// How far a head has been read, and what it has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    /// The lines before this have been read, in bytes.
+    /// Length of the lines read so far, in bytes.
     read: usize,
-    /// From the request line, once that is read.
+    /// Version in the request line, once that is read.
     version: Option<Version>,
     fields: usize,
-    /// In the fields `connection`, empty ones included.
+    /// Number of options in all `connection` fields, empty ones included.
     options: usize,
-    /// Of the field `content-length`.
+    /// Value of `content-length`, if given.
     length: Option<u64>,
     /// Whether there is the field `transfer-encoding`.
     chunked: bool,

@@ -23,31 +23,31 @@ pub enum BadMessage {
     /// The target is past its limit.
     #[error("its target is longer than {limit} bytes (--target-max)")]
     TargetTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: usize,
     },
     /// The head is past its limit.
     #[error("its head is longer than {limit} bytes (--head-max)")]
     HeadTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: usize,
     },
     /// The head is past its limit in another way.
     #[error("its head has more than {limit} fields (--fields-max)")]
     TooManyFields {
-        /// A count.
+        /// Most fields.
         limit: usize,
     },
-    /// `connection` lists more than anybody means.
+    /// `connection` has more options than the limit.
     #[error("it has more than {limit} options in connection")]
     TooManyOptions {
-        /// How many are looked at.
+        /// Most options.
         limit: usize,
     },
     /// The body is past its limit.
     #[error("its body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
-        /// In bytes.
+        /// Limit in bytes.
         limit: u64,
     },
     /// The head did not come in time.
