@@ -324,6 +324,9 @@ pub(crate) fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::{ADDRESSES, COUNT_MAX, duration};
+    use crate::cli::args::Args;
+    use clap::Parser;
+    use host_wasm::{CallLimits, CompileLimits};
     use std::time::Duration;
 
     fn size(text: &str) -> Result<usize, String> {
@@ -332,6 +335,13 @@ mod tests {
 
     fn count(text: &str) -> Result<usize, String> {
         super::count::<COUNT_MAX>(text)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_crate_that_calls_modules() {
+        let limits = Args::parse_from(["host"]).serve.limits;
+        assert_eq!(limits.call(), CallLimits::default());
+        assert_eq!(limits.compile(), CompileLimits::default());
     }
 
     #[test]

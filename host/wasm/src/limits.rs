@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Limits of the calls of all handlers of an engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Calls at once.
     pub instances: usize,
@@ -52,7 +52,7 @@ impl Default for CallLimits {
 }
 
 /// Limits of compiling one module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Memory of the process that compiles, in bytes.
     pub memory_max: usize,
