@@ -45,7 +45,7 @@ rows! {
     Fault::BodyUnreadable(_) = Fault::BodyUnreadable(String::new())
         => "the body broke off";
     Fault::ClientGone = Fault::ClientGone
-        => "the client reset the connection before its answer, so nobody receives this status";
+        => "the client reset the connection before its answer, so this status reaches no client";
     Fault::Message(BadMessage::HeadTooSlow) = Fault::Message(BadMessage::HeadTooSlow)
         => "the head did not arrive in time (`--head-timeout`)";
     Fault::BodyTooSlow(_) = Fault::BodyTooSlow(BodyTooSlow::Piece)

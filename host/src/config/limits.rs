@@ -149,7 +149,7 @@ pub struct Limits {
     pub buffer_max: usize,
 
     /// Most lines that one request may write to the log through `host.log`; past it
-    /// lines are dropped, and the drop is logged
+    /// lines are dropped, and a log line says so
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,
 
