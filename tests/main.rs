@@ -67,6 +67,8 @@ mod strict;
 mod swap;
 /// Commands for authors of handlers.
 mod tools;
+/// Programs print what the documents show.
+mod transcripts;
 /// Every way to change the handler's file is noticed.
 mod watch;
 

@@ -1,0 +1,57 @@
+use std::fs;
+
+use crate::harness::{Deployment, Folder, TextFile, host, output_of};
+use crate::repository::root;
+
+/// Returns what a page shows below a command, up to the next command.
+fn shown(page: &str, command: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let start = text.find(&format!("$ {command}\n")).unwrap_or_else(|| panic!("{page} lacks `{command}`"));
+    let lines = text[start..].lines().skip(1).take_while(|line| !line.starts_with("$ ") && *line != "```");
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Returns a text with each number and hash as `#`, because they differ between runs.
+fn masked(text: &str) -> String {
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    words
+        .map(|word| {
+            let core = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            let is_hash = core.len() == 64 && core.chars().all(|c| c.is_ascii_hexdigit());
+            let is_number = core.chars().all(|c| c.is_ascii_digit() || c == '.') && !core.is_empty();
+            if is_hash || is_number { word.replacen(core, "#", 1) } else { word.to_owned() }
+        })
+        .collect()
+}
+
+#[test]
+fn a_swap_and_a_rollback_print_what_the_readme_shows() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let module = readme.split("```wat\n").nth(1).unwrap().split("```").next().unwrap();
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    // The hash of this module is the same everywhere.
+    assert_eq!(place.swap(module), shown("README.md", "cargo run -q -p host -- swap hello.wat"));
+    assert_eq!(server.connect().ask("GET", "/").text(), shown("README.md", "curl localhost:4444"));
+    assert_eq!(place.swap("(module)\n"), shown("README.md", "cargo run -q -p host -- swap bad.wat"));
+    let rollback = shown("README.md", "cargo run -q -p host -- rollback");
+    assert_eq!(masked(&place.tell(&["rollback"])), masked(&rollback));
+}
+
+#[test]
+fn the_tools_print_what_the_guide_shows() {
+    let guide = "docs/handlers.md";
+    let folder = Folder::new();
+    let (_, made) = output_of(host().args(["new", "greeter"]).current_dir(folder.file("")));
+    assert_eq!(made, shown(guide, "host new greeter"));
+
+    let bad = TextFile::new("(module)\n");
+    let path = bad.path().to_str().unwrap();
+    let (_, checked) = output_of(host().args(["check", path]));
+    let expected = shown(guide, "echo '(module)' > bad.wat; host check bad.wat");
+    assert_eq!(checked.replace(path, "bad.wat"), expected);
+
+    let (_, called) =
+        output_of(host().args(["call", "tests/fixtures/traps.wat", "/boom"]).current_dir(root()));
+    assert_eq!(masked(&called), masked(&shown(guide, "host call tests/fixtures/traps.wat /boom")));
+}
