@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_http::authority::BadHost;
 use host_http::invalid_response::InvalidResponse;
 use host_http::request::BadRequest;
 use host_http::target::BadTarget;
@@ -23,18 +22,9 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// sees it too.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// The message is malformed, ambiguous, or past a limit.
-    #[error("the request is refused: {0}")]
-    Message(#[from] BadMessage),
-    /// The target is malformed, or its form is not allowed for the method.
-    #[error("the target is malformed: {0}")]
-    Target(#[from] BadTarget),
-    /// The request does not name a server unambiguously.
-    #[error("the request is malformed: {0}")]
-    Host(#[from] BadHost),
-    /// The `expect` field has an unknown value.
-    #[error("the request has an unknown expectation in the field expect; expected 100-continue")]
-    ExpectationUnknown,
+    /// The head, or the framing of the message, is refused.
+    #[error(transparent)]
+    Request(#[from] BadRequest),
     /// The body is too long.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
@@ -110,31 +100,32 @@ pub enum Whose {
     Operator,
 }
 
-impl From<BadRequest> for Fault {
-    fn from(why: BadRequest) -> Fault {
-        match why {
-            BadRequest::Message(why) => why.into(),
-            BadRequest::Target(why) => why.into(),
-            BadRequest::Host(why) => why.into(),
-            BadRequest::ExpectationUnknown => Fault::ExpectationUnknown,
-        }
+impl From<BadMessage> for Fault {
+    fn from(why: BadMessage) -> Fault {
+        Fault::Request(why.into())
     }
 }
 
 impl Entry {
-    fn of_message(why: &BadMessage) -> Entry {
+    fn of_request(why: &BadRequest) -> Entry {
         use StatusCode as S;
         let (name, status) = match why {
-            BadMessage::Malformed { .. } => ("malformed", S::BAD_REQUEST),
-            BadMessage::Version => ("version unknown", S::HTTP_VERSION_NOT_SUPPORTED),
-            BadMessage::Coding => ("transfer coding unknown", S::NOT_IMPLEMENTED),
-            BadMessage::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG),
-            BadMessage::HeadTooLong { .. }
-            | BadMessage::TooManyFields { .. }
-            | BadMessage::TooManyOptions { .. } => ("head too long", S::REQUEST_HEADER_FIELDS_TOO_LARGE),
-            BadMessage::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE),
-            BadMessage::HeadTooSlow => ("head too slow", S::REQUEST_TIMEOUT),
-            BadMessage::GaveWay => ("gave way", S::REQUEST_TIMEOUT),
+            BadRequest::Message(why) => match why {
+                BadMessage::Malformed { .. } => ("malformed", S::BAD_REQUEST),
+                BadMessage::Version => ("version unknown", S::HTTP_VERSION_NOT_SUPPORTED),
+                BadMessage::Coding => ("transfer coding unknown", S::NOT_IMPLEMENTED),
+                BadMessage::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG),
+                BadMessage::HeadTooLong { .. }
+                | BadMessage::TooManyFields { .. }
+                | BadMessage::TooManyOptions { .. } => ("head too long", S::REQUEST_HEADER_FIELDS_TOO_LARGE),
+                BadMessage::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE),
+                BadMessage::HeadTooSlow => ("head too slow", S::REQUEST_TIMEOUT),
+                BadMessage::GaveWay => ("gave way", S::REQUEST_TIMEOUT),
+            },
+            BadRequest::Target(BadTarget::Scheme) => ("target elsewhere", S::MISDIRECTED_REQUEST),
+            BadRequest::Target(_) => ("target malformed", S::BAD_REQUEST),
+            BadRequest::Host(_) => ("host malformed", S::BAD_REQUEST),
+            BadRequest::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED),
         };
         Entry { name, status, whose: Whose::Client }
     }
@@ -146,11 +137,7 @@ impl Fault {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
         let (name, status, whose) = match self {
-            Fault::Message(why) => return Entry::of_message(why),
-            Fault::Target(BadTarget::Scheme) => ("target elsewhere", S::MISDIRECTED_REQUEST, Client),
-            Fault::Target(_) => ("target malformed", S::BAD_REQUEST, Client),
-            Fault::Host(_) => ("host malformed", S::BAD_REQUEST, Client),
-            Fault::ExpectationUnknown => ("expectation unknown", S::EXPECTATION_FAILED, Client),
+            Fault::Request(why) => return Entry::of_request(why),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow(_) => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
@@ -175,7 +162,7 @@ impl Fault {
     fn leaves_unread(&self) -> bool {
         matches!(
             self,
-            Fault::Message(_)
+            Fault::Request(BadRequest::Message(_))
                 | Fault::BodyTooLong { .. }
                 | Fault::BodyTooSlow(_)
                 | Fault::BodyUnreadable(_)

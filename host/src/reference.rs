@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Arg, Command};
 use host_http::authority::BadHost;
 use host_http::invalid_response::InvalidResponse;
+use host_http::request::BadRequest;
 use host_http::target::BadTarget;
 use host_http::wire::BadMessage;
 use host_wasm::{BadSpan, CallError};
@@ -34,47 +35,45 @@ macro_rules! rows {
 }
 
 rows! {
-    Fault::Message(BadMessage::Malformed { .. }) = Fault::Message(BadMessage::Malformed { what: "", section: "" })
+    Fault::Request(BadRequest::Message(BadMessage::Malformed { .. })) = Fault::Request(BadRequest::Message(BadMessage::Malformed { what: "", section: "" }))
         => "the head, a chunk or a statement about the length breaks a rule of RFC 9112";
-    Fault::Target(
-        BadTarget::Form | BadTarget::Bytes | BadTarget::UserInformation
-    ) = Fault::Target(BadTarget::Form)
+    Fault::Request(BadRequest::Target(BadTarget::Form | BadTarget::Bytes | BadTarget::UserInformation)) = Fault::Request(BadRequest::Target(BadTarget::Form))
         => "the method does not allow this form of target, or the target holds bytes or user information that it must not";
-    Fault::Host(_) = Fault::Host(BadHost::Missing)
+    Fault::Request(BadRequest::Host(_)) = Fault::Request(BadRequest::Host(BadHost::Missing))
         => "the field `host` is missing, repeated, malformed, or names another server than the target";
     Fault::BodyUnreadable(_) = Fault::BodyUnreadable(String::new())
         => "the body broke off";
     Fault::ClientGone = Fault::ClientGone
         => "the client reset the connection before its answer, so this status reaches no client";
-    Fault::Message(BadMessage::HeadTooSlow) = Fault::Message(BadMessage::HeadTooSlow)
+    Fault::Request(BadRequest::Message(BadMessage::HeadTooSlow)) = Fault::Request(BadRequest::Message(BadMessage::HeadTooSlow))
         => "the head did not arrive in time (`--head-timeout`)";
     Fault::BodyTooSlow(_) = Fault::BodyTooSlow(BodyTooSlow::Piece)
         => "the body stopped or came too slowly (`--body-timeout`, `--body-rate-min`, `--body-time-max`)";
-    Fault::Message(BadMessage::GaveWay) = Fault::Message(BadMessage::GaveWay)
+    Fault::Request(BadRequest::Message(BadMessage::GaveWay)) = Fault::Request(BadRequest::Message(BadMessage::GaveWay))
         => "the connection was closed for a new one before its request was complete (`--connections`)";
-    Fault::Message(BadMessage::BodyTooLong { .. }) = Fault::Message(BadMessage::BodyTooLong { limit: 0 })
+    Fault::Request(BadRequest::Message(BadMessage::BodyTooLong { .. })) = Fault::Request(BadRequest::Message(BadMessage::BodyTooLong { limit: 0 }))
         => "a chunk states a size that takes the body past its limit (`--body-max`)";
     Fault::BodyTooLong { .. } = Fault::BodyTooLong { limit: 0 }
         => "the body is past its limit (`--body-max`)";
     Fault::Call(CallError::NoRoom { .. }) = Fault::Call(CallError::NoRoom { length: 0 })
         => "`alloc` returned 0: the module has no room for the request";
-    Fault::Message(BadMessage::TargetTooLong { .. }) = Fault::Message(BadMessage::TargetTooLong { limit: 0 })
+    Fault::Request(BadRequest::Message(BadMessage::TargetTooLong { .. })) = Fault::Request(BadRequest::Message(BadMessage::TargetTooLong { limit: 0 }))
         => "the target is past its limit (`--target-max`)";
-    Fault::ExpectationUnknown = Fault::ExpectationUnknown
+    Fault::Request(BadRequest::ExpectationUnknown) = Fault::Request(BadRequest::ExpectationUnknown)
         => "the field `expect` asks for something other than `100-continue`";
-    Fault::Target(BadTarget::Scheme) = Fault::Target(BadTarget::Scheme)
+    Fault::Request(BadRequest::Target(BadTarget::Scheme)) = Fault::Request(BadRequest::Target(BadTarget::Scheme))
         => "the target is a URL whose scheme is not `http`";
-    Fault::Message(BadMessage::HeadTooLong { .. }) = Fault::Message(BadMessage::HeadTooLong { limit: 0 })
+    Fault::Request(BadRequest::Message(BadMessage::HeadTooLong { .. })) = Fault::Request(BadRequest::Message(BadMessage::HeadTooLong { limit: 0 }))
         => "the head is past its limit (`--head-max`)";
-    Fault::Message(BadMessage::TooManyFields { .. }) = Fault::Message(BadMessage::TooManyFields { limit: 0 })
+    Fault::Request(BadRequest::Message(BadMessage::TooManyFields { .. })) = Fault::Request(BadRequest::Message(BadMessage::TooManyFields { limit: 0 }))
         => "the head has too many fields (`--fields-max`)";
-    Fault::Message(BadMessage::TooManyOptions { .. }) = Fault::Message(BadMessage::TooManyOptions { limit: 0 })
+    Fault::Request(BadRequest::Message(BadMessage::TooManyOptions { .. })) = Fault::Request(BadRequest::Message(BadMessage::TooManyOptions { limit: 0 }))
         => "the field `connection` lists more than 64 options";
     Fault::Call(CallError::Trap { .. }) = Fault::Call(trap())
         => "the handler trapped or panicked";
     Fault::NotServed { .. } = Fault::NotServed { cause: "".into() }
         => "`host dev`: the newest build does not serve";
-    Fault::Message(BadMessage::Coding) = Fault::Message(BadMessage::Coding)
+    Fault::Request(BadRequest::Message(BadMessage::Coding)) = Fault::Request(BadRequest::Message(BadMessage::Coding))
         => "the `transfer-encoding` is not `chunked`";
     Fault::Call(CallError::BadSpan { .. }) = Fault::Call(bad_span())
         => "`alloc` or `handle` returned an address outside the module's memory";
@@ -90,7 +89,7 @@ rows! {
         => "the system gave no memory for another instance";
     Fault::Call(CallError::Deadline) = Fault::Call(CallError::Deadline)
         => "the call passed its deadline (`--deadline`)";
-    Fault::Message(BadMessage::Version) = Fault::Message(BadMessage::Version)
+    Fault::Request(BadRequest::Message(BadMessage::Version)) = Fault::Request(BadRequest::Message(BadMessage::Version))
         => "the version is neither HTTP/1.1 nor HTTP/1.0";
 }
 

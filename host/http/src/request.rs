@@ -35,17 +35,17 @@ pub struct Origin<'a> {
 /// Why the head of a request is refused.
 #[derive(Debug, Error)]
 pub enum BadRequest {
-    /// The message is ambiguous, or exceeds a limit.
-    #[error(transparent)]
+    /// The message is malformed, ambiguous, or past a limit.
+    #[error("the request is refused: {0}")]
     Message(#[from] BadMessage),
-    /// The target has no form that its method may have.
-    #[error(transparent)]
+    /// The target is malformed, or its form is not allowed for the method.
+    #[error("the target is malformed: {0}")]
     Target(#[from] BadTarget),
-    /// The request names no server, or two.
-    #[error(transparent)]
+    /// The request does not name a server unambiguously.
+    #[error("the request is malformed: {0}")]
     Host(#[from] BadHost),
-    /// The client expects something unknown.
-    #[error("the request expects what is not known; expected 100-continue or nothing")]
+    /// The `expect` field has an unknown value.
+    #[error("the request has an unknown expectation in the field expect; expected 100-continue")]
     ExpectationUnknown,
 }
 
