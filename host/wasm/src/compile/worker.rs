@@ -103,8 +103,8 @@ fn work() -> io::Result<()> {
                 },
             });
             match compiled {
-                Ok(Compiled { put_back, code, data }) => {
-                    (Answer::Compiled { put_back, code: code.len(), data: data.len() }, code, data)
+                Ok(Compiled { reset, code, data }) => {
+                    (Answer::Compiled { reset, code: code.len(), data: data.len() }, code, data)
                 }
                 Err(error) => (Answer::Refused(error), Vec::new(), Vec::new()),
             }
