@@ -187,16 +187,13 @@ impl<'a> Helpers<'a> {
         // If the range is out of bounds, returns at once, and the instruction traps.
         push_end(&mut code, TO, SIZE);
         push_memory_size(&mut code).i64_gt_u().br_if(0);
-        match bulk {
-            Bulk::Fill | Bulk::Other => {}
-            Bulk::Copy => {
-                push_end(&mut code, FROM, SIZE);
-                push_memory_size(&mut code).i64_gt_u().br_if(0);
-            }
-            Bulk::Init { segment } => {
-                push_end(&mut code, FROM, SIZE);
-                code.i64_const(i64::from(self.found.length_for_init(segment))).i64_gt_u().br_if(0);
-            }
+        if bulk != Bulk::Fill {
+            push_end(&mut code, FROM, SIZE);
+            match bulk {
+                Bulk::Init { segment } => code.i64_const(self.found.length_for_init(segment).into()),
+                _ => push_memory_size(&mut code),
+            };
+            code.i64_gt_u().br_if(0);
         }
         if bulk == Bulk::Copy {
             // If the destination is after the source, copies from the end, so that nothing

@@ -116,16 +116,14 @@ impl Pages {
 
     /// Returns whether few enough pages were written to for a reset to pay off.
     pub(super) fn can_be_reset(&self) -> bool {
-        let writable = self.guarded.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
-        !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || writable.sum::<usize>() <= PAGES_MAX)
+        !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || self.guarded.count_writable() <= PAGES_MAX)
     }
 
     /// Returns an upper bound on the bytes written to in a memory of now `memory` bytes.
     /// Grown memory is not tracked, and counts as written to.
     pub(super) fn written_at_most(&self, memory: usize) -> usize {
-        let Guarded { count, page_size, writable, .. } = &*self.guarded;
-        let writable = writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
-        writable.sum::<usize>() * page_size + memory.saturating_sub(count * page_size)
+        let Guarded { count, page_size, .. } = *self.guarded;
+        self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)
     }
 
     /// Starts a new call.
@@ -238,6 +236,10 @@ impl Guarded {
         }
         self.given_up.store(true, Relaxed);
         self.make_writable(0..self.count)
+    }
+
+    fn count_writable(&self) -> usize {
+        self.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 
     fn is_writable(&self, page: usize) -> bool {

@@ -142,7 +142,10 @@ impl<'a> Found<'a> {
             }
         }
         for site in bodies.iter_mut().flat_map(|body| &mut body.sites) {
-            site.is_small |= !found.may_be_large(site.bulk);
+            site.is_small |= match site.bulk {
+                Bulk::Init { segment } => found.length_for_init(segment) <= CHUNK,
+                Bulk::Fill | Bulk::Copy | Bulk::Other => false,
+            };
         }
         found.bodies = bodies;
         Ok(found)
@@ -165,13 +168,6 @@ impl<'a> Found<'a> {
     pub(super) fn length_for_init(&self, segment: u32) -> u32 {
         let segment = self.segments.get(segment as usize).filter(|segment| segment.address.is_none());
         segment.map_or(0, |segment| u32::try_from(segment.data.len()).unwrap_or(u32::MAX))
-    }
-
-    fn may_be_large(&self, bulk: Bulk) -> bool {
-        match bulk {
-            Bulk::Fill | Bulk::Copy | Bulk::Other => true,
-            Bulk::Init { segment } => self.length_for_init(segment) > CHUNK,
-        }
     }
 
     fn visit_payload(&mut self, payload: Payload<'a>, entry: &mut usize) -> Result<()> {
