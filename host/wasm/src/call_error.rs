@@ -74,7 +74,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub(super) fn no_instance(error: &dyn std::fmt::Display) -> CallError {
+    pub(super) fn no_instance(error: impl std::fmt::Display) -> CallError {
         CallError::NoInstance { cause: error.to_string() }
     }
 }

@@ -20,7 +20,6 @@ use crate::call_state::CallState;
 use crate::code::Code;
 use crate::deadline::DeadlinePassed;
 use crate::failure::{Stopped, explain, invoke};
-use crate::image::Image;
 use crate::limits::CallLimits;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
@@ -32,7 +31,7 @@ pub(super) struct Instance {
     /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
     /// The part of the memory that an image is mapped over.
-    mapping: Option<Mapping>,
+    pub(super) mapping: Option<Mapping>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
     /// All mutable globals, if the instance can be reset.
@@ -89,20 +88,6 @@ impl Instance {
         if let Some(pages) = &self.pages {
             pages.begin();
         }
-    }
-
-    /// Copies or maps an image into the memory of a new instance, which is all zero.
-    pub(super) fn load(&mut self, image: &Image) -> Result<(), CallError> {
-        let Instance { memory, store, mapping, .. } = self;
-        memory::grow(*memory, &mut *store, image.size).map_err(|error| CallError::no_instance(&error))?;
-        memory::load(image, *memory, store, mapping).map_err(|error| CallError::no_instance(&error))
-    }
-
-    /// Starts to track which pages are written to, in at most `stretches` ranges.
-    pub(super) fn guard(&mut self, stretches: u32) -> Result<(), CallError> {
-        let guarded = memory::guard(self.memory, &mut self.store, stretches);
-        self.pages = Some(guarded.map_err(|error| CallError::no_instance(&error))?);
-        Ok(())
     }
 
     /// Undoes mappings and page protection, so that wasmtime finds the memory as it

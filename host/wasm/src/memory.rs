@@ -28,7 +28,7 @@ pub(super) fn write(
     let range = check(all.len(), span)
         .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause })?;
     if let Some(pages) = pages {
-        pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
+        pages.make_writable(range.clone()).map_err(CallError::no_instance)?;
     }
     let room = all.get_mut(range).ok_or_else(|| CallError::NoRoom { length: request.length() })?;
     fill(room, request)
@@ -64,7 +64,7 @@ pub(super) fn view<'a, T: 'static>(
 /// When a segment does not fit, which `survey` rules out. An instance must not start
 /// with a part of its data.
 pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) -> Result<(), CallError> {
-    let misfit = || CallError::no_instance(&"its data segments do not fit its memory");
+    let misfit = || CallError::no_instance("its data segments do not fit its memory");
     let all = memory.data_mut(&mut store);
     let mut bytes = &data.bytes[..];
     for segment in &data.segments {

@@ -41,9 +41,13 @@ impl Snapshot {
     /// Loads the snapshot into a new instance. With `track`, also tracks writes, so that
     /// the instance can be reset after its request; that costs system calls.
     pub(super) fn load(&self, instance: &mut Instance, track: bool) -> Result<(), CallError> {
-        instance.load(&self.image)?;
-        self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
-        if track { instance.guard(self.stretches) } else { Ok(()) }
+        let Instance { memory, store, mapping, pages, .. } = instance;
+        memory::grow(*memory, &mut *store, self.image.size).map_err(CallError::no_instance)?;
+        memory::load(&self.image, *memory, &mut *store, mapping).map_err(CallError::no_instance)?;
+        if track {
+            *pages = Some(memory::guard(*memory, store, self.stretches).map_err(CallError::no_instance)?);
+        }
+        self.set_globals(instance).map_err(CallError::no_instance)
     }
 
     /// Returns whether an instance has grown its memory, which cannot shrink again.
