@@ -76,7 +76,7 @@ fn what_is_split_does_what_the_instruction_does() {
         let wat = module(more, locals);
         let reference = compile(&wat);
         let module = host.start(wat.as_bytes(), Effort::Quick).unwrap();
-        assert_eq!(module.is_put_back(), more.is_empty());
+        assert_eq!(module.resets_instances(), more.is_empty());
         for number in 0..120 {
             let mut request = vec![random.below(6) as u8];
             let mut operands = [operand(&mut random), operand(&mut random), operand(&mut random)];

@@ -88,8 +88,8 @@ fn every_instance_begins_with_the_image_and_leaves_nothing_behind() {
         let (expected, found) = (fresh(reference, request.as_bytes()), host.call(module, request.as_bytes()));
         assert_eq!(expected, found, "request {number}, {request}");
         // An idle module gives up its slots.
-        module.rest();
-        module.wake();
+        module.set_serving(false);
+        module.set_serving(true);
     }
 }
 

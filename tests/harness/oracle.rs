@@ -79,7 +79,7 @@ impl Host {
         let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start()).map_err(trap)?;
         // A serving module keeps instances from one call to the next.
-        module.wake();
+        module.set_serving(true);
         Ok(module)
     }
 
