@@ -1,9 +1,9 @@
 use crate::harness::{Client, Server};
 
-const INDEX: &str = "<h1> hello index</h1>";
-const ROUTE: &str = "<h1> hello route</h1>";
-const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
-const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
+pub const INDEX: &str = "<h1> hello index</h1>";
+pub const ROUTE: &str = "<h1> hello route</h1>";
+pub const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
+pub const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Method, target; then status, reason, `allow`, and the body of the response to

@@ -2,9 +2,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::answers::INDEX;
 use crate::harness::{Folder, Server, fails_to_start, host_after, wait_until};
-
-const INDEX: &str = "<h1> hello index</h1>";
 
 #[test]
 fn an_idle_connection_rests_comes_back_and_is_closed_in_the_end() {
