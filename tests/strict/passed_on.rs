@@ -41,6 +41,8 @@ pub fn requests() -> Vec<Row> {
             .with("OPTIONS * HTTP/1.1|host: a||"),
         served("9112 3.2.1", 200, "a path is left as it came", line(b"GET //b/../%2e%2E/%zz?c=/d HTTP/1.1"))
             .with("GET //b/../%2e%2E/%zz?c=/d HTTP/1.1|host: a||"),
+        served("9112 3.2.4", 200, "an asterisk stays one", line(b"OPTIONS * HTTP/1.1"))
+            .with("OPTIONS * HTTP/1.1|host: a||"),
         served("9112 3.2.4", 200, "a URL with a path asks for that path", line(b"OPTIONS http://a/b HTTP/1.1"))
             .with("OPTIONS /b HTTP/1.1|host: a||"),
         served("9112 3.2.2", 200, "a URL of a host alone has the path /", line(b"GET http://a HTTP/1.1"))

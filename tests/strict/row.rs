@@ -4,21 +4,38 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::answers::{INDEX, NOT_ALLOWED, NOT_FOUND, ROUTE};
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
-/// Requests that precede a row: one without a body, and one with a body, whose end
-/// is found in another way.
-const GOOD: &[u8] = b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
-const GOOD_WITH_BODY: &[u8] =
-    b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+/// A request beside a row, and the status and body of its response by each handler.
+struct Beside {
+    bytes: &'static [u8],
+    replies: [(u16, &'static str); 3],
+}
 
-/// The request behind every row.
-const SMUGGLED: &[u8] = b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n";
+/// Precedes a row.
+const GOOD: Beside = Beside {
+    bytes: b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n",
+    replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: a||")],
+};
+
+/// Precedes a row, with a body, whose end is found in another way.
+const GOOD_WITH_BODY: Beside = Beside {
+    bytes: b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    replies: [
+        (405, NOT_ALLOWED),
+        (200, "hello"),
+        (200, "POST /route HTTP/1.1|host: a|content-length: 5||hello"),
+    ],
+};
+
+/// Follows every row.
+const SMUGGLED: Beside = Beside {
+    bytes: b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n",
+    replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: b||")],
+};
 
 /// Longest row that is also sent in single bytes.
 const DRIPPED_MAX: usize = 1024;
@@ -74,13 +91,12 @@ impl Row {
     pub fn with(self, body: impl Into<Vec<u8>>) -> Row {
         Row { body: Some(body.into()), ..self }
     }
+}
 
-    /// Returns the method, which decides how the response is framed.
-    fn method(&self) -> &str {
-        let line = self.bytes.trim_ascii_start();
-        let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        std::str::from_utf8(word).unwrap_or_default()
-    }
+/// Returns the method of a request, which decides how the response is framed.
+fn method(bytes: &[u8]) -> &str {
+    let word = bytes.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
+    std::str::from_utf8(word).unwrap_or_default()
 }
 
 /// Returns a request with this request line.
@@ -121,7 +137,7 @@ impl Handler {
     /// Checks the body of the response to a row.
     fn check(self, row: &Row, found: &[u8]) {
         let usual = match self {
-            _ if row.method() == "HEAD" => "",
+            _ if method(&row.bytes) == "HEAD" => "",
             Handler::Default if row.bytes.starts_with(b"OPTIONS") => "",
             Handler::Default if row.status == 404 => NOT_FOUND,
             Handler::Default if row.status == 405 => NOT_ALLOWED,
@@ -143,11 +159,10 @@ impl Handler {
         }
     }
 
-    /// Reads the response to a request before or behind a row. Each handler has its
-    /// own status and body for it.
-    fn expect(self, client: &mut Client, method: &str, expected: [(u16, &str); 3]) {
-        let reply = client.reply_to(method);
-        let (status, body) = expected[self as usize];
+    /// Reads the response to a request beside a row.
+    fn expect(self, client: &mut Client, beside: &Beside) {
+        let reply = client.reply_to(method(beside.bytes));
+        let (status, body) = beside.replies[self as usize];
         let found = self.shown(&reply.body);
         let is_right = reply.status == status && found == body.as_bytes();
         assert!(is_right, "{} and {:?} instead of {status} and {body:?}", reply.status, start(&found));
@@ -172,20 +187,14 @@ pub fn check(handler: Handler, rows: &[Row]) {
     let turns: Vec<_> =
         all.filter(|(row, way)| *way != Way::InSingleBytes || row.bytes.len() <= DRIPPED_MAX).collect();
 
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(&(row, way)) = turns.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(failure) = attempt(address, handler, row, way) {
-                        failures.lock().unwrap().push(failure);
-                    }
-                }
-            });
-        }
+    let failures_of = |turns: &[(&Row, Way)]| -> Vec<String> {
+        turns.iter().filter_map(|&(row, way)| attempt(address, handler, row, way).err()).collect()
+    };
+    let mut failures: Vec<String> = std::thread::scope(|scope| {
+        let parts = turns.chunks(turns.len().div_ceil(AT_ONCE));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || failures_of(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    let mut failures = failures.into_inner().unwrap();
     failures.sort();
     assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), turns.len(), failures.join("\n"));
 }
@@ -203,25 +212,21 @@ fn attempt(address: SocketAddr, handler: Handler, row: &Row, way: Way) -> Result
 
 fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let mut client = Client::connect(address);
+    let before = match way {
+        Way::First | Way::InSingleBytes => None,
+        Way::BehindAnother => Some(GOOD),
+        Way::BehindABody => Some(GOOD_WITH_BODY),
+    };
+    let first = before.as_ref().map_or(&[][..], |before| before.bytes);
+    let bytes = [first, &row.bytes, SMUGGLED.bytes].concat();
     match way {
-        Way::First => client.send([&row.bytes, SMUGGLED].concat()),
-        Way::BehindAnother => client.send([GOOD, &row.bytes, SMUGGLED].concat()),
-        Way::BehindABody => client.send([GOOD_WITH_BODY, &row.bytes, SMUGGLED].concat()),
-        Way::InSingleBytes => {
-            row.bytes.iter().chain(SMUGGLED).for_each(|&byte| client.send([byte]));
-        }
+        Way::InSingleBytes => bytes.iter().for_each(|&byte| client.send([byte])),
+        _ => client.send(bytes),
     }
-    match way {
-        Way::First | Way::InSingleBytes => {}
-        Way::BehindAnother => {
-            handler.expect(&mut client, "GET", [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: a||")]);
-        }
-        Way::BehindABody => {
-            let shown = "POST /route HTTP/1.1|host: a|content-length: 5||hello";
-            handler.expect(&mut client, "POST", [(405, NOT_ALLOWED), (200, "hello"), (200, shown)]);
-        }
+    if let Some(before) = before {
+        handler.expect(&mut client, &before);
     }
-    let method = row.method();
+    let method = method(&row.bytes);
     let mut reply = client.reply_to(method);
     if reply.status == 100 {
         // The body has been sent, so the server need not ask for it.
@@ -247,7 +252,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
         Outcome::Refused => assert!(closes, "the end is not announced: {:?}", reply.fields),
         Outcome::Declined | Outcome::Served => {
             assert!(!closes, "the end is announced: {:?}", reply.fields);
-            handler.expect(&mut client, "GET", [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: b||")]);
+            handler.expect(&mut client, &SMUGGLED);
             // Makes sure that no third response comes.
             client.finish_sending();
         }
