@@ -124,7 +124,8 @@ fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
     let address = socket.local_addr().unwrap();
     let done = AtomicBool::new(false);
     let mut server = handed(&socket);
-    thread::scope(|scope| {
+    // The last server runs until all clients have their answers.
+    let _last = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
@@ -138,6 +139,7 @@ fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
             server = next;
         }
         done.store(true, SeqCst);
+        server
     });
 }
 

@@ -34,7 +34,7 @@ fn the_server_comes_back_with_the_version_that_served() {
     let mut server = place.start(&[]);
     server.says("one", 1);
     // The bad file is not tried again; a new one is.
-    rename_over(&place.file(), saying("five"));
+    rename_over(place.file(), saying("five"));
     server.log_line(&["serving version 5"]);
     drop(server);
     fs::write(place.file(), saying("six")).unwrap();
