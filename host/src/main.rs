@@ -31,7 +31,7 @@ use host::site::begin::begin;
 use host::site::state_dir::StateDir;
 use host::site::swapper::{Settings, Swapper};
 use host::site::task::Task;
-use host::site::version::Label;
+use host::site::version::{EMBEDDED, Label};
 use host::source::watch;
 use host::telemetry::log::{self, Format};
 use host_http::request_id::ConnectionIds;
@@ -47,7 +47,7 @@ const STACK: usize = 2 << 20;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
-        return compile::run();
+        return compile::run(EMBEDDED);
     }
     // Before parsing, because the default of --connections depends on the limit.
     limits::raise_descriptors();
