@@ -26,6 +26,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
             "bounds",
             "reference",
             "cli",
+            "builder",
         ],
     ),
 ];

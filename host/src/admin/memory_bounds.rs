@@ -55,25 +55,30 @@ impl MemoryBounds {
             bytes,
             flags: flags.into(),
         };
-        let connections = limits.connections as u64;
-        let bodies = limits.buffer_max as u64 + wasm::kept_for_responses(&limits.call());
+        let Limits { connection, server, call, swap } = limits;
+        let connections = server.connections as u64;
+        let bodies = server.buffer_max as u64 + wasm::kept_for_responses(&limits.for_engine());
         // `UPLOADS_MAX` candidates are received while one is prepared.
-        let candidates = (UPLOADS_MAX as u64 + 1) * limits.module_max as u64;
+        let candidates = (UPLOADS_MAX as u64 + 1) * swap.module_max as u64;
         // The current version may exceed `keep_bytes` by its memory image.
-        let kept = limits.keep_bytes as u64 + limits.memory_max as u64;
+        let kept = swap.keep_bytes as u64 + call.memory_max as u64;
         MemoryBounds {
             parts: vec![
                 part(
                     "instances",
-                    wasm::instances_memory(&limits.call()),
+                    wasm::instances_memory(&limits.for_engine()),
                     "--instances, --memory-max, --table-max",
                 ),
                 part("bodies", bodies, "--buffer-max"),
-                part("connections", connections * connection::memory(limits), "--connections, --head-max"),
+                part(
+                    "connections",
+                    connections * connection::memory(connection),
+                    "--connections, --head-max",
+                ),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
                 part("candidates", candidates, "--module-max"),
-                part("compiling", 2 * limits.compile_memory_max as u64, "--compile-memory-max"),
+                part("compiling", 2 * swap.compile_memory_max as u64, "--compile-memory-max"),
                 part("log", log::memory(), "none"),
             ],
         }

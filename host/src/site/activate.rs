@@ -81,7 +81,7 @@ impl Times {
 
 /// Everything that is needed to prepare candidates.
 #[derive(Clone)]
-pub struct Workshop {
+pub struct Activator {
     /// Engine that runs the candidates.
     pub engine: Engine,
     /// Compiler processes.
@@ -90,7 +90,7 @@ pub struct Workshop {
     pub probes: Arc<[Probe]>,
 }
 
-impl Workshop {
+impl Activator {
     /// Compiles a candidate, checks it against the contract, starts it once, and
     /// sends the probes. Only compiling yields to threads that serve: the
     /// candidate's calls have a deadline, which they must not miss because the

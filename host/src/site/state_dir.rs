@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::clock;
-use crate::config::limits::{ADDRESSES, COUNT_MAX};
+use crate::config::value::{ADDRESSES, COUNT_MAX};
 use crate::files::private_folder::PrivateFolder;
 use crate::site::version::{EMBEDDED, Label, Origin, hash};
 

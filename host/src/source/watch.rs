@@ -21,7 +21,6 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
 use crate::site::swapper::Swapper;
-use crate::site::task::Task;
 
 /// How MODULE is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -155,7 +154,7 @@ impl Watch {
     fn order_if_changed(&mut self, now: Option<FileStamp>) {
         let before = std::mem::replace(&mut self.seen, now);
         if now.is_some() && now != before {
-            self.swapper.order_and_go_on(Task::FileChanged);
+            self.swapper.read_file(false);
         }
     }
 
