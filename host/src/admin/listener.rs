@@ -183,7 +183,7 @@ async fn carry_out(received: Received, control: &Control, client: OwnedFd) -> St
                 serving,
                 resources: Resources::read(app, &control.engine, &control.uploads),
                 faults: app.faults.all(),
-                lost_log_lines: log::lost(),
+                lost_log_lines: log::QUEUE.lost(),
                 threads: health::all(),
             })
         }

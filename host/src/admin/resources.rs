@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use crate::config::limits::Limits;
 use crate::serve::service::App;
-use crate::telemetry::log;
+use crate::telemetry::{log, log_queue};
 
 /// Current use of each resource.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Resources {
             uploads: of(UPLOADS_MAX, taken(uploads, UPLOADS_MAX)),
             buffers: of(server.buffer_max, app.buffers.used()),
             kept_versions: of(swap.keep_bytes, app.swapper.kept_memory()),
-            log: of(log::WAITING_MAX, log::waiting()),
+            log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
             memory: MemoryBounds::new(&app.limits),
         }
     }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::site::version::{Label, Version};
 use crate::trial::probe::Probe;
 
 /// Stages of activation, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Reads the file.
     #[default]
@@ -143,14 +145,7 @@ impl Activator {
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Stage::Read => "read",
-            Stage::Compile => "compile",
-            Stage::Check => "check",
-            Stage::Start => "start",
-            Stage::Probe => "probe",
-            Stage::Save => "save",
-        })
+        self.serialize(f)
     }
 }
 

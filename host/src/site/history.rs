@@ -78,13 +78,7 @@ pub enum VersionState {
 
 impl fmt::Display for VersionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            VersionState::Candidate => "candidate",
-            VersionState::Current => "current",
-            VersionState::Draining => "draining",
-            VersionState::Retired => "retired",
-            VersionState::Rejected => "rejected",
-        })
+        self.serialize(f)
     }
 }
 

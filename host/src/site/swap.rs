@@ -85,7 +85,7 @@ impl Shared {
         let mut change = self.changes.begin();
         let serving = self.versions.current();
         if candidate.sha256 == serving.label.sha256 {
-            self.settings.notice.serves();
+            self.settings.notice.set_rejection(None);
             return Outcome::Unchanged { version: serving.label.number };
         }
         // Dropped early, because preparing may take long and holding the version
@@ -111,7 +111,7 @@ impl Shared {
         match published {
             Ok(replaced) => {
                 self.left.notify_one();
-                self.settings.notice.serves();
+                self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
                 info!(replaced, %total, stages = %times, "serving {label}");
@@ -159,7 +159,8 @@ impl Shared {
         }
         let serving = self.versions.current().label.number;
         warn!(%stage, %cause, serving, "rejected {label}");
-        self.settings.notice.rejected(format!("the handler was rejected in stage {stage}: {cause}"));
+        let notice = format!("the handler was rejected in stage {stage}: {cause}");
+        self.settings.notice.set_rejection(Some(notice));
         let (version, stage, cause) = (label.number, stage.to_string(), cause.clone());
         self.versions.history().reject(version, rejection);
         self.save(|store| store.save_state(&self.versions));

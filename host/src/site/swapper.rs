@@ -145,7 +145,7 @@ impl Swapper {
         if label.number == replaced {
             return Outcome::Unchanged { version: replaced };
         }
-        shared.settings.notice.serves();
+        shared.settings.notice.set_rejection(None);
         info!(replaced, "rolled back: serving {label}");
         let not_durable = shared.save_state_on_thread().await;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
