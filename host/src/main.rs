@@ -129,7 +129,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 /// Starts to take commands, unless `--no-control` is given. The result removes the
 /// socket on drop.
 fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
-    let bound = match &args.swap.control {
+    let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
         Some(path) => place::bind(path)?,
         None => {
@@ -144,7 +144,6 @@ fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyh
             }
         }
     };
-    let (listener, bound) = bound;
     listener::start(listener, control).context("cannot start the control thread")?;
     Ok(Some(bound))
 }

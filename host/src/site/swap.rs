@@ -52,7 +52,8 @@ impl Shared {
         if self.store.consider(&candidate.sha256) && !even_if_rejected {
             return;
         }
-        let outcome = self.prepare_and_publish(candidate, times, None, Box::new(|| false)).await;
+        let change = self.changes.begin();
+        let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false)).await;
         if let Outcome::Unchanged { version } = outcome {
             info!(serving = version, "the file is unchanged: its bytes serve already");
             // Saved, so that the file is not considered again after a restart.
@@ -71,18 +72,20 @@ impl Shared {
         if let Err(cause) = self.expect_current(if_version) {
             return self.refused(cause);
         }
+        // Begun before the bytes are hashed, so that a rollback meanwhile is not undone.
+        let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
-        self.prepare_and_publish(candidate, Times::default(), if_version, is_gone).await
+        self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone).await
     }
 
     async fn prepare_and_publish(
         self: &Arc<Self>,
+        mut change: Change,
         candidate: Candidate,
         mut times: Times,
         if_version: Option<u64>,
         is_gone: IsGone,
     ) -> Outcome {
-        let mut change = self.changes.begin();
         let serving = self.versions.current();
         if candidate.sha256 == serving.label.sha256 {
             self.settings.notice.set_rejection(None);
@@ -96,11 +99,13 @@ impl Shared {
             (history.begin(&candidate), history.compiled(&candidate.sha256))
         };
         let since = Instant::now();
+        let preparing =
+            self.settings.activator.prepare(label.clone(), &candidate.bytes, compiled, &mut times);
         let prepared = tokio::select! {
             biased;
             () = change.cancelled() => Err(SUPERSEDED),
             () = until_gone(&is_gone) => Err(GONE),
-            prepared = self.settings.activator.prepare(label.clone(), &candidate.bytes, compiled, &mut times) => Ok(prepared),
+            prepared = preparing => Ok(prepared),
         };
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
