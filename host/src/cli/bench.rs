@@ -47,10 +47,10 @@ impl Bench {
     pub(super) fn new(limits: &Limits) -> anyhow::Result<Bench> {
         let mut limits = limits.clone();
         // Reserves no memory for further instances.
-        limits.instances = 1;
+        limits.call.instances = 1;
         Ok(Bench {
-            compilers: Compilers::new(&limits.compile()),
-            engine: Engine::new(&limits.call())?,
+            compilers: Compilers::new(&limits.for_compilers()),
+            engine: Engine::new(&limits.for_engine())?,
             limits,
         })
     }
@@ -75,7 +75,7 @@ impl Bench {
 
 /// Reads the file of a module.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
-    let bytes = Origin::Path(path.to_owned()).read(limits.module_max);
+    let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max);
     bytes.with_context(|| format!("cannot read {}", path.display()))
 }
 

@@ -130,19 +130,19 @@ impl Crate {
         self.sources.watch(&self.folder)?;
         match build::build(&self.folder).await {
             Ok(Outcome::Built(built)) => {
-                self.notice.built();
+                self.notice.set_build_failure(None);
                 self.publish(&built).map(Some)
             }
             Ok(Outcome::Failed(errors)) => {
                 warn!("the build failed; its errors are above");
                 let errors =
                     if errors.is_empty() { "see the terminal of `host dev` for the cause" } else { &errors };
-                self.notice.build_failed(format!("the build failed\n\n{errors}"));
+                self.notice.set_build_failure(Some(format!("the build failed\n\n{errors}")));
                 Ok(None)
             }
             Err(error) => {
                 warn!("the build failed: {error:#}");
-                self.notice.build_failed(format!("the build failed: {error:#}"));
+                self.notice.set_build_failure(Some(format!("the build failed: {error:#}")));
                 Ok(None)
             }
         }

@@ -12,7 +12,8 @@ use host_wasm::HandlerModule;
 
 use crate::cli::bench;
 use crate::cli::bench::Bench;
-use crate::config::limits::{COUNT_MAX, Limits};
+use crate::config::limits::Limits;
+use crate::config::value::COUNT_MAX;
 use crate::fault::Fault;
 use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
@@ -58,7 +59,7 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
         let (mut same, mut different) = (0, 0);
         for file in &files {
             // A request larger than an instance's memory cannot have been recorded.
-            let recorded = Recorded::read(file, replay.limits.memory_max)?;
+            let recorded = Recorded::read(file, replay.limits.call.memory_max)?;
             let found = send(&recorded, &module).await;
             let against = match &other {
                 Some(other) => Some(send(&recorded, other).await),
