@@ -125,9 +125,7 @@ impl Workshop {
             }
             Ok(())
         });
-        probed
-            .await
-            .map_err(|error: crate::trial::probe::ProbeFailure| times.rejection(error.to_string()))?;
+        probed.await.map_err(|error: anyhow::Error| times.rejection(error.to_string()))?;
         Ok(version)
     }
 
