@@ -22,12 +22,11 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use host_benches::harness::{self, Folder};
-use host_benches::parts::descriptors::raise_descriptors;
 use host_benches::parts::peers::{
     HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
 };
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
-use host_benches::parts::process::{processor_time, resident_kib};
+use host_benches::parts::process::{processor_time, raise_descriptors, resident_kib};
 use host_benches::parts::program::free_address;
 use host_benches::parts::wrk::{self, Asked};
 use host_benches::parts::{callgrind, is_chosen, median, native, strace};
@@ -140,7 +139,7 @@ fn measure(scenario: &Scenario) -> Vec<Measured> {
         }
     }
     let medians = |rounds: Vec<[f64; METRICS.len()]>| {
-        std::array::from_fn(|metric| median(rounds.iter().map(|round| round[metric]).collect()))
+        std::array::from_fn(|metric| median(&rounds.iter().map(|round| round[metric]).collect::<Vec<_>>()))
     };
     running.into_iter().map(|(name, _, rounds)| Measured { name, medians: medians(rounds) }).collect()
 }
@@ -174,19 +173,17 @@ fn print(scenario: &Scenario, results: &[Measured]) {
         names.join(" and ")
     );
     // Throughput adds information only where there are bodies.
-    let metrics = METRICS.len() - usize::from(scenario.asked.body() == 0);
-    print!("{:30}", "");
-    METRICS[..metrics].iter().for_each(|metric| print!("{:>25}", metric.what));
-    println!();
+    let metrics = &METRICS[..METRICS.len() - usize::from(scenario.asked.body() == 0)];
+    let names: String = metrics.iter().map(|metric| format!("{:>25}", metric.what)).collect();
+    println!("{:30}{names}", "");
     for result in results {
-        print!("{:30}", result.name);
-        for (index, metric) in METRICS[..metrics].iter().enumerate() {
-            let ratio = |other: &&Measured| format!("{:.2}", result.medians[index] / other.medians[index]);
-            let ratios: Vec<_> = there.iter().map(ratio).collect();
-            let ratios = format!("({})", ratios.join(", "));
-            print!("{:>11} {ratios:>13}", (metric.write)(result.medians[index]));
-        }
-        println!();
+        let figures = metrics.iter().enumerate().map(|(index, metric)| {
+            let figure = result.medians[index];
+            let ratios = there.iter().map(|other| format!("{:.2}", figure / other.medians[index]));
+            let ratios = format!("({})", ratios.collect::<Vec<_>>().join(", "));
+            format!("{:>11} {ratios:>13}", (metric.write)(figure))
+        });
+        println!("{:30}{}", result.name, figures.collect::<String>());
     }
 }
 

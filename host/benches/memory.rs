@@ -14,13 +14,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::Folder;
-use host_benches::parts::descriptors::raise_descriptors;
 use host_benches::parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
-use host_benches::parts::process::resident_kib;
+use host_benches::parts::process::{raise_descriptors, resident_kib};
 use host_benches::parts::program::free_address;
 use host_benches::parts::steady::{ask, connect};
-use host_benches::parts::{median, native, run_chosen};
+use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
 const STARTS: usize = 11;
 
@@ -39,10 +38,9 @@ fn start() {
     println!("from the start of the process to the first answer, of {STARTS} starts:");
     for peer in [HOST, NATIVE, NGINX] {
         let times: Option<Vec<f64>> = (0..STARTS).map(|_| time_to_start(&peer)).collect();
-        let Some(mut times) = times else { continue };
-        times.sort_by(f64::total_cmp);
-        let [shortest, longest] = [times[0], times[STARTS - 1]];
-        println!("{:14} median {:6.1} ms, from {shortest:.1} to {longest:.1}", peer.name, median(times));
+        let Some(times) = times else { continue };
+        let [shortest, median, longest] = [0.0, 0.5, 1.0].map(|share| percentile(&times, share));
+        println!("{:14} median {median:6.1} ms, from {shortest:.1} to {longest:.1}", peer.name);
     }
 }
 
@@ -51,7 +49,7 @@ fn time_to_start(peer: &Peer) -> Option<f64> {
     let (folder, address) = (Folder::new(), free_address());
     let since = Instant::now();
     Running { program: (peer.begin)(&folder, address)?, address }.wait(PAUSE);
-    Some(since.elapsed().as_secs_f64() * 1e3)
+    Some(milliseconds(since))
 }
 
 fn connections() {

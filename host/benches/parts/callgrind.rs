@@ -32,6 +32,8 @@ pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<C
     let counts = folder.file("callgrind");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--smc-check=all-non-file"]);
+    // Whole names and positions in each line, also of functions that recurse.
+    command.args(["--compress-strings=no", "--compress-pos=no", "--separate-recs=1"]);
     command.arg(format!("--callgrind-out-file={}", counts.display()));
     command.arg(server.get_program()).args(server.get_args());
     command.stdout(Stdio::null()).stderr(File::create(folder.file("valgrind")).unwrap());
@@ -53,47 +55,34 @@ impl Counted {
     /// callee named by `cfn`.
     fn read(file: &Path, requests: f64) -> Counted {
         let text = fs::read_to_string(file).expect("counts");
-        let (mut names, mut counts, mut allocations) = (HashMap::new(), HashMap::new(), 0.0);
-        let mut total = None;
-        let (mut function, mut called, mut is_call) = (String::new(), String::new(), false);
+        let (mut counts, mut allocations, mut total) = (HashMap::new(), 0.0, None);
+        let (mut function, mut called, mut is_call) = ("", "", false);
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("fn=") {
-                function = full_name(&mut names, name);
+                function = name;
             } else if let Some(name) = line.strip_prefix("cfn=") {
-                called = full_name(&mut names, name);
+                called = name;
             } else if let Some(sum) = line.strip_prefix("totals: ") {
                 total = Some(first_number(sum) / requests);
             } else if let Some(calls) = line.strip_prefix("calls=") {
                 is_call = true;
-                if ["malloc", "calloc", "realloc", "posix_memalign"].contains(&&*called) {
+                if ["malloc", "calloc", "realloc", "posix_memalign"].contains(&called) {
                     allocations += first_number(calls);
                 }
-            } else if line.starts_with(['+', '-', '*'])
-                || line.starts_with(|first: char| first.is_ascii_digit())
-            {
+            } else if line.starts_with(|first: char| first.is_ascii_digit()) {
                 let count = line.split(' ').nth(1).map_or(0.0, first_number);
                 if !std::mem::take(&mut is_call) {
-                    *counts.entry(function.clone()).or_insert(0.0) += count / requests;
+                    *counts.entry(function).or_insert(0.0) += count / requests;
                 }
             }
         }
         let instructions: f64 = counts.values().sum();
         assert!(total.is_some_and(|total| (total - instructions).abs() < 1.0), "{total:?}, {instructions}");
-        let mut functions: Vec<_> = counts.into_iter().collect();
+        let counts = counts.into_iter().map(|(function, count)| (function.to_owned(), count));
+        let mut functions: Vec<_> = counts.collect();
         functions.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         Counted { instructions, allocations: allocations / requests, functions }
     }
-}
-
-/// Returns the name of a function: `(7) name` defines what `(7)` stands for. A
-/// number behind `'` is the depth of recursion.
-fn full_name(names: &mut HashMap<String, String>, text: &str) -> String {
-    let (number, name) = text.split_once(' ').unwrap_or((text, ""));
-    if !name.is_empty() {
-        let outer = name.rsplit_once('\'').filter(|(_, depth)| depth.parse::<u32>().is_ok());
-        names.insert(number.to_owned(), outer.map_or(name, |(outer, _)| outer).to_owned());
-    }
-    names.get(number).cloned().unwrap_or_default()
 }
 
 fn first_number(text: &str) -> f64 {

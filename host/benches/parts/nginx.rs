@@ -1,7 +1,6 @@
 //! nginx, with all of its files in one folder.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
 
 use super::program::Program;
@@ -30,9 +29,4 @@ pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> 
     // Before it reads its configuration, it logs to a path of the distribution.
     command.arg("-e").arg(&errors).arg("-c").arg(&configuration);
     Program::start(&mut command, "it does not stand beside the host")
-}
-
-/// Starts nginx, and waits until it listens on the address.
-pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) -> Option<Program> {
-    Some(begin(folder, workers, CONNECTIONS, http)?.listens_on(address))
 }

@@ -29,10 +29,10 @@ pub struct Running {
     pub address: SocketAddr,
 }
 
-pub const HOST: Peer = Peer {
-    name: "host",
-    begin: |folder, address| host(folder, address, &["--log-level", "info,request=off"]),
-};
+/// Flags for a host that logs no requests.
+const QUIET: [&str; 2] = ["--log-level", "info,request=off"];
+
+pub const HOST: Peer = Peer { name: "host", begin: |folder, address| host(folder, address, &QUIET) };
 
 pub const HOST_LOGGING: Peer =
     Peer { name: "host, with access log", begin: |folder, address| host(folder, address, &[]) };
@@ -46,16 +46,14 @@ pub const HOST_ECHO: Peer = Peer {
         assert_ne!(text, roomy, "the fixture is another one");
         let module = folder.file("echo.wat");
         fs::write(&module, roomy).unwrap();
-        host(folder, address, &[module.to_str().unwrap(), "--log-level", "info,request=off"])
+        host_with(folder, address, &module)
     },
 };
 
 /// The host with a module that grows for each request, and so cannot be reset.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
-    begin: |folder, address| {
-        host(folder, address, &[fixture("echo.wat").to_str().unwrap(), "--log-level", "info,request=off"])
-    },
+    begin: |folder, address| host_with(folder, address, &fixture("echo.wat")),
 };
 
 /// Serves the routes and the echo.
@@ -146,6 +144,10 @@ impl Running {
     pub fn pid(&self) -> u32 {
         self.program.0.id()
     }
+}
+
+fn host_with(folder: &Folder, address: SocketAddr, module: &Path) -> Option<Program> {
+    host(folder, address, &[&[module.to_str().unwrap()], &QUIET[..]].concat())
 }
 
 fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Program> {
