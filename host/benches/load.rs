@@ -18,16 +18,17 @@
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use host_benches::harness::{self, Folder};
+use host_benches::harness::Folder;
 use host_benches::parts::peers::{
-    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
+    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, PAUSE, Peer, QUIET, Running,
+    WASMTIME_SERVE, host,
 };
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::process::{processor_time, raise_descriptors, resident_kib};
-use host_benches::parts::program::free_address;
 use host_benches::parts::wrk::{self, Asked};
 use host_benches::parts::{callgrind, is_chosen, median, native, strace};
 
@@ -131,7 +132,7 @@ fn main() {
 /// Measures all peers of a scenario in turn.
 fn measure(scenario: &Scenario) -> Vec<Measured> {
     let folder = Folder::new();
-    let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder)?)));
+    let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder, PAUSE)?)));
     let mut running: Vec<_> = started.map(|(name, peer)| (name, peer, Vec::new())).collect();
     for _ in 0..ROUNDS {
         for (_, peer, rounds) in &mut running {
@@ -216,7 +217,7 @@ fn count_system_calls() {
     println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
     let folder = Folder::new();
     for peer in [HOST, NATIVE, NGINX] {
-        let Some(running) = peer.start(&folder) else { continue };
+        let Some(running) = peer.start(&folder, PAUSE) else { continue };
         let drive = || wrk::drive(&folder, running.address, Asked::Route, 64, 3);
         let Some((seen, calls)) = strace::count(&folder, running.pid(), drive) else { return };
         let all: f64 = calls.iter().map(|(_, times)| times).sum();
@@ -234,6 +235,21 @@ const CONSTANT: &str = r#"(module (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (i64.const 100)))"#;
 
+/// Host that answers a constant, with as many instances as valgrind has address
+/// space for.
+fn constant(folder: &Folder, address: SocketAddr, flags: &[&str]) -> Option<Command> {
+    let module = folder.file("constant.wat");
+    fs::write(&module, CONSTANT).unwrap();
+    host(folder, address, &[&[module.to_str().unwrap(), "--instances", "4"], flags].concat())
+}
+
+/// Servers whose instructions are counted.
+const COUNTED: [Peer; 3] = [
+    Peer { name: HOST.name, command: |folder, address| constant(folder, address, &QUIET) },
+    Peer { name: HOST_LOGGING.name, command: |folder, address| constant(folder, address, &[]) },
+    NATIVE,
+];
+
 /// Functions listed for each server.
 const NAMED: usize = 12;
 
@@ -243,25 +259,11 @@ fn count_instructions() {
     );
     println!("the host with a module that answers a constant:");
     let folder = Folder::new();
-    let module = folder.file("constant.wat");
-    std::fs::write(&module, CONSTANT).unwrap();
-    let host = |flags: &[&str]| {
-        let mut command = harness::host();
-        // As many instances as valgrind has address space for.
-        command.args(["--no-control", "--instances", "4"]).arg(&module).args(flags);
-        command
-    };
-    let servers: [(&str, &dyn Fn(SocketAddr) -> Command); 3] = [
-        (HOST.name, &|address| host(&["--log-level", "info,request=off", "--listen", &address.to_string()])),
-        (HOST_LOGGING.name, &|address| host(&["--listen", &address.to_string()])),
-        (NATIVE.name, &native::command),
-    ];
-    for (name, command) in servers {
-        let address = free_address();
-        let Some(counted) = callgrind::count(&folder, &command(address), address) else { return };
+    for peer in COUNTED {
+        let Some(counted) = callgrind::count(&folder, &peer) else { return };
         println!(
-            "{name:30}{:8.0} instructions {:6.1} allocations",
-            counted.instructions, counted.allocations
+            "{:30}{:8.0} instructions {:6.1} allocations",
+            peer.name, counted.instructions, counted.allocations
         );
         for (function, instructions) in counted.functions.iter().take(NAMED) {
             println!("{instructions:38.0} {function}");

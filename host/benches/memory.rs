@@ -14,10 +14,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::Folder;
-use host_benches::parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
+use host_benches::parts::peers::{self, HOST, NATIVE, NGINX, NGINX_ROOMY, Peer};
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::process::{raise_descriptors, resident_kib};
-use host_benches::parts::program::free_address;
 use host_benches::parts::steady::{ask, connect};
 use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
@@ -46,9 +45,8 @@ fn start() {
 
 /// Returns milliseconds, or None where the peer is not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
-    let (folder, address) = (Folder::new(), free_address());
-    let since = Instant::now();
-    Running { program: (peer.begin)(&folder, address)?, address }.wait(PAUSE);
+    let (folder, since) = (Folder::new(), Instant::now());
+    peer.start(&folder, PAUSE)?;
     Some(milliseconds(since))
 }
 
@@ -73,7 +71,7 @@ fn connections() {
 /// that each adds, or None where the peer is not installed.
 fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
     let folder = Folder::new();
-    let running = peer.start(&folder)?;
+    let running = peer.start(&folder, peers::PAUSE)?;
     sleep(Duration::from_secs(1));
     let before = resident_kib(running.pid());
     // Connect and ask one by one: all connections at once would exceed the backlog

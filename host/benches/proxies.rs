@@ -24,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::{Client, Folder, Random, wait_until};
-use host_benches::parts::peers::Running;
+use host_benches::parts::peers::{PAUSE, Running};
 use host_benches::parts::program::{Program, free_address};
 use host_benches::parts::replaced::Replaced;
 use host_benches::parts::{nginx, run_chosen};
@@ -83,9 +83,8 @@ fn through_nginx(name: &str, workers: &str, hosts: Vec<Replaced>) {
              proxy_next_upstream off; proxy_request_buffering off;
              proxy_buffers 16 16k; proxy_max_temp_file_size 0; }} }}"
     );
-    if let Some(proxy) = nginx::begin(&folder, workers, nginx::CONNECTIONS, &http) {
-        swap_behind(name, Running { program: proxy, address }, hosts, &folder.file(nginx::ERRORS));
-    }
+    let command = nginx::command(&folder, workers, nginx::CONNECTIONS, &http);
+    swap_behind(name, command, address, hosts, &folder.file(nginx::ERRORS));
 }
 
 fn haproxy() {
@@ -120,9 +119,7 @@ fn haproxy() {
     command.arg("-db").arg("-f").arg(&configuration);
     let log = File::create(&errors).unwrap();
     command.stdout(log.try_clone().unwrap()).stderr(log);
-    if let Some(proxy) = Program::start(&mut command, "it does not stand in front of the host") {
-        swap_behind("HAProxy", Running { program: proxy, address }, hosts, &errors);
-    }
+    swap_behind("HAProxy", command, address, hosts, &errors);
 }
 
 /// Versions that a host may serve at this moment.
@@ -133,9 +130,11 @@ struct Versions {
 
 /// Sends all requests through a proxy while all hosts are swapped, and checks its
 /// error log afterwards.
-fn swap_behind(name: &str, mut proxy: Running, mut hosts: Vec<Replaced>, log: &Path) {
-    proxy.wait(Duration::from_millis(10));
-    let (errors, address) = (|| fs::read_to_string(log).unwrap(), proxy.address);
+fn swap_behind(name: &str, mut proxy: Command, address: SocketAddr, mut hosts: Vec<Replaced>, log: &Path) {
+    let Some(program) = Program::start(&mut proxy, "it does not stand in front of the host") else { return };
+    let mut running = Running { program, address };
+    running.wait(PAUSE);
+    let errors = || fs::read_to_string(log).unwrap();
     let versions = Versions { oldest: AtomicU64::new(1), newest: AtomicU64::new(1) };
     let since = Instant::now();
     thread::scope(|scope| {

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::peers::Running;
-use super::program::Program;
+use super::peers::{Peer, Running};
+use super::program::{Program, free_address};
 use super::wrk::{self, Asked};
 use crate::harness::Folder;
 
@@ -28,7 +27,9 @@ pub struct Counted {
 
 /// Runs a server under valgrind, with GET /route by wrk. Returns None where
 /// valgrind is not installed.
-pub fn count(folder: &Folder, server: &Command, address: SocketAddr) -> Option<Counted> {
+pub fn count(folder: &Folder, peer: &Peer) -> Option<Counted> {
+    let address = free_address();
+    let server = (peer.command)(folder, address)?;
     let counts = folder.file("callgrind");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--smc-check=all-non-file"]);
