@@ -33,34 +33,34 @@ fn main() {
 }
 
 fn latency() {
-    let mut bench = Replaced::start(default_handler, &[]);
-    let mut client = bench.server.connect();
+    let mut replaced = Replaced::start(default_handler, &[]);
+    let mut client = replaced.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
         // Longer than the debounce.
         thread::sleep(Duration::from_millis(600));
-        let since = bench.rename();
-        bench.wait(&mut client);
+        let since = replaced.rename();
+        replaced.wait(&mut client);
         times.push(milliseconds(since));
     }
     print("rename to first new answer", &times);
 }
 
 fn load() {
-    let mut bench = Replaced::start(default_handler, &[]);
+    let mut replaced = Replaced::start(default_handler, &[]);
     // Many short turns: disturbances hit only a few.
     compare("steady load", 9, &["without swaps", "with a swap a second"], |kind| {
-        steady(&mut bench, Duration::from_secs(5), kind == 1).0
+        steady(&mut replaced, Duration::from_secs(5), kind == 1).0
     });
 }
 
 /// Draws the longest of the answers due in each 20 ms, about 32, because a swap
 /// would show in it.
 fn timeline() {
-    let mut bench = Replaced::start(default_handler, &[]);
+    let mut replaced = Replaced::start(default_handler, &[]);
     // Skip the first version, and what happens only once.
-    steady(&mut bench, Duration::from_secs(2), false);
-    let (seen, swaps) = steady(&mut bench, Duration::from_secs(20), true);
+    steady(&mut replaced, Duration::from_secs(2), false);
+    let (seen, swaps) = steady(&mut replaced, Duration::from_secs(20), true);
     let mut longest = vec![0.0f64; 1000];
     for (due, time) in &seen.answers {
         let longest = &mut longest[(due.as_millis() / 20) as usize];
@@ -86,14 +86,14 @@ const BUSY: Rate = Rate { connections: 16, interval: Duration::from_millis(10) }
 
 /// Runs a steady load, with a swap each second if wanted. Returns also when each
 /// swap was, in seconds since the start.
-fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>) {
-    let (address, start) = (bench.server.addresses[0], Instant::now());
+fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>) {
+    let (address, start) = (replaced.server.addresses[0], Instant::now());
     thread::scope(|scope| {
         let load = scope.spawn(|| ask_steadily(address, "/route", BUSY, time));
         let seconds = if swaps { 1..time.as_secs() } else { 0..0 };
         let swaps = seconds.map(|_| {
             thread::sleep(Duration::from_secs(1));
-            (bench.rename() - start).as_secs_f64()
+            (replaced.rename() - start).as_secs_f64()
         });
         let swaps = swaps.collect();
         let seen = load.join().unwrap();
@@ -104,8 +104,9 @@ fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>)
 
 fn drops() {
     // One connection may get more than the default of a million requests.
-    let mut bench = Replaced::start(default_handler, &["--no-watch", "--connection-requests", "100000000"]);
-    let address = bench.server.addresses[0];
+    let mut replaced =
+        Replaced::start(default_handler, &["--no-watch", "--connection-requests", "100000000"]);
+    let address = replaced.server.addresses[0];
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     let since = Instant::now();
     thread::scope(|scope| {
@@ -128,8 +129,8 @@ fn drops() {
         }
         let mut client = Client::connect(address);
         for _ in 0..1000 {
-            bench.replace();
-            bench.wait(&mut client);
+            replaced.replace();
+            replaced.wait(&mut client);
         }
         done.store(true, Relaxed);
     });
@@ -138,14 +139,14 @@ fn drops() {
 }
 
 fn soak() {
-    let mut bench = Replaced::start(default_handler, &["--no-watch"]);
-    let mut client = bench.server.connect();
+    let mut replaced = Replaced::start(default_handler, &["--no-watch"]);
+    let mut client = replaced.server.connect();
     let mut swap = |times: u64| {
         for _ in 0..times {
-            bench.replace();
-            bench.wait(&mut client);
+            replaced.replace();
+            replaced.wait(&mut client);
         }
-        println!("{:?}", bench.server.resources());
+        println!("{:?}", replaced.server.resources());
     };
     println!("after 100 swaps:");
     swap(100);

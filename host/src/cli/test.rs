@@ -116,19 +116,24 @@ fn difference_line(text: &str) -> String {
 /// Returns the lines in which two texts differ, without equal lines at both ends.
 fn difference(expected: &str, found: &str) -> String {
     let [expected, found] = [expected, found].map(|text| text.split('\n').collect::<Vec<_>>());
-    let alike = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
-    let start = alike(&mut expected.iter().zip(&found));
-    let shorter = expected.len().min(found.len());
-    let end = alike(&mut expected.iter().rev().zip(found.iter().rev())).min(shorter - start);
+    let (mut expected, mut found) = (&*expected, &*found);
+    while let ([one, expected_rest @ ..], [other, found_rest @ ..]) = (expected, found)
+        && one == other
+    {
+        (expected, found) = (expected_rest, found_rest);
+    }
+    while let ([expected_rest @ .., one], [found_rest @ .., other]) = (expected, found)
+        && one == other
+    {
+        (expected, found) = (expected_rest, found_rest);
+    }
     let mut text = String::new();
-    for (sign, lines) in [('-', &expected), ('+', &found)] {
-        let (_, differing) = lines.split_at(start);
-        let (differing, _) = differing.split_at(differing.len() - end);
-        for line in differing.iter().take(LINES_MAX) {
+    for (sign, lines) in [('-', expected), ('+', found)] {
+        for line in lines.iter().take(LINES_MAX) {
             let _ = writeln!(text, "        {sign} {}", quoted(line, LINE_MAX));
         }
-        if differing.len() > LINES_MAX {
-            let _ = writeln!(text, "        {sign} ... and {} more lines", differing.len() - LINES_MAX);
+        if lines.len() > LINES_MAX {
+            let _ = writeln!(text, "        {sign} ... and {} more lines", lines.len() - LINES_MAX);
         }
     }
     text
