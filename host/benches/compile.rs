@@ -13,7 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::saying;
-use host_benches::harness::{Deployment, Server, bombs, host, host_after};
+use host_benches::harness::{Deployment, bombs, host, host_after};
+use host_benches::parts::peers::QUIET;
 use host_benches::parts::program::Program;
 use host_benches::parts::steady::{CALM, ask_steadily};
 use host_benches::parts::{high, run_chosen};
@@ -23,15 +24,6 @@ const TURN: Duration = Duration::from_secs(5);
 
 fn main() {
     run_chosen(&[("bombs", all_bombs), ("faults", faults)]);
-}
-
-/// Starts the server of a deployment, in a memory cgroup if there is one.
-fn start(deployment: &Deployment, cgroup: Option<&Cgroup>) -> Server {
-    let command = match cgroup {
-        Some(Cgroup(path)) => host_after(&format!("echo $$ > '{}/cgroup.procs'", path.display())),
-        None => host(),
-    };
-    deployment.spawn(command, &["--log-level", "info,request=off"])
 }
 
 /// A memory cgroup, which is removed when dropped.
@@ -54,6 +46,11 @@ impl Cgroup {
         }
         None
     }
+
+    /// Returns a command that runs the server in the cgroup.
+    fn host(&self) -> Command {
+        host_after(&format!("echo $$ > '{}/cgroup.procs'", self.0.display()))
+    }
 }
 
 impl Drop for Cgroup {
@@ -74,7 +71,8 @@ fn all_bombs() {
         Some(_) => println!("in a memory cgroup of 512 MiB"),
         None => println!("without a memory cgroup: none can be made here"),
     }
-    let mut server = start(&deployment, cgroup.as_ref());
+    let start = || deployment.spawn(cgroup.as_ref().map_or_else(host, Cgroup::host), &QUIET);
+    let mut server = start();
     let alone = ask_steadily(server.addresses[0], "/", CALM, TURN);
     println!("alone: 99th percentile {:.1} ms, {} failed", high(&alone.times()), alone.failed);
     for (name, module) in bombs::all() {
@@ -86,7 +84,7 @@ fn all_bombs() {
             (said, since.elapsed(), asking.join().unwrap())
         });
         drop(server);
-        server = start(&deployment, cgroup.as_ref());
+        server = start();
         let back = server.connect().ask("GET", "/").status;
         println!(
             "{name}, {} KB: {:.2} s, 99th percentile {:.1} ms, {} failed, after a restart {back}: {}",
@@ -121,7 +119,7 @@ const FAULTS: [(&str, &str); 12] = [
 fn faults() {
     for (call, fault) in FAULTS {
         let deployment = Deployment::new();
-        let mut server = start(&deployment, None);
+        let mut server = deployment.start(&QUIET);
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{fault}"), "-p", &server.pid().to_string()]);

@@ -18,6 +18,7 @@
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -108,18 +109,23 @@ fn main() {
     raise_descriptors(1000);
     let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
     names.extend([SYSCALLS, INSTRUCTIONS]);
-    let mut growth = Vec::new();
+    // Points by the name of the peer.
+    let mut growth = BTreeMap::<_, Vec<_>>::new();
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
         let results = measure(scenario);
         print(scenario, &results);
         match scenario.name {
             "keep-alive" => draw_bars(&results),
-            CONNECTIONS => growth.push((scenario.connections, results)),
+            CONNECTIONS => {
+                for Measured { name, medians } in results {
+                    growth.entry(name).or_default().push((scenario.connections as f64, medians[0]));
+                }
+            }
             _ => {}
         }
     }
     if !growth.is_empty() {
-        draw_growth(&growth);
+        draw_growth(growth);
     }
     if is_chosen(SYSCALLS, &names) {
         count_system_calls();
@@ -195,19 +201,10 @@ fn draw_bars(results: &[Measured]) {
     Plot { file: "cpu-per-request", title, command: COMMAND }.bars(&CPU, &bars);
 }
 
-fn draw_growth(growth: &[(usize, Vec<Measured>)]) {
-    let series: Vec<_> = SCALING
-        .iter()
-        .map(|peer| {
-            let points = growth.iter().filter_map(|(connections, results)| {
-                let result = results.iter().find(|result| result.name == peer.name)?;
-                Some((*connections as f64, result.medians[0]))
-            });
-            (peer.name, points.collect())
-        })
-        .collect();
+fn draw_growth(growth: BTreeMap<&'static str, Vec<(f64, f64)>>) {
     let x = Axis { what: "connections", scale: Scale::Log, label: plain };
     let title = "Processor time of the server for each GET /route, by connections";
+    let series: Vec<_> = growth.into_iter().collect();
     Plot { file: "growth-connections", title, command: COMMAND }.lines(&x, &CPU, &series);
 }
 
