@@ -4,8 +4,7 @@
 //! rounds counts.
 //!
 //! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
-//! [pipelined] [small-body] [large-body] [connections] [syscalls]
-//! [instructions]`
+//! [pipelined] [small-body] [large-body] [connections] [syscalls]`
 //!
 //! - `keep-alive`: 64 connections that are kept
 //! - `new-connections`: a new one for each request
@@ -13,25 +12,20 @@
 //! - `small-body`, `large-body`: an echo of 1 KiB, of 64 KiB and of 1 MiB
 //! - `connections`: 1, 64 and 1,000 connections
 //! - `syscalls`: system calls for each request, where strace is installed
-//! - `instructions`: instructions in user space and allocations for each request, and
-//!   which functions have most of them, where valgrind is installed
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::net::SocketAddr;
-use std::process::Command;
 
 use host_benches::harness::Folder;
 use host_benches::parts::peers::{
-    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, PAUSE, Peer, QUIET, Running,
-    WASMTIME_SERVE, host,
+    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, PAUSE, Peer, Running,
+    WASMTIME_SERVE,
 };
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::process::{processor_time, raise_descriptors, resident_kib};
 use host_benches::parts::wrk::{self, Asked};
-use host_benches::parts::{callgrind, is_chosen, median, native, strace};
+use host_benches::parts::{is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
@@ -69,7 +63,6 @@ const SCENARIOS: [Scenario; 9] = [
 
 const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
-const INSTRUCTIONS: &str = "instructions";
 
 /// A figure of a round, and its format.
 struct Metric {
@@ -108,7 +101,7 @@ fn main() {
     }
     raise_descriptors(1000);
     let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
-    names.extend([SYSCALLS, INSTRUCTIONS]);
+    names.push(SYSCALLS);
     // Points by the name of the peer.
     let mut growth = BTreeMap::<_, Vec<_>>::new();
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
@@ -129,9 +122,6 @@ fn main() {
     }
     if is_chosen(SYSCALLS, &names) {
         count_system_calls();
-    }
-    if is_chosen(INSTRUCTIONS, &names) {
-        count_instructions();
     }
 }
 
@@ -222,48 +212,5 @@ fn count_system_calls() {
         let most =
             shares.filter(|(_, share)| *share >= 0.005).map(|(name, share)| format!("{name} {share:.2}"));
         println!("{:30}{:6.2}  {}", peer.name, all / seen.requests, most.collect::<Vec<_>>().join(", "));
-    }
-}
-
-/// Answers GET /route like the default handler, without reading the request.
-/// valgrind cannot follow a module that writes to its own memory.
-const CONSTANT: &str = r#"(module (memory (export "memory") 1)
-    (data (i32.const 0) "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 21\r\n\r\n<h1> hello route</h1>")
-    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "handle") (param i32 i32) (result i64) (i64.const 100)))"#;
-
-/// Host that answers a constant, with as many instances as valgrind has address
-/// space for.
-fn constant(folder: &Folder, address: SocketAddr, flags: &[&str]) -> Option<Command> {
-    let module = folder.file("constant.wat");
-    fs::write(&module, CONSTANT).unwrap();
-    host(folder, address, &[&[module.to_str().unwrap(), "--instances", "4"], flags].concat())
-}
-
-/// Servers whose instructions are counted.
-const COUNTED: [Peer; 3] = [
-    Peer { name: HOST.name, command: |folder, address| constant(folder, address, &QUIET) },
-    Peer { name: HOST_LOGGING.name, command: |folder, address| constant(folder, address, &[]) },
-    NATIVE,
-];
-
-/// Functions listed for each server.
-const NAMED: usize = 12;
-
-fn count_instructions() {
-    println!(
-        "\ninstructions in user space and allocations for each request, GET /route, 4 connections, under valgrind;"
-    );
-    println!("the host with a module that answers a constant:");
-    let folder = Folder::new();
-    for peer in COUNTED {
-        let Some(counted) = callgrind::count(&folder, &peer) else { return };
-        println!(
-            "{:30}{:8.0} instructions {:6.1} allocations",
-            peer.name, counted.instructions, counted.allocations
-        );
-        for (function, instructions) in counted.functions.iter().take(NAMED) {
-            println!("{instructions:38.0} {function}");
-        }
     }
 }

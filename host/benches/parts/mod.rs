@@ -1,7 +1,6 @@
 //! What benches share. Each bench has parts, which are chosen by name on the
 //! command line.
 
-pub mod callgrind;
 pub mod native;
 pub mod nginx;
 pub mod peers;

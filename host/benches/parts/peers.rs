@@ -158,7 +158,7 @@ fn host_with(folder: &Folder, address: SocketAddr, module: &Path) -> Option<Comm
     host(folder, address, &[&[module.to_str().unwrap()], &QUIET[..]].concat())
 }
 
-pub fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Command> {
+fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Command> {
     let log = File::create(folder.file(&format!("log-{}", address.port()))).unwrap();
     let mut command = harness::host();
     command.args(["--no-control", "--listen", &address.to_string()]).args(arguments);
