@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     value::raise_descriptors();
     let args = Args::parse();
     let result = match args.command {
-        Some(command) => command::run(command, |dev| run(dev.serve, |args| dev::run(args, serve))),
+        Some(command) => command::run(command, |args| run(args, |args| dev::run(args, serve))),
         None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admin::place;
 use crate::admin::protocol::{ErrorReply, Request, Status};
-use crate::cli::dev::Dev;
+use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
@@ -86,7 +86,7 @@ pub struct Server {
 /// # Errors
 ///
 /// One line: why the server could not be reached, or refused.
-pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
             let bytes = Origin::Path(file.clone()).read(usize::MAX - 1);

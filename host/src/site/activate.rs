@@ -127,9 +127,7 @@ impl Activator {
             }
             Ok(())
         });
-        probed
-            .await
-            .map_err(|error: crate::trial::probe::ProbeFailure| times.rejection(error.to_string()))?;
+        probed.await.map_err(|error: anyhow::Error| times.rejection(error.to_string()))?;
         Ok(version)
     }
 
