@@ -3,19 +3,19 @@
 
 use std::io::{self, Write};
 use std::panic;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use clap::Parser;
 use host::admin::listener::{self, Control};
 use host::admin::memory_bounds::MemoryBounds;
 use host::admin::place::{self, Bound};
 use host::builder::Builder;
-use host::cli::args::Args;
 use host::cli::command;
 use host::cli::dev;
+use host::cli::parse::{self, Stop};
 use host::cli::serve::Serve;
 use host::config::value;
 use host::net::listen;
@@ -32,13 +32,26 @@ use tracing::{error, info, warn};
 /// Stack size of a thread that serves, in bytes.
 const STACK: usize = 2 << 20;
 
+/// Exit code for a command line that cannot be parsed.
+const WRONG_COMMAND_LINE: u8 = 2;
+
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
         return compile::run(EMBEDDED);
     }
     // Before parsing, because the default of --connections depends on the limit.
     value::raise_descriptors();
-    let args = Args::parse();
+    let args = match parse::parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(args) => args,
+        Err(Stop::Shown(text)) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Wrong(message)) => {
+            let _ = writeln!(io::stderr(), "error: {message}");
+            return ExitCode::from(WRONG_COMMAND_LINE);
+        }
+    };
     let result = match args.command {
         Some(command) => command::run(command, |args| run(args, |args| dev::run(args, serve))),
         None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
@@ -67,7 +80,7 @@ where
     // size.
     threads.thread_stack_size(STACK);
     if let Some(count) = args.threads {
-        threads.worker_threads(count.into());
+        threads.worker_threads(count);
     }
     let runtime = threads.enable_all().build().context("cannot start threads")?;
     let result = runtime.block_on(serve(args));
@@ -97,8 +110,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         }
     });
     let control = Control::new(Arc::clone(&app), engine, urls.clone(), started);
-    let _control = start_control(&args, &listeners, control)?;
-    announce(&label, &urls, args.log_format);
+    let control = start_control(&args, &listeners, control)?;
+    announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
     MemoryBounds::new(&args.limits).state();
 
     let mut stop_signal = async || {
@@ -131,10 +144,10 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
     let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
-        Some(path) => place::bind(path)?,
+        Some(path) => place::bind(path, args.swap.control_group)?,
         None => {
             let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
-            match place::bind(&place::default_path(port)) {
+            match place::bind(&place::default_path(port), args.swap.control_group) {
                 Ok(bound) => bound,
                 // The default socket is optional, so the server starts without it.
                 Err(error) => {
@@ -144,7 +157,7 @@ fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyh
             }
         }
     };
-    listener::start(listener, control).context("cannot start the control thread")?;
+    listener::start(listener, &bound, control).context("cannot start the control thread")?;
     Ok(Some(bound))
 }
 
@@ -155,13 +168,14 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 /// Announces the version and the URLs: to people on standard error, to scripts on
 /// standard output in one line that begins with `ready`. A closed stream must not
 /// keep the server from serving.
-fn announce(version: &Label, urls: &[String], format: Format) {
+fn announce(version: &Label, urls: &[String], control: Option<&Path>, format: Format) {
+    let control = control.map_or("none".into(), |path| path.display().to_string());
     match format {
-        Format::Json => info!(%version, urls = urls.join(" "), "serving"),
+        Format::Json => info!(%version, urls = urls.join(" "), control, "serving"),
         Format::Text => {
             let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
             let banner =
-                format!("host {} serves {version}\n{list}Stop it with Ctrl-C.\n", env!("CARGO_PKG_VERSION"));
+                format!("host {} serves {version}\n{list}Control socket: {control}\nStop it with Ctrl-C.\n", env!("CARGO_PKG_VERSION"));
             log::tell(&banner);
         }
     }

@@ -158,7 +158,7 @@ pub fn cli(command: Command) -> String {
 }
 
 fn names(command: &Command) -> Vec<String> {
-    command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect()
+    command.get_subcommands().filter(|each| each.get_name() != "help").map(|subcommand| subcommand.get_name().to_owned()).collect()
 }
 
 fn command_section(text: &mut String, command: &mut Command) {

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::admin::memory_bounds::UPLOADS_MAX;
+use crate::admin::place::Bound;
 use crate::admin::protocol::{ErrorReply, LINE_MAX, Request, Status};
 use crate::admin::resources::Resources;
 use crate::serve::service::App;
@@ -30,6 +32,10 @@ pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// Longest time to receive a request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time of a swap beside that of the compiler, of which another may come first:
+/// for receiving, probes and a slow disk.
+const SWAP_ROOM: Duration = Duration::from_secs(60);
+
 /// Pause of accepting when the system has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -41,6 +47,10 @@ pub struct Control {
     urls: Vec<String>,
     /// Start of the server.
     started: Instant,
+    /// Path of the control socket.
+    path: PathBuf,
+    /// Whether the socket is open to a group, so that its mode decides who may connect.
+    has_group: bool,
     /// Permits for uploads.
     uploads: Arc<Semaphore>,
 }
@@ -48,7 +58,8 @@ pub struct Control {
 impl Control {
     /// Creates the state of a server that started at `started`.
     pub fn new(app: Arc<App>, engine: Engine, urls: Vec<String>, started: Instant) -> Control {
-        Control { app, engine, urls, started, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
+        let (path, has_group) = (PathBuf::new(), false);
+        Control { app, engine, urls, started, path, has_group, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
     }
 }
 
@@ -64,8 +75,9 @@ struct Received {
 /// # Errors
 ///
 /// When the thread cannot be created.
-pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
+pub fn start(listener: net::UnixListener, bound: &Bound, mut control: Control) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    (control.path, control.has_group) = (bound.path().to_owned(), bound.has_group());
     let control = Arc::new(control);
     health::keep_running("control", move || {
         let (listener, control) = (listener.try_clone(), Arc::clone(&control));
@@ -108,9 +120,12 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
     let watched = stream.as_fd().try_clone_to_owned()?;
     let (read, mut write) = stream.into_split();
     let own = rustix::process::geteuid().as_raw();
-    let reply = if user != own && user != 0 {
+    let reply = if user != own && user != 0 && !control.has_group {
         warn!(user, "command refused: it came from another user");
-        error_reply("this server belongs to another user".into())
+        error_reply(format!(
+            "this server belongs to the user id {own}, and the command came from {user}; expected that user or root, \
+             or a server with --control-group"
+        ))
     } else {
         let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
         match request.unwrap_or_else(|_| {
@@ -180,6 +195,9 @@ async fn carry_out(received: Received, control: &Control, client: OwnedFd) -> St
                 host_version: env!("CARGO_PKG_VERSION").into(),
                 uptime_seconds: control.started.elapsed().as_secs(),
                 urls: control.urls.clone(),
+                control: control.path.display().to_string(),
+                module_max: app.limits.swap.module_max,
+                swap_seconds: (2 * app.limits.swap.compile_timeout + SWAP_ROOM).as_secs(),
                 serving,
                 resources: Resources::read(app, &control.engine, &control.uploads),
                 faults: app.faults.all(),

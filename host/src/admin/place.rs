@@ -2,10 +2,12 @@
 //! while its server runs: the kernel releases the lock however the process ends, so
 //! a socket without a lock is stale and may be replaced.
 
+use std::collections::BTreeSet;
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -15,42 +17,108 @@ use rustix::fs::CWD;
 use crate::files::own_file;
 use crate::files::private_folder::PrivateFolder;
 use crate::net::listener::SocketFile;
+use crate::net::unix_socket::{self, Access};
+
+/// Most entries of a folder in which sockets of other ports are looked for.
+const ENTRIES_MAX: usize = 1000;
 
 /// Returns the default path of the control socket of the server on this port.
 pub fn default_path(port: u16) -> PathBuf {
-    default_folder().join(format!("host-{port}.sock"))
+    default_folder().join(name(port))
+}
+
+/// Returns the paths at which the server on this port may have put its control
+/// socket, with another environment than this process has: the default first.
+pub fn usual_paths(port: u16) -> Vec<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let mut paths = Vec::new();
+    for folder in [
+        default_folder(),
+        format!("/run/user/{user}").into(),
+        folder_in(&env::temp_dir()),
+        folder_in(Path::new("/tmp")),
+    ] {
+        let path = folder.join(name(port));
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Returns the ports of the sockets that lie beside these paths.
+pub fn found_ports(paths: &[PathBuf]) -> BTreeSet<u16> {
+    let folders = paths.iter().filter_map(|path| path.parent());
+    let entries = folders.filter_map(|folder| fs::read_dir(folder).ok());
+    let entries = entries.flat_map(|entries| entries.take(ENTRIES_MAX).flatten());
+    let sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
+    let names = sockets.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_prefix("host-")?.strip_suffix(".sock")?.parse().ok()).collect()
+}
+
+fn name(port: u16) -> String {
+    format!("host-{port}.sock")
 }
 
 fn default_folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
+    match env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
         Some(folder) => folder.into(),
-        None => std::env::temp_dir().join(format!("host-{}", rustix::process::geteuid().as_raw())),
+        None => folder_in(&env::temp_dir()),
     }
 }
 
-/// Path of a bound control socket, removed on drop, and its lock. The lock file
-/// stays: removing it would let two servers each hold a lock on a file of that name.
+fn folder_in(temporary: &Path) -> PathBuf {
+    temporary.join(format!("host-{}", rustix::process::geteuid().as_raw()))
+}
+
+/// Path of a bound control socket, removed on drop, and its lock.
 pub struct Bound {
-    // Dropped in this order: the path is removed while the lock is held.
-    _path: SocketFile,
+    path: PathBuf,
+    socket: Option<SocketFile>,
     lock: Lock,
+    has_group: bool,
+}
+
+impl Bound {
+    /// Returns the path of the socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns whether the socket is open to a group.
+    pub fn has_group(&self) -> bool {
+        self.has_group
+    }
 }
 
 /// Lock beside the socket: in the default folder, which the server creates and
 /// checks, or in a folder that the operator chose.
 enum Lock {
     InFolder(PrivateFolder),
-    Alone { _file: File },
+    Alone { name: OsString, file: File },
 }
 
-/// Binds the control socket, replacing a stale one.
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Both are removed while the lock is held, the socket first: the next server
+        // may bind as soon as the lock file is gone.
+        self.socket = None;
+        match &mut self.lock {
+            Lock::InFolder(folder) => folder.remove_lock(),
+            Lock::Alone { name, file } => own_file::remove_lock(CWD, name, file),
+        }
+    }
+}
+
+/// Binds the control socket for this user, and for a group if one is given.
+/// Replaces a stale socket.
 ///
 /// # Errors
 ///
 /// When a running server holds the lock, the path is something else than a socket,
 /// or others can write to the default folder.
-pub fn bind(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
-    bind_at(path).with_context(|| {
+pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
+    bind_at(path, group).with_context(|| {
         format!(
             "cannot bind the control socket {} (choose another with --control, or none with --no-control)",
             path.display()
@@ -58,7 +126,8 @@ pub fn bind(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
     })
 }
 
-fn bind_at(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
+fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
+    unix_socket::check_path(path)?;
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
@@ -66,10 +135,10 @@ fn bind_at(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let listener = UnixListener::bind(path)?;
-    let bound = Bound { _path: SocketFile::new(path)?, lock };
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    let listener = unix_socket::bind(path, &Access { mode: Some(mode), group })?;
+    let socket = Some(SocketFile::new(path)?);
+    let bound = Bound { path: path.to_owned(), socket, lock, has_group: group.is_some() };
     if let Lock::InFolder(folder) = &bound.lock {
         // The socket was bound by its path, so the folder is checked again.
         folder.check()?;
@@ -86,7 +155,9 @@ fn lock(path: &Path) -> anyhow::Result<Lock> {
         folder.lock(&with_suffix(name))?;
         return Ok(Lock::InFolder(folder));
     }
-    Ok(Lock::Alone { _file: own_file::lock(CWD, &with_suffix(path.as_os_str()))? })
+    let name = with_suffix(path.as_os_str());
+    let file = own_file::lock(CWD, &name)?;
+    Ok(Lock::Alone { name, file })
 }
 
 fn with_suffix(name: &OsStr) -> OsString {

@@ -55,6 +55,12 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// URLs of the listeners.
     pub urls: Vec<String>,
+    /// Path of the control socket.
+    pub control: String,
+    /// Largest module file in bytes.
+    pub module_max: usize,
+    /// Longest time that a swap may take, in seconds.
+    pub swap_seconds: u64,
     /// Current version.
     pub serving: Entry,
     /// Use of bounded resources.

@@ -8,7 +8,7 @@ use crate::cli::serve::Serve;
 /// An HTTP server whose behaviour is one WebAssembly module, called for each request.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "host", version, max_term_width = 100)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// What is done instead of starting a server.
     #[command(subcommand)]

@@ -2,23 +2,23 @@
 //! code 0: done; 1: not done; 3: done, but it would not survive a restart.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
-use crate::admin::place;
 use crate::admin::protocol::{ErrorReply, Request, Status};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
+use crate::cli::{client, upload};
+use crate::config::value::{duration, port, version_number};
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
-use crate::site::version::Origin;
 
 /// Exit code when a version serves but would not survive a restart.
 const NOT_DURABLE: u8 = 3;
@@ -29,10 +29,10 @@ pub enum Command {
     /// Swap the handler of a running server, and wait until the new version serves
     /// or is rejected
     Swap {
-        /// Module: WebAssembly, binary (.wasm) or text (.wat)
+        /// Module: WebAssembly, binary (.wasm) or text (.wat); - is standard input
         file: PathBuf,
         /// Swap only if this version is current
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
         /// Flags that choose the server.
         #[command(flatten)]
@@ -41,10 +41,11 @@ pub enum Command {
     /// Roll back to a kept version
     Rollback {
         /// Number of the version [default: the one that the current version
-        /// replaced]
+        /// replaced when it was swapped in]
+        #[arg(value_parser = version_number)]
         version: Option<u64>,
         /// Swap only if this version is current
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
         /// Flags that choose the server.
         #[command(flatten)]
@@ -71,11 +72,15 @@ pub enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Server {
     /// Port of the server, which determines its default control socket
-    #[arg(long, value_name = "PORT", default_value_t = 4444)]
+    #[arg(long, value_name = "PORT", default_value = "4444", value_parser = port)]
     pub port: u16,
-    /// Control socket of the server, if it was started with --control
+    /// Control socket of the server, which its ready banner and its status name. A socket of another
+    /// user is used only if it is named here
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub control: Option<PathBuf>,
+    /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// Print the reply of the server as a line of JSON
     #[arg(long)]
     pub json: bool,
@@ -89,17 +94,23 @@ pub struct Server {
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
-            let bytes = Origin::Path(file.clone()).read(usize::MAX - 1);
-            let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
-            let name = file.display().to_string();
+            let line = client::ask(&server, &Request::Status {}, &[], client::TIMEOUT)?;
+            let Status { module_max, swap_seconds, .. } = reply(&line)?;
+            let (name, bytes) = upload::read(&file, module_max)?;
             let request = Request::Swap { name, size: bytes.len(), if_version };
-            show(&server, &request, &bytes, show_outcome)
+            let patience = Duration::from_secs(swap_seconds);
+            show(&server, &request, &bytes, patience, |outcome| show_outcome(outcome, false))
         }
         Command::Rollback { version, if_version, server } => {
-            show(&server, &Request::Rollback { version, if_version }, &[], show_outcome)
+            let request = Request::Rollback { version, if_version };
+            show(&server, &request, &[], client::TIMEOUT, |outcome| show_outcome(outcome, true))
         }
-        Command::Versions { server } => show(&server, &Request::Versions {}, &[], show_versions),
-        Command::Status { server } => show(&server, &Request::Status {}, &[], show_status),
+        Command::Versions { server } => {
+            show(&server, &Request::Versions {}, &[], client::TIMEOUT, show_versions)
+        },
+        Command::Status { server } => {
+            show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status)
+        },
         Command::Tool(tool) => tool::run(tool, develop),
     }
 }
@@ -108,15 +119,11 @@ fn show<R: DeserializeOwned>(
     server: &Server,
     request: &Request,
     module: &[u8],
+    patience: Duration,
     print: impl Fn(&R) -> (String, ExitCode),
 ) -> anyhow::Result<ExitCode> {
-    let path = server.control.clone().unwrap_or_else(|| place::default_path(server.port));
-    let line = ask(&path, request, module)?;
-    if let Ok(ErrorReply { error }) = serde_json::from_str(&line) {
-        bail!("the server refused the command: {error}");
-    }
-    let reply =
-        serde_json::from_str(&line).with_context(|| format!("the server's reply is malformed: {line}"))?;
+    let line = client::ask(server, request, module, patience)?;
+    let reply = reply(&line)?;
     let (text, code) = print(&reply);
     let text = if server.json { line } else { text };
     // A reader that closed its end, such as `head`, is no failure.
@@ -124,39 +131,21 @@ fn show<R: DeserializeOwned>(
     Ok(code)
 }
 
-fn ask(path: &Path, request: &Request, module: &[u8]) -> anyhow::Result<String> {
-    let mut stream = UnixStream::connect(path).with_context(|| {
-        format!("no server answers at {} (is it running? choose it with --port or --control)", path.display())
-    })?;
-    // Another user's server could take the module and pretend to serve it.
-    let user = rustix::net::sockopt::socket_peercred(&stream)
-        .context("cannot determine the owner of the server")?
-        .uid;
-    if user != rustix::process::geteuid() && !user.is_root() {
-        bail!(
-            "the server at {} belongs to the user id {}; expected this user or root",
-            path.display(),
-            user.as_raw()
-        );
+/// Parses a reply.
+fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
+    if let Ok(ErrorReply { error }) = serde_json::from_str(line) {
+        bail!("the server refused the command: {error}");
     }
-    let mut line = serde_json::to_string(request)?;
-    line.push('\n');
-    // A server may refuse before it has read everything; its reply is read all the
-    // same.
-    let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.write_all(module));
-    let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply).context("cannot read the server's reply")?;
-    if reply.is_empty() {
-        bail!("the server closed the connection without a reply");
-    }
-    Ok(reply)
+    serde_json::from_str(line).with_context(|| {
+        format!("the server's reply is not understood (is it another version of host?): {}", line.trim_end())
+    })
 }
 
-fn show_outcome(outcome: &Outcome) -> (String, ExitCode) {
+fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
     match outcome {
         Outcome::Serving { version, sha256, replaced, not_durable } => {
-            let text =
-                format!("serving version {version} (sha256 {sha256}), which replaced version {replaced}\n");
+            let how = if is_rollback { "rolled back from" } else { "which replaced" };
+            let text = format!("serving version {version} (sha256 {sha256}), {how} version {replaced}\n");
             match not_durable {
                 None => (text, ExitCode::SUCCESS),
                 Some(cause) => (
@@ -207,6 +196,8 @@ fn show_status(status: &Status) -> (String, ExitCode) {
         faults,
         threads,
         lost_log_lines,
+        control,
+        ..
     } = status;
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
@@ -218,7 +209,7 @@ fn show_status(status: &Status) -> (String, ExitCode) {
         })
         .collect();
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\nserves version {}: {}, {}, sha256 {}\n{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\nserves version {}: {}, {}, sha256 {}\n{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
         urls.join(" "),
         serving.number,
         serving.origin,

@@ -9,7 +9,7 @@ use clap::Arg;
 use host_wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, ModuleError, Priority};
 
 use crate::config::limits::Limits;
-use crate::site::version::Origin;
+use crate::site::version::{Origin, hint};
 
 /// Limits that apply to a call without a server.
 const APPLICABLE: [&str; 9] = [
@@ -71,6 +71,6 @@ impl Loader {
 
 /// Reads the file of a module.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Arc<[u8]>> {
-    let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max);
+    let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max).map_err(hint);
     Ok(bytes.with_context(|| format!("cannot read {}", path.display()))?.into())
 }

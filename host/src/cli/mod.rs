@@ -5,6 +5,9 @@
 //! | `args` | the command line as a whole |
 //! | `serve` | the arguments of the server |
 //! | `tool` | the commands that need no server |
+//! | `parse` | parses the command line, and explains a wrong one |
+//! | `client` | finds a running server, and asks it |
+//! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
@@ -21,15 +24,18 @@
 pub mod args;
 mod build;
 mod call;
+mod client;
 mod check;
 pub mod command;
 pub mod dev;
 mod loader;
 mod new;
 mod output;
+pub mod parse;
 mod remedy;
 mod replay;
 pub mod serve;
 mod sources;
 mod test;
 pub mod tool;
+mod upload;

@@ -7,6 +7,8 @@ use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
 use crate::config::limits::Limits;
+use crate::config::value::count;
+use crate::net::unix_socket;
 use crate::record::Recording;
 use crate::site::notice::Notice;
 use crate::source::watch;
@@ -15,6 +17,9 @@ use crate::telemetry::log::Format;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
+/// Most threads that serve: the largest number of cores that Linux supports.
+const THREADS_MAX: usize = 8192;
+
 /// Flags that start a server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Serve {
@@ -22,8 +27,8 @@ pub struct Serve {
     /// this program]
     pub module: Option<PathBuf>,
 
-    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH;
-    /// repeatable. localhost is 127.0.0.1 and ::1; port 0 takes any free port [default: the sockets
+    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, to
+    /// which ,mode=0660 and ,group=NAME may be added; repeatable. localhost is 127.0.0.1 and ::1; port 0 takes any free port [default: the sockets
     /// passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
@@ -34,8 +39,8 @@ pub struct Serve {
     pub trust_forwarded: Vec<Trusted>,
 
     /// Number of threads that serve requests [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = count::<THREADS_MAX>)]
+    pub threads: Option<usize>,
 
     /// Log level: off, error, warn, info, debug or trace; or levels for single log targets, such as
     /// info,request=off (targets: request, handler, host). A level for request never hides faults
@@ -110,8 +115,13 @@ pub struct Swap {
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
 
+    /// Group whose members may send commands too: a name or a number. The socket should then be in a
+    /// folder that they can enter (--control)
+    #[arg(long, value_name = "GROUP", value_parser = unix_socket::group)]
+    pub control_group: Option<u32>,
+
     /// Do not open a control socket
-    #[arg(long, conflicts_with = "control")]
+    #[arg(long, conflicts_with_all = ["control", "control_group"])]
     pub no_control: bool,
 
     /// Do not name the version that answered in the x-handler-version header

@@ -50,7 +50,7 @@ pub(crate) fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() && duration <= TIME_MAX => Ok(duration),
         _ => {
@@ -58,6 +58,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
                 .into())
         }
     }
+}
+
+/// Returns a duration as flags take it, in whole milliseconds.
+pub(crate) fn showable(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)))
+}
+
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "expected a port from 0 to 65535".into())
+}
+
+pub(crate) fn version_number(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "expected the number of a version, such as 3 (host versions lists them)".into())
 }
 
 /// Raises the soft limit on descriptors to the hard limit.

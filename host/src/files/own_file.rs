@@ -4,14 +4,14 @@
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
@@ -93,6 +93,39 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
 ///
 /// When another server holds the lock, or the file is not this user's.
 pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
+    let since = Instant::now();
+    loop {
+        let file = open_lock(folder.as_fd(), name)?;
+        match file.try_lock() {
+            // A server that ends removes its lock file, so the locked file may be
+            // one that nobody else finds any more.
+            Ok(()) if is_at(&file, folder.as_fd(), name) => return Ok(file),
+            Ok(()) => {}
+            // A killed server may have left a child process that inherited the lock
+            // and is about to exit.
+            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => sleep(LOCK_RETRY),
+            Err(TryLockError::WouldBlock) => bail!("another server uses it"),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// Removes the file of a lock that is held, unless another has taken its place. Who
+/// waits for the lock creates a new file.
+pub fn remove_lock(folder: impl AsFd, name: &OsStr, lock: &File) {
+    if is_at(lock, folder.as_fd(), name) {
+        let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+    }
+}
+
+/// Returns whether an open file is the one of this name.
+fn is_at(file: &File, folder: BorrowedFd<'_>, name: &OsStr) -> bool {
+    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    let open = rustix::fs::fstat(file);
+    matches!((found, open), (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+fn open_lock(folder: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | CAREFUL;
     let file = rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE));
     let name = name.display();
@@ -103,18 +136,11 @@ pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
         }
         Err(error) => bail!("cannot open the lock file {name}: {}", io::Error::from(error)),
     };
-    if let Err(error) = check(&file.metadata()?) {
-        bail!("cannot use the lock file {name}: {error}");
-    }
-    let since = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            // A killed server may have left a child process that inherited the lock
-            // and is about to exit.
-            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => sleep(LOCK_RETRY),
-            Err(TryLockError::WouldBlock) => bail!("another server uses it"),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+    let found = file.metadata()?;
+    match check(&found) {
+        // Removed since it was opened, by a server that ended.
+        Err(_) if found.is_file() && found.nlink() == 0 => Ok(file),
+        Err(error) => bail!("cannot use the lock file {name}: {error}"),
+        Ok(()) => Ok(file),
     }
 }

@@ -80,6 +80,13 @@ impl PrivateFolder {
         Ok(())
     }
 
+    /// Removes the lock file, while the lock is held, and releases the lock.
+    pub fn remove_lock(&mut self) {
+        if let Some((name, file)) = self.lock.take() {
+            own_file::remove_lock(&self.folder, &name, &file);
+        }
+    }
+
     /// Checks that the folder is still at its path and this user's alone, and that
     /// the lock file is still the one at its path.
     ///

@@ -6,14 +6,14 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, anyhow, bail};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
 use crate::net::listener::{Listener, SocketFile, UNIX};
+use crate::net::unix_socket;
 
 /// Address to listen on by default.
 const DEFAULT: &str = "localhost:4444";
@@ -37,7 +37,7 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     for address in addresses {
         let context = || format!("cannot listen on {address}");
         match address.strip_prefix(UNIX) {
-            Some(path) => listeners.push(bind_path(Path::new(path)).with_context(context)?),
+            Some(address) => listeners.push(bind_path(address).with_context(context)?),
             None => {
                 for listener in bind_name(address).with_context(context)? {
                     listeners.push(Listener::Tcp(listener.try_into()?));
@@ -69,19 +69,17 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
 }
 
 /// Binds a Unix socket and replaces a stale one.
-fn bind_path(path: &Path) -> anyhow::Result<Listener> {
+fn bind_path(address: &str) -> anyhow::Result<Listener> {
+    let (path, access) = unix_socket::parse(address)?;
+    let path = &path;
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
         match UnixStream::connect(path) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
-            _ => bail!("another process listens on this socket"),
+            _ => bail!("another process listens on this socket; stop it, or use another path"),
         }
     }
-    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => anyhow!("the path exists and is not a socket"),
-        _ => error.into(),
-    })?;
-    listener.set_nonblocking(true)?;
+    let listener = unix_socket::bind(path, &access)?;
     Ok(Listener::Unix(listener.try_into()?, Some(SocketFile::new(path)?)))
 }
 
@@ -144,6 +142,13 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Resolves `HOST:PORT` to IP addresses.
 fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    if let Some((scheme, rest)) = address.split_once("://") {
+        let rest = rest.trim_end_matches('/');
+        bail!("an address has no scheme; expected HOST:PORT without {scheme}://, such as {}", match rest.is_empty() {
+            true => DEFAULT,
+            false => rest,
+        });
+    }
     let Some((host, port)) = address.rsplit_once(':') else {
         bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing");
     };

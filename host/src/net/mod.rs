@@ -3,3 +3,4 @@
 pub mod listen;
 pub mod listener;
 pub mod socket;
+pub mod unix_socket;

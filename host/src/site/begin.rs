@@ -11,7 +11,7 @@ use crate::config::swap::SwapLimits;
 use crate::site::activate::{Activator, Times};
 use crate::site::history::History;
 use crate::site::state_dir::{State, StateDir};
-use crate::site::version::{Candidate, Label, Origin, Version};
+use crate::site::version::{Candidate, Label, Origin, Version, hint};
 
 /// First version and what an earlier process has left.
 pub struct Beginning {
@@ -49,7 +49,7 @@ pub async fn begin(
     }
     let origin = module.map_or(Origin::Embedded, |path| Origin::Path(path.to_owned()));
     let context = format!("cannot serve {origin}");
-    let bytes = origin.read(limits.module_max).with_context(|| context.clone())?;
+    let bytes = origin.read(limits.module_max).map_err(hint).with_context(|| context.clone())?;
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
     let version = activator.prepare(label, &candidate.bytes, None, &mut Times::default()).await;

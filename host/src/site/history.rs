@@ -197,6 +197,15 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
+    /// Returns why the version of this number was rejected, if it was and is remembered.
+    pub fn rejection(&self, number: u64) -> Option<&Rejection> {
+        let record = self.records.iter().find(|record| record.number() == number)?;
+        match &record.state {
+            RecordState::Rejected(rejection) => Some(rejection),
+            _ => None,
+        }
+    }
+
     /// Returns the compiled module of the newest good version with this hash.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
         let same = self.good().rfind(|version| version.label.sha256 == sha256)?;

@@ -75,17 +75,31 @@ impl Shared {
         }
     }
 
-    /// Returns why a version is not available for rollback.
+    /// Returns why a version, or the one that the current version replaced, is not
+    /// available for rollback.
     pub(super) fn not_kept(&self, number: Option<u64>) -> String {
-        let wanted = number.map_or("the previous version".into(), |number| format!("version {number}"));
-        if self.store.left().iter().any(|kept| Some(kept.label.number) == number) {
-            return format!(
-                "{wanted} is in the state folder but not loaded, or not yet (the log says which)"
-            );
-        }
+        let serving = self.versions.current().label.number;
+        // Read first: a swap locks this list before the history.
+        let left = self.store.left();
         let history = self.versions.history();
         let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
-        format!("{wanted} is not kept (--keep, --keep-bytes); kept versions: {}", good.join(", "))
+        let kept = format!("kept versions, for host rollback N: {}", good.join(", "));
+        let Some(wanted) = number.or_else(|| history.replaced_by(serving)) else {
+            return format!("version {serving} replaced no other, so there is no version to go back to; {kept}");
+        };
+        if left.iter().any(|left| left.label.number == wanted) {
+            return format!(
+                "version {wanted} is in the state folder but not loaded, or not yet (the log says which); {kept}"
+            );
+        }
+        match history.rejection(wanted) {
+            _ if wanted >= history.next_number() => format!("there is no version {wanted} yet; {kept}"),
+            Some(rejection) => format!("version {wanted} was rejected and has never served ({rejection}); {kept}"),
+            None if number.is_none() => format!(
+                "version {wanted}, which version {serving} replaced, is no longer kept (--keep, --keep-bytes); {kept}"
+            ),
+            None => format!("version {wanted} is not kept (--keep, --keep-bytes); {kept}"),
+        }
     }
 
     /// Returns the number of the current version, or why it is not the expected one.

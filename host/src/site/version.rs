@@ -172,6 +172,22 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Adds to the error of a missing file how one is made.
+pub fn hint(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => io::Error::new(
+            io::ErrorKind::NotFound,
+            "there is no such file; expected a .wasm or .wat file (host new NAME begins a handler, and host dev NAME \
+             builds and serves it)",
+        ),
+        io::ErrorKind::PermissionDenied => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "this user may not read it; change its mode or its owner",
+        ),
+        _ => error,
+    }
+}
+
 /// Returns the SHA-256 of these bytes in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,148 @@
+//! Client of the control socket: finds the server, checks whose it is, sends one
+//! request and waits for the reply.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+
+use crate::admin::place;
+use crate::admin::protocol::Request;
+use crate::cli::command::Server;
+use crate::config::value::showable;
+
+/// Longest wait for the reply to anything but a swap.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest reply in bytes: 100,000 versions with long names.
+const REPLY_MAX: u64 = 64 << 20;
+
+/// Mode bit that lets the group of a socket connect.
+const GROUP_WRITES: u32 = 0o020;
+
+/// Sends a request, followed by the bytes of a module, and returns the reply.
+/// `patience` is the longest wait, unless `--timeout` is given.
+///
+/// # Errors
+///
+/// One line: why there is no reply, and what to do.
+pub(super) fn ask(
+    server: &Server,
+    request: &Request,
+    module: &[u8],
+    patience: Duration,
+) -> anyhow::Result<String> {
+    let (mut stream, path) = connect(server)?;
+    let patience = server.timeout.unwrap_or(patience);
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    let deadline = Instant::now() + patience;
+    stream.set_write_timeout(Some(patience))?;
+    // A server may refuse before it has read everything; its reply is read all the
+    // same.
+    let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.write_all(module));
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    stream.set_read_timeout(Some(left))?;
+    let mut reply = String::new();
+    let mut stream = BufReader::new(stream.take(REPLY_MAX));
+    if let Err(error) = stream.read_line(&mut reply) {
+        return Err(match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!(
+                "the server at {} has not replied within {} (--timeout); host status, or its log, says whether it \
+                 carried the command out",
+                path.display(),
+                showable(patience)
+            ),
+            _ => anyhow!(error).context("cannot read the server's reply"),
+        });
+    }
+    if reply.is_empty() {
+        bail!(
+            "the server at {} closed the connection without a reply; it may be ending (its log says so)",
+            path.display()
+        );
+    }
+    Ok(reply)
+}
+
+/// Connects to the socket that was chosen, or to the first one at the usual places.
+fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
+    if let Some(path) = &server.control {
+        let stream = UnixStream::connect(path).map_err(|error| unreachable(path, &error))?;
+        check_owner(&stream, path, true)?;
+        return Ok((stream, path.clone()));
+    }
+    let places = place::usual_paths(server.port);
+    for path in &places {
+        match UnixStream::connect(path) {
+            Ok(stream) => {
+                check_owner(&stream, path, false)?;
+                return Ok((stream, path.clone()));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(unreachable(path, &error)),
+        }
+    }
+    let looked: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
+    let others = place::found_ports(&places);
+    let others = match others.is_empty() {
+        true => "its ready banner names its control socket".into(),
+        false => {
+            let ports: Vec<_> = others.iter().map(|port| format!("--port {port}")).collect();
+            format!("there are sockets for {}", ports.join(", "))
+        }
+    };
+    bail!(
+        "found no server for port {}, looking for {}; start one, or choose another by --port or --control ({others})",
+        server.port,
+        looked.join(" and ")
+    )
+}
+
+fn unreachable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => {
+            anyhow!("there is no socket {path}; expected that of a running server, which its ready banner names")
+        }
+        ErrorKind::ConnectionRefused => {
+            anyhow!("no server answers at {path}: the one that made this socket has ended; start it again")
+        }
+        ErrorKind::PermissionDenied => anyhow!(
+            "permission denied for {path}: it belongs to another user; run the command as that user or as root, \
+             or start the server with --control-group"
+        ),
+        _ => anyhow!("cannot connect to {path}: {error}"),
+    }
+}
+
+/// Checks that the server may be trusted with a module: another user's server could
+/// take it and pretend to serve it. `is_chosen` tells whether the path was given.
+fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
+    let user = rustix::net::sockopt::socket_peercred(stream);
+    let user = user.context("cannot determine the owner of the server")?.uid;
+    let own = rustix::process::geteuid();
+    let is_open_to_us = || is_chosen && (own.is_root() || is_open_to_group(path, user.as_raw()));
+    if user == own || user.is_root() || is_open_to_us() {
+        return Ok(());
+    }
+    bail!(
+        "the server at {} belongs to the user id {}; expected this user or root, or a socket named by --control \
+         that is open to a group of this user (--control-group of the server)",
+        path.display(),
+        user.as_raw()
+    )
+}
+
+/// Returns whether a user has opened the socket to a group of this process.
+fn is_open_to_group(path: &Path, user: u32) -> bool {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    let is_ours = |group: u32| {
+        group == rustix::process::getegid().as_raw() || groups.iter().any(|each| each.as_raw() == group)
+    };
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.uid() == user && found.mode() & GROUP_WRITES != 0 && is_ours(found.gid()))
+}

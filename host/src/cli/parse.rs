@@ -1,0 +1,238 @@
+//! Parses the command line. A wrong one ends in one line that says what was found,
+//! what was expected and what to do.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
+
+use crate::cli::args::Args;
+
+/// Most edits between a word and the command that it is taken for.
+const EDITS_MAX: usize = 2;
+
+/// Words that other programs use for what a command or a signal does here.
+const FOREIGN: [(&[&str], &str); 8] = [
+    (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
+    (&["stop", "kill", "quit", "shutdown"], "to stop a server, send SIGTERM to the process that host status names"),
+    (&["deploy", "publish", "push", "upload", "reload"], "to swap a module in: host swap FILE"),
+    (&["undo", "revert"], "to go back to the version before: host rollback"),
+    (&["list", "ls", "history"], "to list versions: host versions"),
+    (&["ps", "info", "ping", "health"], "to see the state of a server: host status"),
+    (&["version"], "to see the version: host --version"),
+    (&["init", "create", "generate"], "to create a crate for a handler: host new NAME"),
+];
+
+/// Flags of curl that `host call` does not take, and what to give instead.
+const CURL: [(&[&str], &str); 13] = [
+    (&["-I", "--head"], "name the method before the target: HEAD /path"),
+    (&["-A", "--user-agent"], "give the field: -H 'user-agent: NAME'"),
+    (&["-e", "--referer"], "give the field: -H 'referer: URL'"),
+    (&["-b", "--cookie"], "give the field: -H 'cookie: NAME=VALUE'"),
+    (&["-u", "--user"], "give the field: -H 'authorization: Basic BASE64'"),
+    (&["-F", "--form"], "send the finished body: -d @FILE with -H 'content-type: multipart/form-data; boundary=...'"),
+    (&["-G", "--get"], "write the parameters into the target: '/path?name=value'"),
+    (&["-T", "--upload-file"], "send the file as the body: -X PUT --data-binary @FILE"),
+    (&["-o", "--output", "-O"], "the body goes to standard output; redirect it: > FILE"),
+    (&["-v", "--verbose", "-D", "--dump-header"], "print the head too: -i"),
+    (&["-s", "-S", "-sS", "--silent"], "leave it out: notes go to standard error"),
+    (&["-L", "--location", "-k", "--insecure", "-f", "--fail"], "leave it out: nothing is sent over a network"),
+    (&["-m", "--max-time"], "bound the call by --deadline TIME"),
+];
+
+/// Example of a command that lacks arguments.
+const EXAMPLES: [(&str, &str); 6] = [
+    ("swap", "host swap handler.wasm"),
+    ("new", "host new greeter"),
+    ("check", "host check handler.wasm"),
+    ("call", "host call handler.wasm GET '/path?query'"),
+    ("test", "host test handler.wasm requests.http"),
+    ("replay", "host replay records --module handler.wasm"),
+];
+
+/// Result of parsing that ends the program.
+#[derive(Debug)]
+pub enum Stop {
+    /// Text that was asked for, for standard output.
+    Shown(String),
+    /// One line that describes a wrong command line.
+    Wrong(String),
+}
+
+/// Parses a command line, program name first.
+///
+/// # Errors
+///
+/// [`Stop`] holds the help or the version if asked for, or else a message.
+pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
+    let mut command = command();
+    if let Some(first) = line.get(1).and_then(|word| word.to_str())
+        && let Some(message) = mistaken(first, &command)
+    {
+        return Err(Stop::Wrong(message));
+    }
+    let parsed = command.try_get_matches_from_mut(line).and_then(|found| Args::from_arg_matches(&found));
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Shown(error.render().to_string()),
+        _ => Stop::Wrong(explain(&error, line, &command)),
+    })
+}
+
+/// Returns the definition of the command line.
+pub fn command() -> Command {
+    let command = Args::command().mut_args(take_negatives);
+    let names: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |each| each.mut_args(take_negatives))
+    })
+}
+
+/// Makes a limit take a value that begins with a hyphen, so that its own parser
+/// explains a negative number.
+fn take_negatives(argument: Arg) -> Arg {
+    let is_limit = argument.get_help_heading() == Some("Limits");
+    let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];
+    let takes = argument.get_action().takes_values()
+        && (is_limit || is_number.contains(&argument.get_id().as_str()));
+    match argument.is_positional() {
+        _ if !takes => argument,
+        true => argument.allow_negative_numbers(true),
+        false => argument.allow_hyphen_values(true),
+    }
+}
+
+/// Returns what is wrong with a first word that is neither a command nor a file, if
+/// it looks like a command.
+fn mistaken(word: &str, command: &Command) -> Option<String> {
+    let is_plain = word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+    let is_command = word == "help" || command.find_subcommand(word).is_some();
+    if !is_plain || word.starts_with('-') || is_command || Path::new(word).exists() {
+        return None;
+    }
+    let found = format!("there is no command and no file `{word}`");
+    if let Some((_, instead)) = FOREIGN.iter().find(|(words, _)| words.contains(&word)) {
+        return Some(format!("{found}; {instead}"));
+    }
+    let names = command.get_subcommands().map(Command::get_name).chain(["help"]);
+    let near = names.map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
+    (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
+}
+
+/// Describes a wrong command line in one line.
+fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
+    let sub = line.get(1).and_then(|word| word.to_str()).and_then(|word| command.find_subcommand(word));
+    let of = sub.map_or("host".into(), |sub| format!("host {}", sub.get_name()));
+    let text = |kind| error.get(kind).map(plain).unwrap_or_default();
+    let (argument, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let help = format!("see {of} --help");
+    match error.kind() {
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("{} has no value; expected: {argument} ({help})", name_of(&argument))
+        }
+        ErrorKind::InvalidValue => {
+            let expected = text(ContextKind::ValidValue);
+            format!("{}: found `{value}`; expected one of: {expected}", name_of(&argument))
+        }
+        ErrorKind::ValueValidation => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            let cause = cause.lines().next().unwrap_or_default();
+            let name = name_of(&argument);
+            match cause.starts_with("expected") {
+                true => format!("{name}: found `{value}`; {cause}"),
+                false => format!("{name}: `{value}` is refused: {cause} ({help})"),
+            }
+        }
+        ErrorKind::ArgumentConflict => conflict(error, command, &argument, &help),
+        ErrorKind::MissingRequiredArgument => {
+            let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
+            let example = example.map(|(_, line)| format!("; expected for example: {line}")).unwrap_or_default();
+            format!("{of} lacks {argument}{example} ({help})")
+        }
+        ErrorKind::UnknownArgument => {
+            let found = match argument.starts_with('-') {
+                true => format!("{of} has no flag {argument}"),
+                false => format!("{of} takes no further argument, and found `{argument}`"),
+            };
+            let curl = CURL.iter().find(|(flags, _)| of == "host call" && flags.contains(&argument.as_str()));
+            match (curl, error.get(ContextKind::SuggestedArg)) {
+                (Some((_, instead)), _) => format!("{found}; {instead} ({help})"),
+                (None, Some(near)) => format!("{found}; did you mean {}? ({help})", plain(near)),
+                (None, None) => format!("{found} ({help})"),
+            }
+        }
+        _ => {
+            let rendered = error.render().to_string();
+            let first = rendered.lines().next().unwrap_or_default();
+            format!("{} ({help})", first.trim_start_matches("error: "))
+        }
+    }
+}
+
+fn conflict(error: &Error, command: &Command, argument: &str, help: &str) -> String {
+    let prior = error.get(ContextKind::PriorArg).map(plain).unwrap_or_default();
+    if let Some(second) = error.get(ContextKind::InvalidSubcommand).map(plain) {
+        return match command.find_subcommand(&second) {
+            Some(_) => {
+                format!("the command {second} stands behind {prior}; a command comes first: host {second}")
+            }
+            None => format!(
+                "`{second}` is a second module, and a server has one; expected: host [OPTIONS] [MODULE] (see host --help)"
+            ),
+        };
+    }
+    match prior.is_empty() || prior == argument {
+        true => format!("{} is given twice; expected once ({help})", name_of(argument)),
+        false => format!("{} and {} exclude each other; leave one out ({help})", name_of(argument), name_of(&prior)),
+    }
+}
+
+/// Returns an argument without its value: `--port` for `--port <PORT>`.
+fn name_of(argument: &str) -> &str {
+    let name = argument.split(' ').next().unwrap_or(argument);
+    name.trim_matches(|c| "[]<>.".contains(c))
+}
+
+fn plain(value: &ContextValue) -> String {
+    match value {
+        ContextValue::Strings(each) => each.join(", "),
+        value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stop, command, parse};
+
+    fn message(line: &[&str]) -> String {
+        let line: Vec<_> = ["host"].iter().chain(line).map(Into::into).collect();
+        match parse(&line) {
+            Err(Stop::Wrong(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_message_is_one_line() {
+        for line in [
+            &["staus"][..],
+            &["a.wasm", "b.wasm"],
+            &["--body-max", "-1"],
+            &["rollback", "-1"],
+            &["rollback", "x"],
+            &["call"],
+            &["--port"],
+            &["--watch", "never"],
+            &["status", "--port", "1", "--control", "x"],
+        ] {
+            let message = message(line);
+            assert!(!message.is_empty() && !message.contains('\n'), "{line:?}: {message}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Unix sockets: their addresses on the command line, and who may connect. The mode
+//! and the group are set before the socket listens, so nobody connects earlier.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::net::listen::BACKLOG;
+
+/// Longest path of a Unix socket in bytes: unix(7) has 108 with the final zero.
+const PATH_MAX: usize = 107;
+
+/// Largest mode: read, write and search for everybody.
+const MODE_MAX: u32 = 0o777;
+
+/// Who may connect to a Unix socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Mode of the socket [default: what the umask leaves].
+    pub mode: Option<u32>,
+    /// Group of the socket [default: that of the process].
+    pub group: Option<u32>,
+}
+
+/// Parses `PATH[,mode=MODE][,group=GROUP]`. Only the options at the end are taken,
+/// so the path may hold commas.
+///
+/// # Errors
+///
+/// One line: which part is missing or wrong.
+pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access)> {
+    let (mut path, mut access) = (text, Access::default());
+    while let Some((rest, option)) = path.rsplit_once(',') {
+        if let Some(mode) = option.strip_prefix("mode=") {
+            access.mode = Some(parse_mode(mode)?);
+        } else if let Some(name) = option.strip_prefix("group=") {
+            access.group = Some(group(name).map_err(|error| anyhow!(error))?);
+        } else {
+            break;
+        }
+        path = rest;
+    }
+    Ok((path.into(), access))
+}
+
+fn parse_mode(text: &str) -> anyhow::Result<u32> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= MODE_MAX);
+    mode.with_context(|| format!("mode: found `{text}`; expected three octal digits, such as 0660"))
+}
+
+/// Returns the id of a group that is given by name or number.
+///
+/// # Errors
+///
+/// When the system does not know the name.
+pub fn group(name: &str) -> Result<u32, String> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err("expected the name or the number of a group that this machine has (getent group)".into()),
+        Err(error) => Err(format!("cannot look the group up: {error}")),
+    }
+}
+
+/// Checks that a socket can have this path.
+///
+/// # Errors
+///
+/// One line: what is wrong with the path.
+pub fn check_path(path: &Path) -> anyhow::Result<()> {
+    let length = path.as_os_str().as_bytes().len();
+    if length == 0 {
+        bail!("the path of the socket is missing; expected for example unix:/run/host/http.sock");
+    }
+    if length > PATH_MAX {
+        bail!("the path has {length} bytes; expected at most {PATH_MAX}, which is the system's limit; use a shorter one");
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        bail!("there is no folder {}; create it first, or use another", folder.display());
+    }
+    Ok(())
+}
+
+/// Binds a socket at a path at which nothing is.
+///
+/// # Errors
+///
+/// One line: why the path cannot be used.
+pub fn bind(path: &Path, access: &Access) -> anyhow::Result<UnixListener> {
+    check_path(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?).map_err(|error| unusable(path, error))?;
+    let prepared = prepare(&socket, path, access);
+    if prepared.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    prepared?;
+    Ok(socket.into())
+}
+
+fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> {
+    if let Some(group) = access.group {
+        chown(path, None, Some(group)).with_context(|| {
+            format!("cannot give the socket to the group {group}; expected a group of this user")
+        })?;
+    }
+    if let Some(mode) = access.mode {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).context("cannot set the mode of the socket")?;
+    }
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(())
+}
+
+fn unusable(path: &Path, error: io::Error) -> anyhow::Error {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match error.kind() {
+        ErrorKind::AddrInUse => anyhow!("the path exists and is not a socket"),
+        ErrorKind::PermissionDenied => {
+            anyhow!("this user may not create a socket in the folder {}; change its mode, or use another", folder.display())
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, parse};
+
+    #[test]
+    fn options_stand_at_the_end_of_an_address() {
+        let access = |mode, group| Access { mode, group };
+        for (text, path, expected) in [
+            ("/a", "/a", access(None, None)),
+            ("/a,mode=0660", "/a", access(Some(0o660), None)),
+            ("/a,group=0", "/a", access(None, Some(0))),
+            ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(0))),
+            ("/a,b", "/a,b", access(None, None)),
+            ("/a,mode=0660/b", "/a,mode=0660/b", access(None, None)),
+            ("", "", access(None, None)),
+        ] {
+            match text.ends_with("/b") {
+                true => assert!(parse(text).is_err(), "{text}"),
+                false => assert_eq!(parse(text).unwrap(), (path.into(), expected), "{text}"),
+            }
+        }
+        for wrong in ["/a,mode=888", "/a,mode=7777", "/a,mode=", "/a,group=no such group"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
