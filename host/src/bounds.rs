@@ -15,7 +15,7 @@ use crate::admin::listener;
 use crate::admin::memory_bounds;
 use crate::admin::protocol::LINE_MAX;
 use crate::files::private_folder;
-use crate::net::{listen, socket};
+use crate::net::{socket, unix_socket};
 use crate::record;
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::connection;
@@ -44,7 +44,7 @@ fn connections() -> Vec<Row> {
     vec![
         count(
             "Connections of one listener that wait to be accepted (`net.core.somaxconn` may lower it)",
-            listen::BACKLOG as u64,
+            unix_socket::BACKLOG as u64,
             "the client's kernel tries again",
         ),
         bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),

@@ -112,6 +112,7 @@ impl Entry {
         let (name, status) = match why {
             BadRequest::Message(why) => match why {
                 BadMessage::Malformed { .. } => ("malformed", S::BAD_REQUEST),
+                BadMessage::Tls => ("TLS on a plain port", S::BAD_REQUEST),
                 BadMessage::Version => ("version unknown", S::HTTP_VERSION_NOT_SUPPORTED),
                 BadMessage::Coding => ("transfer coding unknown", S::NOT_IMPLEMENTED),
                 BadMessage::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG),

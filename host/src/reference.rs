@@ -37,6 +37,8 @@ macro_rules! rows {
 rows! {
     Fault::Request(BadRequest::Message(BadMessage::Malformed { .. })) = Fault::Request(BadRequest::Message(BadMessage::Malformed { what: "", section: "" }))
         => "the head, a chunk or a statement about the length breaks a rule of RFC 9112";
+    Fault::Request(BadRequest::Message(BadMessage::Tls)) = Fault::Request(BadRequest::Message(BadMessage::Tls))
+        => "the client begins a TLS connection, and the port speaks plain HTTP";
     Fault::Request(BadRequest::Target(BadTarget::Form | BadTarget::Bytes | BadTarget::UserInformation)) = Fault::Request(BadRequest::Target(BadTarget::Form))
         => "the method does not allow this form of target, or the target holds bytes or user information that it must not";
     Fault::Request(BadRequest::Host(_)) = Fault::Request(BadRequest::Host(BadHost::Missing))

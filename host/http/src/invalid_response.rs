@@ -40,6 +40,12 @@ pub enum InvalidResponse {
     /// message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
+    /// A field that may stand once is repeated.
+    #[error("it has the field {name} more than once; expected one (RFC 9110, section 5.3)")]
+    Repeated {
+        /// Name of the field.
+        name: &'static str,
+    },
     /// The `content-length` field is repeated or malformed.
     #[error("its content-length is not one whole number without leading zeros and below 2^63")]
     LengthMalformed,

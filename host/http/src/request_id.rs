@@ -73,6 +73,16 @@ impl RequestId {
         RequestId::of(format_args!("-"))
     }
 
+    /// Length of the longest id in bytes.
+    pub const LENGTH_MAX: usize = LENGTH_MAX;
+
+    /// Returns an id that is given as text: visible ASCII characters.
+    pub fn parse(text: &str) -> Option<RequestId> {
+        let fits = (1..=LENGTH_MAX).contains(&text.len());
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        (fits && is_visible).then(|| RequestId::of(format_args!("{text}")))
+    }
+
     fn of(text: fmt::Arguments<'_>) -> RequestId {
         let mut id = RequestId { text: [0; LENGTH_MAX], length: 0 };
         id.write_fmt(text).unwrap_or_else(|_| unreachable!("an id has at most {LENGTH_MAX} bytes"));

@@ -127,6 +127,29 @@ fn part(kept: &Bytes, response: &[u8], found: &[u8]) -> Bytes {
     if kept.get(range.clone()) == Some(found) { kept.slice(range) } else { Bytes::copy_from_slice(found) }
 }
 
+/// Fields of a response that hold one value, so that recipients differ on what two of
+/// them mean (RFC 9110, sections 8, 10.2 and 14.4; RFC 9111, sections 5.1 and 5.3; the
+/// Fetch standard for the last one).
+/// `content-length` has a check of its own.
+pub const SINGLE: [&str; 11] = [
+    "age",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "retry-after",
+    "server",
+    "access-control-allow-origin",
+];
+
+/// Returns the name of a field that may stand once.
+fn single(name: &HeaderName) -> Option<&'static str> {
+    SINGLE.into_iter().find(|single| name == single)
+}
+
 fn fields_to_send(
     head: &httparse::Response<'_, '_>,
     part: impl Fn(&[u8]) -> Bytes,
@@ -143,7 +166,12 @@ fn fields_to_send(
             // When it was answered, and by which version, is for the host to say.
             "date" | HANDLER_VERSION => {}
             name if is_hop_by_hop(name) => {}
-            _ => fields.push((name, value)),
+            _ => match single(&name) {
+                Some(single) if fields.iter().any(|(other, _)| *other == name) => {
+                    return Err(InvalidResponse::Repeated { name: single });
+                }
+                _ => fields.push((name, value)),
+            },
         }
     }
     if has_too_many_options(connection.iter()) {
@@ -231,6 +259,17 @@ mod tests {
         (0..KEPT).for_each(|number| drop(head(&number.to_string())));
         assert!(!Rc::ptr_eq(&first, &head("first")), "others took its place");
         assert_eq!(head("first").reason.as_ref().unwrap().as_bytes(), b"Fine");
+    }
+
+    #[test]
+    fn a_field_that_may_stand_once_is_refused_when_it_is_repeated() {
+        for name in super::SINGLE {
+            let twice = |second: &str| read(format!("HTTP/1.1 200 OK\n{name}: a\nvary: b\n{second}: a\n\n"));
+            for second in [name, &name.to_uppercase()] {
+                assert_eq!(twice(second).err(), Some(InvalidResponse::Repeated { name }), "{second}");
+            }
+            assert!(twice("vary").is_ok() && twice("set-cookie").is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! `host call`: sends one request to a module without a server.
 
-use std::fs;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{Context, Error};
+use anyhow::Error;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use host_wasm::{CallError, Usage};
 use http::Request;
 
+use crate::cli::body::Body;
+use crate::cli::facts::FactFlags;
 use crate::cli::loader::Loader;
 use crate::cli::output::one_line;
 use crate::config::limits::Limits;
@@ -36,9 +37,15 @@ pub struct Call {
     /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
     fields: Vec<String>,
-    /// Body: a text, @ and the name of a file, or @- for standard input
-    #[arg(short, long, value_name = "DATA|@FILE")]
-    data: Option<String>,
+    /// Method, as curl takes it
+    #[arg(short = 'X', long = "request", value_name = "METHOD", conflicts_with = "method")]
+    method_flag: Option<String>,
+    /// Body of the request.
+    #[command(flatten)]
+    body: Body,
+    /// What a server would add to the request.
+    #[command(flatten)]
+    facts: FactFlags,
     /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
@@ -51,7 +58,7 @@ pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
     let request = call.request()?;
     let loader = Loader::new(&call.limits)?;
     let module = loader.load(&call.module).await?;
-    let (answer, usage) = exchange::send(&request, &module).await;
+    let (answer, usage) = exchange::send_with(&request, &call.facts.facts(), &module).await;
     let (is_good, outcome) = match &answer {
         Ok(answer) => {
             // A reader that closed its end, such as `head`, is no failure.
@@ -67,24 +74,13 @@ pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
 
 impl Call {
     fn request(&self) -> anyhow::Result<Request<Bytes>> {
-        let by_default = if self.data.is_some() { "POST" } else { "GET" };
-        let method = self.method.as_deref().unwrap_or(by_default);
+        let by_default = if self.body.is_given() { "POST" } else { "GET" };
+        let method = self.method.as_deref().or(self.method_flag.as_deref()).unwrap_or(by_default);
         let mut request = exchange::request(method, &self.target).map_err(Error::msg)?;
         for field in &self.fields {
             exchange::add_field(&mut request, field).map_err(Error::msg)?;
         }
-        if let Some(data) = &self.data {
-            let body = match data.strip_prefix('@') {
-                Some("-") => {
-                    let mut body = Vec::new();
-                    io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
-                    body
-                }
-                Some(file) => fs::read(file).with_context(|| format!("cannot read {file}"))?,
-                None => data.clone().into_bytes(),
-            };
-            *request.body_mut() = body.into();
-        }
+        self.body.add_to(&mut request)?;
         Ok(request)
     }
 }
@@ -115,10 +111,11 @@ fn explain(fault: &Fault) -> String {
     };
     let entry = fault.entry();
     let status = entry.status.as_str();
-    let mut text = format!("{}: {} (a client gets {status})\n", entry.name, one_line(&cause));
-    if let Some(panic) = panic {
-        text.push_str(&format!("  panic: {}\n", one_line(panic)));
-    }
+    let mut text = match panic {
+        Some(panic) => format!("panic: {}\n  by {}: {}", one_line(panic), entry.name, one_line(&cause)),
+        None => format!("{}: {}", entry.name, one_line(&cause)),
+    };
+    text.push_str(&format!(" (a client gets {status})\n"));
     for frame in frames {
         text.push_str(&format!("  in {}\n", one_line(frame)));
     }
@@ -132,5 +129,12 @@ fn describe(usage: &Usage) -> String {
         None => "created anew for each request".into(),
     };
     let time = usage.time.as_secs_f64() * 1e3;
-    format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory))
+    let mut text = format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory));
+    if usage.grown > 0 {
+        text.push_str(&format!(
+            "the memory grew by {}, so a server drops the instance, and the next request waits for a new one\n",
+            bytes(usage.grown)
+        ));
+    }
+    text
 }

@@ -13,9 +13,11 @@ use serde::Serialize;
 
 use crate::cli::loader::{self, Loader};
 use crate::cli::output::print;
-use crate::cli::remedy::{self, Warning};
 use crate::config::limits::Limits;
+use crate::site::remedy::{self, Language, Warning};
 use crate::site::version::hash;
+use crate::trial::probe::Probe;
+use crate::trial::request_file::read as read_requests;
 
 /// Longest name that is shown, in bytes.
 const NAME_MAX: usize = 200;
@@ -29,6 +31,13 @@ pub struct Check {
     /// Print the report as a line of JSON
     #[arg(long)]
     json: bool,
+    /// Request that the module must answer, and the expected status (default: any valid response
+    /// below 500); repeatable
+    #[arg(long, value_name = "'METHOD TARGET [STATUS]'")]
+    probe: Vec<Probe>,
+    /// File of requests that the module must answer as expected; repeatable
+    #[arg(long, value_name = "FILE")]
+    probe_file: Vec<PathBuf>,
     /// Limits of the trial.
     #[command(flatten)]
     limits: Limits,
@@ -55,6 +64,7 @@ struct Report {
     compile_thorough_ms: Option<f64>,
     start_ms: Option<f64>,
     instances_reset: Option<bool>,
+    probes_passed: usize,
     warnings: Vec<Warning>,
 }
 
@@ -66,12 +76,23 @@ struct Section {
 
 pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
     let file = loader::read(&check.module, &check.limits)?;
+    let mut probes = check.probe.clone();
+    for file in &check.probe_file {
+        probes.extend(read_requests(file)?);
+    }
     let loader = Loader::new(&check.limits)?;
     // If inspecting the module exceeds a limit, compiling it does too and reports
     // that.
     let anatomy = loader.compilers.inspect(&file).await.unwrap_or_default();
     let mut report = Report::new(check.module.display().to_string(), &file, &anatomy);
-    match report.try_out(&loader, &file).await {
+    if file.len() > check.limits.swap.module_max
+        && let Ok(found) = std::fs::metadata(&check.module)
+        && found.is_file()
+    {
+        // Only the part up to the limit was read.
+        (report.size, report.sha256) = (usize::try_from(found.len()).unwrap_or(usize::MAX), "not computed".into());
+    }
+    match report.try_out(&loader, &file, Language::of(&anatomy), &probes).await {
         Ok(()) => report.warnings = remedy::warnings(&anatomy, report.instances_reset),
         Err((error, remedy)) => (report.error, report.remedy) = (Some(error), Some(remedy)),
     }
@@ -123,13 +144,24 @@ impl Report {
     /// # Errors
     ///
     /// Why the module cannot serve, and the remedy.
-    async fn try_out(&mut self, loader: &Loader, file: &Arc<[u8]>) -> Result<(), (String, String)> {
+    async fn try_out(
+        &mut self,
+        loader: &Loader,
+        file: &Arc<[u8]>,
+        language: Language,
+        probes: &[Probe],
+    ) -> Result<(), (String, String)> {
         let quick = timed(loader.compile(file, Effort::Quick), &mut self.compile_quick_ms).await;
-        let quick = quick.map_err(|error| (error.to_string(), remedy::of_module(&error)))?;
+        let quick = quick.map_err(|error| (error.to_string(), remedy::of_module(&error, language)))?;
         let started = timed(quick.start(), &mut self.start_ms)
             .await
             .map_err(|error| (format!("the module does not start: {error}"), remedy::of_start(&error)))?;
         self.instances_reset = Some(started.resets_instances());
+        for probe in probes {
+            let remedy = || "compare with what host call prints for this request, or correct the probe".into();
+            probe.send(&started).await.map_err(|error| (error.to_string(), remedy()))?;
+            self.probes_passed += 1;
+        }
         // A limit may stop the thorough compiler; the module serves without it.
         let _ = timed(loader.compile(file, Effort::Thorough), &mut self.compile_thorough_ms).await;
         Ok(())
@@ -171,6 +203,9 @@ impl Report {
         if let Some(reset) = self.instances_reset {
             let how = if reset { "reset after each request" } else { "created anew for each request" };
             line("instances", how.into());
+        }
+        if self.probes_passed > 0 {
+            line("probes", format!("{} passed", self.probes_passed));
         }
         for Warning { what, remedy } in &self.warnings {
             line("warning", what.clone());

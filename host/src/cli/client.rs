@@ -11,8 +11,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::admin::place;
 use crate::admin::protocol::Request;
-use crate::cli::command::Server;
-use crate::config::value::showable;
+use crate::config::value::{duration, port, showable};
 
 /// Longest wait for the reply to anything but a swap.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +21,24 @@ const REPLY_MAX: u64 = 64 << 20;
 
 /// Mode bit that lets the group of a socket connect.
 const GROUP_WRITES: u32 = 0o020;
+
+/// Flags that choose the server and the output format.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Server {
+    /// Port of the server, which determines its default control socket
+    #[arg(long, value_name = "PORT", default_value = "4444", value_parser = port)]
+    pub port: u16,
+    /// Control socket of the server, which its ready banner and its status name. A socket of another
+    /// user is used only if it is named here
+    #[arg(long, value_name = "PATH", conflicts_with = "port")]
+    pub control: Option<PathBuf>,
+    /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Print the reply of the server as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Sends a request, followed by the bytes of a module, and returns the reply.
 /// `patience` is the longest wait, unless `--timeout` is given.

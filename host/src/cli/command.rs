@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use crate::admin::protocol::{ErrorReply, Request, Status};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
-use crate::cli::{client, upload};
-use crate::config::value::{duration, port, version_number};
+use crate::cli::client::{self, Server};
+use crate::cli::upload;
+use crate::config::value::version_number;
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
 
@@ -68,24 +69,6 @@ pub enum Command {
     Tool(Tool),
 }
 
-/// Flags that choose the server and the output format.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Server {
-    /// Port of the server, which determines its default control socket
-    #[arg(long, value_name = "PORT", default_value = "4444", value_parser = port)]
-    pub port: u16,
-    /// Control socket of the server, which its ready banner and its status name. A socket of another
-    /// user is used only if it is named here
-    #[arg(long, value_name = "PATH", conflicts_with = "port")]
-    pub control: Option<PathBuf>,
-    /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub timeout: Option<Duration>,
-    /// Print the reply of the server as a line of JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Runs a command. `develop` starts a server for a crate.
 ///
 /// # Errors
@@ -94,6 +77,7 @@ pub struct Server {
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
+            upload::look(&file)?;
             let line = client::ask(&server, &Request::Status {}, &[], client::TIMEOUT)?;
             let Status { module_max, swap_seconds, .. } = reply(&line)?;
             let (name, bytes) = upload::read(&file, module_max)?;
@@ -157,12 +141,13 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
         Outcome::Unchanged { version } => {
             (format!("unchanged: version {version} serves these bytes already\n"), ExitCode::SUCCESS)
         }
-        Outcome::Rejected { version, stage, cause, serving } => (
-            format!(
-                "rejected version {version} in stage {stage}: {cause}\nversion {serving} goes on serving\n"
-            ),
-            ExitCode::FAILURE,
-        ),
+        Outcome::Rejected { version, stage, cause, remedy, serving } => {
+            let remedy = remedy.as_ref().map(|remedy| format!("remedy: {remedy}\n")).unwrap_or_default();
+            let text = format!(
+                "rejected version {version} in stage {stage}: {cause}\n{remedy}version {serving} goes on serving\n"
+            );
+            (text, ExitCode::FAILURE)
+        }
         Outcome::Refused { cause, serving } => {
             (format!("refused: {cause}\nversion {serving} goes on serving\n"), ExitCode::FAILURE)
         }

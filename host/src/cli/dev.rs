@@ -19,8 +19,9 @@ use crate::cli::build::{Built, Outcome};
 use crate::cli::loader::Loader;
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
-use crate::cli::{build, remedy};
+use crate::cli::build;
 use crate::site::notice::Notice;
+use crate::site::remedy::{self, Language};
 use crate::source::watch;
 use crate::trial::probe::Probe;
 
@@ -168,7 +169,7 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
     let loader = Loader::new(&args.limits)?;
     let compiled = loader.compile(module, Effort::Quick).await;
-    let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error)))?;
+    let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
     let started = compiled.start().await.context("the module does not start")?;
     for probe in probes {
         probe.send(&started).await?;

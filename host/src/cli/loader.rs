@@ -12,7 +12,7 @@ use crate::config::limits::Limits;
 use crate::site::version::{Origin, hint};
 
 /// Limits that apply to a call without a server.
-const APPLICABLE: [&str; 9] = [
+const APPLICABLE: [&str; 11] = [
     "deadline",
     "memory_max",
     "table_max",
@@ -22,6 +22,8 @@ const APPLICABLE: [&str; 9] = [
     "module_max",
     "compile_memory_max",
     "compile_timeout",
+    "keep_bytes",
+    "response_head_max",
 ];
 
 /// Hides limits from a tool's help that do not apply to it.

@@ -11,28 +11,30 @@
 //! | `command` | tells a running server what to do, and shows its reply |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
+//! | `body` | the body of a request, by the flags of curl |
+//! | `facts` | what a server would add to a request |
 //! | `test` | sends requests from files, and compares the answers |
 //! | `new` | writes a new handler crate |
 //! | `dev` | serves a crate, and builds it again when it changes |
 //! | `build` | builds a crate for WebAssembly |
 //! | `sources` | watches the sources of a crate |
 //! | `replay` | makes recorded requests again |
-//! | `remedy` | says what to change in a module that cannot serve |
 //! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
 //! | `output` | prints texts of modules safely |
 
 pub mod args;
+mod body;
 mod build;
 mod call;
 mod client;
 mod check;
 pub mod command;
 pub mod dev;
+mod facts;
 mod loader;
 mod new;
 mod output;
 pub mod parse;
-mod remedy;
 mod replay;
 pub mod serve;
 mod sources;

@@ -28,7 +28,8 @@ const BODY_MAX: usize = 120;
     after_help = "A request is the exact bytes that the handler received, including id and time, so the same \
                   module handles it identically, except for masked values (--record-secrets) and faults that depend on \
                   the speed of this machine.\n\n\
-                  Exit code: 0 when all requests end as recorded with MODULE, 1 otherwise."
+                  Exit code: 0 when all requests end as recorded with MODULE, or with --expect-fixed when all are \
+                  answered with a status below 500; 1 otherwise."
 )]
 pub struct Replay {
     /// Recorded requests, or folders of them
@@ -40,6 +41,10 @@ pub struct Replay {
     /// Second module, whose outcomes are compared with those of the first
     #[arg(long, value_name = "MODULE")]
     against: Option<PathBuf>,
+    /// Succeed when MODULE answers every request with a status below 500, so that each recorded fault
+    /// is mended
+    #[arg(long)]
+    expect_fixed: bool,
     /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
@@ -64,12 +69,19 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
             None => None,
         };
         let is_same = is_recorded_fault(&found, &recorded);
-        different += usize::from(!is_same);
-        let verdict = if is_same { "same   " } else { "DIFFERS" };
+        let is_fixed = found.as_ref().is_ok_and(|answer| answer.status.as_u16() < 500);
+        let is_good = if replay.expect_fixed { is_fixed } else { is_same };
+        different += usize::from(!is_good);
+        let verdict = match (replay.expect_fixed, is_good) {
+            (false, true) => "same   ",
+            (false, false) => "DIFFERS",
+            (true, true) => "fixed  ",
+            (true, false) => "FAILS  ",
+        };
         let (method, target) = recorded.request_line();
         let (file, outcome) = (file.to_string_lossy(), describe(&found));
         let mut text = format!("{verdict} {}: {method} {target}: {outcome}\n", one_line(&file));
-        if !is_same {
+        if !is_good {
             text.push_str(&difference(&recorded, &sha256));
         }
         if let Some(against) = against {
@@ -79,7 +91,11 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
         }
         print(text);
     }
-    print(format!("{} as recorded, {different} otherwise\n", files.len() - different));
+    let good = files.len() - different;
+    print(match replay.expect_fixed {
+        true => format!("{good} fixed, {different} not\n"),
+        false => format!("{good} as recorded, {different} otherwise\n"),
+    });
     Ok(different == 0)
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use host_http::quote::quoted;
 
+use crate::cli::facts::FactFlags;
 use crate::cli::loader::Loader;
 use crate::cli::output::{one_line, print};
 use crate::config::limits::Limits;
@@ -61,6 +62,9 @@ pub struct Test {
     /// Files of requests
     #[arg(value_name = "FILE.http", required = true)]
     files: Vec<PathBuf>,
+    /// What a server would add to each request.
+    #[command(flatten)]
+    facts: FactFlags,
     /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
@@ -74,8 +78,9 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
     let loader = Loader::new(&test.limits)?;
     let module = loader.load(&test.module).await?;
     let mut failed = 0;
+    let facts = test.facts.facts();
     for probe in &probes {
-        let (answer, usage) = exchange::send(&probe.request, &module).await;
+        let (answer, usage) = exchange::send_with(&probe.request, &facts, &module).await;
         let (outcome, differences) = judge(probe, &answer);
         let has_passed = differences.is_empty();
         failed += usize::from(!has_passed);

@@ -13,6 +13,19 @@ use crate::site::version::{Origin, hint};
 /// Name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// Checks that there is something to read, before a server is asked.
+///
+/// # Errors
+///
+/// One line: what is missing.
+pub(super) fn look(path: &Path) -> anyhow::Result<()> {
+    if path.as_os_str() != STANDARD_INPUT {
+        let found = std::fs::metadata(path).map_err(hint);
+        found.with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Reads at most `max` bytes, which is what the server accepts. Returns them with
 /// the name to send.
 ///

@@ -51,7 +51,10 @@ impl PrivateFolder {
         let mut opened = open_folder(&path);
         let is_new = matches!(opened, Err(Errno::NOENT));
         if is_new {
-            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path)?;
+            let created = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path);
+            created.map_err(|error| {
+                anyhow!("it does not exist and cannot be created ({error}); expected a folder of this user, or a place for one")
+            })?;
             opened = open_folder(&path);
         }
         let folder = opened.map_err(|error| instead_of_a_folder(&path, error))?;

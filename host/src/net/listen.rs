@@ -13,13 +13,10 @@ use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
 use crate::net::listener::{Listener, SocketFile, UNIX};
-use crate::net::unix_socket;
+use crate::net::unix_socket::{self, BACKLOG};
 
 /// Address to listen on by default.
 const DEFAULT: &str = "localhost:4444";
-
-/// Listen backlog. The kernel caps it at net.core.somaxconn, usually 4096.
-pub(crate) const BACKLOG: i32 = 4096;
 
 /// Attempts to find one free port on all addresses of a name, when the port is 0.
 const ATTEMPTS: u32 = 16;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::net::listen::BACKLOG;
+/// Listen backlog of every listener. The kernel caps it at net.core.somaxconn,
+/// usually 4096.
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Longest path of a Unix socket in bytes: unix(7) has 108 with the final zero.
 const PATH_MAX: usize = 107;

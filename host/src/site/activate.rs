@@ -9,6 +9,7 @@ use host_wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::site::remedy::{self, Language};
 use crate::site::version::{Label, Version};
 use crate::trial::probe::Probe;
 
@@ -39,6 +40,8 @@ pub struct Rejection {
     pub stage: Stage,
     /// What was found, and what was expected.
     pub cause: String,
+    /// What to change in the module, or in the limits.
+    pub remedy: Option<String>,
     /// Whether the failure may be temporary, so that the file is worth reading
     /// again unchanged.
     pub is_passing: bool,
@@ -77,7 +80,7 @@ impl Times {
 
     /// Returns a rejection in the stage in progress.
     pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
-        Rejection { stage: self.stage, cause: cause.into(), is_passing: false }
+        Rejection { stage: self.stage, cause: cause.into(), remedy: None, is_passing: false }
     }
 }
 
@@ -118,6 +121,7 @@ impl Activator {
         let started = times.measure(Stage::Start, compiled.start()).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
+            remedy: Some(remedy::of_start(&error)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module };
@@ -134,10 +138,18 @@ impl Activator {
     async fn compile(&self, file: &Arc<[u8]>, times: &mut Times) -> Result<CompiledModule, Rejection> {
         let work =
             CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, Priority::Awaited);
-        times.measure(Stage::Compile, work).await.map_err(|error| {
-            let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
-            Rejection { stage, cause: error.to_string(), is_passing: error.is_passing() }
-        })
+        let error = match times.measure(Stage::Compile, work).await {
+            Ok(compiled) => return Ok(compiled),
+            Err(error) => error,
+        };
+        let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
+        // Only a valid module says what it was made with.
+        let language = match stage {
+            Stage::Check => self.compilers.inspect(file).await.map_or(Language::Unknown, |found| Language::of(&found)),
+            _ => Language::Unknown,
+        };
+        let remedy = Some(remedy::of_module(&error, language));
+        Err(Rejection { stage, cause: error.to_string(), remedy, is_passing: error.is_passing() })
     }
 }
 

@@ -53,7 +53,11 @@ pub async fn begin(
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
     let version = activator.prepare(label, &candidate.bytes, None, &mut Times::default()).await;
-    let version = version.map_err(|rejection| anyhow!(rejection.cause)).context(context)?;
+    let version = version.map_err(|rejection| match rejection.remedy {
+        Some(remedy) => anyhow!("{} (remedy: {remedy})", rejection.cause),
+        None => anyhow!(rejection.cause),
+    });
+    let version = version.context(context)?;
     Ok(Beginning { version, file: candidate.bytes, history, dir, left })
 }
 

@@ -27,6 +27,7 @@ pub mod history;
 pub mod notice;
 mod optimise;
 pub mod outcome;
+pub mod remedy;
 mod restore;
 pub mod shared;
 pub mod state_dir;

@@ -32,6 +32,9 @@ pub enum Outcome {
         stage: String,
         /// Cause of the failure.
         cause: String,
+        /// What to change in the module, or in the limits.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        remedy: Option<String>,
         /// Number of the current version.
         serving: u64,
     },

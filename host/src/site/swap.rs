@@ -158,7 +158,7 @@ impl Shared {
     }
 
     fn reject(&self, label: Label, rejection: Rejection) -> Outcome {
-        let Rejection { stage, cause, is_passing } = &rejection;
+        let Rejection { stage, cause, remedy, is_passing } = &rejection;
         if *is_passing {
             self.store.forget_considered();
         }
@@ -166,10 +166,10 @@ impl Shared {
         warn!(%stage, %cause, serving, "rejected {label}");
         let notice = format!("the handler was rejected in stage {stage}: {cause}");
         self.settings.notice.set_rejection(Some(notice));
-        let (version, stage, cause) = (label.number, stage.to_string(), cause.clone());
+        let (version, stage, cause, remedy) = (label.number, stage.to_string(), cause.clone(), remedy.clone());
         self.versions.history().reject(version, rejection);
         self.save(|store| store.save_state(&self.versions));
-        Outcome::Rejected { version, stage, cause, serving }
+        Outcome::Rejected { version, stage, cause, remedy, serving }
     }
 }
 

@@ -36,6 +36,23 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// What a server adds to a request.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Time of the request; [`None`] is now.
+    pub time: Option<SystemTime>,
+    /// Id of the request.
+    pub id: RequestId,
+    /// Address of the client.
+    pub client: String,
+}
+
+impl Default for Facts {
+    fn default() -> Facts {
+        Facts { time: None, id: RequestId::none(), client: "127.0.0.1".into() }
+    }
+}
+
 /// Creates a request without fields and body.
 ///
 /// # Errors
@@ -47,7 +64,7 @@ pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
     let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
     request
         .filter(|request| check_head(&parts(request)).is_ok())
-        .ok_or_else(|| format!("expected a target such as /path?query, found `{target}`"))
+        .ok_or_else(|| format!("expected a target that begins with /, such as /path?query, or a URL, found `{target}`"))
 }
 
 /// Adds a field, written `name: value`, to a request.
@@ -67,18 +84,28 @@ pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String>
 /// Sends a request to a module. Returns the response, or the fault for which the
 /// host would answer instead, and the usage of the call.
 pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
-    match encoded(request) {
+    send_with(request, &Facts::default(), module).await
+}
+
+/// Sends a request to a module with these facts. Returns what [`send`] returns.
+pub async fn send_with(
+    request: &Request<Bytes>,
+    facts: &Facts,
+    module: &HandlerModule,
+) -> (Result<Answer, Fault>, Usage) {
+    match encoded(request, facts) {
         Ok(message) => call(module, &message, request.method()).await,
         Err(refused) => (Err(refused.into()), Usage::default()),
     }
 }
 
 /// Encodes a request as the handler gets it.
-fn encoded(request: &Request<Bytes>) -> Result<Message, BadRequest> {
+fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadRequest> {
     let parts = parts(request);
     let target = check_head(&parts)?;
     let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
-    let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
+    let time = facts.time.unwrap_or_else(SystemTime::now);
+    let origin = Origin { id: &facts.id, client: &facts.client, time };
     Ok(encode(&parts, target, body, &origin))
 }
 

@@ -28,7 +28,7 @@ pub enum CallError {
         queue: usize,
     },
     /// An instance could not be created or prepared, although the limits allow it.
-    #[error("cannot create an instance (the system may be short of memory): {cause}")]
+    #[error("cannot create an instance ({}): {cause}", shortage(cause))]
     NoInstance {
         /// The message of wasmtime or of the system.
         cause: String,
@@ -79,10 +79,21 @@ impl CallError {
     }
 }
 
+/// Says what the system is likely to lack.
+fn shortage(cause: &str) -> &'static str {
+    match ["os error 24", "os error 23"].iter().any(|error| cause.contains(error)) {
+        true => "no descriptor is left: ulimit -n",
+        false => "the system may be short of memory",
+    }
+}
+
 fn describe(trap: &str, panic: Option<&str>, frames: &[String]) -> String {
-    let panic = panic.map(|panic| format!("; panic: {panic}")).unwrap_or_default();
+    let trap = match panic {
+        Some(panic) => format!("panic: {panic}; {trap}"),
+        None => trap.to_owned(),
+    };
     match frames {
-        [] => format!("{trap}{panic}"),
-        frames => format!("{trap}{panic}; in {}", frames.join(" < ")),
+        [] => trap,
+        frames => format!("{trap}; in {}", frames.join(" < ")),
     }
 }

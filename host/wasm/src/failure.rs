@@ -10,6 +10,18 @@ use crate::call_state::CallState;
 use crate::deadline::{DeadlinePassed, TakesLong};
 use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, readable};
 
+/// Parts of the names of functions in which Rust's runtime panics.
+const RUNTIME: [&str; 8] = [
+    "rust_panic",
+    "rust_begin_unwind",
+    "panic_handler",
+    "core::panicking::",
+    "std::panicking::",
+    "core::option::unwrap_failed",
+    "core::option::expect_failed",
+    "core::result::unwrap_failed",
+];
+
 /// Converts an error of wasmtime's.
 pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     if error.is::<DeadlinePassed>() {
@@ -28,7 +40,26 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
         Some(name) => readable(name, FRAME_MAX),
         None => format!("function {}", frame.func_index()),
     });
-    CallError::Trap { trap, panic: None, frames: frames.collect() }
+    CallError::Trap { trap, panic: None, frames: without_runtime(frames.collect()) }
+}
+
+/// Leaves out the innermost frames if they are those of a panic in Rust's runtime, which
+/// are the same for every panic.
+fn without_runtime(mut frames: Vec<String>) -> Vec<String> {
+    let is_runtime = |name: &String| RUNTIME.iter().any(|start| name.contains(start));
+    let count = frames.iter().take_while(|name| is_runtime(name)).count();
+    if count < frames.len() {
+        frames.drain(..count);
+    }
+    frames
+}
+
+/// Returns whether a trap tells that the module's stack, in its memory, overflowed.
+/// Linkers put it first in the memory and let it grow down, so past its end the
+/// address wraps around. `stack` is the stack pointer when the module trapped.
+pub(super) fn is_stack_overflow(trap: &str, stack: Option<u32>, memory: usize) -> bool {
+    let past_end = Trap::MemoryOutOfBounds.to_string();
+    trap == past_end && stack.is_some_and(|stack| stack as usize > memory)
 }
 
 /// Why a call gave no response.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use host_http::quote::quoted;
 use wasmparser::{
-    ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, Result, TypeRef,
+    ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, ProducersSectionReader,
+    Result, TypeRef,
 };
 
 use crate::module_error;
@@ -14,6 +15,9 @@ use crate::restorable::changes_for_good;
 
 /// The linker's default size of a stack, in bytes.
 const STACK_BY_DEFAULT: u32 = 1 << 20;
+
+/// Most producers that are kept; compilers name fewer than ten.
+const PRODUCERS_MAX: usize = 32;
 
 /// The parts of a module's file.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -28,6 +32,8 @@ pub struct Anatomy {
     pub tables: Vec<Size>,
     /// Names of the sections in their order, with their sizes in bytes.
     pub sections: Vec<(String, usize)>,
+    /// Languages and compilers that the producers section names.
+    pub producers: Vec<String>,
     /// Number of defined functions.
     pub functions: usize,
     /// Number of functions that the name section names.
@@ -130,6 +136,10 @@ impl Anatomy {
                     }
                 }
                 Payload::CustomSection(section) => {
+                    if let KnownCustom::Producers(section) = section.as_known() {
+                        // Only a hint, so a damaged list is ignored.
+                        let _ = self.read_producers(section);
+                    }
                     if let KnownCustom::Name(section) = section.as_known() {
                         // Names are optional, so a damaged list of names is ignored.
                         let _ = self.read_names(section, &mut names);
@@ -144,6 +154,18 @@ impl Anatomy {
                 Some((index, None)) => format!("{what} in function {index}"),
                 None => what.to_owned(),
             });
+        Ok(())
+    }
+
+    fn read_producers(&mut self, section: ProducersSectionReader<'_>) -> Result<()> {
+        for field in section {
+            for value in field?.values {
+                let value = value?;
+                if self.producers.len() < PRODUCERS_MAX {
+                    self.producers.push(quoted(value.name, MESSAGE_MAX).to_string());
+                }
+            }
+        }
         Ok(())
     }
 

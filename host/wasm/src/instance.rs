@@ -19,7 +19,7 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::code::Code;
 use crate::deadline::DeadlinePassed;
-use crate::failure::{Stopped, explain, invoke};
+use crate::failure::{Stopped, explain, invoke, is_stack_overflow};
 use crate::limits::CallLimits;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
@@ -111,6 +111,7 @@ impl Instance {
     /// and is ended if it takes long on the thread's stack. The message goes to the log
     /// only.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
+        self.name_overflow(&mut stopped);
         if let (Stopped::Failed(CallError::Trap { panic, .. }), Some(function)) =
             (&mut stopped, &self.panic_message)
         {
@@ -120,6 +121,21 @@ impl Instance {
             *panic = packed.ok().and_then(|packed| self.read_panic(packed));
         }
         stopped
+    }
+
+    /// Names a trap that is an overflow of the module's own stack. Compilers keep the
+    /// stack pointer in the first global.
+    fn name_overflow(&mut self, stopped: &mut Stopped) {
+        if let Stopped::Failed(CallError::Trap { trap, .. }) = stopped {
+            let stack = self.globals.first().and_then(|global| global.get(&mut self.store).i32());
+            let memory = memory::size(self.memory, &self.store);
+            if is_stack_overflow(trap, stack.map(i32::cast_unsigned), memory) {
+                *trap = format!(
+                    "stack overflow: the module's stack is used up; recurse less, keep large values elsewhere, or link \
+                     with a larger -z stack-size ({trap})"
+                );
+            }
+        }
     }
 
     /// Reads a panic message from the packed span; [`None`] if it is empty or invalid.

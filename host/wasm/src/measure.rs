@@ -20,6 +20,8 @@ pub struct Usage {
     pub time: Duration,
     /// Size of the instance's memory at the end of the call, in bytes.
     pub memory: usize,
+    /// Bytes by which the memory grew during the call.
+    pub grown: usize,
     /// Upper bound on the bytes written to, in whole pages of the system; [`None`] if
     /// instances are not reset, and so not tracked.
     pub written: Option<usize>,
@@ -38,11 +40,12 @@ impl HandlerModule {
             let _permit = self.engine().admission().begin_candidate().await?;
             let state = CallState::new(self.engine().limits(), id, Instant::now());
             let mut instance = self.instance(state).await?;
+            let before = memory::size(instance.memory, &instance.store);
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine()).await;
             let (time, memory) = (since.elapsed(), memory::size(instance.memory, &instance.store));
             let written = instance.pages.as_ref().map(|pages| pages.written_at_most(memory));
-            usage = Usage { time, memory, written };
+            usage = Usage { time, memory, grown: memory.saturating_sub(before), written };
             match result {
                 Ok(response) => Ok(response),
                 Err(stopped) => Err(instance.with_panic(stopped).await.into()),

@@ -11,7 +11,7 @@ use crate::compile::compilers::Compilers;
 use crate::compile::job::{Compiled, Effort, Priority};
 use crate::compile::pipeline::compile_here;
 use crate::engine::Engine;
-use crate::module_error::{ModuleError, one_line};
+use crate::module_error::{ModuleError, not_loaded, one_line};
 use crate::verify;
 use crate::verify::Exports;
 
@@ -58,8 +58,7 @@ impl CompiledModule {
         // compile process of this program, and have been nowhere else. wasmtime checks
         // that both engines have the same settings.
         let module = unsafe { Module::deserialize(engine.wasmtime(), &compiled.code) };
-        // The module is valid, so only the limits of the instance pool can refuse it.
-        let module = module.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
+        let module = module.map_err(|error| not_loaded(&error))?;
         verify::check_imports(&module)?;
         let mut exports = Exports::find(&module, engine.limits().memory_max)?;
         if let Some(reset) = &compiled.reset {

@@ -48,6 +48,12 @@ pub enum ModuleError {
     /// The module is valid, but needs more memory or tables than an instance may have.
     #[error("it needs more than an instance may have (--memory-max, --table-max): {0}")]
     TooDemanding(String),
+    /// The module is valid, but past a limit of the engine that no flag changes.
+    #[error("it is past a fixed limit of the engine: {0}")]
+    PastLimit(String),
+    /// The system cannot map the code, which is not the file's fault.
+    #[error("the system cannot map its code: {0}")]
+    NotMapped(String),
     /// The module is valid, but has more of a part than any program needs.
     #[error("it has more than {limit} {what} (this limit is fixed)")]
     TooComplex {
@@ -170,7 +176,19 @@ impl ModuleError {
     /// Returns whether a later attempt with the same file may succeed.
     pub fn is_passing(&self) -> bool {
         use ModuleError as E;
-        matches!(self, E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
+        matches!(self, E::NotMapped(_) | E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
+    }
+}
+
+/// Classifies an error of loading the code of a valid module: the limits of the
+/// instance pool, limits of the engine, or the system.
+pub(super) fn not_loaded(error: &wasmtime::Error) -> ModuleError {
+    let cause = one_line(&format!("{error:#}"));
+    let is_of_pool = ["memory", "memories", "table"].iter().any(|part| cause.contains(part));
+    match error.root_cause().is::<std::io::Error>() {
+        true => ModuleError::NotMapped(cause),
+        false if is_of_pool => ModuleError::TooDemanding(cause),
+        false => ModuleError::PastLimit(cause),
     }
 }
 

@@ -13,6 +13,21 @@ const FIELDS_MAX: usize = 100;
 /// Most options in the fields `connection`.
 const OPTIONS_MAX: usize = 64;
 
+/// Fields that may stand once in a response.
+const SINGLE: [&str; 11] = [
+    "access-control-allow-origin",
+    "age",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "retry-after",
+    "server",
+];
+
 /// The module's response to the last request.
 const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
 
@@ -115,6 +130,7 @@ fn is_framed(said: &Reply, is_head: bool) -> bool {
         && is_right
         && (empty || !matches!(said.status, 204 | 205 | 304))
         && said.fields.len() <= FIELDS_MAX
+        && SINGLE.iter().all(|name| values(&said.fields, name).len() < 2)
         && options(&said.fields) <= OPTIONS_MAX
 }
 

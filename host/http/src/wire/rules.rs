@@ -14,6 +14,9 @@ pub enum BadMessage {
         /// Where the rule stands.
         section: &'static str,
     },
+    /// The first bytes of a TLS connection.
+    #[error("it is a TLS ClientHello, and this port speaks plain HTTP; expected http:// in the URL, or a proxy in front that ends TLS")]
+    Tls,
     /// Neither HTTP/1.1 nor HTTP/1.0.
     #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0")]
     Version,
@@ -45,7 +48,7 @@ pub enum BadMessage {
         limit: usize,
     },
     /// The body is past its limit.
-    #[error("its body is longer than {limit} bytes (--body-max)")]
+    #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
         /// Limit in bytes.
         limit: u64,
