@@ -116,7 +116,7 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     };
     assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
     let taken = fails_to_start(&["--no-control", "--listen", &listen]);
-    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket"));
+    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket; stop it, or use another path"));
     server.stop();
     assert!(!path.exists());
 }

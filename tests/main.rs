@@ -45,6 +45,8 @@ mod images;
 mod isolation;
 /// Every part of the memory is driven to its limit.
 mod memory;
+/// What the program says to wrong command lines.
+mod messages;
 /// Output of the program: banner, ready line, log lines, help, exit.
 mod output;
 /// The handler answers alike natively and through WebAssembly.
@@ -61,6 +63,8 @@ mod startup;
 mod starvation;
 /// Versions survive a restart, and nothing is left of dropped versions.
 mod state;
+/// Who controls a server, from where, and how far back.
+mod steering;
 /// Ambiguous requests are refused, and unresponsive clients are given up.
 mod strict;
 /// The handler is replaced while the server runs, and no request is lost.

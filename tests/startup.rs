@@ -19,6 +19,7 @@ impl BadFile {
     /// Checks the message about this file.
     #[track_caller]
     pub fn says(&self, found: &str) {
+        let found = found.split_once(" (remedy: ").map_or(found, |(error, _)| error);
         let is_right = found == self.error || (self.error.ends_with(": ") && found.starts_with(&self.error));
         assert!(is_right, "{}\n{found:?} instead of {:?}", self.bytes.escape_ascii(), self.error);
     }
@@ -141,7 +142,10 @@ fn an_address_that_cannot_be_listened_on_is_told_with_the_reason() {
 #[test]
 fn a_file_that_cannot_be_read_is_said_to_be() {
     for (path, complaint) in [
-        ("/no/such/file.wasm", "No such file or directory (os error 2)"),
+        (
+            "/no/such/file.wasm",
+            "there is no such file; expected a .wasm or .wat file (host new NAME begins a handler, and host dev NAME builds and serves it)",
+        ),
         ("/", "it is a folder; expected a .wasm or .wat file"),
     ] {
         assert_eq!(fails_to_start(&[path]), format!("error: cannot serve {path}: {complaint}"));
@@ -211,7 +215,7 @@ fn a_wrong_argument_ends_with_a_hint() {
         ("--instances", "0", "expected a whole number from 1 to 100000"),
         ("--probe", "GET", "expected METHOD TARGET [STATUS]"),
         ("--log-level", "loud", "expected one of off, error"),
-        ("--no-such-flag", "", "unexpected argument"),
+        ("--no-such-flag", "", "host has no flag --no-such-flag"),
     ] {
         let (code, text) = output_of(host().args([flag, value]));
         assert!(code == 2 && text.contains(hint), "{text}");

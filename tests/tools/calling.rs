@@ -1,7 +1,7 @@
 use std::fs::File;
 
 use super::tool;
-use crate::harness::modules::{answering, trapping_in};
+use crate::harness::modules::{answering, saying, trapping_in};
 use crate::harness::{TextFile, fixture, host, run_to_end};
 
 #[test]
@@ -25,16 +25,16 @@ fn call_shows_the_answer_and_what_it_used() {
 fn call_sends_what_it_is_told_to() {
     let show = &*fixture("show.wat");
     let (_, stdout, _) = tool(&["call", show, "/a", "-H", "Accept: x/y", "-H", "x-two:  2", "-d", "milk"]);
-    let expected = "POST /a HTTP/1.1\r\naccept: x/y\r\nx-two: 2\r\nhost: localhost\r\ncontent-length: 4\r\n";
+    let expected = "POST /a HTTP/1.1\r\naccept: x/y\r\nx-two: 2\r\ncontent-type: application/x-www-form-urlencoded\r\nhost: localhost\r\ncontent-length: 4\r\n";
     assert!(stdout.starts_with(expected) && stdout.ends_with("\r\n\r\nmilk"), "{stdout}");
     let body = TextFile::new(b"from a file");
     let (_, stdout, _) = tool(&["call", show, "PUT", "/", "-d", &format!("@{}", body.path())]);
     assert!(stdout.starts_with("PUT / ") && stdout.ends_with("\r\n\r\nfrom a file"), "{stdout}");
     for (arguments, complaint) in [
         (&["G(T", "/"][..], "expected a method such as GET, found `G(T`"),
-        (&["route"], "expected a target such as /path?query, found `route`"),
+        (&["route"], "expected a target that begins with /, such as /path?query, or a URL, found `route`"),
         (&["/", "-H", "accept"], "expected a field such as accept: text/html, found `accept`"),
-        (&["/", "-d", "@/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+        (&["/", "-d", "@/no/such/file"], "cannot read /no/such/file, the file of the body: No such file or directory"),
     ] {
         let (code, stdout, stderr) = tool(&[&["call", show], arguments].concat());
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
@@ -43,11 +43,73 @@ fn call_sends_what_it_is_told_to() {
 }
 
 #[test]
+fn call_takes_the_flags_of_curl_as_curl_does() {
+    let show = &*fixture("show.wat");
+    let lines = TextFile::new("a=1\r\nb\n");
+    let file = &*format!("@{}", lines.path());
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let json = "content-type: application/json\r\naccept: application/json\r\n";
+    for (flags, method, fields, body) in [
+        (&["-d", "a=1", "-d", "b=2"][..], "POST", form, "a=1&b=2"),
+        (&["-d", file, "--data", "c"], "POST", form, "a=1b&c"),
+        (&["--data-binary", file], "POST", form, "a=1\r\nb\n"),
+        (&["--json", "{\"a\":", "--json", "1}"], "POST", json, "{\"a\":1}"),
+        (&["-X", "PUT", "-d", "a"], "PUT", form, "a"),
+        (&["-XDELETE"], "DELETE", "", ""),
+        (&["-d", "", "-X", "PATCH"], "PATCH", form, ""),
+        (&["-d", "a", "-H", "content-type: text/plain"], "POST", "content-type: text/plain\r\n", "a"),
+    ] {
+        let (code, stdout, stderr) = tool(&[&["call", show, "/"], flags].concat());
+        assert_eq!(code, 0, "{flags:?}: {stderr}");
+        assert!(stdout.starts_with(&format!("{method} / HTTP/1.1\r\n{fields}host: ")), "{flags:?}: {stdout}");
+        assert!(stdout.ends_with(&format!("\r\n\r\n{body}")), "{flags:?}: {stdout}");
+    }
+}
+
+#[test]
+fn call_sets_the_time_the_id_and_the_client() {
+    let facts = ["--time", "2026-01-02T03:04:05Z", "--id", "my-id", "--client", "2001:db8::1"];
+    let (_, stdout, _) = tool(&[&["call", &fixture("show.wat"), "/"], &facts[..]].concat());
+    for field in ["x-request-id: my-id\r\n", "x-forwarded-for: 2001:db8::1\r\n", "1767323045000\r\n"] {
+        assert!(stdout.contains(field), "{field} in {stdout}");
+    }
+    let requests = TextFile::new("GET /\n\n> body contains: x-request-id: my-id\n");
+    let (code, stdout, _) = tool(&[&["test", &fixture("show.wat"), requests.path()], &facts[..]].concat());
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn call_says_that_the_memory_grew() {
+    let (_, _, stderr) = tool(&["call", &fixture("grows.wat"), "/", "--memory-max", "192KiB"]);
+    let grew = "the memory grew by 128.0 KiB, so a server drops the instance";
+    assert!(stderr.contains(grew), "{stderr}");
+}
+
+#[test]
+fn an_overflow_of_the_stack_is_called_that() {
+    let recurses = saying("hi").replace(
+        "(func (export \"handle\")",
+        "(global $stack (mut i32) (i32.const 1024))
+         (func $deeper
+           (global.set $stack (i32.sub (global.get $stack) (i32.const 64)))
+           (i64.store (global.get $stack) (i64.const 1))
+           (call $deeper))
+         (func (export \"handle\")",
+    );
+    let body = recurses.rfind("(i64.const").unwrap();
+    let (start, end) = recurses.split_at(body);
+    let file = TextFile::new(format!("{start}(call $deeper) {end}"));
+    let (code, _, stderr) = tool(&["call", file.path(), "/"]);
+    let expected = "trap: stack overflow: the module's stack is used up; ";
+    assert!(code == 1 && stderr.starts_with(expected) && stderr.contains("-z stack-size"), "{stderr}");
+}
+
+#[test]
 fn call_sends_any_bytes_from_standard_input() {
     let bytes = [0, 0xFF, b'\n', 0x80];
     let body = TextFile::new(bytes);
     let mut call = host();
-    call.arg("call").arg(fixture("echo.wat")).args(["/", "-d", "@-"]).stdin(File::open(body.path()).unwrap());
+    call.arg("call").arg(fixture("echo.wat")).args(["/", "--data-binary", "@-"]).stdin(File::open(body.path()).unwrap());
     assert_eq!(run_to_end(&mut call).stdout, bytes);
 }
 
@@ -58,7 +120,7 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     assert_eq!((code, stdout.as_str()), (1, ""));
     let trap = "trap: wasm trap: integer divide by zero (a client gets 500)\n  in divide\n  in function 2\nthe call took ";
     assert!(stderr.starts_with(trap), "{stderr}");
-    assert!(call("panics.wat", &[]).2.contains("\n  panic: out of \"cheese\"\\nat counter 7\n"));
+    assert!(call("panics.wat", &[]).2.starts_with("panic: out of \"cheese\"\\nat counter 7\n  by trap: wasm trap: "));
     let (code, _, stderr) = call("loops.wat", &["--deadline", "30ms"]);
     assert_eq!(code, 1);
     let deadline = "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n";

@@ -51,6 +51,46 @@ fn check_describes_a_module_that_can_serve() {
 }
 
 #[test]
+fn check_sends_probes() {
+    let good = TextFile::new(saying("hi"));
+    let (code, report, _) = tool(&["check", good.path(), "--probe", "GET / 200", "--probe", "HEAD /"]);
+    assert!(code == 0 && report.contains("  probes      2 passed\n"), "{report}");
+    let (code, report, _) = tool(&["check", good.path(), "--probe", "GET / 404"]);
+    let error = "  error       GET / was answered 200 OK; expected 404\n  remedy      ";
+    assert!(code == 1 && report.contains(error), "{report}");
+    let file = TextFile::new("GET /\n\n> body: bye\n");
+    let (code, report, _) = tool(&["check", good.path(), "--probe-file", file.path()]);
+    assert!(code == 1 && report.contains("cannot serve"), "{report}");
+}
+
+#[test]
+fn a_remedy_is_in_the_language_of_the_module() {
+    let written_in = |language: &str| format!("(module (@producers (processed-by \"{language}\" \"1\")) ");
+    for (language, export, stack) in [
+        ("rustc", "handler_sdk::export!", "-zstack-size=16384, in build.rs"),
+        ("clang", "export_name", "-Wl,-z,stack-size=16384"),
+        ("Zig", "export fn", "--stack 16384"),
+        ("TinyGo", "//go:wasmexport", "ldflags"),
+        ("AssemblyScript", "export function NAME", "--initialMemory"),
+    ] {
+        let module = saying("hi").replace("(module", &written_in(language));
+        let (_, report) = check(module.replace("\"handle\"", "\"handel\""));
+        assert!(report.contains(export), "{language}: {report}");
+        let (_, report) = check(module.replace("\"memory\") 1)", "\"memory\") 2000)"));
+        assert!(report.contains(stack), "{language}: {report}");
+    }
+    let aborts = saying("hi").replace("(module", "(module (import \"env\" \"abort\" (func))");
+    assert!(check(aborts).1.contains("compile with --use abort="));
+}
+
+#[test]
+fn check_tells_the_whole_size_of_a_file_past_the_limit() {
+    let file = TextFile::new(vec![b'x'; 300_000]);
+    let (code, report, _) = tool(&["check", file.path(), "--module-max", "64KiB"]);
+    assert!(code == 1 && report.contains("size        293.0 KiB"), "{report}");
+}
+
+#[test]
 fn check_warns_with_a_remedy() {
     let debug_info = format!("(@custom \".debug_info\" \"{}\")", "x".repeat(100_000));
     let table = "(table 1 funcref) (func $swaps (table.set 0 (i32.const 0) (ref.null func)))";

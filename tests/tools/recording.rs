@@ -65,6 +65,10 @@ fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
         &sha256[..12]
     );
     assert_eq!(replay(&[copied, "--module", mended.path()]), (1, expected));
+    let fixed = format!("fixed   {copied}: POST /boom?a=1: 200 OK, 6 bytes: mended\n1 fixed, 0 not\n");
+    assert_eq!(replay(&[copied, "--module", mended.path(), "--expect-fixed"]), (0, fixed));
+    let (code, stdout) = replay(&[copied, "--module", &traps, "--expect-fixed"]);
+    assert!(code == 1 && stdout.starts_with("FAILS   ") && stdout.ends_with("0 fixed, 1 not\n"), "{stdout}");
 }
 
 #[test]

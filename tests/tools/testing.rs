@@ -77,7 +77,7 @@ fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
     for (text, complaint) in [
         ("\n\nGET\n", "FILE:3: expected METHOD TARGET [HTTP/1.1], found `GET`"),
         ("GET / HTTP/1.1 x\n", "FILE:1: expected METHOD TARGET [HTTP/1.1], found `GET / HTTP/1.1 x`"),
-        ("GET route\n", "FILE:1: expected a target such as /path?query, found `route`"),
+        ("GET route\n", "FILE:1: expected a target that begins with /, such as /path?query, or a URL, found `route`"),
         ("GET /\nfield\n", "FILE:2: expected a field such as accept: text/html, found `field`"),
         ("GET /\n> ok\n", no_expectation),
         ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),

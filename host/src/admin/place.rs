@@ -46,11 +46,10 @@ pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the ports of the sockets that lie beside these paths.
-pub fn found_ports(paths: &[PathBuf]) -> BTreeSet<u16> {
-    let folders = paths.iter().filter_map(|path| path.parent());
-    let entries = folders.filter_map(|folder| fs::read_dir(folder).ok());
-    let entries = entries.flat_map(|entries| entries.take(ENTRIES_MAX).flatten());
+/// Returns the ports of the sockets in the default folder.
+pub fn found_ports() -> BTreeSet<u16> {
+    let entries = fs::read_dir(default_folder()).into_iter().flatten();
+    let entries = entries.take(ENTRIES_MAX).flatten();
     let sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
     let names = sockets.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| name.strip_prefix("host-")?.strip_suffix(".sock")?.parse().ok()).collect()
@@ -127,7 +126,7 @@ pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bo
 }
 
 fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
-    unix_socket::check_path(path)?;
+    unix_socket::check_length(path)?;
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
@@ -155,6 +154,7 @@ fn lock(path: &Path) -> anyhow::Result<Lock> {
         folder.lock(&with_suffix(name))?;
         return Ok(Lock::InFolder(folder));
     }
+    unix_socket::check_path(path)?;
     let name = with_suffix(path.as_os_str());
     let file = own_file::lock(CWD, &name)?;
     Ok(Lock::Alone { name, file })

@@ -104,7 +104,7 @@ fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
         }
     }
     let looked: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
-    let others = place::found_ports(&places);
+    let others = place::found_ports();
     let others = match others.is_empty() {
         true => "its ready banner names its control socket".into(),
         false => {

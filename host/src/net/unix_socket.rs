@@ -78,16 +78,26 @@ pub fn group(name: &str) -> Result<u32, String> {
 ///
 /// One line: what is wrong with the path.
 pub fn check_path(path: &Path) -> anyhow::Result<()> {
+    check_length(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        bail!("there is no folder {}; create it first, or use another", folder.display());
+    }
+    Ok(())
+}
+
+/// Checks that a path fits the address of a socket.
+///
+/// # Errors
+///
+/// One line: how long the path is, and how long it may be.
+pub fn check_length(path: &Path) -> anyhow::Result<()> {
     let length = path.as_os_str().as_bytes().len();
     if length == 0 {
         bail!("the path of the socket is missing; expected for example unix:/run/host/http.sock");
     }
     if length > PATH_MAX {
         bail!("the path has {length} bytes; expected at most {PATH_MAX}, which is the system's limit; use a shorter one");
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        bail!("there is no folder {}; create it first, or use another", folder.display());
     }
     Ok(())
 }

@@ -10,6 +10,12 @@ use crate::call_state::CallState;
 use crate::deadline::{DeadlinePassed, TakesLong};
 use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, readable};
 
+/// Alignment of the stack pointer in the C ABI for WebAssembly, in bytes.
+const STACK_ALIGNMENT: i32 = 16;
+
+/// Largest frame that is taken for one, in bytes.
+const FRAME_SIZE_MAX: i32 = 64 << 20;
+
 /// Parts of the names of functions in which Rust's runtime panics.
 const RUNTIME: [&str; 8] = [
     "rust_panic",
@@ -55,11 +61,13 @@ fn without_runtime(mut frames: Vec<String>) -> Vec<String> {
 }
 
 /// Returns whether a trap tells that the module's stack, in its memory, overflowed.
-/// Linkers put it first in the memory and let it grow down, so past its end the
-/// address wraps around. `stack` is the stack pointer when the module trapped.
-pub(super) fn is_stack_overflow(trap: &str, stack: Option<u32>, memory: usize) -> bool {
-    let past_end = Trap::MemoryOutOfBounds.to_string();
-    trap == past_end && stack.is_some_and(|stack| stack as usize > memory)
+/// Linkers put it first in the memory, aligned to 16 bytes, and let it grow down, so an
+/// address past its end wraps around. `start` and `now` are the stack pointer before the
+/// first call and when the module trapped.
+pub(super) fn is_stack_overflow(trap: &str, start: Option<i32>, now: Option<i32>) -> bool {
+    let is_stack = start.is_some_and(|start| start > 0 && start % STACK_ALIGNMENT == 0);
+    let is_past_end = now.is_some_and(|now| (-FRAME_SIZE_MAX..0).contains(&now));
+    is_stack && is_past_end && trap == Trap::MemoryOutOfBounds.to_string()
 }
 
 /// Why a call gave no response.

@@ -40,6 +40,8 @@ pub(super) struct Instance {
     pub(super) handle: TypedFunc<(u32, u32), u64>,
     /// The exported start function and `_initialize`, as far as there are any.
     initialisers: Vec<TypedFunc<(), ()>>,
+    /// Value that may be the stack pointer before the first call.
+    stack: Option<i32>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
 }
 
@@ -64,13 +66,15 @@ impl Instance {
         instance: wasmtime::Instance,
     ) -> Result<Instance, CallError> {
         let panic_message = exports.panic_message.as_ref();
+        let globals: Vec<_> = (exports.globals.iter())
+            .map(|name| export(&mut store, instance, name, Extern::into_global))
+            .collect::<Result<_, _>>()?;
         Ok(Instance {
             pages: None,
             mapping: None,
             memory: export(&mut store, instance, &exports.memory, Extern::into_memory)?,
-            globals: (exports.globals.iter())
-                .map(|name| export(&mut store, instance, name, Extern::into_global))
-                .collect::<Result<_, _>>()?,
+            stack: stack_pointer(&globals, &mut store),
+            globals,
             alloc: function(&mut store, instance, &exports.alloc)?,
             handle: function(&mut store, instance, &exports.handle)?,
             initialisers: (exports.initialisers.iter())
@@ -123,13 +127,11 @@ impl Instance {
         stopped
     }
 
-    /// Names a trap that is an overflow of the module's own stack. Compilers keep the
-    /// stack pointer in the first global.
+    /// Names a trap that is an overflow of the module's own stack.
     fn name_overflow(&mut self, stopped: &mut Stopped) {
         if let Stopped::Failed(CallError::Trap { trap, .. }) = stopped {
-            let stack = self.globals.first().and_then(|global| global.get(&mut self.store).i32());
-            let memory = memory::size(self.memory, &self.store);
-            if is_stack_overflow(trap, stack.map(i32::cast_unsigned), memory) {
+            let now = stack_pointer(&self.globals, &mut self.store);
+            if is_stack_overflow(trap, self.stack, now) {
                 *trap = format!(
                     "stack overflow: the module's stack is used up; recurse less, keep large values elsewhere, or link \
                      with a larger -z stack-size ({trap})"
@@ -169,6 +171,12 @@ impl Drop for Instance {
             std::mem::forget(std::mem::replace(&mut self.store, empty));
         }
     }
+}
+
+/// Returns the value of the first global if it may be the stack pointer: compilers keep
+/// it there.
+fn stack_pointer(globals: &[Global], store: &mut Store<CallState>) -> Option<i32> {
+    globals.first().and_then(|global| global.get(store).i32())
 }
 
 /// Classifies a failed instantiation: a trap or deadline is the module's fault, all

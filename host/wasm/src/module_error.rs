@@ -184,7 +184,7 @@ impl ModuleError {
 /// instance pool, limits of the engine, or the system.
 pub(super) fn not_loaded(error: &wasmtime::Error) -> ModuleError {
     let cause = one_line(&format!("{error:#}"));
-    let is_of_pool = ["memory", "memories", "table"].iter().any(|part| cause.contains(part));
+    let is_of_pool = ["memor", "table"].iter().any(|part| cause.contains(part));
     match error.root_cause().is::<std::io::Error>() {
         true => ModuleError::NotMapped(cause),
         false if is_of_pool => ModuleError::TooDemanding(cause),

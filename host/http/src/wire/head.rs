@@ -10,9 +10,9 @@ use crate::wire::rules::{BadMessage, Framing, MessageLimits, malformed};
 /// The version and the line's end: what may stand behind a target.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 
-/// First bytes of a TLS connection: a handshake record of version 3 (RFC 8446,
-/// section 5.1). No method begins so.
-const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
+/// First byte of a TLS connection: the type of a handshake record (RFC 8446,
+/// section 5.1). No method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// How far a head has been read, and what it has said so far.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Head {
         limits: &MessageLimits,
     ) -> Result<Option<(usize, Framing)>, BadMessage> {
         let too_long = BadMessage::HeadTooLong { limit: limits.head_max };
-        if self.read == 0 && bytes.starts_with(&TLS_HANDSHAKE) {
+        if self.read == 0 && bytes.first() == Some(&TLS_HANDSHAKE) {
             return Err(BadMessage::Tls);
         }
         loop {

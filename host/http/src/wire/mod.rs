@@ -136,8 +136,9 @@ mod tests {
 
     #[test]
     fn what_cannot_become_a_head_is_refused_before_it_ends() {
+        assert_eq!(read(b"\x16\x03\x01"), (0, Err(BadMessage::Tls)));
         for bytes in
-            [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\n", b"GET /\r\n", b" GET", b"GET / HTTP/1.1\r\na\0"]
+            [&b"\x17\x03\x01"[..], b"GET / HTTP/1.1\n", b"GET /\r\n", b" GET", b"GET / HTTP/1.1\r\na\0"]
         {
             assert!(matches!(read(bytes).1, Err(BadMessage::Malformed { .. })), "{}", bytes.escape_ascii());
         }

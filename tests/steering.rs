@@ -1,0 +1,167 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use crate::harness::modules::saying;
+use crate::harness::{Deployment, Folder, Server, TextFile, host, make_pipe, output_of, run_to_end};
+
+/// User and group of nobody.
+const NOBODY: u32 = 65_534;
+
+/// Another group, of which nobody is no member by itself.
+const OTHERS: u32 = 54_321;
+
+#[test]
+fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
+    let place = Deployment::new();
+    let server = Server::with(&["--control", &place.path("control"), "--keep", "3"]);
+    place.serves(saying("two"), 2);
+    place.serves(saying("three"), 3);
+    let first = "version 1 replaced no other, so there is no version to go back to; kept versions, for host rollback N:";
+    for (arguments, code, said) in [
+        (&["rollback"][..], 0, "rolled back from version 3"),
+        (&["rollback"], 0, "rolled back from version 2"),
+        (&["rollback"], 1, first),
+        (&["rollback", "3"], 0, "rolled back from version 1"),
+        (&["rollback", "1"], 0, "rolled back from version 3"),
+        (&["rollback", "9"], 1, "there is no version 9 yet; kept versions, for host rollback N: 1, 2, 3"),
+    ] {
+        let (found, printed) = output_of(&mut place.command(arguments));
+        assert!(found == code && printed.contains(said), "{arguments:?}: {printed}");
+        assert!(!printed.contains("--keep"), "{printed}");
+    }
+    place.serves(saying("four"), 4);
+    let (_, printed) = output_of(&mut place.command(&["rollback"]));
+    // `--keep 3` dropped versions, and not the one that version 4 replaced.
+    assert!(printed.contains("serving version 1") && printed.contains("rolled back from version 4"), "{printed}");
+    server.says("<h1> hello index</h1>", 1);
+    assert!(place.swap("(module)").contains("rejected version 5"));
+    let (_, printed) = output_of(&mut place.command(&["rollback", "5"]));
+    assert!(printed.contains("version 5 was rejected and has never served (check: it has no export"), "{printed}");
+    let (_, printed) = output_of(&mut place.command(&["rollback", "2"]));
+    assert!(printed.contains("version 2 is not kept (--keep, --keep-bytes); kept versions"), "{printed}");
+}
+
+#[test]
+fn the_control_socket_is_named_and_found_with_another_environment() {
+    let folder = Folder::new();
+    let with = |runtime: Option<&str>| {
+        let mut command = host();
+        command.env("TMPDIR", folder.path("")).env_remove("XDG_RUNTIME_DIR");
+        if let Some(runtime) = runtime {
+            command.env("XDG_RUNTIME_DIR", folder.file(runtime));
+        }
+        command
+    };
+    let mut command = with(None);
+    command.args(["--listen", &format!("unix:{},mode=0640", folder.path("http.sock")), "--no-probe"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let user = rustix::process::geteuid().as_raw();
+    let socket = folder.file(&format!("host-{user}/host-0.sock"));
+    crate::harness::wait_until("the socket is there", || socket.exists());
+    crate::harness::wait_until("the server takes commands", || {
+        run_to_end(with(Some("elsewhere")).args(["status", "--port", "0"])).status.success()
+    });
+    let (_, printed) = output_of(with(Some("elsewhere")).args(["status", "--port", "0"]));
+    assert!(printed.contains(&format!("takes commands at {}\n", socket.display())), "{printed}");
+    assert_eq!(fs::metadata(folder.file("http.sock")).unwrap().permissions().mode() & 0o777, 0o640);
+    let (code, printed) = output_of(with(None).args(["status", "--port", "9"]));
+    assert!(code == 1 && printed.contains("looking for ") && printed.contains("there are sockets for --port 0"), "{printed}");
+
+    crate::harness::kill("TERM", child.id());
+    assert!(child.wait().unwrap().success());
+    let mut banner = String::new();
+    std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut banner).unwrap();
+    assert!(banner.contains(&format!("Control socket: {}\n", socket.display())), "{banner}");
+    let left: Vec<_> = fs::read_dir(socket.parent().unwrap()).unwrap().collect();
+    assert!(left.is_empty(), "the socket or its lock is left: {left:?}");
+}
+
+#[test]
+fn a_command_ends_when_there_is_no_reply() {
+    let folder = Folder::new();
+    let silent = UnixListener::bind(folder.file("control")).unwrap();
+    let control = folder.path("control");
+    for command in ["status", "versions", "rollback"] {
+        let (code, printed) = output_of(host().args([command, "--control", &control, "--timeout", "50ms"]));
+        let expected = format!("error: the server at {control} has not replied within 50ms (--timeout)");
+        assert!(code == 1 && printed.starts_with(&expected), "{command}: {printed}");
+    }
+    drop(silent);
+    let (code, printed) = output_of(host().args(["status", "--control", &control]));
+    assert!(code == 1 && printed.starts_with(&format!("error: no server answers at {control}: ")), "{printed}");
+}
+
+#[test]
+fn a_module_is_sent_from_standard_input_or_a_pipe_up_to_the_servers_limit() {
+    let place = Deployment::new();
+    let server = Server::with(&["--control", &place.path("control"), "--module-max", "64KiB"]);
+    let module = TextFile::new(saying("two"));
+    let mut swap = place.command(&["swap", "-"]);
+    let (code, printed) = output_of(swap.stdin(File::open(module.path()).unwrap()));
+    assert_eq!((code, printed.contains("serving version 2")), (0, true), "{printed}");
+    server.says("two", 2);
+
+    let pipe = place.path("pipe");
+    make_pipe(&pipe);
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || File::create(pipe).unwrap().write_all(saying("three").as_bytes()).unwrap()
+    });
+    let (code, printed) = output_of(&mut place.command(&["swap", &pipe]));
+    writer.join().unwrap();
+    assert_eq!((code, printed.contains("serving version 3")), (0, true), "{printed}");
+
+    let large = TextFile::new(vec![b'x'; 100_000]);
+    let more = "than the 64.0 KiB that the server takes";
+    for (file, size) in [("/dev/zero", "more"), (large.path(), "97.7 KiB, more")] {
+        let (code, printed) = output_of(&mut place.command(&["swap", file]));
+        assert!(code == 1 && printed.contains(&format!("{file} holds {size} {more}")), "{printed}");
+    }
+}
+
+/// Runs a server as another user, which only root can do.
+#[test]
+fn root_and_a_group_control_the_server_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("host-control-{}", std::process::id()));
+    fs::create_dir(&folder).unwrap();
+    let program = folder.join("host");
+    fs::copy(host().get_program(), &program).unwrap();
+    let place = folder.join("place");
+    fs::create_dir(&place).unwrap();
+    chown(&place, Some(NOBODY), Some(OTHERS)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let as_user = |user: u32, group: u32| {
+        let mut command = std::process::Command::new(&program);
+        command.current_dir(&folder).stdin(Stdio::null());
+        command.uid(user).gid(group);
+        command
+    };
+    for (has_group, member) in [(false, 1), (true, 0)] {
+        let control = place.join(if has_group { "open" } else { "closed" });
+        let control = control.to_str().unwrap();
+        let group = OTHERS.to_string();
+        let flags: &[&str] = if has_group { &["--control-group", &group] } else { &[] };
+        let server = Server::spawn(as_user(NOBODY, OTHERS), &[&["--control", control], flags].concat());
+        let found = fs::metadata(control).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o777), (NOBODY, if has_group { 0o660 } else { 0o600 }));
+        for (what, user, group, code) in
+            [("root", 0, 0, 0), ("a member", 1234, OTHERS, member), ("a stranger", 1234, 1234, 1)]
+        {
+            let (found, printed) = output_of(as_user(user, group).args(["status", "--control", control]));
+            assert_eq!(found, code, "{what}, with a group: {has_group}: {printed}");
+            if code == 1 {
+                let is_told = printed.contains("permission denied for ") && printed.contains("--control-group");
+                assert!(is_told && !printed.contains("running?"), "{printed}");
+            }
+        }
+        server.stop();
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
