@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::mixed_request;
-use host_benches::harness::{Client, Random, Server, fixture};
+use host_benches::harness::{Client, Random, Server, fixture_text};
 use host_benches::parts::run_chosen;
 use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
 
@@ -75,7 +75,7 @@ fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
 const LONG_CLIENTS: usize = 100;
 
 fn starved() {
-    let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
+    let mixed = fixture_text("mixed.wat");
     // Works for about 30 ms if the path asks for it.
     let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
         (local.set $request (i32.const 30000000))

@@ -68,7 +68,7 @@ fn body() {
 /// Has windows of a few hundred bytes, and reads 32 bytes every second.
 fn read() {
     let module = fixture("large_and_small.wat");
-    let arguments = [&[module.to_str().unwrap()][..], &QUIET].concat();
+    let arguments = [&[&*module][..], &QUIET].concat();
     attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
 }
 

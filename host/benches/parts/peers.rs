@@ -54,7 +54,7 @@ pub const HOST_ECHO: Peer = Peer {
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
     begin: |folder, address| {
-        host(folder, address, &[fixture("echo.wat").to_str().unwrap(), "--log-level", "info,request=off"])
+        host(folder, address, &[&fixture("echo.wat"), "--log-level", "info,request=off"])
     },
 };
 

@@ -116,7 +116,7 @@ async fn try_out(bench: &Bench, file: &Arc<[u8]>) -> Trial {
     match quick.start().await {
         Ok(started) => {
             trial.start = Some(since.elapsed());
-            trial.put_back = Some(started.is_put_back());
+            trial.put_back = Some(started.resets_instances());
         }
         Err(error) => {
             trial.error = Some((format!("the module does not start: {error}"), remedy::of_start(&error)));

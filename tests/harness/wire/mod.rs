@@ -43,17 +43,10 @@ pub const CLIENT: &str = "192.0.2.7";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Timeouts that never expire, so that nothing depends on the load of the machine.
+#[rustfmt::skip]
 const TIMES: [&str; 10] = [
-    "host",
-    "--head-timeout=1h",
-    "--idle-timeout=1h",
-    "--body-timeout=1h",
-    "--rate-window=1h",
-    "--write-timeout=1h",
-    "--queue-timeout=1h",
-    "--deadline=1h",
-    "--instances=2",
-    "--keep=1",
+    "host", "--head-timeout=1h", "--idle-timeout=1h", "--body-timeout=1h", "--rate-window=1h",
+    "--write-timeout=1h", "--queue-timeout=1h", "--deadline=1h", "--instances=2", "--keep=1",
 ];
 
 /// A server in this process, with all connections on one thread.

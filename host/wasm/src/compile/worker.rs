@@ -14,9 +14,7 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::compile::job::{
-    Answer, Compiled, Effort, Job, Priority, Work, read_bytes, read_header, write_header,
-};
+use crate::compile::job::{Answer, Compiled, Effort, Job, Priority, Work, header, read_bytes, read_header};
 use crate::compile::pipeline;
 use crate::inspect::inspect;
 use crate::module_error::ModuleError;
@@ -103,15 +101,15 @@ fn work() -> io::Result<()> {
                 },
             });
             match compiled {
-                Ok(Compiled { put_back, code, data }) => {
-                    (Answer::Compiled { put_back, code: code.len(), data: data.len() }, code, data)
+                Ok(Compiled { reset, code, data }) => {
+                    (Answer::Compiled { reset, code: code.len(), data: data.len() }, code, data)
                 }
                 Err(error) => (Answer::Refused(error), Vec::new(), Vec::new()),
             }
         }
     };
     let mut output = io::stdout().lock();
-    write_header(&mut output, &answer)?;
+    output.write_all(&header(&answer)?)?;
     output.write_all(&code)?;
     output.write_all(&data)?;
     output.flush()?;
