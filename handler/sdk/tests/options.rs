@@ -253,7 +253,7 @@ fn a_policy_for_other_origins_answers_preflights_and_marks_responses() {
             "OPTIONS",
             "/tasks/3",
             asks("PUT"),
-            "204 https://a.example GET, PUT, OPTIONS content-type, x-token true 600 - origin",
+            "204 https://a.example GET, HEAD, PUT, OPTIONS content-type, x-token true 600 - origin",
         ),
         (
             "listed, preflight of another",
