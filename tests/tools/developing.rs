@@ -59,7 +59,9 @@ fn a_new_crate_passes_the_usual_checks_with_and_without_the_standard_library() {
         [("greeter-six", &[][..]), ("greeter-seven-of-a-longer-name-than-most", &["--std"][..])]
     {
         let path = new_with(&folder, name, flags);
-        cargo(&path, &["fmt", "--check"]);
+        // In the default format: the folder of these tests lies below the format of this
+        // repository.
+        cargo(&path, &["fmt", "--check", "--", "--config", "max_width=100,use_small_heuristics=Default"]);
         cargo(&path, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
         cargo(&path, &["test"]);
     }
@@ -179,7 +181,7 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
     server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
     edit(&source, "use handler_sdk", "extern crate std;\nuse handler_sdk");
     edit(&source, "/// Answers a request by", "export!(answer);\n\n/// Answers a request by");
-    server.log_line(&["its errors are above; a crate links the standard library", "feature \"std\""]);
+    server.log_line(&["its errors are above; a crate links the standard library", "feature `std`"]);
     edit(&source, "export!(answer);\n\n", "");
     edit(&source, "extern crate std;\n", "");
     let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";

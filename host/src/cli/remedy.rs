@@ -85,7 +85,7 @@ pub(super) fn of_build(errors: &str) -> Option<&'static str> {
     const REMEDIES: [(&[&str], &str); 4] = [
         (
             &["lang item `panic_impl`", "duplicate lang item"],
-            "a crate links the standard library: turn on the feature \"std\" of handler-sdk in Cargo.toml, and \
+            "a crate links the standard library: turn on the feature `std` of handler-sdk in Cargo.toml, and \
              remove #![no_std] from src/lib.rs",
         ),
         (
@@ -96,11 +96,11 @@ pub(super) fn of_build(errors: &str) -> Option<&'static str> {
                 "unlinked crate `alloc`",
                 "TurnOnTheFeatureAllocOfHandlerSdk",
             ],
-            "turn on the feature \"alloc\" of handler-sdk in Cargo.toml, and write use handler_sdk::prelude::*;",
+            "turn on the feature `alloc` of handler-sdk in Cargo.toml, and write use handler_sdk::prelude::*;",
         ),
         (
             &["`#[panic_handler]` function required"],
-            "write handler_sdk::export!(answer) in src/lib.rs, or turn on the feature \"std\" of handler-sdk",
+            "write handler_sdk::export!(answer) in src/lib.rs, or turn on the feature `std` of handler-sdk",
         ),
         (
             &[
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn a_failed_build_names_the_remedy_of_a_usual_mistake() {
         for (errors, remedy) in [
-            ("error[E0152]: found duplicate lang item `panic_impl`", "the feature \"std\""),
-            ("error: no global memory allocator found but one is required", "the feature \"alloc\""),
-            ("error: cannot find macro `format` in this scope", "the feature \"alloc\""),
+            ("error[E0152]: found duplicate lang item `panic_impl`", "the feature `std`"),
+            ("error: no global memory allocator found but one is required", "the feature `alloc`"),
+            ("error: cannot find macro `format` in this scope", "the feature `alloc`"),
             ("error: `#[panic_handler]` function required, but not found", "export!(answer)"),
             ("error[E0106]: missing lifetime\nfn page(request: &Request) -> Response {", "by value"),
         ] {
