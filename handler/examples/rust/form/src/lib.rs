@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(request: &Request<'_>) -> Entry {
+    fn of(request: Request<'_>) -> Entry {
         // What is missing, or no UTF-8, is as good as empty.
         let text = |name| {
             let text = request.form().value(name).and_then(|value| value.to_text());

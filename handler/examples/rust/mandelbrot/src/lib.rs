@@ -42,7 +42,7 @@ fn image(request: Request<'_>) -> Response<'static> {
 
 /// A length from the query; the default where it is not said, and `None` where it is
 /// none that can be had.
-fn side(request: &Request<'_>, name: &str, default: u32) -> Option<u32> {
+fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     match request.query_value(name) {
         None => Some(default),
         Some(value) => value.parse().filter(|side| (1..=SIDE_MAX).contains(side)),
