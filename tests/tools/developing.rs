@@ -59,9 +59,10 @@ fn a_new_crate_passes_the_usual_checks_with_and_without_the_standard_library() {
         [("greeter-six", &[][..]), ("greeter-seven-of-a-longer-name-than-most", &["--std"][..])]
     {
         let path = new_with(&folder, name, flags);
-        // In the default format: the folder of these tests lies below the format of this
-        // repository.
-        cargo(&path, &["fmt", "--check", "--", "--config", "max_width=100,use_small_heuristics=Default"]);
+        // The folder of these tests lies below the format of this repository; a crate
+        // elsewhere has the default one.
+        std::fs::write(path.join("rustfmt.toml"), "").unwrap();
+        cargo(&path, &["fmt", "--check"]);
         cargo(&path, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
         cargo(&path, &["test"]);
     }
