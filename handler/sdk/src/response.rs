@@ -172,19 +172,22 @@ impl<'a> Response<'a> {
         self
     }
 
+    #[inline(never)]
     fn set(&mut self, name: &'a str, value: &'a [u8]) {
-        if self.field_value(name).is_some() {
-            self.remove(name);
-        }
+        self.remove(name);
         self.add(name, value);
     }
 
+    #[inline(never)]
     fn remove(&mut self, name: &str) {
-        let mut kept = [None; FIELDS_MAX];
-        let fields =
-            self.fields.iter().filter(|field| !field.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name)));
-        kept.iter_mut().zip(fields).for_each(|(place, field)| *place = *field);
-        self.fields = kept;
+        let is_other =
+            |field: &Option<(&str, &[u8])>| field.is_none_or(|(own, _)| !own.eq_ignore_ascii_case(name));
+        if !self.fields.iter().all(is_other) {
+            let fields = self.fields;
+            self.fields = [None; FIELDS_MAX];
+            let kept = fields.into_iter().filter(is_other);
+            self.fields.iter_mut().zip(kept).for_each(|(place, field)| *place = field);
+        }
     }
 
     #[allow(clippy::expect_used, reason = "the author of a handler is to be told at once")]
