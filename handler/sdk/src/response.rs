@@ -180,13 +180,12 @@ impl<'a> Response<'a> {
 
     #[inline(never)]
     fn remove(&mut self, name: &str) {
-        let is_other =
-            |field: &Option<(&str, &[u8])>| field.is_none_or(|(own, _)| !own.eq_ignore_ascii_case(name));
-        if !self.fields.iter().all(is_other) {
-            let fields = self.fields;
-            self.fields = [None; FIELDS_MAX];
-            let kept = fields.into_iter().filter(is_other);
-            self.fields.iter_mut().zip(kept).for_each(|(place, field)| *place = field);
+        let is_named =
+            |field: &Option<(&str, &[u8])>| field.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name));
+        while let Some(place) = self.fields.iter().position(is_named) {
+            self.fields.copy_within(place + 1.., place);
+            let [.., last] = &mut self.fields;
+            *last = None;
         }
     }
 
