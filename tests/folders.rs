@@ -131,11 +131,14 @@ fn unfinished(hash: &str) -> [String; 4] {
 fn a_folder_of_somebody_else_or_open_to_others_is_not_used() {
     let place = Deployment::new();
     fs::create_dir(place.state()).unwrap();
-    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o777)).unwrap();
-    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or choose another)";
-    assert!(start_without(&place).contains(complaint));
     let record = ["--record", &place.path("state"), "--no-control", "--listen", "127.0.0.1:0"];
-    assert!(fails_to_start(&record).ends_with(complaint));
+    for mode in [0o770, 0o707, 0o1777] {
+        fs::set_permissions(place.state(), fs::Permissions::from_mode(mode)).unwrap();
+        let complaint =
+            format!("others can write to it (its mode is {mode:04o}; chmod it to 0700, or choose another)");
+        assert!(start_without(&place).contains(&complaint));
+        assert!(fails_to_start(&record).ends_with(&complaint));
+    }
     if is_root() {
         fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::chown(place.state(), Some(12345), None).unwrap();
@@ -164,6 +167,8 @@ fn a_planted_state_does_not_make_another_module_the_embedded_handler() {
     server.log_line(&["serves version 2: embedded in another program (sent)"]);
     let versions = place.tell(&["versions"]);
     assert!(versions.contains("2  current    9999-12-31T23:59:59Z"), "{versions}");
+    let is_embedded = |line: &str| line.contains("1  retired") && line.ends_with("the embedded handler");
+    wait_until("version 1 comes back", || place.tell(&["versions"]).lines().any(is_embedded));
 }
 
 #[test]

@@ -10,7 +10,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/wasm/src", &[]),
     ("host/src", &[
         "config", "clock", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
-        "source", "admin", "bounds", "reference", "cli",
+        "source", "admin", "bounds", "reference", "cli", "builder",
     ]),
 ];
 

@@ -127,6 +127,9 @@ fn an_address_that_cannot_be_listened_on_is_told_with_the_reason() {
         ("4444", form),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
         ("[::1:4444", "expected an IPv6 address between [ and ]: [[::1]:4444"),
+        ("::1:4444", "expected an IPv6 address between [ and ]: [::1]:4444"),
+        ("[1.2.3.4]:80", "expected an IPv6 address between [ and ], found `1.2.3.4`"),
+        (":4444", "expected HOST:PORT; the host is missing (0.0.0.0:4444 is every IPv4 address)"),
         ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),
     ] {
         let expected = format!("error: cannot listen on {address}: {complaint}");

@@ -69,7 +69,7 @@ impl Host {
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {
-            engine: host_wasm::Engine::new(&limits.call()).unwrap(),
+            engine: host_wasm::Engine::new(&limits.for_engine()).unwrap(),
             runtime: threads.enable_all().build().unwrap(),
         }
     }

@@ -120,6 +120,14 @@ fn no_more_is_recorded_than_may_be() {
     assert_eq!(files.len(), 3);
     assert!(texts[0].contains("GET /boom2 ") && texts[1].contains("GET /boom3 "), "{texts:?}");
 
+    // Those of an earlier process count, and the oldest go until the newest fits.
+    let size = fs::metadata(&files[1]).unwrap().len();
+    let server =
+        recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", &(2 * size - 1).to_string()]);
+    assert_eq!(server.connect().ask("GET", "/boom4").status, 500);
+    let files = recorded(server, &folder.file("r"));
+    assert!(files.len() == 2 && fs::read_to_string(&files[0]).unwrap().contains("GET /boom4 "), "{files:?}");
+
     let mut server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", "100"]);
     assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     let cause = "larger than the whole folder may be (--record-bytes)";

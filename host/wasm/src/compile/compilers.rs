@@ -26,6 +26,8 @@ pub struct Compilers(Arc<Shared>);
 
 struct Shared {
     limits: CompileLimits,
+    /// Most cores that a job uses.
+    threads: usize,
     /// Whether files are compiled in this process, without limits.
     here: bool,
     /// The process for the next job.
@@ -36,17 +38,23 @@ impl Compilers {
     /// Starts a process for the first job, if called in a runtime. If that fails, the first
     /// job tries again and reports the error.
     pub fn new(limits: &CompileLimits) -> Compilers {
-        let shared = Shared { limits: limits.clone(), here: false, ready: Mutex::new(None) };
+        let compilers = Compilers::with(limits, false);
         if Handle::try_current().is_ok() {
-            shared.get_ready();
+            // Not warmed up, because the first job comes at once.
+            compilers.0.get_ready(false);
         }
-        Compilers(Arc::new(shared))
+        compilers
     }
 
     /// Creates a compiler that works in this process, for tests and benches, which trust
     /// their files.
     pub fn here(limits: &CompileLimits) -> Compilers {
-        Compilers(Arc::new(Shared { limits: limits.clone(), here: true, ready: Mutex::new(None) }))
+        Compilers::with(limits, true)
+    }
+
+    fn with(limits: &CompileLimits, here: bool) -> Compilers {
+        let threads = threads_at_once();
+        Compilers(Arc::new(Shared { limits: limits.clone(), threads, here, ready: Mutex::new(None) }))
     }
 
     /// Compiles a file.
@@ -94,7 +102,7 @@ impl Compilers {
         if file.len() > module_max {
             return Err(ModuleError::TooLarge { limit: module_max });
         }
-        let (cpu_seconds, elapsed) = bounds(work, limit);
+        let (cpu_seconds, elapsed) = bounds(work, limit, self.0.threads);
         let job = Job { work, memory_max, cpu_seconds, file: file.len() };
         let process = self.0.take_ready()?;
         let _next = Next(&self.0);
@@ -109,16 +117,16 @@ impl Shared {
         // The process may have been killed while it waited.
         match ready.and_then(Process::if_alive) {
             Some(process) => Ok(process),
-            None => Process::start().map_err(|error| ModuleError::NoCompiler(error.to_string())),
+            None => Process::start(false).map_err(|error| ModuleError::NoCompiler(error.to_string())),
         }
     }
 
     /// Starts a process for the next job, unless one is ready. Errors are left to that
     /// job, which tries again.
-    fn get_ready(&self) {
+    fn get_ready(&self, warm_up: bool) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.is_none() {
-            *ready = Process::start().ok();
+            *ready = Process::start(warm_up).ok();
         }
     }
 }
@@ -134,7 +142,7 @@ impl Drop for Next<'_> {
             runtime.spawn(async move {
                 // Delayed, so that starting a process does not slow the current swap.
                 sleep(RESTART).await;
-                compilers.get_ready();
+                compilers.get_ready(true);
             });
         }
     }
@@ -142,10 +150,10 @@ impl Drop for Next<'_> {
 
 /// Returns the limits of a job: CPU time in whole seconds, and elapsed time. A job of
 /// idle priority may wait for a core for any time, so only its CPU time is limited.
-fn bounds(work: Work, limit: Duration) -> (u64, Duration) {
+fn bounds(work: Work, limit: Duration, threads: usize) -> (u64, Duration) {
     let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
     match work {
         Work::Compile { priority: Priority::Idle, .. } => (seconds, Duration::MAX),
-        _ => (seconds.saturating_mul(threads_at_once() as u64).saturating_add(1), limit),
+        _ => (seconds.saturating_mul(threads as u64).saturating_add(1), limit),
     }
 }
