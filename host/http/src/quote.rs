@@ -54,7 +54,7 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     let length = prefix(&text, max, |character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
         _ if is_printable(character) => character.len_utf8(),
-        // JSON escapes these in six bytes.
+        // JSON escapes such a character in six bytes.
         _ => character.escape_default().len().max(6),
     })
     .len();
@@ -95,8 +95,8 @@ pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Escapes non-printing characters that JSON allows in strings. Returns `None` when
-/// the line has none.
+/// Escapes non-printing characters that JSON allows in strings. Returns `None` for a
+/// line of printable ASCII, in which there is nothing to escape.
 pub fn shown_in_json(line: &str) -> Option<String> {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
         return None;
