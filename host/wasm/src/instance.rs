@@ -30,7 +30,7 @@ use crate::{deadline, memory};
 pub(super) struct Instance {
     /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
-    /// The part of the memory that an image is mapped over.
+    /// The part of the memory that an image is mapped over, if one is.
     pub(super) mapping: Option<Mapping>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places, each for one target. A target whose hash selects a taken place
-/// lowers the score there until it can take the place.
+/// Number of places, each for one target. If the hash of a target selects the place of
+/// another, each long call lowers the score there, until the target takes the place.
 const PLACES: usize = 256;
 
 /// Score of a long call; a short call scores -1. So a target is expected to take long

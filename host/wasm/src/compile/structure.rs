@@ -23,15 +23,15 @@ pub const BLOCK_PARAMETERS_MAX: u64 = 10_000;
 /// Most targets of all branch tables together.
 pub const BRANCH_TARGETS_MAX: u64 = 1_000_000;
 
-/// Types.
+/// Most types.
 pub const TYPES_MAX: u64 = 100_000;
-/// Imports.
+/// Most imports.
 pub const IMPORTS_MAX: u64 = 10_000;
-/// Exports.
+/// Most exports.
 pub const EXPORTS_MAX: u64 = 100_000;
-/// Globals.
+/// Most globals.
 pub const GLOBALS_MAX: u64 = 10_000;
-/// Data segments.
+/// Most data segments.
 pub const DATA_SEGMENTS_MAX: u64 = 100_000;
 
 /// Most elements of all element segments together.
@@ -70,7 +70,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts all parts.
+    /// Counts the parts of a module, up to the first that is over its limit.
     fn count(&mut self, binary: &[u8]) -> Result<(), ModuleError> {
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {

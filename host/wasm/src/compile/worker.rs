@@ -35,9 +35,9 @@ const NICE_AWAITED: i32 = 5;
 const ON_ALL_CORES: usize = 512 << 10;
 
 /// Added to the nice value for work that nothing waits for. The policy SCHED_IDLE would
-/// take even less time, but delay other threads: Linux treats a core that runs such a
-/// thread as idle and wakes others there, which since 6.13 may wait for the next tick
-/// (4 ms).
+/// take even less time from other threads, but delay them: Linux treats a core that
+/// runs such a thread as idle and wakes others there. Since Linux 6.13 these may wait
+/// for the kernel's next tick (4 ms).
 const NICE_IDLE: i32 = 19;
 
 /// Stack of the watchdog thread, in bytes.
@@ -175,6 +175,6 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
 
 /// Adds to the nice value of this thread and of the threads that it starts.
 fn raise_nice(increment: i32) {
-    // If that is not allowed, the priority stays.
+    // If the system refuses, the priority stays.
     let _ = rustix::process::nice(increment);
 }
