@@ -126,7 +126,7 @@ fn inner(program: OsString) -> Command {
 
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    // Cargo shows this when the script fails, and with `cargo build -vv`.
+    // Cargo shows standard error when the script fails, and with `cargo build -vv`.
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         return Ok(());

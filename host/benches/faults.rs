@@ -10,8 +10,8 @@
 //!   new targets that never end
 //! - `overload`: latency of the admitted requests, with as many clients as there are
 //!   instances, and with ten times as many
-//! - `soak`: a minute of requests that trap, loop, or grow and fill their memory;
-//!   memory and descriptors of the server before and after
+//! - `soak`: 65 s of healthy requests mixed with ones that trap, loop, or grow and fill
+//!   memory; memory and descriptors of the server after 5 s and at the end
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -122,7 +122,7 @@ fn haproxy() {
     swap_behind("HAProxy", command, address, hosts, &errors);
 }
 
-/// Versions that a host may serve at this moment.
+/// The oldest and the newest version that a host may serve at this moment.
 struct Versions {
     oldest: AtomicU64,
     newest: AtomicU64,
@@ -234,7 +234,7 @@ fn exchange(versions: &Versions, client: &mut Client, target: &str, random: &mut
     );
 }
 
-/// Returns a body of any length and content.
+/// Returns a body of random length, below [`BODY_MAX`], and varying content.
 fn some_bytes(random: &mut Random) -> Vec<u8> {
     let (length, step) = (random.below(BODY_MAX), 1 + random.below(10_000));
     (0..length).map(|at| (at * step / 16) as u8).collect()

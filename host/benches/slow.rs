@@ -15,9 +15,8 @@
 //! The healthy client sends 200 requests a second on connections that it keeps, and
 //! one a second on a new connection. `slowhttptest` polls all of its connections
 //! and occupies a core. `nice -n 19` keeps it from disturbing the server, but not
-//! entirely, so in some turns it attacks another server of the same kind. The
-//! difference between these turns and the others is what a server's own slow clients
-//! cost.
+//! entirely, so in some turns it attacks another server of the same kind. What an
+//! attack on the measured server costs more is the cost of its slow clients.
 
 use std::fs;
 use std::io::{Read, Write};

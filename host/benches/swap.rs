@@ -9,7 +9,7 @@
 //! - `timeline`: a plot of the latency over 20 s of that load, with a swap a second
 //! - `drops`: 1,000 swaps while four clients send as much as they can: checks every
 //!   answer
-//! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
+//! - `soak`: 10,000 swaps: memory, descriptors and mappings after 100 and at the end
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;

@@ -7,8 +7,9 @@ use std::fmt::{self, Write};
 /// Longest escape of a character in bytes: `\u{10ffff}`.
 const ESCAPED_MAX: usize = 10;
 
-/// Displays at most `max` bytes of a text. Control characters and marks that change
-/// the direction of text are escaped as Rust does: `\n`, `\u{1b}`.
+/// Displays at most `max` bytes of a text, and `…` if that is not all. Escapes control
+/// characters and marks that change the direction of text, as Rust does: `\n`,
+/// `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a> {
     text: &'a str,
@@ -65,9 +66,10 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     text
 }
 
-/// Quotes the end of a line, from `start` on, unless it is a plain word, or, with
-/// `spaces`, a plain message. Inside quotation marks, quotation marks, backslashes
-/// and non-printing characters are escaped, so that a line has only one reading.
+/// Quotes the end of a line, from `start` on, if it is empty, or has quotation marks,
+/// `=`, backslashes or non-printing characters. Without `spaces`, also if it has spaces
+/// or is not ASCII. Quotation marks, backslashes and non-printing characters are
+/// escaped then, so that a line has only one reading.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');

@@ -67,10 +67,10 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         let ran = now.saturating_sub(*state.first_tick.get_or_insert(now));
         match state.on_fiber {
             // Not wasmtime's plain yield: tokio's makes the task wait until the thread has
-            // polled its sockets. Otherwise a few endless calls would keep it from them.
+            // polled its sockets. Otherwise a few endless calls would keep the thread from that.
             true => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
-            // A call may have begun just before its first tick, and go on while other threads
-            // use the core.
+            // The call may have begun just before its first tick, and since then other threads
+            // may have used the core. So it need not be long.
             false if ran < RUN_MIN => Ok(UpdateDeadline::Continue(1)),
             false => Err(TakesLong.into()),
         }

@@ -43,8 +43,8 @@ impl CompiledModule {
         self.start_as(false).await
     }
 
-    /// Starts the module, and drops its log lines: an earlier start of it has logged
-    /// them.
+    /// Starts the module, and drops its log lines, which an earlier start of the same
+    /// module has logged.
     ///
     /// # Errors
     ///

@@ -86,7 +86,7 @@ impl LongTargets {
         let target = head.iter().skip(after_method).position(|&byte| matches!(byte, b' ' | b'?'));
         let end = target.map_or(head.len(), |length| after_method + length);
         let hash = self.hasher.hash_one(head.get(..end));
-        // Sets a bit that an empty place lacks, so that no target matches one.
+        // An empty place lacks this bit, so no target matches it.
         hash | 1 << 63
     }
 

@@ -53,7 +53,7 @@ pub enum ModuleError {
     TooComplex {
         /// The part, in the plural.
         what: String,
-        /// The most of it.
+        /// How many of the part a module may have.
         limit: u64,
     },
     /// The compiler reached its limit on memory.

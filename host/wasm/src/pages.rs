@@ -1,7 +1,7 @@
 //! Tracks which pages of an instance's memory were written to, so that a reset costs
 //! what requests use, however large the memory is.
 //!
-//! Each page is read-only at first. The first write to it raises a signal; the
+//! Each page is read-only at first. The first write to it raises a signal. The signal
 //! handler records the page, makes it writable, and lets the write happen. The page
 //! stays writable after the reset, because the next request most likely writes to
 //! the same pages. So after a few requests there are no more signals, and a reset
@@ -102,10 +102,10 @@ impl Pages {
             Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0, visits: 0 };
         if WITH_SIGNALS {
             let for_signals = Arc::clone(&guarded);
-            // SAFETY: the handler may run at any instruction of the guest, or of wasmtime on
-            // its behalf, so it must be async-signal-safe. `fault` uses only atomics and
-            // system calls without libc's wrapper. The system passes a valid pointer,
-            // and all signals that wasmtime listens to carry an address.
+            // SAFETY: the signal handler may run at any instruction of the guest, or of
+            // wasmtime on its behalf, so it must be async-signal-safe. `fault` uses only
+            // atomics and system calls without libc's wrapper. The system passes a valid
+            // pointer, and all signals that wasmtime listens to carry an address.
             unsafe {
                 store.set_signal_handler(move |_, signal, _| for_signals.fault((*signal).si_addr().addr()));
             }
@@ -119,8 +119,8 @@ impl Pages {
         !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || self.guarded.count_writable() <= PAGES_MAX)
     }
 
-    /// Returns an upper bound on the bytes written to in a memory of now `memory` bytes.
-    /// Grown memory is not tracked, and counts as written to.
+    /// Returns an upper bound on the bytes written to in a memory that now has `memory`
+    /// bytes. Grown memory is not tracked, and counts as written to.
     pub(super) fn written_at_most(&self, memory: usize) -> usize {
         let Guarded { count, page_size, .. } = *self.guarded;
         self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)

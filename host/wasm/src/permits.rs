@@ -87,7 +87,7 @@ impl Permits {
         let mut state = self.lock();
         if state.queue.len() >= self.queue_max {
             let place = state.displaced_by(client)?;
-            // Dropping the sender tells the waiting call.
+            // Dropping the entry's sender ends the wait of its call.
             state.queue.remove(place);
         }
         let (granted, receiver) = oneshot::channel();

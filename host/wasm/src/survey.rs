@@ -15,7 +15,7 @@ use crate::restorable::changes_for_good;
 /// The size of one page of a memory, in bytes.
 const PAGE: u64 = 65_536;
 
-/// WebAssembly's limit on the locals of a function, parameters included.
+/// wasmparser's limit on the locals of a function, parameters included.
 const LOCALS_MAX: u32 = 50_000;
 
 /// Most bytes that are written without yielding. Writing them takes a few microseconds,

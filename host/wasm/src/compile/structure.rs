@@ -6,14 +6,14 @@ use wasmparser::{BlockType, CompositeInnerType, ElementItems, FunctionBody, Oper
 
 use crate::module_error::ModuleError;
 
-/// Most functions. The largest programs compiled to WebAssembly have about ten
-/// thousand for each ten megabytes.
+/// Most functions. Large programs that are compiled to WebAssembly have about a
+/// thousand in each megabyte.
 pub const FUNCTIONS_MAX: u64 = 200_000;
 
 /// Most locals of all functions together.
 pub const LOCALS_MAX: u64 = 4_000_000;
 
-/// Most nested blocks. A `match` of a thousand arms nests a thousand.
+/// Most nested blocks. A `match` of a thousand arms nests a thousand blocks.
 pub const NESTING_MAX: u64 = 10_000;
 
 /// Most parameters of all blocks of one function together. The compiler's memory for

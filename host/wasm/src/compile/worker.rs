@@ -44,8 +44,8 @@ const NICE_IDLE: i32 = 19;
 const STACK: usize = 256 << 10;
 
 /// Does one job and returns the exit code. Writes errors to standard error, which the
-/// server reads. `module` is compiled first if the process is to warm up: its memory and
-/// the compiler's code are mapped then, before the job arrives.
+/// server reads. If the process is to warm up, compiles `module` first, so that the
+/// process has its memory and the compiler's code mapped before the job arrives.
 pub fn run(module: &[u8]) -> ExitCode {
     match work(module) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +82,7 @@ fn work(module: &[u8]) -> io::Result<()> {
     // Limits private writable memory, thread stacks included.
     limit(Resource::Data, job.memory_max as u64)?;
     // The hard limit is one second above the soft one. If both were equal, the kernel
-    // would send SIGKILL instead of SIGXCPU, which looks like a lack of memory.
+    // would not send SIGXCPU but SIGKILL, which looks like a lack of memory.
     limit(Resource::Cpu, job.cpu_seconds + 1)?;
     let cpu = getrlimit(Resource::Cpu).maximum;
     setrlimit(Resource::Cpu, Rlimit { current: Some(job.cpu_seconds), maximum: cpu })?;
