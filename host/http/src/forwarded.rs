@@ -41,8 +41,8 @@ impl Trusted {
     }
 }
 
-/// Returns the network that a peer counts for in fair sharing. Trusted proxies
-/// stand for others, so they count for none.
+/// Returns the network that a peer counts for in fair sharing; `None` for a trusted
+/// proxy, which stands for many clients.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
 }
