@@ -77,12 +77,12 @@ macro_rules! export {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use wasm::{Once, leak, log};
+pub(crate) use wasm::{Once, leak, log, random};
 #[cfg(target_arch = "wasm32")]
 pub use wasm::{alloc, handle, panic, panic_message};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{Once, leak, log};
+pub(crate) use native::{Once, leak, log, random};
 
 /// Substitutes for the host in native tests.
 #[cfg(not(target_arch = "wasm32"))]
@@ -96,6 +96,13 @@ mod native {
 
     pub(crate) fn log(level: Level, line: &str) {
         std::eprintln!("{}: {line}", level.name());
+    }
+
+    /// Returns 64 bits that differ between calls: the standard library's hasher has
+    /// random keys.
+    pub(crate) fn random() -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0)
     }
 
     pub(crate) use std::sync::OnceLock as Once;
@@ -115,7 +122,7 @@ mod wasm {
     use core::cell::{OnceCell, UnsafeCell};
     use core::fmt::Write as _;
     use core::panic::PanicInfo;
-    #[cfg(feature = "alloc")]
+    #[cfg(any(feature = "alloc", feature = "getrandom"))]
     use core::ptr;
     use core::slice;
     use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -334,6 +341,38 @@ mod wasm {
             safe fn log(level: u32, address: u32, length: u32);
         }
         log(level as u32, line.as_ptr().addr() as u32, line.len() as u32);
+    }
+
+    /// Returns 64 random bits of the host.
+    pub(crate) fn random() -> u64 {
+        // The names are those of `abi::HOST` and `abi::RANDOM`.
+        #[link(wasm_import_module = "host")]
+        unsafe extern "C" {
+            safe fn random() -> u64;
+        }
+        random()
+    }
+
+    /// The source of the crate getrandom. Its name and type are those that the crate
+    /// declares for its custom backend.
+    ///
+    /// # Safety
+    ///
+    /// `length` bytes at `start` can be written to.
+    #[cfg(feature = "getrandom")]
+    #[unsafe(no_mangle)]
+    unsafe extern "Rust" fn __getrandom_v03_custom(
+        start: *mut u8,
+        length: usize,
+    ) -> Result<(), getrandom::Error> {
+        // SAFETY: the caller's. The bytes have no value before this, and a slice is
+        // made of bytes that have one.
+        let room = unsafe {
+            ptr::write_bytes(start, 0, length);
+            slice::from_raw_parts_mut(start, length)
+        };
+        crate::fill_random(room);
+        Ok(())
     }
 
     /// Value that is computed once and then only read.

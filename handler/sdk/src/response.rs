@@ -139,6 +139,25 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Returns the body.
+    pub(crate) const fn body_bytes(&self) -> &'a [u8] {
+        self.body
+    }
+
+    pub(crate) const fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Removes the fields whose names are not wanted.
+    pub(crate) fn retain_fields(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let fields = self.fields.into_iter().flatten().filter(|(name, _)| is_wanted(name));
+        let mut kept = [None; FIELDS_MAX];
+        kept.iter_mut().zip(fields).for_each(|(place, field)| *place = Some(field));
+        self.fields = kept;
+        self
+    }
+
     /// Returns the status.
     pub const fn status(&self) -> Status {
         self.status
