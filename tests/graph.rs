@@ -12,6 +12,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
         &[
             "config",
             "clock",
+            "seed",
             "telemetry",
             "files",
             "net",

@@ -164,7 +164,7 @@ fn a_module_that_fails_its_probes_is_not_served() {
 fn an_import_that_is_not_offered_is_named() {
     refused(
         with("(import \"env\" \"clock\" (func))"),
-        "it imports `clock` from `env`, which is not offered; the only import offered is `log` from `host`, a function (i32, i32, i32)",
+        "it imports `clock` from `env`, which is not offered; the imports offered are `log` from `host`, a function (i32, i32, i32); and `random` from `host`, a function () -> i64",
     );
     refused(
         with("(import \"host\" \"log\" (func (param i64)))"),
@@ -232,7 +232,7 @@ fn a_wrong_argument_ends_with_a_hint() {
 fn names_in_a_module_cannot_make_a_second_line() {
     refused(
         with("(import \"env\" \"a\\0aERROR forged\\1b[31m\" (func))"),
-        "it imports `a\\nERROR forged\\u{1b}[31m` from `env`, which is not offered; the only import offered is `log` from `host`, a function (i32, i32, i32)",
+        "it imports `a\\nERROR forged\\u{1b}[31m` from `env`, which is not offered; the imports offered are `log` from `host`, a function (i32, i32, i32); and `random` from `host`, a function () -> i64",
     );
 }
 

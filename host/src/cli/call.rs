@@ -13,6 +13,7 @@ use crate::cli::bench;
 use crate::cli::bench::Bench;
 use crate::config::limits::Limits;
 use crate::fault::Fault;
+use crate::seed;
 use crate::trial::exchange::{Answer, Asked};
 
 /// Arguments of `host call`.
@@ -38,6 +39,10 @@ pub struct Call {
     /// Body: a text, @ and the name of a file, or @- for standard input
     #[arg(short, long, value_name = "DATA|@FILE")]
     data: Option<String>,
+    /// Seed of the random bits that the module draws, in 64 hexadecimal digits [default:
+    /// random]
+    #[arg(long, value_name = "HEX", value_parser = seed::parse)]
+    seed: Option<[u8; 32]>,
     /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
@@ -78,6 +83,9 @@ impl Call {
         let mut asked = Asked::new(method, &self.target).map_err(|cause| anyhow!(cause))?;
         for field in &self.fields {
             asked.add_field(field).map_err(|cause| anyhow!(cause))?;
+        }
+        if let Some(seed) = self.seed {
+            asked.set_seed(seed);
         }
         if let Some(data) = &self.data {
             asked.set_body(match data.strip_prefix('@') {

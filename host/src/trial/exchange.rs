@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
+use crate::seed;
 
 /// Default value of the `host` field.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -30,6 +31,8 @@ pub struct Asked {
     target: Uri,
     fields: HeaderMap,
     body: Bytes,
+    /// Seed of random bits; drawn for each call without one.
+    seed: Option<[u8; 32]>,
 }
 
 /// Response, as a client would see it.
@@ -56,7 +59,7 @@ impl Asked {
         let method = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
         let wrong = || format!("expected a target such as /path?query, found `{target}`");
         let asked = Uri::from_str(target).map_err(|_| wrong())?;
-        let asked = Asked { method, target: asked, fields: HeaderMap::new(), body: Bytes::new() };
+        let asked = Asked { method, target: asked, fields: HeaderMap::new(), body: Bytes::new(), seed: None };
         match request::check_head(&asked.parts()) {
             Ok(_) => Ok(asked),
             Err(_) => Err(wrong()),
@@ -80,6 +83,11 @@ impl Asked {
     /// Sets the body.
     pub fn set_body(&mut self, body: impl Into<Bytes>) {
         self.body = body.into();
+    }
+
+    /// Sets the seed of random bits.
+    pub fn set_seed(&mut self, seed: [u8; 32]) {
+        self.seed = Some(seed);
     }
 
     /// Sends the request to a module.
@@ -107,7 +115,8 @@ impl Asked {
         let target = request::check_head(&parts)?;
         let body = if self.body.is_empty() { Vec::new() } else { vec![self.body.clone()] };
         let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
-        Ok(request::encode(&parts, target, body, &origin))
+        let message = request::encode(&parts, target, body, &origin);
+        Ok(Message { seed: self.seed.or_else(seed::draw), ..message })
     }
 
     fn parts(&self) -> Parts {

@@ -72,7 +72,7 @@ impl HandlerModule {
         since: Instant,
     ) -> Call<'a> {
         if self.long_targets.expects(request) {
-            let state = CallState::new(self.engine().limits(), id, since);
+            let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
             return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
         }
         let Some(short) = self.engine().begin_short() else {
@@ -94,7 +94,7 @@ impl HandlerModule {
     /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
         let limits = self.engine().limits();
-        let state = || CallState::new(limits, id, since).of_short_call();
+        let state = || CallState::new(limits, id, since).seeded(request.seed).of_short_call();
         let made = match self.take_idle() {
             Some(mut instance) => {
                 instance.begin(state());
@@ -106,7 +106,7 @@ impl HandlerModule {
             Ok(instance) => instance,
             Err(Stopped::TakesLong) => {
                 self.long_targets.note(request, true);
-                return Attempt::TakesLong(CallState::new(limits, id, since));
+                return Attempt::TakesLong(CallState::new(limits, id, since).seeded(request.seed));
             }
             Err(Stopped::Failed(failure)) => return Attempt::over(Err(failure)),
         };

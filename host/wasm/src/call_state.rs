@@ -26,6 +26,10 @@ pub(super) struct CallState {
     pub(super) deadline: Instant,
     pub(super) at_tick: AtTick,
     pub(super) request_id: RequestId,
+    /// Seed of the request's random bits; [`None`] outside of a request.
+    pub(super) seed: Option<[u8; 32]>,
+    /// How often the call has drawn random bits.
+    pub(super) drawn: u64,
     pub(super) log_lines_left: usize,
     /// Lines that are not logged, because an earlier attempt at this call logged them.
     pub(super) log_lines_heard: usize,
@@ -44,6 +48,8 @@ impl CallState {
             deadline: since + limits.deadline,
             at_tick: AtTick::GiveWay,
             request_id: id,
+            seed: None,
+            drawn: 0,
             log_lines_left: limits.log_lines_max,
             log_lines_heard: 0,
             log_line_max: limits.log_line_max,
@@ -51,6 +57,11 @@ impl CallState {
             memory_max: limits.memory_max,
             table_max: limits.table_max,
         }
+    }
+
+    /// Returns this state for a request with this seed.
+    pub(super) fn seeded(self, seed: Option<[u8; 32]>) -> CallState {
+        CallState { seed, ..self }
     }
 
     /// Returns this state for a call on the thread's stack, which cannot yield.
@@ -65,10 +76,11 @@ impl CallState {
     }
 
     /// Returns the state for repeating this call on a fiber. Lines that were logged
-    /// already are not logged twice.
+    /// already are not logged twice, and the same random bits are drawn again.
     pub(super) fn again(&self, limits: &CallLimits) -> CallState {
         CallState {
             at_tick: AtTick::GiveWay,
+            drawn: 0,
             log_lines_left: limits.log_lines_max,
             log_lines_heard: limits.log_lines_max - self.log_lines_left,
             ..*self

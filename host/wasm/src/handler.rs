@@ -17,6 +17,7 @@ use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
 use crate::module::CompiledModule;
 use crate::snapshot::Snapshot;
+use crate::verify;
 
 /// A module that meets the contract and has run `_initialize`.
 pub struct HandlerModule {
@@ -29,6 +30,7 @@ pub struct HandlerModule {
     /// Whether the last new instance has grown its memory. Such an instance cannot be
     /// reset, so the next one is not prepared for a reset either.
     grows: AtomicBool,
+    draws: bool,
     pub(super) long_targets: LongTargets,
 }
 
@@ -69,12 +71,14 @@ impl CompiledModule {
             }
         };
         drop(permit);
+        let draws = verify::draws(code.instance.module());
         Ok(HandlerModule {
             engine,
             code,
             kept,
             unoptimised,
             grows: AtomicBool::new(false),
+            draws,
             long_targets: LongTargets::new(),
         })
     }
@@ -106,6 +110,11 @@ impl HandlerModule {
     /// Returns whether instances are reset after a request, rather than created anew.
     pub fn is_put_back(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// Returns whether the module draws random bits, so that its requests need a seed.
+    pub fn draws(&self) -> bool {
+        self.draws
     }
 
     /// Returns the limits within which the handler runs.

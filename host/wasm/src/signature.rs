@@ -1,10 +1,12 @@
 //! Function types as messages show them.
 
+use handler_sdk::abi::{LOG, RANDOM};
 use wasmtime::ValType;
 
-/// Returns the type of the import `log` for messages.
-pub(super) fn log_type() -> String {
-    signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
+/// Returns the names of the imports that are offered, with their types for messages.
+pub(super) fn offered() -> [(&'static str, String); 2] {
+    use ValType::{I32, I64};
+    [(LOG, signature(&[I32, I32, I32], &[])), (RANDOM, signature(&[], &[I64]))]
 }
 
 /// Formats a function type for messages.
