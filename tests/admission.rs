@@ -3,28 +3,22 @@
 
 use std::pin::pin;
 use std::task::{Context, Waker};
-use std::time::Instant;
 
 use host_http::message::Message;
-use host_http::request_id::RequestId;
-use host_wasm::{Call, CallError, Effort, HandlerModule};
+use host_wasm::{Call, CallError, Effort};
 
-use crate::harness::oracle::Host;
-use crate::harness::{Server, fixture};
+use crate::harness::oracle::{Host, call};
+use crate::harness::{Server, fixture_text};
 
 fn request(target: &str) -> Message {
     format!("GET {target} HTTP/1.1\r\n\r\n").into_bytes().into()
-}
-
-fn call<'a>(module: &'a HandlerModule, request: &'a Message) -> Call<'a> {
-    module.call(request, RequestId::none(), Instant::now())
 }
 
 #[test]
 fn a_short_call_is_over_at_once_while_a_long_one_has_the_place_of_long_ones() {
     let flags = ["--instances", "2", "--deadline", "1h", "--queue-timeout", "1h"];
     let host = Host::with(&flags, tokio::runtime::Builder::new_current_thread());
-    let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
+    let mixed = fixture_text("mixed.wat");
     let says_http = "(func (export \"panic_message\") (result i64) (i64.const 4)))";
     let mixed = mixed.trim_end().strip_suffix(')').unwrap().to_owned() + says_http;
     let start = |wat: &[u8]| host.start(wat, Effort::Quick).unwrap();
@@ -34,7 +28,7 @@ fn a_short_call_is_over_at_once_while_a_long_one_has_the_place_of_long_ones() {
     for module in &attempts {
         host.call(module, b"GET /fine HTTP/1.1\r\n\r\n").unwrap();
     }
-    let endless = start(&std::fs::read(fixture("loops.wat")).unwrap());
+    let endless = start(fixture_text("loops.wat").as_bytes());
     let _inside = host.runtime.enter();
     let (anything, fine, trap) = (request("/"), request("/fine"), request("/t"));
     let mut endless = pin!(call(&endless, &anything).end());

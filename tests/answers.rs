@@ -1,9 +1,9 @@
 use crate::harness::{Client, Server};
 
-const INDEX: &str = "<h1> hello index</h1>";
-const ROUTE: &str = "<h1> hello route</h1>";
-const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
-const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
+pub const INDEX: &str = "<h1> hello index</h1>";
+pub const ROUTE: &str = "<h1> hello route</h1>";
+pub const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
+pub const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Method, target; then status, reason, `allow`, and the body of the response to
@@ -50,10 +50,8 @@ fn every_request_of_the_table_gets_its_answer() {
         assert_eq!(reply.field("allow"), allow, "{request}");
         let body = if method == "HEAD" { "" } else { page };
         assert_eq!(reply.text(), body, "{request}");
-        let (kind, length) = match page {
-            "" => (None, None),
-            page => (Some("text/html; charset=utf-8"), Some(page.len().to_string())),
-        };
+        let length = (!page.is_empty()).then(|| page.len().to_string());
+        let kind = length.as_ref().map(|_| "text/html; charset=utf-8");
         assert_eq!(reply.field("content-type"), kind, "{request}");
         assert_eq!(reply.field("content-length"), length.as_deref(), "{request}");
         assert!(reply.field("date").is_some_and(|date| date.ends_with(" GMT")), "{request}");
@@ -116,8 +114,7 @@ fn a_connection_that_says_nothing_keeps_no_other_waiting() {
 #[test]
 fn a_client_that_has_said_all_still_gets_its_answer() {
     let server = Server::start();
-    let mut client = server.connect();
-    client.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut client = server.asking("/route");
     client.finish_sending();
     assert_eq!(client.reply_to("GET").text(), ROUTE);
     client.expect_close();

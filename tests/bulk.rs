@@ -4,51 +4,19 @@
 use host_wasm::Effort;
 
 use crate::harness::oracle::{Host, compile, fresh};
-use crate::harness::{Random, Server};
+use crate::harness::{Random, Server, fixture_text};
 
 /// Size of the test module's memory, in pages.
 const PAGES: usize = 9;
 
-/// Returns a module whose requests name an operation and its three operands, and
-/// whose responses are a digest of its memory. `more` is added to the module, and
-/// `locals` to its function.
+/// Returns `copies.wat` with these fields, and with locals in its function.
 fn module(more: &str, locals: &str) -> String {
-    let byte = |at: u32| format!("(i32.load (i32.add (local.get $at) (i32.const {at})))");
-    let operands = format!("(local.get $to) (local.get $from) {}", byte(9));
-    format!(
-        r#"(module (memory (export "memory") {PAGES} {PAGES}) {more}
-  (data $large "{large}") (data $small "{small}")
-  (func (export "_initialize") (local $i i32)
-    (loop $next
-      (i32.store (local.get $i) (i32.mul (local.get $i) (i32.const 0x9e3779b1)))
-      (local.set $i (i32.add (local.get $i) (i32.const 4)))
-      (br_if $next (i32.lt_u (local.get $i) (i32.const {size})))))
-  (func (export "alloc") (param i32) (result i32) (i32.const 8))
-  (func $digest (result i64) (local $sum i64) (local $i i32)
-    (loop $next
-      (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 1099511628211)) (i64.load (local.get $i))))
-      (local.set $i (i32.add (local.get $i) (i32.const 8)))
-      (br_if $next (i32.lt_u (local.get $i) (i32.const {size}))))
-    (local.get $sum))
-  (func (export "handle") (param $at i32) (param $length i32) (result i64)
-    (local $kind i32) (local $to i32) (local $from i32) {locals}
-    (local.set $kind (i32.load8_u (local.get $at)))
-    (local.set $to {to}) (local.set $from {from})
-    (if (i32.eq (local.get $kind) (i32.const 0)) (then (memory.fill {operands})))
-    (if (i32.eq (local.get $kind) (i32.const 1)) (then (memory.copy {operands})))
-    (if (i32.eq (local.get $kind) (i32.const 2)) (then (memory.init $large {operands})))
-    (if (i32.eq (local.get $kind) (i32.const 3)) (then (memory.init $small {operands})))
-    (if (i32.eq (local.get $kind) (i32.const 4))
-      (then (memory.copy (local.get $to) (local.get $from) (i32.const 70000))))
-    (if (i32.eq (local.get $kind) (i32.const 5))
-      (then (memory.fill (local.get $to) (local.get $from) (i32.const 300000))))
-    (i64.store (i32.const 0) (call $digest))
-    (i64.const 8)))"#,
-        large = "a long text".repeat(20_000),
-        small = "a text",
-        size = PAGES << 16,
-        to = byte(1),
-        from = byte(5),
+    let large = format!("\"{}\"", "a long text".repeat(20_000));
+    let text = fixture_text("copies.wat").replacen("\"a long text\"", &large, 1);
+    text.replacen("(module", &format!("(module {more}"), 1).replacen(
+        "(local $kind",
+        &format!("{locals} (local $kind"),
+        1,
     )
 }
 
@@ -76,7 +44,7 @@ fn what_is_split_does_what_the_instruction_does() {
         let wat = module(more, locals);
         let reference = compile(&wat);
         let module = host.start(wat.as_bytes(), Effort::Quick).unwrap();
-        assert_eq!(module.is_put_back(), more.is_empty());
+        assert_eq!(module.resets_instances(), more.is_empty());
         for number in 0..120 {
             let mut request = vec![random.below(6) as u8];
             let mut operands = [operand(&mut random), operand(&mut random), operand(&mut random)];
@@ -100,10 +68,8 @@ fn a_trap_is_told_where_the_instruction_stands() {
     let mut server = Server::of_text(module);
     assert_eq!(server.connect().ask("GET", "/").status, 500);
     let line = server.log_line(&["fault=\"trap\""]);
-    assert!(
-        line.ends_with("cause=\"wasm trap: out of bounds memory access; in fills < function 2\""),
-        "{line}"
-    );
+    let cause = "cause=\"wasm trap: out of bounds memory access; in fills < function 2\"";
+    assert!(line.ends_with(cause), "{line}");
 }
 
 #[test]
@@ -139,8 +105,7 @@ fn others_are_answered_while_much_memory_is_filled() {
               (i64.const 24)))"
         );
         let mut server = Server::of_text_with(&module, &["--threads", "1", "--deadline", "1h"]);
-        let mut busy = server.connect();
-        busy.send("GET /long HTTP/1.1\r\nhost: a\r\n\r\n");
+        let mut busy = server.asking("/long");
         server.log_line(&["entered"]);
         for _ in 0..3 {
             // The host itself answers 414, on the thread that runs the call.

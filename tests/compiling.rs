@@ -1,9 +1,9 @@
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::harness::modules::saying;
 use crate::harness::{
-    Deployment, Random, Server, TextFile, bombs, fails_to_start, host, output_of, wait_until,
+    Deployment, Random, Server, TextFile, bombs, fails_to_start, host, kill, output_of, wait_until,
 };
 
 fn said(child: Child) -> String {
@@ -11,14 +11,15 @@ fn said(child: Child) -> String {
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
-/// Waits until a version is being compiled.
-fn is_candidate(place: &Deployment, number: usize) {
-    let line = format!("{number}  candidate");
-    wait_until(&line, || place.tell(&["versions"]).contains(&line));
-}
-
-fn kill(pid: u32) {
-    let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+/// Returns a server of version 2 that compiles version 3, which takes long, and the
+/// command that waits for this.
+fn with_slow_candidate() -> (Deployment, Server, Child) {
+    let place = Deployment::new();
+    let server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
+    place.serves(saying("two"), 2);
+    let slow = place.begin_swap(bombs::much_code(8000));
+    wait_until("it is compiled", || place.tell(&["versions"]).contains("3  candidate"));
+    (place, server, slow)
 }
 
 #[test]
@@ -30,10 +31,9 @@ fn no_module_costs_more_than_the_bounds_of_compiling_and_the_reason_names_one() 
         let since = Instant::now();
         let said = place.swap(module);
         assert!(since.elapsed() < Duration::from_secs(50), "{name}: {:?}", since.elapsed());
-        let is_bounded =
-            ["it has more than ", "--compile-memory-max", "--compile-timeout", "--module-max", "br_table"]
-                .iter()
-                .any(|bound| said.starts_with("rejected") && said.contains(bound));
+        let bounds =
+            ["it has more than ", "--compile-memory-max", "--compile-timeout", "--module-max", "br_table"];
+        let is_bounded = said.starts_with("rejected") && bounds.iter().any(|bound| said.contains(bound));
         assert!(is_bounded || said.starts_with("serving version "), "{name}: {said}");
         assert_eq!(client.ask("GET", "/").status, 200, "{name}");
     }
@@ -44,10 +44,9 @@ fn no_module_costs_more_than_the_bounds_of_compiling_and_the_reason_names_one() 
 #[test]
 fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
     let file = TextFile::new(bombs::loops_with_parameters(400));
-    let path = file.path().to_str().unwrap();
-    assert!(fails_to_start(&[path]).contains("it has more than 10000 block parameters in a function"));
+    assert!(fails_to_start(&[file.path()]).contains("it has more than 10000 block parameters in a function"));
     let file = TextFile::new(bombs::chain_of_conditions(5000));
-    let path = file.path().to_str().unwrap();
+    let path = file.path();
     let flags = ["--compile-memory-max", "48MiB"];
     let bound = "compiling it takes more than 48.0 MiB of memory (--compile-memory-max)";
     let refused = |arguments: &[&str]| {
@@ -58,49 +57,37 @@ fn a_module_is_bounded_at_the_start_and_by_the_tools_too() {
     refused(&["check", path]);
     refused(&["call", path, "/"]);
     let requests = TextFile::new("GET /\n");
-    refused(&["test", path, requests.path().to_str().unwrap()]);
+    refused(&["test", path, requests.path()]);
 }
 
 #[test]
 fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
-    let place = Deployment::new();
-    let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
-    place.serves(saying("two"), 2);
-    let slow = place.begin_swap(bombs::much_code(8000));
-    is_candidate(&place, 3);
+    let (place, mut server, slow) = with_slow_candidate();
     for _ in 0..20 {
         assert!(place.tell(&["status"]).contains("serves version 2"));
     }
     assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-    assert_eq!(
-        said(slow),
-        "rejected version 3 in stage compile: a newer swap or rollback was ordered before it was ready\nversion 1 goes on serving\n"
-    );
-    server.log_line(&["rejected version 3", "a newer swap or rollback was ordered before it was ready"]);
+    let cause = "a newer swap or rollback was ordered before it was ready";
+    let expected = format!("rejected version 3 in stage compile: {cause}\nversion 1 goes on serving\n");
+    assert_eq!(said(slow), expected);
+    server.log_line(&["rejected version 3", cause]);
     assert!(place.tell(&["versions"]).contains("1  current"));
 }
 
 #[test]
 fn a_newer_order_takes_the_place_of_an_older_one() {
-    let place = Deployment::new();
-    let server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
-    let slow = place.begin_swap(bombs::much_code(8000));
-    is_candidate(&place, 2);
-    place.serves(saying("three"), 3);
-    assert!(
-        said(slow).starts_with("rejected version 2 in stage compile: a newer swap or rollback was ordered")
-    );
-    assert_eq!(server.connect().ask("GET", "/").text(), "three");
+    let (place, server, slow) = with_slow_candidate();
+    place.serves(saying("four"), 4);
+    let rejected = "rejected version 3 in stage compile: a newer swap or rollback was ordered";
+    assert!(said(slow).starts_with(rejected));
+    assert_eq!(server.connect().ask("GET", "/").text(), "four");
 }
 
 #[test]
 fn an_order_whose_client_has_gone_is_dropped() {
-    let place = Deployment::new();
-    let mut server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
-    let slow = place.begin_swap(bombs::much_code(8000));
-    is_candidate(&place, 2);
-    kill(slow.id());
-    server.log_line(&["rejected version 2", "its client disconnected before it was ready"]);
+    let (_place, mut server, slow) = with_slow_candidate();
+    kill("KILL", slow.id());
+    server.log_line(&["rejected version 3", "its client disconnected before it was ready"]);
     drop(said(slow));
 }
 
@@ -111,20 +98,12 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     let module = bombs::much_code(1500);
     place.serves(&module, 2);
     // Kills both the process that optimises and the idle compiler.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let not_optimised = |server: &Server| {
-        server.children().into_iter().for_each(kill);
-        assert!(Instant::now() < deadline);
-    };
-    loop {
-        not_optimised(&server);
-        if let Some(line) =
-            server.log_line_now(&["optimised compilation failed; the version keeps its first code"])
-        {
-            assert!(line.contains("version=2") && line.contains("the compiler was killed"), "{line}");
-            break;
-        }
-    }
+    let failed = "optimised compilation failed; the version keeps its first code";
+    wait_until("a compiler is killed", || {
+        server.children().into_iter().for_each(|pid| kill("KILL", pid));
+        server.log_line_now(&[failed]).is_some()
+    });
+    server.log_line(&[failed, "version=2", "the compiler was killed"]);
     assert_eq!(server.connect().ask("GET", "/").text(), "let in");
     // The idle compiler may still be ending.
     let said = place.swap(saying("three"));
@@ -150,7 +129,7 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
         if random.below(2) == 0 {
             while !place.tell(&["versions"]).contains(&format!("{}  c", round + 2)) {}
         }
-        server.children().into_iter().for_each(kill);
+        server.children().into_iter().for_each(|pid| kill("KILL", pid));
         let said = said(order);
         match said.strip_prefix("serving version ") {
             Some(_) => serving = round + 2,
@@ -158,8 +137,7 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
         }
         assert!(place.tell(&["status"]).contains(&format!("serves version {serving}:")), "{said}");
     }
-    let names = place.state_names();
-    assert!(!names.iter().any(|name| name.ends_with(".new") || name.ends_with(".tmp")), "{names:?}");
+    assert_eq!(place.litter(), [""; 0]);
 }
 
 #[test]
@@ -180,10 +158,9 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     assert_eq!(read("environ"), "");
     assert_eq!(read("oom_score_adj").trim(), "1000");
     drop(server);
-    wait_until("it ends with the server", || {
-        let program = format!("/proc/{compiler}/exe");
-        !std::fs::exists(&program).unwrap() || std::fs::read_link(&program).is_err()
-    });
+    // Of a zombie, the program cannot be read either.
+    let program = format!("/proc/{compiler}/exe");
+    wait_until("it ends with the server", || std::fs::read_link(&program).is_err());
 }
 
 #[test]

@@ -2,9 +2,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::answers::INDEX;
 use crate::harness::{Folder, Server, fails_to_start, host_after, wait_until};
-
-const INDEX: &str = "<h1> hello index</h1>";
 
 #[test]
 fn an_idle_connection_rests_comes_back_and_is_closed_in_the_end() {
@@ -85,13 +84,8 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
 #[test]
 fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
     let mut server = Server::of_with("large_and_small.wat", &["--buffer-max", "1200KiB"]);
-    let ask = |target: &str| {
-        let mut client = server.connect();
-        client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
-        client
-    };
     // The buffers hold two of these responses.
-    let mut slow = [ask("/large"), ask("/large")];
+    let mut slow = [server.asking("/large"), server.asking("/large")];
     server.log_line(&["target=/large status=200", "id=1-1-"]);
     server.log_line(&["target=/large status=200", "id=2-1-"]);
     let reply = server.connect().ask("GET", "/large");
@@ -129,16 +123,16 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
 
 #[test]
 fn a_proxy_that_is_trusted_tells_the_client() {
-    let mut server = Server::of_with("show.wat", &["--trust-forwarded", "127.0.0.0/8"]);
-    let mut client = server.connect();
-    client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n");
-    assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 198.51.100.7\r\n"));
-    server.log_line(&["target=/ status=200", "client=198.51.100.7"]);
-
-    let server = Server::of_with("show.wat", &["--trust-forwarded", "10.0.0.0/8"]);
-    let mut client = server.connect();
-    client.send("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 198.51.100.7\r\n\r\n");
-    assert!(client.reply_to("GET").text().contains("\r\nx-forwarded-for: 127.0.0.1\r\n"));
+    for (trusted, claim, told) in [
+        ("127.0.0.0/8", "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+        ("10.0.0.0/8", "198.51.100.7", "127.0.0.1"),
+    ] {
+        let mut server = Server::of_with("show.wat", &["--trust-forwarded", trusted]);
+        let mut client = server.connect();
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {claim}\r\n\r\n"));
+        assert!(client.reply_to("GET").text().contains(&format!("\r\nx-forwarded-for: {told}\r\n")));
+        server.log_line(&["target=/ status=200", &format!("client={told}")]);
+    }
 }
 
 #[test]
@@ -147,16 +141,15 @@ fn what_the_host_vouches_for_is_its_own() {
     let mut client = server.connect();
     let mut ids = Vec::new();
     for _ in 0..2 {
-        client.send(
-            "GET / HTTP/1.1\r\nhost: h\r\nx-request-id: mine\r\nX-Forwarded-For: 192.0.2.1\r\nx-request-time: 1\r\n\r\n",
-        );
+        let claims = "x-request-id: mine\r\nX-Forwarded-For: 192.0.2.1\r\nx-request-time: 1\r\n";
+        client.send(format!("GET / HTTP/1.1\r\nhost: h\r\n{claims}\r\n"));
         let reply = client.reply_to("GET");
         let value = |name: &str| {
-            let mut values =
-                reply.text().lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            let value = values.next().unwrap().to_owned();
-            assert_eq!(values.next(), None, "{name} stands there twice");
-            value
+            let lines = reply.text().lines();
+            let values: Vec<_> =
+                lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+            assert_eq!(values.len(), 1, "{name}: {values:?}");
+            values[0].to_owned()
         };
         assert_eq!(value("x-forwarded-for"), "127.0.0.1");
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();

@@ -3,91 +3,71 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
 
 use crate::harness::modules::saying;
-use crate::harness::{Folder, Server, TextFile, fails_to_start, host, output_of, ready_address};
-
-/// Returns the path of a control socket in a folder.
-fn socket(folder: &Folder) -> String {
-    folder.file("control").into_os_string().into_string().unwrap()
-}
-
-/// Runs a command against the server on a socket. Returns the exit code and
-/// everything it printed.
-fn tell(socket: &str, arguments: &[&str]) -> (i32, String) {
-    output_of(host().args(arguments).args(["--control", socket]))
-}
+use crate::harness::{Deployment, Folder, Server, TextFile, fails_to_start, host, output_of};
 
 #[track_caller]
-fn succeeds(socket: &str, arguments: &[&str], text: &str) -> String {
-    let (code, printed) = tell(socket, arguments);
+fn succeeds(place: &Deployment, arguments: &[&str], text: &str) -> String {
+    let (code, printed) = output_of(&mut place.command(arguments));
     assert!(code == 0 && printed.contains(text), "{arguments:?}: {printed}");
     printed
 }
 
 #[track_caller]
-fn fails(socket: &str, arguments: &[&str], text: &str) {
-    let (code, printed) = tell(socket, arguments);
+fn fails(place: &Deployment, arguments: &[&str], text: &str) {
+    let (code, printed) = output_of(&mut place.command(arguments));
     assert!(code == 1 && printed.contains(text), "{arguments:?}: {code}: {printed}");
 }
 
 #[test]
 fn commands_swap_roll_back_and_tell() {
-    let folder = Folder::new();
-    let socket = &socket(&folder);
-    let server = Server::with(&["--control", socket, "--keep", "3"]);
+    let place = &Deployment::new();
+    let server = Server::with(&["--control", &place.path("control"), "--keep", "3"]);
     let mut client = server.connect();
     let mut answered = |word: &str| assert_eq!(client.ask("GET", "/").text(), word);
     let files: Vec<TextFile> =
         ["two", "three", "four"].into_iter().map(|word| TextFile::new(saying(word))).collect();
-    let path = |index: usize| files[index].path().to_str().unwrap();
+    let path = |index: usize| files[index].path();
 
-    succeeds(socket, &["swap", path(0)], "serving version 2 (sha256 ");
+    succeeds(place, &["swap", path(0)], "serving version 2 (sha256 ");
     answered("two");
-    succeeds(socket, &["swap", path(0)], "unchanged: version 2 serves these bytes already");
-    succeeds(socket, &["swap", path(1), "--if-version", "2"], "which replaced version 2");
-    fails(
-        socket,
-        &["swap", path(2), "--if-version", "2"],
-        "refused: version 3 is current; expected version 2",
-    );
+    succeeds(place, &["swap", path(0)], "unchanged: version 2 serves these bytes already");
+    succeeds(place, &["swap", path(1), "--if-version", "2"], "which replaced version 2");
+    let refused = "refused: version 3 is current; expected version 2";
+    fails(place, &["swap", path(2), "--if-version", "2"], refused);
     answered("three");
 
     let bad = TextFile::new("(module)");
-    fails(
-        socket,
-        &["swap", bad.path().to_str().unwrap()],
-        "rejected version 4 in stage check: it has no export `memory`",
-    );
-    fails(socket, &["swap", "/no/such/file"], "error: cannot read /no/such/file: No such file");
+    fails(place, &["swap", bad.path()], "rejected version 4 in stage check: it has no export `memory`");
+    fails(place, &["swap", "/no/such/file"], "error: cannot read /no/such/file: No such file");
     answered("three");
 
-    succeeds(socket, &["rollback"], "serving version 2");
+    succeeds(place, &["rollback"], "serving version 2");
     answered("two");
-    fails(socket, &["swap", bad.path().to_str().unwrap()], "version 2 goes on serving");
-    succeeds(socket, &["rollback"], "serving version 1");
-    succeeds(socket, &["rollback", "3", "--if-version", "1"], "serving version 3");
-    succeeds(socket, &["rollback", "3"], "unchanged: version 3");
-    fails(socket, &["rollback", "4"], "version 4 is not kept (--keep, --keep-bytes); kept versions: 1, 2, 3");
+    fails(place, &["swap", bad.path()], "version 2 goes on serving");
+    succeeds(place, &["rollback"], "serving version 1");
+    succeeds(place, &["rollback", "3", "--if-version", "1"], "serving version 3");
+    succeeds(place, &["rollback", "3"], "unchanged: version 3");
+    fails(place, &["rollback", "4"], "version 4 is not kept (--keep, --keep-bytes); kept versions: 1, 2, 3");
     // With `--keep 3` a fourth good version replaces the first.
-    succeeds(socket, &["swap", path(2)], "serving version 6");
-    fails(socket, &["rollback", "1"], "kept versions: 2, 3, 6");
+    succeeds(place, &["swap", path(2)], "serving version 6");
+    fails(place, &["rollback", "1"], "kept versions: 2, 3, 6");
     answered("four");
 
-    let table = succeeds(socket, &["versions"], "rejected");
+    let table = succeeds(place, &["versions"], "rejected");
     let states = [("2", "retired"), ("3", "retired"), ("4", "rejected"), ("5", "rejected"), ("6", "current")];
     for (line, (number, state)) in table.lines().skip(1).zip(states) {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!((words[0], words[1]), (number, state), "{table}");
     }
-    let json = succeeds(socket, &["versions", "--json"], "");
+    let json = succeeds(place, &["versions", "--json"], "");
     let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(entries[2]["reason"], "check: it has no export `memory`; expected a memory");
 
-    let status = succeeds(socket, &["status"], "serves version 6: ");
+    let status = succeeds(place, &["status"], "serves version 6: ");
     assert!(status.contains(&format!("http://{}", server.addresses[0])), "{status}");
-    let json = succeeds(socket, &["status", "--json"], "");
+    let json = succeeds(place, &["status", "--json"], "");
     let status: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&status["pid"], &status["serving"]["number"]), (&server.pid().into(), &6.into()));
 }
@@ -99,36 +79,34 @@ fn the_default_place_follows_from_the_port_and_is_private() {
     fs::create_dir(&runtime).unwrap();
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
     let mut command = host();
-    command.args(["--listen", "127.0.0.1:0"]).env("XDG_RUNTIME_DIR", &runtime);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let port = ready_address(&mut child).port();
+    command.env("XDG_RUNTIME_DIR", &runtime);
+    let server = Server::spawn::<&str>(command, &[]);
+    let port = server.addresses[0].port();
     let socket = runtime.join(format!("host-{port}.sock"));
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let mut status = host();
     status.args(["status", "--port", &port.to_string()]).env("XDG_RUNTIME_DIR", &runtime);
     let (code, printed) = output_of(&mut status);
     assert_eq!(code, 0, "{printed}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
-    let folder = Folder::new();
-    let socket = socket(&folder);
+    let place = &Deployment::new();
+    let socket = place.path("control");
     let server = Server::with(&["--control", &socket]);
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
     let taken = format!(
         "{socket} (choose another with --control, or none with --no-control): another server uses it"
     );
     assert!(complaint.contains(&taken), "{complaint}");
-    succeeds(&socket, &["status"], "serves version 1");
+    succeeds(place, &["status"], "serves version 1");
     // Dropping kills the server, so it cannot clean up.
     drop(server);
-    fails(&socket, &["status"], "no server answers at");
+    fails(place, &["status"], "no server answers at");
     assert!(Path::new(&socket).exists());
     let server = Server::with(&["--control", &socket]);
-    succeeds(&socket, &["status"], "serves version 1");
+    succeeds(place, &["status"], "serves version 1");
     server.stop();
     assert!(!Path::new(&socket).exists());
 
@@ -140,8 +118,8 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 
 #[test]
 fn malformed_control_requests_get_an_error_and_harm_nothing() {
-    let folder = Folder::new();
-    let socket = &socket(&folder);
+    let place = &Deployment::new();
+    let socket = &place.path("control");
     let server = Server::with(&["--control", socket, "--module-max", "64KiB"]);
     let ask = |request: &[u8]| {
         let mut stream = UnixStream::connect(socket).unwrap();
@@ -152,6 +130,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
         let _ = stream.read_to_string(&mut reply);
         reply
     };
+    let too_large = "65537 bytes long, more than 65536 (--module-max)";
     for (request, complaint) in [
         (&b""[..], "expected a line of JSON"),
         (b"{}", "expected a line of JSON"),
@@ -161,23 +140,17 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
         (b"{\"verb\":\"stop\"}\n", "unknown variant `stop`"),
         (b"{\"verb\":\"status\",\"more\":1}\n", "unknown field `more`"),
         (b"{\"verb\":\"rollback\",\"version\":-1}\n", "invalid value"),
-        (
-            b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":65537}\n",
-            "65537 bytes long, more than 65536 (--module-max)",
-        ),
+        (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":65537}\n", too_large),
         (b"{\"verb\":\"swap\",\"name\":\"a\",\"size\":9}\nshort", "ended after 5 of 9 bytes"),
     ] {
         let reply = ask(request);
-        assert!(
-            reply.starts_with("{\"error\":\"") && reply.contains(complaint),
-            "{}: {reply}",
-            request.escape_ascii()
-        );
+        let is_told = reply.starts_with("{\"error\":\"") && reply.contains(complaint);
+        assert!(is_told, "{}: {reply}", request.escape_ascii());
     }
     assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
     // Silent clients delay nobody.
     let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(socket).unwrap()).collect();
-    succeeds(socket, &["status"], "serves version 1");
+    succeeds(place, &["status"], "serves version 1");
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     drop(silent);
 }

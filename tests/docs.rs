@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::repository::root;
+use crate::repository::{files, root};
 
 /// Folders at the top of the repository whose files documents name.
 const TOP: [&str; 5] = ["host/", "handler/", "tests/", "docs/", ".ci/"];
@@ -53,17 +53,7 @@ fn pages() -> Vec<String> {
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "handler/README.md", "handler/examples/README.md"]
             .map(str::to_owned)
             .into();
-    let mut folders = vec![root().join("docs"), root().join("tests/corpus"), root().join("tests/fixtures")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
-            }
-        }
-    }
+    pages.extend(files(&["docs", "tests/corpus", "tests/fixtures"], "md"));
     assert!(pages.len() > 20, "too few documents: {pages:?}");
     pages
 }

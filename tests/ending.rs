@@ -1,13 +1,13 @@
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use command_fds::{CommandFdExt, FdMapping};
 
-use crate::harness::{Client, Server, host_after, ready_address};
+use crate::answers::{INDEX, ROUTE};
+use crate::harness::{Client, Server, host_after};
 
 /// Returns a connection whose request waits for its body of two bytes.
 fn in_flight(server: &Server) -> Client {
@@ -55,7 +55,7 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
     server.log_line(&["shutting down"]);
     begun.send(" a\r\n\r\n");
     for mut client in [begun, new] {
-        assert_eq!(client.reply_to("GET").text(), "<h1> hello route</h1>");
+        assert_eq!(client.reply_to("GET").text(), ROUTE);
         client.expect_close();
     }
     assert_eq!(server.wait().0.code(), Some(0));
@@ -75,7 +75,7 @@ fn requests_that_take_longer_than_the_drain_are_given_up() {
 fn asks_until_told(mut client: Client, told: &AtomicBool, answered: &AtomicUsize) {
     loop {
         let reply = client.ask("GET", "/route");
-        assert_eq!(reply.text(), "<h1> hello route</h1>");
+        assert_eq!(reply.text(), ROUTE);
         answered.fetch_add(1, SeqCst);
         if reply.field("connection") == Some("close") {
             assert!(told.load(SeqCst), "nothing was about to end");
@@ -107,16 +107,15 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
 }
 
 /// Starts a server that is handed a socket as systemd would do it.
-fn handed(socket: &TcpListener) -> Child {
+fn handed(socket: &TcpListener) -> Server {
     // LISTEN_PID is known only in the process itself.
     let mut command = host_after("export LISTEN_PID=$$");
-    command.args(["--no-control", "--log-level", "info,request=off"]).env("LISTEN_FDS", "1");
+    command.env("LISTEN_FDS", "1").arg0("sh");
     let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();
     command.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
-    command.arg0("sh").stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    assert_eq!(ready_address(&mut child), socket.local_addr().unwrap());
-    child
+    let server = Server::spawn(command, &["--log-level", "info,request=off"]);
+    assert_eq!(server.addresses, [socket.local_addr().unwrap()]);
+    server
 }
 
 #[test]
@@ -125,24 +124,23 @@ fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
     let address = socket.local_addr().unwrap();
     let done = AtomicBool::new(false);
     let mut server = handed(&socket);
-    thread::scope(|scope| {
+    // The last server runs until all clients have their answers.
+    let _last = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
-                    assert_eq!(Client::connect(address).ask("GET", "/").text(), "<h1> hello index</h1>");
+                    assert_eq!(Client::connect(address).ask("GET", "/").text(), INDEX);
                 }
             });
         }
         for _ in 0..3 {
             let next = handed(&socket);
-            Command::new("kill").arg(server.id().to_string()).status().unwrap();
-            assert_eq!(server.wait().unwrap().code(), Some(0));
+            server.stop();
             server = next;
         }
         done.store(true, SeqCst);
+        server
     });
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]

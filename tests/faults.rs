@@ -1,6 +1,6 @@
 use crate::harness::modules::{allocating_at, answering, mixed_request, returning};
 use crate::harness::wire::replies::own_page;
-use crate::harness::{Client, Folder, Random, Server, fails_to_start, fixture, host, output_of, wait_until};
+use crate::harness::{Client, Deployment, Random, Server, fails_to_start, fixture, wait_until};
 
 /// Requests `/` twice on one connection: the fault costs one request, and a clean
 /// instance answers the next.
@@ -19,38 +19,34 @@ fn costs_one_request(mut server: Server, status: u16, log: &[&str]) {
 }
 
 #[test]
-fn a_trap_costs_one_request_and_says_where() {
+fn a_fault_inside_a_module_costs_one_request_and_says_where() {
     let mut server = Server::of("traps.wat");
     let mut client = server.connect();
     assert_eq!(client.ask("GET", "/boom").text(), own_page(500));
     assert_eq!(client.ask("GET", "/fine").text(), "fine");
-    let cause = "wasm trap: integer divide by zero; in divide < function 2";
-    server.log_line(&["target=/boom status=500", "fault=\"trap\"", cause]);
-    costs_one_request(server, 500, &[cause]);
-}
+    let trap = "wasm trap: integer divide by zero; in divide < function 2";
+    server.log_line(&["target=/boom status=500", "fault=\"trap\"", trap]);
 
-#[test]
-fn a_panic_tells_its_text_in_one_line() {
-    let text = r#"panic: out of \"cheese\"\\nat counter 7; in function 1"#;
-    costs_one_request(Server::of("panics.wat"), 500, &[text]);
-}
-
-#[test]
-fn endless_recursion_costs_one_request() {
-    costs_one_request(Server::of("recurses.wat"), 500, &["wasm trap: call stack exhausted"]);
-}
-
-#[test]
-fn an_endless_loop_ends_at_the_deadline_and_others_are_served_meanwhile() {
-    // With one thread, a loop that did not yield would block everybody.
-    let looping = |deadline: &str| Server::of_with("loops.wat", &["--threads", "1", "--deadline", deadline]);
-    costs_one_request(looping("50ms"), 504, &["longer than its deadline (--deadline)"]);
-
-    let server = looping("1h");
-    let mut endless: Vec<Client> = (0..4).map(|_| server.connect()).collect();
-    for client in &mut endless {
-        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let panic = r#"panic: out of \"cheese\"\\nat counter 7; in function 1"#;
+    let deadline = "longer than its deadline (--deadline)";
+    for (name, status, cause) in [
+        ("traps.wat", 500, trap),
+        ("panics.wat", 500, panic),
+        ("recurses.wat", 500, "wasm trap: call stack exhausted"),
+        ("loops.wat", 504, deadline),
+        ("loops_in_alloc.wat", 504, deadline),
+        ("loops_while_growing.wat", 504, deadline),
+    ] {
+        // With one thread, a loop that did not yield would block everybody.
+        let short: &[&str] = if status == 504 { &["--threads", "1", "--deadline", "50ms"] } else { &[] };
+        costs_one_request(Server::of_with(name, short), status, &[cause]);
     }
+}
+
+#[test]
+fn others_are_served_beside_endless_loops() {
+    let server = Server::of_with("loops.wat", &["--threads", "1", "--deadline", "1h"]);
+    let _endless = [(); 4].map(|()| server.asking("/"));
     // The host itself answers 414, on the thread that runs the loops.
     for _ in 0..20 {
         assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
@@ -58,20 +54,11 @@ fn an_endless_loop_ends_at_the_deadline_and_others_are_served_meanwhile() {
 }
 
 #[test]
-fn a_loop_ends_at_the_deadline_wherever_it_is() {
-    for name in ["loops_in_alloc.wat", "loops_while_growing.wat"] {
-        costs_one_request(
-            Server::of_with(name, &["--deadline", "50ms"]),
-            504,
-            &["longer than its deadline (--deadline)"],
-        );
-    }
+fn a_loop_at_the_start_ends_at_the_deadline() {
     for name in ["loops_in_start.wat", "loops_in_initialize.wat"] {
-        let message = fails_to_start(&[fixture(name).to_str().unwrap(), "--deadline", "50ms"]);
-        assert!(
-            message
-                .ends_with("the module does not start: the call took longer than its deadline (--deadline)")
-        );
+        let message = fails_to_start(&[&*fixture(name), "--deadline", "50ms"]);
+        let cause = "the module does not start: the call took longer than its deadline (--deadline)";
+        assert!(message.ends_with(cause), "{name}: {message}");
     }
 }
 
@@ -94,16 +81,14 @@ fn a_response_may_lie_where_the_request_was() {
             (memory.copy (i32.const 990) (i32.const 0) (i32.const 21))
             (i64.const 0x3de00000015)))";
     assert_eq!(Server::of_text(module).connect().ask("GET", "/").text(), "mine");
-    let request_itself = returning(32_768, 30);
-    let cause = ["it does not begin with HTTP/1.1"];
-    costs_one_request(Server::of_text(&request_itself), 502, &cause);
+    let request_itself = Server::of_text(&returning(32_768, 30));
+    costs_one_request(request_itself, 502, &["it does not begin with HTTP/1.1"]);
 }
 
 #[test]
 fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
-    let socket = Folder::new();
-    let control = socket.file("control");
-    let server = Server::of_with("traps.wat", &["--dev", "--control", control.to_str().unwrap()]);
+    let place = Deployment::new();
+    let server = Server::of_with("traps.wat", &["--dev", "--control", &place.path("control")]);
     let mut client = server.connect();
     let reply = client.ask("GET", "/boom");
     let page = own_page(500);
@@ -112,7 +97,7 @@ fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
     assert_eq!((reply.status, reply.text()), (500, expected.as_str()));
     client.ask("GET", "/boom");
     client.ask("GET", &format!("/{}", "a".repeat(9000)));
-    let (_, text) = output_of(host().arg("status").arg("--control").arg(&control));
+    let text = place.tell(&["status"]);
     assert!(text.ends_with("faults: target too long 1, trap 2\n"), "{text}");
 }
 
@@ -122,8 +107,7 @@ fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
     let mut server = Server::of_with("mixed.wat", &flags);
     // The first of these requests occupies the instance, and the second fills the
     // queue.
-    let mut endless = [server.connect(), server.connect(), server.connect()];
-    endless.iter_mut().for_each(|client| client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n"));
+    let endless = [(); 3].map(|()| server.asking("/l"));
     server.log_line(&["status=503", "fault=\"busy\"", "1 long calls may run and 1 may wait (--instances, "]);
     endless.into_iter().for_each(Client::reset);
     // Their places are free once the server has noticed the resets.
@@ -162,10 +146,7 @@ fn faults_of_all_kinds_at_once_cost_only_the_requests_that_have_them() {
 fn calls_beyond_the_instances_queue_and_then_are_told_to_come_back() {
     let flags = ["--instances", "1", "--deadline", "1h", "--queue-timeout", "50ms"];
     let mut server = Server::of_with("loops.wat", &flags);
-    let mut endless = [server.connect(), server.connect()];
-    for client in &mut endless {
-        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    }
+    let _endless = [(); 2].map(|()| server.asking("/"));
     // One of the two occupies the instance; the other is refused.
     server.log_line(&["WARN request", "status=503", "fault=\"busy\"", "--instances"]);
     let reply = server.connect().ask("GET", "/");
@@ -204,6 +185,7 @@ fn a_response_is_taken_up_to_its_limit() {
 
 #[test]
 fn responses_that_are_not_http_are_refused() {
+    let listed_length = b"HTTP/1.1 200 OK\r\nconnection: content-length\r\ncontent-length: 9\r\n\r\nfour";
     for (response, cause) in [
         (&b""[..], "it is empty; expected an HTTP/1.1 response"),
         (b"hello", "it does not begin with HTTP/1.1"),
@@ -221,10 +203,7 @@ fn responses_that_are_not_http_are_refused() {
         (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nfour", "not one whole number"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "transfer-encoding"),
         (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "it does not begin with HTTP/1.1"),
-        (
-            b"HTTP/1.1 200 OK\r\nconnection: content-length\r\ncontent-length: 9\r\n\r\nfour",
-            "content-length is 9",
-        ),
+        (listed_length, "content-length is 9"),
         (b"HTTP/1.1 204 No Content\r\n\r\nbody", "its status is 204, which has no body"),
         (b"HTTP/1.1 304 Not Modified\r\n\r\nbody", "its status is 304, which has no body"),
     ] {
@@ -234,21 +213,15 @@ fn responses_that_are_not_http_are_refused() {
 
 #[test]
 fn responses_are_framed_by_the_host() {
+    let two_cookies = "set-cookie: a|set-cookie: b|content-length: 0";
+    let dropped = b"HTTP/1.1 200 OK\r\nconnection: x-a\r\nx-a: 1\r\nkeep-alive: 5\r\nupgrade: h2c\r\n\r\n";
     for (response, fields, page) in [
         // A bare LF and a missing length are allowed, and the reason phrase is
         // kept.
         (&b"HTTP/1.1 200 Fine by me\nx-a: 1\n\nbody"[..], "x-a: 1|content-length: 4", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\nbody", "content-length: 4", "body"),
-        (
-            b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\n\r\n",
-            "set-cookie: a|set-cookie: b|content-length: 0",
-            "",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\nconnection: x-a\r\nx-a: 1\r\nkeep-alive: 5\r\nupgrade: h2c\r\n\r\n",
-            "content-length: 0",
-            "",
-        ),
+        (b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\n\r\n", two_cookies, ""),
+        (dropped, "content-length: 0", ""),
         (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", "", ""),
         (b"HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n", "etag: \"a\"", ""),
         (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", "", ""),

@@ -7,21 +7,16 @@ use std::process::{Command, Stdio};
 
 use crate::harness::modules::saying;
 use crate::harness::{
-    Client, Deployment, Folder, Server, fails_to_start, fixture, host, host_after, ready_address,
-    rename_over, run_to_end, wait_until,
+    Deployment, Folder, Server, fails_to_start, fixture, host, host_after, make_pipe, rename_over,
+    run_to_end, wait_until,
 };
 
 /// Waits until the state folder holds only what some version needs.
 fn settles_with_modules(place: &Deployment, modules: usize) {
     wait_until("the state folder is tidy", || {
-        let names = place.state_names();
-        let litter = names.iter().any(|name| name.ends_with(".tmp") || name.ends_with(".new"));
-        !litter && names.iter().filter(|name| name.ends_with(".module")).count() == modules
+        let modules_now = place.state_names().iter().filter(|name| name.ends_with(".module")).count();
+        place.litter().is_empty() && modules_now == modules
     });
-}
-
-fn pipe(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn is_root() -> bool {
@@ -40,16 +35,15 @@ fn modes(folder: &Path) -> Vec<(String, u32)> {
 #[test]
 fn with_umask_000_everything_is_its_owners_alone() {
     let place = Deployment::new();
-    let (runtime, records) = (place.folder.file("runtime"), place.folder.file("records"));
+    let [runtime, records] = ["runtime", "records"].map(|name| place.folder.file(name));
     let mut command = host_after("umask 000");
-    command.arg(fixture("traps.wat")).env("XDG_RUNTIME_DIR", &runtime).arg("--record").arg(&records);
-    command.args(["--no-probe", "--listen", "127.0.0.1:0", "--state-dir"]).arg(place.state());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    assert_eq!(Client::connect(ready_address(&mut child)).ask("GET", "/boom").status, 500);
+    command.env("XDG_RUNTIME_DIR", &runtime);
+    let flags = ["--record", &place.path("records"), "--state-dir", &place.path("state")];
+    let server = Server::spawn(command, &[&[&*fixture("traps.wat")], &flags[..]].concat());
+    assert_eq!(server.connect().ask("GET", "/boom").status, 500);
     // The state is saved shortly after the server is ready.
     wait_until("the state is saved", || place.state().join("state.json").exists());
-    Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(child.wait().unwrap().success());
+    server.stop();
     let all = [&runtime, &records, &place.state()].map(|folder| modes(folder)).concat();
     assert!(all.len() >= 3 + 1 + 1 + 4, "{all:?}");
     for (path, mode) in all {
@@ -65,10 +59,7 @@ fn a_planted_link_in_the_folder_for_the_state_is_not_followed() {
     drop(server);
     let secret = place.folder.file("secret");
     fs::write(&secret, "secret").unwrap();
-    let hash = host::site::version::hash(saying("two").as_bytes());
-    for name in
-        [format!("{hash}.new"), format!(".{hash}.module.tmp"), format!("{hash}.module"), "state.new".into()]
-    {
+    for name in unfinished(&host::site::version::hash(saying("two").as_bytes())) {
         symlink(&secret, place.state().join(name)).unwrap();
     }
     for name in ["state.json", ".state.json.spare"] {
@@ -89,7 +80,7 @@ fn a_planted_link_in_the_folder_for_the_state_is_not_followed() {
 #[test]
 fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start() {
     for plant in [
-        |path: &Path| pipe(path),
+        |path: &Path| make_pipe(path),
         |path: &Path| symlink("/dev/zero", path).unwrap(),
         |path: &Path| {
             // Only root can make a device.
@@ -104,8 +95,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         let server = place.start(&[]);
         place.serves(saying("two"), 2);
         drop(server);
-        let hash = host::site::version::hash(saying("two").as_bytes());
-        let module = place.state().join(format!("{hash}.module"));
+        let module = place.saved(saying("two"));
         fs::remove_file(&module).unwrap();
         plant(&module);
         let mut server = place.start(&[]);
@@ -127,26 +117,28 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
 /// Starts a server that cannot use its folder. Returns its message, whether the
 /// server goes on without the folder or not.
 fn start_without(place: &Deployment) -> String {
-    let mut command = host();
-    command.args(["--listen", "127.0.0.1:0", "--no-control", "--state-dir"]).arg(place.state());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut lines = std::io::BufRead::lines(stderr).map(Result::unwrap);
-    let found = lines.find(|line| line.contains(place.state().to_str().unwrap())).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    found
+    let state = place.path("state");
+    Server::begin(host(), &["--state-dir", &state]).log_line(&[&state])
+}
+
+/// Returns the names that files have while a module and the state are written.
+fn unfinished(hash: &str) -> [String; 4] {
+    let [new, temporary] = [format!("{hash}.new"), format!(".{hash}.module.tmp")];
+    [new, temporary, format!("{hash}.module"), "state.new".into()]
 }
 
 #[test]
 fn a_folder_of_somebody_else_or_open_to_others_is_not_used() {
     let place = Deployment::new();
     fs::create_dir(place.state()).unwrap();
-    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o777)).unwrap();
-    let complaint = "others can write to it (its mode is 0777; chmod it to 0700, or choose another)";
-    assert!(start_without(&place).contains(complaint));
     let record = ["--record", &place.path("state"), "--no-control", "--listen", "127.0.0.1:0"];
-    assert!(fails_to_start(&record).ends_with(complaint));
+    for mode in [0o770, 0o707, 0o1777] {
+        fs::set_permissions(place.state(), fs::Permissions::from_mode(mode)).unwrap();
+        let complaint =
+            format!("others can write to it (its mode is {mode:04o}; chmod it to 0700, or choose another)");
+        assert!(start_without(&place).contains(&complaint));
+        assert!(fails_to_start(&record).ends_with(&complaint));
+    }
     if is_root() {
         fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::chown(place.state(), Some(12345), None).unwrap();
@@ -175,6 +167,8 @@ fn a_planted_state_does_not_make_another_module_the_embedded_handler() {
     server.log_line(&["serves version 2: embedded in another program (sent)"]);
     let versions = place.tell(&["versions"]);
     assert!(versions.contains("2  current    9999-12-31T23:59:59Z"), "{versions}");
+    let is_embedded = |line: &str| line.contains("1  retired") && line.ends_with("the embedded handler");
+    wait_until("version 1 comes back", || place.tell(&["versions"]).lines().any(is_embedded));
 }
 
 #[test]
@@ -184,8 +178,8 @@ fn a_path_that_is_no_text_does_not_keep_versions_from_surviving() {
     let state = place.folder.file("").join(OsStr::from_bytes(b"state-\xff"));
     fs::write(&file, saying("one")).unwrap();
     let control = place.socket();
-    let flags = ["--state-dir", "--control"].map(OsStr::new);
-    let args = [file.as_os_str(), flags[0], state.as_os_str(), flags[1], control.as_os_str()];
+    let args: [&OsStr; 5] =
+        [file.as_ref(), "--state-dir".as_ref(), state.as_ref(), "--control".as_ref(), control.as_ref()];
     let mut server = Server::with(&args);
     rename_over(&file, saying("two"));
     server.log_line(&["serving version 2"]);
@@ -203,10 +197,8 @@ fn a_moved_folder_is_not_written_to_and_that_is_said() {
     fs::rename(place.state(), &moved).unwrap();
     fs::create_dir(place.state()).unwrap();
     place.swap(saying("three"));
-    server.log_line(&[
-        "not all of them would survive",
-        "the folder was moved or replaced since the server started",
-    ]);
+    let cause = "the folder was moved or replaced since the server started";
+    server.log_line(&["not all of them would survive", cause]);
     server.says("three", 3);
     assert!(place.state_names().is_empty());
     drop(server);
@@ -219,10 +211,7 @@ fn a_moved_folder_is_not_written_to_and_that_is_said() {
 fn litter_of_a_process_that_was_killed_goes_at_the_next_start() {
     let place = Deployment::new();
     drop(place.start(&[]));
-    let hash = "0".repeat(64);
-    for name in
-        ["state.new".into(), format!("{hash}.new"), format!(".{hash}.module.tmp"), format!("{hash}.module")]
-    {
+    for name in unfinished(&"0".repeat(64)) {
         fs::write(place.state().join(name), "x").unwrap();
     }
     fs::write(place.state().join("mine.module"), "x").unwrap();
@@ -302,8 +291,7 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
     server.log_line(&["not all of them would survive", "No space left on device"]);
     // Versions that are already saved can still be recorded as current.
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
-    let names = place.state_names();
-    assert!(!names.iter().any(|name| name.ends_with(".tmp") || name.ends_with(".new")), "{names:?}");
+    assert_eq!(place.litter(), [""; 0]);
     drop(server);
     let server = place.start(&[]);
     assert!(server.connect().ask("GET", "/").text().contains("hello index"), "the last order counts");
@@ -318,12 +306,11 @@ fn after_a_disk_was_full_the_record_of_versions_is_right_and_no_litter_stays() {
 fn recordings_of_others_are_left_alone() {
     let folder = Folder::new();
     let records = folder.file("records");
-    let traps = fixture("traps.wat");
-    let start =
-        || Server::of_with("traps.wat", &["--record", records.to_str().unwrap(), "--record-max", "1"]);
+    let flags = ["--record", &folder.path("records"), "--record-max", "1"];
+    let start = || Server::of_with("traps.wat", &flags);
     drop(start());
     let planted = records.join("0000000000001-a.fault.http");
-    pipe(&planted);
+    make_pipe(&planted);
     symlink("/dev/zero", records.join("0000000000002-a.fault.http")).unwrap();
     let mut server = start();
     server.log_line(&["0000000000001-a.fault.http is not a file of this user alone and is left alone"]);
@@ -335,7 +322,7 @@ fn recordings_of_others_are_left_alone() {
     assert!(fs::symlink_metadata(&planted).unwrap().file_type().is_fifo());
 
     let replayed = |path: &Path| {
-        let output = run_to_end(host().arg("replay").arg(path).arg("--module").arg(&traps));
+        let output = run_to_end(host().arg("replay").arg(path).arg("--module").arg(fixture("traps.wat")));
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
@@ -346,17 +333,17 @@ fn recordings_of_others_are_left_alone() {
 #[test]
 fn a_planted_lock_beside_a_control_socket_is_not_followed() {
     let folder = Folder::new();
-    let (socket, secret) = (folder.file("control"), folder.file("secret"));
+    let (socket, secret) = (folder.path("control"), folder.file("secret"));
     fs::write(&secret, "secret").unwrap();
     let lock = folder.file("control.lock");
     let refused = |complaint: &str| {
-        let text = fails_to_start(&["--listen", "127.0.0.1:0", "--control", socket.to_str().unwrap()]);
+        let text = fails_to_start(&["--listen", "127.0.0.1:0", "--control", &socket]);
         assert!(text.contains("cannot bind the control socket") && text.ends_with(complaint), "{text}");
     };
     symlink(&secret, &lock).unwrap();
     refused("is a symbolic link; expected a regular file");
     fs::remove_file(&lock).unwrap();
-    pipe(&lock);
+    make_pipe(&lock);
     refused("it is a pipe; expected a regular file");
     if is_root() {
         fs::remove_file(&lock).unwrap();

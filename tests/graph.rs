@@ -4,31 +4,14 @@ use crate::repository::sources;
 
 /// The crates of the server, and for each its folders and files at the top, from the
 /// lowest to the highest: a file imports only from its own level or from lower ones.
+#[rustfmt::skip]
 const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
-    (
-        "host/src",
-        &[
-            "config",
-            "clock",
-            "seed",
-            "telemetry",
-            "files",
-            "net",
-            "fault",
-            "fault_counts",
-            "trial",
-            "site",
-            "record",
-            "serve",
-            "source",
-            "admin",
-            "bounds",
-            "reference",
-            "cli",
-        ],
-    ),
+    ("host/src", &[
+        "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
+        "source", "admin", "bounds", "reference", "cli", "builder",
+    ]),
 ];
 
 /// The imports of the files of a crate, by the paths of their modules.
@@ -63,15 +46,14 @@ fn paths(module: &str, statement: &str) -> Vec<String> {
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
     let mut found = Vec::new();
     for (at, start) in statement.match_indices("crate::").chain(statement.match_indices("super::")) {
-        let before = statement[..at].chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+        let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        if statement[..at].ends_with(|c: char| is_of_path(c) || c == '$') {
             continue;
         }
         let base =
-            if start == "super::" && !parent.is_empty() { format!("{parent}::") } else { String::new() };
+            if start == "super::" && !parent.is_empty() { parent.to_owned() + "::" } else { "".into() };
         let rest = &statement[at + start.len()..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
-        let (path, list) = rest.split_at(end);
+        let (path, list) = rest.split_at(rest.find(|c: char| !is_of_path(c)).unwrap_or(rest.len()));
         match list.strip_prefix('{').filter(|_| path.is_empty() || path.ends_with("::")) {
             Some(list) => {
                 let list = &list[..list.rfind('}').unwrap_or(list.len())];
@@ -111,14 +93,12 @@ fn in_circles(graph: &Graph) -> BTreeSet<String> {
 
 /// Returns the graph of a crate. The top files, `lib` and `main`, import everything.
 fn graph_of(folder: &str) -> Graph {
-    let files = sources(&[folder])
-        .into_iter()
-        .map(|(path, text)| (path.strip_prefix(folder).unwrap().trim_start_matches('/').to_owned(), text));
-    graph(
-        &files
-            .filter(|(path, _)| !["lib.rs", "main.rs"].contains(&path.as_str()) && !path.contains("template"))
-            .collect::<Vec<_>>(),
-    )
+    let mut files = sources(&[folder]);
+    for (path, _) in &mut files {
+        *path = path.strip_prefix(folder).unwrap().trim_start_matches('/').to_owned();
+    }
+    files.retain(|(path, _)| !["lib.rs", "main.rs"].contains(&&**path) && !path.contains("template"));
+    graph(&files)
 }
 
 #[test]

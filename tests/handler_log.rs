@@ -1,24 +1,13 @@
-use crate::harness::{Server, TextFile, status_kib};
+use crate::harness::modules::{escaped, trapping_in};
+use crate::harness::{Server, TextFile, fixture_text, status_kib};
 
 /// Returns a handler that logs these bytes a number of times at the level info.
 fn logging(bytes: &[u8], times: u32) -> String {
-    let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-    let length = bytes.len();
-    format!(
-        r#"(module
-           (import "host" "log" (func $log (param i32 i32 i32)))
-           (memory (export "memory") 2)
-           (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
-           (data (i32.const 65536) "{data}")
-           (func (export "alloc") (param i32) (result i32) (i32.const 1024))
-           (func (export "handle") (param i32 i32) (result i64)
-             (local $left i32)
-             (local.set $left (i32.const {times}))
-             (loop $again
-               (call $log (i32.const 2) (i32.const 65536) (i32.const {length}))
-               (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
-             (i64.const 17)))"#
-    )
+    let numbers = [times, bytes.len() as u32].map(u32::to_le_bytes).concat();
+    let data = format!("(data (i32.const 65528) \"{}\")", escaped(&[&numbers[..], bytes].concat()));
+    let text = fixture_text("logs_its_data.wat");
+    // Imports come first.
+    text.trim_end().strip_suffix(')').unwrap().to_owned() + &data + ")"
 }
 
 #[test]
@@ -26,8 +15,7 @@ fn what_a_handler_logs_is_bounded_and_stays_on_its_line() {
     let mut server = Server::of("logs.wat");
     let reply = server.connect().ask("GET", "/");
     assert_eq!(reply.status, 200);
-    let id = reply.field("x-request-id").unwrap();
-    let id = format!("id={id}");
+    let id = format!("id={}", reply.field("x-request-id").unwrap());
     server.log_line(&["WARN handler: ", r"first\n\u{1b}[31msecond", &id]);
     server.log_line(&["more log lines were dropped (the limit is --log-lines-max)", &id]);
     let lines = server.stop();
@@ -48,12 +36,7 @@ fn a_gigabyte_of_log_lines_is_cut_to_the_limits() {
 #[test]
 fn names_in_a_module_cannot_forge_a_log_line() {
     let name = format!("evil\\0aERROR forged\\1b[31m{}", "x".repeat(10_000));
-    let module = format!(
-        "(module (memory (export \"memory\") 1) (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
-           (func $f (@name \"{name}\") unreachable)
-           (func (export \"handle\") (param i32 i32) (result i64) (call $f) (i64.const 0)))"
-    );
-    let mut server = Server::of_text(&module);
+    let mut server = Server::of_text(&trapping_in(&name));
     assert_eq!(server.connect().ask("GET", "/").status, 500);
     let line = server.log_line(&["ERROR request", r"in evil\\nERROR forged\\u{1b}[31mxxx"]);
     assert!(line.len() < 1000, "{} bytes", line.len());
@@ -102,18 +85,15 @@ fn a_handlers_text_is_a_value_in_json() {
     let line = server.log_line(&["\"target\":\"handler\""]);
     assert!(!line.contains('\u{202e}') && !line.contains('\u{9b}'), "{line}");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(
-        (line["fields"]["message"].as_str(), line["fields"]["id"].as_str()),
-        (Some(text), id.as_deref())
-    );
+    let fields = &line["fields"];
+    assert_eq!((fields["message"].as_str(), fields["id"].as_str()), (Some(text), id.as_deref()));
 }
 
 #[test]
 fn lines_that_nobody_reads_take_bounded_memory() {
     // Each request logs 64 lines of 60,000 bytes, which are longer when escaped.
     let file = TextFile::new(logging(&b"\x01".repeat(60_000), 64));
-    let arguments =
-        [file.path().to_str().unwrap(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
+    let arguments = [file.path(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
     let (mut child, mut client) = super::output::with_stderr(&arguments, std::process::Stdio::piped());
     let resident = || status_kib(child.id(), "VmRSS:").unwrap();
     assert_eq!(client.ask("GET", "/").status, 200);

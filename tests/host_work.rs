@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use host_wasm::Effort;
 
-use crate::harness::modules::answering;
-use crate::harness::oracle::Host;
+use crate::harness::modules::{answering, escaped};
+use crate::harness::oracle::{Host, call};
 use crate::harness::{Client, Server, fails_to_start};
 
 /// Longest time of one step, without the time in the module itself.
@@ -43,43 +43,33 @@ fn module(initialize: &str, length: usize, more: &str) -> String {
 
 #[test]
 fn heads_of_responses() {
-    let long = |field: &str, length: usize| {
-        let mut response = format!("HTTP/1.1 200 OK\n{field}");
-        response.push_str(&",".repeat(length - response.len() - 2));
-        response + "\n\n"
-    };
+    let ok = "HTTP/1.1 200 OK\n";
     let names: String = (0..99).map(|number| format!("x-{number:0600}: a\n")).collect();
-    for (response, status) in [
-        (long("x-a: ", 64 << 10), 200),
-        (long("x-a: ", 65 << 10), 502),
-        (long("connection: ", 64 << 10), 502),
-        (long("connection: ", 8 << 20), 502),
-        (long("x-a: ", 8 << 20), 502),
-        (format!("HTTP/1.1 200 OK\n{names}\n"), 200),
-        (format!("HTTP/1.1 200 OK\n{}", "a:b\n".repeat(100)) + &"x".repeat(1 << 20), 502),
-        (format!("HTTP/1.1 200 OK\n{names}connection: {}\n\n", "x-0,".repeat(63)), 200),
+    let all_listed = format!("{ok}{names}connection: {}\n\n", "x-0,".repeat(63));
+    let fields = format!("{ok}{}", "a:b\n".repeat(100));
+    // Each response has so many fillers before its end that it is as long as told.
+    for (start, filler, length, end, status) in [
+        (format!("{ok}x-a: "), b',', 64 << 10, "\n\n", 200),
+        (format!("{ok}x-a: "), b',', 65 << 10, "\n\n", 502),
+        (format!("{ok}connection: "), b',', 64 << 10, "\n\n", 502),
+        (format!("{ok}connection: "), b',', 8 << 20, "\n\n", 502),
+        (format!("{ok}x-a: "), b',', 8 << 20, "\n\n", 502),
+        (format!("{ok}{names}\n"), b' ', 0, "", 200),
+        (fields.clone(), b'x', fields.len() + (1 << 20), "", 502),
+        (all_listed, b' ', 0, "", 200),
     ] {
-        let (head, tail) = response.split_at(response.len().min(60_000));
+        let length = length.max(start.len() + end.len());
+        let (first, last) = (65_536 + start.len(), 65_536 + length - end.len());
         // A text of megabytes would take longer to parse than everything else.
-        let rest = match tail.len() {
-            0..100_000 => format!("(data (i32.const 125536) \"{}\")", tail.replace('\n', "\\0a")),
-            _ => String::new(),
-        };
-        let fill = format!(
-            "(memory.fill (i32.const 125536) (i32.const {}) (i32.const {}))",
-            tail.as_bytes().first().unwrap_or(&0),
-            if rest.is_empty() { tail.len() } else { 0 }
-        );
-        let wat = module(&fill, response.len(), "").replace(
-            "(func (export \"_init",
-            &format!(
-                "(data (i32.const 65536) \"{}\") {rest} (func (export \"_init",
-                head.replace('\n', "\\0a")
-            ),
-        );
+        let fill =
+            format!("(memory.fill (i32.const {first}) (i32.const {filler}) (i32.const {}))", last - first);
+        let [start_data, end_data] = [(65_536, &*start), (last, end)]
+            .map(|(address, text)| format!("(data (i32.const {address}) \"{}\")", escaped(text.as_bytes())));
+        let data = format!("(module {start_data} {end_data}");
+        let wat = module(&fill, length, "").replacen("(module", &data, 1);
         let server = Server::of_text(&wat);
         let mut client = server.connect();
-        let about = format!("a head of {} bytes: {}", response.len(), &response[16..40]);
+        let about = format!("a head of {length} bytes: {start:.24}");
         is_short(&about, || assert_eq!(client.ask("GET", "/").status, status, "{about}"));
     }
 }
@@ -124,9 +114,7 @@ fn instances_with_large_images() {
     let fill = "(memory.fill (i32.const 128) (i32.const 7) (i32.const 65000000))";
     let module = host.start(module(fill, 1, "(unreachable)").as_bytes(), Effort::Quick).unwrap();
     // Each call traps, so the next one gets a new instance.
-    is_short("a new instance of 64 MiB", || {
-        host.call(&module, b"GET /").unwrap_err();
-    });
+    is_short("a new instance of 64 MiB", || drop(host.call(&module, b"GET /").unwrap_err()));
 }
 
 #[test]
@@ -208,9 +196,7 @@ fn mappings_of_all_instances_fit_a_process() {
             calls.spawn(async move {
                 let length = if number % 3 == 0 { 17 } else { 60 };
                 let request = host_http::message::Message::from(vec![b'a'; length]);
-                let id = host_http::request_id::RequestId::none();
-                let answer = module.call(&request, id, Instant::now()).end().await;
-                answer.map(drop).map_err(|error| error.to_string())
+                call(&module, &request).end().await.map(drop).map_err(|error| error.to_string())
             });
         }
         for result in calls.join_all().await {

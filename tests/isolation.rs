@@ -3,14 +3,13 @@
 //! replaces others, which must not show.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use host_http::message::Message;
-use host_http::request_id::RequestId;
 use host_wasm::Effort;
 
-use crate::harness::oracle::{Host, compare};
-use crate::harness::{Random, Server, fixture};
+use crate::harness::oracle::{Host, call, compare};
+use crate::harness::{Random, Server, fixture_text};
 
 /// Number of modules. Each takes about 20 ms in the dev profile.
 const MODULES: u64 = 150;
@@ -27,8 +26,7 @@ fn no_request_sees_what_another_one_wrote() {
 #[test]
 fn memory_is_as_it_was_wherever_and_however_much_was_written() {
     let host = Host::new();
-    let wat = std::fs::read(fixture("scatters.wat")).unwrap();
-    let module = host.start(&wat, Effort::Thorough).unwrap();
+    let module = host.start(fixture_text("scatters.wat").as_bytes(), Effort::Thorough).unwrap();
     let ask = |target: &str| host.call(&module, format!("GET /{target}!").as_bytes()).unwrap();
     let first = ask("aa");
     let mut random = Random::new(7);
@@ -47,8 +45,8 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     threads.worker_threads(4);
     let host = Host::with(&["--instances", "2", "--queue", "1000", "--queue-timeout", "1min"], threads);
-    let wat = std::fs::read(fixture("mixed.wat")).unwrap();
-    let module = Arc::new(host.start(&wat, Effort::Quick).unwrap());
+    let start = || host.start(fixture_text("mixed.wat").as_bytes(), Effort::Quick).unwrap();
+    let module = Arc::new(start());
     let calls_of_kinds = async |kinds: std::ops::Range<usize>| {
         let mut calls = tokio::task::JoinSet::new();
         let mut random = Random::new(3);
@@ -58,7 +56,7 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
             calls.spawn(async move {
                 let target = ["l", "t", "h"].get(kind).unwrap_or(&"fine");
                 let request = Message::from(format!("GET /{target} HTTP/1.1\r\n\r\n").into_bytes());
-                let call = module.call(&request, RequestId::none(), Instant::now()).end();
+                let call = call(&module, &request).end();
                 // An endless call is cancelled while it is inside the module.
                 match tokio::time::timeout(Duration::from_secs(if kind == 0 { 0 } else { 60 }), call).await {
                     Ok(Ok(response)) => assert_eq!(response, "HTTP/1.1 200 OK\n\n0"),
@@ -73,7 +71,7 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
     host.runtime.block_on(calls_of_kinds(1..20));
     host.runtime.block_on(calls_of_kinds(0..20));
     // Candidates have slots beside those of idle instances.
-    host.start(&wat, Effort::Quick).unwrap();
+    start();
 }
 
 #[test]

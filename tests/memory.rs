@@ -1,59 +1,28 @@
 use std::io::Write;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::harness::{Client, Deployment, Server, bombs, host_after, status_kib, wait_until};
+use crate::harness::{
+    Client, Deployment, Server, bombs, fixture_text, host_after, make_pipe, status_kib, wait_until,
+};
 
 const MIB: u64 = 1 << 20;
 
 /// Limits that are small enough to be reached, and timeouts that never expire.
+#[rustfmt::skip]
 const FLAGS: [&str; 18] = [
-    "--no-watch",
-    "--threads=2",
-    "--instances=8",
-    "--memory-max=8MiB",
-    "--table-max=1000",
-    "--buffer-max=24MiB",
-    "--connections=120",
-    "--module-max=8MiB",
-    "--keep-bytes=16MiB",
-    "--keep=100",
-    "--compile-memory-max=96MiB",
-    "--deadline=1h",
-    "--head-timeout=1h",
-    "--body-timeout=1h",
-    "--write-timeout=1h",
-    "--body-rate-min=0",
-    "--write-rate-min=0",
-    "--rate-window=1h",
+    "--no-watch", "--threads=2", "--instances=8", "--memory-max=8MiB", "--table-max=1000",
+    "--buffer-max=24MiB", "--connections=120", "--module-max=8MiB", "--keep-bytes=16MiB", "--keep=100",
+    "--compile-memory-max=96MiB", "--deadline=1h", "--head-timeout=1h", "--body-timeout=1h",
+    "--write-timeout=1h", "--body-rate-min=0", "--write-rate-min=0", "--rate-window=1h",
 ];
 
-/// Returns a module with a megabyte of data that depends on the seed. By the first
-/// letter of the path, `/l` grows and fills its memory and never ends, and `/r`
-/// answers with a megabyte.
+/// Returns `fills_or_answers.wat` with a megabyte of data that depends on the seed.
 fn module(seed: u8) -> Vec<u8> {
-    let data = format!("\\{seed:02x}").repeat(1 << 20);
-    let text = format!(
-        r#"(module
-  (memory (export "memory") 50)
-  (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
-  (data (i32.const 1100000) "{data}")
-  (func (export "alloc") (param i32) (result i32) (i32.const 8192))
-  (func (export "handle") (param $request i32) (param i32) (result i64)
-    (local $letter i32)
-    (local.set $letter (i32.load8_u (i32.add (local.get $request) (i32.const 5))))
-    (if (i32.eq (local.get $letter) (i32.const 108))
-      (then
-        (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
-        (memory.fill (i32.const 4096) (i32.const 7) (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4096)))
-        (loop $forever (br $forever))))
-    (select (i64.const 1048576) (i64.const 17) (i32.eq (local.get $letter) (i32.const 114)))))
-"#
-    );
-    wat::parse_str(text).unwrap()
+    let data = format!("(module (data (i32.const 1100000) \"{}\")", format!("\\{seed:02x}").repeat(1 << 20));
+    wat::parse_str(fixture_text("fills_or_answers.wat").replacen("(module", &data, 1)).unwrap()
 }
 
 /// A server whose log nobody reads.
@@ -66,15 +35,11 @@ impl Place {
     fn new() -> Place {
         let deployment = Deployment::of(module(0));
         let log = deployment.path("log");
-        assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+        make_pipe(&log);
         let shell = host_after(&format!("exec 2<>'{log}'"));
         let arguments = ["--control", &deployment.path("control"), &deployment.path("handler.wasm")];
         let server = Server::spawn(shell, &[&FLAGS, &arguments[..]].concat());
         Place { deployment, server }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.server.addresses[0]
     }
 
     fn resources(&self) -> Value {
@@ -85,9 +50,8 @@ impl Place {
     /// Returns the bound on a part of the memory, in bytes.
     fn bound(&self, part: &str) -> u64 {
         let resources = self.resources();
-        let parts = resources["memory"].as_array().unwrap();
-        let found = parts.iter().find(|found| found["what"] == part).unwrap();
-        found["bytes"].as_u64().unwrap()
+        let mut parts = resources["memory"].as_array().unwrap().iter();
+        parts.find(|found| found["what"] == part).unwrap()["bytes"].as_u64().unwrap()
     }
 
     /// Waits until this much of a resource is in use.
@@ -97,7 +61,7 @@ impl Place {
     }
 
     fn connect(&self, count: usize) -> Vec<Client> {
-        (0..count).map(|_| Client::connect(self.address())).collect()
+        (0..count).map(|_| self.server.connect()).collect()
     }
 }
 
@@ -107,12 +71,9 @@ fn memory(pid: u32) -> u64 {
     (kib.sum::<usize>() as u64) << 10
 }
 
-/// What occupies memory until it is dropped.
-#[derive(Default)]
-struct Held {
-    clients: Vec<Client>,
-    _uploads: Vec<UnixStream>,
-}
+/// Connections for requests and for uploads, which occupy memory until they are
+/// dropped.
+type Held = (Vec<Client>, Vec<UnixStream>);
 
 /// A part of the memory, and the load that drives it to its limit.
 struct Part {
@@ -140,7 +101,7 @@ fn keep_versions(place: &Place) -> Held {
 }
 
 fn log_much(place: &Place) -> Held {
-    let mut client = Client::connect(place.address());
+    let mut client = place.server.connect();
     let target = format!("/{}", "x".repeat(8000));
     // The writer takes the first lines; the others fill the queue.
     (0..1000).for_each(|_| assert_eq!(client.ask("GET", &target).status, 200));
@@ -157,7 +118,7 @@ fn send_bodies(place: &Place) -> Held {
         client.try_send(&body);
     }
     place.wait_for("buffers", 20 * MIB);
-    Held { clients, ..Held::default() }
+    (clients, Vec::new())
 }
 
 fn open_connections(place: &Place) -> Held {
@@ -170,23 +131,19 @@ fn open_connections(place: &Place) -> Held {
         client.send(head + &"x".repeat(rest));
     }
     place.wait_for("connections", 70);
-    Held { clients, ..Held::default() }
+    (clients, Vec::new())
 }
 
 fn upload(place: &Place) -> Held {
     let size = 8 * MIB as usize;
-    let mut uploads = Vec::new();
-    for _ in 0..6 {
-        let mut stream = UnixStream::connect(place.deployment.socket()).unwrap();
-        writeln!(stream, "{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}").unwrap();
-        uploads.push(stream);
-    }
+    let order = format!("{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}\n");
+    let connect = |_| UnixStream::connect(place.deployment.socket()).unwrap();
+    let mut uploads: Vec<_> = (0..6).map(connect).collect();
+    uploads.iter_mut().for_each(|stream| stream.write_all(order.as_bytes()).unwrap());
     place.wait_for("uploads", 4);
     // Two uploads wait for a permit, in an order that the server chooses.
     let module = vec![b'x'; size - 1];
-    for stream in &mut uploads {
-        stream.set_nonblocking(true).unwrap();
-    }
+    uploads.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
     let mut sent = vec![0; uploads.len()];
     wait_until("uploads", || {
         for (stream, sent) in uploads.iter_mut().zip(&mut sent) {
@@ -194,17 +151,14 @@ fn upload(place: &Place) -> Held {
         }
         sent.iter().filter(|&&sent| sent == module.len()).count() >= 4
     });
-    Held { _uploads: uploads, ..Held::default() }
+    (Vec::new(), uploads)
 }
 
 fn fill_instances(place: &Place) -> Held {
-    let mut clients = place.connect(8);
-    for client in &mut clients {
-        client.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
-    }
+    let clients = (0..8).map(|_| place.server.asking("/l")).collect();
     // The other instances are reserved for short calls.
     place.wait_for("instances", 6);
-    Held { clients, ..Held::default() }
+    (clients, Vec::new())
 }
 
 #[test]
@@ -214,7 +168,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
         let before = memory(place.server.pid());
         let held = drive(&place);
         // The load uses connections, too.
-        let own = place.bound("connections") / 120 * held.clients.len() as u64;
+        let own = place.bound("connections") / 120 * held.0.len() as u64;
         let bound = place.bound(name) + if name == "connections" { 0 } else { own } + 4 * MIB;
         grows(name, &place, before, least, bound);
     }
@@ -247,25 +201,17 @@ fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
 fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
     let place = Place::new();
     // Small receive buffers leave the response with the kernel of the server.
-    let connect = || Client::connect_with_room(4096, place.address());
+    let connect = || Client::connect_with_room(4096, place.server.addresses[0]);
     let mut clients: Vec<Client> = (0..20).map(|_| connect()).collect();
-    for client in &mut clients {
-        client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n".repeat(16));
-    }
+    clients.iter_mut().for_each(|client| client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n".repeat(16)));
     place.wait_for("buffers", 10 * MIB);
-    let port = format!(":{:04X}", place.address().port());
+    let port = format!(":{:04X}", place.server.addresses[0].port());
     let unsent = || -> u64 {
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let of_server = sockets.lines().filter_map(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let is_own = fields.next()?.ends_with(&port);
-            let (state, queues) = (fields.nth(1)?, fields.next()?);
-            // Established connections only.
-            (is_own && state == "01")
-                .then(|| u64::from_str_radix(queues.split(':').next()?, 16).ok())
-                .flatten()
-        });
-        of_server.sum()
+        let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // Established connections only.
+        let of_server = fields.filter(|fields| fields[1].ends_with(&port) && fields[3] == "01");
+        of_server.map(|fields| u64::from_str_radix(&fields[4][..8], 16).unwrap()).sum()
     };
     wait_until("unsent bytes", || unsent() > 20 * (64 << 10));
     // Bytes in flight count, up to the receive buffer of the client.

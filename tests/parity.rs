@@ -33,12 +33,8 @@ fn natively(request: &[u8]) -> Vec<u8> {
 #[track_caller]
 fn agree(module: &Module, request: &[u8]) {
     let (native, wasm) = (natively(request), module.answer(request));
-    assert_eq!(
-        native.escape_ascii().to_string(),
-        wasm.escape_ascii().to_string(),
-        "{}",
-        request.escape_ascii()
-    );
+    let [native, wasm, about] = [&native[..], &wasm, request].map(|bytes| bytes.escape_ascii().to_string());
+    assert_eq!(native, wasm, "{about}");
 }
 
 #[test]

@@ -1,36 +1,44 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The sources of the three crates of the server, and those of the handler.
+/// The sources of the three crates of the server.
 const HOST: [&str; 3] = ["host/src", "host/http/src", "host/wasm/src"];
-const HANDLER: [&str; 2] = ["handler/src", "handler/sdk/src"];
+
+/// Those, and the sources of the handler.
+const ALL: [&str; 5] = ["host/src", "host/http/src", "host/wasm/src", "handler/src", "handler/sdk/src"];
 
 /// The top of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The Rust files below these folders, with their texts.
-pub(crate) fn sources(folders: &[&str]) -> Vec<(String, String)> {
+/// Returns the paths of the files with this extension in and below these folders, from
+/// the top of the repository.
+pub(crate) fn files(folders: &[&str], extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             // What the build of a fuzz target generates is not a source.
-            if path.ends_with("target") {
-                continue;
-            }
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-                found.push((name, fs::read_to_string(path).unwrap()));
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
             }
         }
     }
     assert!(!found.is_empty());
     found
+}
+
+/// The Rust files below these folders, with their texts.
+pub(crate) fn sources(folders: &[&str]) -> Vec<(String, String)> {
+    let with_text = |name: String| {
+        let text = fs::read_to_string(root().join(&name)).unwrap();
+        (name, text)
+    };
+    files(folders, "rs").into_iter().map(with_text).collect()
 }
 
 /// The code of a file: no comments, and nothing from its unit tests on.
@@ -39,81 +47,72 @@ fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Checks that of these files only the allowed ones hold the text.
-fn only(allowed: &[&str], holds: &str, files: &[(String, String)]) {
-    for (name, text) in files {
-        let allowed = allowed.iter().any(|allowed| name.starts_with(allowed));
-        assert!(
-            allowed || !code(text).contains(holds),
-            "{name} holds {holds:?}; that belongs in {allowed:?}"
-        );
+/// Texts, the files that may hold them, the folders of which no other file may, and the
+/// rule in words.
+type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static str);
+
+const RULES: [Rule; 6] = [
+    (&["wasmtime"], &[], &["host/src", "host/http"], "only host-wasm names wasmtime"),
+    (
+        &[".data(", ".data_mut(", "data_ptr"],
+        &["host/wasm/src/memory.rs"],
+        &HOST,
+        "only one file touches linear memory",
+    ),
+    (&["ArcSwap"], &["host/src/site/current.rs"], &HOST, "only one file stores the current version"),
+    (&["\"/route\"", "hello", ".path() =="], &[], &HOST, "the host knows no route"),
+    (
+        &[
+            "\"memory\"",
+            "\"alloc\"",
+            "\"handle\"",
+            "\"_initialize\"",
+            "\"panic_message\"",
+            "\"x-request-id\"",
+        ],
+        &["handler/sdk/src/abi.rs"],
+        &ALL,
+        "the names of the contract stand in one file",
+    ),
+    (
+        &["unsafe"],
+        &[
+            "handler/sdk/src/export.rs",
+            "host/wasm/src/compile/worker.rs",
+            "host/wasm/src/mapped.rs",
+            "host/wasm/src/module.rs",
+            "host/wasm/src/pages.rs",
+        ],
+        &ALL,
+        "unsafe code stands where the boundary needs it",
+    ),
+];
+
+#[test]
+fn what_stands_in_one_place_stands_in_no_other() {
+    for (texts, allowed, folders, rule) in RULES {
+        for (name, text) in sources(folders) {
+            // `store.data()` is wasmtime's name for the state of a store, and a feature
+            // of the SDK has the name of an export.
+            let code = ["store.data", "caller.data", "feature = \"alloc\""]
+                .iter()
+                .fold(code(&text), |code, other| code.replace(other, ""));
+            for text in texts.iter().filter(|_| !allowed.iter().any(|allowed| name.starts_with(allowed))) {
+                assert!(!code.contains(text), "{name} holds {text:?}; {rule}: {allowed:?}");
+            }
+        }
     }
-}
-
-#[test]
-fn only_wasm_names_wasmtime() {
-    only(&[], "wasmtime", &sources(&["host/src", "host/http"]));
-}
-
-#[test]
-fn only_one_file_touches_linear_memory() {
-    for access in [".data(", ".data_mut(", "data_ptr"] {
-        // `store.data()` is wasmtime's name for the state of a store.
-        let files: Vec<_> = sources(&HOST)
-            .into_iter()
-            .map(|(name, text)| (name, text.replace("store.data", "").replace("caller.data", "")))
-            .collect();
-        only(&["host/wasm/src/memory.rs"], access, &files);
-    }
-}
-
-#[test]
-fn only_one_file_stores_the_current_version() {
-    only(&["host/src/site/current.rs"], "ArcSwap", &sources(&HOST));
-}
-
-#[test]
-fn the_host_knows_no_route() {
-    for route in ["\"/route\"", "hello", ".path() =="] {
-        only(&[], route, &sources(&HOST));
-    }
-}
-
-#[test]
-fn the_names_of_the_contract_stand_in_one_file() {
-    // A feature of the SDK has the name of an export, and is none.
-    let files: Vec<_> = sources(&[&HOST[..], &HANDLER].concat())
-        .into_iter()
-        .map(|(name, text)| (name, text.replace("feature = \"alloc\"", "")))
-        .collect();
-    for name in
-        ["\"memory\"", "\"alloc\"", "\"handle\"", "\"_initialize\"", "\"panic_message\"", "\"x-request-id\""]
-    {
-        only(&["handler/sdk/src/abi.rs"], name, &files);
-    }
-}
-
-#[test]
-fn unsafe_code_stands_where_the_boundary_needs_it() {
-    let needed = [
-        "handler/sdk/src/export.rs",
-        "host/wasm/src/compile/worker.rs",
-        "host/wasm/src/mapped.rs",
-        "host/wasm/src/module.rs",
-        "host/wasm/src/pages.rs",
-    ];
-    only(&needed, "unsafe", &sources(&[&HOST[..], &HANDLER].concat()));
 }
 
 #[test]
 fn every_source_file_explains_itself_and_can_be_read_at_a_sitting() {
-    for (name, text) in sources(&[&HOST[..], &HANDLER].concat()) {
+    for (name, text) in sources(&ALL) {
         assert!(text.starts_with("//! "), "{name} does not say what it is");
         let lines = code(&text).lines().count();
         assert!(lines <= 300, "{name} has {lines} lines");
     }
     for name in ["utils", "common", "misc", "types"] {
-        let found = sources(&[&HOST[..], &HANDLER, &["tests"]].concat());
+        let found = sources(&[&ALL[..], &["tests"]].concat());
         assert!(found.iter().all(|(path, _)| !path.contains(&format!("{name}.rs"))));
     }
 }

@@ -87,10 +87,8 @@ fn names(module: &Path) -> (Vec<String>, Vec<String>) {
     for part in wasmparser::Parser::new(0).parse_all(&module) {
         match part.unwrap() {
             wasmparser::Payload::ImportSection(section) => {
-                imports.extend(section.into_imports().map(|import| {
-                    let import = import.unwrap();
-                    format!("{}.{}", import.module, import.name)
-                }));
+                let imported = section.into_imports().map(Result::unwrap);
+                imports.extend(imported.map(|import| format!("{}.{}", import.module, import.name)));
             }
             wasmparser::Payload::ExportSection(section) => {
                 exports.extend(section.into_iter().map(|export| export.unwrap().name.to_owned()));

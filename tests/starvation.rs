@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Deployment, Server, fixture, host_after, wait_until};
+use crate::harness::{Client, Deployment, Server, fixture_text, host_after, wait_until};
 
 /// Local addresses of two clients; all others use 127.0.0.1.
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
@@ -11,11 +11,7 @@ const MODEST: [u8; 4] = [127, 0, 0, 3];
 /// gets a new instance.
 fn mixed_and_made_anew() -> String {
     let table = "(module (table 2 funcref) (elem $e func) (func $drop (elem.drop $e))";
-    mixed().replacen("(module", table, 1)
-}
-
-fn mixed() -> String {
-    std::fs::read_to_string(fixture("mixed.wat")).unwrap()
+    fixture_text("mixed.wat").replacen("(module", table, 1)
 }
 
 /// Makes quick requests beside clients whose requests never end. Returns the number
@@ -37,9 +33,7 @@ fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usiz
                 }
             });
         }
-        while long.load(Relaxed) < endless {
-            std::thread::yield_now();
-        }
+        wait_until("all have asked", || long.load(Relaxed) >= endless);
         let mut client = server.connect();
         let (mut refused, mut longest) = (0, Duration::ZERO);
         for _ in 0..rounds {
@@ -54,7 +48,7 @@ fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usiz
 
 #[test]
 fn quick_requests_keep_their_places_beside_a_hundred_endless_ones() {
-    for module in [mixed(), mixed_and_made_anew()] {
+    for module in [fixture_text("mixed.wat"), mixed_and_made_anew()] {
         let flags = ["--threads", "2", "--deadline", "100ms", "--log-level", "off"];
         let server = Server::of_text_with(&module, &flags);
         let (refused, longest) = quick_beside_endless(&server, 100, 300);
@@ -66,10 +60,8 @@ fn quick_requests_keep_their_places_beside_a_hundred_endless_ones() {
 
 #[test]
 fn more_threads_than_places_for_short_calls_share_them_beside_endless_ones() {
-    let server = Server::of_with(
-        "mixed.wat",
-        &["--threads=8", "--instances=4", "--queue=4", "--deadline=100ms", "--log-level=off"],
-    );
+    let flags = ["--threads=8", "--instances=4", "--queue=4", "--deadline=100ms", "--log-level=off"];
+    let server = Server::of_with("mixed.wat", &flags);
     let (refused, _) = quick_beside_endless(&server, 16, 100);
     assert_eq!(refused, 0);
 }
@@ -138,7 +130,7 @@ fn those_who_forward_for_others_have_no_share() {
 
 #[test]
 fn a_client_that_holds_all_calls_gives_way_in_the_queue() {
-    let place = Deployment::of(std::fs::read(fixture("loops.wat")).unwrap());
+    let place = Deployment::of(fixture_text("loops.wat"));
     let flags = ["--instances", "2", "--queue", "2", "--deadline", "1h", "--queue-timeout", "1h"];
     let mut server = place.start(&flags);
     let address = server.addresses[0];

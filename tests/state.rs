@@ -1,15 +1,22 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::answers::INDEX;
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Random, Server, fails_to_start, host, output_of, rename_over, wait_until};
+
+/// Starts a server, and swaps to version 2 by its file.
+fn swapped_to_two(place: &Deployment) -> Server {
+    let mut server = place.start(&[]);
+    rename_over(place.file(), saying("two"));
+    server.log_line(&["serving version 2"]);
+    server
+}
 
 #[test]
 fn the_server_comes_back_with_the_version_that_served() {
     let place = Deployment::of(saying("one"));
-    let mut server = place.start(&[]);
-    rename_over(&place.file(), saying("two"));
-    server.log_line(&["serving version 2"]);
+    let server = swapped_to_two(&place);
     assert!(place.tell(&["swap", "/dev/null"]).contains("rejected version 3"));
     drop(server);
 
@@ -27,7 +34,7 @@ fn the_server_comes_back_with_the_version_that_served() {
     let mut server = place.start(&[]);
     server.says("one", 1);
     // The bad file is not tried again; a new one is.
-    rename_over(&place.file(), saying("five"));
+    rename_over(place.file(), saying("five"));
     server.log_line(&["serving version 5"]);
     drop(server);
     fs::write(place.file(), saying("six")).unwrap();
@@ -40,10 +47,7 @@ fn the_server_comes_back_with_the_version_that_served() {
 fn a_damaged_state_is_reported_and_serving_goes_on() {
     let place = Deployment::of(saying("one"));
     let start_and_swap = || {
-        let mut server = place.start(&[]);
-        rename_over(&place.file(), saying("two"));
-        server.log_line(&["serving version 2"]);
-        drop(server);
+        drop(swapped_to_two(&place));
         fs::write(place.file(), saying("one")).unwrap();
     };
     start_and_swap();
@@ -74,9 +78,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     // If the current module is damaged, the next newest version serves.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();
-    let current = host::site::version::hash(saying("two").as_bytes());
-    let module = place.state().join(format!("{current}.module"));
-    fs::write(&module, "damaged").unwrap();
+    fs::write(place.saved(saying("two")), "damaged").unwrap();
     let mut server = place.start(&[]);
     server.log_line(&["version 2", "cannot be restored", "is damaged: its SHA-256 is not the recorded one"]);
     assert_eq!(server.connect().ask("GET", "/").text(), "one");
@@ -136,25 +138,17 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
         assert!(reply.text() == "one" || word > 0, "{reply:?}");
         assert_eq!(reply.status, 200);
         assert!(word >= client_saw, "back at {word} after {client_saw} was durable");
-        let written = 1 + random.below(4) as u64;
-        for step in 0..written {
-            let number = (round + 1) * 100 + step;
-            let module = saying(&number.to_string());
-            if step + 1 < written {
-                let told = place.swap(module);
-                assert!(told.starts_with("serving"), "{told}");
-                client_saw = number;
-            } else {
-                // Nobody waits for the last swap, so the kill comes in the middle.
-                let child = place.begin_swap(module);
-                for _ in 0..random.below(400) {
-                    client.ask("GET", "/");
-                }
-                drop(server);
-                child.wait_with_output().unwrap();
-                break;
-            }
+        let last = random.below(4) as u64;
+        for step in 0..last {
+            client_saw = (round + 1) * 100 + step;
+            let told = place.swap(saying(&client_saw.to_string()));
+            assert!(told.starts_with("serving"), "{told}");
         }
+        // Nobody waits for the last swap, so the kill comes in the middle.
+        let child = place.begin_swap(saying(&((round + 1) * 100 + last).to_string()));
+        (0..random.below(400)).for_each(|_| _ = client.ask("GET", "/"));
+        drop(server);
+        child.wait_with_output().unwrap();
     }
 }
 
@@ -163,14 +157,12 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let place = Deployment::new();
     let large = saying(&"x".repeat(20_000));
     // A folder is in the way of the module's file.
-    let taken = place.state().join(format!("{}.module", host::site::version::hash(large.as_bytes())));
-    fs::create_dir_all(taken.join("by a folder")).unwrap();
+    fs::create_dir_all(place.saved(&large).join("a file")).unwrap();
     fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
     let server = place.start(&[]);
     let (code, text) = output_of(&mut place.swap_command(&large));
-    assert!(text.starts_with("serving version 2 "), "{text}");
-    assert!(text.contains("\nnot saved, so it would not survive a restart: cannot write "), "{text}");
-    assert_eq!(code, 3);
+    let not_saved = "\nnot saved, so it would not survive a restart: cannot write ";
+    assert!(code == 3 && text.starts_with("serving version 2 ") && text.contains(not_saved), "{text}");
     assert_eq!(server.connect().ask("GET", "/").body.len(), 20_000);
     drop(server);
 
@@ -179,16 +171,13 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let expected =
         "rejected version 3 in stage save: it would not survive a restart (--require-durable): cannot write ";
     assert!(code == 1 && text.starts_with(expected), "{text}");
-    assert_eq!(server.connect().ask("GET", "/").text(), "<h1> hello index</h1>");
+    assert_eq!(server.connect().ask("GET", "/").text(), INDEX);
 }
 
 #[test]
 fn a_version_that_fails_its_probes_does_not_come_back() {
     let place = Deployment::of(saying("one"));
-    let mut server = place.start(&[]);
-    rename_over(&place.file(), saying("two"));
-    server.log_line(&["serving version 2"]);
-    drop(server);
+    drop(swapped_to_two(&place));
     let requests = place.path("requests.http");
     let expecting = |body: &str| fs::write(&requests, format!("GET /\n\n> body: {body}\n")).unwrap();
     expecting("one");

@@ -4,17 +4,19 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::harness::modules::{answering, saying};
-use crate::harness::{Client, Server, TextFile, fixture, rename_over};
+use crate::harness::{Client, Server, TextFile, fixture_text, rename_over};
 
-/// Waits until a version serves.
-pub fn swapped(server: &mut Server, number: u64) {
+/// Waits until a version serves, and checks that it answers with its word.
+#[track_caller]
+pub fn swapped(server: &mut Server, word: &str, number: u64) {
     server.log_line(&[&format!("serving version {number}: ")]);
+    server.says(word, number);
 }
 
 /// Starts a server whose module is in a file of its own.
 pub fn of_file(module: impl AsRef<[u8]>, flags: &[&str]) -> (TextFile, Server) {
     let file = TextFile::new(module);
-    let server = Server::with(&[&[file.path().to_str().unwrap()], flags].concat());
+    let server = Server::with(&[&[file.path()], flags].concat());
     (file, server)
 }
 
@@ -73,16 +75,14 @@ fn a_bad_module_never_replaces_a_good_one() {
         (handler("(start $f) (func $f (loop (br 0)))").into(), "start", "longer than its deadline"),
         (handler("(func (export \"_initialize\") unreachable)").into(), "start", "the module does not start"),
         (handler("(func (export \"_initialize\") (loop (br 0)))").into(), "start", "longer than its deadline"),
-        (fs::read(fixture("loops.wat")).unwrap(), "probe", "GET / was not answered"),
-        (fs::read(fixture("panics.wat")).unwrap(), "probe", r#"out of \"cheese\""#),
+        (fixture_text("loops.wat").into(), "probe", "GET / was not answered"),
+        (fixture_text("panics.wat").into(), "probe", r#"out of \"cheese\""#),
         (answering(b"HTTP/1.1 500 Oh\n\n").into(), "probe",
             "GET / was answered 500 Internal Server Error; expected a status below 500"),
         (answering(b"HTTP/1.1 404 No\n\n").into(), "probe", "HEAD /a was answered 404 Not Found; expected 200"),
         (answering(b"nonsense").into(), "probe", "it does not begin with HTTP/1.1"),
     ];
-    for length in (1..whole.len()).step_by(7) {
-        bad.push((whole[..length].to_vec(), "", ""));
-    }
+    bad.extend((1..whole.len()).step_by(7).map(|length| (whole[..length].to_vec(), "", "")));
     for (index, (module, stage, cause)) in bad.into_iter().enumerate() {
         fs::write(file.path(), &module).unwrap();
         server.signal("HUP");
@@ -100,14 +100,12 @@ fn a_bad_module_never_replaces_a_good_one() {
 
 #[test]
 fn a_request_inside_the_old_module_finishes_on_it() {
-    let slow = fs::read(fixture("is_slow.wat")).unwrap();
-    let (file, mut server) = of_file(slow, &["--deadline", "10min", "--probe", "GET /quick"]);
-    let mut client = server.connect();
-    client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+    let flags = ["--deadline", "10min", "--probe", "GET /quick"];
+    let (file, mut server) = of_file(fixture_text("is_slow.wat"), &flags);
+    let mut client = server.asking("/slow");
     server.log_line(&["INFO handler: entered"]);
     rename_over(file.path(), saying("new"));
-    swapped(&mut server, 2);
-    server.says("new", 2);
+    swapped(&mut server, "new", 2);
     let reply = client.reply_to("GET");
     assert_eq!((reply.text(), reply.field("x-handler-version")), ("old", Some("1")));
     let reply = client.ask("GET", "/slow");

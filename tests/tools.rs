@@ -14,7 +14,7 @@ mod recording;
 mod testing;
 
 /// Runs a tool. Returns its exit code, standard output and standard error.
-fn tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> (i32, String, String) {
+fn tool(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = run_to_end(host().args(arguments));
     let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (status.code().unwrap(), stdout, stderr)

@@ -46,7 +46,7 @@ fn the_tools_print_what_the_guide_shows() {
     assert_eq!(made, shown(guide, "host new greeter"));
 
     let bad = TextFile::new("(module)\n");
-    let path = bad.path().to_str().unwrap();
+    let path = bad.path();
     let (_, checked) = output_of(host().args(["check", path]));
     let expected = shown(guide, "echo '(module)' > bad.wat; host check bad.wat");
     assert_eq!(checked.replace(path, "bad.wat"), expected);

@@ -1,10 +1,9 @@
 //! Measures what modules that are hard to compile cost other requests.
 //!
-//! `cargo bench -p host-benches --bench compile -- [bombs] [kills] [faults]`
+//! `cargo bench -p host-benches --bench compile -- [bombs] [faults]`
 //!
 //! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
 //!   requests, in a memory cgroup of 512 MiB if one can be made
-//! - `kills`: a compile process is killed at 200 random moments
 //! - `faults`: system calls of the server fail, one kind at a time, by strace
 
 use std::fs;
@@ -14,22 +13,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::saying;
-use host_benches::harness::{Deployment, Random, Server, bombs, host, host_after};
+use host_benches::harness::{Deployment, bombs, host, host_after};
+use host_benches::parts::peers::QUIET;
 use host_benches::parts::program::Program;
-use host_benches::parts::run_chosen;
-use host_benches::parts::steady::{ask_steadily, high};
+use host_benches::parts::steady::{CALM, ask_steadily};
+use host_benches::parts::{high, run_chosen};
+
+/// Time for which a client asks beside a swap.
+const TURN: Duration = Duration::from_secs(5);
 
 fn main() {
-    run_chosen(&[("bombs", all_bombs), ("kills", kills), ("faults", faults)]);
-}
-
-/// Starts the server of a deployment, in a memory cgroup if there is one.
-fn start(deployment: &Deployment, cgroup: Option<&Cgroup>) -> Server {
-    let command = match cgroup {
-        Some(Cgroup(path)) => host_after(&format!("echo $$ > '{}/cgroup.procs'", path.display())),
-        None => host(),
-    };
-    deployment.spawn(command, &["--log-level", "info,request=off"])
+    run_chosen(&[("bombs", all_bombs), ("faults", faults)]);
 }
 
 /// A memory cgroup, which is removed when dropped.
@@ -52,6 +46,11 @@ impl Cgroup {
         }
         None
     }
+
+    /// Returns a command that runs the server in the cgroup.
+    fn host(&self) -> Command {
+        host_after(&format!("echo $$ > '{}/cgroup.procs'", self.0.display()))
+    }
 }
 
 impl Drop for Cgroup {
@@ -72,65 +71,31 @@ fn all_bombs() {
         Some(_) => println!("in a memory cgroup of 512 MiB"),
         None => println!("without a memory cgroup: none can be made here"),
     }
-    let mut server = start(&deployment, cgroup.as_ref());
-    let since = Duration::from_secs(5);
-    let (alone, failed) = ask_steadily(server.addresses[0], "/", since);
-    println!("alone: 99th percentile {:.1} ms, {failed} failed", high(alone).as_secs_f64() * 1e3);
+    let start = || deployment.spawn(cgroup.as_ref().map_or_else(host, Cgroup::host), &QUIET);
+    let mut server = start();
+    let alone = ask_steadily(server.addresses[0], "/", CALM, TURN);
+    println!("alone: 99th percentile {:.1} ms, {} failed", high(&alone.times()), alone.failed);
     for (name, module) in bombs::all() {
         let address = server.addresses[0];
-        let (said, took, (times, failed)) = thread::scope(|scope| {
-            let asking = scope.spawn(move || ask_steadily(address, "/", Duration::from_secs(5)));
+        let (said, took, seen) = thread::scope(|scope| {
+            let asking = scope.spawn(move || ask_steadily(address, "/", CALM, TURN));
             let since = Instant::now();
             let said = deployment.swap(&module);
             (said, since.elapsed(), asking.join().unwrap())
         });
         drop(server);
-        server = start(&deployment, cgroup.as_ref());
+        server = start();
         let back = server.connect().ask("GET", "/").status;
         println!(
-            "{name}, {} KB: {:.2} s, 99th percentile {:.1} ms, {failed} failed, after a restart {back}: {}",
+            "{name}, {} KB: {:.2} s, 99th percentile {:.1} ms, {} failed, after a restart {back}: {}",
             module.len() / 1000,
             took.as_secs_f64(),
-            high(times).as_secs_f64() * 1e3,
+            high(&seen.times()),
+            seen.failed,
             said.lines().next().unwrap_or_default(),
         );
         assert_eq!(back, 200);
     }
-}
-
-fn kills() {
-    let deployment = Deployment::new();
-    let server = start(&deployment, None);
-    let mut random = Random::new(0x5eed);
-    let (mut served, mut rejected) = (0, 0);
-    for round in 0..200u32 {
-        let module = match round % 2 {
-            0 => bombs::much_code(100 + round as usize),
-            _ => saying(&round.to_string()).into(),
-        };
-        let said = thread::scope(|scope| {
-            let swap = scope.spawn(|| deployment.swap(&module));
-            thread::sleep(Duration::from_micros(random.below(60_000) as u64));
-            for process in server.children() {
-                let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
-            }
-            swap.join().unwrap()
-        });
-        match said.starts_with("serving version ") {
-            true => served += 1,
-            false => {
-                assert!(said.contains("the compiler was killed"), "{said}");
-                rejected += 1;
-            }
-        }
-    }
-    let litter = deployment.state_names().len();
-    println!(
-        "200 orders, a compiler killed during each: {served} served, {rejected} rejected with the cause"
-    );
-    println!("entries in the state folder afterwards: {litter}");
-    assert_eq!(server.connect().ask("GET", "/").status, 200);
-    assert!(deployment.swap(saying("after").as_bytes()).starts_with("serving version "));
 }
 
 /// System calls that fail, with the error, the first call that fails, and the step
@@ -154,7 +119,7 @@ const FAULTS: [(&str, &str); 12] = [
 fn faults() {
     for (call, fault) in FAULTS {
         let deployment = Deployment::new();
-        let mut server = start(&deployment, None);
+        let mut server = deployment.start(&QUIET);
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{fault}"), "-p", &server.pid().to_string()]);

@@ -18,9 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::modules::mixed_request;
-use host_benches::harness::{Client, Random, Server, fixture};
-use host_benches::parts::run_chosen;
-use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::harness::{Client, Random, Server, fixture_text};
+use host_benches::parts::steady::{CALM, Seen, ask, ask_steadily, compare, connect};
+use host_benches::parts::{high, milliseconds, run_chosen};
 
 fn main() {
     run_chosen(&[("loops", loops), ("starved", starved), ("overload", overload), ("soak", soak)]);
@@ -29,53 +29,46 @@ fn main() {
 fn loops() {
     let server = Server::of_with("mixed.wat", &["--log-level", "off"]);
     let peer = std::env::args().find_map(|argument| argument.parse::<SocketAddr>().ok());
-    let servers = [("host", Some(server.addresses[0])), ("peer", peer)];
-    let servers: Vec<_> = servers.iter().filter_map(|(name, address)| Some((*name, (*address)?))).collect();
-    let mut turns = vec![[Vec::new(), Vec::new()]; servers.len()];
-    let mut unanswered = vec![0; servers.len()];
-    for _ in 0..3 {
-        for (index, (name, address)) in servers.iter().enumerate() {
-            for loops in [0, 8] {
-                let (times, failed) = healthy_beside(*address, loops);
-                let high = high(times);
-                println!("{name}, {loops} endless loops: 99th percentile {high:.2?}, {failed} unanswered");
-                turns[index][usize::from(loops > 0)].push(high);
-                unanswered[index] += failed;
-            }
-        }
-    }
-    for (((name, _), turns), unanswered) in servers.iter().zip(turns).zip(unanswered) {
-        let [without, with] = turns.map(median);
-        println!(
-            "{name}: healthy route, 99th percentile, medians of 3 turns: {without:.2} ms alone, {with:.2} ms beside 8 endless loops; {unanswered} without an answer in 5 s"
-        );
-    }
+    let addresses: Vec<_> = [server.addresses[0]].into_iter().chain(peer).collect();
+    let kinds = ["alone", "beside 8 endless loops", "peer, alone", "peer, beside 8 endless loops"];
+    compare("healthy route", 3, &kinds[..2 * addresses.len()], |kind| {
+        beside(addresses[kind / 2], [0, 8][kind % 2], "/l", Duration::from_secs(4))
+    });
 }
 
-/// Measures a healthy route for four seconds beside clients whose requests loop.
-/// Returns the times of the answers, and how many are missing.
-fn healthy_beside(address: SocketAddr, loops: usize) -> (Vec<Duration>, usize) {
-    let done = AtomicBool::new(false);
+/// Measures a healthy route beside clients that repeat a request. `%` in its target
+/// stands for a number that was never requested before.
+fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> Seen {
+    let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        for _ in 0..loops {
+        for _ in 0..clients {
             scope.spawn(|| {
+                let mut stream = connect(address);
                 while !done.load(Relaxed) {
+                    let target = target.replace('%', &count.fetch_add(1, Relaxed).to_string());
                     // A timeout, or no answer.
-                    let _ = ask(&mut connect(address), "/l");
+                    if ask(&mut stream, &target) != Some(200) {
+                        thread::sleep(REFUSED_PAUSE);
+                        stream = connect(address);
+                    }
                 }
             });
         }
-        let healthy = ask_steadily(address, "/fine", Duration::from_secs(4));
+        thread::sleep(Duration::from_secs(u64::from(clients > 0)));
+        let healthy = ask_steadily(address, "/fine", CALM, time);
         done.store(true, Relaxed);
         healthy
     })
 }
 
+/// Pause of a client whose request was not answered with 200.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+
 /// Number of clients of a long route.
 const LONG_CLIENTS: usize = 100;
 
 fn starved() {
-    let mixed = std::fs::read_to_string(fixture("mixed.wat")).unwrap();
+    let mixed = fixture_text("mixed.wat");
     // Works for about 30 ms if the path asks for it.
     let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
         (local.set $request (i32.const 30000000))
@@ -83,88 +76,54 @@ fn starved() {
       (i64.const 18)))";
     let mixed = mixed.trim_end().strip_suffix("(i64.const 18)))").unwrap().to_owned() + works;
     let server = Server::of_text_with(&mixed, &["--log-level", "off"]);
-    let address = server.addresses[0];
-    for (what, long) in [
-        ("alone", None),
-        ("beside a route that never ends", Some("/l")),
-        ("beside a route of 30 ms", Some("/w")),
-        ("beside ever new targets that never end", Some("/l%")),
+    for (what, clients, target) in [
+        ("alone", 0, ""),
+        ("beside a route that never ends", LONG_CLIENTS, "/l"),
+        ("beside a route of 30 ms", LONG_CLIENTS, "/w"),
+        ("beside ever new targets that never end", LONG_CLIENTS, "/l%"),
     ] {
-        let done = AtomicBool::new(false);
-        let (times, refused) = thread::scope(|scope| {
-            for client in 0..if long.is_some() { LONG_CLIENTS } else { 0 } {
-                let done = &done;
-                scope.spawn(move || {
-                    let mut stream = connect(address);
-                    for count in 0.. {
-                        if done.load(Relaxed) {
-                            break;
-                        }
-                        let target = long.unwrap_or_default().replace('%', &format!("{client}-{count}"));
-                        if ask(&mut stream, &target) != Some(200) {
-                            thread::sleep(Duration::from_millis(50));
-                        }
-                    }
-                });
-            }
-            thread::sleep(Duration::from_secs(u64::from(long.is_some())));
-            let quick = ask_steadily(address, "/fine", Duration::from_secs(8));
-            done.store(true, Relaxed);
-            quick
-        });
-        let percent = 100.0 * refused as f64 / times.len() as f64;
-        println!("{what}: {percent:.1} % refused, 99th percentile {:.2?}", high(times));
+        let seen = beside(server.addresses[0], clients, target, Duration::from_secs(8));
+        let percent = 100.0 * seen.failed as f64 / (seen.answers.len() + seen.new.len()) as f64;
+        println!("{what}: {percent:.1} % refused, 99th percentile {:.2} ms", high(&seen.times()));
     }
 }
 
+/// Default number of instances.
+const INSTANCES: usize = 64;
+
 fn overload() {
-    let instances = 64;
     let flags = ["--log-level", "off", "--deadline", "10s", "--queue-timeout", "10s"];
     let server = Server::of_with("works.wat", &flags);
-    let mut turns = [Vec::new(), Vec::new()];
-    for _ in 0..5 {
-        for (clients, turn) in [instances, 10 * instances].into_iter().zip(&mut turns) {
-            let (times, refused) = busy(&server, clients);
-            println!("{clients} clients: {} admitted, {refused} told to come back", times.len());
-            turn.push(high(times));
-        }
-    }
-    let [at_capacity, past_it] = turns.map(median);
-    println!(
-        "admitted requests, 99th percentile, medians of 5 turns: {at_capacity:.0} ms at capacity, {past_it:.0} ms with ten times the clients; ratio {:.2}",
-        past_it / at_capacity
-    );
+    compare("admitted requests", 5, &["at capacity", "with ten times the clients"], |kind| {
+        busy(server.addresses[0], [INSTANCES, 10 * INSTANCES][kind])
+    });
 }
 
 /// Runs clients for four seconds. Each repeats its request at once, or after 100 ms
-/// if it was refused.
-fn busy(server: &Server, clients: usize) -> (Vec<Duration>, u64) {
-    let (address, refused) = (server.addresses[0], AtomicU64::new(0));
-    let end = Instant::now() + Duration::from_secs(4);
-    let times = thread::scope(|scope| {
-        let clients: Vec<_> = (0..clients)
-            .map(|_| {
-                scope.spawn(|| {
-                    let (mut client, mut times) = (Client::connect(address), Vec::new());
-                    while Instant::now() < end {
-                        let since = Instant::now();
-                        let reply = client.ask("GET", "/");
-                        match reply.status {
-                            200 => times.push(since.elapsed()),
-                            status => {
-                                assert_eq!((status, reply.field("retry-after")), (503, Some("1")));
-                                refused.fetch_add(1, Relaxed);
-                                thread::sleep(Duration::from_millis(100));
-                            }
-                        }
-                    }
-                    times
-                })
-            })
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    });
-    (times, refused.into_inner())
+/// if it was refused, which counts as failed.
+fn busy(address: SocketAddr, clients: usize) -> Seen {
+    let start = Instant::now();
+    let client = || {
+        let (mut client, mut seen) = (Client::connect(address), Seen::default());
+        while start.elapsed() < Duration::from_secs(4) {
+            let since = Instant::now();
+            let reply = client.ask("GET", "/");
+            if reply.status == 200 {
+                seen.answers.push((since - start, milliseconds(since)));
+            } else {
+                assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
+                seen.failed += 1;
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+        seen
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        let mut all = Seen::default();
+        clients.into_iter().for_each(|client| all.add(client.join().unwrap()));
+        all
+    })
 }
 
 fn soak() {

@@ -4,8 +4,7 @@
 //! rounds counts.
 //!
 //! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
-//! [pipelined] [small-body] [large-body] [connections] [syscalls]
-//! [instructions]`
+//! [pipelined] [small-body] [large-body] [connections] [syscalls]`
 //!
 //! - `keep-alive`: 64 connections that are kept
 //! - `new-connections`: a new one for each request
@@ -13,24 +12,20 @@
 //! - `small-body`, `large-body`: an echo of 1 KiB, of 64 KiB and of 1 MiB
 //! - `connections`: 1, 64 and 1,000 connections
 //! - `syscalls`: system calls for each request, where strace is installed
-//! - `instructions`: instructions in user space and allocations for each request, and
-//!   which functions have most of them, where valgrind is installed
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
 
-use std::net::SocketAddr;
-use std::process::Command;
+use std::collections::BTreeMap;
 
-use host_benches::harness::{self, Folder};
-use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::harness::Folder;
 use host_benches::parts::peers::{
-    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, Peer, Running, WASMTIME_SERVE,
+    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, PAUSE, Peer, Running,
+    WASMTIME_SERVE,
 };
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
-use host_benches::parts::process::{processor_time, resident_kib};
-use host_benches::parts::program::free_address;
+use host_benches::parts::process::{processor_time, raise_descriptors, resident_kib};
 use host_benches::parts::wrk::{self, Asked};
-use host_benches::parts::{callgrind, is_chosen, median, native, strace};
+use host_benches::parts::{is_chosen, median, native, strace};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
@@ -68,7 +63,6 @@ const SCENARIOS: [Scenario; 9] = [
 
 const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
-const INSTRUCTIONS: &str = "instructions";
 
 /// A figure of a round, and its format.
 struct Metric {
@@ -107,32 +101,34 @@ fn main() {
     }
     raise_descriptors(1000);
     let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
-    names.extend([SYSCALLS, INSTRUCTIONS]);
-    let mut growth = Vec::new();
+    names.push(SYSCALLS);
+    // Points by the name of the peer.
+    let mut growth = BTreeMap::<_, Vec<_>>::new();
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
         let results = measure(scenario);
         print(scenario, &results);
         match scenario.name {
             "keep-alive" => draw_bars(&results),
-            CONNECTIONS => growth.push((scenario.connections, results)),
+            CONNECTIONS => {
+                for Measured { name, medians } in results {
+                    growth.entry(name).or_default().push((scenario.connections as f64, medians[0]));
+                }
+            }
             _ => {}
         }
     }
     if !growth.is_empty() {
-        draw_growth(&growth);
+        draw_growth(growth);
     }
     if is_chosen(SYSCALLS, &names) {
         count_system_calls();
-    }
-    if is_chosen(INSTRUCTIONS, &names) {
-        count_instructions();
     }
 }
 
 /// Measures all peers of a scenario in turn.
 fn measure(scenario: &Scenario) -> Vec<Measured> {
     let folder = Folder::new();
-    let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder)?)));
+    let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder, PAUSE)?)));
     let mut running: Vec<_> = started.map(|(name, peer)| (name, peer, Vec::new())).collect();
     for _ in 0..ROUNDS {
         for (_, peer, rounds) in &mut running {
@@ -140,7 +136,7 @@ fn measure(scenario: &Scenario) -> Vec<Measured> {
         }
     }
     let medians = |rounds: Vec<[f64; METRICS.len()]>| {
-        std::array::from_fn(|metric| median(rounds.iter().map(|round| round[metric]).collect()))
+        std::array::from_fn(|metric| median(&rounds.iter().map(|round| round[metric]).collect::<Vec<_>>()))
     };
     running.into_iter().map(|(name, _, rounds)| Measured { name, medians: medians(rounds) }).collect()
 }
@@ -174,19 +170,17 @@ fn print(scenario: &Scenario, results: &[Measured]) {
         names.join(" and ")
     );
     // Throughput adds information only where there are bodies.
-    let metrics = METRICS.len() - usize::from(scenario.asked.body() == 0);
-    print!("{:30}", "");
-    METRICS[..metrics].iter().for_each(|metric| print!("{:>25}", metric.what));
-    println!();
+    let metrics = &METRICS[..METRICS.len() - usize::from(scenario.asked.body() == 0)];
+    let names: String = metrics.iter().map(|metric| format!("{:>25}", metric.what)).collect();
+    println!("{:30}{names}", "");
     for result in results {
-        print!("{:30}", result.name);
-        for (index, metric) in METRICS[..metrics].iter().enumerate() {
-            let ratio = |other: &&Measured| format!("{:.2}", result.medians[index] / other.medians[index]);
-            let ratios: Vec<_> = there.iter().map(ratio).collect();
-            let ratios = format!("({})", ratios.join(", "));
-            print!("{:>11} {ratios:>13}", (metric.write)(result.medians[index]));
-        }
-        println!();
+        let figures = metrics.iter().enumerate().map(|(index, metric)| {
+            let figure = result.medians[index];
+            let ratios = there.iter().map(|other| format!("{:.2}", figure / other.medians[index]));
+            let ratios = format!("({})", ratios.collect::<Vec<_>>().join(", "));
+            format!("{:>11} {ratios:>13}", (metric.write)(figure))
+        });
+        println!("{:30}{}", result.name, figures.collect::<String>());
     }
 }
 
@@ -197,19 +191,10 @@ fn draw_bars(results: &[Measured]) {
     Plot { file: "cpu-per-request", title, command: COMMAND }.bars(&CPU, &bars);
 }
 
-fn draw_growth(growth: &[(usize, Vec<Measured>)]) {
-    let series: Vec<_> = SCALING
-        .iter()
-        .map(|peer| {
-            let points = growth.iter().filter_map(|(connections, results)| {
-                let result = results.iter().find(|result| result.name == peer.name)?;
-                Some((*connections as f64, result.medians[0]))
-            });
-            (peer.name, points.collect())
-        })
-        .collect();
+fn draw_growth(growth: BTreeMap<&'static str, Vec<(f64, f64)>>) {
     let x = Axis { what: "connections", scale: Scale::Log, label: plain };
     let title = "Processor time of the server for each GET /route, by connections";
+    let series: Vec<_> = growth.into_iter().collect();
     Plot { file: "growth-connections", title, command: COMMAND }.lines(&x, &CPU, &series);
 }
 
@@ -219,7 +204,7 @@ fn count_system_calls() {
     println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
     let folder = Folder::new();
     for peer in [HOST, NATIVE, NGINX] {
-        let Some(running) = peer.start(&folder) else { continue };
+        let Some(running) = peer.start(&folder, PAUSE) else { continue };
         let drive = || wrk::drive(&folder, running.address, Asked::Route, 64, 3);
         let Some((seen, calls)) = strace::count(&folder, running.pid(), drive) else { return };
         let all: f64 = calls.iter().map(|(_, times)| times).sum();
@@ -227,47 +212,5 @@ fn count_system_calls() {
         let most =
             shares.filter(|(_, share)| *share >= 0.005).map(|(name, share)| format!("{name} {share:.2}"));
         println!("{:30}{:6.2}  {}", peer.name, all / seen.requests, most.collect::<Vec<_>>().join(", "));
-    }
-}
-
-/// Answers GET /route like the default handler, without reading the request.
-/// valgrind cannot follow a module that writes to its own memory.
-const CONSTANT: &str = r#"(module (memory (export "memory") 1)
-    (data (i32.const 0) "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 21\r\n\r\n<h1> hello route</h1>")
-    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "handle") (param i32 i32) (result i64) (i64.const 100)))"#;
-
-/// Functions listed for each server.
-const NAMED: usize = 12;
-
-fn count_instructions() {
-    println!(
-        "\ninstructions in user space and allocations for each request, GET /route, 4 connections, under valgrind;"
-    );
-    println!("the host with a module that answers a constant:");
-    let folder = Folder::new();
-    let module = folder.file("constant.wat");
-    std::fs::write(&module, CONSTANT).unwrap();
-    let host = |flags: &[&str]| {
-        let mut command = harness::host();
-        // As many instances as valgrind has address space for.
-        command.args(["--no-control", "--instances", "4"]).arg(&module).args(flags);
-        command
-    };
-    let servers: [(&str, &dyn Fn(SocketAddr) -> Command); 3] = [
-        (HOST.name, &|address| host(&["--log-level", "info,request=off", "--listen", &address.to_string()])),
-        (HOST_LOGGING.name, &|address| host(&["--listen", &address.to_string()])),
-        (NATIVE.name, &native::command),
-    ];
-    for (name, command) in servers {
-        let address = free_address();
-        let Some(counted) = callgrind::count(&folder, &command(address), address) else { return };
-        println!(
-            "{name:30}{:8.0} instructions {:6.1} allocations",
-            counted.instructions, counted.allocations
-        );
-        for (function, instructions) in counted.functions.iter().take(NAMED) {
-            println!("{instructions:38.0} {function}");
-        }
     }
 }

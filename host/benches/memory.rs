@@ -14,13 +14,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::Folder;
-use host_benches::parts::descriptors::raise_descriptors;
-use host_benches::parts::peers::{HOST, NATIVE, NGINX, NGINX_ROOMY, Peer, Running};
+use host_benches::parts::peers::{self, HOST, NATIVE, NGINX, NGINX_ROOMY, Peer};
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
-use host_benches::parts::process::resident_kib;
-use host_benches::parts::program::free_address;
+use host_benches::parts::process::{raise_descriptors, resident_kib};
 use host_benches::parts::steady::{ask, connect};
-use host_benches::parts::{median, native, run_chosen};
+use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
 const STARTS: usize = 11;
 
@@ -39,19 +37,17 @@ fn start() {
     println!("from the start of the process to the first answer, of {STARTS} starts:");
     for peer in [HOST, NATIVE, NGINX] {
         let times: Option<Vec<f64>> = (0..STARTS).map(|_| time_to_start(&peer)).collect();
-        let Some(mut times) = times else { continue };
-        times.sort_by(f64::total_cmp);
-        let [shortest, longest] = [times[0], times[STARTS - 1]];
-        println!("{:14} median {:6.1} ms, from {shortest:.1} to {longest:.1}", peer.name, median(times));
+        let Some(times) = times else { continue };
+        let [shortest, median, longest] = [0.0, 0.5, 1.0].map(|share| percentile(&times, share));
+        println!("{:14} median {median:6.1} ms, from {shortest:.1} to {longest:.1}", peer.name);
     }
 }
 
 /// Returns milliseconds, or None where the peer is not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
-    let (folder, address) = (Folder::new(), free_address());
-    let since = Instant::now();
-    Running { program: (peer.begin)(&folder, address)?, address }.wait(PAUSE);
-    Some(since.elapsed().as_secs_f64() * 1e3)
+    let (folder, since) = (Folder::new(), Instant::now());
+    peer.start(&folder, PAUSE)?;
+    Some(milliseconds(since))
 }
 
 fn connections() {
@@ -75,7 +71,7 @@ fn connections() {
 /// that each adds, or None where the peer is not installed.
 fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
     let folder = Folder::new();
-    let running = peer.start(&folder)?;
+    let running = peer.start(&folder, peers::PAUSE)?;
     sleep(Duration::from_secs(1));
     let before = resident_kib(running.pid());
     // Connect and ask one by one: all connections at once would exceed the backlog

@@ -26,10 +26,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::{Server, fixture};
-use host_benches::parts::descriptors::raise_descriptors;
+use host_benches::parts::process::raise_descriptors;
 use host_benches::parts::program::{Program, is_installed};
-use host_benches::parts::run_chosen;
-use host_benches::parts::steady::{ask, ask_steadily, connect, high, median};
+use host_benches::parts::steady::{CALM, Seen, ask_steadily, compare};
+use host_benches::parts::{high, percentile, run_chosen};
 
 /// Slow connections at a time.
 const CONNECTIONS: usize = 1000;
@@ -68,7 +68,7 @@ fn body() {
 /// Has windows of a few hundred bytes, and reads 32 bytes every second.
 fn read() {
     let module = fixture("large_and_small.wat");
-    let arguments = [&[module.to_str().unwrap()][..], &QUIET].concat();
+    let arguments = [&[&*module][..], &QUIET].concat();
     attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
 }
 
@@ -109,75 +109,17 @@ fn trickle() {
         done.store(true, Relaxed);
         seen
     });
-    let Seen { times, new, failed } = seen;
     println!(
-        "beside {CONNECTIONS} trickling sockets: {failed} failed; 99th percentile {:.2?}, of new connections at most {:.2?}",
-        high(times),
-        new.iter().max().unwrap()
+        "beside {CONNECTIONS} trickling sockets: {} failed; 99th percentile {:.2} ms, of new connections at most {:.2} ms",
+        seen.failed,
+        high(&seen.times()),
+        percentile(&seen.new, 1.0)
     );
-}
-
-/// What a healthy client measured.
-struct Seen {
-    times: Vec<Duration>,
-    /// Times to connect and get an answer.
-    new: Vec<Duration>,
-    failed: usize,
 }
 
 /// Runs the healthy client for this time.
 fn healthy(address: SocketAddr, time: Duration) -> Seen {
-    let end = Instant::now() + time;
-    thread::scope(|scope| {
-        let steady = scope.spawn(|| ask_steadily(address, "/", time));
-        let (mut new, mut failed) = (Vec::new(), 0);
-        while Instant::now() < end {
-            let since = Instant::now();
-            if ask(&mut connect(address), "/") != Some(200) {
-                failed += 1;
-            }
-            new.push(since.elapsed());
-            thread::sleep(Duration::from_secs(1).saturating_sub(since.elapsed()));
-        }
-        let (times, unanswered) = steady.join().unwrap();
-        Seen { times, new, failed: failed + unanswered }
-    })
-}
-
-/// Results of all turns of one kind.
-struct Turns {
-    kind: &'static str,
-    high: Vec<Duration>,
-    new: Vec<Duration>,
-    failed: usize,
-}
-
-impl Turns {
-    fn of(kind: &'static str) -> Turns {
-        Turns { kind, high: Vec::new(), new: Vec::new(), failed: 0 }
-    }
-
-    fn add(&mut self, seen: Seen) {
-        self.high.push(high(seen.times));
-        self.new.extend(seen.new);
-        self.failed += seen.failed;
-    }
-}
-
-/// Prints each kind with its ratio to the first, and checks that no request failed.
-fn conclude<const KINDS: usize>(what: &str, all: [Turns; KINDS]) {
-    let (mut first, mut all_failed) = (None, 0);
-    println!("{what}: healthy client, 99th percentile, medians of {} turns:", all[0].high.len());
-    for Turns { kind, high, new, failed } in all {
-        let high = median(high);
-        println!(
-            "  {high:.2} ms {kind}, ratio {:.2}; a new connection and its answer {:.2} ms; {failed} failed",
-            high / *first.get_or_insert(high),
-            median(new)
-        );
-        all_failed += failed;
-    }
-    assert_eq!(all_failed, 0, "healthy requests failed beside {what}");
+    ask_steadily(address, "/", CALM, time)
 }
 
 /// Compares a server alone and beside 1,000 connections that ask for the target.
@@ -190,14 +132,14 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     let address = server.addresses[0];
     // Skip the first requests after the start.
     healthy(address, Duration::from_secs(2));
-    let mut turns = ["alone", "beside the same on another server", "beside them"].map(Turns::of);
-    for _ in 0..TURNS {
-        turns[0].add(healthy(address, TURN));
+    let kinds = ["alone", "beside the same on another server", "beside them"];
+    let failed = compare(what, TURNS, &kinds, |kind| match kind {
+        0 => healthy(address, TURN),
         // This server ends after its turn.
-        turns[1].add(beside_attack(what, address, &Server::with(arguments), target, mode));
-        turns[2].add(beside_attack(what, address, &server, target, mode));
-    }
-    conclude(what, turns);
+        1 => beside_attack(what, address, &Server::with(arguments), target, mode),
+        _ => beside_attack(what, address, &server, target, mode),
+    });
+    assert_eq!(failed, 0, "healthy requests failed beside {what}");
 }
 
 /// Runs the healthy client at one address for one turn, beside an attack on that
@@ -264,25 +206,25 @@ fn idle() {
     let address = server.addresses[0];
     healthy(address, Duration::from_secs(2));
     let before = server.resources();
-    let mut turns = ["before", "beside them"].map(Turns::of);
-    for turn in 1..=IDLE_TURNS {
-        turns[0].add(healthy(address, IDLE_TURN));
-
+    let mut is_first = true;
+    let failed = compare("idle connections", IDLE_TURNS, &["before", "beside them"], |kind| {
+        if kind == 0 {
+            return healthy(address, IDLE_TURN);
+        }
         let mut idle: Vec<_> = (0..connections).map(|_| server.connect()).collect();
-        for client in &mut idle {
-            assert_eq!(client.ask("GET", "/route").status, 200);
-        }
+        let mut ask_all = || {
+            idle.iter_mut().for_each(|client| assert_eq!(client.ask("GET", "/route").status, 200));
+        };
+        ask_all();
         let beside = server.resources();
-        turns[1].add(healthy(address, IDLE_TURN));
+        let seen = healthy(address, IDLE_TURN);
         // The connections must not reach the idle timeout.
-        for client in &mut idle {
-            assert_eq!(client.ask("GET", "/route").status, 200);
-        }
+        ask_all();
         drop(idle);
         until_closed(&server, before.descriptors);
         // Freed memory stays with the process, so only the first turn shows the
         // cost of a connection.
-        if turn == 1 {
+        if std::mem::take(&mut is_first) {
             println!(
                 "idle connections: {} kB resident before, {} kB beside {connections}: {:.2} KiB for each; {} kB after",
                 before.resident_kib,
@@ -291,6 +233,7 @@ fn idle() {
                 server.resources().resident_kib
             );
         }
-    }
-    conclude("idle connections", turns);
+        seen
+    });
+    assert_eq!(failed, 0, "healthy requests failed beside idle connections");
 }

@@ -10,7 +10,6 @@
 //!   checked
 //! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +17,8 @@ use std::time::{Duration, Instant};
 use host_benches::harness::Client;
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::replaced::{Replaced, default_handler};
-use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{Rate, Seen, ask_steadily, compare};
+use host_benches::parts::{high, median, milliseconds, percentile, run_chosen};
 
 const REQUEST: &str = "GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -32,64 +32,43 @@ fn main() {
     ]);
 }
 
-/// Starts a server whose file is a default handler.
-fn start(name: &str, flags: &[&str]) -> Replaced {
-    Replaced::start(name, default_handler, flags)
-}
-
 fn latency() {
-    let mut bench = start("latency", &[]);
-    let mut client = bench.server.connect();
+    let mut replaced = Replaced::start(default_handler, &[]);
+    let mut client = replaced.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
         // Longer than the debounce.
         thread::sleep(Duration::from_millis(600));
-        let since = bench.rename();
-        bench.wait(&mut client);
-        times.push(since.elapsed());
+        let since = replaced.rename();
+        replaced.wait(&mut client);
+        times.push(milliseconds(since));
     }
-    print("rename to first new answer", &mut times);
+    print("rename to first new answer", &times);
 }
 
 fn load() {
-    let mut bench = start("load", &[]);
-    let mut high = [Vec::new(), Vec::new()];
-    for _ in 0..9 {
-        for (swaps, high) in [false, true].into_iter().zip(&mut high) {
-            let what = if swaps { "steady load, a swap a second" } else { "steady load, no swaps" };
-            let mut times = steady(&mut bench, Duration::from_secs(5), swaps).times();
-            high.push(print(what, &mut times));
-        }
-    }
-    // Medians of many short turns: disturbances hit only a few.
-    let [before, after] = high.map(|mut high| {
-        high.sort();
-        high[high.len() / 2].as_secs_f64()
+    let mut replaced = Replaced::start(default_handler, &[]);
+    // Many short turns: disturbances hit only a few.
+    compare("steady load", 9, &["without swaps", "with a swap a second"], |kind| {
+        steady(&mut replaced, Duration::from_secs(5), kind == 1).0
     });
-    println!(
-        "99th percentile, medians of 9 turns: {:.2} ms without swaps, {:.2} ms with; ratio {:.2}",
-        before * 1e3,
-        after * 1e3,
-        after / before
-    );
 }
 
 /// Draws the longest of the answers due in each 20 ms, about 32, because a swap
 /// would show in it.
 fn timeline() {
-    let mut bench = start("timeline", &[]);
+    let mut replaced = Replaced::start(default_handler, &[]);
     // Skip the first version, and what happens only once.
-    steady(&mut bench, Duration::from_secs(2), false);
-    let seen = steady(&mut bench, Duration::from_secs(20), true);
+    steady(&mut replaced, Duration::from_secs(2), false);
+    let (seen, swaps) = steady(&mut replaced, Duration::from_secs(20), true);
     let mut longest = vec![0.0f64; 1000];
     for (due, time) in &seen.answers {
         let longest = &mut longest[(due.as_millis() / 20) as usize];
-        *longest = longest.max(time.as_secs_f64() * 1e3);
+        *longest = longest.max(*time);
     }
     let points = longest.into_iter().enumerate().map(|(index, time)| (index as f64 / 50.0, time));
     let points = points.filter(|(_, time)| *time > 0.0).collect();
-    let swaps: Vec<_> = seen.swaps.iter().map(Duration::as_secs_f64).collect();
-    print("20 s with a swap a second", &mut seen.times());
+    print("20 s with a swap a second", &seen.times());
     let x = Axis { what: "seconds", scale: Scale::Linear, label: plain };
     let y = Axis { what: "milliseconds until the answer", scale: Scale::Log, label: plain };
     let title = "Latency under 1,600 requests a second while the handler is swapped";
@@ -102,60 +81,32 @@ fn timeline() {
     );
 }
 
-/// Results of a steady load, with times since its start.
-struct Seen {
-    /// When an answer was due, and how long it took from then on.
-    answers: Vec<(Duration, Duration)>,
-    swaps: Vec<Duration>,
-}
+/// 1,600 requests a second.
+const BUSY: Rate = Rate { connections: 16, interval: Duration::from_millis(10) };
 
-impl Seen {
-    fn times(&self) -> Vec<Duration> {
-        self.answers.iter().map(|(_, time)| *time).collect()
-    }
-}
-
-/// Runs sixteen connections that each send 100 requests a second, with a swap each
-/// second if wanted.
-fn steady(bench: &mut Replaced, time: Duration, swaps: bool) -> Seen {
-    let address = bench.server.addresses[0];
-    let start = Instant::now();
-    let end = start + time;
+/// Runs a steady load, with a swap each second if wanted. Returns also when each
+/// swap was, in seconds since the start.
+fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>) {
+    let (address, start) = (replaced.server.addresses[0], Instant::now());
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..16u64)
-            .map(|index| {
-                scope.spawn(move || {
-                    let mut client = Client::connect(address);
-                    let mut answers = Vec::new();
-                    let mut next = start + Duration::from_micros(625 * index);
-                    while next < end {
-                        thread::sleep(next.saturating_duration_since(Instant::now()));
-                        assert_eq!(client.ask("GET", "/route").status, 200);
-                        // Measured from when it was due, so a delay counts for all
-                        // requests behind it.
-                        answers.push((next - start, next.elapsed()));
-                        next += Duration::from_millis(10);
-                    }
-                    answers
-                })
-            })
-            .collect();
-        let mut swapped = Vec::new();
-        while Instant::now() < end {
-            thread::sleep(Duration::from_secs(1).min(end.saturating_duration_since(Instant::now())));
-            if swaps && Instant::now() < end {
-                swapped.push(bench.rename() - start);
-            }
-        }
-        let answers = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        Seen { answers, swaps: swapped }
+        let load = scope.spawn(|| ask_steadily(address, "/route", BUSY, time));
+        let seconds = if swaps { 1..time.as_secs() } else { 0..0 };
+        let swaps = seconds.map(|_| {
+            thread::sleep(Duration::from_secs(1));
+            (replaced.rename() - start).as_secs_f64()
+        });
+        let swaps = swaps.collect();
+        let seen = load.join().unwrap();
+        assert_eq!(seen.failed, 0);
+        (seen, swaps)
     })
 }
 
 fn drops() {
     // One connection may get more than the default of a million requests.
-    let mut bench = start("drops", &["--no-watch", "--connection-requests", "100000000"]);
-    let address = bench.server.addresses[0];
+    let mut replaced =
+        Replaced::start(default_handler, &["--no-watch", "--connection-requests", "100000000"]);
+    let address = replaced.server.addresses[0];
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     let since = Instant::now();
     thread::scope(|scope| {
@@ -178,9 +129,8 @@ fn drops() {
         }
         let mut client = Client::connect(address);
         for _ in 0..1000 {
-            bench.rename();
-            bench.server.signal("HUP");
-            bench.wait(&mut client);
+            replaced.replace();
+            replaced.wait(&mut client);
         }
         done.store(true, Relaxed);
     });
@@ -189,20 +139,14 @@ fn drops() {
 }
 
 fn soak() {
-    let mut bench = start("soak", &["--no-watch"]);
-    let mut client = bench.server.connect();
+    let mut replaced = Replaced::start(default_handler, &["--no-watch"]);
+    let mut client = replaced.server.connect();
     let mut swap = |times: u64| {
         for _ in 0..times {
-            bench.rename();
-            bench.server.signal("HUP");
-            bench.wait(&mut client);
+            replaced.replace();
+            replaced.wait(&mut client);
         }
-        let path = format!("/proc/{}", bench.server.pid());
-        let status = fs::read_to_string(format!("{path}/status")).unwrap();
-        let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
-        let descriptors = fs::read_dir(format!("{path}/fd")).unwrap().count();
-        let mappings = fs::read_to_string(format!("{path}/maps")).unwrap().lines().count();
-        println!("{resident}, {descriptors} descriptors, {mappings} mappings");
+        println!("{:?}", replaced.server.resources());
     };
     println!("after 100 swaps:");
     swap(100);
@@ -210,17 +154,13 @@ fn soak() {
     swap(9_900);
 }
 
-/// Prints a distribution. Returns its 99th percentile.
-fn print(what: &str, times: &mut [Duration]) -> Duration {
-    times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    let (median, high) = (at(0.5), at(0.99));
+/// Prints a distribution of milliseconds.
+fn print(what: &str, times: &[f64]) {
     println!(
         "{what}: median {:.2} ms, 99th percentile {:.2} ms, longest {:.2} ms, {} times",
-        median.as_secs_f64() * 1e3,
-        high.as_secs_f64() * 1e3,
-        at(1.0).as_secs_f64() * 1e3,
+        median(times),
+        high(times),
+        percentile(times, 1.0),
         times.len()
     );
-    high
 }

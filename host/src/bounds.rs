@@ -1,7 +1,7 @@
 //! Reference page of all bounds, generated from the flags and from the constants
 //! that no flag changes.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use ::host_wasm as wasm;
@@ -11,7 +11,7 @@ use host_http::hop_by_hop::OPTIONS_MAX;
 use host_http::response_head;
 use host_http::wire::{DIGITS_MAX, EXTRA_MAX};
 
-use crate::admin::listener as commands;
+use crate::admin::listener;
 use crate::admin::memory_bounds;
 use crate::admin::protocol::LINE_MAX;
 use crate::files::private_folder;
@@ -21,140 +21,125 @@ use crate::serve::buffers::UNCOUNTED;
 use crate::serve::connection;
 use crate::site::state_dir;
 use crate::source::watch;
-use crate::telemetry::log;
+use crate::telemetry::{log, log_queue};
 
-/// A bound that no flag changes.
-#[derive(Clone, Copy, Debug)]
-pub struct Fixed {
-    /// What is bounded.
-    pub what: &'static str,
-    /// Largest allowed amount.
-    pub most: Most,
-    /// Effect of exceeding the bound.
-    pub past: &'static str,
+/// Row of a table: what is bounded, its largest amount, and the effect of exceeding
+/// it.
+type Row = (&'static str, String, &'static str);
+
+fn count(what: &'static str, most: u64, past: &'static str) -> Row {
+    (what, most.to_string(), past)
 }
 
-/// An amount with its unit.
-#[derive(Clone, Copy, Debug)]
-pub enum Most {
-    /// Number of items.
-    Count(u64),
-    /// Number of bytes.
-    Bytes(u64),
-    /// Duration.
-    Time(Duration),
+fn bytes(what: &'static str, most: usize, past: &'static str) -> Row {
+    let most = if most < 1024 { format!("{most} B") } else { ByteSize(most as u64).to_string() };
+    (what, most, past)
 }
 
-const fn count(what: &'static str, most: u64, past: &'static str) -> Fixed {
-    Fixed { what, most: Most::Count(most), past }
+fn time(what: &'static str, most: Duration, past: &'static str) -> Row {
+    (what, humantime::format_duration(most).to_string(), past)
 }
 
-const fn bytes(what: &'static str, most: usize, past: &'static str) -> Fixed {
-    Fixed { what, most: Most::Bytes(most as u64), past }
+fn connections() -> Vec<Row> {
+    vec![
+        count(
+            "Connections of one listener that wait to be accepted (`net.core.somaxconn` may lower it)",
+            listen::BACKLOG as u64,
+            "the client's kernel tries again",
+        ),
+        bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),
+        bytes(
+            "Unsent bytes of a connection in the kernel",
+            socket::UNSENT_MAX as usize,
+            "the write waits (`--write-timeout`, `--write-rate-min`)",
+        ),
+        time("Time to drain a closing connection", connection::LINGER, "the connection is closed"),
+        bytes("Bytes drained from a closing connection", connection::LINGER_MAX, "the connection is closed"),
+    ]
 }
 
-const fn time(what: &'static str, most: Duration, past: &'static str) -> Fixed {
-    Fixed { what, most: Most::Time(most), past }
+fn messages() -> Vec<Row> {
+    vec![
+        count("Options in the `connection` header of a request", OPTIONS_MAX as u64, "431"),
+        count("Options in the `connection` header of a response", OPTIONS_MAX as u64, "502"),
+        count("Headers of a response", response_head::FIELDS_MAX as u64, "502"),
+        count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
+        bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
+        bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
+    ]
 }
-
-impl fmt::Display for Most {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Most::Count(count) => write!(f, "{count}"),
-            Most::Bytes(bytes) if bytes < 1024 => write!(f, "{bytes} B"),
-            Most::Bytes(bytes) => write!(f, "{}", ByteSize(bytes)),
-            Most::Time(time) => write!(f, "{}", humantime::format_duration(time)),
-        }
-    }
-}
-
-const CONNECTIONS: &[Fixed] = &[
-    count(
-        "Connections of one listener that wait to be accepted (`net.core.somaxconn` may lower it)",
-        listen::BACKLOG as u64,
-        "the client's kernel tries again",
-    ),
-    bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),
-    bytes(
-        "Unsent bytes of a connection in the kernel",
-        socket::UNSENT_MAX as usize,
-        "the write waits (`--write-timeout`, `--write-rate-min`)",
-    ),
-    time("Time to drain a closing connection", connection::LINGER, "the connection is closed"),
-    bytes("Bytes drained from a closing connection", connection::LINGER_MAX, "the connection is closed"),
-];
-
-const MESSAGES: &[Fixed] = &[
-    count("Options in the `connection` header of a request", OPTIONS_MAX as u64, "431"),
-    count("Options in the `connection` header of a response", OPTIONS_MAX as u64, "502"),
-    count("Headers of a response", response_head::FIELDS_MAX as u64, "502"),
-    count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
-    bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
-    bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
-];
 
 const NOT_SERVED: &str = "the module is not served";
 
-const MODULES: &[Fixed] = &[
-    count("Functions", wasm::fixed::FUNCTIONS_MAX, NOT_SERVED),
-    count("Locals of all functions", wasm::fixed::LOCALS_MAX, NOT_SERVED),
-    count("Nesting depth of blocks", wasm::fixed::NESTING_MAX, NOT_SERVED),
-    count("Block parameters of a function", wasm::fixed::BLOCK_PARAMETERS_MAX, NOT_SERVED),
-    count("Targets of branch tables", wasm::fixed::BRANCH_TARGETS_MAX, NOT_SERVED),
-    count("Types", wasm::fixed::TYPES_MAX, NOT_SERVED),
-    count("Imports", wasm::fixed::IMPORTS_MAX, NOT_SERVED),
-    count("Exports", wasm::fixed::EXPORTS_MAX, NOT_SERVED),
-    count("Globals", wasm::fixed::GLOBALS_MAX, NOT_SERVED),
-    count("Mutable globals", wasm::fixed::CHANGING_GLOBALS_MAX as u64, NOT_SERVED),
-    count("Tables", wasm::fixed::TABLES_MAX as u64, NOT_SERVED),
-    count("Data segments", wasm::fixed::DATA_SEGMENTS_MAX, NOT_SERVED),
-    count("Elements of all segments", wasm::fixed::ELEMENTS_MAX, NOT_SERVED),
-    count("Elements of all segments that are expressions", wasm::fixed::ELEMENT_EXPRESSIONS_MAX, NOT_SERVED),
-    bytes("Native stack of a call", wasm::fixed::STACK_MAX, "the call traps"),
-    count("Frames reported for a trap", wasm::fixed::FRAMES_MAX as u64, "the outermost frames are left out"),
-    bytes("Function name in a message", wasm::fixed::FRAME_MAX, "the name is cut"),
-    bytes("Message about a module", wasm::fixed::MESSAGE_MAX, "the message is cut"),
-];
+fn modules() -> Vec<Row> {
+    vec![
+        count("Functions", wasm::fixed::FUNCTIONS_MAX, NOT_SERVED),
+        count("Locals of all functions", wasm::fixed::LOCALS_MAX, NOT_SERVED),
+        count("Nesting depth of blocks", wasm::fixed::NESTING_MAX, NOT_SERVED),
+        count("Block parameters of a function", wasm::fixed::BLOCK_PARAMETERS_MAX, NOT_SERVED),
+        count("Targets of branch tables", wasm::fixed::BRANCH_TARGETS_MAX, NOT_SERVED),
+        count("Types", wasm::fixed::TYPES_MAX, NOT_SERVED),
+        count("Imports", wasm::fixed::IMPORTS_MAX, NOT_SERVED),
+        count("Exports", wasm::fixed::EXPORTS_MAX, NOT_SERVED),
+        count("Globals", wasm::fixed::GLOBALS_MAX, NOT_SERVED),
+        count("Mutable globals", wasm::fixed::CHANGING_GLOBALS_MAX as u64, NOT_SERVED),
+        count("Tables", wasm::fixed::TABLES_MAX as u64, NOT_SERVED),
+        count("Data segments", wasm::fixed::DATA_SEGMENTS_MAX, NOT_SERVED),
+        count("Elements of all segments", wasm::fixed::ELEMENTS_MAX, NOT_SERVED),
+        count(
+            "Elements of all segments that are expressions",
+            wasm::fixed::ELEMENT_EXPRESSIONS_MAX,
+            NOT_SERVED,
+        ),
+        bytes("Native stack of a call", wasm::fixed::STACK_MAX, "the call traps"),
+        count(
+            "Frames reported for a trap",
+            wasm::fixed::FRAMES_MAX as u64,
+            "the outermost frames are left out",
+        ),
+        bytes("Function name in a message", wasm::fixed::FRAME_MAX, "the name is cut"),
+        bytes("Message about a module", wasm::fixed::MESSAGE_MAX, "the message is cut"),
+    ]
+}
 
-const COMMANDS: &[Fixed] = &[
-    count("Control connections at once", commands::CONNECTIONS_MAX as u64, "further ones wait"),
-    count(
-        "Uploaded modules received or prepared at once",
-        memory_bounds::UPLOADS_MAX as u64,
-        "further ones wait",
-    ),
-    time("Time to receive a command", commands::REQUEST_TIMEOUT, "the command is refused"),
-    bytes("Line of a command", LINE_MAX, "the command is refused"),
-    bytes(
-        "Record of versions in the state folder",
-        state_dir::STATE_MAX,
-        "the record is not written (`--keep`)",
-    ),
-    bytes("Origin of a version in that record", state_dir::ORIGIN_MAX, "the record is set aside on restart"),
-    count(
-        "Files in a state or recording folder",
-        private_folder::ENTRIES_MAX as u64,
-        "the folder is not used",
-    ),
-    time("Time to wait for writes to the module file to end", watch::QUIET_WAIT_MAX, "the file is read"),
-    count("Symbolic links on the path of a file", watch::SYMLINKS_MAX as u64, "further ones are not watched"),
-];
+fn commands() -> Vec<Row> {
+    vec![
+        count("Control connections at once", listener::CONNECTIONS_MAX as u64, "further ones wait"),
+        count(
+            "Uploaded modules received or prepared at once",
+            memory_bounds::UPLOADS_MAX as u64,
+            "further ones wait",
+        ),
+        time("Time to receive a command", listener::REQUEST_TIMEOUT, "the command is refused"),
+        bytes("Line of a command", LINE_MAX, "the command is refused"),
+        bytes("State file", state_dir::STATE_MAX, "the state file is not written (`--keep`)"),
+        bytes(
+            "Origin of a version in the state file",
+            state_dir::ORIGIN_MAX,
+            "the state file is set aside on restart",
+        ),
+        count(
+            "Files in a state or recording folder",
+            private_folder::ENTRIES_MAX as u64,
+            "the folder is not used",
+        ),
+        time("Time to wait for writes to the module file to end", watch::QUIET_WAIT_MAX, "the file is read"),
+        count(
+            "Symbolic links on the path of a file",
+            watch::SYMLINKS_MAX as u64,
+            "further ones are not watched",
+        ),
+    ]
+}
 
-const LOG: &[Fixed] = &[
-    bytes("Log lines that wait to be written", log::WAITING_MAX, "lines are dropped and counted"),
-    time("Time to write queued log lines on exit", log::FLUSH, "the lines are lost"),
-    count("Requests that wait to be recorded", record::QUEUE as u64, "further ones are not recorded"),
-    time("Time to write queued recordings on exit", record::FLUSH, "the recordings are lost"),
-];
-
-/// Bounds that no flag changes, grouped by subject.
-pub const FIXED: [(&str, &[Fixed]); 5] = [
-    ("Connections", CONNECTIONS),
-    ("Messages", MESSAGES),
-    ("Modules", MODULES),
-    ("Commands and files", COMMANDS),
-    ("Log and recordings", LOG),
-];
+fn log_and_recordings() -> Vec<Row> {
+    vec![
+        bytes("Log lines that wait to be written", log_queue::BYTES_MAX, "lines are dropped and counted"),
+        time("Time to write queued log lines on exit", log::FLUSH, "the lines are lost"),
+        count("Requests that wait to be recorded", record::QUEUE as u64, "further ones are not recorded"),
+        time("Time to write queued recordings on exit", record::FLUSH, "the recordings are lost"),
+    ]
+}
 
 /// Returns the reference page in Markdown: the flags of the command, then the fixed
 /// bounds.
@@ -164,18 +149,24 @@ pub fn reference(command: &Command) -> String {
          All bounds of the server. [Operating](../operating.md) explains those that belong together.\n\n\
          SIZE is a number of bytes, or has a unit: KiB, MiB or GiB. TIME has a unit: ms, s, min or h. N is a count. SWITCH\n\
          is on or off.\n\n\
-         This page is generated from the code (`host/src/config/limits.rs`, `host/src/bounds.rs`);\n\
+         This page is generated from the code (`host/src/config`, `host/src/bounds.rs`);\n\
          `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
          ## Flags\n\n\
          | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
     );
     text.push_str(&flags(command));
-    for (about, bounds) in FIXED {
+    for (about, rows) in [
+        ("Connections", connections()),
+        ("Messages", messages()),
+        ("Modules", modules()),
+        ("Commands and files", commands()),
+        ("Log and recordings", log_and_recordings()),
+    ] {
         let _ = write!(
             text,
             "\n## {about}: fixed\n\n| what is bounded | most | past it |\n| --- | --- | --- |\n"
         );
-        for Fixed { what, most, past } in bounds {
+        for (what, most, past) in rows {
             let _ = writeln!(text, "| {what} | {most} | {past} |");
         }
     }
@@ -198,15 +189,14 @@ pub fn flags(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Most, bytes};
+    use super::{bytes, count, time};
     use std::time::Duration;
 
     #[test]
     fn amounts_are_shown_with_their_unit() {
-        let shown = |most: Most| most.to_string();
-        assert_eq!(shown(Most::Count(64)), "64");
-        assert_eq!(shown(Most::Bytes(500)), "500 B");
-        assert_eq!(shown(bytes("", 128 << 10, "").most), "128.0 KiB");
-        assert_eq!(shown(Most::Time(Duration::from_millis(2000))), "2s");
+        assert_eq!(count("", 64, "").1, "64");
+        assert_eq!(bytes("", 500, "").1, "500 B");
+        assert_eq!(bytes("", 128 << 10, "").1, "128.0 KiB");
+        assert_eq!(time("", Duration::from_millis(2000), "").1, "2s");
     }
 }

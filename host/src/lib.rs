@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod bounds;
+pub mod builder;
 pub mod cli;
 pub mod clock;
 pub mod config;

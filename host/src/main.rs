@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::panic;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,35 +10,23 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use host::admin::listener::{self, Control};
-use host::admin::memory_bounds::{self, MemoryBounds};
-use host::admin::place;
-use host::admin::resources::Gauges;
+use host::admin::memory_bounds::MemoryBounds;
+use host::admin::place::{self, Bound};
+use host::builder::Builder;
 use host::cli::args::Args;
 use host::cli::command;
 use host::cli::dev;
 use host::cli::serve::Serve;
-use host::config::limits;
-use host::fault_counts::FaultCounts;
+use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
-use host::record::{Flush, Recorder};
-use host::serve::buffers::Buffers;
 use host::serve::server;
-use host::serve::service::App;
-use host::site::activate::Workshop;
-use host::site::begin::begin;
-use host::site::state_dir::StateDir;
-use host::site::swapper::{Settings, Swapper};
-use host::site::task::Task;
-use host::site::version::Label;
-use host::source::watch;
+use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
-use host_http::request_id::ConnectionIds;
-use host_wasm::health;
-use host_wasm::{Compilers, Engine, compile};
+use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Stack size of a thread that serves, in bytes.
@@ -47,13 +34,13 @@ const STACK: usize = 2 << 20;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
-        return compile::run();
+        return compile::run(EMBEDDED);
     }
     // Before parsing, because the default of --connections depends on the limit.
-    limits::raise_descriptors();
+    value::raise_descriptors();
     let args = Args::parse();
     let result = match args.command {
-        Some(command) => command::run(command, |dev| run(dev.serve, |args| dev::run(args, serve))),
+        Some(command) => command::run(command, |args| run(args, |args| dev::run(args, serve))),
         None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
@@ -92,128 +79,73 @@ where
 async fn serve(args: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut hangup = listen_for(SignalKind::hangup())?;
-    let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
-    let probes = args.swap.probes()?.into();
-    // Started early, because the compiler processes get ready in the background.
-    let compilers = Compilers::new(&args.limits.compile());
-    let engine = Engine::new(&args.limits.call())?;
-    let buffers = Buffers::new(args.limits.buffer_max);
-    let places = Arc::new(Semaphore::new(args.limits.connections));
-    let calls = engine.clone();
-    let workshop = Workshop { engine, compilers, probes };
-    let state =
-        args.swap.state_dir.as_deref().map(|dir| open_state(dir, args.limits.module_max)).transpose()?;
-    let seen = args.module.as_deref().and_then(watch::look);
-    let beginning = begin(&workshop, &args.limits, args.module.as_deref(), state.as_ref()).await?;
-    let label = beginning.version.label.clone();
-
+    // Started first, because the compiler processes get ready in the background.
+    let compilers = Compilers::new(&args.limits.for_compilers());
+    let builder = Builder::load(&args, compilers).await?;
+    let (engine, label) = (builder.engine().clone(), builder.label().clone());
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
+    let app = Arc::new(builder.start()?);
 
-    let settings = Settings {
-        workshop,
-        module_max: args.limits.module_max,
-        file: args.module.clone(),
-        state,
-        require_durable: args.swap.require_durable,
-        notice: args.notice.clone(),
-    };
-    let swapper = Swapper::start(settings, beginning).context("cannot start the swap thread")?;
-    if let Some(path) = args.module {
-        if !args.swap.no_watch {
-            watch::start(&path, seen, args.swap.watch, swapper.clone())
-                .with_context(|| format!("cannot watch {} (disable with --no-watch)", path.display()))?;
-        }
-        // The file may have changed while no server was running.
-        if args.swap.state_dir.is_some() {
-            swapper.order_and_go_on(Task::FileChanged);
-        }
-    }
-    let on_hangup = swapper.clone();
+    let swapper = app.swapper.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            on_hangup.order_and_go_on(Task::ReadAgain);
+            swapper.read_file(true);
         }
     });
-    let faults = Arc::new(FaultCounts::default());
-    let recorder = Recorder::start(&args.recording)?.map(Arc::new);
-    let _flush = Flush(recorder.clone());
-    let control = match args.swap.control {
-        _ if args.swap.no_control => None,
-        Some(path) => Some(place::bind(&path)?),
-        // The default socket is optional, so the server starts without it.
-        None => place::bind(&place::default_path(port))
-            .inspect_err(|error| warn!("the server takes no commands: {error:#}"))
-            .ok(),
-    };
-    if let Some(bound) = &control {
-        let module_max = args.limits.module_max;
-        let (swapper, urls, faults) = (swapper.clone(), urls.clone(), Arc::clone(&faults));
-        let uploads = Arc::new(Semaphore::new(memory_bounds::UPLOADS_MAX));
-        let gauges = Gauges {
-            engine: calls,
-            buffers: buffers.clone(),
-            places: Arc::clone(&places),
-            uploads: Arc::clone(&uploads),
-            swapper: swapper.clone(),
-            limits: args.limits.clone(),
-        };
-        let control = Control { swapper, urls, started, module_max, faults, uploads, gauges };
-        listener::start(bound.listener.try_clone()?, control).context("cannot start the control thread")?;
-    }
-
+    let control = Control::new(Arc::clone(&app), engine, urls.clone(), started);
+    let _control = start_control(&args, &listeners, control)?;
     announce(&label, &urls, args.log_format);
     MemoryBounds::new(&args.limits).state();
-    let app = App {
-        swapper,
-        tell_version: !args.swap.no_version_field,
-        buffers,
-        places,
-        limits: args.limits,
-        ids: ConnectionIds::new(),
-        tell_cause: args.dev,
-        notice: args.notice,
-        faults,
-        recorder,
-        trusted: args.trust_forwarded,
-        ending: Arc::default(),
+
+    let mut stop_signal = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     };
-    let mut signals = Signals { terminate, interrupt };
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = server::serve(listeners, Arc::new(app), async {
+    let serving = server::serve(listeners, Arc::clone(&app), async {
         let _ = stopped.await;
     });
-    tokio::pin!(serving);
-    tokio::select! {
-        result = &mut serving => return Ok(result?),
-        () = signals.next() => drop(stop),
+    let second_signal = async {
+        stop_signal().await;
+        drop(stop);
+        stop_signal().await;
+    };
+    let result = tokio::select! {
+        () = serving => Ok(()),
+        () = second_signal => Err(anyhow!("stopped by a second signal before all requests were answered")),
+    };
+    if let Some(recorder) = &app.recorder {
+        recorder.flush();
     }
-    tokio::select! {
-        result = &mut serving => Ok(result?),
-        () = signals.next() => Err(anyhow!("stopped by a second signal before all requests were answered")),
-    }
+    result
 }
 
-/// Signals that end the server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+/// Starts to take commands, unless `--no-control` is given. The result removes the
+/// socket on drop.
+fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
+    let (listener, bound) = match &args.swap.control {
+        _ if args.swap.no_control => return Ok(None),
+        Some(path) => place::bind(path)?,
+        None => {
+            let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
+            match place::bind(&place::default_path(port)) {
+                Ok(bound) => bound,
+                // The default socket is optional, so the server starts without it.
+                Err(error) => {
+                    warn!("the server takes no commands: {error:#}");
+                    return Ok(None);
+                }
+            }
         }
-    }
-}
-
-fn open_state(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
-    StateDir::open(path, module_max)
-        .with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
+    };
+    listener::start(listener, control).context("cannot start the control thread")?;
+    Ok(Some(bound))
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {

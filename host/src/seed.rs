@@ -3,6 +3,10 @@
 
 use std::fmt::Write as _;
 
+/// Seed that a request without a client is to have, among its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seed(pub(crate) [u8; 32]);
+
 /// Draws a seed from the system's generator. `None` when the system has none, and
 /// then a module that draws random bits traps.
 pub(crate) fn draw() -> Option<[u8; 32]> {

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use socket2::{Domain, Socket, Type};
 
 use super::server::PATIENCE;
+use super::wire::replies;
 
 /// A connection to a server or proxy.
 pub struct Client {
@@ -113,34 +114,37 @@ impl Client {
 
     /// Reads the response to a request of this method.
     pub fn reply_to(&mut self, method: &str) -> Reply {
-        let (status, reason, fields) = parse_head(&self.read_head(), self.lower_case);
-        let mut reply = Reply { status, reason, fields, body: Vec::new() };
-        let bodiless = method == "HEAD" || [204, 304].contains(&status) || status < 200;
-        if !bodiless {
-            assert_eq!(reply.field("transfer-encoding"), None, "the body's length is always known");
-            let length = reply.field("content-length").expect("a body has a length").parse().unwrap();
-            while self.buffer.len() < length {
-                assert!(self.fill(), "the body breaks off after {} of {length} bytes", self.buffer.len());
+        loop {
+            let shown = || self.buffer.escape_ascii().to_string();
+            let found = replies::read(&self.buffer, method.as_bytes());
+            if let Some((reply, rest)) = found.unwrap_or_else(|why| panic!("{why} in {}", shown())) {
+                let reply = self.checked(reply);
+                let length = self.buffer.len() - rest.len();
+                self.buffer.drain(..length);
+                return reply;
             }
-            reply.body = self.buffer.drain(..length).collect();
+            assert!(self.fill(), "the connection ended within a response: {}", self.buffer.escape_ascii());
         }
-        reply
+    }
+
+    /// Returns a response as text, and checks that its fields are written as the host
+    /// writes them.
+    fn checked(&self, reply: replies::Reply) -> Reply {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let fields = reply.fields.into_iter().map(|(name, value)| (text(name), text(value)));
+        let fields: Vec<_> = fields.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        for (name, value) in &fields {
+            let line = format!("\r\n{name}: {value}\r\n");
+            let is_there = self.buffer.windows(line.len()).any(|bytes| bytes == line.as_bytes());
+            assert!(is_there || !self.lower_case, "not in lower case, or without a space: {name}");
+        }
+        Reply { status: reply.status, reason: text(reply.reason), fields, body: reply.body }
     }
 
     /// Reads to the end of the connection, and checks that nothing comes.
     pub fn expect_close(&mut self) {
         while self.fill() {}
         assert!(self.buffer.is_empty(), "there is more: {}", self.buffer.escape_ascii());
-    }
-
-    fn read_head(&mut self) -> String {
-        loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = self.buffer.drain(..end + 4).collect();
-                return String::from_utf8(head).unwrap();
-            }
-            assert!(self.fill(), "the connection ended within a head: {}", self.buffer.escape_ascii());
-        }
     }
 
     /// Waits for more bytes. Returns false at the end of the connection.
@@ -164,19 +168,4 @@ impl Reply {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
-}
-
-fn parse_head(head: &str, lower_case: bool) -> (u16, String, Vec<(String, String)>) {
-    assert!(!head.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF in {head:?}");
-    let mut lines = head.trim_end_matches("\r\n").split("\r\n");
-    let status_line = lines.next().unwrap().strip_prefix("HTTP/1.").expect("a status line");
-    // A client of HTTP/1.0 may get a response of HTTP/1.0.
-    let status_line = status_line.strip_prefix(['0', '1']).and_then(|rest| rest.strip_prefix(' ')).unwrap();
-    let (status, reason) = status_line.split_once(' ').expect("a space behind the status");
-    let fields = lines.map(|line| {
-        let (name, value) = line.split_once(": ").expect("a field");
-        assert!(!lower_case || name == name.to_ascii_lowercase(), "{name} is not in lower case");
-        (name.to_ascii_lowercase(), value.to_owned())
-    });
-    (status.parse().unwrap(), reason.to_owned(), fields.collect())
 }

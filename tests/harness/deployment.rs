@@ -26,7 +26,7 @@ impl Deployment {
     }
 
     pub fn path(&self, name: &str) -> String {
-        self.folder.file(name).into_os_string().into_string().unwrap()
+        self.folder.path(name)
     }
 
     /// Returns the path of the module's file.
@@ -45,8 +45,7 @@ impl Deployment {
     /// Returns the arguments of the server, with the module's file if it exists.
     pub fn arguments(&self, more: &[&str]) -> Vec<String> {
         let file = self.file().exists().then(|| self.path("handler.wasm"));
-        let own =
-            ["--state-dir".to_owned(), self.path("state"), "--control".to_owned(), self.path("control")];
+        let own = [format!("--state-dir={}", self.path("state")), "--control".into(), self.path("control")];
         file.into_iter().chain(own).chain(more.iter().map(|&flag| flag.to_owned())).collect()
     }
 
@@ -95,12 +94,24 @@ impl Deployment {
         self.swap_command(module).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Returns the path of the file that a module is saved in.
+    pub fn saved(&self, module: impl AsRef<[u8]>) -> PathBuf {
+        self.state().join(format!("{}.module", host::site::version::hash(module.as_ref())))
+    }
+
     /// Returns the sorted names in the state folder.
     pub fn state_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.state()).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
         names.sort();
+        names
+    }
+
+    /// Returns the names of unfinished files in the state folder.
+    pub fn litter(&self) -> Vec<String> {
+        let mut names = self.state_names();
+        names.retain(|name| name.ends_with(".tmp") || name.ends_with(".new"));
         names
     }
 }

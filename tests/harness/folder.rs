@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::scratch;
@@ -23,6 +24,11 @@ impl Folder {
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// Returns the path of an entry as text, for an argument.
+    pub fn path(&self, name: &str) -> String {
+        self.file(name).into_os_string().into_string().unwrap()
+    }
 }
 
 impl Drop for Folder {
@@ -33,26 +39,31 @@ impl Drop for Folder {
 
 /// A file in a folder of its own, which is removed when dropped.
 pub struct TextFile {
-    path: PathBuf,
+    path: String,
     _folder: Folder,
 }
 
 impl TextFile {
     pub fn new(bytes: impl AsRef<[u8]>) -> TextFile {
         let folder = Folder::new();
-        let path = folder.file("file");
+        let path = folder.path("file");
         fs::write(&path, bytes).unwrap();
         TextFile { path, _folder: folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> &str {
         &self.path
     }
 }
 
+/// Makes a named pipe.
+pub fn make_pipe(path: impl AsRef<Path>) {
+    assert!(Command::new("mkfifo").arg(path.as_ref()).status().unwrap().success());
+}
+
 /// Replaces a file by renaming, as a careful deployment does.
-pub fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
-    let new = path.with_extension("new");
+pub fn rename_over(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    let new = path.as_ref().with_extension("new");
     fs::write(&new, bytes).unwrap();
     fs::rename(new, path).unwrap();
 }

@@ -19,23 +19,17 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
         .map(|table| format!("(table $t{table} {} 20 funcref)\n", 4 + (hoarder.below)(5)))
         .collect();
     let elements = match hoarder.tables {
-        0 => "(elem declare func $one)",
-        _ => {
-            "(elem declare func $one) (elem (table $t0) (i32.const 1) func $one) (elem $passive func $one $one)"
-        }
+        0 => "",
+        _ => "(elem (table $t0) (i32.const 1) func $one) (elem $passive func $one $one)",
     };
-    let start =
-        if hoarder.one_in(3) { "(func $start (call $mutate (i32.const 77))) (start $start)" } else { "" };
-    let initialize = match hoarder.one_in(2) {
-        true => "(call $mutate (i32.const 1234567))",
-        false => "",
-    };
+    let or_nothing = |is_there: bool, text: &'static str| if is_there { text } else { "" };
+    let start = "(func $start (call $mutate (i32.const 77))) (start $start)";
+    let start = or_nothing(hoarder.one_in(3), start);
+    let mutation = or_nothing(hoarder.one_in(2), "(call $mutate (i32.const 1234567))");
     // Large enough that the image is mapped instead of copied.
-    let fill = match pages == 17 && hoarder.one_in(2) {
-        true => "(memory.fill (i32.const 200000) (i32.const 3) (i32.const 700000))",
-        false => "",
-    };
-    let initialize = match [initialize, fill].concat() {
+    let fill = "(memory.fill (i32.const 200000) (i32.const 3) (i32.const 700000))";
+    let fill = or_nothing(pages == 17 && hoarder.one_in(2), fill);
+    let initialize = match [mutation, fill].concat() {
         nothing if nothing.is_empty() => nothing,
         work => format!("(func (export \"_initialize\") {work})"),
     };
@@ -47,7 +41,7 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
   (data (i32.const 0) "HTTP/1.1 200 OK\0a\0a")
   (data $bytes "some bytes that may be dropped")
   (func $one)
-  {globals}{tables}{elements}
+  {globals}{tables}(elem declare func $one) {elements}
   {start}
   {initialize}
   (func $mutate (param $seed i32)
@@ -70,10 +64,35 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     )
 }
 
+/// A type of globals, in WebAssembly text.
+struct Kind {
+    name: &'static str,
+    /// The value at the start.
+    start: &'static str,
+    /// A value that depends on the request.
+    changed: &'static str,
+    /// Integers of 64 bits that tell the value, which is written `GET`.
+    digests: &'static [&'static str],
+}
+
+#[rustfmt::skip]
+static KINDS: [Kind; 6] = [
+    Kind { name: "i32", start: "(i32.const 5)", changed: "(local.get $seed)", digests: &["(i64.extend_i32_u GET)"] },
+    Kind { name: "i64", start: "(i64.const -1)", changed: "(i64.extend_i32_u (local.get $seed))", digests: &["GET"] },
+    Kind { name: "f32", start: "(f32.const 0.5)", changed: "(f32.reinterpret_i32 (local.get $seed))",
+        digests: &["(i64.extend_i32_u (i32.reinterpret_f32 GET))"] },
+    Kind { name: "f64", start: "(f64.const nan:0x4000000000001)",
+        changed: "(f64.promote_f32 (f32.reinterpret_i32 (local.get $seed)))", digests: &["(i64.reinterpret_f64 GET)"] },
+    Kind { name: "v128", start: "(v128.const i64x2 1 2)", changed: "(i32x4.splat (local.get $seed))",
+        digests: &["(i64x2.extract_lane 0 GET)", "(i64x2.extract_lane 1 GET)"] },
+    Kind { name: "funcref", start: "(ref.null func)", changed: "(ref.func $one)",
+        digests: &["(i64.extend_i32_u (ref.is_null GET))"] },
+];
+
 struct Hoarder<'a> {
     below: &'a mut dyn FnMut(usize) -> usize,
     pages: usize,
-    globals: Vec<&'static str>,
+    globals: Vec<&'static Kind>,
     tables: usize,
 }
 
@@ -84,24 +103,17 @@ impl Hoarder<'_> {
 
     fn choose_globals(&mut self) {
         for _ in 0..(self.below)(6) {
-            let types = ["i32", "i64", "f32", "f64", "v128", "i32", "i64", "funcref"];
-            self.globals.push(types[(self.below)(types.len())]);
+            // Integers are twice as frequent as the others.
+            let kinds = [0, 1, 2, 3, 4, 0, 1, 5];
+            self.globals.push(&KINDS[kinds[(self.below)(kinds.len())]]);
         }
     }
 
     fn global_fields(&mut self) -> String {
         let mut fields = String::new();
-        for (index, kind) in self.globals.clone().into_iter().enumerate() {
-            let start = match kind {
-                "funcref" => "(ref.null func)",
-                "v128" => "(v128.const i64x2 1 2)",
-                "f32" => "(f32.const 0.5)",
-                "f64" => "(f64.const nan:0x4000000000001)",
-                "i64" => "(i64.const -1)",
-                _ => "(i32.const 5)",
-            };
+        for (index, Kind { name, start, .. }) in self.globals.clone().into_iter().enumerate() {
             let export = if self.one_in(3) { format!("(export \"g{index}\")") } else { String::new() };
-            fields.push_str(&format!("(global $g{index} {export} (mut {kind}) {start})\n  "));
+            fields.push_str(&format!("(global $g{index} {export} (mut {name}) {start})\n  "));
         }
         fields
     }
@@ -162,14 +174,7 @@ impl Hoarder<'_> {
             return "nop".into();
         }
         let index = (self.below)(self.globals.len());
-        let value = match self.globals[index] {
-            "funcref" => "(ref.func $one)",
-            "v128" => "(i32x4.splat (local.get $seed))",
-            "f32" => "(f32.reinterpret_i32 (local.get $seed))",
-            "f64" => "(f64.promote_f32 (f32.reinterpret_i32 (local.get $seed)))",
-            "i64" => "(i64.extend_i32_u (local.get $seed))",
-            _ => "(local.get $seed)",
-        };
+        let value = self.globals[index].changed;
         format!("(global.set $g{index} {value})")
     }
 
@@ -191,17 +196,7 @@ impl Hoarder<'_> {
         );
         for (index, kind) in self.globals.iter().enumerate() {
             let get = format!("(global.get $g{index})");
-            lines.push_str(&match *kind {
-                "funcref" => add(&of_int(&format!("(ref.is_null {get})"))),
-                "v128" => {
-                    add(&format!("(i64x2.extract_lane 0 {get})"))
-                        + &add(&format!("(i64x2.extract_lane 1 {get})"))
-                }
-                "f32" => add(&of_int(&format!("(i32.reinterpret_f32 {get})"))),
-                "f64" => add(&format!("(i64.reinterpret_f64 {get})")),
-                "i64" => add(&get),
-                _ => add(&of_int(&get)),
-            });
+            kind.digests.iter().for_each(|digest| lines.push_str(&add(&digest.replace("GET", &get))));
         }
         for table in 0..self.tables {
             lines.push_str(&add(&of_int(&format!("(table.size $t{table})"))));

@@ -16,9 +16,10 @@ pub mod wire;
 
 pub use client::Client;
 pub use deployment::Deployment;
-pub use folder::{Folder, TextFile, rename_over};
-pub use paths::{fixture, scratch};
+pub use folder::{Folder, TextFile, make_pipe, rename_over};
+pub use paths::{fixture, fixture_text, scratch};
 pub use random::Random;
 pub use server::{
-    Server, fails_to_start, host, host_after, output_of, ready_address, run_to_end, status_kib, wait_until,
+    Server, fails_to_start, host, host_after, kill, output_of, ready_address, run_to_end, status_kib,
+    wait_until,
 };

@@ -4,9 +4,19 @@ use super::Random;
 
 /// Returns a handler that answers every request with these bytes.
 pub fn answering(response: &[u8]) -> String {
-    let data: String = response.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let span = format!("(i64.const {})", response.len());
-    handler(&format!("(data (i32.const 0) \"{data}\")"), "(i32.const 32768)", &span)
+    handler(&format!("(data (i32.const 0) \"{}\")", escaped(response)), "(i32.const 32768)", &span)
+}
+
+/// Returns bytes as they are written in a string of WebAssembly text.
+pub fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+/// Returns a handler that traps in a function of this name.
+pub fn trapping_in(name: &str) -> String {
+    let function = format!("(func $f (@name \"{name}\") unreachable)");
+    handler(&function, "(i32.const 8)", "(call $f) (i64.const 0)")
 }
 
 /// Returns a handler that answers every request with this word.

@@ -17,10 +17,7 @@ pub fn requests(random: &mut Random) -> Vec<u8> {
 fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     let mut put = |piece: &[u8]| bytes.extend_from_slice(piece);
     put(pick(random, &[b"", b"", b"", b"\r\n", b"\r\n\r\n"]));
-    put(pick(
-        random,
-        &[b"GET", b"GET", b"POST", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"CONNECT", b"get", b"A!#"],
-    ));
+    put(pick(random, &METHODS));
     put(b" ");
     match random.below(12) {
         // About the limit of a target.
@@ -28,11 +25,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         _ => put(pick(random, &TARGETS)),
     }
     let usual = random.below(8) > 0;
-    put(if usual {
-        b" HTTP/1.1"
-    } else {
-        pick(random, &[b" HTTP/1.0", b" HTTP/1.0", b" HTTP/2.0", b" HTTP/1.2", b" http/1.1"])
-    });
+    put(if usual { b" HTTP/1.1" } else { pick(random, &VERSIONS) });
     put(end(random));
     if usual || random.below(2) == 0 {
         put(b"host: a");
@@ -56,22 +49,13 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
             // Now and then the length is wrong, or stated twice.
             let length = body.len() + pick(random, &[0, 0, 0, 0, 0, 0, 1, 250]);
             let times = if random.below(10) == 0 { 2 } else { 1 };
-            for _ in 0..times {
-                put(format!("content-length: {length}\r\n").as_bytes());
-            }
+            put(format!("content-length: {length}\r\n").repeat(times).as_bytes());
             put(end(random));
             put(body);
         }
         _ => {
-            put(pick(
-                random,
-                &[
-                    b"transfer-encoding: chunked",
-                    b"transfer-encoding: chunked",
-                    b"Transfer-Encoding:CHUNKED \t",
-                ],
-            ));
-            put(b"\r\n\r\n");
+            let usual: &[u8] = b"transfer-encoding: chunked\r\n\r\n";
+            put(pick(random, &[usual, usual, b"Transfer-Encoding:CHUNKED \t\r\n\r\n"]));
             for _ in 0..random.below(4) {
                 let data = vec![b'x'; 1 + random.below(20) * random.below(10)];
                 chunk_line(random, data.len(), &mut put);
@@ -80,10 +64,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
             }
             chunk_line(random, 0, &mut put);
             for _ in 0..random.below(2) {
-                put(pick(
-                    random,
-                    &[b"x-after: 1", b"host: evil", b"content-length: 5", b"no field", b" x: y"],
-                ));
+                put(pick(random, &TRAILERS));
                 put(end(random));
             }
             put(end(random));
@@ -93,12 +74,13 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
 
 /// Adds the size of a chunk and its extension.
 fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
-    match random.below(10) {
-        0 => put(format!("{length:X}").as_bytes()),
-        1 => put(format!("{length:016x}").as_bytes()),
-        2 => put(format!("{length:017x}").as_bytes()),
-        _ => put(format!("{length:x}").as_bytes()),
-    }
+    let size = match random.below(10) {
+        0 => format!("{length:X}"),
+        1 => format!("{length:016x}"),
+        2 => format!("{length:017x}"),
+        _ => format!("{length:x}"),
+    };
+    put(size.as_bytes());
     if random.below(4) == 0 {
         put(pick(random, &[b";a", b" \t;a=\"b;\"", b" ", b";", b";a\nb", b"\t;\xff", b";a\x00", b"x"]));
     }
@@ -113,10 +95,7 @@ pub fn response(random: &mut Random) -> Vec<u8> {
     put(b"HTTP/1.1 ");
     match random.below(3) {
         0 => put(format!("{:03}", 90 + random.below(560)).as_bytes()),
-        _ => put(pick(
-            random,
-            &[b"200", b"200", b"204", b"205", b"304", b"404", b"500", b"502", b"101", b"100"],
-        )),
+        _ => put(pick(random, &STATUSES)),
     }
     put(pick(random, &[b" OK", b" OK", b" ", b"", b" \xc3\xa4", b" a\tb ", b"  x"]));
     put(end);
@@ -137,15 +116,8 @@ pub fn response(random: &mut Random) -> Vec<u8> {
 
 /// Returns a line end, which is nearly always right.
 fn end(random: &mut Random) -> &'static [u8] {
-    match random.below(120) {
-        0 => b"\n",
-        1 => b"\r",
-        2 => b"",
-        3 => b"\r\r\n",
-        4 => b" \r\n",
-        5 => b"\r\n ",
-        _ => b"\r\n",
-    }
+    let unusual: [&[u8]; 6] = [b"\n", b"\r", b"", b"\r\r\n", b" \r\n", b"\r\n "];
+    unusual.get(random.below(120)).copied().unwrap_or(b"\r\n")
 }
 
 /// Changes a few bytes behind `from`, in half of the cases.
@@ -176,6 +148,16 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, from: usize) {
 fn pick<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[random.below(choices.len())]
 }
+
+const METHODS: [&[u8]; 10] =
+    [b"GET", b"GET", b"POST", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"CONNECT", b"get", b"A!#"];
+
+const VERSIONS: [&[u8]; 5] = [b" HTTP/1.0", b" HTTP/1.0", b" HTTP/2.0", b" HTTP/1.2", b" http/1.1"];
+
+const STATUSES: [&[u8]; 10] =
+    [b"200", b"200", b"204", b"205", b"304", b"404", b"500", b"502", b"101", b"100"];
+
+const TRAILERS: [&[u8]; 5] = [b"x-after: 1", b"host: evil", b"content-length: 5", b"no field", b" x: y"];
 
 #[rustfmt::skip]
 const TARGETS: [&[u8]; 18] = [

@@ -9,7 +9,7 @@ use clap::Parser;
 use host::cli::args::Args;
 use host_http::message::Message;
 use host_http::request_id::RequestId;
-use host_wasm::{CallError, CompiledModule, Effort, HandlerModule};
+use host_wasm::{Call, CallError, CompiledModule, Effort, HandlerModule};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// The bytes of a response, or the name of a trap.
@@ -69,7 +69,7 @@ impl Host {
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {
-            engine: host_wasm::Engine::new(&limits.call()).unwrap(),
+            engine: host_wasm::Engine::new(&limits.for_engine()).unwrap(),
             runtime: threads.enable_all().build().unwrap(),
         }
     }
@@ -79,16 +79,21 @@ impl Host {
         let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start()).map_err(trap)?;
         // A serving module keeps instances from one call to the next.
-        module.wake();
+        module.set_serving(true);
         Ok(module)
     }
 
     /// Makes one request to a module, which may have answered others before.
     pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
         let request = Message::from(request.to_vec());
-        let response = self.runtime.block_on(module.call(&request, RequestId::none(), Instant::now()).end());
+        let response = self.runtime.block_on(call(module, &request).end());
         response.map(Vec::from).map_err(trap)
     }
+}
+
+/// Calls a module as a server does, with a request that has just come.
+pub fn call<'a>(module: &'a HandlerModule, request: &'a Message) -> Call<'a> {
+    module.call(request, RequestId::none(), Instant::now())
 }
 
 fn trap(error: CallError) -> String {

@@ -49,7 +49,12 @@ pub fn scratch() -> PathBuf {
     }
 }
 
+/// Returns the text of a module among the fixtures.
+pub fn fixture_text(name: &str) -> String {
+    std::fs::read_to_string(fixture(name)).unwrap()
+}
+
 /// Returns the path of a module among the fixtures.
-pub fn fixture(name: &str) -> PathBuf {
-    wire::tests().join("fixtures").join(name)
+pub fn fixture(name: &str) -> String {
+    wire::tests().join("fixtures").join(name).into_os_string().into_string().unwrap()
 }

@@ -22,8 +22,7 @@ pub fn host() -> Command {
 /// Returns a command that runs lines of shell and then becomes the program.
 pub fn host_after(script: &str) -> Command {
     let mut shell = Command::new("sh");
-    let program = host().get_program().to_owned();
-    shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(program);
+    shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(paths::program());
     shell.env_remove("NO_COLOR").stdin(Stdio::null());
     shell
 }
@@ -50,16 +49,22 @@ pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
 /// Runs a command to its end.
 pub fn run_to_end(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let id = child.id().to_string();
+    let id = child.id();
     let (send, ended) = channel();
     std::thread::spawn(move || send.send(child.wait_with_output()));
-    ended
-        .recv_timeout(PATIENCE)
+    let output = ended.recv_timeout(PATIENCE);
+    output
         .unwrap_or_else(|_| {
-            let _ = Command::new("kill").args(["-9", &id]).status();
+            kill("KILL", id);
             panic!("{command:?} does not end");
         })
         .unwrap()
+}
+
+/// Sends a signal to a process, by its name. The process may have ended.
+pub fn kill(signal: &str, pid: u32) {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
 }
 
 /// Runs a command to its end. Returns its exit code and everything it printed.
@@ -103,7 +108,7 @@ impl Server {
     }
 
     pub fn of_with(name: &str, flags: &[&str]) -> Server {
-        Server::with(&[&[fixture(name).to_str().unwrap()], flags].concat())
+        Server::with(&[&[&*fixture(name)], flags].concat())
     }
 
     /// Starts a module given as text on a free port.
@@ -114,11 +119,12 @@ impl Server {
     pub fn of_text_with(wat: &str, flags: &[&str]) -> Server {
         // A ready server has read the file, so the file may be removed.
         let file = super::TextFile::new(wat);
-        Server::with(&[&[file.path().to_str().unwrap()], flags].concat())
+        Server::with(&[&[file.path()], flags].concat())
     }
 
     /// Starts a server with these arguments. By default it listens on a free port,
-    /// without a control socket and without probes.
+    /// without a control socket and without probes; the environment can give it a
+    /// socket, and a folder for the control socket.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         Server::spawn(host(), arguments)
     }
@@ -131,15 +137,17 @@ impl Server {
     /// Starts a server by a command, without waiting for the ready line.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
-        if !arguments.iter().any(|argument| argument.as_ref() == "--listen") {
+        let has = |flag: &str| arguments.iter().any(|argument| argument.as_ref() == flag);
+        let is_set = |name: &str| command.get_envs().any(|(each, _)| each == name);
+        let (is_handed, has_place) = (is_set("LISTEN_FDS"), is_set("XDG_RUNTIME_DIR"));
+        if !is_handed && !has("--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        let is_probe = |argument: &A| argument.as_ref().to_string_lossy().starts_with("--probe");
-        if !arguments.iter().any(is_probe) {
-            // Many tests use modules that no probe would accept.
+        // Many tests use modules that no probe would accept.
+        if !has("--probe") && !has("--probe-file") {
             command.arg("--no-probe");
         }
-        if !arguments.iter().any(|argument| argument.as_ref() == "--control") {
+        if !has_place && !has("--control") {
             command.arg("--no-control");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -168,13 +176,19 @@ impl Server {
         Client::connect(self.addresses[0])
     }
 
+    /// Connects, and asks for a target without reading the response.
+    pub fn asking(&self, target: &str) -> Client {
+        let mut client = self.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        client
+    }
+
     /// Waits for a line on standard error that holds all of these texts.
     pub fn log_line(&mut self, texts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let holds = |line: &&String| texts.iter().all(|text| line.contains(text));
         loop {
-            if let Some(line) = self.seen.iter().find(holds) {
-                return line.clone();
+            if let Some(line) = self.log_line_now(texts) {
+                return line;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
@@ -198,12 +212,9 @@ impl Server {
 
     /// Returns the ids of the child processes.
     pub fn children(&self) -> Vec<u32> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
-        let list = |task: std::io::Result<std::fs::DirEntry>| {
-            std::fs::read_to_string(task.ok()?.path().join("children")).ok()
-        };
-        let lists: String = tasks.filter_map(list).collect();
-        lists.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().flatten();
+        let lists = tasks.flat_map(|task| std::fs::read_to_string(task.path().join("children")));
+        lists.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
     /// Returns what the process holds at this moment.
@@ -233,8 +244,7 @@ impl Server {
 
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(status.unwrap().success());
+        kill(name, self.pid());
     }
 
     /// Stops the server by SIGTERM, checks that it exits with success, and returns
@@ -287,10 +297,8 @@ impl Resources {
     /// Returns whether nothing has grown by more than a tenth. A leak would exceed
     /// that many times.
     fn is_within(&self, before: &Resources) -> bool {
-        let within = |now: usize, before: usize| now <= before + before / 10;
-        within(self.descriptors, before.descriptors)
-            && within(self.mappings, before.mappings)
-            && within(self.resident_kib, before.resident_kib)
+        let amounts = |of: &Resources| [of.descriptors, of.mappings, of.resident_kib];
+        amounts(self).iter().zip(amounts(before)).all(|(&now, before)| now <= before + before / 10)
     }
 }
 

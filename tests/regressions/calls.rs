@@ -5,8 +5,7 @@ use crate::harness::Server;
 fn the_wait_for_an_instance_was_counted_against_the_deadline() {
     let flags = ["--instances", "1", "--deadline", "1s", "--queue-timeout", "1min"];
     let mut server = Server::of_with("loops_or_counts.wat", &flags);
-    let mut endless = server.connect();
-    endless.send("GET /l HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut endless = server.asking("/l");
     server.log_line(&["entered"]);
     // This call begins when the other one has used up its time.
     assert_eq!(server.connect().ask("GET", "/c").status, 200);
@@ -53,8 +52,7 @@ fn the_log_level_for_requests_hid_faults_of_the_handler() {
         let lines = server.stop();
         let requests: Vec<_> = lines.iter().filter(|line| line.contains("request: ")).collect();
         assert_eq!(requests.len(), usize::from(is_told), "{lines:?}");
-        assert!(
-            requests.iter().all(|line| line.contains("ERROR request: method=GET target=/boom status=500"))
-        );
+        let fault = "ERROR request: method=GET target=/boom status=500";
+        assert!(requests.iter().all(|line| line.contains(fault)), "{lines:?}");
     }
 }

@@ -1,6 +1,5 @@
+use crate::answers::INDEX;
 use crate::harness::{Client, Server, wait_until};
-
-const INDEX: &str = "<h1> hello index</h1>";
 
 /// A request to make room stayed pending after a connection had closed by itself.
 #[test]

@@ -1,9 +1,10 @@
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::harness::modules::saying;
-use crate::harness::{Deployment, bombs, fails_to_start, host, rename_over, wait_until};
+use crate::harness::{Deployment, bombs, fails_to_start, host, make_pipe, rename_over, wait_until};
 use crate::swap::{of_file, swapped};
 
 /// Ctrl-C and a hangup of the terminal reach all processes of the group.
@@ -39,18 +40,15 @@ fn the_version_that_was_just_replaced_was_the_first_to_be_forgotten() {
 fn restored_versions_were_not_counted_against_keep() {
     let place = Deployment::new();
     let server = place.start(&[]);
-    for number in 2..6 {
-        assert!(place.swap(saying(&number.to_string())).starts_with("serving version "));
-    }
+    (2..6).for_each(|number| place.serves(saying(&number.to_string()), number));
     drop(server);
-    let mut server = place.start(&["--keep", "2"]);
+    let server = place.start(&["--keep", "2"]);
     // The state is saved once all versions are restored.
     let state = place.state().join("state.json");
     wait_until("version 4 is back", || std::fs::read_to_string(&state).unwrap().contains("\"number\": 4"));
     let rollback = place.tell(&["rollback", "2"]);
     assert!(rollback.contains("version 2 is not kept") || rollback.contains("not yet"), "{rollback}");
     assert_eq!(server.connect().ask("GET", "/").text(), "5");
-    let _ = server.log_line_now(&[]);
 }
 
 /// `RUST_MIN_STACK` sets the stack size of threads, also in a compile process.
@@ -69,23 +67,23 @@ fn the_stack_size_in_the_environment_reached_the_compilers() {
 #[test]
 fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     let (file, mut server) = of_file(saying("one"), &[]);
-    let file = file.path();
+    let file = Path::new(file.path());
     let pipe = file.with_file_name("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    make_pipe(&pipe);
     fs::rename(pipe, file).unwrap();
     server.signal("HUP");
     server.log_line(&["not swapped", "it is a pipe or a socket"]);
     let complaint = fails_to_start(&[file]);
     assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
     rename_over(file, saying("two"));
-    swapped(&mut server, 2);
+    swapped(&mut server, "two", 2);
 }
 
 /// Each event in the folder restarted the debounce.
 #[test]
 fn changes_of_other_files_delayed_a_swap_for_ever() {
     let (file, mut server) = of_file(saying("one"), &[]);
-    let file = file.path();
+    let file = Path::new(file.path());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -95,8 +93,7 @@ fn changes_of_other_files_delayed_a_swap_for_ever() {
         });
         for (word, number) in [("two", 2), ("three", 3), ("four", 4)] {
             rename_over(file, saying(word));
-            swapped(&mut server, number);
-            server.says(word, number);
+            swapped(&mut server, word, number);
         }
         done.store(true, Relaxed);
     });

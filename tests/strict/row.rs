@@ -4,20 +4,38 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::answers::{INDEX, NOT_ALLOWED, NOT_FOUND, ROUTE};
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
-/// Requests that precede a row: one without a body, and one with a body, whose end
-/// is found in another way.
-const GOOD: &[u8] = b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n";
-const GOOD_WITH_BODY: &[u8] =
-    b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+/// A request beside a row, and the status and body of its response by each handler.
+struct Beside {
+    bytes: &'static [u8],
+    replies: [(u16, &'static str); 3],
+}
 
-/// The request behind every row.
-const SMUGGLED: &[u8] = b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n";
+/// Precedes a row.
+const GOOD: Beside = Beside {
+    bytes: b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n",
+    replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: a||")],
+};
+
+/// Precedes a row, with a body, whose end is found in another way.
+const GOOD_WITH_BODY: Beside = Beside {
+    bytes: b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    replies: [
+        (405, NOT_ALLOWED),
+        (200, "hello"),
+        (200, "POST /route HTTP/1.1|host: a|content-length: 5||hello"),
+    ],
+};
+
+/// Follows every row.
+const SMUGGLED: Beside = Beside {
+    bytes: b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n",
+    replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: b||")],
+};
 
 /// Longest row that is also sent in single bytes.
 const DRIPPED_MAX: usize = 1024;
@@ -36,7 +54,8 @@ pub struct Row {
     name: &'static str,
     bytes: Vec<u8>,
     outcome: Outcome,
-    body: Body,
+    /// Expected body of the handler's response, unless it is the usual one.
+    body: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,17 +70,8 @@ enum Outcome {
     Last,
 }
 
-/// Expected body of the handler's response.
-#[derive(Clone)]
-enum Body {
-    Any,
-    Is(Vec<u8>),
-    /// The request as the handler got it, in the form of `passed_on`.
-    Shows(&'static str),
-}
-
 pub fn refused(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
-    Row { section, status, name, bytes: bytes.into(), outcome: Outcome::Refused, body: Body::Any }
+    Row { section, status, name, bytes: bytes.into(), outcome: Outcome::Refused, body: None }
 }
 
 pub fn declined(section: &'static str, status: u16, name: &'static str, bytes: impl Into<Vec<u8>>) -> Row {
@@ -79,13 +89,29 @@ pub fn last(section: &'static str, status: u16, name: &'static str, bytes: impl 
 impl Row {
     /// Expects this body.
     pub fn with(self, body: impl Into<Vec<u8>>) -> Row {
-        Row { body: Body::Is(body.into()), ..self }
+        Row { body: Some(body.into()), ..self }
     }
+}
 
-    /// Expects that the handler got this request.
-    pub fn showing(self, request: &'static str) -> Row {
-        Row { body: Body::Shows(request), ..self }
-    }
+/// Returns the method of a request, which decides how the response is framed.
+fn method(bytes: &[u8]) -> &str {
+    let word = bytes.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
+    std::str::from_utf8(word).unwrap_or_default()
+}
+
+/// Returns a request with this request line.
+pub fn line(line: &[u8]) -> Vec<u8> {
+    [line, b"\r\nhost: a\r\n\r\n"].concat()
+}
+
+/// Returns a request for `/` with these fields.
+pub fn get(fields: &[u8]) -> Vec<u8> {
+    [b"GET / HTTP/1.1\r\n", fields, b"\r\n\r\n"].concat()
+}
+
+/// Returns a POST with these fields and this body.
+pub fn post(fields: &[u8], body: &[u8]) -> Vec<u8> {
+    [b"POST / HTTP/1.1\r\nhost: a\r\n", fields, b"\r\n\r\n", body].concat()
 }
 
 /// The handler of a table.
@@ -93,7 +119,7 @@ impl Row {
 pub enum Handler {
     /// Answers `/` and `/route`, 404 for other targets and 405 for other methods.
     Default,
-    /// Answers with the body of the request.
+    /// Answers with the body of the request, which usually is `hello`.
     Echo,
     /// Answers with the request.
     Show,
@@ -108,31 +134,38 @@ impl Handler {
         }
     }
 
-    /// Reads the response to `GET /route`.
-    fn expect_route(self, client: &mut Client, host: &str) {
-        let reply = client.reply_to("GET");
-        let as_expected = match self {
-            Handler::Default => reply.text() == "<h1> hello route</h1>",
-            Handler::Echo => reply.text().is_empty(),
-            Handler::Show => reply.text().starts_with(&format!("GET /route HTTP/1.1\r\nhost: {host}\r\n")),
+    /// Checks the body of the response to a row.
+    fn check(self, row: &Row, found: &[u8]) {
+        let usual = match self {
+            _ if method(&row.bytes) == "HEAD" => "",
+            Handler::Default if row.bytes.starts_with(b"OPTIONS") => "",
+            Handler::Default if row.status == 404 => NOT_FOUND,
+            Handler::Default if row.status == 405 => NOT_ALLOWED,
+            Handler::Default if row.bytes.windows(6).any(|bytes| bytes == b"/route") => ROUTE,
+            Handler::Default => INDEX,
+            Handler::Echo | Handler::Show => "hello",
         };
-        let found = (reply.status, start(&reply.body));
-        assert!(
-            reply.status == 200 && as_expected,
-            "not what the request to host {host} asks for: {found:?}"
-        );
+        let found = self.shown(found);
+        let expected = row.body.as_deref().unwrap_or(usual.as_bytes());
+        assert!(found == expected, "the body is {} bytes: {}", found.len(), start(&found));
     }
 
-    /// Reads the response to a POST of `hello`.
-    fn expect_body(self, client: &mut Client) {
-        let reply = client.reply_to("POST");
-        let as_expected = match self {
-            Handler::Default => reply.status == 405,
-            Handler::Echo => reply.text() == "hello",
-            Handler::Show => reply.text().ends_with("\r\n\r\nhello"),
-        };
-        let found = (reply.status, start(&reply.body));
-        assert!(as_expected, "not what the request before it asks for: {found:?}");
+    /// Returns the body of a response, without the fields that differ between
+    /// requests.
+    fn shown(self, body: &[u8]) -> Vec<u8> {
+        match self {
+            Handler::Show => super::passed_on::kept(body).into_bytes(),
+            Handler::Default | Handler::Echo => body.to_vec(),
+        }
+    }
+
+    /// Reads the response to a request beside a row.
+    fn expect(self, client: &mut Client, beside: &Beside) {
+        let reply = client.reply_to(method(beside.bytes));
+        let (status, body) = beside.replies[self as usize];
+        let found = self.shown(&reply.body);
+        let is_right = reply.status == status && found == body.as_bytes();
+        assert!(is_right, "{} and {:?} instead of {status} and {body:?}", reply.status, start(&found));
     }
 }
 
@@ -154,20 +187,14 @@ pub fn check(handler: Handler, rows: &[Row]) {
     let turns: Vec<_> =
         all.filter(|(row, way)| *way != Way::InSingleBytes || row.bytes.len() <= DRIPPED_MAX).collect();
 
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(&(row, way)) = turns.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(failure) = attempt(address, handler, row, way) {
-                        failures.lock().unwrap().push(failure);
-                    }
-                }
-            });
-        }
+    let failures_of = |turns: &[(&Row, Way)]| -> Vec<String> {
+        turns.iter().filter_map(|&(row, way)| attempt(address, handler, row, way).err()).collect()
+    };
+    let mut failures: Vec<String> = std::thread::scope(|scope| {
+        let parts = turns.chunks(turns.len().div_ceil(AT_ONCE));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || failures_of(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    let mut failures = failures.into_inner().unwrap();
     failures.sort();
     assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), turns.len(), failures.join("\n"));
 }
@@ -185,20 +212,21 @@ fn attempt(address: SocketAddr, handler: Handler, row: &Row, way: Way) -> Result
 
 fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let mut client = Client::connect(address);
+    let before = match way {
+        Way::First | Way::InSingleBytes => None,
+        Way::BehindAnother => Some(GOOD),
+        Way::BehindABody => Some(GOOD_WITH_BODY),
+    };
+    let first = before.as_ref().map_or(&[][..], |before| before.bytes);
+    let bytes = [first, &row.bytes, SMUGGLED.bytes].concat();
     match way {
-        Way::First => client.send([&row.bytes, SMUGGLED].concat()),
-        Way::BehindAnother => client.send([GOOD, &row.bytes, SMUGGLED].concat()),
-        Way::BehindABody => client.send([GOOD_WITH_BODY, &row.bytes, SMUGGLED].concat()),
-        Way::InSingleBytes => {
-            row.bytes.iter().chain(SMUGGLED).for_each(|&byte| client.send([byte]));
-        }
+        Way::InSingleBytes => bytes.iter().for_each(|&byte| client.send([byte])),
+        _ => client.send(bytes),
     }
-    match way {
-        Way::First | Way::InSingleBytes => {}
-        Way::BehindAnother => handler.expect_route(&mut client, "a"),
-        Way::BehindABody => handler.expect_body(&mut client),
+    if let Some(before) = before {
+        handler.expect(&mut client, &before);
     }
-    let method = row.method();
+    let method = method(&row.bytes);
     let mut reply = client.reply_to(method);
     if reply.status == 100 {
         // The body has been sent, so the server need not ask for it.
@@ -218,13 +246,13 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
             let date = reply.field("date").is_some_and(|date| date.ends_with(" GMT"));
             assert!(id && date, "no id, or no date: {:?}", reply.fields);
         }
-        Outcome::Served | Outcome::Last => row.body.check(&reply.body),
+        Outcome::Served | Outcome::Last => handler.check(row, &reply.body),
     }
     match row.outcome {
         Outcome::Refused => assert!(closes, "the end is not announced: {:?}", reply.fields),
         Outcome::Declined | Outcome::Served => {
             assert!(!closes, "the end is announced: {:?}", reply.fields);
-            handler.expect_route(&mut client, "b");
+            handler.expect(&mut client, &SMUGGLED);
             // Makes sure that no third response comes.
             client.finish_sending();
         }
@@ -236,25 +264,4 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
 /// Returns the part of some bytes that a failure message shows.
 fn start(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(SHOWN_MAX)].escape_ascii().to_string()
-}
-
-impl Row {
-    /// Returns the method, which decides how the response is framed.
-    fn method(&self) -> &str {
-        let line = self.bytes.trim_ascii_start();
-        let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        std::str::from_utf8(word).unwrap_or_default()
-    }
-}
-
-impl Body {
-    fn check(&self, found: &[u8]) {
-        match self {
-            Body::Any => {}
-            Body::Is(body) => {
-                assert!(found == body, "the body is {} bytes: {}", found.len(), start(found));
-            }
-            Body::Shows(request) => assert_eq!(super::passed_on::kept(found), *request),
-        }
-    }
 }

@@ -1,20 +1,18 @@
 use std::fs::File;
 
 use super::tool;
-use crate::harness::modules::answering;
+use crate::harness::modules::{answering, trapping_in};
 use crate::harness::{TextFile, fixture, host, run_to_end};
 
 #[test]
 fn call_shows_the_answer_and_what_it_used() {
     let file = TextFile::new(host::site::version::EMBEDDED);
-    let module = file.path().to_str().unwrap();
+    let module = file.path();
     let (code, stdout, stderr) = tool(&["call", module, "/route?a=1"]);
     assert_eq!((code, stdout.as_str()), (0, "<h1> hello route</h1>"));
     assert!(stderr.starts_with("answered 200 OK with 21 bytes\nthe call took "), "{stderr}");
-    assert!(
-        stderr.contains(" ms; memory 64.0 KiB, of which at most ") && stderr.ends_with(" were written\n"),
-        "{stderr}"
-    );
+    let memory = " ms; memory 64.0 KiB, of which at most ";
+    assert!(stderr.contains(memory) && stderr.ends_with(" were written\n"), "{stderr}");
 
     let (code, stdout, _) = tool(&["call", module, "GET", "http://localhost:4444/nope", "-i"]);
     let head =
@@ -25,13 +23,12 @@ fn call_shows_the_answer_and_what_it_used() {
 
 #[test]
 fn call_sends_what_it_is_told_to() {
-    let show = fixture("show.wat");
-    let show = show.to_str().unwrap();
+    let show = &*fixture("show.wat");
     let (_, stdout, _) = tool(&["call", show, "/a", "-H", "Accept: x/y", "-H", "x-two:  2", "-d", "milk"]);
     let expected = "POST /a HTTP/1.1\r\naccept: x/y\r\nx-two: 2\r\nhost: localhost\r\ncontent-length: 4\r\n";
     assert!(stdout.starts_with(expected) && stdout.ends_with("\r\n\r\nmilk"), "{stdout}");
     let body = TextFile::new(b"from a file");
-    let (_, stdout, _) = tool(&["call", show, "PUT", "/", "-d", &format!("@{}", body.path().display())]);
+    let (_, stdout, _) = tool(&["call", show, "PUT", "/", "-d", &format!("@{}", body.path())]);
     assert!(stdout.starts_with("PUT / ") && stdout.ends_with("\r\n\r\nfrom a file"), "{stdout}");
     for (arguments, complaint) in [
         (&["G(T", "/"][..], "expected a method such as GET, found `G(T`"),
@@ -56,10 +53,7 @@ fn call_sends_any_bytes_from_standard_input() {
 
 #[test]
 fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
-    let call = |name: &str, more: &[&str]| {
-        let module = fixture(name);
-        tool(&[&["call", module.to_str().unwrap(), "/boom"], more].concat())
-    };
+    let call = |name: &str, more: &[&str]| tool(&[&["call", &fixture(name), "/boom"], more].concat());
     let (code, stdout, stderr) = call("traps.wat", &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     let trap = "trap: wasm trap: integer divide by zero (a client gets 500)\n  in divide\n  in function 2\nthe call took ";
@@ -67,24 +61,17 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     assert!(call("panics.wat", &[]).2.contains("\n  panic: out of \"cheese\"\\nat counter 7\n"));
     let (code, _, stderr) = call("loops.wat", &["--deadline", "30ms"]);
     assert_eq!(code, 1);
-    assert!(
-        stderr.starts_with(
-            "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n"
-        ),
-        "{stderr}"
-    );
+    let deadline = "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n";
+    assert!(stderr.starts_with(deadline), "{stderr}");
     let (code, _, stderr) = call("logs.wat", &["--log-lines-max", "2"]);
     assert_eq!((code, stderr.matches(r"first\n\u{1b}[31msecond").count()), (0, 2), "{stderr}");
     let teapot = TextFile::new(answering(b"HTTP/1.1 503 no\n\ntea"));
-    let (code, stdout, _) = tool(&["call", teapot.path().to_str().unwrap(), "/"]);
+    let (code, stdout, _) = tool(&["call", teapot.path(), "/"]);
     assert_eq!((code, stdout.as_str()), (1, "tea"));
     let none = TextFile::new(answering(b"tea"));
-    let (code, _, stderr) = tool(&["call", none.path().to_str().unwrap(), "/"]);
-    assert_eq!(code, 1);
-    assert!(
-        stderr.starts_with("invalid response: the handler's response is refused: its head is malformed: it does not begin with HTTP/1.1 (a client gets 502)"),
-        "{stderr}"
-    );
+    let (code, _, stderr) = tool(&["call", none.path(), "/"]);
+    let invalid = "invalid response: the handler's response is refused: its head is malformed: it does not begin with HTTP/1.1 (a client gets 502)";
+    assert!(code == 1 && stderr.starts_with(invalid), "{stderr}");
 }
 
 /// Checks that a text holds no control characters but line ends.
@@ -100,35 +87,26 @@ pub fn steers_nothing(text: &str) {
 fn what_a_module_answers_steers_no_terminal() {
     let response = "HTTP/1.1 200 \u{9b}31mred\nx-evil: a\u{202e}b\u{9b}2J\n\n\u{1b}[2Jbody";
     let module = TextFile::new(answering(response.as_bytes()));
-    let module = module.path().to_str().unwrap();
+    let module = module.path();
     let (code, stdout, stderr) = tool(&["call", module, "/", "-i"]);
     let (head, body) = stdout.split_once("\r\n\r\n").unwrap();
-    steers_nothing(head);
-    steers_nothing(&stderr);
+    steers_nothing(&[head, &stderr].concat());
     // The body is printed byte for byte.
     assert_eq!((code, body), (0, "\u{1b}[2Jbody"));
 
     let requests = TextFile::new("GET /\n\n> 200 OK\n> x-evil: b\n> body: c\n");
-    let (code, stdout, stderr) = tool(&["test", module, requests.path().to_str().unwrap()]);
+    let (code, stdout, stderr) = tool(&["test", module, requests.path()]);
     assert!(code == 1 && stdout.contains(r"answered 200 \u{9b}31mred; expected 200 OK"), "{stdout}");
-    steers_nothing(&stdout);
-    steers_nothing(&stderr);
+    steers_nothing(&(stdout + &stderr));
 
     let name = r"evil\1b[31m\c2\9b\0a";
-    let traps = TextFile::new(format!(
-        "(module (memory (export \"memory\") 1) (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
-           (func $f (@name \"{name}\") unreachable)
-           (func (export \"handle\") (param i32 i32) (result i64) (call $f) (i64.const 0)))"
-    ));
-    let traps = traps.path().to_str().unwrap();
+    let traps = TextFile::new(trapping_in(name));
+    let traps = traps.path();
     let requests = TextFile::new("GET /\n");
-    for arguments in [&["call", traps, "/"][..], &["test", traps, requests.path().to_str().unwrap()]] {
+    for arguments in [&["call", traps, "/"][..], &["test", traps, requests.path()]] {
         let (code, stdout, stderr) = tool(arguments);
-        assert!(
-            code == 1 && [&*stdout, &*stderr].concat().contains(r"evil\u{1b}[31m\u{9b}\n"),
-            "{stdout}{stderr}"
-        );
-        steers_nothing(&stdout);
-        steers_nothing(&stderr);
+        let printed = stdout + &stderr;
+        assert!(code == 1 && printed.contains(r"evil\u{1b}[31m\u{9b}\n"), "{printed}");
+        steers_nothing(&printed);
     }
 }

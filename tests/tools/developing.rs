@@ -12,11 +12,11 @@ fn target() -> PathBuf {
 
 /// Makes a new crate of this name.
 fn new(folder: &Folder, name: &str) -> PathBuf {
-    let path = folder.file(name);
-    let (code, stdout, stderr) = tool(&["new", name, "--path", path.to_str().unwrap()]);
+    let path = folder.path(name);
+    let (code, stdout, stderr) = tool(&["new", name, "--path", &path]);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(stdout.starts_with(&format!("created {}, with the SDK in ", path.display())), "{stdout}");
-    path
+    assert!(stdout.starts_with(&format!("created {path}, with the SDK in ")), "{stdout}");
+    path.into()
 }
 
 fn cargo(folder: &Path, arguments: &[&str]) {
@@ -51,18 +51,18 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
 fn a_crate_is_made_where_nothing_is_lost() {
     let folder = Folder::new();
     std::fs::write(folder.file("kept"), "").unwrap();
-    let there = folder.file("kept").parent().unwrap().to_str().unwrap().to_owned();
-    let file = folder.file("kept").to_str().unwrap().to_owned();
-    for (name, path, complaint) in [
-        ("greeter", &there, format!("error: the folder {there} is not empty; expected a new or empty folder (choose another with --path)\n")),
-        ("greeter", &file, format!("error: cannot write the crate to {file}: Not a directory (os error 20)\n")),
-        (
-            "9lives",
-            &there,
-            "error: a crate cannot be called `9lives`: it begins with `9`; expected a letter, and then letters, digits, - and _\n".into(),
-        ),
-    ] {
-        assert_eq!(tool(&["new", name, "--path", path]), (1, String::new(), complaint));
+    let there = folder.path("").trim_end_matches('/').to_owned();
+    let file = folder.path("kept");
+    let not_empty = format!(
+        "the folder {there} is not empty; expected a new or empty folder (choose another with --path)"
+    );
+    let no_folder = format!("cannot write the crate to {file}: Not a directory (os error 20)");
+    let no_name = "a crate cannot be called `9lives`: it begins with `9`; expected a letter, and then letters, digits, - and _";
+    for (name, path, complaint) in
+        [("greeter", &there, &*not_empty), ("greeter", &file, &no_folder), ("9lives", &there, no_name)]
+    {
+        let expected = (1, String::new(), format!("error: {complaint}\n"));
+        assert_eq!(tool(&["new", name, "--path", path]), expected);
     }
     let mut in_folder = host();
     let output = run_to_end(in_folder.args(["new", "by-name"]).current_dir(&there));
@@ -111,11 +111,8 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
     server.log_line(&["serving version 3"]);
-    edit(
-        &source,
-        "Response::html(Status::OK, \"<h1>about greeter-two</h1>\")",
-        "panic!(include_str!(\"pages/about.txt\"))",
-    );
+    let about = "Response::html(Status::OK, \"<h1>about greeter-two</h1>\")";
+    edit(&source, about, "panic!(include_str!(\"pages/about.txt\"))");
     server.log_line(&["serving version 4"]);
     let reply = server.connect().ask("GET", "/about");
     assert!(reply.status == 500 && reply.text().contains("panic: one at src/lib.rs:"), "{}", reply.text());
@@ -147,9 +144,9 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
 #[test]
 fn what_is_no_crate_is_said_to_be_none() {
     let folder = Folder::new();
-    let path = folder.file("");
+    let path = folder.path("");
     let shown = std::fs::canonicalize(&path).unwrap();
-    let (code, stdout, stderr) = tool(&["dev".as_ref(), path.as_os_str()]);
+    let (code, stdout, stderr) = tool(&["dev", &path]);
     let complaint = format!(
         "error: the folder {} has no Cargo.toml; expected a crate (`host new NAME` creates one, `host dev NAME` serves it)\n",
         shown.display()
@@ -180,12 +177,9 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     let path = new(&folder, "greeter-five");
     let mut server = develop(&path);
     // A build that waits, and writes its process id.
-    let pid = folder.file("pid");
+    let [pid, new] = ["pid", "pid.tmp"].map(|name| folder.file(name));
     let waits = format!(
-        "fn main() {{ std::fs::write({:?}, std::process::id().to_string()).unwrap(); std::fs::rename({:?}, {:?}).unwrap(); loop {{ std::thread::park() }} }}",
-        folder.file("pid.tmp"),
-        folder.file("pid.tmp"),
-        pid
+        "fn main() {{ std::fs::write({new:?}, std::process::id().to_string()).unwrap(); std::fs::rename({new:?}, {pid:?}).unwrap(); loop {{ std::thread::park() }} }}"
     );
     std::fs::write(path.join("build.rs"), waits).unwrap();
     let process = loop {

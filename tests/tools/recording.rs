@@ -3,19 +3,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::tool;
-use crate::harness::modules::saying;
+use crate::harness::modules::{answering, saying};
 use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
 
 /// Starts a server that records to a folder.
-fn recording(module: &Path, folder: &Path, more: &[&str]) -> Server {
-    let fixed = [module.to_str().unwrap(), "--record", folder.to_str().unwrap()];
+fn recording(module: &str, folder: &Path, more: &[&str]) -> Server {
+    let fixed = [module, "--record", folder.to_str().unwrap()];
     Server::with(&[&fixed, more].concat())
 }
 
 /// Stops the server, which writes everything before it ends, and lists the folder.
-fn recorded(server: Server, folder: &Path) -> Vec<std::path::PathBuf> {
+fn recorded(server: Server, folder: &Path) -> Vec<String> {
     server.stop();
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.map(|path| path.into_os_string().into_string().unwrap()).collect();
     files.sort();
     files
 }
@@ -37,7 +38,7 @@ fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
     let [file] = &recorded(server, &folder.file("made/by/it"))[..] else { panic!("expected one file") };
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(folder.file("made/by/it")).unwrap().permissions().mode() & 0o777, 0o700);
-    let name = file.file_name().unwrap().to_str().unwrap();
+    let name = file.rsplit_once('/').unwrap().1;
     assert!(name.ends_with(&format!("-{id}.fault.http")), "{name}");
     let text = fs::read_to_string(file).unwrap();
     let cause = "wasm trap: integer divide by zero; in divide < function 2";
@@ -47,29 +48,23 @@ fn a_request_that_trapped_does_so_again_wherever_it_is_replayed() {
     );
     assert!(text.starts_with(&head), "{text}");
 
-    let copied = copy.file(name);
-    fs::copy(file, &copied).unwrap();
+    let copied = &*copy.path(name);
+    fs::copy(file, copied).unwrap();
     drop(folder);
-    let traps = traps.to_str().unwrap();
-    let same = format!("same    {}: POST /boom?a=1: trap: {cause}\n", copied.display());
+    let same = format!("same    {copied}: POST /boom?a=1: trap: {cause}\n");
     let whole = (0, format!("{same}1 as recorded, 0 otherwise\n"));
-    assert_eq!(replay(&[copy.file("").to_str().unwrap().trim_end_matches('/'), "--module", traps]), whole);
-    assert_eq!(replay(&[copied.to_str().unwrap(), "--module", traps]), whole);
+    for path in [copy.path("").trim_end_matches('/'), copied] {
+        assert_eq!(replay(&[path, "--module", &traps]), whole);
+    }
 
     let mended = TextFile::new(saying("mended"));
-    let (code, stdout) =
-        replay(&[copied.to_str().unwrap(), "--module", traps, "--against", mended.path().to_str().unwrap()]);
-    assert_eq!(
-        (code, stdout),
-        (0, format!("{same}        against: 200 OK, 6 bytes: mended\n1 as recorded, 0 otherwise\n"))
-    );
-    let (code, stdout) = replay(&[copied.to_str().unwrap(), "--module", mended.path().to_str().unwrap()]);
+    let expected = format!("{same}        against: 200 OK, 6 bytes: mended\n1 as recorded, 0 otherwise\n");
+    assert_eq!(replay(&[copied, "--module", &traps, "--against", mended.path()]), (0, expected));
     let expected = format!(
-        "DIFFERS {}: POST /boom?a=1: 200 OK, 6 bytes: mended\n        recorded: trap: {cause}\n        recorded with another module: version 1, sha256 {}\n0 as recorded, 1 otherwise\n",
-        copied.display(),
+        "DIFFERS {copied}: POST /boom?a=1: 200 OK, 6 bytes: mended\n        recorded: trap: {cause}\n        recorded with another module: version 1, sha256 {}\n0 as recorded, 1 otherwise\n",
         &sha256[..12]
     );
-    assert_eq!((code, stdout), (1, expected));
+    assert_eq!(replay(&[copied, "--module", mended.path()]), (1, expected));
 }
 
 #[test]
@@ -87,8 +82,7 @@ fn secrets_are_masked_unless_they_are_asked_for() {
         let files = recorded(server, &folder.file("r"));
         let text = fs::read_to_string(&files[0]).unwrap();
         assert!(text.contains(cookie) && text.contains(masked) && text.ends_with("\r\n\r\nno one"), "{text}");
-        let (code, stdout) =
-            replay(&[files[0].to_str().unwrap(), "--module", fixture("panics.wat").to_str().unwrap()]);
+        let (code, stdout) = replay(&[&files[0], "--module", &fixture("panics.wat")]);
         assert_eq!(code, 0, "{stdout}");
     }
 }
@@ -96,14 +90,14 @@ fn secrets_are_masked_unless_they_are_asked_for() {
 #[test]
 fn every_fault_of_the_handler_is_recorded_and_nobody_elses_is() {
     let folder = Folder::new();
-    let bad = TextFile::new(crate::harness::modules::answering(b"no response"));
+    let bad = TextFile::new(answering(b"no response"));
     let server = recording(bad.path(), &folder.file("r"), &[]);
     assert_eq!(server.connect().ask("GET", "/").status, 502);
     assert_eq!(server.connect().ask("GET", &format!("/{}", "a".repeat(9000))).status, 414);
     let files = recorded(server, &folder.file("r"));
     assert_eq!(files.len(), 1, "{files:?}");
     assert!(fs::read_to_string(&files[0]).unwrap().starts_with("# fault: invalid response\n"));
-    let (code, stdout) = replay(&[files[0].to_str().unwrap(), "--module", bad.path().to_str().unwrap()]);
+    let (code, stdout) = replay(&[&files[0], "--module", bad.path()]);
     assert!(code == 0 && stdout.starts_with("same    "), "{stdout}");
 
     let server = recording(&fixture("loops.wat"), &folder.file("r"), &["--deadline", "30ms"]);
@@ -126,39 +120,35 @@ fn no_more_is_recorded_than_may_be() {
     assert_eq!(files.len(), 3);
     assert!(texts[0].contains("GET /boom2 ") && texts[1].contains("GET /boom3 "), "{texts:?}");
 
+    // Those of an earlier process count, and the oldest go until the newest fits.
+    let size = fs::metadata(&files[1]).unwrap().len();
+    let server =
+        recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", &(2 * size - 1).to_string()]);
+    assert_eq!(server.connect().ask("GET", "/boom4").status, 500);
+    let files = recorded(server, &folder.file("r"));
+    assert!(files.len() == 2 && fs::read_to_string(&files[0]).unwrap().contains("GET /boom4 "), "{files:?}");
+
     let mut server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", "100"]);
     assert_eq!(server.connect().ask("GET", "/boom").status, 500);
-    server.log_line(&[
-        "WARN",
-        "requests are not recorded: a request of ",
-        "larger than the whole folder may be (--record-bytes)",
-    ]);
+    let cause = "larger than the whole folder may be (--record-bytes)";
+    server.log_line(&["WARN", "requests are not recorded: a request of ", cause]);
 }
 
 #[test]
 fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
     let file = TextFile::new("text");
-    let path = file.path().to_str().unwrap();
+    let path = file.path();
     let complaint = fails_to_start(&["--record", path, "--listen", "127.0.0.1:0", "--no-control"]);
     assert!(complaint.starts_with(&format!("error: cannot record to {path}: ")), "{complaint}");
-    let traps = fixture("traps.wat");
-    let traps = traps.to_str().unwrap();
     let empty = Folder::new();
-    for (arguments, complaint) in [
-        (
-            [path, "--module", traps],
-            format!("error: {path}: not a recorded request: the line `# fault:` is missing\n"),
-        ),
-        (
-            ["/no/such", "--module", traps],
-            "error: cannot read /no/such: No such file or directory (os error 2)\n".into(),
-        ),
-        (
-            [empty.file("").to_str().unwrap(), "--module", traps],
-            "error: no recorded requests found; expected files that `host --record DIR` has written\n".into(),
-        ),
+    let no_request = format!("{path}: not a recorded request: the line `# fault:` is missing");
+    for (path, complaint) in [
+        (path, &*no_request),
+        ("/no/such", "cannot read /no/such: No such file or directory (os error 2)"),
+        (&empty.path(""), "no recorded requests found; expected files that `host --record DIR` has written"),
     ] {
-        assert_eq!(tool(&[&["replay"][..], &arguments].concat()), (1, String::new(), complaint));
+        let found = tool(&["replay", path, "--module", &fixture("traps.wat")]);
+        assert_eq!(found, (1, String::new(), format!("error: {complaint}\n")));
     }
 }
 
@@ -166,10 +156,9 @@ fn what_cannot_be_recorded_or_replayed_is_said_to_be() {
 fn what_stands_in_a_recorded_request_steers_no_terminal() {
     let head = "# fault: t\u{1b}[31m\n# cause: \u{9b}2J\n# version: 1\n# sha256: \u{1b}[31m0123456789\n# masked: \u{1b}]0;x\u{7}\n\n";
     let file = TextFile::new(format!("{head}GET /\u{9b} HTTP/1.1\r\nhost: a\r\n\r\n"));
-    let module =
-        TextFile::new(crate::harness::modules::answering("HTTP/1.1 200 \u{9b}31m\n\n\u{1b}[2J".as_bytes()));
-    let module = module.path().to_str().unwrap();
-    let (code, stdout) = replay(&[file.path().to_str().unwrap(), "--module", module, "--against", module]);
+    let module = TextFile::new(answering("HTTP/1.1 200 \u{9b}31m\n\n\u{1b}[2J".as_bytes()));
+    let module = module.path();
+    let (code, stdout) = replay(&[file.path(), "--module", module, "--against", module]);
     assert!(code == 1 && stdout.contains(r"recorded: t\u{1b}[31m: \u{9b}2J"), "{stdout}");
     super::calling::steers_nothing(&stdout);
 }

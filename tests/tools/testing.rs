@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::tool;
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Deployment, Folder, TextFile, fails_to_start, fixture, output_of};
@@ -7,22 +5,21 @@ use crate::harness::{Deployment, Folder, TextFile, fails_to_start, fixture, outp
 /// Writes a file of requests in a folder of its own.
 fn requests(text: &str) -> (Folder, String) {
     let folder = Folder::new();
-    let path = folder.file("requests.http");
+    let path = folder.path("requests.http");
     std::fs::write(&path, text).unwrap();
-    (folder, path.to_str().unwrap().to_owned())
+    (folder, path)
 }
 
 /// Runs `host test`, and removes from its output what differs between runs.
-fn test(module: &Path, text: &str) -> (i32, String, String) {
+fn test(module: &str, text: &str) -> (i32, String, String) {
     let (_folder, file) = requests(text);
-    let (code, stdout, stderr) = tool(&["test", module.to_str().unwrap(), &file]);
-    let lines = stdout.replace(&file, "FILE");
-    let lines =
-        lines.lines().map(|line| match line.strip_suffix(" ms").and_then(|line| line.rsplit_once(", ")) {
-            Some((line, _)) => format!("{line}\n"),
-            None => format!("{line}\n"),
-        });
-    (code, lines.collect(), stderr.replace(&file, "FILE"))
+    let (code, stdout, stderr) = tool(&["test", module, &file]);
+    let without_time = |line: &str| {
+        let timed = line.strip_suffix(" ms").and_then(|line| line.rsplit_once(", "));
+        timed.map_or(line, |(line, _)| line).to_owned() + "\n"
+    };
+    let lines = stdout.lines().map(without_time).collect::<String>();
+    (code, lines.replace(&file, "FILE"), stderr.replace(&file, "FILE"))
 }
 
 #[test]
@@ -30,14 +27,13 @@ fn test_passes_when_all_is_as_expected() {
     let module = TextFile::new(host::site::version::EMBEDDED);
     let text = "@host = http://localhost:4444\n\n### the front page\n# > content-type: text/html\nGET {{host}}/ HTTP/1.1\r\naccept: text/html\n# a comment\n\n> 200\n> body: <h1> hello index</h1>\n\n###\nGET /nope\n\n> 404 page not found\n> content-type: text/html; charset=utf-8\n> body contains: 404\n###\nHEAD /\n";
     let (code, stdout, stderr) = test(module.path(), text);
-    assert_eq!(
-        (code, stdout.as_str(), stderr.as_str()),
-        (
-            0,
-            "ok    FILE:5: GET http://localhost:4444/ (the front page): 200 OK\nok    FILE:13: GET /nope: 404 page not found\nok    FILE:19: HEAD /: 200 OK\n3 passed, 0 failed\n",
-            ""
-        )
-    );
+    let expected = "\
+ok    FILE:5: GET http://localhost:4444/ (the front page): 200 OK
+ok    FILE:13: GET /nope: 404 page not found
+ok    FILE:19: HEAD /: 200 OK
+3 passed, 0 failed
+";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
 }
 
 #[test]
@@ -58,14 +54,9 @@ FAIL  FILE:1: GET /: 200 OK
 ";
     assert_eq!((code, stdout.as_str()), (1, expected));
     let (code, stdout, _) = test(&fixture("traps.wat"), "GET /fine\n###\nGET /boom\n");
-    assert_eq!(code, 1);
-    assert!(
-        stdout.contains(
-            "FAIL  FILE:3: GET /boom: not answered\n      trap: wasm trap: integer divide by zero; in divide"
-        ),
-        "{stdout}"
-    );
-    assert!(stdout.ends_with("1 passed, 1 failed\n"), "{stdout}");
+    let trap =
+        "FAIL  FILE:3: GET /boom: not answered\n      trap: wasm trap: integer divide by zero; in divide";
+    assert!(code == 1 && stdout.contains(trap) && stdout.ends_with("1 passed, 1 failed\n"), "{stdout}");
 }
 
 #[test]
@@ -75,27 +66,23 @@ fn test_sends_bodies_as_they_are_written() {
     assert_eq!(code, 0, "{stdout}");
     let (folder, file) = requests("POST /\n\n< body.txt\n> body: from a file\n");
     std::fs::write(folder.file("body.txt"), "from a file").unwrap();
-    let (code, stdout, _) = tool(&["test", fixture("echo.wat").to_str().unwrap(), &file]);
+    let (code, stdout, _) = tool(&["test", &fixture("echo.wat"), &file]);
     assert_eq!(code, 0, "{stdout}");
 }
 
 #[test]
 fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
+    let no_expectation = "FILE:2: expected a status such as 200 or 404 not found, a field such as content-type: text/html, body: TEXT, or body contains: TEXT; found `ok`";
+    let no_request = "FILE:1: this expectation belongs to no request; expected METHOD TARGET, such as GET /";
     for (text, complaint) in [
         ("\n\nGET\n", "FILE:3: expected METHOD TARGET [HTTP/1.1], found `GET`"),
         ("GET / HTTP/1.1 x\n", "FILE:1: expected METHOD TARGET [HTTP/1.1], found `GET / HTTP/1.1 x`"),
         ("GET route\n", "FILE:1: expected a target such as /path?query, found `route`"),
         ("GET /\nfield\n", "FILE:2: expected a field such as accept: text/html, found `field`"),
-        (
-            "GET /\n> ok\n",
-            "FILE:2: expected a status such as 200 or 404 not found, a field such as content-type: text/html, body: TEXT, or body contains: TEXT; found `ok`",
-        ),
+        ("GET /\n> ok\n", no_expectation),
         ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),
         ("GET {{host}}/\n", "FILE:1: the variable `host` is not set; expected a line `@host = ...` above"),
-        (
-            "# > 200\n",
-            "FILE:1: this expectation belongs to no request; expected METHOD TARGET, such as GET /",
-        ),
+        ("# > 200\n", no_request),
         ("POST /\n\n< none.txt\n", "FILE:3: cannot read "),
         ("# nothing\n", "FILE: the file has no request; expected METHOD TARGET, such as GET /"),
     ] {
@@ -110,10 +97,11 @@ fn probes_from_a_file_decide_whether_a_candidate_serves() {
     let (_folder, file) = requests("GET /health\n> 200\n> body: well\n");
     let place = Deployment::of(saying("well"));
     let server = place.start(&["--probe-file", &file]);
-    let ill = (saying("ill"), "3: GET /health was answered with the body `ill`; expected the body `well`");
-    let none =
-        (answering(b"HTTP/1.1 404 no\n\nwell"), "2: GET /health was answered 404 Not Found; expected 200");
-    for (number, (module, cause)) in (2..).zip([ill, none]) {
+    let missing = answering(b"HTTP/1.1 404 no\n\nwell");
+    for (number, module, cause) in [
+        (2, saying("ill"), "3: GET /health was answered with the body `ill`; expected the body `well`"),
+        (3, missing, "2: GET /health was answered 404 Not Found; expected 200"),
+    ] {
         let rejected = format!("rejected version {number} in stage probe: {file}:{cause}\n");
         let (code, printed) = output_of(&mut place.swap_command(module));
         assert_eq!((code, printed), (1, rejected + "version 1 goes on serving\n"));

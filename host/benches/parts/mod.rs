@@ -1,8 +1,6 @@
 //! What benches share. Each bench has parts, which are chosen by name on the
 //! command line.
 
-pub mod callgrind;
-pub mod descriptors;
 pub mod native;
 pub mod nginx;
 pub mod peers;
@@ -15,6 +13,8 @@ pub mod sheet;
 pub mod steady;
 pub mod strace;
 pub mod wrk;
+
+use std::time::Instant;
 
 /// Runs the chosen parts, or all of them. Cargo adds flags to the arguments.
 pub fn run_chosen(parts: &[(&str, fn())]) {
@@ -31,8 +31,23 @@ pub fn is_chosen(name: &str, names: &[&str]) -> bool {
     named.is_empty() || named.iter().any(|argument| argument == name)
 }
 
-/// Returns the median.
-pub fn median(mut numbers: Vec<f64>) -> f64 {
+/// Returns the number that a share of the numbers does not exceed.
+pub fn percentile(numbers: &[f64], share: f64) -> f64 {
+    let mut numbers = numbers.to_vec();
     numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
+    numbers[((numbers.len() - 1) as f64 * share) as usize]
+}
+
+pub fn median(numbers: &[f64]) -> f64 {
+    percentile(numbers, 0.5)
+}
+
+/// Returns the 99th percentile.
+pub fn high(numbers: &[f64]) -> f64 {
+    percentile(numbers, 0.99)
+}
+
+/// Returns the milliseconds since then.
+pub fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }

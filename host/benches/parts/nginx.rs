@@ -1,10 +1,8 @@
 //! nginx, with all of its files in one folder.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
 
-use super::program::Program;
 use crate::harness::Folder;
 
 /// Name of the error log in the folder.
@@ -13,10 +11,10 @@ pub const ERRORS: &str = "nginx-errors";
 /// Default connections of a worker process, which reserves memory for them at once.
 pub const CONNECTIONS: usize = 1024;
 
-/// Starts nginx with worker processes (`auto`: one for each core), connections for
-/// each, and the content of the block `http`. Returns None where nginx is not
-/// installed. The error log holds warnings and errors.
-pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> Option<Program> {
+/// Returns nginx with worker processes (`auto`: one for each core), connections for
+/// each, and the content of the block `http`. The error log holds warnings and
+/// errors.
+pub fn command(folder: &Folder, workers: &str, connections: usize, http: &str) -> Command {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));
     let text = format!(
         "worker_processes {workers}; daemon off; pid {}; error_log {} warn;
@@ -29,10 +27,5 @@ pub fn begin(folder: &Folder, workers: &str, connections: usize, http: &str) -> 
     let mut command = Command::new("nginx");
     // Before it reads its configuration, it logs to a path of the distribution.
     command.arg("-e").arg(&errors).arg("-c").arg(&configuration);
-    Program::start(&mut command, "it does not stand beside the host")
-}
-
-/// Starts nginx, and waits until it listens on the address.
-pub fn start(folder: &Folder, workers: &str, http: &str, address: SocketAddr) -> Option<Program> {
-    Some(begin(folder, workers, CONNECTIONS, http)?.listens_on(address))
+    command
 }

@@ -11,6 +11,9 @@ use super::steady::{ask, connect};
 use super::{native, nginx};
 use crate::harness::{self, Folder, fixture};
 
+/// Pause between two attempts to reach a server that starts.
+pub const PAUSE: Duration = Duration::from_millis(10);
+
 /// Longest time until a server answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -19,8 +22,9 @@ const WITHOUT: &str = "it does not stand beside the host";
 /// A server that answers GET /route.
 pub struct Peer {
     pub name: &'static str,
-    /// Starts the server at an address. Returns None where it is not installed.
-    pub begin: fn(&Folder, SocketAddr) -> Option<Program>,
+    /// Returns what starts the server at an address, or None where a part of it is
+    /// missing.
+    pub command: fn(&Folder, SocketAddr) -> Option<Command>,
 }
 
 /// A running peer.
@@ -29,59 +33,58 @@ pub struct Running {
     pub address: SocketAddr,
 }
 
-pub const HOST: Peer = Peer {
-    name: "host",
-    begin: |folder, address| host(folder, address, &["--log-level", "info,request=off"]),
-};
+/// Flags for a host that logs no requests.
+pub const QUIET: [&str; 2] = ["--log-level", "info,request=off"];
+
+pub const HOST: Peer = Peer { name: "host", command: |folder, address| host(folder, address, &QUIET) };
 
 pub const HOST_LOGGING: Peer =
-    Peer { name: "host, with access log", begin: |folder, address| host(folder, address, &[]) };
+    Peer { name: "host, with access log", command: |folder, address| host(folder, address, &[]) };
 
 /// The host with a module that echoes, and starts with room for 1 MiB.
 pub const HOST_ECHO: Peer = Peer {
     name: "host",
-    begin: |folder, address| {
+    command: |folder, address| {
         let text = fs::read_to_string(fixture("echo.wat")).unwrap();
         let roomy = text.replacen("(export \"memory\") 1)", "(export \"memory\") 18)", 1);
         assert_ne!(text, roomy, "the fixture is another one");
         let module = folder.file("echo.wat");
         fs::write(&module, roomy).unwrap();
-        host(folder, address, &[module.to_str().unwrap(), "--log-level", "info,request=off"])
+        host_with(folder, address, &module)
     },
 };
 
 /// The host with a module that grows for each request, and so cannot be reset.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
-    begin: |folder, address| {
-        host(folder, address, &[fixture("echo.wat").to_str().unwrap(), "--log-level", "info,request=off"])
-    },
+    command: |folder, address| host_with(folder, address, Path::new(&fixture("echo.wat"))),
 };
 
 /// Serves the routes and the echo.
-pub const NATIVE: Peer =
-    Peer { name: "native hyper", begin: |_, address| Program::start(&mut native::command(address), WITHOUT) };
+pub const NATIVE: Peer = Peer { name: "native hyper", command: |_, address| Some(native::command(address)) };
 
 pub const NGINX: Peer =
-    Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS) };
+    Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS) };
 
 /// nginx with room for all connections of a bench in one worker process.
 pub const NGINX_ROOMY: Peer =
-    Peer { name: "nginx", begin: |folder, address| nginx_answering(folder, address, 16_384) };
+    Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384) };
 
 /// Serves the routes and the echo, in one process.
 pub const NODE: Peer = Peer {
     name: "node",
-    begin: |_, address| {
+    command: |_, address| {
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
-        Program::start(Command::new("node").args(["-e", NODE_SCRIPT, &ip, &port]), WITHOUT)
+        let mut command = Command::new("node");
+        command.args(["-e", NODE_SCRIPT, &ip, &port]);
+        Some(command)
     },
 };
 
 /// The component of `wasmtime-serve`, once it is built as its Cargo.toml says.
 pub const WASMTIME_SERVE: Peer = Peer {
     name: "wasmtime serve",
-    begin: |_, address| {
+    command: |_, address| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasmtime-serve");
         let component = folder.join("target/wasm32-wasip2/release/peer.wasm");
         if !component.is_file() {
@@ -92,7 +95,8 @@ pub const WASMTIME_SERVE: Peer = Peer {
         }
         let mut command = Command::new("wasmtime");
         command.args(["serve", "-S", "cli", "--addr", &address.to_string()]).arg(component);
-        Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()), WITHOUT)
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Some(command)
     },
 };
 
@@ -122,11 +126,13 @@ require("node:http").createServer((request, response) => {
 "#;
 
 impl Peer {
-    /// Starts the peer, and waits until it answers.
-    pub fn start(&self, folder: &Folder) -> Option<Running> {
+    /// Starts the peer, and asks it with a pause between the attempts until it
+    /// answers. Returns None where it is not installed.
+    pub fn start(&self, folder: &Folder, pause: Duration) -> Option<Running> {
         let address = free_address();
-        let mut running = Running { program: (self.begin)(folder, address)?, address };
-        running.wait(Duration::from_millis(10));
+        let program = Program::start(&mut (self.command)(folder, address)?, WITHOUT)?;
+        let mut running = Running { program, address };
+        running.wait(pause);
         Some(running)
     }
 }
@@ -148,19 +154,24 @@ impl Running {
     }
 }
 
-fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Program> {
+fn host_with(folder: &Folder, address: SocketAddr, module: &Path) -> Option<Command> {
+    host(folder, address, &[&[module.to_str().unwrap()], &QUIET[..]].concat())
+}
+
+fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Command> {
     let log = File::create(folder.file(&format!("log-{}", address.port()))).unwrap();
     let mut command = harness::host();
     command.args(["--no-control", "--listen", &address.to_string()]).args(arguments);
-    Program::start(command.stdout(Stdio::null()).stderr(log), WITHOUT)
+    command.stdout(Stdio::null()).stderr(log);
+    Some(command)
 }
 
-/// Starts nginx with a worker process for each core. It answers from its
+/// Returns nginx with a worker process for each core. It answers from its
 /// configuration.
-fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Program> {
+fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Command> {
     let http = format!(
         "server {{ listen {address};
            location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
     );
-    nginx::begin(folder, "auto", connections, &http)
+    Some(nginx::command(folder, "auto", connections, &http))
 }

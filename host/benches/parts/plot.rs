@@ -1,5 +1,6 @@
 //! Plots for `docs/plots`: bars, lines that grow, and points in time.
 
+use super::percentile;
 use super::sheet::{AREA, Sheet};
 
 /// Left edge of the area when names stand beside it.
@@ -57,23 +58,20 @@ pub fn bytes(number: f64) -> String {
 impl Plot {
     /// Draws lines with a mark at each measured point.
     pub fn lines(&self, x: &Axis, y: &Axis, series: &[Series]) {
-        let points = || series.iter().flat_map(|(_, points)| points);
         let mut sheet = Sheet::new(self);
+        let (xs, ys): (Vec<_>, Vec<_>) = series.iter().flat_map(|(_, points)| points).copied().unzip();
         // The ticks of the horizontal axis are the measured points.
-        let x = sheet.horizontal(x, measured(points().map(|point| point.0)), AREA[0]);
-        let y = sheet.vertical(y, y.ticks(points().map(|point| point.1)));
-        let mut at = AREA[0];
+        let x = sheet.horizontal(x, in_order(xs), AREA[0]);
+        let y = sheet.vertical(y, y.ticks(&ys));
         for ((name, points), colour) in series.iter().zip(COLOURS) {
-            let places: Vec<_> = points.iter().map(|point| (x.place(point.0), y.place(point.1))).collect();
+            let places: Vec<_> = points.iter().map(|point| (x(point.0), y(point.1))).collect();
             let line: Vec<_> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            sheet.add(&format!(
-                "<polyline points='{}' fill='none' stroke='{colour}' stroke-width='2'/>",
-                line.join(" ")
-            ));
+            let line = line.join(" ");
+            sheet.add(&format!("<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='2'/>"));
             for (x, y) in places {
                 sheet.add(&format!("<circle cx='{x:.1}' cy='{y:.1}' r='4' fill='{colour}'/>"));
             }
-            at = sheet.legend(at, name, colour);
+            sheet.legend(name, colour);
         }
         sheet.save(self);
     }
@@ -82,14 +80,14 @@ impl Plot {
     pub fn bars(&self, x: &Axis, bars: &[(&str, f64)]) {
         let mut sheet = Sheet::new(self);
         // Leave room for the number behind the longest bar.
-        let x = sheet.horizontal(x, x.ticks(bars.iter().map(|bar| bar.1 * 1.08)), BESIDE_NAMES);
+        let lengths: Vec<_> = bars.iter().map(|bar| bar.1 * 1.08).collect();
+        let x = sheet.horizontal(x, x.ticks(&lengths), BESIDE_NAMES);
         let step = (AREA[3] - AREA[1]) / bars.len() as f64;
         for (row, (name, length)) in bars.iter().enumerate() {
-            let (top, end) = (AREA[1] + (row as f64 + 0.2) * step, x.place(*length));
-            let (width, height) = (end - BESIDE_NAMES, 0.6 * step);
+            let (top, end, height) = (AREA[1] + (row as f64 + 0.2) * step, x(*length), 0.6 * step);
+            let (width, colour) = (end - BESIDE_NAMES, COLOURS[0]);
             sheet.add(&format!(
-                "<path d='M{BESIDE_NAMES},{top:.1}h{width:.1}v{height:.1}H{BESIDE_NAMES}z' fill='{}'/>",
-                COLOURS[0]
+                "<path d='M{BESIDE_NAMES},{top:.1}h{width:.1}v{height:.1}H{BESIDE_NAMES}z' fill='{colour}'/>"
             ));
             let middle = top + height / 2.0 + 5.0;
             sheet.text(BESIDE_NAMES - 10.0, middle, "end", 14, name);
@@ -101,29 +99,25 @@ impl Plot {
     /// Draws points in time, and a line across at each event.
     pub fn points(&self, x: &Axis, y: &Axis, (what, points): Series, (event, events): (&str, &[f64])) {
         let mut sheet = Sheet::new(self);
-        let x = sheet.horizontal(x, x.ticks(points.iter().map(|point| point.0)), AREA[0]);
-        let y = sheet.vertical(y, y.ticks(points.iter().map(|point| point.1)));
-        let lines: String =
-            events.iter().map(|at| format!("M{:.1},{}V{}", x.place(*at), AREA[1], AREA[3])).collect();
-        sheet.add(&format!("<path d='{lines}' stroke='{}'/>", COLOURS[1]));
+        let (xs, ys): (Vec<_>, Vec<_>) = points.iter().copied().unzip();
+        let x = sheet.horizontal(x, x.ticks(&xs), AREA[0]);
+        let y = sheet.vertical(y, y.ticks(&ys));
+        let lines = events.iter().map(|at| format!("M{:.1},{}V{}", x(*at), AREA[1], AREA[3]));
+        sheet.add(&format!("<path d='{}' stroke='{}'/>", lines.collect::<String>(), COLOURS[1]));
         // Lines of no length, whose round ends are the points.
-        let dots: String =
-            points.iter().map(|p| format!("M{:.1},{:.1}h0", x.place(p.0), y.place(p.1))).collect();
-        sheet.add(&format!(
-            "<path d='{dots}' stroke='{}' stroke-width='3' stroke-linecap='round'/>",
-            COLOURS[0]
-        ));
-        let at = sheet.legend(AREA[0], what, COLOURS[0]);
-        sheet.legend(at, event, COLOURS[1]);
+        let dots: String = points.iter().map(|p| format!("M{:.1},{:.1}h0", x(p.0), y(p.1))).collect();
+        let colour = COLOURS[0];
+        sheet.add(&format!("<path d='{dots}' stroke='{colour}' stroke-width='3' stroke-linecap='round'/>"));
+        sheet.legend(what, colour);
+        sheet.legend(event, COLOURS[1]);
         sheet.save(self);
     }
 }
 
 impl Axis {
     /// Returns round numbers around all of these.
-    fn ticks(&self, numbers: impl Iterator<Item = f64>) -> Vec<f64> {
-        let (low, high) =
-            numbers.fold((f64::MAX, f64::MIN), |(low, high), number| (low.min(number), high.max(number)));
+    fn ticks(&self, numbers: &[f64]) -> Vec<f64> {
+        let [low, high] = [0.0, 1.0].map(|share| percentile(numbers, share));
         match self.scale {
             Scale::Linear => {
                 let step = rounds(high / 8.0).find(|step| *step >= high / 8.0).unwrap();
@@ -146,8 +140,7 @@ fn rounds(number: f64) -> impl Iterator<Item = f64> {
 }
 
 /// Returns distinct numbers in order.
-fn measured(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut numbers: Vec<f64> = numbers.collect();
+fn in_order(mut numbers: Vec<f64>) -> Vec<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.dedup();
     numbers

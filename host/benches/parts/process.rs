@@ -1,9 +1,15 @@
-//! Processor time and memory of a process with its children.
+//! Processor time and memory of a process with its children, and its descriptors.
 
 use std::fs;
 use std::time::Duration;
 
+use host::config::value;
+use rustix::process::{Resource, getrlimit};
+
 use crate::harness::status_kib;
+
+/// Descriptors of the bench and a server besides those of connections.
+const SPARE: usize = 200;
 
 /// Ticks of utime and stime in a second, on every Linux.
 const TICKS: u64 = 100;
@@ -31,4 +37,15 @@ pub fn processor_time(process: u32) -> [Duration; 2] {
 /// Returns resident memory in KiB. Shared pages count for each process.
 pub fn resident_kib(process: u32) -> u64 {
     family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
+}
+
+/// Raises the limit of descriptors of this process and its children. Returns how
+/// many of these connections are possible.
+pub fn raise_descriptors(connections: usize) -> usize {
+    value::raise_descriptors();
+    let most = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);
+    if most < connections + SPARE {
+        println!("this machine allows {most} descriptors: fewer than {connections} connections");
+    }
+    connections.min(most - SPARE)
 }

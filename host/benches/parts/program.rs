@@ -1,12 +1,8 @@
 //! Other programs, where they are installed.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
-
-/// Longest time until a program listens.
-const PATIENCE: Duration = Duration::from_secs(10);
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
 
 /// A program that is ended when dropped.
 pub struct Program(pub Child);
@@ -23,18 +19,6 @@ impl Program {
             }
             Err(error) => panic!("{command:?}: {error}"),
         }
-    }
-
-    /// Waits until the program listens.
-    pub fn listens_on(mut self, address: SocketAddr) -> Program {
-        let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            let ended = self.0.try_wait().unwrap();
-            assert_eq!(ended, None, "it ended instead of listening on {address}");
-            assert!(since.elapsed() < PATIENCE, "it does not listen on {address}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self
     }
 }
 
@@ -53,8 +37,7 @@ impl Drop for Program {
 /// out.
 pub fn is_installed(name: &str, version_flag: &str, without: &str) -> bool {
     let mut command = Command::new(name);
-    let quiet =
-        command.arg(version_flag).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let quiet = command.arg(version_flag).stdout(Stdio::null()).stderr(Stdio::null());
     Program::start(quiet, without).is_some_and(|mut program| program.0.wait().is_ok())
 }
 

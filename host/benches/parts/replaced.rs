@@ -1,11 +1,10 @@
 //! A server whose file is replaced repeatedly.
 
 use std::fs;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Server, scratch};
+use crate::harness::{Client, Folder, Server};
 
 /// Pause between two requests for the newest version: short compared with what is
 /// measured, and long enough to leave the server idle.
@@ -14,32 +13,41 @@ const ASK_INTERVAL: Duration = Duration::from_millis(1);
 /// Longest time until a version serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Name of the file.
+const FILE: &str = "handler.wasm";
+
 /// A server and its file. The number of a variant is the number of its version.
 pub struct Replaced {
     pub server: Server,
-    file: PathBuf,
-    pub number: u64,
+    folder: Folder,
+    number: u64,
     variant: fn(u64) -> Vec<u8>,
 }
 
 impl Replaced {
-    /// Starts with the first variant. The name of the file must be unique.
-    pub fn start(name: &str, variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
-        let file = scratch().join(format!("{name}-{}.wasm", std::process::id()));
+    /// Starts with the first variant.
+    pub fn start(variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
+        let folder = Folder::new();
+        let file = folder.file(FILE);
         fs::write(&file, variant(1)).unwrap();
-        let mut arguments = vec![file.to_str().unwrap(), "--log-level", "off"];
-        arguments.extend(flags);
-        Replaced { server: Server::with(&arguments), file, number: 1, variant }
+        let arguments = [&[file.to_str().unwrap(), "--log-level", "off"], flags].concat();
+        Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
     /// Replaces the file with the next variant by renaming. Returns when that was.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
-        let new = self.file.with_extension("new");
+        let new = self.folder.file("new");
         fs::write(&new, (self.variant)(self.number)).unwrap();
         let since = Instant::now();
-        fs::rename(new, &self.file).unwrap();
+        fs::rename(new, self.folder.file(FILE)).unwrap();
         since
+    }
+
+    /// Replaces the file, and has the server read it without watching it.
+    pub fn replace(&mut self) {
+        self.rename();
+        self.server.signal("HUP");
     }
 
     /// Asks until the newest variant answers.
@@ -49,12 +57,6 @@ impl Replaced {
             assert!(since.elapsed() < PATIENCE, "version {newest} does not come to serve");
             thread::sleep(ASK_INTERVAL);
         }
-    }
-}
-
-impl Drop for Replaced {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
     }
 }
 

@@ -8,41 +8,29 @@ use super::plot::{Axis, Plot, Scale};
 const SIZE: (u32, u32) = (800, 430);
 pub const AREA: [f64; 4] = [76.0, 70.0, 776.0, 350.0];
 
-/// Maps numbers to positions on the sheet.
-pub struct Places {
-    scale: Scale,
-    /// First and last number, and their positions.
-    numbers: [f64; 2],
-    places: [f64; 2],
+/// A sheet that is being drawn.
+pub struct Sheet {
+    svg: String,
+    /// Where the next name of the legend stands.
+    legend_end: f64,
 }
-
-impl Places {
-    pub fn place(&self, number: f64) -> f64 {
-        let on_scale = |number: f64| if self.scale == Scale::Log { number.log10() } else { number };
-        let [first, last] = self.numbers.map(on_scale);
-        let [start, end] = self.places;
-        start + (on_scale(number) - first) / (last - first) * (end - start)
-    }
-}
-
-/// SVG elements so far.
-pub struct Sheet(String);
 
 impl Sheet {
     pub fn new(plot: &Plot) -> Sheet {
         let (width, height) = SIZE;
-        let mut sheet = Sheet(format!(
+        let head = format!(
             "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' \
              font-family='Helvetica, Arial, sans-serif' fill='#1f2328'>\n<rect width='{width}' height='{height}' fill='#ffffff'/>\n"
-        ));
+        );
+        let mut sheet = Sheet { svg: head, legend_end: AREA[0] };
         sheet.text(16.0, 28.0, "start", 17, plot.title);
         sheet.text(16.0, f64::from(height) - 12.0, "start", 11, plot.command);
         sheet
     }
 
     pub fn add(&mut self, element: &str) {
-        self.0 += element;
-        self.0.push('\n');
+        self.svg += element;
+        self.svg.push('\n');
     }
 
     pub fn text(&mut self, x: f64, y: f64, anchor: &str, size: u32, text: &str) {
@@ -52,33 +40,34 @@ impl Sheet {
         ));
     }
 
-    /// Adds a name to the legend. Returns the position of the next one.
-    pub fn legend(&mut self, at: f64, name: &str, colour: &str) -> f64 {
+    /// Adds a name to the legend.
+    pub fn legend(&mut self, name: &str, colour: &str) {
+        let at = self.legend_end;
         self.add(&format!("<rect x='{at}' y='47' width='14' height='6' fill='{colour}'/>"));
         self.text(at + 20.0, 55.0, "start", 13, name);
         // Estimated width of the letters.
-        at + 44.0 + 6.6 * name.len() as f64
+        self.legend_end += 44.0 + 6.6 * name.len() as f64;
     }
 
-    pub fn horizontal(&mut self, axis: &Axis, ticks: Vec<f64>, left: f64) -> Places {
+    /// Draws an axis. Returns what maps numbers to positions on the sheet.
+    pub fn horizontal(&mut self, axis: &Axis, ticks: Vec<f64>, left: f64) -> impl Fn(f64) -> f64 + use<> {
         let [_, top, right, bottom] = AREA;
-        let places =
-            Places { scale: axis.scale, numbers: [ticks[0], ticks[ticks.len() - 1]], places: [left, right] };
+        let place = axis.place(&ticks, [left, right]);
         for tick in ticks {
-            let at = places.place(tick);
+            let at = place(tick);
             self.add(&format!("<path d='M{at:.1},{top}V{bottom}' stroke='#d8dee4'/>"));
             self.text(at, bottom + 20.0, "middle", 13, &(axis.label)(tick));
         }
         self.text((left + right) / 2.0, bottom + 44.0, "middle", 14, axis.what);
-        places
+        place
     }
 
-    pub fn vertical(&mut self, axis: &Axis, ticks: Vec<f64>) -> Places {
+    /// Draws an axis. Returns what maps numbers to positions on the sheet.
+    pub fn vertical(&mut self, axis: &Axis, ticks: Vec<f64>) -> impl Fn(f64) -> f64 + use<> {
         let [left, top, right, bottom] = AREA;
-        let places =
-            Places { scale: axis.scale, numbers: [ticks[0], ticks[ticks.len() - 1]], places: [bottom, top] };
+        let place = axis.place(&ticks, [bottom, top]);
         for tick in ticks {
-            let at = places.place(tick);
+            let at = place(tick);
             self.add(&format!("<path d='M{left},{at:.1}H{right}' stroke='#d8dee4'/>"));
             self.text(left - 8.0, at + 4.5, "end", 13, &(axis.label)(tick));
         }
@@ -86,14 +75,24 @@ impl Sheet {
         self.add(&format!("<g transform='rotate(-90 20 {middle})'>"));
         self.text(20.0, middle, "middle", 14, axis.what);
         self.add("</g>");
-        places
+        place
     }
 
     pub fn save(mut self, plot: &Plot) {
-        self.0 += "</svg>\n";
+        self.svg += "</svg>\n";
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plots");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(plot.file).with_extension("svg"), self.0).unwrap();
+        std::fs::write(folder.join(plot.file).with_extension("svg"), self.svg).unwrap();
         println!("drawn: docs/plots/{}.svg", plot.file);
+    }
+}
+
+impl Axis {
+    /// Returns what maps numbers between the first and the last tick to positions.
+    fn place(&self, ticks: &[f64], [start, end]: [f64; 2]) -> impl Fn(f64) -> f64 + use<> {
+        let is_log = self.scale == Scale::Log;
+        let on_scale = move |number: f64| if is_log { number.log10() } else { number };
+        let [first, last] = [ticks[0], ticks[ticks.len() - 1]].map(on_scale);
+        move |number| start + (on_scale(number) - first) / (last - first) * (end - start)
     }
 }

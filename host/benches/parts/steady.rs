@@ -6,42 +6,103 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::{high, median, milliseconds};
+
 /// Longest wait for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs four connections that each send 50 requests a second for this time. Returns
-/// the time of each answer, and the number of failures.
-pub fn ask_steadily(address: SocketAddr, target: &str, time: Duration) -> (Vec<Duration>, usize) {
-    let end = Instant::now() + time;
+/// Rate of a load.
+#[derive(Clone, Copy)]
+pub struct Rate {
+    pub connections: u32,
+    /// Time between two requests of a connection.
+    pub interval: Duration,
+}
+
+/// 200 requests a second.
+pub const CALM: Rate = Rate { connections: 4, interval: Duration::from_millis(20) };
+
+/// What clients saw. Times are in milliseconds.
+#[derive(Default)]
+pub struct Seen {
+    /// When each answer was due, since the start, and the time until it came.
+    pub answers: Vec<(Duration, f64)>,
+    /// Times to connect and get an answer.
+    pub new: Vec<f64>,
+    pub failed: usize,
+}
+
+impl Seen {
+    pub fn times(&self) -> Vec<f64> {
+        self.answers.iter().map(|(_, time)| *time).collect()
+    }
+
+    pub fn add(&mut self, other: Seen) {
+        self.answers.extend(other.answers);
+        self.new.extend(other.new);
+        self.failed += other.failed;
+    }
+}
+
+/// Sends requests at a steady rate on connections that are kept, and one a second on
+/// a new connection.
+pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duration) -> Seen {
+    let start = Instant::now();
+    let end = start + time;
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(move || {
-                    let (mut stream, mut times, mut failed) = (connect(address), Vec::new(), 0);
-                    let mut next = Instant::now();
-                    while next < end && Instant::now() < end {
-                        thread::sleep(next.saturating_duration_since(Instant::now()));
-                        if ask(&mut stream, target) != Some(200) {
-                            failed += 1;
-                            stream = connect(address);
-                        }
-                        // Measured from when it was due, so a delay counts for all
-                        // requests behind it.
-                        times.push(next.elapsed());
-                        next += Duration::from_millis(20);
-                    }
-                    (times, failed)
-                })
-            })
-            .collect();
-        let mut all = (Vec::new(), 0);
-        for client in clients {
-            let (times, failed) = client.join().unwrap();
-            all.0.extend(times);
-            all.1 += failed;
+        let on_kept = |index: u32| {
+            let (mut stream, mut seen) = (connect(address), Seen::default());
+            let mut due = start + rate.interval * index / rate.connections;
+            while due < end && Instant::now() < end {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if ask(&mut stream, target) != Some(200) {
+                    seen.failed += 1;
+                    stream = connect(address);
+                }
+                // Measured from when it was due, so a delay counts for all requests
+                // behind it.
+                seen.answers.push((due - start, milliseconds(due)));
+                due += rate.interval;
+            }
+            seen
+        };
+        let clients: Vec<_> =
+            (0..rate.connections).map(|index| scope.spawn(move || on_kept(index))).collect();
+        let mut all = Seen::default();
+        while Instant::now() < end {
+            let since = Instant::now();
+            all.failed += usize::from(ask(&mut connect(address), target) != Some(200));
+            all.new.push(milliseconds(since));
+            let next = (since + Duration::from_secs(1)).min(end);
+            thread::sleep(next.saturating_duration_since(Instant::now()));
         }
+        clients.into_iter().for_each(|client| all.add(client.join().unwrap()));
         all
     })
+}
+
+/// Runs several kinds of turns in turn, and prints each kind with its ratio to the
+/// first. Returns how many requests failed.
+pub fn compare(what: &str, turns: usize, kinds: &[&str], mut run: impl FnMut(usize) -> Seen) -> usize {
+    let mut results: Vec<_> = kinds.iter().map(|_| (Vec::new(), Seen::default())).collect();
+    for _ in 0..turns {
+        for (kind, (highs, all)) in results.iter_mut().enumerate() {
+            let seen = run(kind);
+            highs.push(high(&seen.times()));
+            all.add(seen);
+        }
+    }
+    println!("{what}: 99th percentile, medians of {turns} turns:");
+    let first = median(&results[0].0);
+    for (kind, (highs, seen)) in kinds.iter().zip(&results) {
+        let high = median(highs);
+        print!("  {high:.2} ms {kind}, ratio {:.2}", high / first);
+        if !seen.new.is_empty() {
+            print!("; a new connection and its answer {:.2} ms", median(&seen.new));
+        }
+        println!("; {} answers, {} failed", seen.answers.len(), seen.failed);
+    }
+    results.iter().map(|(_, seen)| seen.failed).sum()
 }
 
 pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -67,16 +128,4 @@ pub fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
             }
         }
     }
-}
-
-/// Returns the 99th percentile.
-pub fn high(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[(times.len() - 1) * 99 / 100]
-}
-
-/// Returns the median in milliseconds.
-pub fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e3
 }

@@ -278,13 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_says_itself_is_dropped() {
-        let head = read("HTTP/1.1 200 OK\nDate: today\nX-Handler-Version: 7\nx-a: 1\n\n".into()).unwrap();
-        assert_eq!(head.fields.len(), 1);
-        assert_eq!(head.fields[0].0, "x-a");
-    }
-
-    #[test]
     fn options_are_taken_up_to_their_limit() {
         let with = |count: usize| read(format!("HTTP/1.1 200 OK\nconnection: {}\n\n", ",".repeat(count - 1)));
         assert!(with(64).is_ok());

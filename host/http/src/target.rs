@@ -84,23 +84,6 @@ mod tests {
     }
 
     #[test]
-    fn each_form_becomes_what_a_route_can_match() {
-        for (method, target, expected) in [
-            (Method::GET, "/a?b", "/a?b"),
-            (Method::GET, "//a", "//a"),
-            (Method::GET, "http://a/b?c", "/b?c"),
-            (Method::GET, "http://a", "/"),
-            (Method::GET, "http://a?b", "/?b"),
-            (Method::OPTIONS, "*", "*"),
-            (Method::OPTIONS, "http://a", "*"),
-            (Method::OPTIONS, "http://a/b", "/b"),
-            (Method::CONNECT, "a:443", "a:443"),
-        ] {
-            assert_eq!(canonical(&method, target).as_deref(), Ok(expected), "{method} {target}");
-        }
-    }
-
-    #[test]
     fn a_form_of_another_method_is_none() {
         for (method, target, complaint) in [
             (Method::GET, "route", BadTarget::Form),

@@ -7,7 +7,7 @@ use std::os::unix::net;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host_wasm::health;
+use host_wasm::{Engine, health};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,12 +17,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::admin::protocol::{Complaint, LINE_MAX, Request, Status};
-use crate::admin::resources::Gauges;
-use crate::fault_counts::FaultCounts;
+use crate::admin::memory_bounds::UPLOADS_MAX;
+use crate::admin::protocol::{ErrorReply, LINE_MAX, Request, Status};
+use crate::admin::resources::Resources;
+use crate::serve::service::App;
 use crate::site::history::VersionState;
-use crate::site::swapper::Swapper;
-use crate::site::task::Task;
 use crate::telemetry::log;
 
 /// Control connections at once; further ones wait.
@@ -36,26 +35,28 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// State that commands read and change.
 pub struct Control {
-    /// Swaps and rolls back.
-    pub swapper: Swapper,
+    app: Arc<App>,
+    engine: Engine,
     /// URLs of the server's listeners.
-    pub urls: Vec<String>,
+    urls: Vec<String>,
     /// Start of the server.
-    pub started: Instant,
-    /// Largest module in bytes.
-    pub module_max: usize,
-    /// Fault counts.
-    pub faults: Arc<FaultCounts>,
+    started: Instant,
     /// Permits for uploads.
-    pub uploads: Arc<Semaphore>,
-    /// Current use of resources.
-    pub gauges: Gauges,
+    uploads: Arc<Semaphore>,
 }
 
-/// Received module, with the permit that it holds until its order is carried out.
-struct Upload {
+impl Control {
+    /// Creates the state of a server that started at `started`.
+    pub fn new(app: Arc<App>, engine: Engine, urls: Vec<String>, started: Instant) -> Control {
+        Control { app, engine, urls, started, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
+    }
+}
+
+/// Received request: a swap has the bytes of its module, and a permit for them.
+struct Received {
+    request: Request,
     module: Vec<u8>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Starts the thread that serves commands.
@@ -79,9 +80,9 @@ pub fn start(listener: net::UnixListener, control: Control) -> io::Result<()> {
 }
 
 async fn listen(listener: UnixListener, control: Arc<Control>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
@@ -115,7 +116,7 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
         match request.unwrap_or_else(|_| {
             Err(format!("the request did not arrive within {} s", REQUEST_TIMEOUT.as_secs()))
         }) {
-            Ok((request, upload)) => carry_out(request, upload, control, watched).await,
+            Ok(received) => carry_out(received, control, watched).await,
             Err(error) => error_reply(error),
         }
     };
@@ -133,10 +134,7 @@ fn is_closed(socket: &OwnedFd) -> bool {
 }
 
 /// Reads a request, and the module that follows a swap request.
-async fn receive(
-    mut stream: impl AsyncBufReadExt + Unpin,
-    control: &Control,
-) -> Result<(Request, Option<Upload>), String> {
+async fn receive(mut stream: impl AsyncBufReadExt + Unpin, control: &Control) -> Result<Received, String> {
     let mut line = Vec::new();
     let broken = |error: io::Error| format!("cannot read the request: {error}");
     (&mut stream).take(LINE_MAX as u64).read_until(b'\n', &mut line).await.map_err(broken)?;
@@ -145,39 +143,36 @@ async fn receive(
     }
     let request: Request =
         serde_json::from_slice(&line).map_err(|error| format!("the request is malformed: {error}"))?;
-    let mut upload = None;
+    let (mut module, mut permit) = (Vec::new(), None);
     if let Request::Swap { size, .. } = &request {
-        let (size, module_max) = (*size, control.module_max);
+        let (size, module_max) = (*size, control.app.limits.swap.module_max);
         if size > module_max {
             return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
         }
-        let permit = Arc::clone(&control.uploads).acquire_owned().await.map_err(|error| error.to_string())?;
-        let mut module = Vec::new();
+        let acquired = Arc::clone(&control.uploads).acquire_owned().await;
+        permit = Some(acquired.map_err(|error| error.to_string())?);
         (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
         if module.len() < size {
             return Err(format!("the module ended after {} of {size} bytes", module.len()));
         }
-        upload = Some(Upload { module, _permit: permit });
     }
-    Ok((request, upload))
+    Ok(Received { request, module, _permit: permit })
 }
 
-async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, client: OwnedFd) -> String {
-    let swapper = &control.swapper;
+async fn carry_out(received: Received, control: &Control, client: OwnedFd) -> String {
+    // Holds the permit until the request is carried out.
+    let Received { request, module, _permit } = received;
+    let app = &control.app;
     match request {
         Request::Swap { name, if_version, .. } => {
             let is_gone = Box::new(move || is_closed(&client));
-            let Some(Upload { module, _permit }) = upload else {
-                return error_reply("the module is missing".into());
-            };
-            line(&swapper.order(Task::Swap(name, module.into()), if_version, is_gone).await)
+            line(&app.swapper.swap(name, module, if_version, is_gone).await)
         }
-        Request::Rollback { version, if_version } => line(&swapper.roll_back(version, if_version).await),
-        Request::Versions {} => line(&swapper.versions()),
+        Request::Rollback { version, if_version } => line(&app.swapper.roll_back(version, if_version).await),
+        Request::Versions {} => line(&app.swapper.versions()),
         Request::Status {} => {
-            let Some(serving) =
-                swapper.versions().into_iter().rfind(|entry| entry.state == VersionState::Current)
-            else {
+            let mut versions = app.swapper.versions().into_iter();
+            let Some(serving) = versions.rfind(|entry| entry.state == VersionState::Current) else {
                 return error_reply("no version serves".into());
             };
             line(&Status {
@@ -186,9 +181,9 @@ async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, 
                 uptime_seconds: control.started.elapsed().as_secs(),
                 urls: control.urls.clone(),
                 serving,
-                resources: control.gauges.read(),
-                faults: control.faults.all(),
-                lost_log_lines: log::lost(),
+                resources: Resources::read(app, &control.engine, &control.uploads),
+                faults: app.faults.all(),
+                lost_log_lines: log::QUEUE.lost(),
                 threads: health::all(),
             })
         }
@@ -196,7 +191,7 @@ async fn carry_out(request: Request, upload: Option<Upload>, control: &Control, 
 }
 
 fn error_reply(error: String) -> String {
-    line(&Complaint { error })
+    line(&ErrorReply { error })
 }
 
 fn line(reply: &impl Serialize) -> String {

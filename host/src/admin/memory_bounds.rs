@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::config::limits::Limits;
 use crate::net::socket;
 use crate::serve::connection;
-use crate::telemetry::log;
+use crate::telemetry::log_queue;
 
 /// Modules received at once; each takes its size in memory.
 pub const UPLOADS_MAX: usize = 4;
@@ -38,15 +38,6 @@ pub struct MemoryBounds {
     parts: Vec<Part>,
 }
 
-/// A limit on the memory of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Available {
-    /// Size of the limit in bytes.
-    pub bytes: u64,
-    /// Source of the limit, for messages.
-    pub by: &'static str,
-}
-
 impl MemoryBounds {
     /// Computes the most memory of each part.
     pub fn new(limits: &Limits) -> MemoryBounds {
@@ -55,26 +46,33 @@ impl MemoryBounds {
             bytes,
             flags: flags.into(),
         };
-        let connections = limits.connections as u64;
-        let bodies = limits.buffer_max as u64 + wasm::kept_for_responses(&limits.call());
+        let Limits { connection, server, call, swap } = limits;
+        let connections = server.connections as u64;
+        let bodies = server.buffer_max as u64 + wasm::kept_for_responses(&limits.for_engine());
         // `UPLOADS_MAX` candidates are received while one is prepared.
-        let candidates = (UPLOADS_MAX as u64 + 1) * limits.module_max as u64;
+        let candidates = (UPLOADS_MAX as u64 + 1) * swap.module_max as u64;
         // The current version may exceed `keep_bytes` by its memory image.
-        let kept = limits.keep_bytes as u64 + limits.memory_max as u64;
+        let kept = swap.keep_bytes as u64 + call.memory_max as u64;
+        // Queued lines, and lines that are being written.
+        let log = 2 * log_queue::BYTES_MAX as u64;
         MemoryBounds {
             parts: vec![
                 part(
                     "instances",
-                    wasm::instances_memory(&limits.call()),
+                    wasm::instances_memory(&limits.for_engine()),
                     "--instances, --memory-max, --table-max",
                 ),
                 part("bodies", bodies, "--buffer-max"),
-                part("connections", connections * connection::memory(limits), "--connections, --head-max"),
+                part(
+                    "connections",
+                    connections * connection::memory(connection),
+                    "--connections, --head-max",
+                ),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
                 part("candidates", candidates, "--module-max"),
-                part("compiling", 2 * limits.compile_memory_max as u64, "--compile-memory-max"),
-                part("log", log::memory(), "none"),
+                part("compiling", 2 * swap.compile_memory_max as u64, "--compile-memory-max"),
+                part("log", log, "none"),
             ],
         }
     }
@@ -88,8 +86,7 @@ impl MemoryBounds {
     /// use.
     pub fn state(&self) {
         info!(sum = %ByteSize(self.sum()), parts = %self, "memory that the limits allow");
-        let available = available();
-        if let Some(Available { bytes, by }) = available.filter(|available| available.bytes < self.sum()) {
+        if let Some((bytes, by)) = available().filter(|(bytes, _)| *bytes < self.sum()) {
             let most = self.parts.iter().max_by_key(|part| part.bytes);
             let (what, flags) = most.map_or(("", ""), |part| (&*part.what, &*part.flags));
             let (sum, available) = (ByteSize(self.sum()), ByteSize(bytes));
@@ -110,16 +107,18 @@ impl fmt::Display for MemoryBounds {
     }
 }
 
-/// Returns the smallest limit on the memory of this process.
-fn available() -> Option<Available> {
-    let of_cgroup = |bytes| Available { bytes, by: "its cgroup" };
+/// Returns the smallest limit on the memory of this process, in bytes, and its
+/// source.
+fn available() -> Option<(u64, &'static str)> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let in_cgroup = cgroup_limit(&groups, Path::new("/sys/fs/cgroup")).map(of_cgroup);
-    let rlimit = |resource, by| Some(Available { bytes: getrlimit(resource).current?, by });
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
-    let machine = machine.map(|bytes| Available { bytes, by: "this machine" });
-    let all = [in_cgroup, rlimit(Resource::Data, "RLIMIT_DATA"), rlimit(Resource::As, "RLIMIT_AS"), machine];
-    all.into_iter().flatten().min_by_key(|available| available.bytes)
+    let all = [
+        (cgroup_limit(&groups, Path::new("/sys/fs/cgroup")), "its cgroup"),
+        (getrlimit(Resource::Data).current, "RLIMIT_DATA"),
+        (getrlimit(Resource::As).current, "RLIMIT_AS"),
+        (machine, "this machine"),
+    ];
+    all.into_iter().filter_map(|(bytes, by)| Some((bytes?, by))).min_by_key(|(bytes, _)| *bytes)
 }
 
 /// Folder, and controller name, of the memory controller of cgroup v1.

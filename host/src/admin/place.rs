@@ -14,6 +14,7 @@ use rustix::fs::CWD;
 
 use crate::files::own_file;
 use crate::files::private_folder::PrivateFolder;
+use crate::net::listener::SocketFile;
 
 /// Returns the default path of the control socket of the server on this port.
 pub fn default_path(port: u16) -> PathBuf {
@@ -27,12 +28,11 @@ fn default_folder() -> PathBuf {
     }
 }
 
-/// Bound control socket, removed on drop.
+/// Path of a bound control socket, removed on drop, and its lock. The lock file
+/// stays: removing it would let two servers each hold a lock on a file of that name.
 pub struct Bound {
-    /// Listening socket.
-    pub listener: UnixListener,
-    path: PathBuf,
-    /// Lock, held while the socket is in use.
+    // Dropped in this order: the path is removed while the lock is held.
+    _path: SocketFile,
     lock: Lock,
 }
 
@@ -49,7 +49,7 @@ enum Lock {
 ///
 /// When a running server holds the lock, the path is something else than a socket,
 /// or others can write to the default folder.
-pub fn bind(path: &Path) -> anyhow::Result<Bound> {
+pub fn bind(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
     bind_at(path).with_context(|| {
         format!(
             "cannot bind the control socket {} (choose another with --control, or none with --no-control)",
@@ -58,7 +58,7 @@ pub fn bind(path: &Path) -> anyhow::Result<Bound> {
     })
 }
 
-fn bind_at(path: &Path) -> anyhow::Result<Bound> {
+fn bind_at(path: &Path) -> anyhow::Result<(UnixListener, Bound)> {
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
@@ -67,14 +67,14 @@ fn bind_at(path: &Path) -> anyhow::Result<Bound> {
         Err(error) => return Err(error.into()),
     }
     let listener = UnixListener::bind(path)?;
-    let bound = Bound { listener, path: path.to_owned(), lock };
+    let bound = Bound { _path: SocketFile::new(path)?, lock };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    bound.listener.set_nonblocking(true)?;
+    listener.set_nonblocking(true)?;
     if let Lock::InFolder(folder) = &bound.lock {
         // The socket was bound by its path, so the folder is checked again.
         folder.check()?;
     }
-    Ok(bound)
+    Ok((listener, bound))
 }
 
 fn lock(path: &Path) -> anyhow::Result<Lock> {
@@ -93,12 +93,4 @@ fn with_suffix(name: &OsStr) -> OsString {
     let mut name = name.to_owned();
     name.push(".lock");
     name
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        // The lock file stays: removing it would let two servers each hold a lock
-        // on a file of that name.
-        let _ = fs::remove_file(&self.path);
-    }
 }

@@ -71,7 +71,7 @@ pub struct Status {
 
 /// Reply to a request that cannot be met.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Complaint {
+pub struct ErrorReply {
     /// Cause.
     pub error: String,
 }

@@ -1,7 +1,6 @@
 //! Current use of bounded resources, for `host status`.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytesize::ByteSize;
 use host_wasm::{Calls, Engine};
@@ -10,25 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use crate::config::limits::Limits;
-use crate::serve::buffers::Buffers;
-use crate::site::swapper::Swapper;
-use crate::telemetry::log;
-
-/// Sources of the current use of resources.
-pub struct Gauges {
-    /// Counts running and waiting calls.
-    pub engine: Engine,
-    /// Memory budget of bodies.
-    pub buffers: Buffers,
-    /// Permits for connections.
-    pub places: Arc<Semaphore>,
-    /// Permits for uploads.
-    pub uploads: Arc<Semaphore>,
-    /// Reports the memory of kept versions.
-    pub swapper: Swapper,
-    /// Limits of the server.
-    pub limits: Limits,
-}
+use crate::serve::service::App;
+use crate::telemetry::{log, log_queue};
 
 /// Current use of each resource.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,28 +42,28 @@ pub struct Used {
     pub max: u64,
 }
 
-impl Gauges {
+impl Resources {
     /// Reads the current use of all resources.
-    pub fn read(&self) -> Resources {
-        let Limits { connections, instances, queue, buffer_max, keep_bytes, .. } = self.limits;
+    pub fn read(app: &App, engine: &Engine, uploads: &Semaphore) -> Resources {
+        let Limits { server, call, swap, .. } = &app.limits;
         let of = |max: usize, used: usize| Used { used: used as u64, max: max as u64 };
-        let Calls { running, waiting } = self.engine.calls();
+        let Calls { running, waiting } = engine.calls();
         Resources {
-            connections: of(connections, taken(&self.places, connections)),
-            instances: of(instances, running),
-            queue: of(queue, waiting),
-            uploads: of(UPLOADS_MAX, taken(&self.uploads, UPLOADS_MAX)),
-            buffers: of(buffer_max, self.buffers.used()),
-            kept_versions: of(keep_bytes, self.swapper.kept_memory()),
-            log: of(log::WAITING_MAX, log::waiting()),
-            memory: MemoryBounds::new(&self.limits),
+            connections: of(server.connections, taken(&app.permits, server.connections)),
+            instances: of(call.instances, running),
+            queue: of(call.queue, waiting),
+            uploads: of(UPLOADS_MAX, taken(uploads, UPLOADS_MAX)),
+            buffers: of(server.buffer_max, app.buffers.used()),
+            kept_versions: of(swap.keep_bytes, app.swapper.kept_memory()),
+            log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
+            memory: MemoryBounds::new(&app.limits),
         }
     }
 }
 
 /// Returns the number of permits taken of `max`.
-fn taken(places: &Semaphore, max: usize) -> usize {
-    max.saturating_sub(places.available_permits())
+fn taken(permits: &Semaphore, max: usize) -> usize {
+    max.saturating_sub(permits.available_permits())
 }
 
 impl fmt::Display for Resources {

@@ -1,20 +1,21 @@
 //! `host call`: sends one request to a module without a server.
 
+use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, Error};
+use bytes::Bytes;
 use bytesize::ByteSize;
-use host_http::quote::{Quoted, quoted};
 use host_wasm::{CallError, Usage};
+use http::Request;
 
-use crate::cli::bench;
-use crate::cli::bench::Bench;
+use crate::cli::loader::Loader;
+use crate::cli::output::one_line;
 use crate::config::limits::Limits;
 use crate::fault::Fault;
-use crate::seed;
-use crate::trial::exchange::{Answer, Asked};
+use crate::seed::{self, Seed};
+use crate::trial::exchange::{self, Answer};
 
 /// Arguments of `host call`.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,63 +52,57 @@ pub struct Call {
     limits: Limits,
 }
 
-pub(super) fn run(call: &Call) -> anyhow::Result<ExitCode> {
-    bench::show_log();
-    let asked = call.asked()?;
-    let bench = Bench::new(&call.limits)?;
-    let (answer, usage) = bench::block_on(async {
-        let module = bench.load(&call.module).await?;
-        Ok(asked.send_and_measure(&module).await)
-    })?;
-    let code = match &answer {
+pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
+    let request = call.request()?;
+    let loader = Loader::new(&call.limits)?;
+    let module = loader.load(&call.module).await?;
+    let (answer, usage) = exchange::send(&request, &module).await;
+    let (is_good, outcome) = match &answer {
         Ok(answer) => {
             // A reader that closed its end, such as `head`, is no failure.
             let _ = show(answer, call.include);
-            let status = answer.status_text();
-            eprint(&format!("answered {} with {} bytes\n", shown(&status), answer.body.len()));
-            if answer.status.as_u16() < 500 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let (status, length) = (answer.status_text(), answer.body.len());
+            (answer.status.as_u16() < 500, format!("answered {} with {length} bytes\n", one_line(&status)))
         }
-        Err(fault) => {
-            eprint(&explain(fault));
-            ExitCode::FAILURE
-        }
+        Err(fault) => (false, explain(fault)),
     };
-    eprint(&describe(&usage));
-    Ok(code)
+    let _ = write!(io::stderr(), "{outcome}{}", describe(&usage));
+    Ok(is_good)
 }
 
 impl Call {
-    fn asked(&self) -> anyhow::Result<Asked> {
+    fn request(&self) -> anyhow::Result<Request<Bytes>> {
         let by_default = if self.data.is_some() { "POST" } else { "GET" };
         let method = self.method.as_deref().unwrap_or(by_default);
-        let mut asked = Asked::new(method, &self.target).map_err(|cause| anyhow!(cause))?;
+        let mut request = exchange::request(method, &self.target).map_err(Error::msg)?;
         for field in &self.fields {
-            asked.add_field(field).map_err(|cause| anyhow!(cause))?;
+            exchange::add_field(&mut request, field).map_err(Error::msg)?;
         }
         if let Some(seed) = self.seed {
-            asked.set_seed(seed);
+            request.extensions_mut().insert(Seed(seed));
         }
         if let Some(data) = &self.data {
-            asked.set_body(match data.strip_prefix('@') {
+            let body = match data.strip_prefix('@') {
                 Some("-") => {
                     let mut body = Vec::new();
                     io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
                     body
                 }
-                Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}"))?,
+                Some(file) => fs::read(file).with_context(|| format!("cannot read {file}"))?,
                 None => data.clone().into_bytes(),
-            });
+            };
+            *request.body_mut() = body.into();
         }
-        Ok(asked)
+        Ok(request)
     }
 }
 
 fn show(answer: &Answer, head: bool) -> io::Result<()> {
     let mut output = io::stdout().lock();
     if head {
-        write!(output, "HTTP/1.1 {}\r\n", shown(&answer.status_text()))?;
+        write!(output, "HTTP/1.1 {}\r\n", one_line(&answer.status_text()))?;
         for (name, value) in &answer.fields {
-            write!(output, "{name}: {}\r\n", shown(&String::from_utf8_lossy(value.as_bytes())))?;
+            write!(output, "{name}: {}\r\n", one_line(&String::from_utf8_lossy(value.as_bytes())))?;
         }
         output.write_all(b"\r\n")?;
     }
@@ -122,24 +117,20 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
 /// Describes a fault in one line, and a trap with its panic message and frames
 /// below.
 fn explain(fault: &Fault) -> String {
+    let (cause, panic, frames) = match fault {
+        Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),
+        fault => (fault.to_string(), None, &[][..]),
+    };
     let entry = fault.entry();
     let status = entry.status.as_str();
-    let Fault::Call(CallError::Trap { trap, panic, frames }) = fault else {
-        return format!("{}: {} (a client gets {status})\n", entry.name, shown(&fault.to_string()));
-    };
-    let mut text = format!("{}: {} (a client gets {status})\n", entry.name, shown(trap));
+    let mut text = format!("{}: {} (a client gets {status})\n", entry.name, one_line(&cause));
     if let Some(panic) = panic {
-        text.push_str(&format!("  panic: {}\n", shown(panic)));
+        text.push_str(&format!("  panic: {}\n", one_line(panic)));
     }
     for frame in frames {
-        text.push_str(&format!("  in {}\n", shown(frame)));
+        text.push_str(&format!("  in {}\n", one_line(frame)));
     }
     text
-}
-
-/// Escapes a module's text to one line.
-fn shown(text: &str) -> Quoted<'_> {
-    quoted(text, usize::MAX)
 }
 
 fn describe(usage: &Usage) -> String {
@@ -150,8 +141,4 @@ fn describe(usage: &Usage) -> String {
     };
     let time = usage.time.as_secs_f64() * 1e3;
     format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory))
-}
-
-fn eprint(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }

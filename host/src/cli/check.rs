@@ -1,11 +1,9 @@
 //! `host check`: reports whether a module can serve, and describes it.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytesize::ByteSize;
 use handler_sdk::abi;
@@ -13,14 +11,11 @@ use host_http::quote::quoted;
 use host_wasm::{Anatomy, Effort, Size};
 use serde::Serialize;
 
-use crate::cli::bench;
-use crate::cli::bench::Bench;
+use crate::cli::loader::{self, Loader};
+use crate::cli::output::print;
 use crate::cli::remedy::{self, Warning};
 use crate::config::limits::Limits;
 use crate::site::version::hash;
-
-/// A page of WebAssembly, in bytes.
-const PAGE: u64 = 65_536;
 
 /// Longest name that is shown, in bytes.
 const NAME_MAX: usize = 200;
@@ -40,7 +35,7 @@ pub struct Check {
 }
 
 /// Report about a module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     module: String,
     acceptable: bool,
@@ -59,7 +54,7 @@ struct Report {
     compile_quick_ms: Option<f64>,
     compile_thorough_ms: Option<f64>,
     start_ms: Option<f64>,
-    instances_put_back: Option<bool>,
+    instances_reset: Option<bool>,
     warnings: Vec<Warning>,
 }
 
@@ -69,100 +64,75 @@ struct Section {
     size: usize,
 }
 
-/// Result of compiling and starting a module.
-#[derive(Default)]
-struct Trial {
-    error: Option<(String, String)>,
-    quick: Option<Duration>,
-    thorough: Option<Duration>,
-    start: Option<Duration>,
-    put_back: Option<bool>,
-}
-
-pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
-    bench::show_log();
-    let file: Arc<[u8]> = bench::read(&check.module, &check.limits)?.into();
-    let bench = Bench::new(&check.limits)?;
-    let (anatomy, trial) = bench::block_on(async {
-        // If inspecting the module exceeds a limit, compiling it does too and
-        // reports that.
-        let anatomy = bench.compilers.inspect(&file).await.unwrap_or_default();
-        Ok((anatomy, try_out(&bench, &file).await))
-    })?;
-    let report = Report::new(check.module.display().to_string(), &file, anatomy, trial);
-    let text = match check.json {
+pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
+    let file = loader::read(&check.module, &check.limits)?;
+    let loader = Loader::new(&check.limits)?;
+    // If inspecting the module exceeds a limit, compiling it does too and reports
+    // that.
+    let anatomy = loader.compilers.inspect(&file).await.unwrap_or_default();
+    let mut report = Report::new(check.module.display().to_string(), &file, &anatomy);
+    match report.try_out(&loader, &file).await {
+        Ok(()) => report.warnings = remedy::warnings(&anatomy, report.instances_reset),
+        Err((error, remedy)) => (report.error, report.remedy) = (Some(error), Some(remedy)),
+    }
+    report.acceptable = report.error.is_none();
+    print(match check.json {
         true => format!("{}\n", serde_json::to_string(&report)?),
         false => report.text(),
-    };
-    // A reader that closed its end, such as `head`, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if report.acceptable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    });
+    Ok(report.acceptable)
 }
 
-/// Takes a module through the stages of a candidate, as far as it gets.
-async fn try_out(bench: &Bench, file: &Arc<[u8]>) -> Trial {
-    let mut trial = Trial::default();
+/// Runs a stage of a trial, and keeps its time in milliseconds if it succeeds.
+async fn timed<T, E>(
+    stage: impl Future<Output = Result<T, E>>,
+    milliseconds: &mut Option<f64>,
+) -> Result<T, E> {
     let since = Instant::now();
-    let quick = match bench.compile(file, Effort::Quick).await {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            trial.error = Some((error.to_string(), remedy::of_module(&error)));
-            return trial;
-        }
-    };
-    trial.quick = Some(since.elapsed());
-
-    let since = Instant::now();
-    match quick.start().await {
-        Ok(started) => {
-            trial.start = Some(since.elapsed());
-            trial.put_back = Some(started.is_put_back());
-        }
-        Err(error) => {
-            trial.error = Some((format!("the module does not start: {error}"), remedy::of_start(&error)));
-            return trial;
-        }
-    }
-
-    let since = Instant::now();
-    if bench.compile(file, Effort::Thorough).await.is_ok() {
-        trial.thorough = Some(since.elapsed());
-    }
-    trial
+    let result = stage.await;
+    // Rounded to microseconds.
+    let time = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+    *milliseconds = result.is_ok().then_some(time);
+    result
 }
 
 impl Report {
-    fn new(module: String, bytes: &[u8], anatomy: Anatomy, trial: Trial) -> Report {
-        let warnings = match trial.error {
-            Some(_) => Vec::new(),
-            None => remedy::warnings(&anatomy, trial.put_back),
-        };
-        let (error, remedy) = trial.error.unzip();
-        let debug_info = anatomy.debug_info();
-        let Anatomy { exports, imports, memory, tables, sections, functions, function_names, .. } = anatomy;
+    /// Describes a module that was not tried out yet.
+    fn new(module: String, file: &[u8], anatomy: &Anatomy) -> Report {
         let shown = |name: &String| quoted(name, NAME_MAX).to_string();
-        let imports = imports.iter().map(|(from, name)| format!("{} from {}", shown(name), shown(from)));
+        let imports = anatomy.imports.iter();
+        let sections = anatomy.sections.iter().cloned();
         Report {
             module,
-            acceptable: error.is_none(),
-            error,
-            remedy,
-            size: bytes.len(),
-            sha256: hash(bytes),
-            exports: exports.iter().map(shown).collect(),
-            imports: imports.collect(),
-            memory_pages: memory,
-            tables,
-            sections: sections.into_iter().map(|(name, size)| Section { name, size }).collect(),
-            functions,
-            function_names,
-            debug_info,
-            compile_quick_ms: trial.quick.map(milliseconds),
-            compile_thorough_ms: trial.thorough.map(milliseconds),
-            start_ms: trial.start.map(milliseconds),
-            instances_put_back: trial.put_back,
-            warnings,
+            size: file.len(),
+            sha256: hash(file),
+            exports: anatomy.exports.iter().map(shown).collect(),
+            imports: imports.map(|(from, name)| format!("{} from {}", shown(name), shown(from))).collect(),
+            memory_pages: anatomy.memory,
+            tables: anatomy.tables.clone(),
+            sections: sections.map(|(name, size)| Section { name, size }).collect(),
+            functions: anatomy.functions,
+            function_names: anatomy.function_names,
+            debug_info: anatomy.debug_info(),
+            ..Report::default()
         }
+    }
+
+    /// Takes the module through the stages of a candidate, as far as it gets.
+    ///
+    /// # Errors
+    ///
+    /// Why the module cannot serve, and the remedy.
+    async fn try_out(&mut self, loader: &Loader, file: &Arc<[u8]>) -> Result<(), (String, String)> {
+        let quick = timed(loader.compile(file, Effort::Quick), &mut self.compile_quick_ms).await;
+        let quick = quick.map_err(|error| (error.to_string(), remedy::of_module(&error)))?;
+        let started = timed(quick.start(), &mut self.start_ms)
+            .await
+            .map_err(|error| (format!("the module does not start: {error}"), remedy::of_start(&error)))?;
+        self.instances_reset = Some(started.resets_instances());
+        // A limit may stop the thorough compiler; the module serves without it.
+        let _ = timed(loader.compile(file, Effort::Thorough), &mut self.compile_thorough_ms).await;
+        Ok(())
     }
 
     fn text(&self) -> String {
@@ -198,8 +168,8 @@ impl Report {
         if let Some(start) = self.start_ms {
             line("starting", format!("{start:.2} ms"));
         }
-        if let Some(put_back) = self.instances_put_back {
-            let how = if put_back { "reset after each request" } else { "created anew for each request" };
+        if let Some(reset) = self.instances_reset {
+            let how = if reset { "reset after each request" } else { "created anew for each request" };
             line("instances", how.into());
         }
         for Warning { what, remedy } in &self.warnings {
@@ -219,7 +189,7 @@ fn bytes(size: usize) -> String {
 }
 
 fn pages(size: &Size) -> String {
-    let in_bytes = |pages: u64| ByteSize(pages.saturating_mul(PAGE));
+    let in_bytes = |pages: u64| ByteSize(pages.saturating_mul(remedy::PAGE));
     let initial = format!("{} ({}) initially", count(size.initial, "page"), in_bytes(size.initial));
     match size.maximum {
         Some(maximum) => format!("{initial}, {} ({}) at most", count(maximum, "page"), in_bytes(maximum)),
@@ -239,9 +209,4 @@ fn elements(size: &Size) -> String {
 fn count(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    // Rounded to microseconds.
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }

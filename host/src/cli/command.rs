@@ -13,11 +13,11 @@ use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
 use crate::admin::place;
-use crate::admin::protocol::{Complaint, Request, Status};
-use crate::cli::dev::Dev;
+use crate::admin::protocol::{ErrorReply, Request, Status};
+use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::site::history::Entry;
-use crate::site::task::Outcome;
+use crate::site::outcome::Outcome;
 use crate::site::version::Origin;
 
 /// Exit code when a version serves but would not survive a restart.
@@ -86,7 +86,7 @@ pub struct Server {
 /// # Errors
 ///
 /// One line: why the server could not be reached, or refused.
-pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
             let bytes = Origin::Path(file.clone()).read(usize::MAX - 1);
@@ -112,7 +112,7 @@ fn show<R: DeserializeOwned>(
 ) -> anyhow::Result<ExitCode> {
     let path = server.control.clone().unwrap_or_else(|| place::default_path(server.port));
     let line = ask(&path, request, module)?;
-    if let Ok(Complaint { error }) = serde_json::from_str(&line) {
+    if let Ok(ErrorReply { error }) = serde_json::from_str(&line) {
         bail!("the server refused the command: {error}");
     }
     let reply =

@@ -15,22 +15,14 @@ use host_wasm::Effort;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::cli::bench::Bench;
 use crate::cli::build::{Built, Outcome};
+use crate::cli::loader::Loader;
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
 use crate::cli::{build, remedy};
 use crate::site::notice::Notice;
 use crate::source::watch;
 use crate::trial::probe::Probe;
-
-/// Arguments of `host dev`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Dev {
-    /// Flags of the server, with the folder of a crate in place of a module.
-    #[command(flatten)]
-    pub serve: Serve,
-}
 
 /// Flags of the server that `host dev` sets itself.
 const DECIDED: [&str; 4] = ["dev", "watch", "no_watch", "state_dir"];
@@ -65,8 +57,9 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
-    args.notice = Notice::shown();
-    let mut work = Crate::new(folder, args.notice.clone())?;
+    let (sources, notice) = (Sources::new()?, Notice::shown());
+    args.notice = notice.clone();
+    let mut work = Crate { folder, sources, served: Arc::default(), notice };
 
     let module = tokio::select! {
         module = work.first_module(&args) => module?,
@@ -93,10 +86,6 @@ struct Crate {
 }
 
 impl Crate {
-    fn new(folder: PathBuf, notice: Notice) -> anyhow::Result<Crate> {
-        Ok(Crate { folder, sources: Sources::new()?, served: Arc::default(), notice })
-    }
-
     /// Builds until a module can be served.
     async fn first_module(&mut self, args: &Serve) -> anyhow::Result<PathBuf> {
         let probes = args.swap.probes()?;
@@ -130,19 +119,19 @@ impl Crate {
         self.sources.watch(&self.folder)?;
         match build::build(&self.folder).await {
             Ok(Outcome::Built(built)) => {
-                self.notice.built();
+                self.notice.set_build_failure(None);
                 self.publish(&built).map(Some)
             }
             Ok(Outcome::Failed(errors)) => {
                 warn!("the build failed; its errors are above");
                 let errors =
                     if errors.is_empty() { "see the terminal of `host dev` for the cause" } else { &errors };
-                self.notice.build_failed(format!("the build failed\n\n{errors}"));
+                self.notice.set_build_failure(Some(format!("the build failed\n\n{errors}")));
                 Ok(None)
             }
             Err(error) => {
                 warn!("the build failed: {error:#}");
-                self.notice.build_failed(format!("the build failed: {error:#}"));
+                self.notice.set_build_failure(Some(format!("the build failed: {error:#}")));
                 Ok(None)
             }
         }
@@ -177,8 +166,8 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Checks that a server would accept a module: a server would exit on a rejected
 /// first module, while `host dev` waits for it to be fixed.
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
-    let bench = Bench::new(&args.limits)?;
-    let compiled = bench.compile(module, Effort::Quick).await;
+    let loader = Loader::new(&args.limits)?;
+    let compiled = loader.compile(module, Effort::Quick).await;
     let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error)))?;
     let started = compiled.start().await.context("the module does not start")?;
     for probe in probes {

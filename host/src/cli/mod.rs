@@ -15,16 +15,18 @@
 //! | `sources` | watches the sources of a crate |
 //! | `replay` | makes recorded requests again |
 //! | `remedy` | says what to change in a module that cannot serve |
-//! | `bench` | an engine on which `check`, `call`, `test` and `replay` call a module |
+//! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
+//! | `output` | prints texts of modules safely |
 
 pub mod args;
-mod bench;
 mod build;
 mod call;
 mod check;
 pub mod command;
 pub mod dev;
+mod loader;
 mod new;
+mod output;
 mod remedy;
 mod replay;
 pub mod serve;

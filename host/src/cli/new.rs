@@ -2,11 +2,12 @@
 //! serves.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+
+use crate::cli::output::print;
 
 /// Arguments of `host new`.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,7 +49,7 @@ const KEYWORDS: &str = "Self abstract as async await become box break const cont
 /// Names of crates that every handler can use already.
 const CRATES: &str = "alloc core handler_sdk proc_macro std test";
 
-pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
+pub(super) fn run(new: &New) -> anyhow::Result<()> {
     let name = &new.name;
     check_name(name)?;
     let folder = new.path.clone().unwrap_or_else(|| name.into());
@@ -69,15 +70,14 @@ pub(super) fn run(new: &New) -> anyhow::Result<ExitCode> {
     }
     let shown = folder.display();
     let module = fill_in("{{wasm}}", name);
-    let text = format!(
+    print(format!(
         "created {shown}, with the SDK in {shown}/handler-sdk\n\n  \
          cd {shown}\n  \
          host dev    # builds and serves it on http://localhost:4444, again at every save\n  \
          cargo test  # calls its routes natively\n  \
          host test {module} requests.http\n"
-    );
-    let _ = io::stdout().write_all(text.as_bytes());
-    Ok(ExitCode::SUCCESS)
+    ));
+    Ok(())
 }
 
 /// Checks that Cargo and Rust accept a crate name.

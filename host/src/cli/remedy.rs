@@ -5,7 +5,7 @@ use host_wasm::{Anatomy, CallError, ModuleError};
 use serde::Serialize;
 
 /// A page of WebAssembly, in bytes.
-const PAGE: u64 = 65_536;
+pub(super) const PAGE: u64 = 65_536;
 
 /// Initial pages above which there is a warning: 1 MiB, which is less than the
 /// default stack that the linker gives the smallest module.
@@ -27,56 +27,50 @@ pub(super) struct Warning {
 /// Returns the remedy for a module that cannot be compiled or breaks the contract.
 pub(super) fn of_module(error: &ModuleError) -> String {
     use ModuleError as E;
-    match error {
-        E::Empty => "build it again: the file was not written".into(),
+    let remedy = match error {
+        E::Empty => "build it again: the file was not written",
         E::TooLarge { .. } => {
-            "build it with --release and strip = \"debuginfo\", or allow more by --module-max".into()
+            "build it with --release and strip = \"debuginfo\", or allow more by --module-max"
         }
-        E::Component => {
-            "build with --target wasm32-unknown-unknown, without the step that makes a component".into()
-        }
+        E::Component => "build with --target wasm32-unknown-unknown, without the step that makes a component",
         E::OtherText | E::NotWasm { .. } => {
-            "name the .wasm file that cargo build --target wasm32-unknown-unknown has written".into()
+            "name the .wasm file that cargo build --target wasm32-unknown-unknown has written"
         }
-        E::Text(_) => "fix the text at that position (line:column)".into(),
-        E::Invalid(_) => "build it again, without WebAssembly features that are not \
-             supported by all engines"
-            .into(),
-        E::TooDemanding(_) => "make its memory or its tables smaller, or allow more by --memory-max and --table-max".into(),
-        E::TooComplex { .. } => "split the module: ordinary programs stay far below this limit".into(),
+        E::Text(_) => "fix the text at that position (line:column)",
+        E::Invalid(_) => "build it again, without WebAssembly features that are not supported by all engines",
+        E::TooDemanding(_) => {
+            "make its memory or its tables smaller, or allow more by --memory-max and --table-max"
+        }
+        E::TooComplex { .. } => "split the module: ordinary programs stay far below this limit",
         E::CompileMemory { .. } | E::CompilerKilled { .. } => {
-            "make its largest functions smaller, or allow more by --compile-memory-max".into()
+            "make its largest functions smaller, or allow more by --compile-memory-max"
         }
-        E::CompileTime { .. } => {
-            "make its largest functions smaller, or allow more by --compile-timeout".into()
-        }
-        E::CodeTooLarge { .. } => "make it smaller, or allow more by --keep-bytes".into(),
-        E::Compiler(_) => "build it with another version of its compiler, and report this as a bug".into(),
-        E::NoCompiler(_) => "allow this user more processes (ulimit -u, pids.max), or free memory".into(),
-        E::MemoryTooLarge { .. } => format!("{STACK}; or allow more by --memory-max"),
+        E::CompileTime { .. } => "make its largest functions smaller, or allow more by --compile-timeout",
+        E::CodeTooLarge { .. } => "make it smaller, or allow more by --keep-bytes",
+        E::Compiler(_) => "build it with another version of its compiler, and report this as a bug",
+        E::NoCompiler(_) => "allow this user more processes (ulimit -u, pids.max), or free memory",
+        E::MemoryTooLarge { .. } => return format!("{STACK}; or allow more by --memory-max"),
         E::ExportMissing { name, .. } if name == abi::MEMORY => {
-            format!("export it: (memory (export \"{name}\") 1) in text; linkers do so by default")
+            return format!("export it: (memory (export \"{name}\") 1) in text; linkers do so by default");
         }
         E::ExportMissing { .. } => {
             "write handler_sdk::export!(answer) in the crate that is the module, with crate-type = [\"cdylib\"]; \
              in another language, export the function of that name and type"
-                .into()
         }
-        E::ExportType { .. } => "give the function that type, or another name".into(),
-        E::ImportUnknown { module, .. } => of_import(module),
-        E::TooManyGlobals { .. } => "keep mutable data in memory, which costs nothing until it is written".into(),
-        E::ImportType { .. } => "declare the import with that type".into(),
-    }
-}
-
-fn of_import(module: &str) -> String {
-    if module.starts_with("wasi") {
-        return "build for wasm32-unknown-unknown rather than WASI: a handler has no access to files, clocks or sockets".into();
-    }
-    if module.contains("wbindgen") {
-        return "remove wasm-bindgen and crates that need it: there is no JavaScript here".into();
-    }
-    "find the code that declares it (extern \"C\" in Rust), and link the function or remove its use".into()
+        E::ExportType { .. } => "give the function that type, or another name",
+        E::ImportUnknown { module, .. } if module.starts_with("wasi") => {
+            "build for wasm32-unknown-unknown rather than WASI: a handler has no access to files, clocks or sockets"
+        }
+        E::ImportUnknown { module, .. } if module.contains("wbindgen") => {
+            "remove wasm-bindgen and crates that need it: there is no JavaScript here"
+        }
+        E::ImportUnknown { .. } => {
+            "find the code that declares it (extern \"C\" in Rust), and link the function or remove its use"
+        }
+        E::TooManyGlobals { .. } => "keep mutable data in memory, which costs nothing until it is written",
+        E::ImportType { .. } => "declare the import with that type",
+    };
+    remedy.into()
 }
 
 /// Returns the remedy for a module that does not start.

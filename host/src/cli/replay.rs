@@ -1,18 +1,19 @@
 //! `host replay`: sends recorded requests again, and reports whether they end as
 //! recorded.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use host_http::quote::{Quoted, quoted};
+use host_http::quote::quoted;
 use host_wasm::HandlerModule;
 
-use crate::cli::bench;
-use crate::cli::bench::Bench;
-use crate::config::limits::{COUNT_MAX, Limits};
+use crate::cli::loader::{self, Loader};
+use crate::cli::output::{one_line, print};
+use crate::config::limits::Limits;
+use crate::config::value::COUNT_MAX;
 use crate::fault::Fault;
 use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
@@ -44,39 +45,45 @@ pub struct Replay {
     limits: Limits,
 }
 
-pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
-    bench::show_log();
+pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
     let files = find(&replay.requests)?;
-    let bench = Bench::new(&replay.limits)?;
-    let (same, different) = bench::block_on(async {
-        let module = bench.load(&replay.module).await?;
-        let sha256 = hash(&bench::read(&replay.module, &replay.limits)?);
-        let other = match &replay.against {
-            Some(path) => Some(bench.load(path).await?),
+    let loader = Loader::new(&replay.limits)?;
+    let module = loader.load(&replay.module).await?;
+    let sha256 = hash(&loader::read(&replay.module, &replay.limits)?);
+    let other = match &replay.against {
+        Some(path) => Some(loader.load(path).await?),
+        None => None,
+    };
+    let mut different = 0;
+    for file in &files {
+        // A request larger than an instance's memory cannot have been recorded.
+        let mut recorded = Recorded::read(file, replay.limits.call.memory_max)?;
+        // A module that draws no random bits is recorded without a seed, and
+        // `--against` may draw some.
+        recorded.message.seed.get_or_insert([0; 32]);
+        let found = send(&recorded, &module).await;
+        let against = match &other {
+            Some(other) => Some(send(&recorded, other).await),
             None => None,
         };
-        let (mut same, mut different) = (0, 0);
-        for file in &files {
-            // A request larger than an instance's memory cannot have been recorded.
-            let mut recorded = Recorded::read(file, replay.limits.memory_max)?;
-            // A module that draws no random bits is recorded without a seed, and
-            // `--against` may draw some.
-            recorded.message.seed.get_or_insert([0; 32]);
-            let found = send(&recorded, &module).await;
-            let against = match &other {
-                Some(other) => Some(send(&recorded, other).await),
-                None => None,
-            };
-            let is_same = found.is(&recorded);
-            *if is_same { &mut same } else { &mut different } += 1;
-            let is_other = recorded.sha256 != sha256;
-            let text = tell(file, &recorded, &found, against.as_ref(), is_other);
-            let _ = io::stdout().write_all(text.as_bytes());
+        let is_same = is_recorded_fault(&found, &recorded);
+        different += usize::from(!is_same);
+        let verdict = if is_same { "same   " } else { "DIFFERS" };
+        let (method, target) = recorded.request_line();
+        let (file, outcome) = (file.to_string_lossy(), describe(&found));
+        let mut text = format!("{verdict} {}: {method} {target}: {outcome}\n", one_line(&file));
+        if !is_same {
+            text.push_str(&difference(&recorded, &sha256));
         }
-        Ok((same, different))
-    })?;
-    let _ = writeln!(io::stdout(), "{same} as recorded, {different} otherwise");
-    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if let Some(against) = against {
+            let is_alike = is_like(&against, &found);
+            let what = if is_alike { "the same".into() } else { describe(&against) };
+            text.push_str(&format!("        against: {what}\n"));
+        }
+        print(text);
+    }
+    print(format!("{} as recorded, {different} otherwise\n", files.len() - different));
+    Ok(different == 0)
 }
 
 /// Returns the given files, and the recorded requests in the given folders in order
@@ -88,14 +95,7 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             files.push(path.clone());
             continue;
         }
-        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
-        let names =
-            names.filter(|name| name.as_ref().map_or(true, |name| name.to_str().is_some_and(is_recorded)));
-        // No server keeps more files than this.
-        let names = names.take(COUNT_MAX).collect::<io::Result<Vec<_>>>();
-        let mut names = names.with_context(|| format!("cannot read {}", path.display()))?;
-        names.sort();
+        let names = recorded_in(path).with_context(|| format!("cannot read {}", path.display()))?;
         files.extend(names.iter().map(|name| path.join(name)));
     }
     if files.is_empty() {
@@ -104,95 +104,71 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Outcome of a request.
-enum Outcome {
-    Answer(Answer),
-    Fault(Fault),
+/// Returns the sorted names of the recorded requests in a folder.
+fn recorded_in(folder: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        // No server keeps more files than this.
+        if name.to_str().is_some_and(is_recorded) && names.len() < COUNT_MAX {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
+
+type Outcome = Result<Answer, Fault>;
 
 async fn send(recorded: &Recorded, module: &HandlerModule) -> Outcome {
     let (method, _) = recorded.request_line();
-    match call(module, &recorded.message, &method).await.0 {
-        Ok(answer) => Outcome::Answer(answer),
-        Err(fault) => Outcome::Fault(fault),
+    call(module, &recorded.message, &method).await.0
+}
+
+/// Returns whether an outcome is the recorded fault.
+fn is_recorded_fault(outcome: &Outcome, recorded: &Recorded) -> bool {
+    outcome.as_ref().is_err_and(|fault| {
+        let cause = one_line(&fault.to_string()).to_string();
+        (fault.entry().name, cause.trim()) == (recorded.fault.as_str(), recorded.cause.as_str())
+    })
+}
+
+fn is_like(one: &Outcome, other: &Outcome) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => {
+            one.status_text() == other.status_text() && one.fields == other.fields && one.body == other.body
+        }
+        (Err(one), Err(other)) => one.to_string() == other.to_string(),
+        _ => false,
     }
 }
 
-impl Outcome {
-    /// Returns whether the outcome is the recorded fault.
-    fn is(&self, recorded: &Recorded) -> bool {
-        match self {
-            Outcome::Answer(_) => false,
-            Outcome::Fault(fault) => {
-                let cause = shown(&fault.to_string()).to_string();
-                (fault.entry().name, cause.trim()) == (recorded.fault.as_str(), recorded.cause.as_str())
-            }
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(answer) => {
+            let (status, length) = (answer.status_text(), answer.body.len());
+            let body = answer.text();
+            format!("{}, {length} bytes: {}", one_line(&status), quoted(&body, BODY_MAX))
         }
-    }
-
-    fn is_like(&self, other: &Outcome) -> bool {
-        match (self, other) {
-            (Outcome::Answer(one), Outcome::Answer(other)) => {
-                one.status_text() == other.status_text()
-                    && one.fields == other.fields
-                    && one.body == other.body
-            }
-            (Outcome::Fault(one), Outcome::Fault(other)) => one.to_string() == other.to_string(),
-            _ => false,
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Outcome::Answer(answer) => {
-                let body = String::from_utf8_lossy(&answer.body);
-                let (status, length) = (answer.status_text(), answer.body.len());
-                format!("{}, {length} bytes: {}", shown(&status), quoted(&body, BODY_MAX))
-            }
-            Outcome::Fault(fault) => {
-                format!("{}: {}", fault.entry().name, shown(&fault.to_string()))
-            }
-        }
+        Err(fault) => format!("{}: {}", fault.entry().name, one_line(&fault.to_string())),
     }
 }
 
-/// Escapes a text of a module or a file to one line.
-fn shown(text: &str) -> Quoted<'_> {
-    quoted(text, usize::MAX)
-}
-
-/// Describes the outcome in one line, and differences below.
-fn tell(
-    file: &Path,
-    recorded: &Recorded,
-    found: &Outcome,
-    against: Option<&Outcome>,
-    is_other: bool,
-) -> String {
-    let (method, target) = recorded.request_line();
-    let is_same = found.is(recorded);
-    let verdict = if is_same { "same   " } else { "DIFFERS" };
-    let file = file.to_string_lossy();
-    let mut text = format!("{verdict} {}: {method} {target}: {}\n", shown(&file), found.describe());
-    if !is_same {
-        let Recorded { fault, cause, .. } = recorded;
-        text.push_str(&format!("        recorded: {}: {}\n", shown(fault), shown(cause)));
-        if is_other {
-            let start = shown(recorded.sha256.get(..12).unwrap_or(&recorded.sha256));
-            text.push_str(&format!(
-                "        recorded with another module: version {}, sha256 {start}\n",
-                recorded.version
-            ));
-        }
-        if !recorded.masked.is_empty() {
-            let masked = recorded.masked.join(", ");
-            let masked = shown(&masked);
-            text.push_str(&format!("        masked fields, which may be the cause: {masked}\n"));
-        }
+/// Describes what was recorded, and what may be the cause of another outcome with a
+/// module of this hash.
+fn difference(recorded: &Recorded, sha256: &str) -> String {
+    let (fault, cause) = (one_line(&recorded.fault), one_line(&recorded.cause));
+    let mut text = format!("        recorded: {fault}: {cause}\n");
+    if recorded.sha256 != sha256 {
+        let start = one_line(recorded.sha256.get(..12).unwrap_or(&recorded.sha256));
+        text.push_str(&format!(
+            "        recorded with another module: version {}, sha256 {start}\n",
+            recorded.version
+        ));
     }
-    if let Some(against) = against {
-        let what = if against.is_like(found) { "the same".into() } else { against.describe() };
-        text.push_str(&format!("        against: {what}\n"));
+    if !recorded.masked.is_empty() {
+        let masked = recorded.masked.join(", ");
+        text.push_str(&format!("        masked fields, which may be the cause: {}\n", one_line(&masked)));
     }
     text
 }

@@ -2,18 +2,15 @@
 //! with what is expected.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use host_http::quote::quoted;
-use host_wasm::Usage;
 
-use crate::cli::bench;
-use crate::cli::bench::Bench;
+use crate::cli::loader::Loader;
+use crate::cli::output::{one_line, print};
 use crate::config::limits::Limits;
 use crate::fault::Fault;
-use crate::trial::exchange::Answer;
+use crate::trial::exchange::{self, Answer};
 use crate::trial::expectation::Expectation;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
@@ -69,81 +66,74 @@ pub struct Test {
     limits: Limits,
 }
 
-pub(super) fn run(test: &Test) -> anyhow::Result<ExitCode> {
-    bench::show_log();
-    let mut requests = Vec::new();
+pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
+    let mut probes = Vec::new();
     for file in &test.files {
-        requests.extend(read_requests(file)?);
+        probes.extend(read_requests(file)?);
     }
-    let bench = Bench::new(&test.limits)?;
-    let failed = bench::block_on(async {
-        let module = bench.load(&test.module).await?;
-        let mut failed = 0;
-        for request in &requests {
-            let (answer, usage) = request.asked.send_and_measure(&module).await;
-            let (passed, text) = judge(request, &answer, &usage);
-            failed += usize::from(!passed);
-            let _ = io::stdout().write_all(text.as_bytes());
-        }
-        Ok(failed)
-    })?;
-    let _ = writeln!(io::stdout(), "{} passed, {failed} failed", requests.len() - failed);
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let loader = Loader::new(&test.limits)?;
+    let module = loader.load(&test.module).await?;
+    let mut failed = 0;
+    for probe in &probes {
+        let (answer, usage) = exchange::send(&probe.request, &module).await;
+        let (outcome, differences) = judge(probe, &answer);
+        let has_passed = differences.is_empty();
+        failed += usize::from(!has_passed);
+        let verdict = if has_passed { "ok  " } else { "FAIL" };
+        let name = if probe.name.is_empty() { String::new() } else { format!(" ({})", probe.name) };
+        let time = usage.time.as_secs_f64() * 1e3;
+        let line = format!("{verdict}  {}{probe}{name}: {outcome}, {time:.2} ms", probe.place);
+        print(format!("{}\n{differences}", one_line(&line)));
+    }
+    print(format!("{} passed, {failed} failed\n", probes.len() - failed));
+    Ok(failed == 0)
 }
 
-/// Describes an answer in one line, and below it each difference from what is
-/// expected.
-fn judge(request: &Probe, answer: &Result<Answer, Fault>, usage: &Usage) -> (bool, String) {
-    let mut differences = String::new();
-    let outcome = match answer {
-        Ok(answer) => {
-            for (expected, mismatch) in request.mismatches(answer) {
-                let place = expected.place.as_ref().map(ToString::to_string).unwrap_or_default();
-                let line = format!("{place}: answered {mismatch}");
-                differences.push_str(&format!("      {}", quoted_lines(&line)));
-                if let Expectation::Body(text) = &expected.what {
-                    differences.push_str(&difference(text, &String::from_utf8_lossy(&answer.body)));
-                }
-            }
-            answer.status_text()
-        }
+/// Returns the outcome of a request, and below it in lines each difference from
+/// what is expected.
+fn judge(probe: &Probe, answer: &Result<Answer, Fault>) -> (String, String) {
+    let answer = match answer {
+        Ok(answer) => answer,
         Err(fault) => {
             let line = format!("{}: {fault}", fault.entry().name);
-            differences.push_str(&format!("      {}", quoted_lines(&line)));
-            "not answered".into()
+            return ("not answered".into(), difference_line(&line));
         }
     };
-    let passed = differences.is_empty();
-    let verdict = if passed { "ok  " } else { "FAIL" };
-    let place = request.place.as_ref().map(ToString::to_string).unwrap_or_default();
-    let name = if request.name.is_empty() { String::new() } else { format!(" ({})", request.name) };
-    let time = usage.time.as_secs_f64() * 1e3;
-    let line = format!("{verdict}  {place}: {request}{name}: {outcome}, {time:.2} ms\n");
-    (passed, quoted_lines(&line) + &differences)
+    let mut differences = String::new();
+    for (expected, mismatch) in probe.mismatches(answer) {
+        differences.push_str(&difference_line(&format!("{}answered {mismatch}", expected.place)));
+        if let Expectation::Body(text) = &expected.what {
+            differences.push_str(&difference(text, &answer.text()));
+        }
+    }
+    (answer.status_text(), differences)
 }
 
-/// Escapes a text from a file, so that it cannot start a new line or control the
-/// terminal.
-fn quoted_lines(line: &str) -> String {
-    format!("{}\n", quoted(line.trim_end(), usize::MAX))
+fn difference_line(text: &str) -> String {
+    format!("      {}\n", one_line(text.trim_end()))
 }
 
 /// Returns the lines in which two texts differ, without equal lines at both ends.
 fn difference(expected: &str, found: &str) -> String {
     let [expected, found] = [expected, found].map(|text| text.split('\n').collect::<Vec<_>>());
-    let alike = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
-    let start = alike(&mut expected.iter().zip(&found));
-    let shorter = expected.len().min(found.len());
-    let end = alike(&mut expected.iter().rev().zip(found.iter().rev())).min(shorter - start);
+    let (mut expected, mut found) = (&*expected, &*found);
+    while let ([one, expected_rest @ ..], [other, found_rest @ ..]) = (expected, found)
+        && one == other
+    {
+        (expected, found) = (expected_rest, found_rest);
+    }
+    while let ([expected_rest @ .., one], [found_rest @ .., other]) = (expected, found)
+        && one == other
+    {
+        (expected, found) = (expected_rest, found_rest);
+    }
     let mut text = String::new();
-    for (sign, lines) in [('-', &expected), ('+', &found)] {
-        let (_, differing) = lines.split_at(start);
-        let (differing, _) = differing.split_at(differing.len() - end);
-        for line in differing.iter().take(LINES_MAX) {
+    for (sign, lines) in [('-', expected), ('+', found)] {
+        for line in lines.iter().take(LINES_MAX) {
             let _ = writeln!(text, "        {sign} {}", quoted(line, LINE_MAX));
         }
-        if differing.len() > LINES_MAX {
-            let _ = writeln!(text, "        {sign} ... and {} more lines", differing.len() - LINES_MAX);
+        if lines.len() > LINES_MAX {
+            let _ = writeln!(text, "        {sign} ... and {} more lines", lines.len() - LINES_MAX);
         }
     }
     text

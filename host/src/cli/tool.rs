@@ -2,10 +2,14 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
+use tokio::runtime;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::cli::dev::{self, Dev};
-use crate::cli::{bench, call, check, new, replay, test};
+use crate::cli::serve::Serve;
+use crate::cli::{call, check, dev, loader, new, replay, test};
+use crate::telemetry::log;
 
 /// Tools that work without a running server.
 #[derive(Clone, Debug, Subcommand)]
@@ -15,19 +19,19 @@ pub enum Tool {
     /// Build and serve the crate in a folder, and do so again whenever a file is
     /// saved
     #[command(mut_args(dev::fit))]
-    Dev(Box<Dev>),
+    Dev(Box<Serve>),
     /// Report whether a module can serve, and describe it
-    #[command(mut_args(bench::hide_what_is_of_no_use))]
+    #[command(mut_args(loader::hide_other_limits))]
     Check(Box<check::Check>),
     /// Send one request to a module without a server, and print the response
-    #[command(mut_args(bench::hide_what_is_of_no_use))]
+    #[command(mut_args(loader::hide_other_limits))]
     Call(Box<call::Call>),
     /// Send the requests in files to a module, and compare the responses with what
     /// is expected
-    #[command(mut_args(bench::hide_what_is_of_no_use))]
+    #[command(mut_args(loader::hide_other_limits))]
     Test(Box<test::Test>),
     /// Send recorded requests again, and compare the outcomes
-    #[command(mut_args(bench::hide_what_is_of_no_use))]
+    #[command(mut_args(loader::hide_other_limits))]
     Replay(Box<replay::Replay>),
 }
 
@@ -36,13 +40,23 @@ pub enum Tool {
 /// # Errors
 ///
 /// One line: why the tool could not do its work.
-pub fn run(tool: Tool, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
-    match tool {
-        Tool::New(new) => new::run(&new),
-        Tool::Dev(dev) => develop(*dev).map(|()| ExitCode::SUCCESS),
-        Tool::Check(check) => check::run(&check),
-        Tool::Call(call) => call::run(&call),
-        Tool::Test(test) => test::run(&test),
-        Tool::Replay(replay) => replay::run(&replay),
-    }
+pub fn run(tool: Tool, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let is_good = match tool {
+        Tool::New(new) => new::run(&new).map(|()| true),
+        Tool::Dev(dev) => develop(*dev).map(|()| true),
+        Tool::Check(check) => finish(check::run(&check)),
+        Tool::Call(call) => finish(call::run(&call)),
+        Tool::Test(test) => finish(test::run(&test)),
+        Tool::Replay(replay) => finish(replay::run(&replay)),
+    }?;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a tool that calls a module on this thread, and logs lines of the module and
+/// nothing else. Returns whether the module does as expected.
+fn finish(work: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
+    log::plain(Targets::new().with_target("handler", LevelFilter::TRACE));
+    let mut runtime = runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_io().enable_time().build();
+    runtime.context("cannot start an asynchronous runtime")?.block_on(work)
 }

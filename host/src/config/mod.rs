@@ -1,3 +1,8 @@
-//! Configuration of the server.
+//! Limits: flags with their defaults and reasons.
 
+pub mod call;
+pub mod connection;
 pub mod limits;
+pub mod server;
+pub mod swap;
+pub mod value;

@@ -3,42 +3,41 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use host_http::client_net::Peer;
 use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::net::socket::Socket;
 
 /// Prefix of a Unix socket's address.
 pub const UNIX: &str = "unix:";
 
-/// Bound listening socket.
+/// Bound listening socket, registered with the current tokio runtime.
 pub enum Listener {
     /// TCP socket.
     Tcp(TcpListener),
-    /// Unix socket; its path is removed on drop if this process created it.
-    Unix(UnixListener, Option<Made>),
+    /// Unix socket, with its path if this process created it.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
-/// Path of a Unix socket that this process created, with the inode that it had
-/// then.
-pub struct Made {
+/// Path of a Unix socket that this process created, removed on drop.
+pub struct SocketFile {
     path: PathBuf,
+    /// Device and inode of the socket when it was created.
     inode: (u64, u64),
 }
 
-impl Made {
-    /// Takes ownership of a path: it is removed on drop.
+impl SocketFile {
+    /// Takes ownership of the socket at a path.
     ///
     /// # Errors
     ///
     /// When nothing is at the path.
-    pub fn new(path: &Path) -> io::Result<Made> {
-        Ok(Made { path: path.to_owned(), inode: inode(path)? })
+    pub fn new(path: &Path) -> io::Result<SocketFile> {
+        Ok(SocketFile { path: path.to_owned(), inode: inode(path)? })
     }
 }
 
@@ -46,7 +45,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-impl Drop for Made {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another server may have replaced the socket since.
         if inode(&self.path).is_ok_and(|now| now == self.inode) {
@@ -55,36 +54,50 @@ impl Drop for Made {
     }
 }
 
-/// Listener that is registered with a tokio runtime.
-pub enum Acceptor {
-    /// TCP socket.
-    Tcp(tokio::net::TcpListener),
-    /// Unix socket, and the path to remove on drop.
-    Unix(tokio::net::UnixListener, Option<Made>),
-}
-
 /// Accepted connection and its peer.
 pub type Accepted = (Socket, Peer);
 
 impl Listener {
-    /// # Errors
-    ///
-    /// When the socket cannot be registered, or there is no runtime.
-    pub fn into_acceptor(self) -> io::Result<Acceptor> {
-        Ok(match self {
-            Listener::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            Listener::Unix(listener, made) => {
-                Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?, made)
-            }
-        })
-    }
-
     /// Returns the port of a TCP listener.
     pub fn port(&self) -> Option<u16> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
             Listener::Unix(..) => None,
         }
+    }
+
+    /// Accepts a connection, waiting for one.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2).
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                (stream.into(), Peer::Ip(peer.ip()))
+            }
+            Listener::Unix(listener, _) => (listener.accept().await?.0.into(), Peer::Unix),
+        })
+    }
+
+    /// Accepts a connection only if one is waiting. Asks the kernel, which may know
+    /// of connections that the runtime has not seen yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2); `WouldBlock` when no connection is waiting.
+    pub fn accept_now(&self) -> io::Result<Accepted> {
+        let listener = match self {
+            Listener::Tcp(listener) => SockRef::from(listener),
+            Listener::Unix(listener, _) => SockRef::from(listener),
+        };
+        let (socket, address) = listener.accept()?;
+        socket.set_nonblocking(true)?;
+        Ok(match address.as_socket() {
+            Some(address) => (TcpStream::from_std(socket.into())?.into(), Peer::Ip(address.ip())),
+            None => (UnixStream::from_std(socket.into())?.into(), Peer::Unix),
+        })
     }
 }
 
@@ -101,46 +114,5 @@ impl fmt::Display for Listener {
                 write!(f, "{UNIX}{}", path.unwrap_or(Path::new("unknown")).display())
             }
         }
-    }
-}
-
-impl Acceptor {
-    /// Accepts a connection, waiting for one.
-    ///
-    /// # Errors
-    ///
-    /// Those of accept(2).
-    pub async fn accept(&self) -> io::Result<Accepted> {
-        Ok(match self {
-            Acceptor::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                (stream.into(), Peer::Ip(peer.ip()))
-            }
-            Acceptor::Unix(listener, _) => (listener.accept().await?.0.into(), Peer::Unix),
-        })
-    }
-
-    /// Accepts a connection only if one is waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of accept(2); `WouldBlock` when no connection is waiting.
-    pub fn accept_now(&self) -> io::Result<Accepted> {
-        let accept = |listener: SockRef<'_>| {
-            let (socket, address) = listener.accept()?;
-            socket.set_nonblocking(true)?;
-            Ok::<_, io::Error>((socket, address.as_socket()))
-        };
-        Ok(match self {
-            Acceptor::Tcp(listener) => {
-                let (socket, address) = accept(listener.into())?;
-                let peer = address.map_or(Peer::Unix, |address| Peer::Ip(address.ip()));
-                (tokio::net::TcpStream::from_std(socket.into())?.into(), peer)
-            }
-            Acceptor::Unix(listener, _) => {
-                let (socket, _) = accept(listener.into())?;
-                (tokio::net::UnixStream::from_std(socket.into())?.into(), Peer::Unix)
-            }
-        })
     }
 }

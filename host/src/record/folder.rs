@@ -64,32 +64,3 @@ impl Folder {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Folder;
-
-    #[test]
-    fn the_oldest_go_when_there_are_too_many_or_too_large_ones() {
-        let path = std::env::temp_dir().join(format!("recordings-{}", std::process::id()));
-        let names = || {
-            let mut names: Vec<_> =
-                std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            names.sort();
-            names.iter().map(|name| name.to_str().unwrap()[12..14].to_owned()).collect::<Vec<_>>().concat()
-        };
-        let name = |n: usize| format!("{n:013}-x.fault.http");
-        let mut folder = Folder::open(&path, 3, 100).unwrap();
-        for n in 1..=4 {
-            folder.write(&name(n), &[0; 20]).unwrap();
-        }
-        assert_eq!(names(), "2-3-4-");
-        // Another process begins with what there is.
-        let mut folder = Folder::open(&path, 3, 100).unwrap();
-        folder.write(&name(5), &[0; 70]).unwrap();
-        assert_eq!(names(), "4-5-");
-        assert!(folder.write(&name(6), &[0; 101]).is_err());
-        assert_eq!(names(), "4-5-");
-        std::fs::remove_dir_all(path).unwrap();
-    }
-}

@@ -8,7 +8,6 @@ pub mod file;
 mod folder;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
@@ -18,7 +17,7 @@ use tracing::warn;
 
 pub use file::{Recorded, is_recorded};
 
-use crate::config::limits::{ADDRESSES, COUNT_MAX, count, size};
+use crate::config::value::{ADDRESSES, COUNT_MAX, count, size};
 use crate::fault::Fault;
 use crate::record::folder::Folder;
 use crate::site::version::Label;
@@ -100,21 +99,10 @@ impl Recorder {
     }
 
     /// Waits, at most `FLUSH`, until queued requests are written.
-    fn flush(&self) {
+    pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Job::Flush(done)).is_ok() {
             let _ = written.recv_timeout(FLUSH);
-        }
-    }
-}
-
-/// Writes queued requests when dropped.
-pub struct Flush(pub Option<Arc<Recorder>>);
-
-impl Drop for Flush {
-    fn drop(&mut self) {
-        if let Some(recorder) = &self.0 {
-            recorder.flush();
         }
     }
 }

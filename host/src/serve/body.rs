@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::limits::Limits;
+use crate::config::connection::ConnectionLimits;
 use crate::fault::{BodyTooSlow, Fault};
 use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
 use crate::serve::read_into::ReadInto;
@@ -19,7 +19,7 @@ use crate::serve::read_into::ReadInto;
 /// is counted until the share is dropped.
 pub(super) async fn read_body(
     mut body: Incoming,
-    limits: &Limits,
+    limits: &ConnectionLimits,
     buffers: &Buffers,
     read_into: &ReadInto,
 ) -> Result<(Vec<Bytes>, Share), Fault> {
@@ -63,7 +63,7 @@ fn unreadable(error: hyper::Error) -> Fault {
 
 /// Checks that a body arrives fast enough.
 struct Pace<'a> {
-    limits: &'a Limits,
+    limits: &'a ConnectionLimits,
     began: Instant,
     last_piece: Instant,
     window_began: Instant,
@@ -71,20 +71,21 @@ struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    fn new(limits: &Limits, now: Instant) -> Pace<'_> {
+    fn new(limits: &ConnectionLimits, now: Instant) -> Pace<'_> {
         Pace { limits, began: now, last_piece: now, window_began: now, in_window: 0 }
     }
 
     /// Returns when the next limit on time or rate is to be checked.
     fn next_look(&self) -> Instant {
-        let Limits { body_timeout, body_time_max, rate_window, .. } = *self.limits;
+        let ConnectionLimits { body_timeout, body_time_max, rate_window, .. } = *self.limits;
         let first = (self.last_piece + body_timeout).min(self.began + body_time_max);
         first.min(self.window_began + rate_window)
     }
 
     /// Records the number of bytes received, which may be 0, and checks the limits.
     fn came(&mut self, bytes: usize, now: Instant) -> Result<(), BodyTooSlow> {
-        let Limits { body_timeout, body_time_max, body_rate_min: rate, rate_window, .. } = *self.limits;
+        let ConnectionLimits { body_timeout, body_time_max, body_rate_min: rate, rate_window, .. } =
+            *self.limits;
         if now >= self.began + body_time_max {
             return Err(BodyTooSlow::Whole);
         }
@@ -200,7 +201,7 @@ impl Pieces {
 mod tests {
     use super::{BodyTooSlow, Fault, Pace, Pieces};
     use crate::cli::args::Args;
-    use crate::config::limits::Limits;
+    use crate::config::connection::ConnectionLimits;
     use crate::serve::buffers::Buffers;
     use crate::serve::read_into::{ReadInto, Seen};
     use bytes::BytesMut;
@@ -279,8 +280,11 @@ mod tests {
         assert_eq!(pieces.capacity, 100);
     }
 
-    fn limits() -> Limits {
-        Args::parse_from(["host", "--body-rate-min", "100", "--body-time-max", "1min"]).serve.limits
+    fn limits() -> ConnectionLimits {
+        Args::parse_from(["host", "--body-rate-min", "100", "--body-time-max", "1min"])
+            .serve
+            .limits
+            .connection
     }
 
     /// Returns the second in which a body of `bytes(second)` per second is given

@@ -16,11 +16,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info};
 
-use crate::config::limits::Limits;
+use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::seats::{Seat, Seats};
 use crate::serve::service::{App, Client};
+use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Bounds, Notes, Stream};
 
 /// Time to drain a closing connection. Closing a socket with unread input sends a
@@ -60,13 +60,13 @@ const CONNECTION: usize = 8 << 10;
 /// Returns the most memory that a connection takes, in bytes: a request head, of
 /// which the stream and hyper may each hold a part, one read of hyper's, and a body
 /// in each direction that is too short to be counted.
-pub fn memory(limits: &Limits) -> u64 {
+pub fn memory(limits: &ConnectionLimits) -> u64 {
     (CONNECTION + 2 * limits.head_max + read_max(limits) + 2 * UNCOUNTED) as u64
 }
 
 /// Returns the size of hyper's read buffer in bytes. With a smaller one, a head
 /// might not fit.
-fn read_max(limits: &Limits) -> usize {
+fn read_max(limits: &ConnectionLimits) -> usize {
     READ_MAX.max(limits.head_max + READ_MAX / 4)
 }
 
@@ -75,9 +75,9 @@ pub struct Connections {
     /// Application that the connections serve.
     pub app: Arc<App>,
     /// Permits, one for each open connection.
-    pub places: Arc<Semaphore>,
+    pub permits: Arc<Semaphore>,
     /// Open connections, from which those to close are chosen when no permit is left.
-    pub seats: Arc<Seats>,
+    pub slots: Arc<Slots>,
     /// Number of active connections, which are those not parked.
     active: AtomicUsize,
     http: http1::Builder,
@@ -87,27 +87,28 @@ pub struct Connections {
 impl Connections {
     /// Creates the shared state, with no connection open.
     pub fn new(app: Arc<App>) -> Connections {
-        let (http, bounds) = (http(&app.limits), Bounds::from(&app.limits));
-        let places = Arc::clone(&app.places);
-        let seats = Arc::new(Seats::new(app.limits.rate_window / 2, app.limits.fair_share.is_on()));
-        Connections { app, places, seats, active: AtomicUsize::new(0), http, bounds }
+        let (http, bounds) = (http(&app.limits.connection), Bounds::from(&app.limits.connection));
+        let permits = Arc::clone(&app.permits);
+        let slots =
+            Arc::new(Slots::new(app.limits.connection.rate_window / 2, app.limits.server.fair_share.is_on()));
+        Connections { app, permits, slots, active: AtomicUsize::new(0), http, bounds }
     }
 
     /// Returns the number of open connections.
     pub fn open(&self) -> usize {
-        self.app.limits.connections - self.places.available_permits()
+        self.app.limits.server.connections - self.permits.available_permits()
     }
 
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
-        let taken = self.seats.take(client_net(peer, &self.app.trusted));
-        let notes = Arc::new(Notes::new(Arc::clone(&taken.seat)));
+        let taken = self.slots.take(client_net(peer, &self.app.trusted));
+        let notes = Arc::new(Notes::new(Arc::clone(&taken.slot)));
         let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone(), notes));
         let mut idle_since = Instant::now();
         let mut is_new = true;
-        while self.rest(&socket, &taken.seat, idle_since, is_new).await {
+        while self.rest(&socket, &taken.slot, idle_since, is_new).await {
             is_new = false;
-            taken.seat.works();
+            taken.slot.works();
             // After an error a response may have been sent in part, so nothing may
             // follow it.
             match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
@@ -116,7 +117,7 @@ impl Connections {
                     idle_since = since;
                 }
                 // The permit is needed at once, so the connection is not drained.
-                None if taken.seat.gives_way_now() => return,
+                None if taken.slot.gives_way_now() => return,
                 None => return linger(&socket).await,
             }
         }
@@ -125,15 +126,15 @@ impl Connections {
     /// Waits for input. Returns false when the connection is to be closed instead;
     /// nothing is unread then. (A connection that is active when shutdown begins is
     /// parked within a second, or its next response says `connection: close`.)
-    async fn rest(&self, socket: &Socket, seat: &Seat, since: Instant, is_new: bool) -> bool {
-        let limits = &self.app.limits;
+    async fn rest(&self, socket: &Socket, slot: &Slot, since: Instant, is_new: bool) -> bool {
+        let limits = &self.app.limits.connection;
         tokio::select! {
             biased;
             () = socket.readable() => return true,
             () = self.app.ending.begun() => if is_new {
                 let _ = timeout(FIRST_REQUEST, socket.readable()).await;
             },
-            () = seat.rest(since, is_new) => {}
+            () = slot.rest(since, is_new) => {}
             () = sleep_until(since + limits.idle_timeout) => {}
         }
         socket.has_input()
@@ -187,7 +188,7 @@ impl Drop for Active<'_> {
 
 /// Configures hyper. Its timeout for heads is not used: `stream` has one that costs
 /// less.
-fn http(limits: &Limits) -> http1::Builder {
+fn http(limits: &ConnectionLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // The stream enforces the limit on heads. hyper takes longer per head when it
     // is given a limit on fields, so it keeps its default where that is enough.

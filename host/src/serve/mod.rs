@@ -3,7 +3,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `server` | accepts connections, and drains them at the end |
-//! | `seats` | chooses the connection that is closed when there are too many |
+//! | `slots` | chooses the connection that is closed when there are too many |
 //! | `connection` | serves one connection |
 //! | `stream` | checks the framing of what hyper reads and writes |
 //! | `write_pace` | bounds how slowly a client may read |
@@ -22,8 +22,8 @@ pub mod connection;
 pub mod ending;
 pub mod look;
 pub mod read_into;
-pub mod seats;
 pub mod server;
 pub mod service;
+pub mod slots;
 pub mod stream;
 pub mod write_pace;

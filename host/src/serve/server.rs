@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::net::listener::{Accepted, Acceptor, Listener};
+use crate::net::listener::{Accepted, Listener};
 use crate::serve::connection::Connections;
 use crate::serve::service::App;
 
@@ -27,19 +27,10 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Serves until `shutdown` resolves, then until all requests in flight are
 /// answered, but no longer than `--drain`.
-///
-/// # Errors
-///
-/// When a listener cannot be registered with the runtime.
-pub async fn serve(
-    listeners: Vec<Listener>,
-    app: Arc<App>,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let listener = listener.into_acceptor()?;
         let accept_loop = Arc::new(AcceptLoop { listener, connections: Arc::clone(&connections) });
         accepting.spawn(accept_loop.accept_always());
     }
@@ -50,16 +41,15 @@ pub async fn serve(
     // Connections in the backlog count as established to their clients, so they are
     // accepted first.
     while accepting.join_next().await.is_some() {}
-    let all = u32::try_from(app.limits.connections).unwrap_or(u32::MAX);
-    if timeout(app.limits.drain, connections.places.acquire_many(all)).await.is_err() {
+    let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
+    if timeout(app.limits.server.drain, connections.permits.acquire_many(all)).await.is_err() {
         warn!("some requests were not answered within the drain time (--drain)");
     }
-    Ok(())
 }
 
 /// Accept loop of one listener.
 struct AcceptLoop {
-    listener: Acceptor,
+    listener: Listener,
     connections: Arc<Connections>,
 }
 
@@ -93,7 +83,7 @@ impl AcceptLoop {
                 }
                 Err(error) => {
                     exhausted.log(|| warn!(%error, "cannot accept connections for now; retrying"));
-                    self.connections.seats.make_room(None);
+                    self.connections.slots.make_room(None);
                     sleep(ACCEPT_REST).await;
                 }
             }
@@ -105,7 +95,7 @@ impl AcceptLoop {
     }
 
     fn try_permit(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        Arc::clone(&self.connections.places).try_acquire_owned()
+        Arc::clone(&self.connections.permits).try_acquire_owned()
     }
 
     /// Waits for a permit for a connection. When there is none, an idle or slow
@@ -115,16 +105,16 @@ impl AcceptLoop {
             return Some(permit);
         }
         full.log(|| {
-            let limit = self.connections.app.limits.connections;
+            let limit = self.connections.app.limits.server.connections;
             warn!(
                 limit,
                 "connection limit reached (--connections): new connections wait, or replace idle and slow ones"
             );
         });
-        let mut permit = pin!(Arc::clone(&self.connections.places).acquire_owned());
+        let mut permit = pin!(Arc::clone(&self.connections.permits).acquire_owned());
         let client = client_net(peer, &self.connections.app.trusted);
         loop {
-            self.connections.seats.make_room(client);
+            self.connections.slots.make_room(client);
             tokio::select! {
                 permit = &mut permit => return permit.ok(),
                 () = self.connections.app.ending.begun() => return None,

@@ -58,17 +58,17 @@ pub struct App {
     /// Reason for which the newest version does not serve, shown by `host dev`.
     pub notice: Notice,
     /// Fault counts.
-    pub faults: Arc<FaultCounts>,
+    pub faults: FaultCounts,
     /// Memory budget for bodies.
     pub buffers: Buffers,
     /// Permits for connections.
-    pub places: Arc<Semaphore>,
+    pub permits: Arc<Semaphore>,
     /// Recorder of requests that the handler fails at, if recording is on.
-    pub recorder: Option<Arc<Recorder>>,
+    pub recorder: Option<Recorder>,
     /// Proxies whose `x-forwarded-for` field is trusted.
     pub trusted: Vec<Trusted>,
     /// Shutdown signal.
-    pub ending: Arc<Ending>,
+    pub ending: Ending,
 }
 
 /// Client of one connection.
@@ -141,8 +141,12 @@ impl Client {
             let mut called = started;
             let (mut body_read, mut _share) = Default::default();
             if !incoming.is_end_stream() {
-                let reading =
-                    body::read_body(incoming, &self.app.limits, &self.app.buffers, &self.notes.read_into);
+                let reading = body::read_body(
+                    incoming,
+                    &self.app.limits.connection,
+                    &self.app.buffers,
+                    &self.notes.read_into,
+                );
                 (body_read, _share) = Box::pin(reading).await?;
                 called = Instant::now();
             }
@@ -162,7 +166,7 @@ impl Client {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
             };
-            let (bytes, head_max) = (self.app.buffers.hold(bytes)?, self.app.limits.response_head_max);
+            let (bytes, head_max) = (self.app.buffers.hold(bytes)?, self.app.limits.call.response_head_max);
             Ok::<_, Fault>(response::decode(bytes, &parts.method, head_max, fields)?)
         };
         let (mut response, fault) = match outcome.await {
@@ -179,8 +183,8 @@ impl Client {
             response.headers_mut().insert(HANDLER_VERSION, number.into());
         }
 
-        let is_last = self.ids.count() >= self.app.limits.connection_requests as u64;
-        if is_last || self.app.ending.has_begun() || self.notes.seat.gives_way() {
+        let is_last = self.ids.count() >= self.app.limits.connection.connection_requests as u64;
+        if is_last || self.app.ending.has_begun() || self.notes.slot.gives_way() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.version == http::Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
@@ -208,7 +212,9 @@ impl Client {
     /// packets.
     async fn discard_body(&self, body: Incoming) {
         let App { limits, buffers, .. } = &*self.app;
-        let _ = timeout(DISCARD_TIME, body::read_body(body, limits, buffers, &self.notes.read_into)).await;
+        let _ =
+            timeout(DISCARD_TIME, body::read_body(body, &limits.connection, buffers, &self.notes.read_into))
+                .await;
     }
 
     /// Waits for a call, or until the client resets the connection.

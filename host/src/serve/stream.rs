@@ -19,11 +19,11 @@ use host_http::wire::{BadMessage, MessageLimits, Messages};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::config::limits::Limits;
+use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::look::Look;
 use crate::serve::read_into::{ReadInto, Seen};
-use crate::serve::seats::Seat;
+use crate::serve::slots::Slot;
 use crate::serve::write_pace::{WriteBounds, WritePace, too_slow};
 
 /// How much is read at once while a head is not whole, in bytes.
@@ -40,9 +40,9 @@ pub struct Bounds {
     pub write: WriteBounds,
 }
 
-impl From<&Limits> for Bounds {
-    fn from(limits: &Limits) -> Bounds {
-        let Limits { target_max, head_max, fields_max, head_timeout, .. } = *limits;
+impl From<&ConnectionLimits> for Bounds {
+    fn from(limits: &ConnectionLimits) -> Bounds {
+        let ConnectionLimits { target_max, head_max, fields_max, head_timeout, .. } = *limits;
         let messages = MessageLimits { target_max, head_max, fields_max, body_max: limits.body_max as u64 };
         let (timeout, rate_min, window) = (limits.write_timeout, limits.write_rate_min, limits.rate_window);
         Bounds { messages, head_timeout, write: WriteBounds { timeout, rate_min, window } }
@@ -54,15 +54,15 @@ pub struct Notes {
     refused: OnceLock<BadMessage>,
     idle_since: Mutex<Option<Instant>>,
     /// Of the connection.
-    pub seat: Arc<Seat>,
+    pub slot: Arc<Slot>,
     /// Where the last bytes of a request are.
     pub read_into: ReadInto,
 }
 
 impl Notes {
     /// There is nothing to tell yet.
-    pub fn new(seat: Arc<Seat>) -> Notes {
-        Notes { refused: OnceLock::new(), idle_since: Mutex::default(), seat, read_into: ReadInto::default() }
+    pub fn new(slot: Arc<Slot>) -> Notes {
+        Notes { refused: OnceLock::new(), idle_since: Mutex::default(), slot, read_into: ReadInto::default() }
     }
 
     /// Why the request that hyper has now is an empty one, if it is.
@@ -100,7 +100,7 @@ pub struct Stream {
     /// While a response is taken in slowly.
     write_pace: Option<WritePace>,
     read_into: Seen,
-    /// Whether the seat says that something is waited for within a message.
+    /// Whether the slot says that something is waited for within a message.
     waits: bool,
 }
 
@@ -229,21 +229,21 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the seat that the client is waited for. Ready when that is over.
+    /// Tells the slot that the client is waited for. Ready when that is over.
     fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.waits = true;
-        self.notes.seat.poll_transfers(cx)
+        self.notes.slot.poll_transfers(cx)
     }
 
     fn moved(&self, bytes: usize) {
         if self.waits {
-            self.notes.seat.moved(bytes);
+            self.notes.slot.moved(bytes);
         }
     }
 
     fn wait_no_more(&mut self) {
         if std::mem::take(&mut self.waits) {
-            self.notes.seat.works();
+            self.notes.slot.works();
         }
     }
 }
@@ -300,7 +300,7 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(bytes));
         }
         if this.poll_transfers(cx).is_ready() {
-            let what = "was the slowest, and there were too few places for all (--connections)";
+            let what = "was the slowest, and there were too few permits for all (--connections)";
             return Poll::Ready(Err(too_slow(what)));
         }
         let bounds = this.bounds.write;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::site::version::{Label, Version};
 use crate::trial::probe::Probe;
 
 /// Stages of activation, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Reads the file.
     #[default]
@@ -81,7 +83,7 @@ impl Times {
 
 /// Everything that is needed to prepare candidates.
 #[derive(Clone)]
-pub struct Workshop {
+pub struct Activator {
     /// Engine that runs the candidates.
     pub engine: Engine,
     /// Compiler processes.
@@ -90,7 +92,7 @@ pub struct Workshop {
     pub probes: Arc<[Probe]>,
 }
 
-impl Workshop {
+impl Activator {
     /// Compiles a candidate, checks it against the contract, starts it once, and
     /// sends the probes. Only compiling yields to threads that serve: the
     /// candidate's calls have a deadline, which they must not miss because the
@@ -125,9 +127,7 @@ impl Workshop {
             }
             Ok(())
         });
-        probed
-            .await
-            .map_err(|error: crate::trial::probe::ProbeFailure| times.rejection(error.to_string()))?;
+        probed.await.map_err(|error: anyhow::Error| times.rejection(error.to_string()))?;
         Ok(version)
     }
 
@@ -143,14 +143,7 @@ impl Workshop {
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Stage::Read => "read",
-            Stage::Compile => "compile",
-            Stage::Check => "check",
-            Stage::Start => "start",
-            Stage::Probe => "probe",
-            Stage::Save => "save",
-        })
+        self.serialize(f)
     }
 }
 

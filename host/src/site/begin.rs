@@ -7,12 +7,25 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use tracing::warn;
 
-use crate::config::limits::Limits;
-use crate::site::activate::{Times, Workshop};
+use crate::config::swap::SwapLimits;
+use crate::site::activate::{Activator, Times};
 use crate::site::history::History;
 use crate::site::state_dir::{State, StateDir};
-use crate::site::swapper::Beginning;
-use crate::site::version::{Label, Origin, Version, hash};
+use crate::site::version::{Candidate, Label, Origin, Version};
+
+/// First version and what an earlier process has left.
+pub struct Beginning {
+    /// First version, which has passed all stages.
+    pub version: Version,
+    /// Bytes of the first version.
+    pub file: Arc<[u8]>,
+    /// History, which has numbered the first version.
+    pub history: History,
+    /// State folder, if there is one.
+    pub dir: Option<StateDir>,
+    /// State of an earlier process, which may contain the first version.
+    pub left: Option<State>,
+}
 
 /// Loads the first version from the state folder, else from its file, else the
 /// embedded one. The version passes all stages of a swap.
@@ -21,37 +34,38 @@ use crate::site::version::{Label, Origin, Version, hash};
 ///
 /// One line: which module cannot serve, and why.
 pub async fn begin(
-    workshop: &Workshop,
-    limits: &Limits,
+    activator: &Activator,
+    limits: &SwapLimits,
     module: Option<&Path>,
-    state: Option<&StateDir>,
+    dir: Option<StateDir>,
 ) -> anyhow::Result<Beginning> {
     let mut history = History::new(limits);
-    let left = state.map(StateDir::load).transpose()?.flatten();
-    if let (Some(dir), Some(left)) = (state, &left) {
-        history.count_from(left.next_number);
-        if let Some((version, file)) = restore(workshop, dir, left).await {
-            return Ok(Beginning { version, file, history, left: Some(left.clone()) });
+    let left = dir.as_ref().map(StateDir::load).transpose()?.flatten();
+    if let (Some(folder), Some(state)) = (&dir, &left) {
+        history.count_from(state.next_number);
+        if let Some((version, file)) = restore(activator, folder, state).await {
+            return Ok(Beginning { version, file, history, dir, left });
         }
     }
     let origin = module.map_or(Origin::Embedded, |path| Origin::Path(path.to_owned()));
     let context = format!("cannot serve {origin}");
-    let file: Arc<[u8]> = origin.read(limits.module_max).with_context(|| context.clone())?.into();
-    let label = history.begin(origin, file.len(), hash(&file));
-    let version = workshop.prepare(label, &file, None, &mut Times::default()).await;
+    let bytes = origin.read(limits.module_max).with_context(|| context.clone())?;
+    let candidate = Candidate::new(origin, bytes);
+    let label = history.begin(&candidate);
+    let version = activator.prepare(label, &candidate.bytes, None, &mut Times::default()).await;
     let version = version.map_err(|rejection| anyhow!(rejection.cause)).context(context)?;
-    Ok(Beginning { version, file, history, left })
+    Ok(Beginning { version, file: candidate.bytes, history, dir, left })
 }
 
 /// Returns the version that served when an earlier process ended, or else the
 /// newest one that can serve.
-async fn restore(workshop: &Workshop, dir: &StateDir, left: &State) -> Option<(Version, Arc<[u8]>)> {
+async fn restore(activator: &Activator, dir: &StateDir, left: &State) -> Option<(Version, Arc<[u8]>)> {
     let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
     labels.sort_by_key(|label| label.number != left.current);
     for label in labels {
         let prepared = async {
             let file = dir.module(label)?.into();
-            let version = workshop.prepare(label.clone(), &file, None, &mut Times::default()).await?;
+            let version = activator.prepare(label.clone(), &file, None, &mut Times::default()).await?;
             anyhow::Ok((version, file))
         };
         match prepared.await {

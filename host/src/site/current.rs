@@ -16,7 +16,7 @@ pub struct Current(ArcSwap<Version>);
 impl Current {
     /// Makes a version the first current one.
     pub fn new(version: Arc<Version>) -> Current {
-        version.module.wake();
+        version.module.set_serving(true);
         Current(ArcSwap::new(version))
     }
 
@@ -30,7 +30,7 @@ impl Current {
     /// Makes a version current. On return, the previous one is reachable only
     /// through existing guards.
     pub(super) fn publish(&self, version: Arc<Version>) {
-        version.module.wake();
-        self.0.swap(version).module.rest();
+        version.module.set_serving(true);
+        self.0.swap(version).module.set_serving(false);
     }
 }

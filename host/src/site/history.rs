@@ -9,10 +9,10 @@ use host_wasm::CompiledModule;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::config::limits::Limits;
+use crate::config::swap::SwapLimits;
 use crate::site::activate::Rejection;
 use crate::site::state_dir::Kept;
-use crate::site::version::{Label, Origin, Version};
+use crate::site::version::{Candidate, Label, Version};
 
 /// Remembered versions, oldest first.
 pub struct History {
@@ -27,10 +27,7 @@ pub struct History {
 }
 
 struct Record {
-    label: Label,
-    time: SystemTime,
-    /// Number of the version that this one replaced when it was published.
-    replaced: Option<u64>,
+    kept: Kept,
     state: RecordState,
 }
 
@@ -81,20 +78,14 @@ pub enum VersionState {
 
 impl fmt::Display for VersionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            VersionState::Candidate => "candidate",
-            VersionState::Current => "current",
-            VersionState::Draining => "draining",
-            VersionState::Retired => "retired",
-            VersionState::Rejected => "rejected",
-        })
+        self.serialize(f)
     }
 }
 
 impl History {
     /// Creates an empty history with the bounds of `limits`.
-    pub fn new(limits: &Limits) -> History {
-        let Limits { keep, keep_bytes, .. } = *limits;
+    pub fn new(limits: &SwapLimits) -> History {
+        let SwapLimits { keep, keep_bytes, .. } = *limits;
         History { keep, keep_bytes, next_number: 1, records: Vec::new(), leaving: Vec::new() }
     }
 
@@ -110,41 +101,31 @@ impl History {
 
     /// Adds a restored version of an earlier process.
     pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
-        let number = version.label.number;
-        let index = self.records.partition_point(|record| record.label.number < number);
-        let Kept { label, time, replaced } = kept.clone();
-        let record = Record { label, time, replaced, state: RecordState::Good(version) };
-        self.records.insert(index, record);
+        let index = self.records.partition_point(|record| record.number() < version.label.number);
+        self.records.insert(index, Record { kept: kept.clone(), state: RecordState::Good(version) });
     }
 
     /// Returns the good versions as they are saved, oldest first.
     pub fn kept(&self) -> Vec<Kept> {
         let good = self.records.iter().filter(|record| matches!(record.state, RecordState::Good(_)));
-        let kept = |record: &Record| Kept {
-            label: record.label.clone(),
-            time: record.time,
-            replaced: record.replaced,
-        };
-        good.map(kept).collect()
+        good.map(|record| record.kept.clone()).collect()
     }
 
     /// Adds a candidate and gives it the next number.
-    pub fn begin(&mut self, origin: Origin, size: usize, sha256: String) -> Label {
-        let label = Label { number: self.next_number, origin, size, sha256 };
+    pub fn begin(&mut self, candidate: &Candidate) -> Label {
+        let label = candidate.label(self.next_number);
         self.next_number += 1;
-        self.records.push(Record {
-            label: label.clone(),
-            time: SystemTime::now(),
-            replaced: None,
-            state: RecordState::Candidate,
-        });
+        let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: None };
+        self.records.push(Record { kept, state: RecordState::Candidate });
         label
     }
 
     /// Marks a candidate as rejected, and forgets the oldest rejected versions past
     /// `keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
-        self.set_state(number, RecordState::Rejected(rejection));
+        if let Some(record) = self.record(number) {
+            record.state = RecordState::Rejected(rejection);
+        }
         let is_rejected = |record: &Record| matches!(record.state, RecordState::Rejected(_));
         let count = self.records.iter().filter(|record| is_rejected(record)).count();
         let mut excess = count.saturating_sub(self.keep);
@@ -158,9 +139,9 @@ impl History {
     /// Marks a candidate as good and current.
     pub fn accept(&mut self, version: Arc<Version>, replaced: Option<u64>) {
         let number = version.label.number;
-        self.set_state(number, RecordState::Good(version));
         if let Some(record) = self.record(number) {
-            record.replaced = replaced;
+            record.state = RecordState::Good(version);
+            record.kept.replaced = replaced;
         }
         self.forget_good(number);
     }
@@ -192,7 +173,7 @@ impl History {
         }
         let leaving = &mut self.leaving;
         self.records.retain(|record| match &record.state {
-            RecordState::Good(version) if dropped.contains(&record.label.number) => {
+            RecordState::Good(version) if dropped.contains(&record.number()) => {
                 leaving.push(Arc::clone(version));
                 false
             }
@@ -224,7 +205,7 @@ impl History {
 
     /// Returns the number of the version that version `number` replaced.
     pub fn replaced_by(&self, number: u64) -> Option<u64> {
-        self.records.iter().find(|record| record.label.number == number)?.replaced
+        self.records.iter().find(|record| record.number() == number)?.kept.replaced
     }
 
     /// Returns the good versions, oldest first.
@@ -252,26 +233,26 @@ impl History {
             let (state, reason) = match &record.state {
                 RecordState::Candidate => (VersionState::Candidate, None),
                 RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
-                RecordState::Good(_) if record.label.number == current => (VersionState::Current, None),
+                RecordState::Good(_) if record.number() == current => (VersionState::Current, None),
                 // One reference is held by this record.
                 RecordState::Good(version) if Arc::strong_count(version) > 1 => {
                     (VersionState::Draining, None)
                 }
                 RecordState::Good(_) => (VersionState::Retired, None),
             };
-            entry(&record.label, state, Some(record.time), reason)
+            entry(&record.kept.label, state, Some(record.kept.time), reason)
         });
         leaving.chain(kept).collect()
     }
 
-    fn set_state(&mut self, number: u64, state: RecordState) {
-        if let Some(record) = self.record(number) {
-            record.state = state;
-        }
-    }
-
     fn record(&mut self, number: u64) -> Option<&mut Record> {
-        self.records.iter_mut().find(|record| record.label.number == number)
+        self.records.iter_mut().find(|record| record.number() == number)
+    }
+}
+
+impl Record {
+    fn number(&self) -> u64 {
+        self.kept.label.number
     }
 }
 

@@ -8,11 +8,11 @@
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
 //! | `restore` | brings back the versions of an earlier process |
-//! | `task` | what may be ordered, and the outcomes |
+//! | `outcome` | the outcomes of swaps and rollbacks |
 //! | `shared` | what the tasks of a swapper share |
-//! | `swapper` | accepts orders to swap, and returns their outcomes |
-//! | `orders` | lets the newest order cancel older ones |
-//! | `candidate` | carries out an order |
+//! | `swapper` | swaps and rolls back, and returns the outcomes |
+//! | `changes` | lets the newest change cancel older ones |
+//! | `swap` | carries out a swap |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
 //! | `store` | saves versions, and knows which are durable |
@@ -21,17 +21,17 @@
 
 pub mod activate;
 pub mod begin;
-mod candidate;
+mod changes;
 pub mod current;
 pub mod history;
 pub mod notice;
 mod optimise;
-mod orders;
+pub mod outcome;
 mod restore;
-mod shared;
+pub mod shared;
 pub mod state_dir;
 mod store;
+pub mod swap;
 pub mod swapper;
-pub mod task;
 pub mod version;
 mod versions;

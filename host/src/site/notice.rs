@@ -10,9 +10,9 @@ pub struct Notice(Option<Arc<Mutex<Causes>>>);
 
 #[derive(Debug, Default)]
 struct Causes {
-    /// Cause of a failed build; cleared by a successful one.
+    /// Cause of a failed build.
     build: Option<Arc<str>>,
-    /// Cause of a rejection; cleared when a version is published.
+    /// Cause of a rejection.
     version: Option<Arc<str>>,
 }
 
@@ -28,31 +28,17 @@ impl Notice {
         causes.build.clone().or_else(|| causes.version.clone())
     }
 
-    /// Records a failed build.
-    pub fn build_failed(&self, cause: String) {
+    /// Records whether the newest build failed, and why.
+    pub fn set_build_failure(&self, cause: Option<String>) {
         if let Some(mut causes) = self.causes() {
-            causes.build = Some(cause.into());
+            causes.build = cause.map(Arc::from);
         }
     }
 
-    /// Clears the cause of a failed build.
-    pub fn built(&self) {
+    /// Records whether the newest version was rejected, and why.
+    pub fn set_rejection(&self, cause: Option<String>) {
         if let Some(mut causes) = self.causes() {
-            causes.build = None;
-        }
-    }
-
-    /// Records a rejection.
-    pub fn rejected(&self, cause: String) {
-        if let Some(mut causes) = self.causes() {
-            causes.version = Some(cause.into());
-        }
-    }
-
-    /// Clears the cause of a rejection.
-    pub fn serves(&self) {
-        if let Some(mut causes) = self.causes() {
-            causes.version = None;
+            causes.version = cause.map(Arc::from);
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
 
 async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
     let since = Instant::now();
-    let (engine, compilers) = (&shared.workshop.engine, &shared.workshop.compilers);
+    let (engine, compilers) = (&shared.settings.activator.engine, &shared.settings.activator.compilers);
     let optimised = async {
         let compiled =
             CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?;

@@ -36,7 +36,8 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     let dir = shared.store.dir().context("there is no state folder")?;
     let file = dir.module(&kept.label)?.into();
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
-    let version = shared.workshop.prepare(kept.label.clone(), &file, compiled, &mut Times::default()).await?;
+    let version =
+        shared.settings.activator.prepare(kept.label.clone(), &file, compiled, &mut Times::default()).await?;
     shared.versions.history().restore(Arc::new(version), kept);
     Ok(())
 }

@@ -10,21 +10,31 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
-use crate::site::activate::Workshop;
+use crate::site::activate::Activator;
+use crate::site::changes::Changes;
 use crate::site::notice::Notice;
-use crate::site::orders::Orders;
+use crate::site::outcome::Outcome;
 use crate::site::store::Store;
-use crate::site::task::Outcome;
 use crate::site::versions::Versions;
 
+/// Settings of a swapper.
+pub struct Settings {
+    /// Prepares candidates.
+    pub activator: Activator,
+    /// Largest module file in bytes.
+    pub module_max: usize,
+    /// File that is read again, if the handler came from one.
+    pub file: Option<PathBuf>,
+    /// Whether only a version that survives a restart may serve.
+    pub require_durable: bool,
+    /// Shows rejections to the author of the handler during development.
+    pub notice: Notice,
+}
+
 pub(super) struct Shared {
-    pub(super) workshop: Workshop,
-    pub(super) module_max: usize,
-    pub(super) file: Option<PathBuf>,
-    pub(super) require_durable: bool,
-    pub(super) notice: Notice,
+    pub(super) settings: Settings,
     pub(super) versions: Versions,
-    pub(super) orders: Orders,
+    pub(super) changes: Changes,
     pub(super) store: Store,
     /// Optimisation in progress, if any.
     pub(super) optimising: Mutex<Option<AbortHandle>>,
@@ -48,18 +58,20 @@ impl Shared {
         Some(cause)
     }
 
-    /// Saves the record on a separate thread: a disk may be slow, and the caller
+    /// Saves the state file on a separate thread: a disk may be slow, and the caller
     /// serves other commands meanwhile.
-    pub(super) async fn save_record_on_thread(self: &Arc<Self>) -> Option<String> {
+    pub(super) async fn save_state_on_thread(self: &Arc<Self>) -> Option<String> {
         self.store.dir()?;
         let (done, saved) = oneshot::channel();
         let shared = Arc::clone(self);
         let save = move || {
-            let _ = done.send(shared.save(|store| store.save_record(&shared.versions)));
+            let _ = done.send(shared.save(|store| store.save_state(&shared.versions)));
         };
         match thread::Builder::new().name("save".into()).stack_size(health::STACK).spawn(save) {
-            Ok(_) => saved.await.unwrap_or_else(|_| Some("the thread that saves the record panicked".into())),
-            Err(_) => self.save(|store| store.save_record(&self.versions)),
+            Ok(_) => {
+                saved.await.unwrap_or_else(|_| Some("the thread that saves the state file panicked".into()))
+            }
+            Err(_) => self.save(|store| store.save_state(&self.versions)),
         }
     }
 
@@ -74,6 +86,17 @@ impl Shared {
         let history = self.versions.history();
         let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
         format!("{wanted} is not kept (--keep, --keep-bytes); kept versions: {}", good.join(", "))
+    }
+
+    /// Returns the number of the current version, or why it is not the expected one.
+    pub(super) fn expect_current(&self, expected: Option<u64>) -> Result<u64, String> {
+        let serving = self.versions.current().label.number;
+        match expected.filter(|expected| *expected != serving) {
+            None => Ok(serving),
+            Some(expected) => {
+                Err(format!("version {serving} is current; expected version {expected} (--if-version)"))
+            }
+        }
     }
 
     pub(super) fn refused(&self, cause: String) -> Outcome {

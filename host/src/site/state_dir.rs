@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::clock;
-use crate::config::limits::{ADDRESSES, COUNT_MAX};
+use crate::config::value::{ADDRESSES, COUNT_MAX};
 use crate::files::private_folder::PrivateFolder;
 use crate::site::version::{EMBEDDED, Label, Origin, hash};
 
@@ -40,16 +40,15 @@ pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 pub struct StateDir {
     folder: PrivateFolder,
     module_max: usize,
-    /// Hashes of the modules that must not be removed: those in the state file now,
-    /// and those that its next version will name.
+    /// Hashes of modules that must not be removed. Locked while files are written.
     named: Mutex<Named>,
-    /// Serialises writes.
-    writing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Named {
+    /// Those in the state file.
     now: HashSet<String>,
+    /// Those that the next version of the state file will name.
     next: HashSet<String>,
 }
 
@@ -166,7 +165,7 @@ impl StateDir {
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
         let mut folder = PrivateFolder::open(path)?;
         folder.lock("lock".as_ref())?;
-        let dir = StateDir { folder, module_max, named: Mutex::default(), writing: Mutex::default() };
+        let dir = StateDir { folder, module_max, named: Mutex::default() };
         // Neither is needed to serve.
         if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
             warn!(
@@ -194,8 +193,9 @@ impl StateDir {
                 if state.versions.iter().all(|kept| kept.label.number != state.current) {
                     warn!("version {}, which served last, is not in the state folder", state.current);
                 }
-                self.named().now = hashes(&state);
-                self.sweep();
+                let mut named = self.named();
+                named.now = hashes(&state);
+                self.sweep(&named);
                 Some(state)
             }
             Err(error) => {
@@ -242,14 +242,14 @@ impl StateDir {
     /// When the file cannot be written and synced.
     pub fn save_module(&self, label: &Label, bytes: &[u8]) -> anyhow::Result<()> {
         let name = module_name(&label.sha256)?;
-        let _writing = lock(&self.writing);
-        self.named().next.insert(label.sha256.clone());
+        let mut named = self.named();
+        named.next.insert(label.sha256.clone());
         if self.module(label).is_ok() {
             return Ok(());
         }
-        self.sweep();
+        self.sweep(&named);
         let written = self.folder.write_durably(&name, bytes).inspect_err(|_| {
-            self.named().next.remove(&label.sha256);
+            named.next.remove(&label.sha256);
         });
         written.with_context(|| format!("cannot write {}", self.folder.path_of(&name).display()))
     }
@@ -265,23 +265,20 @@ impl StateDir {
         if bytes.len() > STATE_MAX {
             bail!("the state would be longer than {STATE_MAX} bytes (lower --keep to keep fewer versions)");
         }
-        let _writing = lock(&self.writing);
-        self.folder.replace(STATE, &bytes).with_context(context)?;
         let mut named = self.named();
-        named.now = hashes(state);
+        self.folder.replace(STATE, &bytes).with_context(context)?;
         let Named { now, next } = &mut *named;
+        *now = hashes(state);
         next.retain(|hash| !now.contains(hash));
-        drop(named);
-        self.sweep();
+        self.sweep(&named);
         Ok(())
     }
 
     /// Removes files that no version needs. A failure costs only disk space, so it
     /// is only logged.
-    fn sweep(&self) {
+    fn sweep(&self, named: &Named) {
         let swept = self.remove_litter().and_then(|()| {
             for hash in self.module_hashes()? {
-                let named = self.named();
                 if !named.now.contains(&hash) && !named.next.contains(&hash) {
                     self.folder.remove(&file_of_module(&hash))?;
                 }
@@ -309,12 +306,8 @@ impl StateDir {
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {
-        lock(&self.named)
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hashes(state: &State) -> HashSet<String> {
@@ -343,7 +336,7 @@ fn is_hash(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNT_MAX, EMBEDDED, Kept, NUMBER_MAX, State, hash};
+    use super::{COUNT_MAX, Kept, NUMBER_MAX, State, hash};
     use crate::site::version::{Label, Origin};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
@@ -424,16 +417,5 @@ mod tests {
         mixed.versions = vec![kept(4, Origin::Embedded), kept(1, Origin::Embedded)];
         let numbers: Vec<_> = read(&mixed).unwrap().versions.iter().map(|kept| kept.label.number).collect();
         assert_eq!(numbers, [1, 4]);
-    }
-
-    #[test]
-    fn nothing_but_the_embedded_handler_passes_for_it() {
-        let mut planted = state(vec![kept(1, Origin::Embedded), kept(2, Origin::Upload("x".into()))]);
-        planted
-            .versions
-            .push(Kept { label: label(3, Origin::Embedded, EMBEDDED), ..kept(3, Origin::Embedded) });
-        planted.correct_origins();
-        let origins: Vec<_> = planted.versions.iter().map(|kept| kept.label.origin.to_string()).collect();
-        assert_eq!(origins, ["embedded in another program (sent)", "x (sent)", "the embedded handler"]);
     }
 }

@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, bail};
 
 use crate::site::state_dir::{Kept, State, StateDir};
-use crate::site::version::{Label, hash};
+use crate::site::version::Label;
 use crate::site::versions::Versions;
 
 /// Placeholder that equals no SHA-256 of a file.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Saved record of the versions; does nothing without a state folder.
+/// Saves the versions; does nothing without a state folder.
 pub(super) struct Store {
     dir: Option<StateDir>,
-    record: Mutex<Record>,
+    progress: Mutex<Progress>,
 }
 
-struct Record {
+struct Progress {
     /// SHA-256 of the watched file when it was last read.
     considered: String,
     /// Versions whose bytes are not saved yet.
@@ -30,7 +30,7 @@ struct Record {
 
 impl Store {
     pub(super) fn new(dir: Option<StateDir>, considered: String, left: Vec<Kept>) -> Store {
-        Store { dir, record: Mutex::new(Record { considered, unsaved: Vec::new(), left }) }
+        Store { dir, progress: Mutex::new(Progress { considered, unsaved: Vec::new(), left }) }
     }
 
     /// Returns the state folder, if there is one.
@@ -39,34 +39,33 @@ impl Store {
     }
 
     /// Records the content of the watched file. Returns whether it is unchanged.
-    pub(super) fn consider(&self, file: &[u8]) -> bool {
-        let found = hash(file);
-        std::mem::replace(&mut self.record().considered, found.clone()) == found
+    pub(super) fn consider(&self, sha256: &str) -> bool {
+        std::mem::replace(&mut self.progress().considered, sha256.to_owned()) == sha256
     }
 
     /// Forgets the content of the watched file, so that it is considered again.
     pub(super) fn forget_considered(&self) {
-        self.record().considered = NOTHING.into();
+        self.progress().considered = NOTHING.into();
     }
 
     /// Adds a version whose bytes are to be saved, and publishes it under the same
     /// lock.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
-        let mut record = self.record();
+        let mut progress = self.progress();
         if self.dir.is_some() {
-            record.unsaved.push((label.clone(), Arc::clone(file)));
+            progress.unsaved.push((label.clone(), Arc::clone(file)));
         }
         publish()
     }
 
     /// Returns the versions of an earlier process that are not loaded.
     pub(super) fn left(&self) -> Vec<Kept> {
-        self.record().left.clone()
+        self.progress().left.clone()
     }
 
     /// Records that a version of an earlier process is loaded.
     pub(super) fn loaded(&self, number: u64) {
-        self.record().left.retain(|kept| kept.label.number != number);
+        self.progress().left.retain(|kept| kept.label.number != number);
     }
 
     /// Saves a version as the current one before it is published.
@@ -77,16 +76,16 @@ impl Store {
     pub(super) fn save_ahead(&self, versions: &Versions, kept: Kept, file: &[u8]) -> anyhow::Result<()> {
         let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
         dir.save_module(&kept.label, file)?;
-        let record = self.record();
+        let progress = self.progress();
         let (mut all, _, next_number) = versions.to_save();
         let number = kept.label.number;
         all.retain(|other| other.label.number != number);
         all.push(kept);
-        let all = record.left.iter().cloned().chain(all).collect();
-        dir.save(&State::new(number, next_number, record.considered.clone(), all))
+        let all = progress.left.iter().cloned().chain(all).collect();
+        dir.save(&State::new(number, next_number, progress.considered.clone(), all))
     }
 
-    /// Saves the bytes of new versions, then the record of all versions.
+    /// Saves the bytes of new versions, then the state file.
     ///
     /// # Errors
     ///
@@ -97,47 +96,47 @@ impl Store {
         };
         // Writes without the lock, because a module may be large and a rollback
         // must not wait for it.
-        let unsaved = self.record().unsaved.clone();
+        let unsaved = self.progress().unsaved.clone();
         let mut failure = None;
         for (label, file) in unsaved {
-            // On a full disk, saving the record frees the space of versions that
+            // On a full disk, saving the state file frees the space of versions that
             // are no longer kept.
             let saved = dir.save_module(&label, &file).or_else(|_| {
-                let _ = self.save_record(versions);
+                let _ = self.save_state(versions);
                 dir.save_module(&label, &file)
             });
             match saved {
-                Ok(()) => self.record().unsaved.retain(|(other, _)| *other != label),
+                Ok(()) => self.progress().unsaved.retain(|(other, _)| *other != label),
                 Err(error) => failure = Some(error),
             }
         }
-        let recorded = self.save_record(versions);
-        failure.map_or(recorded, Err)
+        let saved = self.save_state(versions);
+        failure.map_or(saved, Err)
     }
 
     /// Saves the state file: the versions, and which one is current.
     ///
     /// # Errors
     ///
-    /// When the record cannot be written, or the bytes of the current version are
+    /// When the file cannot be written, or the bytes of the current version are
     /// not saved.
-    pub(super) fn save_record(&self, versions: &Versions) -> anyhow::Result<()> {
+    pub(super) fn save_state(&self, versions: &Versions) -> anyhow::Result<()> {
         let Some(dir) = &self.dir else {
             return Ok(());
         };
-        let mut record = self.record();
+        let mut progress = self.progress();
         let (kept, current, next_number) = versions.to_save();
-        record.unsaved.retain(|(label, _)| kept.iter().any(|kept| kept.label == *label));
-        let is_saved = |kept: &Kept| !record.unsaved.iter().any(|(label, _)| *label == kept.label);
-        let all = record.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
-        dir.save(&State::new(current, next_number, record.considered.clone(), all))?;
-        if record.unsaved.iter().any(|(label, _)| label.number == current) {
+        progress.unsaved.retain(|(label, _)| kept.iter().any(|kept| kept.label == *label));
+        let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
+        let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
+        dir.save(&State::new(current, next_number, progress.considered.clone(), all))?;
+        if progress.unsaved.iter().any(|(label, _)| label.number == current) {
             bail!("the bytes of version {current} could not be written");
         }
         Ok(())
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 use host_http::quote::quoted;
@@ -81,6 +82,29 @@ mod path_text {
     }
 }
 
+/// Module file that may become a version.
+pub struct Candidate {
+    /// Content of the file.
+    pub bytes: Arc<[u8]>,
+    /// SHA-256 of the bytes in hexadecimal.
+    pub sha256: String,
+    /// Source of the bytes.
+    pub source: Origin,
+}
+
+impl Candidate {
+    /// Hashes the bytes, which takes a while when they are many.
+    pub fn new(source: Origin, bytes: Vec<u8>) -> Candidate {
+        Candidate { sha256: hash(&bytes), bytes: bytes.into(), source }
+    }
+
+    /// Returns the candidate as the version of this number.
+    pub(super) fn label(&self, number: u64) -> Label {
+        let (origin, sha256) = (self.source.clone(), self.sha256.clone());
+        Label { number, origin, size: self.bytes.len(), sha256 }
+    }
+}
+
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Label { number, origin, size, sha256 } = self;
@@ -106,9 +130,7 @@ impl Origin {
             )),
         }
     }
-}
 
-impl Origin {
     /// Returns the length of the name in bytes.
     pub(super) fn length(&self) -> usize {
         match self {

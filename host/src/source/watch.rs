@@ -21,7 +21,6 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
 use crate::site::swapper::Swapper;
-use crate::site::task::Task;
 
 /// How MODULE is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -155,7 +154,7 @@ impl Watch {
     fn order_if_changed(&mut self, now: Option<FileStamp>) {
         let before = std::mem::replace(&mut self.seen, now);
         if now.is_some() && now != before {
-            self.swapper.order_and_go_on(Task::FileChanged);
+            self.swapper.read_file(false);
         }
     }
 
@@ -303,25 +302,6 @@ pub fn look(path: &Path) -> Option<FileStamp> {
 mod tests {
     use super::PathTrail;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
-
-    #[test]
-    fn a_way_leads_through_symlinks_to_the_file() {
-        let root = std::env::temp_dir().join(format!("trail-{}", std::process::id()));
-        std::fs::create_dir_all(root.join("v1")).unwrap();
-        symlink("v1", root.join("data")).unwrap();
-        symlink("data/handler.wasm", root.join("current.wasm")).unwrap();
-        let trail = PathTrail::new(&root.join("current.wasm"));
-        let folders: Vec<&Path> = trail.folders.iter().map(|(folder, _)| folder.as_path()).collect();
-        assert!(
-            folders.contains(&root.as_path()) && folders.contains(&root.join("v1").as_path()),
-            "{folders:?}"
-        );
-        for name in ["current.wasm", "data", "v1", "handler.wasm"] {
-            assert!(trail.names.contains(std::ffi::OsStr::new(name)), "{name}");
-        }
-        std::fs::remove_dir_all(root).unwrap();
-    }
 
     #[test]
     fn symlinks_in_a_circle_end_somewhere() {

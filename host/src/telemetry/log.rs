@@ -13,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::telemetry::log_line::TextLine;
-use crate::telemetry::log_queue::{BYTES_MAX, Queue};
+use crate::telemetry::log_queue::Queue;
 
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,23 +25,10 @@ pub enum Format {
 }
 
 /// Lines that wait to be written.
-static QUEUE: Queue = Queue::new();
+pub(crate) static QUEUE: Queue = Queue::new();
 
 /// Longest wait for queued lines to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
-
-/// Returns the most memory that queued lines take, in bytes.
-pub fn memory() -> u64 {
-    Queue::memory()
-}
-
-/// Most bytes of queued lines.
-pub const WAITING_MAX: usize = BYTES_MAX;
-
-/// Returns the number of queued bytes.
-pub fn waiting() -> usize {
-    QUEUE.waiting()
-}
 
 /// Writer that pushes each line into the queue.
 struct Line(Format);
@@ -74,11 +61,6 @@ impl Drop for Flush {
 /// Longest wait of `tell`.
 const TELL: Duration = Duration::from_millis(50);
 
-/// Returns the number of lines dropped since the start because the queue was full.
-pub fn lost() -> u64 {
-    QUEUE.lost()
-}
-
 /// Writes a text without level and time, and waits until it is written, unless
 /// nobody reads the log.
 pub fn tell(text: &str) {
@@ -97,7 +79,7 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
     match format {
         Format::Text => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let lines = lines.with_ansi(colour).event_format(TextLine::with_time());
+            let lines = lines.with_ansi(colour).event_format(TextLine { has_time: true });
             registry.with(lines.with_filter(filter.clone())).init();
         }
         Format::Json => {
@@ -118,7 +100,7 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
 /// once.
 pub fn plain(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
-    let lines = lines.event_format(TextLine::without_time());
+    let lines = lines.event_format(TextLine { has_time: false });
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 

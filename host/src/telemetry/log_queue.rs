@@ -44,12 +44,6 @@ impl Queue {
         Queue { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
-    /// Returns the most memory that the queue takes, in bytes: queued lines and
-    /// lines being written.
-    pub const fn memory() -> u64 {
-        2 * BYTES_MAX as u64
-    }
-
     /// Queues a line, or drops and counts it when the queue is full.
     pub fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();
@@ -190,16 +184,5 @@ mod tests {
         assert_eq!(queue.lost(), 6);
         queue.close(Duration::from_secs(60));
         thread.join().unwrap();
-    }
-
-    #[test]
-    fn a_queue_that_cannot_be_written_does_not_keep_the_process_from_ending() {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
-        let (begun, written) = channel();
-        let (_go_on, results) = channel();
-        thread::spawn(move || queue.write_all(Held { begun, results }, |_| ()));
-        queue.push(b"held\n");
-        written.recv().unwrap();
-        queue.close(Duration::from_millis(10));
     }
 }

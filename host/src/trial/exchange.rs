@@ -2,38 +2,27 @@
 //! requests on the command line. They are encoded and decoded exactly like those of
 //! clients.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use host_http::message::Message;
-use host_http::request::Origin;
+use host_http::request::{BadRequest, Origin, check_head, encode};
 use host_http::request_id::RequestId;
-use host_http::{request, response};
+use host_http::response;
 use host_wasm::{HandlerModule, Usage};
 use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
-use crate::seed;
+use crate::seed::{self, Seed};
 
 /// Default value of the `host` field.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
-
-/// Request without a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Method of the request.
-    pub method: Method,
-    target: Uri,
-    fields: HeaderMap,
-    body: Bytes,
-    /// Seed of random bits; drawn for each call without one.
-    seed: Option<[u8; 32]>,
-}
 
 /// Response, as a client would see it.
 #[derive(Clone, Debug)]
@@ -48,88 +37,61 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Asked {
-    /// Creates a request without fields and body.
-    ///
-    /// # Errors
-    ///
-    /// One line: what is wrong with the method or the target.
-    pub fn new(method: &str, target: &str) -> Result<Asked, String> {
-        let known = Method::from_str(method).ok();
-        let method = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
-        let wrong = || format!("expected a target such as /path?query, found `{target}`");
-        let asked = Uri::from_str(target).map_err(|_| wrong())?;
-        let asked = Asked { method, target: asked, fields: HeaderMap::new(), body: Bytes::new(), seed: None };
-        match request::check_head(&asked.parts()) {
-            Ok(_) => Ok(asked),
-            Err(_) => Err(wrong()),
-        }
-    }
+/// Creates a request without fields and body.
+///
+/// # Errors
+///
+/// One line: what is wrong with the method or the target.
+pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
+    let known = Method::from_str(method).ok();
+    let known = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
+    let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
+    request
+        .filter(|request| check_head(&parts(request)).is_ok())
+        .ok_or_else(|| format!("expected a target such as /path?query, found `{target}`"))
+}
 
-    /// Adds a field, written `name: value`.
-    ///
-    /// # Errors
-    ///
-    /// One line, when the field is malformed.
-    pub fn add_field(&mut self, line: &str) -> Result<(), String> {
-        let wrong = || format!("expected a field such as accept: text/html, found `{line}`");
-        let (name, value) = line.split_once(':').ok_or_else(wrong)?;
-        let name = HeaderName::from_str(name.trim()).map_err(|_| wrong())?;
-        let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?;
-        self.fields.append(name, value);
-        Ok(())
-    }
+/// Adds a field, written `name: value`, to a request.
+///
+/// # Errors
+///
+/// One line, when the field is malformed.
+pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String> {
+    let wrong = || format!("expected a field such as accept: text/html, found `{line}`");
+    let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+    let name = HeaderName::from_str(name.trim()).map_err(|_| wrong())?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?;
+    request.headers_mut().append(name, value);
+    Ok(())
+}
 
-    /// Sets the body.
-    pub fn set_body(&mut self, body: impl Into<Bytes>) {
-        self.body = body.into();
+/// Sends a request to a module. Returns the response, or the fault for which the
+/// host would answer instead, and the usage of the call.
+pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
+    match encoded(request) {
+        Ok(message) => call(module, &message, request.method()).await,
+        Err(refused) => (Err(refused.into()), Usage::default()),
     }
+}
 
-    /// Sets the seed of random bits.
-    pub fn set_seed(&mut self, seed: [u8; 32]) {
-        self.seed = Some(seed);
-    }
+/// Encodes a request as the handler gets it.
+fn encoded(request: &Request<Bytes>) -> Result<Message, BadRequest> {
+    let parts = parts(request);
+    let target = check_head(&parts)?;
+    let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
+    let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
+    let seed = request.extensions().get::<Seed>().map(|seed| seed.0).or_else(seed::draw);
+    Ok(Message { seed, ..encode(&parts, target, body, &origin) })
+}
 
-    /// Sends the request to a module.
-    ///
-    /// # Errors
-    ///
-    /// The fault for which the host would answer instead.
-    pub async fn send(&self, module: &HandlerModule) -> Result<Answer, Fault> {
-        self.send_and_measure(module).await.0
+/// Returns the head of a request, with a `host` field.
+fn parts(request: &Request<Bytes>) -> Parts {
+    let mut parts = request.clone().into_parts().0;
+    if !parts.headers.contains_key(HOST) {
+        let authority = parts.uri.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+        parts.headers.insert(HOST, authority.unwrap_or(LOCALHOST));
     }
-
-    /// Sends the request to a module, and returns the response and the usage of the
-    /// call.
-    pub async fn send_and_measure(&self, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
-        let message = match self.message() {
-            Ok(message) => message,
-            Err(fault) => return (Err(fault), Usage::default()),
-        };
-        call(module, &message, &self.method).await
-    }
-
-    /// Encodes the request as the handler gets it.
-    fn message(&self) -> Result<Message, Fault> {
-        let parts = self.parts();
-        let target = request::check_head(&parts)?;
-        let body = if self.body.is_empty() { Vec::new() } else { vec![self.body.clone()] };
-        let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
-        let message = request::encode(&parts, target, body, &origin);
-        Ok(Message { seed: self.seed.or_else(seed::draw), ..message })
-    }
-
-    fn parts(&self) -> Parts {
-        let mut parts = Request::new(()).into_parts().0;
-        (parts.method, parts.uri) = (self.method.clone(), self.target.clone());
-        parts.headers = self.fields.clone();
-        if !parts.headers.contains_key(HOST) {
-            let authority =
-                self.target.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
-            parts.headers.insert(HOST, authority.unwrap_or(LOCALHOST));
-        }
-        parts
-    }
+    parts
 }
 
 /// Calls a module with the canonical bytes of a request, and decodes the response.
@@ -149,7 +111,7 @@ pub async fn call(
 }
 
 impl Answer {
-    async fn new(response: http::Response<http_body_util::Full<Bytes>>, method: &Method) -> Answer {
+    async fn new(response: Response<Full<Bytes>>, method: &Method) -> Answer {
         let (mut parts, body) = response.into_parts();
         let Ok(body) = body.collect().await;
         let body = body.to_bytes();
@@ -165,15 +127,19 @@ impl Answer {
         Answer { status: parts.status, reason, fields: parts.headers, body }
     }
 
+    /// Returns the values of all fields of a name.
+    pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
+        self.fields.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
+    }
+
+    /// Returns the body as text, with a replacement for what is not UTF-8.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
     /// Returns the status code and the reason phrase, as in a status line.
     pub fn status_text(&self) -> String {
         format!("{} {}", self.status.as_str(), self.reason).trim_end().to_owned()
-    }
-}
-
-impl std::fmt::Display for Asked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.method, self.target)
     }
 }
 

@@ -4,70 +4,34 @@
 use std::fmt;
 use std::str::FromStr;
 
+use anyhow::{anyhow, bail};
+use bytes::Bytes;
 use host_wasm::HandlerModule;
-use http::StatusCode;
-use thiserror::Error;
+use http::Request;
 
-use crate::fault::Fault;
-use crate::trial::exchange::{Answer, Asked};
-use crate::trial::expectation::{Expectation, Mismatch};
+use crate::trial::exchange::{self, Answer};
+use crate::trial::expectation::Expectation;
 
 /// Request and the expectations about its response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Probe {
     /// Request.
-    pub asked: Asked,
+    pub request: Request<Bytes>,
     /// Expectations, all of which must be met.
     pub expected: Vec<Expected>,
-    /// Position in a file, if the probe came from one.
-    pub place: Option<Place>,
+    /// Position in a file, `file:line: `; empty for a probe of the command line.
+    pub place: String,
     /// Name in the file; empty if it has none.
     pub name: String,
 }
 
-/// Expectation with its position in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Expectation with its position in a file, written like that of a probe.
+#[derive(Clone, Debug)]
 pub struct Expected {
     /// Expectation.
     pub what: Expectation,
-    /// Position in a file, if the expectation came from one.
-    pub place: Option<Place>,
-}
-
-/// Position in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Name of the file, as given on the command line.
-    pub file: String,
-    /// Line, counted from 1.
-    pub line: usize,
-}
-
-/// Failure of a probe.
-#[derive(Debug, Error)]
-pub enum ProbeFailure {
-    /// The call ended in a fault.
-    #[error("{}{probe} was not answered: {fault}", prefix(.probe.place.as_ref()))]
-    Fault {
-        /// Failed probe.
-        probe: Probe,
-        /// Fault of the call.
-        fault: Fault,
-    },
-    /// The response did not meet an expectation.
-    #[error("{}{probe} was answered {mismatch}", prefix(.place.as_ref()))]
-    Mismatch {
-        /// Failed probe.
-        probe: Probe,
-        /// Position of the expectation.
-        place: Option<Place>,
-        /// What was found and what was expected.
-        mismatch: Mismatch,
-    },
-}
-
-fn prefix(place: Option<&Place>) -> String {
-    place.map(|place| format!("{place}: ")).unwrap_or_default()
+    /// Position in a file.
+    pub place: String,
 }
 
 impl Probe {
@@ -75,24 +39,18 @@ impl Probe {
     ///
     /// # Errors
     ///
-    /// The fault, or the first expectation that was not met.
-    pub async fn send(&self, module: &HandlerModule) -> Result<(), ProbeFailure> {
-        let answer = self.asked.send(module).await;
-        let answer = answer.map_err(|fault| ProbeFailure::Fault { probe: self.clone(), fault })?;
+    /// One line: the fault, or the first expectation that was not met.
+    pub async fn send(&self, module: &HandlerModule) -> anyhow::Result<()> {
+        let (answer, _) = exchange::send(&self.request, module).await;
+        let answer = answer.map_err(|fault| anyhow!("{}{self} was not answered: {fault}", self.place))?;
         match self.mismatches(&answer).next() {
             None => Ok(()),
-            Some((expected, mismatch)) => {
-                let place = expected.place.clone();
-                Err(ProbeFailure::Mismatch { probe: self.clone(), place, mismatch })
-            }
+            Some((expected, mismatch)) => bail!("{}{self} was answered {mismatch}", expected.place),
         }
     }
 
-    /// Returns the expectations that a response does not meet.
-    pub fn mismatches<'a>(
-        &'a self,
-        answer: &'a Answer,
-    ) -> impl Iterator<Item = (&'a Expected, Mismatch)> + use<'a> {
+    /// Returns the expectations that a response does not meet, and how it differs.
+    pub fn mismatches(&self, answer: &Answer) -> impl Iterator<Item = (&Expected, String)> {
         self.expected.iter().filter_map(|expected| Some((expected, expected.what.mismatch(answer)?)))
     }
 }
@@ -102,33 +60,25 @@ impl FromStr for Probe {
 
     fn from_str(text: &str) -> Result<Probe, String> {
         let wrong = || format!("expected METHOD TARGET [STATUS], such as 'GET / 200', found '{text}'");
-        let mut words = text.split_ascii_whitespace();
-        let method = words.next().ok_or_else(wrong)?;
-        let target = words.next().filter(|word| word.starts_with('/') || *word == "*").ok_or_else(wrong)?;
-        let asked = Asked::new(method, target).map_err(|_| wrong())?;
-        let what = match words.next() {
-            Some(word) => Expectation::Status(StatusCode::from_str(word).map_err(|_| wrong())?),
-            None => Expectation::Good,
-        };
-        match words.next() {
-            Some(_) => Err(wrong()),
-            None => {
-                let expected = vec![Expected { what, place: None }];
-                Ok(Probe { asked, expected, place: None, name: String::new() })
+        let (method, target, what) = match *text.split_ascii_whitespace().collect::<Vec<_>>() {
+            [method, target] => (method, target, Expectation::Good),
+            [method, target, status] => {
+                (method, target, Expectation::Status(status.parse().map_err(|_| wrong())?))
             }
+            _ => return Err(wrong()),
+        };
+        if !target.starts_with('/') && target != "*" {
+            return Err(wrong());
         }
+        let request = exchange::request(method, target).map_err(|_| wrong())?;
+        let expected = vec![Expected { what, place: String::new() }];
+        Ok(Probe { request, expected, place: String::new(), name: String::new() })
     }
 }
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.asked.fmt(f)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{} {}", self.request.method(), self.request.uri())
     }
 }
 

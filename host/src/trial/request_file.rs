@@ -25,11 +25,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http::Request;
 
-use crate::trial::exchange::Asked;
+use crate::trial::exchange::{add_field, request};
 use crate::trial::expectation::Expectation;
-use crate::trial::probe::{Expected, Place, Probe};
+use crate::trial::probe::{Expected, Probe};
 
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
@@ -48,16 +50,12 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Probe>> {
     let mut reader = Reader { file: path, name, variables: HashMap::new() };
     let lines: Vec<_> = (1..).zip(text.trim_start_matches('\u{feff}').lines()).collect();
     let mut probes = Vec::new();
-    let mut title = "";
-    let mut rest = lines.as_slice();
-    loop {
-        let end = rest.iter().position(|(_, line)| line.starts_with(SEPARATOR)).unwrap_or(rest.len());
-        let (block, after) = rest.split_at(end);
-        probes.extend(reader.request(title, block)?);
-        let Some(((_, separator), behind)) = after.split_first() else {
-            break;
+    for block in lines.chunk_by(|_, (_, line)| !line.starts_with(SEPARATOR)) {
+        let (title, block) = match block {
+            [(_, line), block @ ..] if line.starts_with(SEPARATOR) => (*line, block),
+            block => ("", block),
         };
-        (title, rest) = (separator.trim_start_matches('#').trim(), behind);
+        probes.extend(reader.request(title.trim_start_matches('#').trim(), block)?);
     }
     if probes.is_empty() {
         bail!("{}: the file has no request; expected METHOD TARGET, such as GET /", reader.name);
@@ -79,64 +77,51 @@ impl Reader<'_> {
     fn request(&mut self, title: &str, block: &[Line<'_>]) -> anyhow::Result<Option<Probe>> {
         let mut expected = Vec::new();
         let mut lines = block.iter().copied();
-        let (start, request) = loop {
-            let Some((number, line)) = lines.next() else {
-                match expected.first() {
-                    None => return Ok(None),
-                    Some(Expected { place, .. }) => {
-                        let place = place.as_ref().map_or(0, |place| place.line);
-                        bail!(
-                            "{}: this expectation belongs to no request; expected METHOD TARGET, such as GET /",
-                            self.at(place)
-                        );
-                    }
-                }
-            };
+        let mut first = None;
+        for (number, line) in lines.by_ref() {
             if self.is_blank_or_comment(number, line, &mut expected)? {
                 continue;
             }
-            match line.strip_prefix('@').and_then(|variable| variable.split_once('=')) {
-                Some((name, value)) => {
-                    let value = self.filled_in(number, value.trim())?;
-                    self.variables.insert(name.trim().to_owned(), value);
-                }
-                None => break (number, self.filled_in(number, line)?),
-            }
+            let Some((name, value)) = line.strip_prefix('@').and_then(|line| line.split_once('=')) else {
+                first = Some((number, self.filled_in(number, line)?));
+                break;
+            };
+            let value = self.filled_in(number, value.trim())?;
+            self.variables.insert(name.trim().to_owned(), value);
+        }
+        let Some((start, line)) = first else {
+            let Some(Expected { place, .. }) = expected.first() else {
+                return Ok(None);
+            };
+            bail!("{place}this expectation belongs to no request; expected METHOD TARGET, such as GET /");
         };
-        let mut asked = self.request_line(start, &request)?;
+        let mut request = self.request_line(start, &line)?;
         let mut body = Vec::new();
         let mut part = Part::Fields;
         for (number, line) in lines {
-            let is_expectation = line.starts_with('>');
             match part {
-                _ if is_expectation => part = Part::Expectations,
-                Part::Fields if line.trim().is_empty() => {
-                    part = Part::Body;
-                    continue;
+                _ if line.starts_with('>') => {
+                    part = Part::Expectations;
+                    self.expectation(number, line.trim_start_matches('>'), &mut expected)?;
                 }
-                Part::Fields if self.is_blank_or_comment(number, line, &mut expected)? => continue,
+                Part::Body => body.push((number, line)),
+                Part::Fields if line.trim().is_empty() => part = Part::Body,
+                _ if self.is_blank_or_comment(number, line, &mut expected)? => {}
                 Part::Fields => {
                     let field = self.filled_in(number, line)?;
-                    asked.add_field(&field).map_err(|why| self.wrong(number, &why))?;
-                    continue;
+                    add_field(&mut request, &field).map_err(|why| self.wrong(number, &why))?;
                 }
-                Part::Body => {
-                    body.push((number, line));
-                    continue;
-                }
-                Part::Expectations if self.is_blank_or_comment(number, line, &mut expected)? => continue,
                 Part::Expectations => {
                     let why = format!("expected a line that begins with > or ###, found `{line}`");
                     return Err(self.wrong(number, &why));
                 }
             }
-            self.expectation(number, line.trim_start_matches('>'), &mut expected)?;
         }
-        asked.set_body(self.body(&body)?);
+        *request.body_mut() = self.body(&body)?.into();
         if !expected.iter().any(is_about_the_status) {
-            expected.push(Expected { what: Expectation::Good, place: Some(self.at(start)) });
+            expected.push(Expected { what: Expectation::Good, place: self.at(start) });
         }
-        Ok(Some(Probe { asked, expected, place: Some(self.at(start)), name: title.to_owned() }))
+        Ok(Some(Probe { request, expected, place: self.at(start), name: title.to_owned() }))
     }
 
     /// Returns whether a line is empty or a comment. Adds an expectation that the
@@ -165,19 +150,20 @@ impl Reader<'_> {
             body.push_str(line);
             return Ok(());
         }
-        expected.push(Expected { what, place: Some(self.at(number)) });
+        expected.push(Expected { what, place: self.at(number) });
         Ok(())
     }
 
-    fn request_line(&self, number: usize, line: &str) -> anyhow::Result<Asked> {
-        let mut words = line.split_ascii_whitespace();
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let version = words.next().unwrap_or("HTTP/1.1");
-        if target.is_empty() || !version.starts_with("HTTP/") || words.next().is_some() {
-            let why = format!("expected METHOD TARGET [HTTP/1.1], found `{line}`");
-            return Err(self.wrong(number, &why));
-        }
-        Asked::new(method, target).map_err(|why| self.wrong(number, &why))
+    fn request_line(&self, number: usize, line: &str) -> anyhow::Result<Request<Bytes>> {
+        let (method, target) = match *line.split_ascii_whitespace().collect::<Vec<_>>() {
+            [method, target] => (method, target),
+            [method, target, version] if version.starts_with("HTTP/") => (method, target),
+            _ => {
+                let why = format!("expected METHOD TARGET [HTTP/1.1], found `{line}`");
+                return Err(self.wrong(number, &why));
+            }
+        };
+        request(method, target).map_err(|why| self.wrong(number, &why))
     }
 
     /// Returns the lines of a body without trailing empty ones, or the content of
@@ -190,7 +176,7 @@ impl Reader<'_> {
         {
             let path = self.file.parent().unwrap_or(Path::new("")).join(name.trim());
             return fs::read(&path)
-                .with_context(|| format!("{}: cannot read {}", self.at(*number), path.display()));
+                .with_context(|| format!("{}cannot read {}", self.at(*number), path.display()));
         }
         let lines = lines.iter().map(|(number, line)| self.filled_in(*number, line));
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n").into_bytes())
@@ -216,12 +202,13 @@ impl Reader<'_> {
         Ok(filled)
     }
 
-    fn at(&self, line: usize) -> Place {
-        Place { file: self.name.clone(), line }
+    /// Returns a position in the file, to stand in front of a message.
+    fn at(&self, line: usize) -> String {
+        format!("{}:{line}: ", self.name)
     }
 
     fn wrong(&self, line: usize, why: &str) -> anyhow::Error {
-        anyhow::anyhow!("{}: {why}", self.at(line))
+        anyhow!("{}{why}", self.at(line))
     }
 }
 

@@ -3,6 +3,7 @@
 //! a permit. Long calls take turns, so that a thread polls its sockets between them.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::thread;
@@ -10,9 +11,9 @@ use std::time::Duration;
 
 use host_http::client_net::ClientNet;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::call_error::CallError;
 use crate::limits::CallLimits;
@@ -33,9 +34,8 @@ pub(super) struct Admission {
     /// does not wait for the short calls of others.
     short: PerThread<AtomicBool>,
     short_queue: Semaphore,
-    long: Permits,
-    candidates: Semaphore,
-    candidates_queue: Semaphore,
+    long: Arc<Permits>,
+    candidates: Arc<Permits>,
     turns: Semaphore,
     queue: usize,
     queue_timeout: Duration,
@@ -44,7 +44,7 @@ pub(super) struct Admission {
 /// The right to make one short call, which blocks its thread. Ends on drop.
 pub(super) struct Short<'a> {
     own: Option<&'a AtomicBool>,
-    _other: Option<Permit<'a>>,
+    _other: Option<Permit>,
 }
 
 /// Numbers of running and waiting calls.
@@ -65,8 +65,7 @@ impl Admission {
             short,
             short_queue: Semaphore::new(limits.queue),
             long: Permits::new(long, limits.queue, limits.fair_share),
-            candidates: Semaphore::new(INSTANCES_SPARE),
-            candidates_queue: Semaphore::new(INSTANCES_SPARE),
+            candidates: Permits::new(INSTANCES_SPARE, INSTANCES_SPARE, false),
             turns: Semaphore::new(threads),
             queue: limits.queue,
             queue_timeout: limits.queue_timeout,
@@ -101,22 +100,18 @@ impl Admission {
     }
 
     /// Returns a permit for a long call if one is free.
-    pub(super) fn try_begin_long(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
+    pub(super) fn try_begin_long(&self, client: Option<ClientNet>) -> Option<Permit> {
         self.long.try_acquire(client)
     }
 
     /// Waits for a permit for a long call.
-    pub(super) async fn begin_long(&self, client: Option<ClientNet>) -> Result<Permit<'_>, CallError> {
-        self.long.acquire(client, self.queue_timeout).await.map_err(|_| self.busy())
+    pub(super) async fn begin_long(&self, client: Option<ClientNet>) -> Result<Permit, CallError> {
+        self.long.acquire(client, self.queue_timeout).await.ok_or_else(|| self.busy())
     }
 
     /// Waits for the right to try a candidate.
-    pub(super) async fn begin_candidate(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        let _place = self.candidates_queue.try_acquire().map_err(|_| self.busy())?;
-        match timeout(self.queue_timeout, self.candidates.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.busy()),
-        }
+    pub(super) async fn begin_candidate(&self) -> Result<Permit, CallError> {
+        self.candidates.acquire(None, self.queue_timeout).await.ok_or_else(|| self.busy())
     }
 
     /// Runs a long call, taking turns with the others: each time the call yields, the
@@ -139,7 +134,7 @@ impl Admission {
 
     /// Returns whether any call runs, a candidate's included.
     pub(super) fn is_busy(&self) -> bool {
-        self.running() > 0 || self.candidates.available_permits() < INSTANCES_SPARE
+        self.running() > 0 || self.candidates.taken() > 0
     }
 
     pub(super) fn calls(&self) -> Calls {

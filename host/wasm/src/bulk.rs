@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, NameMap, NameSection};
 use wasmparser::{BinaryReader, Result};
 
-use crate::bulk_kind::{Bulk, CHUNK};
-use crate::survey::{Body, Found, Site, Unfit};
+use crate::module_error::ModuleError;
+use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
 /// Most bulk instructions in one function for the small ones to run without a helper.
 /// In a function with more, each of them calls a helper first, and so may yield.
@@ -101,8 +101,8 @@ impl<'a> Helpers<'a> {
 
     /// Returns the code section, which lies from `start` to `end` in the module, with
     /// the changed bodies and the helpers.
-    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>, Unfit> {
-        let outside = || Unfit::Inconsistent("a function body is outside of its module");
+    pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>, ModuleError> {
+        let outside = || ModuleError::Compiler("a function body is outside of its module".into());
         let raw = |from: usize, to: usize| binary.get(from..to).ok_or_else(outside);
         let mut code = Vec::with_capacity(end - start + 1024);
         let mut copied = start;
@@ -132,8 +132,8 @@ impl<'a> Helpers<'a> {
     fn split<'b>(
         &self,
         body: &Body,
-        raw: impl Fn(usize, usize) -> Result<&'b [u8], Unfit>,
-    ) -> Result<Vec<u8>, Unfit> {
+        raw: impl Fn(usize, usize) -> Result<&'b [u8], ModuleError>,
+    ) -> Result<Vec<u8>, ModuleError> {
         let mut bytes = Vec::with_capacity(body.end - body.locals + 32 * body.sites.len());
         match body.next_local {
             Some(_) => {
@@ -147,7 +147,7 @@ impl<'a> Helpers<'a> {
         for site in &body.sites {
             bytes.extend_from_slice(raw(copied, site.at)?);
             copied = site.at;
-            let missing = || Unfit::Inconsistent("an instruction has no helper function");
+            let missing = || ModuleError::Compiler("an instruction has no helper function".into());
             let function = || self.indices.get(&site.bulk).copied().ok_or_else(missing);
             let mut code = InstructionSink::new(&mut bytes);
             match HelperCall::of(body, site) {
@@ -187,16 +187,13 @@ impl<'a> Helpers<'a> {
         // If the range is out of bounds, returns at once, and the instruction traps.
         push_end(&mut code, TO, SIZE);
         push_memory_size(&mut code).i64_gt_u().br_if(0);
-        match bulk {
-            Bulk::Fill | Bulk::Other => {}
-            Bulk::Copy => {
-                push_end(&mut code, FROM, SIZE);
-                push_memory_size(&mut code).i64_gt_u().br_if(0);
-            }
-            Bulk::Init { segment } => {
-                push_end(&mut code, FROM, SIZE);
-                code.i64_const(i64::from(self.found.length_for_init(segment))).i64_gt_u().br_if(0);
-            }
+        if bulk != Bulk::Fill {
+            push_end(&mut code, FROM, SIZE);
+            match bulk {
+                Bulk::Init { segment } => code.i64_const(self.found.length_for_init(segment).into()),
+                _ => push_memory_size(&mut code),
+            };
+            code.i64_gt_u().br_if(0);
         }
         if bulk == Bulk::Copy {
             // If the destination is after the source, copies from the end, so that nothing

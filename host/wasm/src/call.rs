@@ -6,7 +6,8 @@
 //! yield to other requests. Requests that are expected to take long go to a fiber at
 //! once.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,11 +19,11 @@ use tokio::task::yield_now;
 
 use crate::admission::Short;
 use crate::call_error::CallError;
-use crate::call_state::{AtTick, CallState};
+use crate::call_state::CallState;
 use crate::engine::Engine;
+use crate::failure::{Stopped, invoke};
 use crate::handler::HandlerModule;
 use crate::instance::Instance;
-use crate::invoke::{Stopped, invoke};
 use crate::{deadline, memory};
 
 /// Bytes of a request or response above which the task yields after the copy, which
@@ -75,17 +76,22 @@ impl HandlerModule {
             let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
             return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
         }
-        let Some(short) = self.engine().begin_short() else {
+        let Some(short) = self.engine().admission().begin_short() else {
             return Call::Running(Box::pin(async move {
-                let short = self.engine().wait_for_short().await?;
+                let short = self.engine().admission().wait_for_short().await?;
                 // The deadline does not include the wait.
-                let attempt = self.attempt(short, request, id, Instant::now());
-                self.finish(attempt, client, request).await
+                let since = Instant::now();
+                let attempt = self.attempt(short, request, id, since);
+                self.finish(attempt, client, request, id, since).await
             }));
         };
         match self.attempt(short, request, id, since) {
-            Attempt::Over { answer, was_found_running: false } => Call::Over(answer),
-            attempt => Call::Running(Box::pin(self.finish(attempt, client, request))),
+            Attempt { answer: Ok(response), was_long: false, .. } if response.len() <= LARGE_COPY => {
+                Call::Over(Ok(response))
+            }
+            Attempt { answer: Err(Stopped::Failed(failure)), .. } => Call::Over(Err(failure)),
+            // Other requests of the thread have waited, so this one yields.
+            attempt => Call::Running(Box::pin(self.finish(attempt, client, request, id, since))),
         }
     }
 
@@ -93,38 +99,12 @@ impl HandlerModule {
     /// Holds the permit until the instance is idle again, so that there are never more
     /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
-        let limits = self.engine().limits();
-        let state = || CallState::new(limits, id, since).seeded(request.seed).of_short_call();
-        let made = match self.take_idle() {
-            Some(mut instance) => {
-                instance.begin(state());
-                Ok(instance)
-            }
-            None => self.new_instance_here(state()),
-        };
-        let mut instance = match made {
-            Ok(instance) => instance,
-            Err(Stopped::TakesLong) => {
-                self.long_targets.note(request, true);
-                return Attempt::TakesLong(CallState::new(limits, id, since).seeded(request.seed));
-            }
-            Err(Stopped::Failed(failure)) => return Attempt::over(Err(failure)),
-        };
-        let answer = answer_here(&mut instance, request, self.engine());
-        match answer.map_err(|stopped| instance.with_panic_here(stopped)) {
-            Ok(response) => {
-                let took_long = instance.store.data().at_tick != AtTick::GoOn || response.len() > LARGE_COPY;
-                let in_time = if took_long { deadline::check(&instance.store) } else { Ok(()) };
-                self.give_back(instance);
-                self.long_targets.note(request, false);
-                // The deadline includes the host's own work for the call.
-                Attempt::Over { answer: in_time.map(|()| response), was_found_running: took_long }
-            }
-            Err(Stopped::TakesLong) => {
-                self.long_targets.note(request, true);
-                Attempt::TakesLong(instance.store.data().again(limits))
-            }
-            Err(Stopped::Failed(failure)) => Attempt::over(Err(failure)),
+        let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed).on_thread();
+        let call = pin!(self.run(request, state));
+        match call.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(attempt) => attempt,
+            // Does not happen, because a call on the thread's stack never waits.
+            Poll::Pending => Attempt { answer: Err(Stopped::TakesLong), was_long: true, log_lines: 0 },
         }
     }
 
@@ -134,11 +114,17 @@ impl HandlerModule {
         attempt: Attempt,
         client: Option<ClientNet>,
         request: &Message,
+        id: RequestId,
+        since: Instant,
     ) -> Result<Bytes, CallError> {
         yield_now().await;
-        match attempt {
-            Attempt::Over { answer, .. } => answer,
-            Attempt::TakesLong(state) => self.call_on_fiber(client, request, state).await,
+        match attempt.answer {
+            Err(Stopped::TakesLong) => {
+                let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
+                let state = CallState { log_lines_heard: attempt.log_lines, ..state };
+                self.call_on_fiber(client, request, state).await
+            }
+            answer => Ok(answer?),
         }
     }
 
@@ -149,86 +135,79 @@ impl HandlerModule {
         request: &Message,
         mut state: CallState,
     ) -> Result<Bytes, CallError> {
-        let engine = self.engine();
-        let _permit = match engine.try_begin_long(client) {
+        let admission = self.engine().admission();
+        let _permit = match admission.try_begin_long(client) {
             Some(permit) => permit,
             None => {
-                let permit = engine.begin_long(client).await?;
+                let permit = admission.begin_long(client).await?;
                 // The deadline does not include the wait.
-                state.deadline = Instant::now() + engine.limits().deadline;
+                state.deadline = Instant::now() + self.limits().deadline;
                 permit
             }
         };
-        let call = async {
-            let mut instance = match self.take_idle() {
-                Some(mut instance) => {
-                    instance.begin(state);
-                    instance
-                }
-                None => self.new_instance(state).await?,
-            };
-            let answer = answer(&mut instance, request, engine).await;
-            let was_long = instance.store.data().at_tick == AtTick::GiveWayAgain;
-            self.long_targets.note(request, was_long);
-            match answer {
-                Ok(response) => {
-                    self.give_back(instance);
-                    Ok(response)
-                }
-                Err(failure) => Err(instance.with_panic(failure).await),
+        Ok(admission.in_turns(self.run(request, state)).await.answer?)
+    }
+
+    /// Makes a call with an idle or a new instance, and notes whether it takes long.
+    async fn run(&self, request: &Message, state: CallState) -> Attempt {
+        let on_fiber = state.on_fiber;
+        let attempt = match self.instance(state).await {
+            Err(stopped) => Attempt { answer: Err(stopped), was_long: false, log_lines: 0 },
+            Ok(mut instance) => {
+                let answer = answer(&mut instance, request, self.engine()).await;
+                let state = instance.store.data();
+                let was_long = state.first_tick.is_some();
+                let log_lines = self.limits().log_lines_max - state.log_lines_left;
+                let answer = match answer {
+                    Ok(response) => {
+                        self.give_back(instance);
+                        Ok(response)
+                    }
+                    Err(stopped) => Err(instance.with_panic(stopped).await),
+                };
+                Attempt { answer, was_long, log_lines }
             }
         };
-        engine.in_turns(call).await
+        let takes_long = matches!(attempt.answer, Err(Stopped::TakesLong));
+        self.long_targets.note(request, takes_long || on_fiber && attempt.was_long);
+        attempt
     }
 }
 
-/// The outcome of a call on the thread's stack.
-enum Attempt {
-    Over {
-        answer: Result<Bytes, CallError>,
-        /// Whether a tick found it running, or the response is large, so that other
-        /// requests of the thread have waited.
-        was_found_running: bool,
-    },
-    /// The call takes long and has to be repeated on a fiber, with this state.
-    TakesLong(CallState),
+/// The outcome of a call, which may have to be repeated on a fiber.
+struct Attempt {
+    answer: Result<Bytes, Stopped>,
+    /// Whether a tick found the call running.
+    was_long: bool,
+    /// Number of log lines of the call.
+    log_lines: usize,
 }
 
-impl Attempt {
-    fn over(answer: Result<Bytes, CallError>) -> Attempt {
-        Attempt::Over { answer, was_found_running: false }
-    }
-}
-
-/// Makes a call on a fiber, where it yields to other requests. Fails past the
-/// deadline, which includes the host's own work for the call.
+/// Makes a call. Fails past the deadline, which includes the host's own work for the
+/// call.
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &Message,
     engine: &Engine,
-) -> Result<Bytes, CallError> {
+) -> Result<Bytes, Stopped> {
     let length = length(request)?;
     let address = invoke(&mut instance.store, &instance.alloc, length).await?;
     let span = write_request(instance, Span { address, length }, request)?;
-    if length as usize > LARGE_COPY {
+    let on_fiber = instance.store.data().on_fiber;
+    if on_fiber && length as usize > LARGE_COPY {
         yield_now().await;
     }
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
     let response = read_response(instance, Span::unpack(packed), engine)?;
-    deadline::check(&instance.store)?;
-    if response.len() > LARGE_COPY {
+    let is_large = response.len() > LARGE_COPY;
+    // A short call has no time to pass its deadline.
+    if on_fiber || is_large || instance.store.data().first_tick.is_some() {
+        deadline::check(&instance.store)?;
+    }
+    if on_fiber && is_large {
         yield_now().await;
     }
     Ok(response)
-}
-
-/// Makes a call on the stack of the current thread, without yielding.
-fn answer_here(instance: &mut Instance, request: &Message, engine: &Engine) -> Result<Bytes, Stopped> {
-    let length = length(request)?;
-    let address = instance.alloc.call(&mut instance.store, length)?;
-    let span = write_request(instance, Span { address, length }, request)?;
-    let packed = instance.handle.call(&mut instance.store, span)?;
-    Ok(read_response(instance, Span::unpack(packed), engine)?)
 }
 
 /// Returns the length of a request in bytes, which must fit a 32-bit memory.

@@ -34,7 +34,7 @@ pub enum CallError {
         cause: String,
     },
     /// The module trapped: it stopped itself, or broke a rule of WebAssembly.
-    #[error("{}", self.describe())]
+    #[error("{}", describe(trap, panic.as_deref(), frames))]
     Trap {
         /// wasmtime's message.
         trap: String,
@@ -74,21 +74,15 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub(super) fn no_instance(error: &dyn std::fmt::Display) -> CallError {
+    pub(super) fn no_instance(error: impl std::fmt::Display) -> CallError {
         CallError::NoInstance { cause: error.to_string() }
     }
+}
 
-    fn describe(&self) -> String {
-        let CallError::Trap { trap, panic, frames } = self else {
-            return String::new();
-        };
-        let mut text = trap.clone();
-        if let Some(panic) = panic {
-            text.push_str(&format!("; panic: {panic}"));
-        }
-        if !frames.is_empty() {
-            text.push_str(&format!("; in {}", frames.join(" < ")));
-        }
-        text
+fn describe(trap: &str, panic: Option<&str>, frames: &[String]) -> String {
+    let panic = panic.map(|panic| format!("; panic: {panic}")).unwrap_or_default();
+    match frames {
+        [] => format!("{trap}{panic}"),
+        frames => format!("{trap}{panic}; in {}", frames.join(" < ")),
     }
 }

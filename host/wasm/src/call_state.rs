@@ -6,25 +6,14 @@ use host_http::request_id::RequestId;
 
 use crate::limits::CallLimits;
 
-/// What a call does when a tick finds it running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AtTick {
-    /// Goes on, because it may have started just before the tick.
-    GoOn,
-    /// Ends, to be repeated on a fiber, if the thread has used at least `deadline::RUN_MIN` of
-    /// CPU time more than this. If not, the core was busy with other threads, and the
-    /// call goes on.
-    End(Duration),
-    /// Yields to the other requests of its thread.
-    GiveWay,
-    /// Yields again, after it has yielded before.
-    GiveWayAgain,
-}
-
 /// The data of a store during one call.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
-    pub(super) at_tick: AtTick,
+    /// Whether the call runs on a fiber, where it yields at each tick. A call on the
+    /// thread's stack cannot yield.
+    pub(super) on_fiber: bool,
+    /// CPU time of the thread at the first tick that found the call running.
+    pub(super) first_tick: Option<Duration>,
     pub(super) request_id: RequestId,
     /// Seed of the request's random bits; [`None`] outside of a request.
     pub(super) seed: Option<[u8; 32]>,
@@ -41,12 +30,12 @@ pub(super) struct CallState {
 }
 
 impl CallState {
-    /// Returns the state of a call that began at `since` and runs on a fiber, where it
-    /// yields at each tick.
+    /// Returns the state of a call that began at `since` and runs on a fiber.
     pub(super) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
         CallState {
             deadline: since + limits.deadline,
-            at_tick: AtTick::GiveWay,
+            on_fiber: true,
+            first_tick: None,
             request_id: id,
             seed: None,
             drawn: 0,
@@ -64,27 +53,15 @@ impl CallState {
         CallState { seed, ..self }
     }
 
-    /// Returns this state for a call on the thread's stack, which cannot yield.
-    pub(super) fn of_short_call(self) -> CallState {
-        CallState { at_tick: AtTick::GoOn, ..self }
+    /// Returns this state for a call on the thread's stack.
+    pub(super) fn on_thread(self) -> CallState {
+        CallState { on_fiber: false, ..self }
     }
 
     /// Returns this state with logging off, for an `_initialize` that has run and
     /// logged before.
     pub(super) fn quiet(self) -> CallState {
         CallState { log_lines_left: 0, log_cut: true, ..self }
-    }
-
-    /// Returns the state for repeating this call on a fiber. Lines that were logged
-    /// already are not logged twice, and the same random bits are drawn again.
-    pub(super) fn again(&self, limits: &CallLimits) -> CallState {
-        CallState {
-            at_tick: AtTick::GiveWay,
-            drawn: 0,
-            log_lines_left: limits.log_lines_max,
-            log_lines_heard: limits.log_lines_max - self.log_lines_left,
-            ..*self
-        }
     }
 }
 

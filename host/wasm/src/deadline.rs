@@ -20,7 +20,7 @@ use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
 use crate::admission::Admission;
 use crate::call_error::CallError;
-use crate::call_state::{AtTick, CallState};
+use crate::call_state::CallState;
 use crate::health;
 
 /// Interval of the epoch. A call holds a serving thread for at most two intervals at
@@ -45,8 +45,8 @@ pub(super) struct DeadlinePassed;
 #[error("takes long")]
 pub(super) struct TakesLong;
 
-/// CPU time that a thread uses between two ticks at least, unless other threads use its
-/// core.
+/// CPU time after its first tick that ends a call on the thread's stack. A thread uses
+/// that much between two ticks, unless other threads use its core.
 const RUN_MIN: Duration = Duration::from_millis(1);
 
 /// Makes the next tick enter the callback of a store.
@@ -62,21 +62,16 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         if Instant::now() >= state.deadline {
             return Err(DeadlinePassed.into());
         }
-        match state.at_tick {
-            AtTick::GoOn => {
-                state.at_tick = AtTick::End(thread_time());
-                Ok(UpdateDeadline::Continue(1))
-            }
-            AtTick::End(since) if thread_time().saturating_sub(since) < RUN_MIN => {
-                Ok(UpdateDeadline::Continue(1))
-            }
-            AtTick::End(_) => Err(TakesLong.into()),
+        let now = thread_time();
+        let ran = now.saturating_sub(*state.first_tick.get_or_insert(now));
+        match state.on_fiber {
             // Not wasmtime's plain yield: tokio's makes the task wait until the thread has
             // polled its sockets. Otherwise a few endless calls would keep it from them.
-            AtTick::GiveWay | AtTick::GiveWayAgain => {
-                state.at_tick = AtTick::GiveWayAgain;
-                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-            }
+            true => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            // A call may have begun just before its first tick, and go on while other threads
+            // use the core.
+            false if ran < RUN_MIN => Ok(UpdateDeadline::Continue(1)),
+            false => Err(TakesLong.into()),
         }
     });
 }

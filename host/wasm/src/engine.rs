@@ -4,19 +4,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use host_http::client_net::ClientNet;
-use tokio::sync::SemaphorePermit;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 use wasmtime::{WasmBacktraceDetails, WasmFeatures};
 
-use crate::admission::{Admission, Calls, INSTANCES_SPARE, Short, serving_threads};
-use crate::call_error::CallError;
+use crate::admission::{Admission, Calls, INSTANCES_SPARE, serving_threads};
 use crate::call_state::CallState;
 use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
 use crate::name::FRAMES_MAX;
-use crate::permits::Permit;
 use crate::reused::Reused;
 use crate::{import, mappings, proposals};
 
@@ -106,40 +102,14 @@ impl Engine {
         self.0.admission.calls()
     }
 
-    /// Returns the right to make one short call, if that needs no waiting.
-    pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        self.with_ticker_awake(self.0.admission.begin_short())
-    }
-
-    /// Waits for the right to make one short call.
-    pub(super) async fn wait_for_short(&self) -> Result<Short<'_>, CallError> {
-        self.with_ticker_awake(self.0.admission.wait_for_short().await)
-    }
-
-    /// Returns the right to make one long call, if that needs no waiting.
-    pub(super) fn try_begin_long(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
-        self.with_ticker_awake(self.0.admission.try_begin_long(client))
-    }
-
-    /// Waits for the right to make one long call.
-    pub(super) async fn begin_long(&self, client: Option<ClientNet>) -> Result<Permit<'_>, CallError> {
-        self.with_ticker_awake(self.0.admission.begin_long(client).await)
-    }
-
-    /// Waits for the right to try a candidate.
-    pub(super) async fn begin_candidate(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        self.with_ticker_awake(self.0.admission.begin_candidate().await)
-    }
-
-    /// Runs a long call, taking turns with the others.
-    pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
-        self.0.admission.in_turns(call).await
+    /// Returns the permits for calls.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     /// Wakes the ticker, because a call begins.
-    fn with_ticker_awake<T>(&self, permit: T) -> T {
+    pub(super) fn wake_ticker(&self) {
         self.0.ticker.wake();
-        permit
     }
 }
 

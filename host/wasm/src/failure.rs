@@ -1,11 +1,13 @@
-//! Converts wasmtime's errors to those of a call.
+//! Calls one function of a module, and converts wasmtime's errors to those of a call.
 
 use host_http::quote::quoted;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::bulk;
 use crate::call_error::CallError;
-use crate::deadline::DeadlinePassed;
+use crate::call_state::CallState;
+use crate::deadline::{DeadlinePassed, TakesLong};
 use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, readable};
 
 /// Converts an error of wasmtime's.
@@ -27,4 +29,58 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
         None => format!("function {}", frame.func_index()),
     });
     CallError::Trap { trap, panic: None, frames: frames.collect() }
+}
+
+/// Why a call gave no response.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The call takes long on the thread's stack, and has to be repeated on a fiber.
+    TakesLong,
+    Failed(CallError),
+}
+
+impl Stopped {
+    /// Converts wasmtime's error. `explain` converts all errors but [`TakesLong`].
+    pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
+        if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
+    }
+}
+
+impl From<CallError> for Stopped {
+    fn from(error: CallError) -> Stopped {
+        Stopped::Failed(error)
+    }
+}
+
+impl From<wasmtime::Error> for Stopped {
+    fn from(error: wasmtime::Error) -> Stopped {
+        Stopped::by(&error, explain)
+    }
+}
+
+impl From<Stopped> for CallError {
+    fn from(stopped: Stopped) -> CallError {
+        match stopped {
+            Stopped::Failed(error) => error,
+            // Does not happen on a fiber, and calls on the thread's stack are repeated.
+            Stopped::TakesLong => CallError::Deadline,
+        }
+    }
+}
+
+/// Calls a function of a module, on a fiber or on the thread's stack. In the latter case
+/// this never waits.
+pub(super) async fn invoke<P, R>(
+    store: &mut Store<CallState>,
+    function: &TypedFunc<P, R>,
+    parameters: P,
+) -> Result<R, Stopped>
+where
+    P: WasmParams + Sync,
+    R: WasmResults + Sync,
+{
+    Ok(match store.data().on_fiber {
+        true => function.call_async(store, parameters).await?,
+        false => function.call(store, parameters)?,
+    })
 }

@@ -10,9 +10,9 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::code::Code;
 use crate::engine::Engine;
+use crate::failure::Stopped;
 use crate::idle::Idle;
 use crate::instance::Instance;
-use crate::invoke::Stopped;
 use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
 use crate::module::CompiledModule;
@@ -57,7 +57,8 @@ impl CompiledModule {
 
     async fn start_as(self, quiet: bool) -> Result<HandlerModule, CallError> {
         let CompiledModule { engine, code, unoptimised } = self;
-        let permit = engine.begin_candidate().await?;
+        let permit = engine.admission().begin_candidate().await?;
+        engine.wake_ticker();
         let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
         let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
@@ -108,7 +109,7 @@ impl HandlerModule {
     }
 
     /// Returns whether instances are reset after a request, rather than created anew.
-    pub fn is_put_back(&self) -> bool {
+    pub fn resets_instances(&self) -> bool {
         self.kept.is_some()
     }
 
@@ -128,18 +129,11 @@ impl HandlerModule {
         self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
-    /// Drops all idle instances and keeps no more, because this version does not serve.
-    /// A new handler is in this state.
-    pub fn rest(&self) {
+    /// Keeps idle instances from now on if this version serves. Otherwise drops all, and
+    /// keeps no more. A new handler does not serve.
+    pub fn set_serving(&self, serves: bool) {
         if let Some((_, idle)) = &self.kept {
-            idle.rest();
-        }
-    }
-
-    /// Keeps instances ready from now on, because this version serves.
-    pub fn wake(&self) {
-        if let Some((_, idle)) = &self.kept {
-            idle.wake();
+            idle.set_kept(serves);
         }
     }
 
@@ -147,36 +141,22 @@ impl HandlerModule {
         &self.engine
     }
 
-    /// Returns a reset instance if one is idle.
-    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
-        self.kept.as_ref().and_then(|(_, idle)| idle.take())
-    }
-
-    /// Creates an instance for a call, on a fiber. It is initialised, or loaded from the
-    /// snapshot.
-    pub(super) async fn new_instance(&self, state: CallState) -> Result<Box<Instance>, CallError> {
-        let Some((snapshot, _)) = &self.kept else {
+    /// Returns an instance for a call that has its permit: an idle one, or a new one that is initialised or
+    /// loaded from the snapshot.
+    pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
+        self.engine.wake_ticker();
+        let Some((snapshot, idle)) = &self.kept else {
             let mut instance = Instance::new(&self.code, state.quiet()).await?;
             instance.initialise().await?;
             instance.unmute(self.engine.limits());
             return Ok(Box::new(instance));
         };
+        if let Some(mut instance) = idle.take() {
+            instance.begin(state);
+            return Ok(instance);
+        }
         let mut instance = Instance::new(&self.code, state).await?;
-        snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
-        Ok(Box::new(instance))
-    }
-
-    /// Creates an instance for a call on the stack of the current thread, without
-    /// yielding. It is initialised, or loaded from the snapshot.
-    pub(super) fn new_instance_here(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
-        let Some((snapshot, _)) = &self.kept else {
-            let mut instance = Instance::new_here(&self.code, state.quiet())?;
-            instance.initialise_here()?;
-            instance.unmute(self.engine.limits());
-            return Ok(Box::new(instance));
-        };
-        let mut instance = Instance::new_here(&self.code, state)?;
-        snapshot.bring(&mut instance, !self.grows.load(Relaxed))?;
+        snapshot.load(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }
 

@@ -13,20 +13,20 @@ pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
     /// Most instances in each stack.
     max: usize,
-    /// Whether no instances are kept, because the module does not serve.
-    resting: AtomicBool,
+    /// Whether instances are kept, because the module serves.
+    kept: AtomicBool,
 }
 
 #[allow(clippy::vec_box, reason = "a box is moved, not the instance")]
 type Stack = Vec<Box<Instance>>;
 
 impl Idle {
-    /// Creates empty stacks that keep nothing until [`Idle::wake`]. After that they keep
+    /// Creates empty stacks that keep nothing until [`Idle::set_kept`]. After that they keep
     /// at most `max` instances together, divided equally and rounded down.
     pub(super) fn new(max: usize, threads: usize) -> Idle {
         let places = PerThread::new(threads.min(max));
         let max = max / places.count().max(1);
-        Idle { places, max, resting: AtomicBool::new(true) }
+        Idle { places, max, kept: AtomicBool::new(false) }
     }
 
     pub(super) fn take(&self) -> Option<Box<Instance>> {
@@ -35,26 +35,21 @@ impl Idle {
 
     /// Keeps an instance that was reset, or drops it if there is no room.
     pub(super) fn put(&self, instance: Box<Instance>) {
-        // `resting` is read under the lock, so `rest` cannot miss this instance.
-        let has_room = |place: &MutexGuard<'_, Stack>| !self.resting.load(Relaxed) && place.len() < self.max;
+        // `kept` is read under the lock, so `set_kept` cannot miss this instance.
+        let has_room = |place: &MutexGuard<'_, Stack>| self.kept.load(Relaxed) && place.len() < self.max;
         if let Some(mut place) = self.free_places().find(has_room) {
             place.push(instance);
         }
     }
 
-    /// Drops all instances, and keeps no more until [`Idle::wake`].
-    pub(super) fn rest(&self) {
-        self.resting.store(true, Relaxed);
-        for place in self.places.all() {
+    /// Sets whether instances are kept from now on. If not, drops all.
+    pub(super) fn set_kept(&self, kept: bool) {
+        self.kept.store(kept, Relaxed);
+        for place in self.places.all().filter(|_| !kept) {
             let instances = std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
             // Dropping takes time, so it happens after the lock is released.
             drop(instances);
         }
-    }
-
-    /// Keeps instances from now on.
-    pub(super) fn wake(&self) {
-        self.resting.store(false, Relaxed);
     }
 
     /// Returns the stacks that no other thread has locked, the current thread's first.

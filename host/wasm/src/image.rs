@@ -80,16 +80,8 @@ impl Image {
     /// Returns what has to be copied into a new memory, which is all zero. Nothing for
     /// a mapped image.
     pub(super) fn to_copy(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
-        let bytes = match &self.bytes {
-            Bytes::Copied(bytes) => Some(bytes),
-            Bytes::Mapped(_) => None,
-        };
-        bytes.into_iter().flat_map(|bytes| {
-            self.used.iter().filter_map(|range| {
-                let at = range.start - self.start..range.end - self.start;
-                Some((range.clone(), bytes.get(at)?))
-            })
-        })
+        let used = self.used.iter().filter(|_| matches!(self.bytes, Bytes::Copied(_)));
+        used.filter_map(|range| Some((range.clone(), self.at(range.clone())?)))
     }
 
     /// Returns the file to map, with its offset in the memory. [`None`] for a copied

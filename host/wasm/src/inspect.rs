@@ -2,7 +2,6 @@
 //! authors. Nothing here decides whether a module may serve.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use host_http::quote::quoted;
 use wasmparser::{
@@ -10,7 +9,7 @@ use wasmparser::{
 };
 
 use crate::module_error;
-use crate::name::{Bounded, MESSAGE_MAX, readable};
+use crate::name::{MESSAGE_MAX, readable};
 use crate::restorable::changes_for_good;
 
 /// The linker's default size of a stack, in bytes.
@@ -118,7 +117,7 @@ impl Anatomy {
                         self.has_default_stack |= is_stack && is_default_stack(&global.init_expr);
                         globals += 1;
                         if global.ty.mutable && global.ty.content_type.is_reference_type() {
-                            change.get_or_insert((None, "a global that is a reference".to_owned()));
+                            change.get_or_insert((None, "a global that is a reference"));
                         }
                     }
                 }
@@ -127,10 +126,7 @@ impl Anatomy {
                     self.functions += 1;
                     let mut operators = body.get_operators_reader()?;
                     while !operators.eof() && change.is_none() {
-                        let operator = operators.read()?;
-                        if changes_for_good(&operator) {
-                            change = Some((Some(index), mnemonic(&operator)));
-                        }
+                        change = changes_for_good(&operators.read()?).map(|name| (Some(index), name));
                     }
                 }
                 Payload::CustomSection(section) => {
@@ -146,7 +142,7 @@ impl Anatomy {
             change.map(|(function, what)| match function.map(|index| (index, names.get(&index))) {
                 Some((_, Some(name))) => format!("{what} in {}", readable(name, MESSAGE_MAX)),
                 Some((index, None)) => format!("{what} in function {index}"),
-                None => what,
+                None => what.to_owned(),
             });
         Ok(())
     }
@@ -168,19 +164,6 @@ impl Anatomy {
 fn is_default_stack(value: &ConstExpr<'_>) -> bool {
     let first = value.get_operators_reader().read();
     matches!(first, Ok(Operator::I32Const { value }) if value as u32 == STACK_BY_DEFAULT)
-}
-
-/// Returns the mnemonic of an instruction: `table.set` for `TableSet { table: 0 }`.
-fn mnemonic(operator: &Operator<'_>) -> String {
-    // Some instructions have long lists of operands.
-    let mut shown = Bounded { text: String::new(), left: MESSAGE_MAX };
-    let _ = write!(shown, "{operator:?}");
-    let words = shown.text.split_once([' ', '{']).map_or(&*shown.text, |(first, _)| first);
-    let dotted = words.char_indices().map(|(at, letter)| match letter.is_ascii_uppercase() && at > 0 {
-        true => format!(".{}", letter.to_ascii_lowercase()),
-        false => letter.to_ascii_lowercase().to_string(),
-    });
-    dotted.collect()
 }
 
 fn section_name(id: u8) -> &'static str {

@@ -16,15 +16,14 @@ use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, Was
 use wasmtime::{WasmParams, WasmResults};
 
 use crate::call_error::CallError;
-use crate::call_state::{AtTick, CallState};
+use crate::call_state::CallState;
 use crate::code::Code;
 use crate::deadline::DeadlinePassed;
-use crate::failure::explain;
-use crate::image::Image;
-use crate::invoke::{Stopped, invoke};
+use crate::failure::{Stopped, explain, invoke};
 use crate::limits::CallLimits;
-use crate::mapped::Laid;
+use crate::mapped::Mapping;
 use crate::pages::Pages;
+use crate::verify::Exports;
 use crate::{deadline, memory};
 
 /// An instance with its store.
@@ -32,48 +31,54 @@ pub(super) struct Instance {
     /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
     /// The part of the memory that an image is mapped over.
-    laid: Option<Laid>,
+    pub(super) mapping: Option<Mapping>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
     /// All mutable globals, if the instance can be reset.
     pub(super) globals: Vec<Global>,
     pub(super) alloc: TypedFunc<u32, u32>,
     pub(super) handle: TypedFunc<(u32, u32), u64>,
-    start: Option<TypedFunc<(), ()>>,
-    initialize: Option<TypedFunc<(), ()>>,
+    /// The exported start function and `_initialize`, as far as there are any.
+    initialisers: Vec<TypedFunc<(), ()>>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
 }
 
 impl Instance {
-    /// Creates an instance on a fiber. `_initialize` has not run yet; a start function
-    /// has, unless `instrument` turned it into an export.
-    pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, CallError> {
-        let mut store = new_store(code, state);
-        let instance = code.instance.instantiate_async(&mut store).await;
-        Instance::of(code, store, instance.map_err(|error| instantiation_failed(&error))?)
-    }
-
-    /// Creates an instance on the stack of the current thread, without yielding.
-    pub(super) fn new_here(code: &Code, state: CallState) -> Result<Instance, Stopped> {
-        let mut store = new_store(code, state);
-        let instance = code.instance.instantiate(&mut store);
+    /// Creates an instance. `_initialize` has not run yet; a start function has, unless
+    /// `instrument` turned it into an export.
+    pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, Stopped> {
+        let mut store = Store::new(code.instance.module().engine(), state);
+        store.limiter(|state| state);
+        deadline::arm(&mut store);
+        let instance = match store.data().on_fiber {
+            true => code.instance.instantiate_async(&mut store).await,
+            false => code.instance.instantiate(&mut store),
+        };
         let instance = instance.map_err(|error| Stopped::by(&error, instantiation_failed))?;
-        Ok(Instance::of(code, store, instance)?)
+        Ok(Instance::of(&code.exports, store, instance)?)
     }
 
-    fn of(code: &Code, store: Store<CallState>, instance: wasmtime::Instance) -> Result<Instance, CallError> {
-        let mut exports = Exported { store, instance };
-        let names = &code.exports;
-        let memory = exports.get(&names.memory, Extern::into_memory)?;
-        let get_global = |name| exports.get(name, Extern::into_global);
-        let globals = names.globals.iter().map(get_global).collect::<Result<_, _>>()?;
-        let (alloc, handle) = (exports.function(&names.alloc)?, exports.function(&names.handle)?);
-        let start = exports.optional(&names.start)?;
-        let initialize = exports.optional(&names.initialize)?;
-        let panic_message = exports.optional(&names.panic_message)?;
-        let store = exports.store;
-        let (pages, laid) = (None, None);
-        Ok(Instance { pages, laid, store, memory, globals, alloc, handle, start, initialize, panic_message })
+    fn of(
+        exports: &Exports,
+        mut store: Store<CallState>,
+        instance: wasmtime::Instance,
+    ) -> Result<Instance, CallError> {
+        let panic_message = exports.panic_message.as_ref();
+        Ok(Instance {
+            pages: None,
+            mapping: None,
+            memory: export(&mut store, instance, &exports.memory, Extern::into_memory)?,
+            globals: (exports.globals.iter())
+                .map(|name| export(&mut store, instance, name, Extern::into_global))
+                .collect::<Result<_, _>>()?,
+            alloc: function(&mut store, instance, &exports.alloc)?,
+            handle: function(&mut store, instance, &exports.handle)?,
+            initialisers: (exports.initialisers.iter())
+                .map(|name| function(&mut store, instance, name))
+                .collect::<Result<_, _>>()?,
+            panic_message: panic_message.map(|name| function(&mut store, instance, name)).transpose()?,
+            store,
+        })
     }
 
     /// Prepares a reset instance for its next call.
@@ -85,72 +90,33 @@ impl Instance {
         }
     }
 
-    /// Copies or maps an image into the memory of a new instance, which is all zero.
-    pub(super) fn lay(&mut self, image: &Image) -> Result<(), CallError> {
-        let missing = |error: wasmtime::Error| CallError::no_instance(&error);
-        memory::grow(self.memory, &mut self.store, image.size).map_err(missing)?;
-        // Stored before the mapping is made, so that `drop` clears it even if mapping
-        // fails halfway.
-        self.laid = memory::room_for(image, self.memory, &self.store);
-        let laid = memory::lay(image, self.memory, &mut self.store, self.laid.as_ref());
-        laid.map_err(|error| CallError::no_instance(&error))
-    }
-
-    /// Starts to track which pages are written to, in at most `stretches` ranges.
-    pub(super) fn guard(&mut self, stretches: u32) -> Result<(), CallError> {
-        let guarded = memory::guard(self.memory, &mut self.store, stretches);
-        self.pages = Some(guarded.map_err(|error| CallError::no_instance(&error))?);
-        Ok(())
-    }
-
     /// Undoes mappings and page protection, so that wasmtime finds the memory as it
     /// expects.
     fn release(&self) -> io::Result<()> {
-        self.laid.as_ref().map_or(Ok(()), Laid::clear)?;
+        self.mapping.as_ref().map_or(Ok(()), Mapping::clear)?;
         self.pages.as_ref().map_or(Ok(()), Pages::release)
     }
 
-    /// Runs the exported start function and `_initialize`, on a fiber.
-    pub(super) async fn initialise(&mut self) -> Result<(), CallError> {
-        for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
-            if let Err(failure) = invoke(&mut self.store, &function, ()).await {
-                return Err(self.with_panic(failure).await);
+    /// Runs the exported start function and `_initialize`.
+    pub(super) async fn initialise(&mut self) -> Result<(), Stopped> {
+        for function in &self.initialisers {
+            if let Err(stopped) = invoke(&mut self.store, function, ()).await {
+                return Err(self.with_panic(stopped).await);
             }
         }
         Ok(())
     }
 
-    /// Runs the exported start function and `_initialize` on the stack of the current
-    /// thread, without yielding.
-    pub(super) fn initialise_here(&mut self) -> Result<(), Stopped> {
-        for function in [self.start.clone(), self.initialize.clone()].into_iter().flatten() {
-            if let Err(error) = function.call(&mut self.store, ()) {
-                return Err(self.with_panic_here(Stopped::from(error)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the module's panic message to a trap, by a call on a fiber. This is the last
-    /// call into the instance. The message goes to the log only.
-    pub(super) async fn with_panic(&mut self, mut failure: CallError) -> CallError {
-        if let (CallError::Trap { panic, .. }, Some(function)) = (&mut failure, &self.panic_message) {
-            self.store.data_mut().at_tick = AtTick::GiveWay;
-            let packed = function.call_async(&mut self.store, ()).await;
-            *panic = packed.ok().and_then(|packed| self.read_panic(packed));
-        }
-        failure
-    }
-
-    /// Adds the module's panic message to a trap, by a call on the stack of the current
-    /// thread, which is ended if it takes long.
-    pub(super) fn with_panic_here(&mut self, mut stopped: Stopped) -> Stopped {
+    /// Adds the module's panic message to a trap. This is the last call into the instance,
+    /// and is ended if it takes long on the thread's stack. The message goes to the log
+    /// only.
+    pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         if let (Stopped::Failed(CallError::Trap { panic, .. }), Some(function)) =
             (&mut stopped, &self.panic_message)
         {
-            self.store.data_mut().at_tick = AtTick::GoOn;
+            self.store.data_mut().first_tick = None;
             deadline::rearm(&mut self.store);
-            let packed = function.call(&mut self.store, ());
+            let packed = invoke(&mut self.store, function, ()).await;
             *panic = packed.ok().and_then(|packed| self.read_panic(packed));
         }
         stopped
@@ -189,13 +155,6 @@ impl Drop for Instance {
     }
 }
 
-fn new_store(code: &Code, state: CallState) -> Store<CallState> {
-    let mut store = Store::new(code.instance.module().engine(), state);
-    store.limiter(|state| state);
-    deadline::arm(&mut store);
-    store
-}
-
 /// Classifies a failed instantiation: a trap or deadline is the module's fault, all
 /// else is the system's.
 fn instantiation_failed(error: &wasmtime::Error) -> CallError {
@@ -205,41 +164,30 @@ fn instantiation_failed(error: &wasmtime::Error) -> CallError {
     }
 }
 
-/// A store whose instance's exports are being looked up.
-struct Exported {
-    store: Store<CallState>,
+/// Returns an export of an instance by its position.
+fn export<T>(
+    store: &mut Store<CallState>,
     instance: wasmtime::Instance,
+    name: &ModuleExport,
+    kind: fn(Extern) -> Option<T>,
+) -> Result<T, CallError> {
+    let differs = "an export differs from what was found when the module was checked";
+    let export = instance.get_module_export(store, name).and_then(kind);
+    export.ok_or_else(|| explain(&wasmtime::Error::msg(differs)))
 }
 
-impl Exported {
-    fn get<T>(&mut self, name: &ModuleExport, kind: impl Fn(Extern) -> Option<T>) -> Result<T, CallError> {
-        let export = self.instance.get_module_export(&mut self.store, name).and_then(kind);
-        export.ok_or_else(|| {
-            explain(&wasmtime::Error::msg(
-                "an export differs from what was found when the module was checked",
-            ))
-        })
-    }
-
-    fn function<P: WasmParams, R: WasmResults>(
-        &mut self,
-        name: &ModuleExport,
-    ) -> Result<TypedFunc<P, R>, CallError> {
-        let function = self.get(name, Extern::into_func)?;
-        function.typed(&self.store).map_err(|error| explain(&error))
-    }
-
-    fn optional<P: WasmParams, R: WasmResults>(
-        &mut self,
-        name: &Option<ModuleExport>,
-    ) -> Result<Option<TypedFunc<P, R>>, CallError> {
-        name.as_ref().map(|name| self.function(name)).transpose()
-    }
+fn function<P: WasmParams, R: WasmResults>(
+    store: &mut Store<CallState>,
+    instance: wasmtime::Instance,
+    name: &ModuleExport,
+) -> Result<TypedFunc<P, R>, CallError> {
+    let function = export(store, instance, name, Extern::into_func)?;
+    function.typed(store).map_err(|error| explain(&error))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CallError, CallState, Laid};
+    use super::{CallError, CallState, Mapping, Stopped};
     use crate::compile::job::Effort;
     use crate::engine::Engine;
     use crate::limits::CallLimits;
@@ -255,14 +203,14 @@ mod tests {
         let engine = Engine::new(&limits).unwrap();
         let module =
             CompiledModule::compile_here(&engine, WORKS, Effort::Quick).unwrap().start().await.unwrap();
-        let new = || module.new_instance(CallState::new(&limits, RequestId::none(), Instant::now()));
+        let new = || module.instance(CallState::new(&limits, RequestId::none(), Instant::now()));
         let mut instance = new().await.unwrap();
         // Not aligned to a page, so mapping fails.
-        instance.laid = Some(Laid::at(std::ptr::without_provenance_mut(1), 4096));
+        instance.mapping = Some(Mapping::at(std::ptr::without_provenance_mut(1), 4096));
         drop(instance);
         // With `--instances 1` the pool has four slots, one of which is leaked.
         let others = (new().await.unwrap(), new().await.unwrap(), new().await.unwrap());
-        assert!(matches!(new().await, Err(CallError::NoInstance { .. })));
+        assert!(matches!(new().await, Err(Stopped::Failed(CallError::NoInstance { .. }))));
         drop(others);
         assert!(new().await.is_ok());
     }

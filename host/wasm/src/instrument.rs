@@ -17,7 +17,8 @@ use wasm_encoder::{ConstExpr, DataSection, Encode, ExportKind, Module, RawSectio
 use wasmparser::{Parser, Payload};
 
 use crate::bulk::{Helpers, extended};
-use crate::survey::{Found, Unfit};
+use crate::module_error::ModuleError;
+use crate::survey::Found;
 
 /// Most mutable globals. All are reset after each request, at about 20 ns each.
 /// Compilers emit a handful.
@@ -29,12 +30,12 @@ pub(super) struct Instrumented {
     /// Content of the segments that were taken out, one after the other.
     pub(super) data: Vec<u8>,
     /// How to reset an instance; [`None`] if each request needs a new one.
-    pub(super) put_back: Option<PutBack>,
+    pub(super) reset: Option<Reset>,
 }
 
 /// What the host needs to start and reset an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PutBack {
+pub(crate) struct Reset {
     /// Names of the added exports of all mutable globals.
     pub(super) globals: Vec<String>,
     /// Name of the added export of the start function, which no longer runs by itself.
@@ -55,13 +56,13 @@ pub(crate) struct Segment {
 ///
 /// # Errors
 ///
-/// [`Unfit`] when the module is invalid, or has too many mutable globals.
-pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
+/// [`ModuleError`] when the module is invalid, or has too many mutable globals.
+pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, ModuleError> {
     let found = Found::of(binary)?;
     if found.globals.len() > GLOBALS_MAX {
-        return Err(Unfit::TooManyGlobals { found: found.globals.len() });
+        return Err(ModuleError::TooManyGlobals { found: found.globals.len(), limit: GLOBALS_MAX });
     }
-    let put_back = found.can_be_put_back().then(|| put_back(&found)).transpose()?;
+    let reset = found.can_be_reset().then(|| reset_of(&found)).transpose()?;
     let helpers = Helpers::of(&found);
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(binary) {
@@ -69,15 +70,15 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
         let Some((id, range)) = payload.as_section() else {
             continue;
         };
-        let raw =
-            binary.get(range.clone()).ok_or(Unfit::Inconsistent("a section is outside of its module"))?;
-        let changed = match (&payload, &put_back) {
+        let outside = || ModuleError::Compiler("a section is outside of its module".into());
+        let raw = binary.get(range.clone()).ok_or_else(outside)?;
+        let changed = match (&payload, &reset) {
             (Payload::TypeSection(_), _) if helpers.are_needed() => Some(helpers.types(raw)?),
             (Payload::FunctionSection(_), _) if helpers.are_needed() => Some(helpers.functions(raw)?),
             (Payload::CodeSectionStart { .. }, _) if helpers.are_needed() => {
                 Some(helpers.code(binary, range.start, range.end)?)
             }
-            (Payload::ExportSection(_), Some(put_back)) => Some(exports(raw, &found, put_back)?),
+            (Payload::ExportSection(_), Some(reset)) => Some(exports(raw, &found, reset)?),
             (Payload::DataSection(_), Some(_)) => {
                 module.section(&without_data(&found));
                 continue;
@@ -90,22 +91,22 @@ pub(super) fn instrument(binary: &[u8]) -> Result<Instrumented, Unfit> {
     if helpers.are_needed() {
         module.section(&helpers.names());
     }
-    let taken_out = found.segments.iter().filter(|segment| segment.address.is_some() && put_back.is_some());
+    let taken_out = found.segments.iter().filter(|segment| segment.address.is_some() && reset.is_some());
     let data = taken_out.flat_map(|segment| segment.data).copied().collect();
-    Ok(Instrumented { binary: module.finish(), data, put_back })
+    Ok(Instrumented { binary: module.finish(), data, reset })
 }
 
-fn put_back(found: &Found<'_>) -> Result<PutBack, Unfit> {
+fn reset_of(found: &Found<'_>) -> Result<Reset, ModuleError> {
     let prefix = unused_prefix(&found.exports);
     let segment = |address: u32, data: &[u8]| {
-        let too_long = |_| Unfit::Inconsistent("a data segment is longer than 4 GiB");
+        let too_long = |_| ModuleError::Compiler("a data segment is longer than 4 GiB".into());
         Ok(Segment { address, length: u32::try_from(data.len()).map_err(too_long)? })
     };
     let segments = found.segments.iter().filter_map(|found| Some(segment(found.address?, found.data)));
-    Ok(PutBack {
+    Ok(Reset {
         globals: found.globals.iter().map(|index| format!("{prefix}global{index}")).collect(),
         start: found.start.map(|_| format!("{prefix}start")),
-        segments: segments.collect::<Result<_, Unfit>>()?,
+        segments: segments.collect::<Result<_, ModuleError>>()?,
     })
 }
 
@@ -122,20 +123,20 @@ fn unused_prefix(exports: &[&str]) -> String {
 }
 
 /// Returns the export section with the added exports.
-fn exports(section: &[u8], found: &Found<'_>, put_back: &PutBack) -> wasmparser::Result<Vec<u8>> {
+fn exports(section: &[u8], found: &Found<'_>, reset: &Reset) -> wasmparser::Result<Vec<u8>> {
     let mut added = Vec::new();
     let mut export = |name: &String, kind: ExportKind, index: u32| {
         name.encode(&mut added);
         kind.encode(&mut added);
         index.encode(&mut added);
     };
-    for (name, index) in put_back.globals.iter().zip(&found.globals) {
+    for (name, index) in reset.globals.iter().zip(&found.globals) {
         export(name, ExportKind::Global, *index);
     }
-    for (name, index) in put_back.start.iter().zip(found.start) {
+    for (name, index) in reset.start.iter().zip(found.start) {
         export(name, ExportKind::Func, index);
     }
-    extended(section, put_back.globals.len() + put_back.start.iter().count(), &added)
+    extended(section, reset.globals.len() + reset.start.iter().count(), &added)
 }
 
 /// Returns the data section with empty active segments. They stay, so that the other
@@ -160,7 +161,7 @@ mod tests {
     fn a_damaged_module_never_causes_a_panic() {
         let mut module =
             wat::parse_bytes(include_bytes!("../../../tests/fixtures/echo.wat")).unwrap().into_owned();
-        assert!(instrument(&module).unwrap().put_back.is_some());
+        assert!(instrument(&module).unwrap().reset.is_some());
         for end in 0..module.len() {
             let _ = instrument(&module[..end]);
         }
@@ -177,7 +178,7 @@ mod tests {
     fn added_names_differ_from_the_names_of_the_module() {
         let exports: String = (0..3).map(|n| format!("(export \"host{n}:start\" (func 0))")).collect();
         let module = wat::parse_str(format!("(module (func) {exports} (start 0))")).unwrap();
-        assert_eq!(instrument(&module).unwrap().put_back.unwrap().start.as_deref(), Some("host3:start"));
+        assert_eq!(instrument(&module).unwrap().reset.unwrap().start.as_deref(), Some("host3:start"));
     }
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
             (data (i32.add (i32.const 2) (i32.const 3)) \"de\"))";
         let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
         assert_eq!(instrumented.data, b"abcde");
-        let places = instrumented.put_back.unwrap().segments;
+        let places = instrumented.reset.unwrap().segments;
         let places: Vec<_> = places.iter().map(|segment| (segment.address, segment.length)).collect();
         assert_eq!(places, [(8, 3), (5, 2)]);
         let binary = instrumented.binary;
@@ -209,7 +210,7 @@ mod tests {
     fn a_segment_that_does_not_fit_is_left_to_trap() {
         let module = "(module (memory 1) (func (export \"f\")) (data (i32.const 65535) \"abc\"))";
         let instrumented = instrument(&wat::parse_str(module).unwrap()).unwrap();
-        assert!(instrumented.put_back.is_none() && instrumented.data.is_empty());
+        assert!(instrumented.reset.is_none() && instrumented.data.is_empty());
         assert!(instrumented.binary.windows(3).any(|bytes| bytes == b"abc"));
     }
 }

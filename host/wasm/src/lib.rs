@@ -8,24 +8,21 @@
 //! | `module` | checks a compiled module against the contract |
 //! | `module_error` | says why a file is refused, and reads it |
 //! | `code` | holds the machine code that instances are created from |
-//! | `signature` | formats function types for messages |
 //! | `compile/` | compiles a file to machine code in a child process with limits |
-//! | `survey` | validates a module and collects what `instrument` needs |
+//! | `survey` | validates a module, and collects what `instrument` needs |
 //! | `instrument` | adds exports and helper functions to a module before it is compiled |
-//! | `bulk_kind` | classifies instructions that work on much memory |
 //! | `bulk` | splits large memory operations, so that compiled code can yield |
 //! | `restorable` | lists the instructions whose effects can be reset |
 //! | `verify` | checks imports and exports against the contract |
 //! | `handler` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
-//! | `invoke` | calls one function of a module |
 //! | `call_state` | holds the data of a store during a call |
 //! | `call_error` | says why a call gave no response |
 //! | `admission` | limits how many calls run at once, and schedules long ones |
 //! | `permits` | queues long calls, and shares their permits among clients |
 //! | `long_targets` | predicts which requests take long |
 //! | `deadline` | ends calls past their deadline, and makes long ones yield |
-//! | `failure` | converts wasmtime's errors |
+//! | `failure` | calls one function of a module, and converts wasmtime's errors |
 //! | `import` | implements what a module may import |
 //! | `memory` | copies bytes into and out of a module's memory |
 //! | `instance` | creates an instance, runs `_initialize`, and drops it safely |
@@ -45,7 +42,6 @@
 
 mod admission;
 mod bulk;
-mod bulk_kind;
 mod call;
 mod call_error;
 mod call_state;
@@ -63,7 +59,6 @@ mod import;
 mod inspect;
 mod instance;
 mod instrument;
-mod invoke;
 pub mod limits;
 mod long_targets;
 mod mapped;
@@ -79,7 +74,6 @@ mod permits;
 mod proposals;
 mod restorable;
 mod reused;
-mod signature;
 mod snapshot;
 mod survey;
 mod verify;

@@ -3,33 +3,23 @@
 
 #![allow(unsafe_code, reason = "maps files over a part of an instance's memory, and restores it")]
 
+use std::fs::File as Descriptor;
 use std::io;
-use std::ptr::with_exposed_provenance_mut;
+use std::ptr::{NonNull, null_mut, slice_from_raw_parts_mut, with_exposed_provenance_mut};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-
-pub(super) use file::File;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 /// A part of an instance's memory that a file is mapped over.
-pub(super) struct Laid {
+pub(super) struct Mapping {
     start: usize,
     length: usize,
 }
 
-impl Laid {
+impl Mapping {
     /// Describes `length` bytes at `start`. They must lie in the memory of an instance,
     /// and begin and end at page boundaries.
-    pub(super) fn at(start: *mut u8, length: usize) -> Laid {
-        Laid { start: start.expose_provenance(), length }
-    }
-
-    /// Maps a file over this part.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses. The content is then unknown and must be cleared.
-    pub(super) fn map(&self, file: &File) -> io::Result<()> {
-        file.map_to(self)
+    pub(super) fn at(start: *mut u8, length: usize) -> Mapping {
+        Mapping { start: start.expose_provenance(), length }
     }
 
     /// Restores this part to what wasmtime's pool expects: zeros, mapped with
@@ -39,12 +29,10 @@ impl Laid {
     ///
     /// When the system refuses. The memory must not be used again then.
     pub(super) fn clear(&self) -> io::Result<()> {
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED | NORESERVE;
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
         // SAFETY: this part belongs to an instance whose store is still alive. No reference
         // into it exists, because each would borrow the store, which the caller owns.
-        let start =
-            unsafe { mmap_anonymous(self.address(), self.length, ProtFlags::READ | ProtFlags::WRITE, flags) };
-        start?;
+        unsafe { mmap_anonymous(self.address(), self.length, access, flags | NORESERVE) }?;
         Ok(())
     }
 
@@ -60,113 +48,84 @@ const NORESERVE: MapFlags = MapFlags::NORESERVE;
 #[cfg(not(target_os = "linux"))]
 const NORESERVE: MapFlags = MapFlags::empty();
 
-#[cfg(target_os = "linux")]
-mod file {
-    use std::fs::File as Descriptor;
-    use std::io;
-    use std::os::unix::fs::FileExt;
-    use std::ptr::{NonNull, null_mut, slice_from_raw_parts_mut};
+/// A sealed file in memory, and a read-only mapping of the file.
+pub(super) struct File {
+    descriptor: Descriptor,
+    view: NonNull<[u8]>,
+}
 
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+// SAFETY: nothing writes to the view, and it is unmapped when this is dropped. Any
+// thread may read or unmap it.
+unsafe impl Send for File {}
+// SAFETY: as above.
+unsafe impl Sync for File {}
 
-    use super::Laid;
-
-    /// A sealed file in memory, and a read-only mapping of the file.
-    pub(in super::super) struct File {
-        descriptor: Descriptor,
-        view: NonNull<[u8]>,
+impl File {
+    /// Creates a file of `length` zeros with these pieces written to it.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to create, fill, seal or map the file.
+    pub(super) fn of<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<File> {
+        let descriptor = sealed(length, pieces)?;
+        // SAFETY: without MAP_FIXED, no existing mapping is replaced.
+        let start = unsafe { mmap(null_mut(), length, ProtFlags::READ, MapFlags::SHARED, &descriptor, 0) }?;
+        let view = NonNull::new(slice_from_raw_parts_mut(start.cast(), length));
+        Ok(File { descriptor, view: view.ok_or(io::ErrorKind::OutOfMemory)? })
     }
 
-    // SAFETY: nothing writes to the view, and it is unmapped when this is dropped. Any
-    // thread may read or unmap it.
-    unsafe impl Send for File {}
-    // SAFETY: as above.
-    unsafe impl Sync for File {}
-
-    impl File {
-        /// Creates a file of `length` zeros with these pieces written to it.
-        ///
-        /// # Errors
-        ///
-        /// When the system refuses to create, fill, seal or map the file.
-        pub(in super::super) fn of<'a>(
-            length: usize,
-            pieces: impl Iterator<Item = (usize, &'a [u8])>,
-        ) -> io::Result<File> {
-            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            let descriptor = Descriptor::from(memfd_create("image", flags)?);
-            descriptor.set_len(length as u64)?;
-            for (start, piece) in pieces {
-                descriptor.write_all_at(piece, start as u64)?;
-            }
-            // Every instance starts from this file, so it is sealed against changes.
-            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-            fcntl_add_seals(&descriptor, seals)?;
-            // SAFETY: without MAP_FIXED, no existing mapping is replaced.
-            let start =
-                unsafe { mmap(null_mut(), length, ProtFlags::READ, MapFlags::SHARED, &descriptor, 0) }?;
-            let view = NonNull::new(slice_from_raw_parts_mut(start.cast(), length));
-            Ok(File { descriptor, view: view.ok_or(io::ErrorKind::OutOfMemory)? })
-        }
-
-        /// Returns the content.
-        pub(in super::super) fn bytes(&self) -> &[u8] {
-            // SAFETY: the view is mapped until this is dropped and has the length of the
-            // file. Neither length nor content can change, because the file is sealed.
-            unsafe { self.view.as_ref() }
-        }
-
-        pub(super) fn map_to(&self, laid: &Laid) -> io::Result<()> {
-            if laid.length != self.view.len() {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            let access = ProtFlags::READ | ProtFlags::WRITE;
-            let flags = MapFlags::PRIVATE | MapFlags::FIXED | super::NORESERVE;
-            // SAFETY: see `Laid::clear`. The mapping is private, so an instance's writes
-            // never reach the file.
-            unsafe { mmap(laid.address(), laid.length, access, flags, &self.descriptor, 0) }?;
-            Ok(())
-        }
+    /// Returns the content.
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: the view is mapped until this is dropped and has the length of the
+        // file. Neither length nor content can change, because the file is sealed.
+        unsafe { self.view.as_ref() }
     }
 
-    impl Drop for File {
-        fn drop(&mut self) {
-            // SAFETY: `of` mapped the view, and no reference to it is left. If unmapping
-            // fails, the view leaks, which is harmless.
-            let _ = unsafe { munmap(self.view.as_ptr().cast(), self.view.len()) };
+    /// Maps this file over a part of an instance's memory.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses. The content is then unknown and must be cleared.
+    pub(super) fn map_over(&self, part: &Mapping) -> io::Result<()> {
+        if part.length != self.view.len() {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+        // SAFETY: see `Mapping::clear`. The mapping is private, so an instance's writes
+        // never reach the file.
+        unsafe { mmap(part.address(), part.length, access, flags | NORESERVE, &self.descriptor, 0) }?;
+        Ok(())
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod file {
-    use std::io;
-
-    use super::Laid;
-
-    /// Uninhabited: this system has no files in memory.
-    pub(in super::super) enum File {}
-
-    impl File {
-        /// Creates no file.
-        ///
-        /// # Errors
-        ///
-        /// Always: files in memory are not supported here.
-        pub(in super::super) fn of<'a>(
-            _: usize,
-            _: impl Iterator<Item = (usize, &'a [u8])>,
-        ) -> io::Result<File> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-
-        pub(in super::super) fn bytes(&self) -> &[u8] {
-            match *self {}
-        }
-
-        pub(super) fn map_to(&self, _: &Laid) -> io::Result<()> {
-            match *self {}
-        }
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: `of` mapped the view, and no reference to it is left. If unmapping
+        // fails, the view leaks, which is harmless.
+        let _ = unsafe { munmap(self.view.as_ptr().cast(), self.view.len()) };
     }
+}
+
+/// Creates a file in memory. It is sealed against changes, because every instance starts
+/// from it.
+#[cfg(target_os = "linux")]
+fn sealed<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<Descriptor> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    use std::os::unix::fs::FileExt;
+
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let descriptor = Descriptor::from(memfd_create("image", flags)?);
+    descriptor.set_len(length as u64)?;
+    for (start, piece) in pieces {
+        descriptor.write_all_at(piece, start as u64)?;
+    }
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    fcntl_add_seals(&descriptor, seals)?;
+    Ok(descriptor)
+}
+
+/// Other systems have no files in memory that can be sealed.
+#[cfg(not(target_os = "linux"))]
+fn sealed<'a>(_: usize, _: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<Descriptor> {
+    Err(io::ErrorKind::Unsupported.into())
 }

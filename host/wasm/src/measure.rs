@@ -35,9 +35,9 @@ impl HandlerModule {
     ) -> (Result<Bytes, CallError>, Usage) {
         let mut usage = Usage::default();
         let result = async {
-            let _permit = self.engine().begin_candidate().await?;
+            let _permit = self.engine().admission().begin_candidate().await?;
             let state = CallState::new(self.engine().limits(), id, Instant::now()).seeded(request.seed);
-            let mut instance = self.new_instance(state).await?;
+            let mut instance = self.instance(state).await?;
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine()).await;
             let (time, memory) = (since.elapsed(), memory::size(instance.memory, &instance.store));
@@ -45,10 +45,9 @@ impl HandlerModule {
             usage = Usage { time, memory, written };
             match result {
                 Ok(response) => Ok(response),
-                Err(failure) => Err(instance.with_panic(failure).await),
+                Err(stopped) => Err(instance.with_panic(stopped).await.into()),
             }
         };
-        let result = result.await;
-        (result, usage)
+        (result.await, usage)
     }
 }

@@ -13,7 +13,7 @@ use wasmtime::{AsContext, AsContextMut, Memory, Store, StoreContext};
 use crate::call_error::{BadSpan, CallError};
 use crate::code::Data;
 use crate::image::Image;
-use crate::mapped::Laid;
+use crate::mapped::Mapping;
 use crate::pages::Pages;
 
 /// Copies a request to `span`, which must have the request's length.
@@ -28,7 +28,7 @@ pub(super) fn write(
     let range = check(all.len(), span)
         .map_err(|cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause })?;
     if let Some(pages) = pages {
-        pages.make_writable(range.clone()).map_err(|error| CallError::no_instance(&error))?;
+        pages.make_writable(range.clone()).map_err(CallError::no_instance)?;
     }
     let room = all.get_mut(range).ok_or_else(|| CallError::NoRoom { length: request.length() })?;
     fill(room, request)
@@ -64,7 +64,7 @@ pub(super) fn view<'a, T: 'static>(
 /// When a segment does not fit, which `survey` rules out. An instance must not start
 /// with a part of its data.
 pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) -> Result<(), CallError> {
-    let misfit = || CallError::no_instance(&"its data segments do not fit its memory");
+    let misfit = || CallError::no_instance("its data segments do not fit its memory");
     let all = memory.data_mut(&mut store);
     let mut bytes = &data.bytes[..];
     for segment in &data.segments {
@@ -81,41 +81,32 @@ pub(super) fn image(memory: Memory, store: impl AsContext) -> Image {
     Image::of(memory.data(&store))
 }
 
-/// Returns the part of a new instance's memory that an image is mapped over;
-/// [`None`] for an image that is copied.
-pub(super) fn room_for(image: &Image, memory: Memory, store: impl AsContext) -> Option<Laid> {
-    let (start, file) = image.to_map()?;
-    let length = file.bytes().len();
-    let fits = start + length <= memory.data_size(&store);
-    fits.then(|| Laid::at(memory.data_ptr(&store).wrapping_add(start), length))
-}
-
-/// Copies an image into the memory of a new instance, or maps the image over `laid`.
+/// Copies an image into the memory of a new instance, or maps the image over a part,
+/// which is stored in `mapping`.
 ///
 /// # Errors
 ///
 /// When the system refuses the mapping, or the image does not fit.
-pub(super) fn lay(
+pub(super) fn load(
     image: &Image,
     memory: Memory,
     mut store: impl AsContextMut,
-    laid: Option<&Laid>,
+    mapping: &mut Option<Mapping>,
 ) -> io::Result<()> {
     let all = memory.data_mut(&mut store);
     for (range, bytes) in image.to_copy() {
         all.get_mut(range).ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(bytes);
     }
-    match (laid, image.to_map()) {
-        (Some(laid), Some((start, file))) => {
-            touch(all, [0, all.len().saturating_sub(1)]);
-            laid.map(file)?;
-            touch(memory.data_mut(&mut store), [start]);
-            Ok(())
-        }
-        (None, None) => Ok(()),
-        // The memory was grown to the image's size before, so it cannot be too small.
-        _ => Err(io::ErrorKind::InvalidInput.into()),
+    if let Some((start, file)) = image.to_map() {
+        touch(all, [0, all.len().saturating_sub(1)]);
+        let end = start + file.bytes().len();
+        let part = all.get_mut(start..end).ok_or(io::ErrorKind::InvalidInput)?;
+        // Stored before the mapping is made, so that dropping the instance clears it even
+        // if mapping fails halfway.
+        file.map_over(mapping.insert(Mapping::at(part.as_mut_ptr(), part.len())))?;
+        touch(memory.data_mut(&mut store), [start]);
     }
+    Ok(())
 }
 
 /// Overwrites these bytes with their own values. If two parts of a split mapping get
@@ -161,7 +152,7 @@ pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> 
 ///
 /// When the system refuses to protect pages again, or a page lies outside of the
 /// memory. The memory must not serve another request then.
-pub(super) fn put_back(
+pub(super) fn reset(
     memory: Memory,
     mut store: impl AsContextMut,
     image: &Image,

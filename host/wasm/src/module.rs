@@ -62,14 +62,13 @@ impl CompiledModule {
         let module = module.map_err(|error| ModuleError::TooDemanding(one_line(&format!("{error:#}"))))?;
         verify::check_imports(&module)?;
         let mut exports = Exports::find(&module, engine.limits().memory_max)?;
-        if let Some(put_back) = &compiled.put_back {
-            exports.add(&module, put_back)?;
+        if let Some(reset) = &compiled.reset {
+            exports.add(&module, reset)?;
         }
         let instance = engine.linker().instantiate_pre(&module);
         let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
-        let data = compiled
-            .put_back
-            .map(|put_back| Arc::new(Data { segments: put_back.segments, bytes: compiled.data }));
+        let data =
+            compiled.reset.map(|reset| Arc::new(Data { segments: reset.segments, bytes: compiled.data }));
         let code = Code { instance, exports, data };
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use host_http::quote::quoted;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use wasmparser::BinaryReaderError;
 
 use crate::name::MESSAGE_MAX;
 
@@ -154,23 +155,26 @@ impl ModuleError {
     /// Returns whether the file is valid WebAssembly and merely breaks the contract.
     pub fn is_about_the_contract(&self) -> bool {
         use ModuleError as E;
-        match self {
-            E::ExportMissing { .. } | E::ExportType { .. } | E::MemoryTooLarge { .. } => true,
-            E::ImportUnknown { .. } | E::ImportType { .. } => true,
-            E::Empty | E::TooLarge { .. } | E::Component | E::OtherText => false,
-            E::NotWasm { .. } | E::Text(_) | E::Invalid(_) | E::TooDemanding(_) => false,
-            E::TooComplex { .. } | E::CodeTooLarge { .. } | E::NoCompiler(_) | E::Compiler(_) => false,
-            E::CompileMemory { .. } | E::CompileTime { .. } | E::CompilerKilled { .. } => false,
-            E::TooManyGlobals { .. } => false,
-        }
+        matches!(
+            self,
+            E::ExportMissing { .. }
+                | E::ExportType { .. }
+                | E::MemoryTooLarge { .. }
+                | E::ImportUnknown { .. }
+                | E::ImportType { .. }
+        )
     }
-}
 
-impl ModuleError {
     /// Returns whether a later attempt with the same file may succeed.
     pub fn is_passing(&self) -> bool {
         use ModuleError as E;
         matches!(self, E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
+    }
+}
+
+impl From<BinaryReaderError> for ModuleError {
+    fn from(error: BinaryReaderError) -> ModuleError {
+        ModuleError::Invalid(one_line(&error))
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) fn readable(name: &str, max: usize) -> String {
 }
 
 /// A string that takes `left` more bytes, and then fails to be written to.
-pub(super) struct Bounded {
-    pub(super) text: String,
-    pub(super) left: usize,
+struct Bounded {
+    text: String,
+    left: usize,
 }
 
 impl Write for Bounded {

@@ -115,17 +115,15 @@ impl Pages {
     }
 
     /// Returns whether few enough pages were written to for a reset to pay off.
-    pub(super) fn can_be_put_back(&self) -> bool {
-        let writable = self.guarded.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
-        !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || writable.sum::<usize>() <= PAGES_MAX)
+    pub(super) fn can_be_reset(&self) -> bool {
+        !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || self.guarded.count_writable() <= PAGES_MAX)
     }
 
     /// Returns an upper bound on the bytes written to in a memory of now `memory` bytes.
     /// Grown memory is not tracked, and counts as written to.
     pub(super) fn written_at_most(&self, memory: usize) -> usize {
-        let Guarded { count, page_size, writable, .. } = &*self.guarded;
-        let writable = writable.iter().map(|word| word.load(Relaxed).count_ones() as usize);
-        writable.sum::<usize>() * page_size + memory.saturating_sub(count * page_size)
+        let Guarded { count, page_size, .. } = *self.guarded;
+        self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)
     }
 
     /// Starts a new call.
@@ -157,14 +155,14 @@ impl Pages {
         if WITH_SIGNALS { self.guarded.make_writable(0..self.guarded.count) } else { Ok(()) }
     }
 
-    /// Calls `put_back` for each page that may have been written to, with the page's
+    /// Calls `reset` for each page that may have been written to, with the page's
     /// range of bytes, and whether the page changed lately and need not be compared.
-    /// `put_back` resets the page, and returns whether it had changed.
+    /// `reset` resets the page, and returns whether it had changed.
     ///
     /// # Errors
     ///
     /// When the system refuses to protect unused pages again.
-    pub(super) fn visit(&mut self, mut put_back: impl FnMut(Range<usize>, bool) -> bool) -> io::Result<()> {
+    pub(super) fn visit(&mut self, mut reset: impl FnMut(Range<usize>, bool) -> bool) -> io::Result<()> {
         let page_size = self.guarded.page_size;
         self.visits = self.visits.wrapping_add(1);
         if self.visits.is_multiple_of(VISITS_TO_COMPARE) {
@@ -176,7 +174,7 @@ impl Pages {
                 let bit = left.trailing_zeros();
                 left &= left - 1;
                 let start = (64 * index + bit as usize) * page_size;
-                match put_back(start..start + page_size, *used >> bit & 1 == 1) {
+                match reset(start..start + page_size, *used >> bit & 1 == 1) {
                     true => *used |= 1 << bit,
                     false => self.wasted += 1,
                 }
@@ -238,6 +236,10 @@ impl Guarded {
         }
         self.given_up.store(true, Relaxed);
         self.make_writable(0..self.count)
+    }
+
+    fn count_writable(&self) -> usize {
+        self.writable.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 
     fn is_writable(&self, page: usize) -> bool {

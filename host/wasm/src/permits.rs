@@ -3,8 +3,7 @@
 //! last entry of the client that holds and waits for the most.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use host_http::client_net::ClientNet;
@@ -14,8 +13,6 @@ use tokio::time::timeout;
 /// A fixed number of permits with a queue of bounded length.
 pub(super) struct Permits {
     state: Mutex<State>,
-    /// Number of taken permits, readable without the lock.
-    taken: AtomicUsize,
     max: usize,
     queue_max: usize,
     /// Whether permits are shared fairly among clients.
@@ -28,29 +25,24 @@ struct State {
     /// Permits held by each client that holds any.
     held: HashMap<ClientNet, usize>,
     queue: VecDeque<Waiting>,
-    tickets: u64,
 }
 
+/// A call in the queue. The channel is closed once the call has stopped waiting.
 struct Waiting {
-    ticket: u64,
     client: Option<ClientNet>,
-    granted: oneshot::Sender<()>,
+    granted: oneshot::Sender<Permit>,
 }
 
 /// The right to make one call, until it is dropped.
-pub(super) struct Permit<'a> {
-    permits: &'a Permits,
+pub(super) struct Permit {
+    permits: Arc<Permits>,
     client: Option<ClientNet>,
 }
 
-/// No permit came free in time, or the queue is full.
-#[derive(Debug)]
-pub(super) struct Unavailable;
-
 impl Permits {
-    pub(super) fn new(max: usize, queue_max: usize, fair: bool) -> Permits {
+    pub(super) fn new(max: usize, queue_max: usize, fair: bool) -> Arc<Permits> {
         let state = Mutex::new(State { free: max, ..State::default() });
-        Permits { state, taken: AtomicUsize::new(0), max, queue_max, fair }
+        Arc::new(Permits { state, max, queue_max, fair })
     }
 
     pub(super) fn max(&self) -> usize {
@@ -59,7 +51,7 @@ impl Permits {
 
     /// Returns how many permits are taken.
     pub(super) fn taken(&self) -> usize {
-        self.taken.load(Relaxed)
+        self.max - self.lock().free
     }
 
     /// Returns how many calls wait for a permit.
@@ -68,63 +60,46 @@ impl Permits {
     }
 
     /// Returns a permit if one is free.
-    pub(super) fn try_acquire(&self, client: Option<ClientNet>) -> Option<Permit<'_>> {
+    pub(super) fn try_acquire(self: &Arc<Self>, client: Option<ClientNet>) -> Option<Permit> {
         let client = client.filter(|_| self.fair);
         let mut state = self.lock();
         state.free = state.free.checked_sub(1)?;
         state.hold(client);
-        drop(state);
-        self.taken.fetch_add(1, Relaxed);
-        Some(Permit { permits: self, client })
+        Some(Permit { permits: Arc::clone(self), client })
     }
 
-    /// Waits for a permit. A call that stops waiting frees its place in the queue.
+    /// Waits for a permit; [`None`] if none comes free in time, or the queue is full.
     pub(super) async fn acquire(
-        &self,
+        self: &Arc<Self>,
         client: Option<ClientNet>,
         wait: Duration,
-    ) -> Result<Permit<'_>, Unavailable> {
-        if let Some(permit) = self.try_acquire(client) {
-            return Ok(permit);
-        }
-        let mut queued = self.queue(client.filter(|_| self.fair)).ok_or(Unavailable)?;
-        match timeout(wait, &mut queued.granted).await {
-            Ok(Ok(())) => queued.accept(),
-            _ => Err(Unavailable),
+    ) -> Option<Permit> {
+        match self.try_acquire(client) {
+            Some(permit) => Some(permit),
+            None => timeout(wait, self.queue(client)?).await.ok()?.ok(),
         }
     }
 
-    fn queue(&self, client: Option<ClientNet>) -> Option<Queued<'_>> {
+    /// Queues a call. Dropping the receiver frees its place, and a permit that was
+    /// granted in the meantime.
+    fn queue(&self, client: Option<ClientNet>) -> Option<oneshot::Receiver<Permit>> {
+        let client = client.filter(|_| self.fair);
         let mut state = self.lock();
         if state.queue.len() >= self.queue_max {
             let place = state.displaced_by(client)?;
             // Dropping the sender tells the waiting call.
             state.queue.remove(place);
         }
-        let (grant, granted) = oneshot::channel();
-        let ticket = state.tickets;
-        state.tickets += 1;
-        state.queue.push_back(Waiting { ticket, client, granted: grant });
-        Some(Queued { permits: self, client, ticket, granted, accepted: false })
+        let (granted, receiver) = oneshot::channel();
+        state.queue.push_back(Waiting { client, granted });
+        Some(receiver)
     }
 
-    fn release(&self, client: Option<ClientNet>) {
-        let mut state = self.lock();
-        state.give_back(client);
-        while let Some(next) = state.next() {
-            let client = next.client;
-            if next.granted.send(()).is_ok() {
-                state.hold(client);
-                return;
-            }
-        }
-        state.free += 1;
-        drop(state);
-        self.taken.fetch_sub(1, Relaxed);
-    }
-
+    /// Locks the state, and removes calls from the queue that have stopped waiting.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.queue.retain(|waiting| !waiting.granted.is_closed());
+        state
     }
 }
 
@@ -175,40 +150,19 @@ impl State {
     }
 }
 
-/// A place in the queue, freed on drop.
-struct Queued<'a> {
-    permits: &'a Permits,
-    client: Option<ClientNet>,
-    ticket: u64,
-    granted: oneshot::Receiver<()>,
-    accepted: bool,
-}
-
-impl<'a> Queued<'a> {
-    fn accept(mut self) -> Result<Permit<'a>, Unavailable> {
-        self.accepted = true;
-        Ok(Permit { permits: self.permits, client: self.client })
-    }
-}
-
-impl Drop for Queued<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        if self.accepted {
-            return;
-        }
         let mut state = self.permits.lock();
-        state.queue.retain(|waiting| waiting.ticket != self.ticket);
+        state.give_back(self.client);
+        let Some(Waiting { client, granted }) = state.next() else {
+            state.free += 1;
+            return;
+        };
+        state.hold(client);
         drop(state);
-        // A permit may have been granted in the meantime, and goes on to the next call.
-        if self.granted.try_recv().is_ok() {
-            self.permits.release(self.client);
-        }
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.permits.release(self.client);
+        // If that call has just stopped waiting, the permit comes back and is dropped
+        // here, which passes it on to the next call.
+        drop(granted.send(Permit { permits: Arc::clone(&self.permits), client }));
     }
 }
 
@@ -228,13 +182,6 @@ mod tests {
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn is_granted<T, E>(result: Poll<Result<T, E>>) -> Option<bool> {
-        match result {
-            Poll::Ready(result) => Some(result.is_ok()),
-            Poll::Pending => None,
-        }
     }
 
     #[tokio::test]
@@ -262,15 +209,15 @@ mod tests {
             (pin!(permits.acquire(net(1), HOUR)), pin!(permits.acquire(net(1), HOUR)));
         assert!(poll(first.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
         let mut own = pin!(permits.acquire(net(1), HOUR));
-        assert_eq!(is_granted(poll(own.as_mut())), Some(false), "nobody else has more");
+        assert!(matches!(poll(own.as_mut()), Poll::Ready(None)), "nobody else has more");
         let mut other = pin!(permits.acquire(net(2), HOUR));
         assert!(poll(other.as_mut()).is_pending());
-        assert_eq!(is_granted(poll(last.as_mut())), Some(false));
+        assert!(matches!(poll(last.as_mut()), Poll::Ready(None)));
         assert!(poll(first.as_mut()).is_pending());
         // A call without a client displaces one of a client with more than one.
         let mut exempt = pin!(permits.acquire(None, HOUR));
         assert!(poll(exempt.as_mut()).is_pending());
-        assert_eq!(is_granted(poll(first.as_mut())), Some(false));
+        assert!(matches!(poll(first.as_mut()), Poll::Ready(None)));
     }
 
     #[tokio::test]
@@ -290,7 +237,7 @@ mod tests {
         assert_eq!((permits.taken(), permits.lock().held.len()), (0, 0));
         assert!(permits.try_acquire(None).is_some());
         let held = permits.try_acquire(None);
-        assert!(permits.acquire(None, Duration::from_millis(1)).await.is_err());
+        assert!(permits.acquire(None, Duration::from_millis(1)).await.is_none());
         drop(held);
     }
 }

@@ -38,12 +38,16 @@ impl Snapshot {
         self.image.bytes()
     }
 
-    /// Loads the snapshot into a new instance. With `and_back`, also tracks writes, so
-    /// that the instance can be reset after its request; that costs system calls.
-    pub(super) fn bring(&self, instance: &mut Instance, and_back: bool) -> Result<(), CallError> {
-        instance.lay(&self.image)?;
-        self.set_globals(instance).map_err(|error| CallError::no_instance(&error))?;
-        if and_back { instance.guard(self.stretches) } else { Ok(()) }
+    /// Loads the snapshot into a new instance. With `track`, also tracks writes, so that
+    /// the instance can be reset after its request; that costs system calls.
+    pub(super) fn load(&self, instance: &mut Instance, track: bool) -> Result<(), CallError> {
+        let Instance { memory, store, mapping, pages, .. } = instance;
+        memory::grow(*memory, &mut *store, self.image.size).map_err(CallError::no_instance)?;
+        memory::load(&self.image, *memory, &mut *store, mapping).map_err(CallError::no_instance)?;
+        if track {
+            *pages = Some(memory::guard(*memory, store, self.stretches).map_err(CallError::no_instance)?);
+        }
+        self.set_globals(instance).map_err(CallError::no_instance)
     }
 
     /// Returns whether an instance has grown its memory, which cannot shrink again.
@@ -58,8 +62,8 @@ impl Snapshot {
             return false;
         };
         memory.data_size(&*store) == self.image.size
-            && pages.can_be_put_back()
-            && memory::put_back(*memory, &mut *store, &self.image, pages).is_ok()
+            && pages.can_be_reset()
+            && memory::reset(*memory, &mut *store, &self.image, pages).is_ok()
             && self.set_globals(instance).is_ok()
     }
 

@@ -4,12 +4,11 @@
 use std::mem;
 
 use wasmparser::{
-    BinaryReaderError, ConstExpr, DataKind, FuncValidatorAllocations, FunctionBody, Operator, Parser,
-    Payload, Result, TypeRef, ValidPayload, Validator,
+    ConstExpr, DataKind, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, Result, TypeRef,
+    ValidPayload, Validator,
 };
 use wasmparser::{FuncValidator, WasmModuleResources};
 
-use crate::bulk_kind::{Bulk, CHUNK, INLINE};
 use crate::proposals;
 use crate::restorable::changes_for_good;
 
@@ -18,6 +17,43 @@ const PAGE: u64 = 65_536;
 
 /// WebAssembly's limit on the locals of a function, parameters included.
 const LOCALS_MAX: u32 = 50_000;
+
+/// Most bytes that are written without yielding. That takes microseconds, or a hundred
+/// if all of the memory is touched for the first time.
+pub(super) const CHUNK: u32 = 64 << 10;
+
+/// Largest constant size that compiled code handles inline, in bytes. Such an
+/// instruction is as short as any other.
+const INLINE: u32 = 128;
+
+/// An instruction that is split, or before which compiled code may yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Bulk {
+    Fill,
+    Copy,
+    Init {
+        segment: u32,
+    },
+    /// Cannot be split: works on a table, grows the memory, or calls an import.
+    Other,
+}
+
+impl Bulk {
+    /// Classifies an instruction of a module with this number of imported functions.
+    fn from(operator: &Operator<'_>, imports: u32) -> Option<Bulk> {
+        match operator {
+            Operator::MemoryFill { .. } => Some(Bulk::Fill),
+            Operator::MemoryCopy { .. } => Some(Bulk::Copy),
+            Operator::MemoryInit { data_index, .. } => Some(Bulk::Init { segment: *data_index }),
+            Operator::TableFill { .. } | Operator::TableCopy { .. } | Operator::TableInit { .. } => {
+                Some(Bulk::Other)
+            }
+            Operator::TableGrow { .. } | Operator::MemoryGrow { .. } => Some(Bulk::Other),
+            Operator::Call { function_index } if *function_index < imports => Some(Bulk::Other),
+            _ => None,
+        }
+    }
+}
 
 /// The parts of a module that matter for instrumentation.
 #[derive(Default)]
@@ -106,14 +142,17 @@ impl<'a> Found<'a> {
             }
         }
         for site in bodies.iter_mut().flat_map(|body| &mut body.sites) {
-            site.is_small |= !found.may_be_large(site.bulk);
+            site.is_small |= match site.bulk {
+                Bulk::Init { segment } => found.length_for_init(segment) <= CHUNK,
+                Bulk::Fill | Bulk::Copy | Bulk::Other => false,
+            };
         }
         found.bodies = bodies;
         Ok(found)
     }
 
     /// Returns whether everything that the module may change can be reset.
-    pub(super) fn can_be_put_back(&self) -> bool {
+    pub(super) fn can_be_reset(&self) -> bool {
         // A segment that does not fit must trap at instantiation, so the module is left
         // as it is.
         let fits = |segment: &Segment<'_>| {
@@ -129,13 +168,6 @@ impl<'a> Found<'a> {
     pub(super) fn length_for_init(&self, segment: u32) -> u32 {
         let segment = self.segments.get(segment as usize).filter(|segment| segment.address.is_none());
         segment.map_or(0, |segment| u32::try_from(segment.data.len()).unwrap_or(u32::MAX))
-    }
-
-    fn may_be_large(&self, bulk: Bulk) -> bool {
-        match bulk {
-            Bulk::Fill | Bulk::Copy | Bulk::Other => true,
-            Bulk::Init { segment } => self.length_for_init(segment) > CHUNK,
-        }
     }
 
     fn visit_payload(&mut self, payload: Payload<'a>, entry: &mut usize) -> Result<()> {
@@ -216,7 +248,7 @@ impl<'a> Found<'a> {
                     sites.push(Site { at, bulk, is_small: is_within(CHUNK) });
                 }
             }
-            self.changes_for_good |= changes_for_good(&operator);
+            self.changes_for_good |= changes_for_good(&operator).is_some();
             constant = match operator {
                 Operator::I32Const { value } => Some(value as u32),
                 _ => None,
@@ -252,21 +284,4 @@ fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>> {
         stack.push(value);
     }
     Ok(stack.pop().map(|value| value as u32))
-}
-
-/// Why a module cannot be instrumented.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
-    /// The module is invalid, or uses a proposal that is off.
-    #[error("{0}")]
-    Invalid(#[from] BinaryReaderError),
-    /// Resetting the globals after each request would take too long.
-    #[error("it has {found} globals that can change")]
-    TooManyGlobals {
-        /// Mutable globals of the module.
-        found: usize,
-    },
-    /// The survey contradicts the module, which is a fault of the host.
-    #[error("{0}")]
-    Inconsistent(&'static str),
 }

@@ -3,11 +3,10 @@
 
 use handler_sdk::abi;
 use host_http::quote::quoted;
-use wasmtime::{ExternType, Module, ModuleExport, ValType};
+use wasmtime::{ExternType, MemoryType, Module, ModuleExport, ValType};
 
-use crate::instrument::PutBack;
+use crate::instrument::Reset;
 use crate::module_error::ModuleError;
-use crate::signature::{offered, signature};
 
 /// Size of a page, the unit of a memory's size, in bytes.
 const PAGE: u64 = 65_536;
@@ -15,18 +14,20 @@ const PAGE: u64 = 65_536;
 /// Longest name of an import that is shown in a message, in bytes.
 const NAME_MAX: usize = 100;
 
+/// A memory as messages show it.
+const A_MEMORY: &str = "a memory";
+
 /// Positions of a module's exports, so that requests need no lookup by name.
 #[derive(Clone)]
 pub(super) struct Exports {
     pub(super) memory: ModuleExport,
     pub(super) alloc: ModuleExport,
     pub(super) handle: ModuleExport,
-    pub(super) initialize: Option<ModuleExport>,
+    /// `_initialize`, and before it the start function if it was turned into an export.
+    pub(super) initialisers: Vec<ModuleExport>,
     pub(super) panic_message: Option<ModuleExport>,
     /// All mutable globals; empty if the module cannot be reset.
     pub(super) globals: Vec<ModuleExport>,
-    /// The start function, if it was turned into an export.
-    pub(super) start: Option<ModuleExport>,
 }
 
 /// Checks that a module imports nothing but what is offered.
@@ -58,12 +59,11 @@ impl Exports {
         use ValType::{I32, I64};
         Ok(Exports {
             memory: find_memory(module, memory_max)?,
-            alloc: find_function(module, abi::ALLOC, &[I32], &[I32])?,
-            handle: find_function(module, abi::HANDLE, &[I32, I32], &[I64])?,
-            initialize: find_optional(module, abi::INITIALIZE, &[], &[])?,
-            panic_message: find_optional(module, abi::PANIC_MESSAGE, &[], &[I64])?,
+            alloc: require(module, abi::ALLOC, signature(&[I32], &[I32]))?,
+            handle: require(module, abi::HANDLE, signature(&[I32, I32], &[I64]))?,
+            initialisers: Vec::from_iter(find(module, abi::INITIALIZE, &signature(&[], &[]))?),
+            panic_message: find(module, abi::PANIC_MESSAGE, &signature(&[], &[I64]))?,
             globals: Vec::new(),
-            start: None,
         })
     }
 
@@ -73,64 +73,41 @@ impl Exports {
     ///
     /// [`ModuleError::Compiler`] when one is missing. A missing global could not be
     /// reset, and would leak its value into the next request.
-    pub(super) fn add(&mut self, module: &Module, added: &PutBack) -> Result<(), ModuleError> {
+    pub(super) fn add(&mut self, module: &Module, added: &Reset) -> Result<(), ModuleError> {
         let find = |name: &String| {
             let missing = || ModuleError::Compiler(format!("its code lacks the added export `{name}`"));
             module.get_export_index(name).ok_or_else(missing)
         };
         self.globals = added.globals.iter().map(find).collect::<Result<_, _>>()?;
-        self.start = added.start.as_ref().map(find).transpose()?;
+        let start = added.start.as_ref().map(find).transpose()?;
+        self.initialisers.splice(0..0, start);
         Ok(())
     }
 }
 
 fn find_memory(module: &Module, memory_max: usize) -> Result<ModuleExport, ModuleError> {
-    let name = abi::MEMORY;
-    let expected = || "a memory".to_owned();
-    match module.get_export(name) {
-        Some(ExternType::Memory(memory)) => {
-            let minimum = memory.minimum().saturating_mul(PAGE);
-            if minimum > memory_max as u64 {
-                return Err(ModuleError::MemoryTooLarge { minimum, limit: memory_max });
-            }
+    let export = require(module, abi::MEMORY, A_MEMORY.into())?;
+    let memory = module.get_export(abi::MEMORY);
+    let minimum = memory.and_then(|memory| memory.memory().map(MemoryType::minimum)).unwrap_or(0);
+    match minimum.saturating_mul(PAGE) {
+        minimum if minimum > memory_max as u64 => {
+            Err(ModuleError::MemoryTooLarge { minimum, limit: memory_max })
         }
-        Some(other) => {
-            return Err(ModuleError::ExportType {
-                name: name.into(),
-                expected: expected(),
-                found: describe(&other),
-            });
-        }
-        None => {
-            return Err(ModuleError::ExportMissing { name: name.into(), expected: expected() });
-        }
+        _ => Ok(export),
     }
-    module
-        .get_export_index(name)
-        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected: expected() })
 }
 
-fn find_function(
-    module: &Module,
-    name: &'static str,
-    parameters: &[ValType],
-    results: &[ValType],
-) -> Result<ModuleExport, ModuleError> {
-    let expected = signature(parameters, results);
-    find_optional(module, name, parameters, results)?
-        .ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected })
+/// Finds an export that the contract requires.
+fn require(module: &Module, name: &str, expected: String) -> Result<ModuleExport, ModuleError> {
+    let export = find(module, name, &expected)?;
+    export.ok_or_else(|| ModuleError::ExportMissing { name: name.into(), expected })
 }
 
-fn find_optional(
-    module: &Module,
-    name: &'static str,
-    parameters: &[ValType],
-    results: &[ValType],
-) -> Result<Option<ModuleExport>, ModuleError> {
-    let expected = signature(parameters, results);
+/// Finds an export, which must have the expected type if there is one.
+fn find(module: &Module, name: &str, expected: &str) -> Result<Option<ModuleExport>, ModuleError> {
     match module.get_export(name).map(|export| describe(&export)) {
         Some(found) if found != expected => {
-            Err(ModuleError::ExportType { name: name.into(), expected, found })
+            Err(ModuleError::ExportType { name: name.into(), expected: expected.into(), found })
         }
         _ => Ok(module.get_export_index(name)),
     }
@@ -145,7 +122,23 @@ fn describe(found: &ExternType) -> String {
         }
         ExternType::Global(_) => "a global".into(),
         ExternType::Table(_) => "a table".into(),
-        ExternType::Memory(_) => "a memory".into(),
+        ExternType::Memory(_) => A_MEMORY.into(),
         ExternType::Tag(_) => "a tag".into(),
+    }
+}
+
+/// Returns the names of the imports that are offered, with their types for messages.
+fn offered() -> [(&'static str, String); 2] {
+    use ValType::{I32, I64};
+    [(abi::LOG, signature(&[I32, I32, I32], &[])), (abi::RANDOM, signature(&[], &[I64]))]
+}
+
+/// Formats a function type for messages.
+fn signature(parameters: &[ValType], results: &[ValType]) -> String {
+    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match results {
+        [] => format!("a function ({})", list(parameters)),
+        [one] => format!("a function ({}) -> {one}", list(parameters)),
+        _ => format!("a function ({}) -> ({})", list(parameters), list(results)),
     }
 }

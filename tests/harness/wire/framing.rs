@@ -1,13 +1,13 @@
 //! The length of a request's body by RFC 9112, sections 6 and 7, read strictly.
 
-use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, trimmed, values};
+use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, number, trimmed, values};
 
 /// Most bytes of all extensions and trailers of a body.
 const CHUNK_EXTRAS_MAX: usize = 16 << 10;
 
 /// How a body is framed.
 pub enum Framing {
-    None,
+    /// 0 where the request says nothing.
     Length(u64),
     Chunked,
 }
@@ -17,24 +17,18 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");
     let mut statuses = Vec::new();
-    let number = |value: &&[u8]| {
-        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-        std::str::from_utf8(value).ok().filter(|_| digits)?.parse::<u64>().ok()
-    };
-    let is_bad = lengths.len() > 1 || lengths.iter().any(|value| number(value).is_none());
+    let is_bad = lengths.len() > 1 || lengths.iter().any(|value| number::<u64>(value).is_none());
     let is_double = codings.len() > 1 || (!codings.is_empty() && (request.minor == 0 || !lengths.is_empty()));
     if is_bad || is_double {
         statuses.push(400);
     }
     for coding in &codings {
         if !coding.eq_ignore_ascii_case(b"chunked") {
-            let names =
-                coding.split(|&byte| byte == b',').map(|each| each.split(|&byte| byte == b';').next());
-            let names: Vec<&[u8]> = names.flatten().map(trimmed).collect();
+            let members = coding.split(|&byte| byte == b',');
+            let names = members.filter_map(|member| member.split(|&byte| byte == b';').next());
+            let names: Vec<&[u8]> = names.map(trimmed).collect();
             let knows_all = names.iter().all(|name| name.is_empty() || name.eq_ignore_ascii_case(b"chunked"));
-            if !knows_all {
-                statuses.push(501);
-            }
+            statuses.extend((!knows_all).then_some(501));
             // A value that is not a list is malformed, whatever else it holds. Few
             // parsers see that a comma in quotes separates nothing.
             if knows_all || names.iter().any(|name| !is_token(name)) || coding.contains(&b'"') {
@@ -42,12 +36,10 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
             }
         }
     }
-    match (statuses.is_empty(), lengths.first().and_then(number)) {
-        (false, _) => Err(statuses),
-        (true, Some(0)) => Ok(Framing::None),
-        (true, Some(length)) => Ok(Framing::Length(length)),
-        (true, None) if codings.is_empty() => Ok(Framing::None),
-        (true, None) => Ok(Framing::Chunked),
+    match lengths.first().and_then(|value| number(value)) {
+        _ if !statuses.is_empty() => Err(statuses),
+        None if !codings.is_empty() => Ok(Framing::Chunked),
+        length => Ok(Framing::Length(length.unwrap_or(0))),
     }
 }
 
@@ -61,13 +53,13 @@ pub fn chunked<'a>(
     let mut rest = bytes;
     let mut extras = 0;
     let mut length = 0_u128;
+    let wrong = |length: u128| Some(if length > bounds.body as u128 { vec![413, 400] } else { vec![400] });
     loop {
-        let wrong = |length: u128| if length > bounds.body as u128 { vec![413, 400] } else { vec![400] };
-        let (raw, behind) = line(rest).ok_or(Some(wrong(length)))?;
+        let (raw, behind) = line(rest).ok_or(wrong(length))?;
         let size = raw.strip_suffix(b"\r").and_then(|text| chunk_size(text, &mut extras));
-        let size = size.ok_or(Some(wrong(length)))?;
+        let size = size.ok_or(wrong(length))?;
         if extras > CHUNK_EXTRAS_MAX / 2 {
-            return Err((extras > CHUNK_EXTRAS_MAX).then(|| wrong(length)));
+            return Err(wrong(length).filter(|_| extras > CHUNK_EXTRAS_MAX));
         }
         rest = behind;
         if size == 0 {
@@ -75,36 +67,32 @@ pub fn chunked<'a>(
         }
         length += u128::from(size);
         let data = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
-        let (data, behind) = data.ok_or(Some(wrong(length)))?;
+        let (data, behind) = data.ok_or(wrong(length))?;
         request.body.extend_from_slice(data);
-        rest = behind.strip_prefix(b"\r\n").ok_or(Some(wrong(length)))?;
+        rest = behind.strip_prefix(b"\r\n").ok_or(wrong(length))?;
     }
-    let is_long = length > bounds.body as u128;
-    let wrong = || Some(if is_long { vec![413, 400] } else { vec![400] });
     let mut trailers = Vec::new();
     let start = rest.len();
     loop {
-        let (raw, behind) = line(rest).ok_or_else(wrong)?;
-        let text = raw.strip_suffix(b"\r").ok_or_else(wrong)?;
+        let (raw, behind) = line(rest).ok_or(wrong(length))?;
+        let text = raw.strip_suffix(b"\r").ok_or(wrong(length))?;
         rest = behind;
         // The rules do not tell whether line ends count.
-        if start - rest.len() + extras > CHUNK_EXTRAS_MAX / 2 {
-            return Err(if start - rest.len() + extras > 2 * CHUNK_EXTRAS_MAX { wrong() } else { None });
+        let extras = start - rest.len() + extras;
+        if extras > CHUNK_EXTRAS_MAX / 2 {
+            return Err(wrong(length).filter(|_| extras > 2 * CHUNK_EXTRAS_MAX));
         }
         if text.is_empty() {
             break;
         }
-        if !field_line(text, &mut trailers).is_empty() {
-            return Err(wrong());
+        if !field_line(text, &mut trailers) {
+            return Err(wrong(length));
         }
     }
     // KNOWN 8: hyper applies the limits of a head to trailers, approximately.
     let is_much = (start - rest.len()).saturating_add(16) > bounds.head;
     request.is_doubtful = trailers.len() >= bounds.fields || is_much;
-    if is_long {
-        return Err(Some(vec![413]));
-    }
-    Ok(rest)
+    if length > bounds.body as u128 { Err(Some(vec![413])) } else { Ok(rest) }
 }
 
 /// Returns the size of a chunk, and adds the length of its extension to `extras`.

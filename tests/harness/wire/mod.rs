@@ -17,22 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use host::builder::Builder;
 use host::cli::args::Args;
 use host::net::socket::Socket;
-use host::serve::buffers::Buffers;
 use host::serve::connection::Connections;
-use host::serve::service::App;
-use host::site::activate::Workshop;
-use host::site::begin::begin;
-use host::site::notice::Notice;
-use host::site::swapper::{Settings, Swapper};
 use host_http::client_net::Peer;
-use host_http::request_id::ConnectionIds;
-use host_wasm::{Compilers, Engine};
+use host_wasm::Compilers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::runtime::{self, Runtime};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
@@ -43,17 +36,10 @@ pub const CLIENT: &str = "192.0.2.7";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Timeouts that never expire, so that nothing depends on the load of the machine.
+#[rustfmt::skip]
 const TIMES: [&str; 10] = [
-    "host",
-    "--head-timeout=1h",
-    "--idle-timeout=1h",
-    "--body-timeout=1h",
-    "--rate-window=1h",
-    "--write-timeout=1h",
-    "--queue-timeout=1h",
-    "--deadline=1h",
-    "--instances=2",
-    "--keep=1",
+    "host", "--head-timeout=1h", "--idle-timeout=1h", "--body-timeout=1h", "--rate-window=1h",
+    "--write-timeout=1h", "--queue-timeout=1h", "--deadline=1h", "--instances=2", "--keep=1",
 ];
 
 /// A server in this process, with all connections on one thread.
@@ -65,38 +51,14 @@ pub struct Host {
 impl Host {
     /// Serves a module of `tests/fixtures`, with these flags for its limits.
     pub fn new(module: &str, flags: &[&str]) -> Host {
-        let limits = Args::parse_from([&TIMES, flags].concat()).serve.limits;
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let module = tests().join("fixtures").join(module);
-        let swapper = runtime.block_on(async {
-            let engine = Engine::new(&limits.call()).unwrap();
-            let (compilers, probes) = (Compilers::here(&limits.compile()), Vec::new().into());
-            let workshop = Workshop { engine, compilers, probes };
-            let beginning = begin(&workshop, &limits, Some(&module), None).await.unwrap();
-            let settings = Settings {
-                workshop,
-                module_max: limits.module_max,
-                file: None,
-                state: None,
-                require_durable: false,
-                notice: Notice::default(),
-            };
-            Swapper::start(settings, beginning).unwrap()
+        let module = [module.to_str().unwrap(), "--no-watch", "--no-probe"];
+        let args = Args::parse_from([&TIMES, &module[..], flags].concat()).serve;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let app = runtime.block_on(async {
+            let compilers = Compilers::here(&args.limits.for_compilers());
+            Builder::load(&args, compilers).await.unwrap().start().unwrap()
         });
-        let app = App {
-            swapper,
-            tell_version: true,
-            buffers: Buffers::new(limits.buffer_max),
-            places: Arc::new(Semaphore::new(limits.connections)),
-            recorder: None,
-            limits,
-            ids: ConnectionIds::new(),
-            tell_cause: false,
-            notice: Notice::default(),
-            faults: Arc::default(),
-            trusted: Vec::new(),
-            ending: Arc::default(),
-        };
         Host { runtime, connections: Connections::new(Arc::new(app)) }
     }
 

@@ -1,7 +1,7 @@
 //! Reads the responses of a server by RFC 9112. Everything that is not exactly
 //! framed is wrong.
 
-use super::rfc9112::{Fields, field_line, is_text, values};
+use super::rfc9112::{Fields, field_line, is_text, line, number, values};
 
 /// Returns the reason phrase of a response that the host makes itself.
 pub fn own_reason(status: u16) -> Option<&'static str> {
@@ -79,65 +79,87 @@ impl<'a> Output<'a> {
 
     /// Reads the next response, to a request of this method.
     pub fn next(&mut self, method: &[u8]) -> Result<Reply, String> {
-        let mut reply = self.head()?;
-        let success = (200..300).contains(&reply.status);
-        let bodiless = reply.status < 200 || reply.status == 204 || (method == b"CONNECT" && success);
-        let lengths = values(&reply.fields, "content-length");
-        if !values(&reply.fields, "transfer-encoding").is_empty() {
-            return Err("it has a transfer-encoding".into());
-        }
-        if bodiless && !lengths.is_empty() {
-            return Err(format!("{} has no length", reply.status));
-        }
-        let length = match lengths[..] {
-            [] if bodiless || method == b"HEAD" || reply.status == 304 => 0,
-            [length] if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => {
-                let length = std::str::from_utf8(length).ok().and_then(|digits| digits.parse().ok());
-                length.ok_or("its length is no number")?
-            }
-            _ => return Err(format!("it has {} lengths, or none that is a number", lengths.len())),
-        };
-        let follows = !(bodiless || method == b"HEAD" || reply.status == 304);
-        if follows {
-            let (body, behind) = self.rest.split_at_checked(length).ok_or("its body breaks off")?;
-            reply.body = body.to_vec();
-            self.rest = behind;
-        }
+        let (reply, rest) = read(self.rest, method)?.ok_or("it breaks off")?;
+        self.rest = rest;
         Ok(reply)
     }
+}
 
-    fn line(&mut self) -> Result<&'a [u8], String> {
-        let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or("a line does not end")?;
-        let line = self.rest[..end].strip_suffix(b"\r").ok_or("a bare LF")?;
-        self.rest = &self.rest[end + 1..];
-        Ok(line)
+/// A response and the bytes behind it, or None if it is not whole.
+type Found<'a> = Result<Option<(Reply, &'a [u8])>, String>;
+
+/// Reads the response to a request of this method.
+pub fn read<'a>(bytes: &'a [u8], method: &[u8]) -> Found<'a> {
+    let Some((mut reply, rest)) = read_head(bytes, Sender::Server)? else {
+        return Ok(None);
+    };
+    let success = (200..300).contains(&reply.status);
+    let is_bodiless = reply.status < 200 || reply.status == 204 || (method == b"CONNECT" && success);
+    let is_left_out = is_bodiless || method == b"HEAD" || reply.status == 304;
+    let lengths = values(&reply.fields, "content-length");
+    if !values(&reply.fields, "transfer-encoding").is_empty() {
+        return Err("it has a transfer-encoding".into());
     }
+    if is_bodiless && !lengths.is_empty() {
+        return Err(format!("{} has no length", reply.status));
+    }
+    let length = match lengths[..] {
+        [] if is_left_out => 0,
+        [length] => number(length).ok_or("its length is no number")?,
+        _ => return Err(format!("it has {} lengths", lengths.len())),
+    };
+    let body = rest.split_at_checked(if is_left_out { 0 } else { length });
+    Ok(body.map(|(body, behind)| {
+        reply.body = body.to_vec();
+        (reply, behind)
+    }))
+}
 
-    fn head(&mut self) -> Result<Reply, String> {
-        let line = self.line()?;
-        // A client of HTTP/1.0 may get a response of HTTP/1.0.
-        let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
-        let (digits, rest) = rest.and_then(|rest| rest.split_at_checked(3)).ok_or("no status line")?;
-        let reason = rest.strip_prefix(b" ").ok_or("no space behind the status")?;
-        if !digits.iter().all(u8::is_ascii_digit) || !reason.iter().all(is_text) {
-            return Err(format!("a status line that is none: {}", line.escape_ascii()));
-        }
-        let status = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        let mut reply = Reply {
-            minor: line[7] - b'0',
-            status: status.ok_or("no status")?,
-            reason: reason.to_vec(),
-            fields: Vec::new(),
-            body: Vec::new(),
+/// Who wrote a response. A module may end lines in LF alone, and leave out the space
+/// before an empty reason phrase.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Sender {
+    Server,
+    Module,
+}
+
+/// Reads the head of a response.
+pub fn read_head(bytes: &[u8], sender: Sender) -> Found<'_> {
+    let mut rest = bytes;
+    let mut reply = None;
+    while let Some((raw, behind)) = line(rest) {
+        rest = behind;
+        let text = match raw.strip_suffix(b"\r") {
+            Some(text) => text,
+            None if sender == Sender::Module => raw,
+            None => return Err(format!("a bare LF behind {}", raw.escape_ascii())),
         };
-        loop {
-            let line = self.line()?;
-            if line.is_empty() {
-                return Ok(reply);
-            }
-            if !field_line(line, &mut reply.fields).is_empty() {
-                return Err(format!("no field: {}", line.escape_ascii()));
-            }
+        let Some(Reply { fields, .. }) = &mut reply else {
+            let found = status_line(text, sender);
+            reply = Some(found.ok_or_else(|| format!("no status line: {}", text.escape_ascii()))?);
+            continue;
+        };
+        if text.is_empty() {
+            return Ok(reply.map(|reply| (reply, rest)));
+        }
+        if !field_line(text, fields) {
+            return Err(format!("no field: {}", text.escape_ascii()));
         }
     }
+    Ok(None)
+}
+
+fn status_line(text: &[u8], sender: Sender) -> Option<Reply> {
+    let (minor, rest) = match text.strip_prefix(b"HTTP/1.")? {
+        [b'1', b' ', rest @ ..] => (1, rest),
+        // A client of HTTP/1.0 may get a response of HTTP/1.0.
+        [b'0', b' ', rest @ ..] if sender == Sender::Server => (0, rest),
+        _ => return None,
+    };
+    let (digits, reason) = rest.split_at_checked(3)?;
+    let is_left_out = reason.is_empty() && sender == Sender::Module;
+    let reason = if is_left_out { reason } else { reason.strip_prefix(b" ")? };
+    let (fields, body) = Default::default();
+    let reply = Reply { minor, status: number(digits)?, reason: reason.to_vec(), fields, body };
+    reason.iter().all(is_text).then_some(reply)
 }

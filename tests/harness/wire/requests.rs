@@ -38,12 +38,8 @@ pub fn check(host: &Host, input: &[u8]) {
                 refused(&reply, &statuses, is_head, &about);
             }
         }
-        End::Broken(request, statuses) => {
-            if !judge_broken(&request, &statuses, &mut output, &about) {
-                return;
-            }
-        }
-        End::Unsaid => return,
+        End::Broken(request, statuses) if judge_broken(&request, &statuses, &mut output, &about) => {}
+        End::Broken(..) | End::Unsaid => return,
     }
     assert!(output.is_at_end(), "there is more: {}\n{about}", output.rest());
 }
@@ -69,27 +65,30 @@ fn next(output: &mut Output<'_>, method: &[u8], about: &str) -> Reply {
     output.next(method).unwrap_or_else(|why| panic!("no response: {why}\n{about}"))
 }
 
+/// Reads the response to a request, behind `100 Continue` if that may come.
+fn next_final(request: &Request, output: &mut Output<'_>, about: &str) -> Reply {
+    let reply = next(output, &request.method, about);
+    if reply.status == 100 && rfc9110::may_be_told_to_continue(request) {
+        assert!(reply.fields.is_empty(), "{about}");
+        return next(output, &request.method, about);
+    }
+    reply
+}
+
 /// Checks the response to a request. Returns whether another response may follow.
 fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
     let meaning = meaning(request);
-    let mut reply = next(output, &request.method, about);
-    if reply.status == 100 && rfc9110::may_be_told_to_continue(request) {
-        assert!(reply.fields.is_empty(), "{about}");
-        reply = next(output, &request.method, about);
-    }
+    let reply = next_final(request, output, about);
     let statuses = &meaning.statuses;
     assert!(statuses.contains(&reply.status), "{} instead of {statuses:?}\n{about}", reply.status);
     let is_last = rfc9110::closes(request);
     let is_head = request.method == b"HEAD";
-    if reply.status == 200 {
-        assert_eq!(reply.reason, b"OK", "{about}");
-        let message = &reply.body;
-        if !is_head {
-            canonical(request, &meaning, message, &reply, about);
-        }
-    } else {
+    if reply.status != 200 {
         house(&reply, is_head, about);
+    } else if !is_head {
+        canonical(request, &meaning, &reply, about);
     }
+    assert!(reply.status != 200 || reply.reason == b"OK", "{about}");
     if reply.closes() {
         // A target with bad characters is refused with its whole message.
         let is_refused = reply.status == 400 && (statuses.len() > 1 || !meaning.is_target_sure);
@@ -109,10 +108,10 @@ fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, ab
     let declined = meaning(request).statuses;
     // A request that must be declined is, unless its body was found wrong before.
     let must = !declined.contains(&200) && !declined.contains(&502);
-    let mut reply = next(output, &request.method, about);
-    if reply.status == 100 && rfc9110::may_be_told_to_continue(request) && !must {
-        reply = next(output, &request.method, about);
-    }
+    let reply = match must {
+        true => next(output, &request.method, about),
+        false => next_final(request, output, about),
+    };
     let is_head = request.method == b"HEAD";
     let is_declined = declined.contains(&reply.status) && ![200, 502].contains(&reply.status);
     if is_declined && !(statuses.contains(&reply.status) && reply.closes()) {
@@ -120,9 +119,8 @@ fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, ab
         // The server may skip a body that is only too long, and keep the
         // connection.
         return reply.closes() || !statuses.contains(&413);
-    } else {
-        refused(&reply, statuses, is_head, about);
     }
+    refused(&reply, statuses, is_head, about);
     true
 }
 
@@ -145,8 +143,8 @@ pub fn house(reply: &Reply, is_head: bool, about: &str) {
 }
 
 /// Checks the request that the module got.
-fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], reply: &Reply, about: &str) {
-    let (found, end) = rfc9112::requests(message, &Bounds::NONE);
+fn canonical(request: &Request, meaning: &rfc9110::Meaning, reply: &Reply, about: &str) {
+    let (found, end) = rfc9112::requests(&reply.body, &Bounds::NONE);
     let [found] = &found[..] else {
         panic!("the module got {} messages\n{about}", found.len());
     };
@@ -176,9 +174,8 @@ fn canonical(request: &Request, meaning: &rfc9110::Meaning, message: &[u8], repl
         expected.insert(0, (b"host".to_vec(), authority.clone()));
     }
     let mut fields = found.fields.clone();
-    fields.retain(|(name, _)| {
-        ![&VOUCHED[..], &["content-length"]].concat().iter().any(|own| own.as_bytes() == name)
-    });
+    let is_own = |name: &[u8]| name == b"content-length" || VOUCHED.iter().any(|own| own.as_bytes() == name);
+    fields.retain(|(name, _)| !is_own(name));
     assert_eq!(show(&fields), show(&expected), "{about}");
 }
 

@@ -2,10 +2,10 @@
 //! module that it serves answers with the body of the request.
 
 use super::Host;
-use super::replies::{Output, Reply};
+use super::replies::{Output, Reply, Sender, read_head};
 use super::requests::{house, show};
 use super::rfc9110::forwarded;
-use super::rfc9112::{Fields, field_line, is_text, values};
+use super::rfc9112::{Fields, number, values};
 
 /// Most fields of a module's response.
 const FIELDS_MAX: usize = 100;
@@ -76,7 +76,8 @@ fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
     };
     // KNOWN 2: hyper drops the length of a 304, except for HEAD.
     let is_dropped = said.status == 304 && !is_head && reply.field("content-length").is_none();
-    assert!(is_dropped || reply.field("content-length").map(number) == expected.map(number), "{about}");
+    let [found, expected] = [reply.field("content-length"), expected].map(|length| length.map(number::<u64>));
+    assert!(is_dropped || found == expected, "{about}");
     let body = if is_head { &[][..] } else { &said.body[..] };
     assert_eq!(reply.body, body, "{about}");
 }
@@ -86,37 +87,12 @@ fn by_name(mut fields: Fields) -> Fields {
     fields
 }
 
-fn number(digits: &[u8]) -> u64 {
-    std::str::from_utf8(digits).unwrap().parse().unwrap()
-}
-
-/// Reads the response of a module by the contract: lines may end in LF alone, and
-/// the body is everything behind the head.
+/// Reads the response of a module by the contract: the body is everything behind the
+/// head.
 fn read(response: &[u8]) -> Option<Reply> {
-    let mut rest = response;
-    let mut line = || {
-        let end = rest.iter().position(|&byte| byte == b'\n')?;
-        let line = &rest[..end];
-        rest = &rest[end + 1..];
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
-    };
-    let status_line = line()?.strip_prefix(b"HTTP/1.1 ")?;
-    let (digits, reason) = status_line.split_at_checked(3)?;
-    // Without a phrase, the space before it may be missing.
-    let reason = if reason.is_empty() { reason } else { reason.strip_prefix(b" ")? };
-    if !digits.iter().all(u8::is_ascii_digit) || !reason.iter().all(is_text) {
-        return None;
-    }
-    let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    let mut fields = Fields::new();
-    loop {
-        match line()? {
-            b"" => break,
-            line => field_line(line, &mut fields).is_empty().then_some(())?,
-        }
-    }
-    let body = rest.to_vec();
-    Some(Reply { minor: 1, status, reason: reason.to_vec(), fields, body })
+    let (mut said, body) = read_head(response, Sender::Module).ok()??;
+    said.body = body.to_vec();
+    Some(said)
 }
 
 /// Returns whether the host can send the response: its status is final, and its
@@ -127,15 +103,10 @@ fn is_framed(said: &Reply, is_head: bool) -> bool {
     let is_right = match lengths[..] {
         [] => true,
         [length] => {
-            let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
-            let is_plain = digits && (length == b"0" || !length.starts_with(b"0"));
-            let number = std::str::from_utf8(length)
-                .ok()
-                .filter(|_| is_plain)
-                .and_then(|text| text.parse::<i64>().ok());
-            let number = number.map(|number| number as u64);
-            let left_out = empty && (is_head || said.status == 304);
-            number.is_some_and(|number| left_out || number == said.body.len() as u64)
+            let is_plain = length == b"0" || !length.starts_with(b"0");
+            let is_left_out = empty && (is_head || said.status == 304);
+            let right = |number: i64| is_left_out || number as u64 == said.body.len() as u64;
+            is_plain && number(length).is_some_and(right)
         }
         _ => false,
     };

@@ -4,7 +4,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::rfc9112::{Fields, Request, trimmed, values};
+use super::rfc9112::{Fields, Request, number, trimmed, values};
 
 /// What may become of a request.
 pub struct Meaning {
@@ -30,24 +30,16 @@ pub const VOUCHED: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-request-ti
 pub fn meaning(request: &Request) -> Meaning {
     // Statuses for requests that must be, or may be, declined.
     let (mut must, mut may) = (Vec::new(), Vec::new());
-    let is_target_sure;
     let mut target = request.target.clone();
     let mut authority = None;
-    match form(&request.method, &request.target) {
-        Form::Plain { is_sure } => {
-            is_target_sure = is_sure;
-            may.extend((!is_sure).then_some(400));
-        }
+    let (form, is_target_sure) = form(&request.method, &request.target);
+    may.extend((!is_target_sure).then_some(400));
+    match form {
+        Form::Plain => {}
         // The response of a handler to CONNECT would open a tunnel, so it is
         // refused.
-        Form::Tunnel { is_sure } => {
-            is_target_sure = is_sure;
-            must.push(502);
-            may.extend((!is_sure).then_some(400));
-        }
-        Form::Absolute { host, path, is_sure, is_http } => {
-            is_target_sure = is_sure;
-            may.extend((!is_sure).then_some(400));
+        Form::Tunnel => must.push(502),
+        Form::Absolute { host, path, is_http } => {
             must.extend((!is_http).then_some(421));
             target = match path {
                 b"" | b"/" if request.method == b"OPTIONS" => b"*".to_vec(),
@@ -57,21 +49,18 @@ pub fn meaning(request: &Request) -> Meaning {
             authority = Some(host.to_vec());
         }
         Form::Bad => {
-            is_target_sure = false;
             must.push(400);
             // KNOWN 7: a malformed scheme may count as an unsupported one.
             may.extend(request.target.windows(3).any(|window| window == b"://").then_some(421));
         }
     }
-    match check_host(request, authority.as_deref()) {
-        Verdict::Right => {}
-        Verdict::Doubtful => may.push(400),
-        Verdict::Wrong => must.push(400),
-    }
-    match check_expect(request) {
-        Verdict::Right => {}
-        Verdict::Doubtful => may.push(417),
-        Verdict::Wrong => must.push(417),
+    for (verdict, status) in [(check_host(request, authority.as_deref()), 400), (check_expect(request), 417)]
+    {
+        match verdict {
+            Verdict::Right => {}
+            Verdict::Doubtful => may.push(status),
+            Verdict::Wrong => must.push(status),
+        }
     }
     if request.is_doubtful {
         may.push(400);
@@ -80,9 +69,7 @@ pub fn meaning(request: &Request) -> Meaning {
     if must.iter().any(|status| *status != 502) {
         must.retain(|status| *status != 502);
     }
-    if must.is_empty() {
-        must.push(200);
-    }
+    must.extend(must.is_empty().then_some(200));
     Meaning { statuses: [must, may].concat(), target, authority, is_target_sure }
 }
 
@@ -92,34 +79,35 @@ enum Verdict {
     Wrong,
 }
 
-/// The forms of section 3.2 of RFC 9112. `is_sure` means that RFC 3986 allows every
-/// byte; hyper's parser accepts and refuses some other bytes, and either is right.
+/// The forms of section 3.2 of RFC 9112.
 enum Form<'a> {
-    Plain { is_sure: bool },
-    Absolute { host: &'a [u8], path: &'a [u8], is_sure: bool, is_http: bool },
-    Tunnel { is_sure: bool },
+    Plain,
+    Absolute { host: &'a [u8], path: &'a [u8], is_http: bool },
+    Tunnel,
     Bad,
 }
 
-fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
-    let is_connect = method == b"CONNECT";
-    if is_connect {
+/// Returns the form of a target, and whether RFC 3986 allows every byte. The parser of
+/// hyper accepts and refuses some other bytes, and either is right.
+fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
+    let bad = (Form::Bad, false);
+    if method == b"CONNECT" {
         return match authority(target) {
             // The port is required, but some parsers do not ask for it.
             Some(Authority { name, port, is_sure }) if !name.is_empty() && target != b"*" => {
-                Form::Tunnel { is_sure: is_sure && port.is_some_and(|port| !port.is_empty()) }
+                (Form::Tunnel, is_sure && port.is_some_and(|port| !port.is_empty()))
             }
-            _ => Form::Bad,
+            _ => bad,
         };
     }
     if target == b"*" {
-        return if method == b"OPTIONS" { Form::Plain { is_sure: true } } else { Form::Bad };
+        return if method == b"OPTIONS" { (Form::Plain, true) } else { bad };
     }
     if target.starts_with(b"/") {
-        return Form::Plain { is_sure: is_path(target) };
+        return (Form::Plain, is_path(target));
     }
     let Some(colon) = target.windows(3).position(|window| window == b"://") else {
-        return Form::Bad;
+        return bad;
     };
     let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
@@ -130,9 +118,9 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> Form<'a> {
     match authority(host) {
         Some(Authority { name, is_sure, .. }) if is_scheme && !name.is_empty() => {
             let is_http = scheme.eq_ignore_ascii_case(b"http");
-            Form::Absolute { host, path, is_sure: is_sure && is_http && is_path(path), is_http }
+            (Form::Absolute { host, path, is_http }, is_sure && is_http && is_path(path))
         }
-        _ => Form::Bad,
+        _ => bad,
     }
 }
 
@@ -190,8 +178,7 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
         if !port.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let number = std::str::from_utf8(port).unwrap().parse::<u16>();
-        is_sure &= number.is_ok() && port.len() <= 5 && !name.is_empty();
+        is_sure &= number::<u16>(port).is_some() && port.len() <= 5 && !name.is_empty();
     }
     Some(Authority { name, port, is_sure })
 }
@@ -212,7 +199,10 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
         let Some(other) = authority(of_target) else {
             return Verdict::Wrong;
         };
-        let is_same = name.eq_ignore_ascii_case(other.name) && number(port) == number(other.port);
+        // The default port is that of HTTP.
+        let port_of =
+            |port: Option<&[u8]>| port.filter(|port| !port.is_empty()).map_or(Some(80), number::<u16>);
+        let is_same = name.eq_ignore_ascii_case(other.name) && port_of(port) == port_of(other.port);
         return match is_sure && other.is_sure {
             true if is_same => Verdict::Right,
             true => Verdict::Wrong,
@@ -220,14 +210,6 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
         };
     }
     if is_sure { Verdict::Right } else { Verdict::Doubtful }
-}
-
-/// Returns the number of a port; the default is that of HTTP.
-fn number(port: Option<&[u8]>) -> Option<u16> {
-    match port {
-        None | Some(b"") => Some(80),
-        Some(port) => std::str::from_utf8(port).ok()?.parse().ok(),
-    }
 }
 
 /// Applies section 10.1.1 of RFC 9110.

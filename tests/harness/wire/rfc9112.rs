@@ -2,6 +2,8 @@
 //! doubt is a refusal. Slow, plain, and written from the RFC alone, so that it
 //! shares no code with the server.
 
+use std::str::FromStr;
+
 use super::framing::{Framing, chunked, framing};
 
 /// A request as it was sent.
@@ -100,10 +102,9 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     loop {
         let Some((raw, behind)) = line(rest) else {
             let (statuses, or_silence) = unfinished_head(bytes, rest, &request, is_first, bounds);
-            return if statuses.is_empty() {
-                Found::End(End::Unfinished)
-            } else {
-                refused(&bytes[empty..], statuses, or_silence)
+            return match statuses.is_empty() {
+                true => Found::End(End::Unfinished),
+                false => refused(&bytes[empty..], statuses, or_silence),
             };
         };
         let head_length = bytes.len() - behind.len();
@@ -112,16 +113,13 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
             None if is_first && raw.len() > bounds.target => vec![400, 414],
             None => vec![400],
             Some(text) if is_first => request_line(text, &mut request, bounds),
-            Some(b"") => Vec::new(),
-            Some(text) => field_line(text, &mut request.fields),
+            Some(text) if text.is_empty() || field_line(text, &mut request.fields) => Vec::new(),
+            Some(_) => vec![400],
         };
-        if !is_first
-            && raw != b"\r"
-            && request.fields.len() + usize::from(!statuses.is_empty()) > bounds.fields
-        {
-            statuses.push(431);
-        }
-        if head_length > bounds.head {
+        // A malformed line may count as a field.
+        let fields = request.fields.len() + usize::from(!statuses.is_empty());
+        let is_field = !is_first && raw != b"\r";
+        if (is_field && fields > bounds.fields) || head_length > bounds.head {
             statuses.push(431);
         }
         if !statuses.is_empty() {
@@ -136,31 +134,30 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
         }
         is_first = false;
     }
-    match framing(&request) {
+    let length = match framing(&request) {
         Err(mut statuses) => {
             statuses.extend(for_its_target(&request));
-            refused(&bytes[empty..], statuses, false)
-        }
-        Ok(Framing::None) => Found::Request(request, bytes.len() - rest.len()),
-        Ok(Framing::Length(length)) if length > bounds.body as u64 => {
-            Found::End(End::Broken(request, vec![413]))
-        }
-        Ok(Framing::Length(length)) if length > rest.len() as u64 => {
-            Found::End(End::Broken(request, vec![400]))
-        }
-        Ok(Framing::Length(length)) => {
-            let length = length as usize;
-            request.body = rest[..length].to_vec();
-            Found::Request(request, bytes.len() - rest.len() + length)
+            return refused(&bytes[empty..], statuses, false);
         }
         Ok(Framing::Chunked) => {
             request.is_chunked = true;
-            match chunked(rest, &mut request, bounds) {
+            return match chunked(rest, &mut request, bounds) {
                 Ok(behind) => Found::Request(request, bytes.len() - behind.len()),
                 Err(Some(statuses)) => Found::End(End::Broken(request, statuses)),
                 Err(None) => Found::End(End::Unsaid),
-            }
+            };
         }
+        Ok(Framing::Length(length)) => length,
+    };
+    if length > bounds.body as u64 {
+        return Found::End(End::Broken(request, vec![413]));
+    }
+    match rest.split_at_checked(length as usize) {
+        Some((body, behind)) => {
+            request.body = body.to_vec();
+            Found::Request(request, bytes.len() - behind.len())
+        }
+        None => Found::End(End::Broken(request, vec![400])),
     }
 }
 
@@ -194,8 +191,7 @@ fn unfinished_head(
     is_first: bool,
     bounds: &Bounds,
 ) -> (Vec<u16>, bool) {
-    let mut statuses = Vec::new();
-    let mut must_be_said = false;
+    let (mut statuses, mut must_be_said) = (Vec::new(), false);
     let text = tail.strip_suffix(b"\r").unwrap_or(tail);
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let could_go_on = if is_first { may_become_request_line(text) } else { may_become_field_line(text) };
@@ -208,18 +204,13 @@ fn unfinished_head(
         let of_token = pieces.get(1).filter(|_| is_token(pieces[0]));
         must_be_said = of_token.is_some_and(|target| target.len() > bounds.target.saturating_add(12));
     }
-    if head.len() > bounds.head {
-        statuses.push(431);
-        must_be_said = true;
-    } else if bounds.head - head.len() < 4 || (!is_first && request.fields.len() >= bounds.fields) {
-        statuses.push(431);
-    }
-    if !could_go_on {
-        statuses.push(400);
-    }
-    if is_first && pieces.len() > 2 && could_go_on {
-        statuses.push(505);
-    }
+    must_be_said |= head.len() > bounds.head;
+    // Nothing that may follow would fit.
+    let is_full =
+        head.len().saturating_add(4) > bounds.head || (!is_first && request.fields.len() >= bounds.fields);
+    statuses.extend(is_full.then_some(431));
+    statuses.extend((!could_go_on).then_some(400));
+    statuses.extend((is_first && pieces.len() > 2 && could_go_on).then_some(505));
     statuses.extend(for_its_framing(request));
     if !is_first {
         statuses.extend(for_its_target(request));
@@ -229,14 +220,12 @@ fn unfinished_head(
 
 fn may_become_request_line(text: &[u8]) -> bool {
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
-    let method =
-        pieces[0].iter().all(|byte| is_token(&[*byte])) && (pieces.len() == 1 || !pieces[0].is_empty());
-    let target = pieces.get(1).is_none_or(|target| target.iter().all(is_of_target));
-    let target = target && (pieces.len() < 3 || !pieces[1].is_empty());
-    let version = pieces.get(2).is_none_or(|version| {
-        version.len() <= 8 && version.iter().zip(b"HTTP/0.0").all(|(byte, form)| fits(*byte, *form))
-    });
-    method && target && version && pieces.len() <= 3
+    match pieces[..] {
+        [method] => method.is_empty() || is_token(method),
+        [method, target] => is_token(method) && target.iter().all(is_of_target),
+        [method, target, version] => is_token(method) && is_target(target) && may_become_version(version),
+        _ => false,
+    }
 }
 
 fn may_become_field_line(text: &[u8]) -> bool {
@@ -249,53 +238,50 @@ fn may_become_field_line(text: &[u8]) -> bool {
 /// Reads a request line. Returns the statuses to refuse it with.
 fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16> {
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
+    let is_version = |version: &[u8]| version.len() == VERSION.len() && may_become_version(version);
+    let is_known = |version: &[u8]| matches!(version, b"HTTP/1.0" | b"HTTP/1.1");
     let mut statuses = Vec::new();
-    let is_well_formed = pieces.len() == 3
-        && is_token(pieces[0])
-        && !pieces[1].is_empty()
-        && pieces[1].iter().all(is_of_target)
-        && pieces[2].len() == 8
-        && pieces[2].iter().zip(b"HTTP/0.0").all(|(byte, form)| fits(*byte, *form));
     // In a wrong line it is unclear where the target is.
-    let target = if is_well_formed { pieces[1] } else { text };
-    if target.len() > bounds.target {
-        statuses.push(414);
-    }
-    let is_version = |piece: &[u8]| {
-        piece.len() == 8 && piece.iter().zip(b"HTTP/0.0").all(|(byte, form)| fits(*byte, *form))
-    };
-    if !is_well_formed {
-        statuses.push(400);
-        // Either of the two may be reported first.
-        if pieces.len() == 3 && is_version(pieces[2]) && !matches!(pieces[2], b"HTTP/1.0" | b"HTTP/1.1") {
-            statuses.push(505);
+    let mut target = text;
+    match pieces[..] {
+        [method, found, version] if is_token(method) && is_target(found) && is_version(version) => {
+            target = found;
+            if is_known(version) {
+                request.method = method.to_vec();
+                request.target = found.to_vec();
+                request.minor = version[7] - b'0';
+            }
         }
-    } else if !matches!(pieces[2], b"HTTP/1.0" | b"HTTP/1.1") {
-        statuses.push(505);
-    } else {
-        request.method = pieces[0].to_vec();
-        request.target = pieces[1].to_vec();
-        request.minor = pieces[2][7] - b'0';
+        _ => statuses.push(400),
     }
+    // Of a version and another part that are wrong, either may be reported first.
+    if let [_, _, version] = pieces[..]
+        && is_version(version)
+        && !is_known(version)
+    {
+        statuses.push(505);
+    }
+    statuses.extend((target.len() > bounds.target).then_some(414));
     statuses
 }
 
-/// Returns whether a byte equals `form`, or is a digit where `form` is 0.
-fn fits(byte: u8, form: u8) -> bool {
-    byte == form || (form == b'0' && byte.is_ascii_digit())
+/// The form of a version, where 0 stands for any digit.
+const VERSION: &[u8; 8] = b"HTTP/0.0";
+
+fn may_become_version(text: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| byte == form || (*form == b'0' && byte.is_ascii_digit());
+    text.len() <= VERSION.len() && text.iter().zip(VERSION).all(fits)
 }
 
-/// Reads `field-line`. Returns the statuses to refuse it with.
-pub fn field_line(text: &[u8], fields: &mut Fields) -> Vec<u16> {
-    let Some(colon) = text.iter().position(|&byte| byte == b':') else {
-        return vec![400];
-    };
-    let (name, value) = (&text[..colon], &text[colon + 1..]);
-    if !is_token(name) || !value.iter().all(is_text) {
-        return vec![400];
+/// Reads `field-line`. Returns whether the text is one.
+pub fn field_line(text: &[u8], fields: &mut Fields) -> bool {
+    let colon = text.iter().position(|&byte| byte == b':').unwrap_or(0);
+    let (name, value) = text.split_at(colon);
+    let is_field = is_token(name) && value.iter().all(is_text);
+    if is_field {
+        fields.push((name.to_vec(), trimmed(&value[1..]).to_vec()));
     }
-    fields.push((name.to_vec(), trimmed(value).to_vec()));
-    Vec::new()
+    is_field
 }
 
 /// Removes SP and HTAB at both ends.
@@ -316,8 +302,18 @@ pub fn is_text(byte: &u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
+fn is_target(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(is_of_target)
+}
+
 fn is_of_target(byte: &u8) -> bool {
     byte.is_ascii_graphic() && *byte != b'#'
+}
+
+/// Returns the number that digits make, if they are digits and it fits.
+pub fn number<T: FromStr>(digits: &[u8]) -> Option<T> {
+    let are_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
 }
 
 /// Returns the values of the fields of this name.

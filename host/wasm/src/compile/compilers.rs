@@ -25,10 +25,9 @@ const ATTEMPTS: usize = 3;
 pub struct Compilers(Arc<Shared>);
 
 struct Shared {
-    memory_max: usize,
-    timeout: Duration,
-    module_max: usize,
-    code_max: usize,
+    limits: CompileLimits,
+    /// Most cores that a job uses.
+    threads: usize,
     /// Whether files are compiled in this process, without limits.
     here: bool,
     /// The process for the next job.
@@ -36,11 +35,14 @@ struct Shared {
 }
 
 impl Compilers {
-    /// Starts a process for the first job. If that fails, the first job tries again and
-    /// reports the error.
+    /// Starts a process for the first job, if called in a runtime. If that fails, the first
+    /// job tries again and reports the error.
     pub fn new(limits: &CompileLimits) -> Compilers {
         let compilers = Compilers::with(limits, false);
-        compilers.get_ready();
+        if Handle::try_current().is_ok() {
+            // Not warmed up, because the first job comes at once.
+            compilers.0.get_ready(false);
+        }
         compilers
     }
 
@@ -51,14 +53,8 @@ impl Compilers {
     }
 
     fn with(limits: &CompileLimits, here: bool) -> Compilers {
-        Compilers(Arc::new(Shared {
-            memory_max: limits.memory_max,
-            timeout: limits.timeout,
-            module_max: limits.module_max,
-            code_max: limits.code_max,
-            here,
-            ready: Mutex::new(None),
-        }))
+        let threads = threads_at_once();
+        Compilers(Arc::new(Shared { limits: limits.clone(), threads, here, ready: Mutex::new(None) }))
     }
 
     /// Compiles a file.
@@ -102,52 +98,51 @@ impl Compilers {
     }
 
     async fn run_once(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
-        let Shared { memory_max, timeout: limit, module_max, code_max, .. } = *self.0;
+        let CompileLimits { memory_max, timeout: limit, module_max, code_max } = self.0.limits;
         if file.len() > module_max {
             return Err(ModuleError::TooLarge { limit: module_max });
         }
-        let (cpu, wall) = bounds(work, limit);
-        let job = Job { work, memory_max, cpu_seconds: cpu, file: file.len() };
-        let process = self.take_ready()?;
-        let _next = Next(self);
-        let done = match wall {
-            Some(wall) => timeout(wall, process.run(&job, file, code_max)).await,
-            None => Ok(process.run(&job, file, code_max).await),
-        };
+        let (cpu_seconds, elapsed) = bounds(work, limit, self.0.threads);
+        let job = Job { work, memory_max, cpu_seconds, file: file.len() };
+        let process = self.0.take_ready()?;
+        let _next = Next(&self.0);
+        let done = timeout(elapsed, process.run(&job, file, code_max)).await;
         done.unwrap_or(Err(ModuleError::CompileTime { limit }))
     }
+}
 
+impl Shared {
     fn take_ready(&self) -> Result<Process, ModuleError> {
-        let ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The process may have been killed while it waited.
         match ready.and_then(Process::if_alive) {
             Some(process) => Ok(process),
-            None => Process::start().map_err(|error| ModuleError::NoCompiler(error.to_string())),
+            None => Process::start(false).map_err(|error| ModuleError::NoCompiler(error.to_string())),
         }
     }
 
     /// Starts a process for the next job, unless one is ready. Errors are left to that
     /// job, which tries again.
-    fn get_ready(&self) {
-        let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+    fn get_ready(&self, warm_up: bool) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.is_none() {
-            *ready = Process::start().ok();
+            *ready = Process::start(warm_up).ok();
         }
     }
 }
 
 /// Starts a process for the next job on drop, when the current job has finished or was
 /// abandoned.
-struct Next<'a>(&'a Compilers);
+struct Next<'a>(&'a Arc<Shared>);
 
 impl Drop for Next<'_> {
     fn drop(&mut self) {
         if let Ok(runtime) = Handle::try_current() {
-            let compilers = self.0.clone();
+            let compilers = Arc::clone(self.0);
             runtime.spawn(async move {
                 // Delayed, so that starting a process does not slow the current swap.
                 sleep(RESTART).await;
-                compilers.get_ready();
+                compilers.get_ready(true);
             });
         }
     }
@@ -155,13 +150,10 @@ impl Drop for Next<'_> {
 
 /// Returns the limits of a job: CPU time in whole seconds, and elapsed time. A job of
 /// idle priority may wait for a core for any time, so only its CPU time is limited.
-fn bounds(work: Work, limit: Duration) -> (u64, Option<Duration>) {
+fn bounds(work: Work, limit: Duration, threads: usize) -> (u64, Duration) {
     let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
     match work {
-        Work::Compile { priority: Priority::Idle, .. } => (seconds, None),
-        _ => {
-            let threads = threads_at_once() as u64;
-            (seconds.saturating_mul(threads).saturating_add(1), Some(limit))
-        }
+        Work::Compile { priority: Priority::Idle, .. } => (seconds, Duration::MAX),
+        _ => (seconds.saturating_mul(threads as u64).saturating_add(1), limit),
     }
 }

@@ -1,13 +1,13 @@
 //! The messages between the server and a compile process: one job and one answer. Each
 //! is a JSON header with its length in front, and the bytes that the header announces.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::inspect::Anatomy;
-use crate::instrument::PutBack;
+use crate::instrument::Reset;
 use crate::module_error::ModuleError;
 
 /// How much the compiler optimises. Code of both efforts gives equal results; only the
@@ -56,7 +56,7 @@ pub(super) enum Work {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// The file was compiled. `code` bytes of code and `data` bytes of data follow.
-    Compiled { put_back: Option<PutBack>, code: usize, data: usize },
+    Compiled { reset: Option<Reset>, code: usize, data: usize },
     /// The file was refused.
     Refused(ModuleError),
     /// The parts of the file.
@@ -66,7 +66,7 @@ pub(super) enum Answer {
 /// A compiled file.
 pub(crate) struct Compiled {
     /// How to reset an instance after a request; [`None`] if that is impossible.
-    pub(crate) put_back: Option<PutBack>,
+    pub(crate) reset: Option<Reset>,
     /// The compiled module in wasmtime's format.
     pub(crate) code: Vec<u8>,
     /// Content of the data segments that were taken out of the module.
@@ -77,15 +77,12 @@ pub(crate) struct Compiled {
 /// limits.
 const HEADER_MAX: u64 = 64 << 20;
 
-pub(super) fn header(header: &impl Serialize) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_vec(header)?;
+/// Encodes a header with its length.
+pub(super) fn header(content: &impl Serialize) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(content)?;
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(&json);
     Ok(bytes)
-}
-
-pub(super) fn write_header(to: &mut impl Write, of: &impl Serialize) -> io::Result<()> {
-    to.write_all(&header(of)?)
 }
 
 pub(super) fn read_header<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
@@ -117,14 +114,13 @@ pub(super) fn read_bytes(from: &mut impl Read, length: usize) -> io::Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, Job, Priority, Work, read_header, write_header};
+    use super::{Effort, Job, Priority, Work, header, read_header};
 
     #[test]
     fn a_job_is_read_as_written_and_a_broken_one_is_an_error() {
         let work = Work::Compile { effort: Effort::Quick, priority: Priority::Idle };
         let job = Job { work, memory_max: 1 << 20, cpu_seconds: 7, file: 3 };
-        let mut bytes = Vec::new();
-        write_header(&mut bytes, &job).unwrap();
+        let bytes = header(&job).unwrap();
         let read: Job = read_header(&mut &bytes[..]).unwrap();
         assert_eq!(format!("{read:?}"), format!("{job:?}"));
         for length in 0..bytes.len() {

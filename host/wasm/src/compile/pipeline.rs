@@ -9,9 +9,8 @@ use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Result};
 use crate::compile::job::{Compiled, Effort};
 use crate::compile::structure;
 use crate::engine::config;
-use crate::instrument::{GLOBALS_MAX, Instrumented, instrument};
+use crate::instrument::{Instrumented, instrument};
 use crate::module_error::{ModuleError, one_line, read};
-use crate::survey::Unfit;
 
 /// Stack of a compiling thread, in bytes. RUST_MIN_STACK does not change it.
 const STACK: usize = 2 << 20;
@@ -64,14 +63,9 @@ pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Res
 fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleError> {
     let binary = read(file)?;
     structure::check(&binary)?;
-    let instrumented = instrument(&binary).map_err(|error| match error {
-        Unfit::Invalid(error) => ModuleError::Invalid(one_line(&error)),
-        Unfit::Inconsistent(what) => ModuleError::Compiler(what.into()),
-        Unfit::TooManyGlobals { found } => ModuleError::TooManyGlobals { found, limit: GLOBALS_MAX },
-    })?;
-    let Instrumented { binary, data, put_back } = instrumented;
+    let Instrumented { binary, data, reset } = instrument(&binary)?;
     // The module is valid, so only an internal limit of the compiler can fail here.
     let code = engine.precompile_module(&binary);
     let code = code.map_err(|error| ModuleError::Compiler(one_line(&format!("{error:#}"))))?;
-    Ok(Compiled { put_back, code, data })
+    Ok(Compiled { reset, code, data })
 }

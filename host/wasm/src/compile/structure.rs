@@ -2,9 +2,7 @@
 //! The compile process has limits on memory and time anyway. These limits refuse known
 //! compile bombs within milliseconds, and with a precise message.
 
-use wasmparser::{
-    BlockType, CompositeInnerType, ElementItems, FunctionBody, Operator, Parser, Payload, Result,
-};
+use wasmparser::{BlockType, CompositeInnerType, ElementItems, FunctionBody, Operator, Parser, Payload};
 
 use crate::module_error::ModuleError;
 
@@ -50,7 +48,15 @@ pub const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
 ///
 /// [`ModuleError::TooComplex`] names the part that is over its limit.
 pub(super) fn check(binary: &[u8]) -> Result<(), ModuleError> {
-    Counts::default().count(binary).unwrap_or(Ok(()))
+    match Counts::default().count(binary) {
+        Err(error @ ModuleError::TooComplex { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a part is over its limit.
+fn bound(what: &str, found: impl Into<u64>, limit: u64) -> Result<(), ModuleError> {
+    if found.into() > limit { Err(ModuleError::TooComplex { what: what.into(), limit }) } else { Ok(()) }
 }
 
 #[derive(Default)]
@@ -63,78 +69,59 @@ struct Counts {
     expressions: u64,
 }
 
-/// Fails if a part is over its limit.
-fn bound(what: &'static str, found: u64, limit: u64) -> Result<(), ModuleError> {
-    if found > limit { Err(ModuleError::TooComplex { what: what.into(), limit }) } else { Ok(()) }
-}
-
-/// Returns from the enclosing function if a part is over its limit.
-macro_rules! bound {
-    ($what:expr, $found:expr, $limit:expr) => {
-        if let Err(error) = bound($what, u64::from($found), $limit) {
-            return Ok(Err(error));
-        }
-    };
-}
-
 impl Counts {
-    /// Counts all parts. The outer error means that the module is malformed.
-    fn count(&mut self, binary: &[u8]) -> Result<Result<(), ModuleError>> {
+    /// Counts all parts.
+    fn count(&mut self, binary: &[u8]) -> Result<(), ModuleError> {
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {
                 Payload::TypeSection(types) => {
-                    bound!("types", types.count(), TYPES_MAX);
+                    bound("types", types.count(), TYPES_MAX)?;
                     for group in types {
-                        for kind in group?.types() {
-                            self.parameters.push(match &kind.composite_type.inner {
-                                CompositeInnerType::Func(function) => function.params().len() as u64,
-                                _ => 0,
-                            });
-                        }
+                        let parameters = group?.into_types().map(|kind| match kind.composite_type.inner {
+                            CompositeInnerType::Func(function) => function.params().len() as u64,
+                            _ => 0,
+                        });
+                        self.parameters.extend(parameters);
                     }
                 }
-                Payload::ImportSection(imports) => bound!("imports", imports.count(), IMPORTS_MAX),
+                Payload::ImportSection(imports) => bound("imports", imports.count(), IMPORTS_MAX)?,
                 Payload::FunctionSection(functions) => {
-                    bound!("functions", functions.count(), FUNCTIONS_MAX);
+                    bound("functions", functions.count(), FUNCTIONS_MAX)?;
                 }
-                Payload::GlobalSection(globals) => bound!("globals", globals.count(), GLOBALS_MAX),
-                Payload::ExportSection(exports) => bound!("exports", exports.count(), EXPORTS_MAX),
+                Payload::GlobalSection(globals) => bound("globals", globals.count(), GLOBALS_MAX)?,
+                Payload::ExportSection(exports) => bound("exports", exports.count(), EXPORTS_MAX)?,
                 Payload::DataSection(segments) => {
-                    bound!("data segments", segments.count(), DATA_SEGMENTS_MAX);
+                    bound("data segments", segments.count(), DATA_SEGMENTS_MAX)?;
                 }
                 Payload::ElementSection(segments) => {
                     for segment in segments {
-                        let (elements, expressions) = match segment?.items {
-                            ElementItems::Functions(functions) => (functions.count(), 0),
-                            ElementItems::Expressions(_, expressions) => {
-                                (expressions.count(), expressions.count())
-                            }
-                        };
-                        self.elements += u64::from(elements);
-                        self.expressions += u64::from(expressions);
-                        bound!("elements in segments", self.elements, ELEMENTS_MAX);
-                        bound!(
-                            "elements in segments that are expressions",
-                            self.expressions,
-                            ELEMENT_EXPRESSIONS_MAX
-                        );
+                        self.count_elements(&segment?.items)?;
                     }
                 }
-                Payload::CodeSectionEntry(body) => {
-                    if let Err(error) = self.count_function(&body)? {
-                        return Ok(Err(error));
-                    }
-                }
+                Payload::CodeSectionEntry(body) => self.count_function(&body)?,
                 _ => {}
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    fn count_function(&mut self, body: &FunctionBody<'_>) -> Result<Result<(), ModuleError>> {
+    fn count_elements(&mut self, items: &ElementItems<'_>) -> Result<(), ModuleError> {
+        match items {
+            ElementItems::Functions(functions) => self.elements += u64::from(functions.count()),
+            ElementItems::Expressions(_, expressions) => {
+                self.elements += u64::from(expressions.count());
+                self.expressions += u64::from(expressions.count());
+            }
+        }
+        bound("elements in segments", self.elements, ELEMENTS_MAX)?;
+        let what = "elements in segments that are expressions";
+        bound(what, self.expressions, ELEMENT_EXPRESSIONS_MAX)
+    }
+
+    fn count_function(&mut self, body: &FunctionBody<'_>) -> Result<(), ModuleError> {
         for group in body.get_locals_reader()? {
             self.locals += u64::from(group?.0);
-            bound!("locals in all functions", self.locals, LOCALS_MAX);
+            bound("locals in all functions", self.locals, LOCALS_MAX)?;
         }
         let (mut nesting, mut parameters): (u64, u64) = (0, 0);
         let mut operators = body.get_operators_reader()?;
@@ -146,18 +133,18 @@ impl Counts {
                         // An unknown type counts as 0: validation refuses the module later.
                         parameters += self.parameters.get(index as usize).copied().unwrap_or(0);
                     }
-                    bound!("blocks inside each other", nesting, NESTING_MAX);
-                    bound!("block parameters in a function", parameters, BLOCK_PARAMETERS_MAX);
+                    bound("blocks inside each other", nesting, NESTING_MAX)?;
+                    bound("block parameters in a function", parameters, BLOCK_PARAMETERS_MAX)?;
                 }
                 Operator::End => nesting = nesting.saturating_sub(1),
                 Operator::BrTable { targets } => {
                     self.branch_targets += u64::from(targets.len());
-                    bound!("targets of branch tables", self.branch_targets, BRANCH_TARGETS_MAX);
+                    bound("targets of branch tables", self.branch_targets, BRANCH_TARGETS_MAX)?;
                 }
                 _ => {}
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

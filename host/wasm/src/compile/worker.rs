@@ -8,21 +8,23 @@
 
 #![allow(unsafe_code, reason = "closes descriptors by number, and ignores signals")]
 
+use std::env;
 use std::io::{self, Read, Write};
 use std::process::{ExitCode, exit};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::compile::job::{
-    Answer, Compiled, Effort, Job, Priority, Work, read_bytes, read_header, write_header,
-};
+use crate::compile::job::{Answer, Compiled, Effort, Job, Priority, Work, header, read_bytes, read_header};
 use crate::compile::pipeline;
 use crate::inspect::inspect;
 use crate::module_error::ModuleError;
 
 /// The command-line argument that makes this program a compile process.
 pub const ARGUMENT: &str = "__compile";
+
+/// The second argument of a compile process that warms up while it waits for a job.
+pub(super) const WARM_UP: &str = "warm-up";
 
 /// Added to the nice value while a swap or a command waits. On a core that a serving
 /// thread wants too, a compiling thread then gets a quarter of the time.
@@ -42,9 +44,10 @@ const NICE_IDLE: i32 = 19;
 const STACK: usize = 256 << 10;
 
 /// Does one job and returns the exit code. Writes errors to standard error, which the
-/// server reads.
-pub fn run() -> ExitCode {
-    match work() {
+/// server reads. `module` is compiled first if the process is to warm up: its memory and
+/// the compiler's code are mapped then, before the job arrives.
+pub fn run(module: &[u8]) -> ExitCode {
+    match work(module) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
@@ -53,7 +56,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn work() -> io::Result<()> {
+fn work(module: &[u8]) -> io::Result<()> {
     close_inherited_descriptors();
     prefer_for_oom_kill();
     // Created before the job arrives, while nothing waits.
@@ -66,6 +69,9 @@ fn work() -> io::Result<()> {
     // priority raises it further and starts new threads.
     raise_nice(NICE_AWAITED);
     let threads = pipeline::threads(count).map_err(io::Error::other)?;
+    if env::args_os().nth(2).is_some_and(|argument| argument == WARM_UP) {
+        let _ = pipeline::compile(module, &quick, &threads);
+    }
 
     let mut input = io::stdin().lock();
     let job: Job = match read_header(&mut input) {
@@ -103,15 +109,15 @@ fn work() -> io::Result<()> {
                 },
             });
             match compiled {
-                Ok(Compiled { put_back, code, data }) => {
-                    (Answer::Compiled { put_back, code: code.len(), data: data.len() }, code, data)
+                Ok(Compiled { reset, code, data }) => {
+                    (Answer::Compiled { reset, code: code.len(), data: data.len() }, code, data)
                 }
                 Err(error) => (Answer::Refused(error), Vec::new(), Vec::new()),
             }
         }
     };
     let mut output = io::stdout().lock();
-    write_header(&mut output, &answer)?;
+    output.write_all(&header(&answer)?)?;
     output.write_all(&code)?;
     output.write_all(&data)?;
     output.flush()?;

@@ -8,87 +8,87 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::changes::Change;
 use crate::site::optimise;
-use crate::site::orders::Order;
+use crate::site::outcome::Outcome;
 use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
-use crate::site::task::{IsGone, Outcome, Task, serves_by_now};
-use crate::site::version::{Label, Origin, Version, hash};
+use crate::site::version::{Candidate, Label, Origin, Version};
 
-/// Interval of checks whether the client that ordered the swap is still connected.
+/// Returns whether the client that asked for a swap has disconnected.
+pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Interval of checks whether the client that asked for a swap is still connected.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
-    pub(super) async fn carry_out(
+    /// Reads the file again and swaps to its content, unless the content has not
+    /// changed since it was last read. `even_if_rejected` swaps to unchanged content
+    /// too. The outcome is only logged.
+    pub(super) async fn read_file(self: Arc<Self>, even_if_rejected: bool) {
+        let Some(path) = self.settings.file.clone() else {
+            let cause = "the handler was not loaded from a file, so there is no file to read again";
+            warn!(%cause, "not swapped");
+            return;
+        };
+        let source = Origin::Path(path);
+        let mut times = Times::default();
+        let read = times.measure_here(Stage::Read, || source.read(self.settings.module_max));
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let serving = self.versions.current().label.number;
+                let cause = format!("cannot read {source}: {error}");
+                match even_if_rejected {
+                    true => warn!(%cause, serving, "not swapped"),
+                    // Not a warning: a file that is being replaced can be missing
+                    // for a moment.
+                    false => debug!(%cause, serving, "not swapped"),
+                }
+                return;
+            }
+        };
+        let candidate = Candidate::new(source, bytes);
+        if self.store.consider(&candidate.sha256) && !even_if_rejected {
+            return;
+        }
+        let change = self.changes.begin();
+        let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false)).await;
+        if let Outcome::Unchanged { version } = outcome {
+            info!(serving = version, "the file is unchanged: its bytes serve already");
+            // Saved, so that the file is not considered again after a restart.
+            self.save(|store| store.save_state(&self.versions));
+        }
+    }
+
+    /// Swaps to the bytes that a client has sent under a name.
+    pub(super) async fn swap(
         self: Arc<Self>,
-        task: Task,
+        name: String,
+        bytes: Vec<u8>,
         if_version: Option<u64>,
         is_gone: IsGone,
     ) -> Outcome {
-        let serving = self.versions.current().label.number;
-        if let Some(expected) = if_version.filter(|expected| *expected != serving) {
-            return self.refused(serves_by_now(serving, expected));
-        }
-        match task {
-            Task::Swap(name, file) => {
-                self.swap(Origin::Upload(name), file, Times::default(), if_version, is_gone).await
-            }
-            Task::FileChanged => self.read_file(false).await,
-            Task::ReadAgain => self.read_file(true).await,
-        }
-    }
-
-    async fn read_file(self: &Arc<Self>, again: bool) -> Outcome {
-        let number = self.versions.current().label.number;
-        let Some(path) = self.file.clone() else {
-            let cause =
-                "the handler was not loaded from a file, so there is no file to read again".to_owned();
-            warn!(%cause, "not swapped");
+        if let Err(cause) = self.expect_current(if_version) {
             return self.refused(cause);
-        };
-        let origin = Origin::Path(path);
-        let mut times = Times::default();
-        let read = times.measure(Stage::Read, async { origin.read(self.module_max) }).await;
-        match read {
-            Ok(file) => {
-                if self.store.consider(&file) && !again {
-                    return Outcome::Unchanged { version: number };
-                }
-                let outcome = self.swap(origin, file.into(), times, None, Box::new(|| false)).await;
-                if matches!(outcome, Outcome::Unchanged { .. }) {
-                    info!(serving = number, "the file is unchanged: its bytes serve already");
-                    // Saved, so that the file is not considered again after a
-                    // restart.
-                    self.save(|store| store.save_record(&self.versions));
-                }
-                outcome
-            }
-            Err(error) => {
-                let cause = format!("cannot read {origin}: {error}");
-                match again {
-                    true => warn!(%cause, serving = number, "not swapped"),
-                    // Not a warning: a file that is being replaced can be missing
-                    // for a moment.
-                    false => debug!(%cause, serving = number, "not swapped"),
-                }
-                self.refused(cause)
-            }
         }
+        // Begun before the bytes are hashed, so that a rollback meanwhile is not undone.
+        let change = self.changes.begin();
+        let candidate = Candidate::new(Origin::Upload(name), bytes);
+        self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone).await
     }
 
-    async fn swap(
+    async fn prepare_and_publish(
         self: &Arc<Self>,
-        origin: Origin,
-        file: Arc<[u8]>,
+        mut change: Change,
+        candidate: Candidate,
         mut times: Times,
         if_version: Option<u64>,
         is_gone: IsGone,
     ) -> Outcome {
-        let mut order = self.orders.begin();
         let serving = self.versions.current();
-        let sha256 = hash(&file);
-        if sha256 == serving.label.sha256 {
-            self.notice.serves();
+        if candidate.sha256 == serving.label.sha256 {
+            self.settings.notice.set_rejection(None);
             return Outcome::Unchanged { version: serving.label.number };
         }
         // Dropped early, because preparing may take long and holding the version
@@ -96,27 +96,27 @@ impl Shared {
         drop(serving);
         let (label, compiled) = {
             let mut history = self.versions.history();
-            let label = history.begin(origin, file.len(), sha256);
-            let compiled = history.compiled(&label.sha256);
-            (label, compiled)
+            (history.begin(&candidate), history.compiled(&candidate.sha256))
         };
         let since = Instant::now();
+        let preparing =
+            self.settings.activator.prepare(label.clone(), &candidate.bytes, compiled, &mut times);
         let prepared = tokio::select! {
             biased;
-            () = order.cancelled() => Err(SUPERSEDED),
+            () = change.cancelled() => Err(SUPERSEDED),
             () = until_gone(&is_gone) => Err(GONE),
-            prepared = self.workshop.prepare(label.clone(), &file, compiled, &mut times) => Ok(prepared),
+            prepared = preparing => Ok(prepared),
         };
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
-            Ok(Ok(version)) => self.publish(&order, version, &file, if_version, &mut times),
+            Ok(Ok(version)) => self.publish(&change, version, &candidate.bytes, if_version, &mut times),
             Ok(Err(rejection)) => Err(rejection),
             Err(cause) => Err(times.rejection(cause)),
         };
         match published {
             Ok(replaced) => {
                 self.left.notify_one();
-                self.notice.serves();
+                self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
                 info!(replaced, %total, stages = %times, "serving {label}");
@@ -126,12 +126,12 @@ impl Shared {
         }
     }
 
-    /// Publishes a candidate, unless a newer order has come, another version than the
+    /// Publishes a candidate, unless a newer change has begun, another version than the
     /// expected one is current, or it cannot be saved although it has to be. Returns the
     /// number of the version that it replaced.
     fn publish(
         self: &Arc<Self>,
-        order: &Order,
+        change: &Change,
         version: Version,
         file: &Arc<[u8]>,
         if_version: Option<u64>,
@@ -139,12 +139,9 @@ impl Shared {
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
         let version = Arc::new(version);
-        let published = self.orders.if_newest(order, || {
-            let serving = self.versions.current().label.number;
-            if let Some(expected) = if_version.filter(|expected| *expected != serving) {
-                return Err(times.rejection(serves_by_now(serving, expected)));
-            }
-            if self.require_durable {
+        let published = self.changes.if_newest(change, || {
+            let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
+            if self.settings.require_durable {
                 let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
                 let saved =
                     times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
@@ -167,18 +164,19 @@ impl Shared {
         }
         let serving = self.versions.current().label.number;
         warn!(%stage, %cause, serving, "rejected {label}");
-        self.notice.rejected(format!("the handler was rejected in stage {stage}: {cause}"));
+        let notice = format!("the handler was rejected in stage {stage}: {cause}");
+        self.settings.notice.set_rejection(Some(notice));
         let (version, stage, cause) = (label.number, stage.to_string(), cause.clone());
         self.versions.history().reject(version, rejection);
-        self.save(|store| store.save_record(&self.versions));
+        self.save(|store| store.save_state(&self.versions));
         Outcome::Rejected { version, stage, cause, serving }
     }
 }
 
-/// Cause of a rejection when a newer order ends the work on a candidate.
+/// Cause of a rejection when a newer change ends the work on a candidate.
 const SUPERSEDED: &str = "a newer swap or rollback was ordered before it was ready";
 
-/// Cause of a rejection when the client that ordered the swap disconnects.
+/// Cause of a rejection when the client that asked for the swap disconnects.
 const GONE: &str = "its client disconnected before it was ready";
 
 async fn until_gone(is_gone: &IsGone) {

@@ -1,24 +1,8 @@
-//! What may be ordered of a swapper, and the outcomes.
-
-use std::sync::Arc;
+//! Outcomes of swaps and rollbacks.
 
 use serde::{Deserialize, Serialize};
 
-/// Kinds of order.
-#[derive(Debug)]
-pub enum Task {
-    /// Read the file, and swap if its content has changed.
-    FileChanged,
-    /// Read the file and swap, even if the content was rejected before.
-    ReadAgain,
-    /// Swap to these bytes, which the client calls by this name.
-    Swap(String, Arc<[u8]>),
-}
-
-/// Returns whether the client that gave an order has disconnected.
-pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
-
-/// Outcome of an order.
+/// Outcome of a swap or a rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
@@ -51,17 +35,11 @@ pub enum Outcome {
         /// Number of the current version.
         serving: u64,
     },
-    /// The order was not carried out.
+    /// Nothing was changed.
     Refused {
         /// Reason of the refusal.
         cause: String,
         /// Number of the current version.
         serving: u64,
     },
-}
-
-/// Returns the cause of a refusal because another version than `--if-version` is
-/// current.
-pub(super) fn serves_by_now(serving: u64, expected: u64) -> String {
-    format!("version {serving} is current; expected version {expected} (--if-version)")
 }

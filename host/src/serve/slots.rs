@@ -20,9 +20,9 @@ const BATCH: usize = 256;
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Open connections.
-pub struct Seats {
-    /// Seats by their addresses in memory.
-    taken: Mutex<HashMap<usize, Arc<Seat>>>,
+pub struct Slots {
+    /// Slots by their addresses in memory.
+    taken: Mutex<HashMap<usize, Arc<Slot>>>,
     /// Time after which a transfer counts as slow.
     grace: Duration,
     /// Whether the client with the most connections gives way first.
@@ -30,7 +30,7 @@ pub struct Seats {
 }
 
 /// Entry of one open connection.
-pub struct Seat {
+pub struct Slot {
     client: Option<ClientNet>,
     state: Mutex<State>,
     gives_way: AtomicU8,
@@ -76,20 +76,20 @@ enum Rank {
     WorkingOfGreedy,
 }
 
-impl Seats {
+impl Slots {
     /// # Arguments
     ///
     /// `grace` is the time after which a transfer counts as slow; `fair` makes the
     /// client with the most connections give way first.
-    pub fn new(grace: Duration, fair: bool) -> Seats {
-        Seats { taken: Mutex::default(), grace, fair }
+    pub fn new(grace: Duration, fair: bool) -> Slots {
+        Slots { taken: Mutex::default(), grace, fair }
     }
 
     /// Adds a connection; the result removes it on drop.
     pub fn take(self: &Arc<Self>, client: Option<ClientNet>) -> Taken {
-        let seat = Arc::new(Seat::new(client));
-        self.lock().insert(Arc::as_ptr(&seat).addr(), Arc::clone(&seat));
-        Taken { seat, seats: Arc::clone(self) }
+        let slot = Arc::new(Slot::new(client));
+        self.lock().insert(Arc::as_ptr(&slot).addr(), Arc::clone(&slot));
+        Taken { slot, slots: Arc::clone(self) }
     }
 
     /// Makes at least one connection give way for a new one of `client`, if one
@@ -99,21 +99,21 @@ impl Seats {
         let greedy = self.greedy(&taken, client);
         let now = Instant::now();
         let mut ranked: Vec<_> =
-            taken.values().filter_map(|seat| Some((self.rank(seat, greedy, now)?, seat))).collect();
+            taken.values().filter_map(|slot| Some((self.rank(slot, greedy, now)?, slot))).collect();
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        for ((rank, _), seat) in ranked.iter().take(taken.len().div_ceil(BATCH)) {
-            seat.give_way(if *rank == Rank::WorkingOfGreedy { AFTER_RESPONSE } else { NOW });
+        for ((rank, _), slot) in ranked.iter().take(taken.len().div_ceil(BATCH)) {
+            slot.give_way(if *rank == Rank::WorkingOfGreedy { AFTER_RESPONSE } else { NOW });
         }
     }
 
     /// Returns the client with the most connections, if it has more than the
     /// newcomer's client would have after connecting.
-    fn greedy(&self, taken: &HashMap<usize, Arc<Seat>>, newcomer: Option<ClientNet>) -> Option<ClientNet> {
+    fn greedy(&self, taken: &HashMap<usize, Arc<Slot>>, newcomer: Option<ClientNet>) -> Option<ClientNet> {
         if !self.fair {
             return None;
         }
         let mut counts = HashMap::<ClientNet, usize>::new();
-        for client in taken.values().filter(|seat| !seat.gives_way()).filter_map(|seat| seat.client) {
+        for client in taken.values().filter(|slot| !slot.gives_way()).filter_map(|slot| slot.client) {
             *counts.entry(client).or_default() += 1;
         }
         let has = newcomer.and_then(|client| counts.get(&client)).copied().unwrap_or(0);
@@ -123,13 +123,13 @@ impl Seats {
 
     /// Returns the order in which a connection gives way, smallest first, or `None`
     /// if it does not qualify.
-    fn rank(&self, seat: &Seat, greedy: Option<ClientNet>, now: Instant) -> Option<(Rank, u64)> {
-        let gives_way = seat.gives_way.load(Relaxed);
+    fn rank(&self, slot: &Slot, greedy: Option<ClientNet>, now: Instant) -> Option<(Rank, u64)> {
+        let gives_way = slot.gives_way.load(Relaxed);
         if gives_way == NOW {
             return None;
         }
-        let is_greedy = greedy.is_some() && seat.client == greedy;
-        let state = seat.lock();
+        let is_greedy = greedy.is_some() && slot.client == greedy;
+        let state = slot.lock();
         match state.activity {
             Activity::Idle { since, is_new } => {
                 let rested = now.saturating_duration_since(since);
@@ -147,15 +147,15 @@ impl Seats {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Seat>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Slot>>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seat {
-    fn new(client: Option<ClientNet>) -> Seat {
+impl Slot {
+    fn new(client: Option<ClientNet>) -> Slot {
         let state = State { activity: Activity::Working, moved: 0, waker: None };
-        Seat { client, state: Mutex::new(state), gives_way: AtomicU8::new(STAYS) }
+        Slot { client, state: Mutex::new(state), gives_way: AtomicU8::new(STAYS) }
     }
 
     /// Returns whether the connection is to end soon.
@@ -224,19 +224,19 @@ impl Seat {
 /// Removes the connection from the open ones on drop.
 pub struct Taken {
     /// Entry of the connection.
-    pub seat: Arc<Seat>,
-    seats: Arc<Seats>,
+    pub slot: Arc<Slot>,
+    slots: Arc<Slots>,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.seats.lock().remove(&Arc::as_ptr(&self.seat).addr());
+        self.slots.lock().remove(&Arc::as_ptr(&self.slot).addr());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Activity, Seats, Taken};
+    use super::{Activity, Slots, Taken};
     use host_http::client_net::ClientNet;
     use std::sync::Arc;
     use std::task::{Context, Waker};
@@ -255,17 +255,17 @@ mod tests {
     }
 
     fn does(taken: &Taken, activity: Activity, moved: u64) {
-        let mut state = taken.seat.lock();
+        let mut state = taken.slot.lock();
         (state.activity, state.moved) = (activity, moved);
     }
 
     /// Returns the order in which connections give way for a newcomer.
-    fn order(seats: &Seats, taken: &[&Taken], newcomer: Option<ClientNet>) -> Vec<usize> {
+    fn order(slots: &Slots, taken: &[&Taken], newcomer: Option<ClientNet>) -> Vec<usize> {
         let mut order = Vec::new();
         for _ in taken {
-            seats.make_room(newcomer);
+            slots.make_room(newcomer);
             for (index, taken) in taken.iter().enumerate() {
-                if taken.seat.gives_way() && !order.contains(&index) {
+                if taken.slot.gives_way() && !order.contains(&index) {
                     order.push(index);
                 }
             }
@@ -275,8 +275,8 @@ mod tests {
 
     #[tokio::test]
     async fn idle_connections_give_way_before_slow_ones_and_the_slowest_before_others() {
-        let seats = Arc::new(Seats::new(GRACE, true));
-        let [works, slow, slowest, idle, idler, young, new] = [(); 7].map(|()| seats.take(net(1)));
+        let slots = Arc::new(Slots::new(GRACE, true));
+        let [works, slow, slowest, idle, idler, young, new] = [(); 7].map(|()| slots.take(net(1)));
         does(&works, Activity::Working, 0);
         does(&slow, Activity::Transferring { since: ago(20) }, 2000);
         does(&slowest, Activity::Transferring { since: ago(10) }, 500);
@@ -285,47 +285,47 @@ mod tests {
         does(&young, Activity::Transferring { since: ago(1) }, 0);
         does(&new, Activity::Idle { since: ago(0), is_new: true }, 0);
         let all = [&works, &slow, &slowest, &idle, &idler, &young, &new];
-        assert_eq!(order(&seats, &all, net(1)), [4, 3, 2, 1]);
+        assert_eq!(order(&slots, &all, net(1)), [4, 3, 2, 1]);
     }
 
     #[tokio::test]
     async fn the_client_with_the_most_connections_gives_way_first() {
-        let seats = Arc::new(Seats::new(GRACE, true));
-        let modest = seats.take(net(2));
-        let [first, second, third] = [(); 3].map(|()| seats.take(net(1)));
-        let proxy = seats.take(None);
+        let slots = Arc::new(Slots::new(GRACE, true));
+        let modest = slots.take(net(2));
+        let [first, second, third] = [(); 3].map(|()| slots.take(net(1)));
+        let proxy = slots.take(None);
         does(&modest, Activity::Idle { since: ago(9), is_new: false }, 0);
         does(&first, Activity::Transferring { since: ago(9) }, 1 << 20);
         does(&proxy, Activity::Working, 0);
         let all = [&modest, &first, &second, &third, &proxy];
         // The client gives way until it has at most one connection more than the
         // newcomer's client.
-        assert_eq!(order(&seats, &all, net(3))[..2], [1, 0]);
-        assert!(!proxy.seat.gives_way());
+        assert_eq!(order(&slots, &all, net(3))[..2], [1, 0]);
+        assert!(!proxy.slot.gives_way());
     }
 
     #[tokio::test]
     async fn clients_are_not_told_apart_where_that_is_turned_off() {
-        let seats = Arc::new(Seats::new(GRACE, false));
-        let modest = seats.take(net(2));
-        let [first, second] = [(); 2].map(|()| seats.take(net(1)));
+        let slots = Arc::new(Slots::new(GRACE, false));
+        let modest = slots.take(net(2));
+        let [first, second] = [(); 2].map(|()| slots.take(net(1)));
         does(&modest, Activity::Idle { since: ago(9), is_new: false }, 0);
         does(&first, Activity::Transferring { since: ago(9) }, 0);
-        assert_eq!(order(&seats, &[&modest, &first, &second], net(3)), [0, 1]);
+        assert_eq!(order(&slots, &[&modest, &first, &second], net(3)), [0, 1]);
         drop(first);
-        assert_eq!(seats.lock().len(), 2);
+        assert_eq!(slots.lock().len(), 2);
     }
 
     #[tokio::test]
     async fn a_connection_that_works_has_time_for_its_response() {
-        let seats = Arc::new(Seats::new(GRACE, true));
-        let greedy = [(); 3].map(|()| seats.take(net(1)));
-        seats.make_room(net(2));
-        let told = greedy.iter().find(|taken| taken.seat.gives_way()).unwrap();
+        let slots = Arc::new(Slots::new(GRACE, true));
+        let greedy = [(); 3].map(|()| slots.take(net(1)));
+        slots.make_room(net(2));
+        let told = greedy.iter().find(|taken| taken.slot.gives_way()).unwrap();
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(told.seat.poll_transfers(&mut cx).is_pending());
+        assert!(told.slot.poll_transfers(&mut cx).is_pending());
         does(told, Activity::Transferring { since: ago(9) }, 0);
-        seats.make_room(net(2));
-        assert!(told.seat.poll_transfers(&mut cx).is_ready());
+        slots.make_room(net(2));
+        assert!(told.slot.poll_transfers(&mut cx).is_ready());
     }
 }

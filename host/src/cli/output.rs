@@ -1,0 +1,16 @@
+//! Output of the commands.
+
+use std::io::{self, Write as _};
+
+use host_http::quote::{Quoted, quoted};
+
+/// Writes to standard output. A reader that closed its end, such as `head`, is no
+/// failure.
+pub(super) fn print(text: impl AsRef<[u8]>) {
+    let _ = io::stdout().write_all(text.as_ref());
+}
+
+/// Escapes a text of a module or a file to one line.
+pub(super) fn one_line(text: &str) -> Quoted<'_> {
+    quoted(text, usize::MAX)
+}

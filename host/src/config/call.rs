@@ -1,0 +1,69 @@
+//! Limits of handler calls. A comment beside each field gives the reason for its
+//! default.
+
+use std::time::Duration;
+
+use crate::config::value::{ADDRESSES, COUNT_MAX, count, duration, size};
+
+/// Largest `response_head_max`: parsing a head of this size takes a millisecond.
+const RESPONSE_HEAD_MAX: usize = 1 << 20;
+
+/// Largest `table_max`: each instance reserves address space for its table.
+const TABLE_MAX: usize = 10_000_000;
+
+/// Limits of handler calls.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct CallLimits {
+    // A call is pure computation, so running more of them than cores helps only
+    // when calls are long; each may use `memory_max` of memory.
+    /// Most handler calls at once; past it requests queue
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
+    pub instances: usize,
+
+    // Short, so that under overload an admitted request waits no longer than its
+    // call takes.
+    /// Most requests in the queue for a call; past it 503
+    #[arg(long, value_name = "N", default_value = "16", value_parser = count::<COUNT_MAX>)]
+    pub queue: usize,
+
+    /// Longest wait in the queue for a call; past it 503
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub queue_timeout: Duration,
+
+    /// Longest handler call in wall-clock time; past it 504
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub deadline: Duration,
+
+    // With the default of 64 instances 8 GiB in total, half of it for parked
+    // instances.
+    /// Most memory of one instance; a module cannot grow beyond it, and one that
+    /// starts beyond it is rejected
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
+    pub memory_max: usize,
+
+    // Each instance reserves address space for its table.
+    /// Most elements of a module's table; a module cannot grow it beyond this, and
+    /// one that starts beyond it is rejected
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]
+    pub table_max: usize,
+
+    /// Longest handler response, head and body together; past it 502
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
+    pub response_max: usize,
+
+    // The head is scanned, parsed and checked at once, on a thread that serves.
+    /// Longest head of a handler response including the status line; past it 502
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
+    pub response_head_max: usize,
+
+    /// Most lines that one request may write to the log through `host.log`; past it
+    /// lines are dropped, and a log line says so
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
+    pub log_lines_max: usize,
+
+    /// Longest log line of a handler, counted after escaping; past it the line is
+    /// cut
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size::<ADDRESSES>)]
+    pub log_line_max: usize,
+}

@@ -1,0 +1,121 @@
+//! Values of flags: sizes, counts, times and switches, and their largest values.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Largest value of a size in bytes: the contract's addresses are 32 bits wide, so
+/// nothing larger gets into a module or out of it.
+pub(crate) const ADDRESSES: usize = 1 << 32;
+
+/// Largest value of a memory budget in bytes: 1 TiB, more than machines have.
+pub(super) const BUDGET_MAX: usize = 1 << 40;
+
+/// Largest value of other counts. Each counted item costs memory.
+pub(crate) const COUNT_MAX: usize = 100_000;
+
+/// Largest duration: a year. Adding a longer one to the clock could overflow.
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Descriptors reserved for files, listeners, timers and the control socket.
+const DESCRIPTORS_KEPT: u64 = 128;
+
+/// Largest `connections`. Shutdown acquires as many permits from a semaphore at
+/// once.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// Value of a flag that turns something on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// Turned on
+    On,
+    /// Turned off
+    Off,
+}
+
+impl Switch {
+    /// Returns whether the switch is on.
+    pub fn is_on(self) -> bool {
+        self == Switch::On
+    }
+}
+
+pub(crate) fn size<const MAX: usize>(text: &str) -> Result<usize, String> {
+    let size = ByteSize::from_str(text).map_err(|_| "expected a size such as 65536, 64KiB or 1MiB")?;
+    match usize::try_from(size.as_u64()) {
+        Ok(size) if size <= MAX => Ok(size),
+        _ => Err(format!("expected at most {}", ByteSize(MAX as u64))),
+    }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() && duration <= TIME_MAX => Ok(duration),
+        _ => {
+            Err("expected a time with its unit, such as 500ms, 10s or 2min, above zero and at most a year"
+                .into())
+        }
+    }
+}
+
+/// Raises the soft limit on descriptors to the hard limit.
+pub fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If that is not allowed, the soft limit stays.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    if text != "auto" {
+        return count::<CONNECTIONS_MAX>(text)
+            .map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let left = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);
+    Ok(left.clamp(1, CONNECTIONS_MAX))
+}
+
+pub(crate) fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=MAX).contains(&count) => Ok(count),
+        _ => Err(format!("expected a whole number from 1 to {MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ADDRESSES, COUNT_MAX, duration};
+    use std::time::Duration;
+
+    fn size(text: &str) -> Result<usize, String> {
+        super::size::<ADDRESSES>(text)
+    }
+
+    fn count(text: &str) -> Result<usize, String> {
+        super::count::<COUNT_MAX>(text)
+    }
+
+    #[test]
+    fn units_are_read() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("8KiB"), Ok(8192));
+        assert_eq!(size("1 MiB"), Ok(1 << 20));
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(count("64"), Ok(64));
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_refused() {
+        for text in ["", "-1", "x", "1 parsec", "99999999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+            assert!(duration(text).is_err(), "{text}");
+            assert!(count(text).is_err(), "{text}");
+        }
+        assert!(duration("0s").is_err() && duration("366days").is_err());
+        assert!(count("0").is_err() && count("100001").is_err());
+        assert!(size("4GiB").is_ok() && size("4294967297").is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Changes of the current version: swaps and rollbacks. A newer change cancels the
+//! work on an older candidate, and only the newest may publish, so that a rollback
+//! never waits for a swap in progress and is never undone by it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot::{self, Receiver, Sender};
+
+/// Changes of one server, of which only the newest may publish.
+#[derive(Default)]
+pub(super) struct Changes(Mutex<Newest>);
+
+#[derive(Default)]
+struct Newest {
+    number: u64,
+    /// Cancels the work on the newest change's candidate when dropped.
+    cancel: Option<Sender<()>>,
+}
+
+/// Change that a candidate is prepared for.
+pub(super) struct Change {
+    number: u64,
+    cancelled: Receiver<()>,
+}
+
+impl Changes {
+    /// Begins a change and cancels any other.
+    pub(super) fn begin(&self) -> Change {
+        let (cancel, cancelled) = oneshot::channel();
+        let mut newest = self.newest();
+        newest.number += 1;
+        // Dropping the previous sender cancels the older change.
+        newest.cancel = Some(cancel);
+        Change { number: newest.number, cancelled }
+    }
+
+    /// Runs `publish` unless a newer change has begun.
+    pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
+        let newest = self.newest();
+        (newest.number == change.number).then(publish)
+    }
+
+    /// Runs `publish` at once. If it succeeds, any change in progress is cancelled.
+    pub(super) fn overrule<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut newest = self.newest();
+        let published = publish()?;
+        newest.number += 1;
+        newest.cancel = None;
+        Ok(published)
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Change {
+    /// Waits until the change is cancelled.
+    pub(super) async fn cancelled(&mut self) {
+        let _ = (&mut self.cancelled).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Changes;
+
+    #[tokio::test]
+    async fn only_the_newest_change_publishes() {
+        let changes = Changes::default();
+        let mut first = changes.begin();
+        assert_eq!(changes.if_newest(&first, || 1), Some(1));
+        let mut second = changes.begin();
+        first.cancelled().await;
+        assert_eq!(changes.if_newest(&first, || 1), None);
+        assert_eq!(changes.overrule(|| Err::<u8, _>("refused")), Err("refused"));
+        assert_eq!(changes.if_newest(&second, || 2), Some(2), "nothing came of the other one");
+        assert_eq!(changes.overrule(|| Ok::<_, &str>(3)), Ok(3));
+        second.cancelled().await;
+        assert_eq!(changes.if_newest(&second, || 2), None);
+    }
+}
