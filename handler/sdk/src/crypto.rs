@@ -30,12 +30,12 @@ const COOKIE: &[u8] = b"signed cookie 1\0";
 /// const KEYS: SigningKeys<'_> =
 ///     SigningKeys::new(&[b"32 random bytes stand here......", b"the key that was used before...."]);
 ///
-/// fn enter<'a>(request: &Request<'a>) -> Response<'a> {
+/// fn enter(request: Request<'_>) -> Response<'_> {
 ///     let session = KEYS.cookie(request, "session", "ada", 3600).path("/").http_only().secure();
 ///     Response::redirect("/").set_cookie(&session)
 /// }
 ///
-/// fn index<'a>(request: &Request<'a>) -> Response<'a> {
+/// fn index(request: Request<'_>) -> Response<'_> {
 ///     match KEYS.read_cookie(request, "session") {
 ///         Some(user) => Response::text(Status::OK, user),
 ///         None => Response::new(Status::UNAUTHORIZED),
@@ -97,12 +97,12 @@ impl<'k> SigningKeys<'k> {
     /// When [`SetCookie::new`] panics.
     pub fn cookie<'n>(
         &self,
-        request: &Request<'_>,
+        request: Request<'_>,
         name: &'n str,
         value: &str,
         seconds: u32,
     ) -> SetCookie<'n> {
-        let expiry = request.seconds().unwrap_or(0).saturating_add(u64::from(seconds));
+        let expiry = request.time().map_or(0, |time| time.as_secs()).saturating_add(u64::from(seconds));
         let mut digits = [0; 20];
         let digits = decimal(expiry, &mut digits);
         let signature = self.sign(&[COOKIE, name.as_bytes(), b"\0", digits, b"\0", value.as_bytes()]);
@@ -120,8 +120,8 @@ impl<'k> SigningKeys<'k> {
     /// Returns the value of the first cookie of this name that one of the keys has
     /// signed and that has not expired. `None` when the request has no time, because
     /// it did not come from a host.
-    pub fn read_cookie<'a>(&self, request: &Request<'a>, name: &str) -> Option<&'a str> {
-        let now = request.seconds()?;
+    pub fn read_cookie<'a>(&self, request: Request<'a>, name: &str) -> Option<&'a str> {
+        let now = request.time()?.as_secs();
         let named = request.cookies().filter(|(each, _)| *each == name.as_bytes());
         named.map(|(_, value)| value).find_map(|value| {
             let room = leak(value.raw().len());
@@ -134,12 +134,6 @@ impl<'k> SigningKeys<'k> {
             (self.verify_hex(&message, signature) && now < expiry).then_some(())?;
             str::from_utf8(value).ok()
         })
-    }
-}
-
-impl Request<'_> {
-    fn seconds(&self) -> Option<u64> {
-        Some(self.milliseconds()? / 1000)
     }
 }
 
@@ -202,7 +196,7 @@ mod tests {
     fn signed(keys: SigningKeys<'_>, name: &str, value: &str, at: u64) -> String {
         let bytes = request("", at);
         let request = Request::parse(bytes.as_bytes()).unwrap();
-        let cookie = keys.cookie(&request, name, value, 60);
+        let cookie = keys.cookie(request, name, value, 60);
         let response = Response::new(Status::OK).set_cookie(&cookie);
         let mut room = vec![0; response.encoded_len()];
         response.encode(&mut room).unwrap();
@@ -213,7 +207,7 @@ mod tests {
 
     fn read(keys: SigningKeys<'_>, cookie: &str, name: &str, at: u64) -> Option<String> {
         let bytes = request(cookie, at);
-        keys.read_cookie(&Request::parse(bytes.as_bytes()).unwrap(), name).map(Into::into)
+        keys.read_cookie(Request::parse(bytes.as_bytes()).unwrap(), name).map(Into::into)
     }
 
     #[test]
@@ -264,7 +258,7 @@ mod tests {
         assert_eq!(read(keys, &cookie.replace(".1060.", ".9999."), "user", 1000), None, "prolonged");
         let bytes = cookie.replace("user", "a");
         let no_time = format!("GET / HTTP/1.1\r\ncookie: {bytes}\r\n\r\n");
-        assert_eq!(keys.read_cookie(&Request::parse(no_time.as_bytes()).unwrap(), "a"), None);
+        assert_eq!(keys.read_cookie(Request::parse(no_time.as_bytes()).unwrap(), "a"), None);
         // Any other byte in the place of each one.
         for place in "user=".len()..cookie.len() {
             for byte in ["0", "f", ".", "%", "x"] {

@@ -4,7 +4,6 @@
 use core::str;
 
 use crate::Request;
-use crate::abi::REQUEST_TIME;
 use crate::message::Message;
 
 const DAY: i64 = 86_400;
@@ -95,15 +94,9 @@ impl HttpDate {
 }
 
 impl Request<'_> {
-    /// Returns the time of the request in milliseconds since 1970, as the host states
-    /// it. `None` for bytes that did not come from a host.
-    pub(crate) fn milliseconds(&self) -> Option<u64> {
-        str::from_utf8(self.field(REQUEST_TIME)?).ok()?.parse().ok()
-    }
-
     /// Returns the time of the request in whole seconds.
     pub(crate) fn now(&self) -> Option<HttpDate> {
-        let seconds = self.milliseconds()? / 1000;
+        let seconds = self.time()?.as_secs();
         Some(HttpDate::from_unix_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)))
     }
 }

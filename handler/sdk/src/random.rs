@@ -1,7 +1,10 @@
 //! Random bytes. They come from a seed that the host draws for each request from the
 //! system's generator, and records with a request that failed.
 
-use crate::export;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native::random;
+#[cfg(target_arch = "wasm32")]
+use wasm::random;
 
 /// Fills a buffer with random bytes, fit for keys and tokens.
 ///
@@ -18,8 +21,45 @@ use crate::export;
 /// ```
 pub fn fill_random(room: &mut [u8]) {
     for piece in room.chunks_mut(8) {
-        let bytes = export::random().to_le_bytes();
+        let bytes = random().to_le_bytes();
         piece.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code, reason = "imports are unsafe to declare, and getrandom hands over an address")]
+mod wasm {
+    /// Returns 64 random bits of the host.
+    pub(super) fn random() -> u64 {
+        // The names are those of `abi::HOST` and `abi::RANDOM`; attributes take no
+        // constants.
+        #[link(wasm_import_module = "host")]
+        unsafe extern "C" {
+            safe fn random() -> u64;
+        }
+        random()
+    }
+
+    /// The source of the crate getrandom. Its name and type are those that the crate
+    /// declares for its custom backend.
+    ///
+    /// # Safety
+    ///
+    /// `length` bytes at `start` can be written to.
+    #[cfg(feature = "getrandom")]
+    #[unsafe(no_mangle)]
+    unsafe extern "Rust" fn __getrandom_v03_custom(
+        start: *mut u8,
+        length: usize,
+    ) -> Result<(), getrandom::Error> {
+        // SAFETY: the caller's. The bytes have no value before this, and a slice is
+        // made of bytes that have one.
+        let room = unsafe {
+            core::ptr::write_bytes(start, 0, length);
+            core::slice::from_raw_parts_mut(start, length)
+        };
+        super::fill_random(room);
+        Ok(())
     }
 }
 

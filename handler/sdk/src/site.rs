@@ -45,7 +45,7 @@ macro_rules! site {
 ///
 /// const ROUTES: Router = Router::new(&[get("/api/time", time), get("/", page), get("/{*path}", page)]);
 ///
-/// fn page<'a>(request: &Request<'a>) -> Response<'a> {
+/// fn page(request: Request<'_>) -> Response<'_> {
 ///     SITE.answer(request)
 /// }
 /// ```
@@ -120,7 +120,7 @@ impl Site {
     }
 
     /// Answers a request by its path.
-    pub fn answer<'a>(&self, request: &Request<'a>) -> Response<'a> {
+    pub fn answer<'a>(&self, request: Request<'a>) -> Response<'a> {
         if !matches!(request.method_bytes(), b"GET" | b"HEAD") {
             let response = match request.method_bytes() {
                 b"OPTIONS" => Response::new(Status::NO_CONTENT),
@@ -156,14 +156,14 @@ impl Site {
         self.files.get(place)
     }
 
-    fn not_found<'a>(&self, request: &Request<'a>) -> Response<'a> {
+    fn not_found<'a>(&self, request: Request<'a>) -> Response<'a> {
         match self.find(Some(b"404.html")) {
             Some(file) => self.send(request, file, Status::NOT_FOUND),
             None => Response::html(Status::NOT_FOUND, "<h1>error 404 not found</h1>"),
         }
     }
 
-    fn send<'a>(&self, request: &Request<'a>, file: &'static SiteFile, status: Status) -> Response<'a> {
+    fn send<'a>(&self, request: Request<'a>, file: &'static SiteFile, status: Status) -> Response<'a> {
         let Some((plain, compressed)) = file.variants.split_first() else {
             return Response::new(Status::NOT_FOUND);
         };
@@ -216,7 +216,7 @@ fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
 }
 
 /// Encodes the target of a request with a slash after its path, in leaked memory.
-fn with_slash(request: &Request<'_>) -> &'static [u8] {
+fn with_slash(request: Request<'_>) -> &'static [u8] {
     let target = request.target().as_bytes();
     let (path, query) = target.split_at(find(b'?', target).unwrap_or(target.len()));
     let room = leak(target.len() + 1);
@@ -262,7 +262,7 @@ mod tests {
     fn ask(site: &Site, method: &str, target: &str, fields: &str) -> (u16, String, String) {
         let bytes = format!("{method} {target} HTTP/1.1\r\n{fields}\r\n");
         let request = Request::parse(bytes.as_bytes()).unwrap();
-        let response = site.answer(&request);
+        let response = site.answer(request);
         let text = text(&response);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (response.status().code(), head.to_owned(), body.to_owned())

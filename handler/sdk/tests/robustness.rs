@@ -20,6 +20,9 @@ const SOUND: &[&[u8]] = &[
     b"GET /b HTTP/1.1\r\nrange: bytes=4-8\r\nif-match: \"v1\"\r\nif-range: \"v1\"\r\n\
         if-unmodified-since: Sunday, 06-Nov-94 08:49:37 GMT\r\nx-request-time: 1795334400000\r\n\
         cookie: a=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843.9999999999.b\r\n\r\n",
+    b"OPTIONS /a/b/?c HTTP/1.1\r\norigin: null\r\naccess-control-request-method: PUT\r\n\r\n",
+    b"GET /a/b/c?d HTTP/1.1\r\norigin: https://a.example\r\nx-request-id: 1-1\r\nx-forwarded-for: ::1\r\n\
+        x-request-time: 1795334400000\r\n\r\n",
 ];
 
 #[test]

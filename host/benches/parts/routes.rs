@@ -46,8 +46,8 @@ pub fn module(kind: Kind, count: usize) -> Vec<u8> {
          use handler_sdk::{{Index, Request, Response, Router, Status, export, get}};
          export!(answer);
          static INDEX: Index<{count}> = Index::new([{routes}]);
-         fn answer<'a>(request: &Request<'a>) -> Response<'a> {{ const {{ Router::indexed(&INDEX) }}.answer(request) }}
-         fn show(_: &Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
+         fn answer(request: Request<'_>) -> Response<'_> {{ const {{ Router::indexed(&INDEX) }}.answer(request) }}
+         fn show(_: Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
     );
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     // Unchanged code is not built again.

@@ -11,11 +11,11 @@ use crate::date::HttpDate;
 ///
 /// const PAGE: Validators<'_> = Validators::of(ETag::strong("v7"));
 ///
-/// fn page<'a>(request: &Request<'a>) -> Response<'a> {
+/// fn page(request: Request<'_>) -> Response<'_> {
 ///     Response::html(Status::OK, "<h1>hello</h1>").conditional(request, &PAGE)
 /// }
 ///
-/// fn change<'a>(request: &Request<'a>) -> Response<'a> {
+/// fn change(request: Request<'_>) -> Response<'_> {
 ///     match request.precondition(Some(&PAGE)) {
 ///         Precondition::Passed => Response::new(Status::NO_CONTENT),
 ///         _ => Response::new(Status::PRECONDITION_FAILED),

@@ -36,7 +36,7 @@ impl<'a> Response<'a> {
     /// it does. Up to four fields are added, which count towards
     /// [`FIELDS_MAX`](crate::FIELDS_MAX).
     #[must_use]
-    pub fn conditional(self, request: &Request<'_>, validators: &Validators<'_>) -> Response<'a> {
+    pub fn conditional(self, request: Request<'_>, validators: &Validators<'_>) -> Response<'a> {
         if self.status().code() >= 300 {
             return self;
         }

@@ -33,15 +33,15 @@ const ROUTES: Router = Router::new(&[
 static DATED: Validators<'_> = Validators::dated(CHANGED);
 
 /// Answers a request by the route table.
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn page<'a>(request: &Request<'a>, validators: &Validators<'_>) -> Response<'a> {
+fn page<'a>(request: Request<'a>, validators: &Validators<'_>) -> Response<'a> {
     Response::text(Status::OK, TEXT).field("cache-control", "max-age=60").conditional(request, validators)
 }
 
-fn change<'a>(request: &Request<'a>, current: Option<&Validators<'_>>) -> Response<'a> {
+fn change<'a>(request: Request<'a>, current: Option<&Validators<'_>>) -> Response<'a> {
     match request.precondition(current) {
         Precondition::Passed => Response::new(Status::NO_CONTENT),
         Precondition::NotModified => Response::new(Status::NOT_MODIFIED),
@@ -50,7 +50,7 @@ fn change<'a>(request: &Request<'a>, current: Option<&Validators<'_>>) -> Respon
 }
 
 /// Sets a cookie of random letters, one for each byte that is drawn.
-fn random<'a>(request: &Request<'a>) -> Response<'a> {
+fn random(request: Request<'_>) -> Response<'_> {
     let mut room = [0; 64];
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);
     let drawn = room.get_mut(..count).unwrap_or_default();

@@ -18,11 +18,11 @@ const SHARE_OF_B: u64 = 50;
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn page<'a>(request: &Request<'a>) -> Response<'a> {
+fn page(request: Request<'_>) -> Response<'_> {
     let kept =
         request.cookie("variant").and_then(|variant| ["a", "b"].into_iter().find(|name| variant.is(name)));
     let variant = kept.unwrap_or_else(draw);

@@ -41,18 +41,18 @@ const ROUTES: Router = Router::new(&[get("/", index), post("/login", enter), pos
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request).field("cache-control", "no-store")
 }
 
-fn index<'a>(request: &Request<'a>) -> Response<'a> {
+fn index(request: Request<'_>) -> Response<'_> {
     match KEYS.read_cookie(request, "session") {
         Some(user) => Response::text(Status::OK, format!("hello {user}\n")),
         None => Response::html(Status::UNAUTHORIZED, FORM),
     }
 }
 
-fn enter<'a>(request: &Request<'a>) -> Response<'a> {
+fn enter(request: Request<'_>) -> Response<'_> {
     let value = |name| request.form().value(name).and_then(|value| value.to_text());
     match (value("user"), value("password")) {
         (Some(user), Some(password)) if !user.is_empty() && user.len() <= 100 && is_right(&password) => {
@@ -69,7 +69,7 @@ fn is_right(password: &str) -> bool {
     KEYS.verify(&[password.as_bytes()], &KEYS.sign(&[PASSWORD.as_bytes()]))
 }
 
-fn leave(_: &Request<'_>) -> Response<'static> {
+fn leave(_: Request<'_>) -> Response<'static> {
     Response::redirect("/").set_cookie(&SetCookie::removal("session").path("/"))
 }
 

@@ -13,16 +13,16 @@ const ROUTES: Router = Router::new(&[get("/health", health)]).not_found(page).me
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn health(_: &Request<'_>) -> Response<'static> {
+fn health(_: Request<'_>) -> Response<'static> {
     Response::text(Status::OK, "well\n")
 }
 
 /// The answer for each path that no route has.
-fn page<'a>(request: &Request<'a>) -> Response<'a> {
+fn page(request: Request<'_>) -> Response<'_> {
     SITE.answer(request)
 }
 

@@ -67,13 +67,13 @@ struct Wrong {
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
 /// `?after=NUMBER&limit=NUMBER`. A number to go on after, rather than the number of a
 /// page, shows no task twice when others are added meanwhile.
-fn list(request: &Request<'_>) -> Response<'static> {
+fn list(request: Request<'_>) -> Response<'static> {
     let number = |name, default| match request.query_value(name) {
         Some(value) => value.parse::<usize>(),
         None => Some(default),
@@ -92,7 +92,7 @@ fn list(request: &Request<'_>) -> Response<'static> {
     }
 }
 
-fn add(request: &Request<'_>) -> Response<'static> {
+fn add(request: Request<'_>) -> Response<'static> {
     let new: New<'_> = match request.json() {
         Ok(new) => new,
         Err(error) => return problem(Status::BAD_REQUEST, &format!("{error}")),

@@ -28,11 +28,11 @@ const ROUTES: Router = Router::new(&[post("/hook", receive)]);
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn receive(request: &Request<'_>) -> Response<'static> {
+fn receive(request: Request<'_>) -> Response<'static> {
     match check(request) {
         Ok(body) => {
             log!(Level::Info, "took {} bytes", body.len());
@@ -43,7 +43,7 @@ fn receive(request: &Request<'_>) -> Response<'static> {
 }
 
 /// Returns the body, if the sender has signed it just now.
-fn check<'a>(request: &Request<'a>) -> Result<&'a [u8], &'static str> {
+fn check(request: Request<'_>) -> Result<&[u8], &'static str> {
     let time = request.field("x-timestamp").ok_or("x-timestamp is missing\n")?;
     let signature = request.field("x-signature").and_then(|value| value.strip_prefix(b"sha256="));
     let signature = signature.ok_or("x-signature is missing; expected sha256=HEX\n")?;
@@ -51,7 +51,7 @@ fn check<'a>(request: &Request<'a>) -> Result<&'a [u8], &'static str> {
         return Err("x-signature is not that of this message\n");
     }
     let sent = number(time).ok_or("x-timestamp is not a number of seconds\n")?;
-    let now = request.field("x-request-time").and_then(number).unwrap_or(0) / 1000;
+    let now = request.time().map_or(0, |time| time.as_secs());
     if now.abs_diff(sent) > AGE_MAX {
         return Err("x-timestamp is more than 300 seconds from now\n");
     }
