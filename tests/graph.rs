@@ -9,7 +9,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
     ("host/src", &[
-        "config", "clock", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
+        "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
         "source", "admin", "bounds", "reference", "cli", "builder",
     ]),
 ];

@@ -19,6 +19,8 @@ mod bodies;
 mod bulk;
 /// Compiling is bounded and delays nobody.
 mod compiling;
+/// Conditional requests, ranges and random bits, in a module by the SDK.
+mod conditional;
 /// Connections: lifetime, number and origin.
 mod connections;
 /// Commands to a running server.

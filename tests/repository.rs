@@ -78,6 +78,7 @@ const RULES: [Rule; 6] = [
         &["unsafe"],
         &[
             "handler/sdk/src/export.rs",
+            "handler/sdk/src/random.rs",
             "host/wasm/src/compile/worker.rs",
             "host/wasm/src/mapped.rs",
             "host/wasm/src/module.rs",

@@ -3,14 +3,18 @@ use std::process::Command;
 
 use crate::harness::{Server, scratch};
 
-/// Builds the SDK's example `shop` as a module, by the Cargo that runs the tests.
 fn shop() -> PathBuf {
+    example("shop", "json")
+}
+
+/// Builds an example of the SDK as a module, by the Cargo that runs the tests.
+pub(crate) fn example(name: &str, features: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     // The usual target folder may be locked by the Cargo that runs the tests.
-    let target = scratch().join("shop");
+    let target = scratch().join(name);
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", "shop"])
-        .args(["--features", "json", "--target", "wasm32-unknown-unknown", "--target-dir"])
+        .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", name])
+        .args(["--features", features, "--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", "")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
@@ -18,7 +22,7 @@ fn shop() -> PathBuf {
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("wasm32-unknown-unknown/release/examples/shop.wasm")
+    target.join(format!("wasm32-unknown-unknown/release/examples/{name}.wasm"))
 }
 
 #[test]
@@ -66,7 +70,18 @@ fn a_module_that_uses_all_of_the_sdk_is_served() {
 
 #[test]
 fn a_module_imports_what_it_uses() {
-    let module = std::fs::read(shop()).unwrap();
+    let (imports, exports) = names(&shop());
+    assert_eq!(imports, ["host.log"]);
+    let initialize = handler_sdk::abi::INITIALIZE;
+    assert!(exports.iter().any(|export| export == initialize), "{exports:?}");
+    let (imports, exports) = names(&example("document", ""));
+    assert_eq!(imports, ["host.random"]);
+    assert!(exports.iter().all(|export| export != initialize), "{exports:?}");
+}
+
+/// Returns the names of a module's imports and exports.
+fn names(module: &Path) -> (Vec<String>, Vec<String>) {
+    let module = std::fs::read(module).unwrap();
     let mut imports = Vec::new();
     let mut exports = Vec::new();
     for part in wasmparser::Parser::new(0).parse_all(&module) {
@@ -81,7 +96,5 @@ fn a_module_imports_what_it_uses() {
             _ => {}
         }
     }
-    assert_eq!(imports, ["host.log"]);
-    let initialize = handler_sdk::abi::INITIALIZE;
-    assert!(exports.iter().any(|export| export == initialize), "{exports:?}");
+    (imports, exports)
 }

@@ -46,7 +46,8 @@ pub fn bad_files() -> Vec<BadFile> {
         (build for wasm32-unknown-unknown, and do not wrap it)";
     let unwrapped = "without the step that makes a component";
     let not_offered = |name: &str, from: &str| format!("it imports `{name}` from `{from}`, which is not offered; \
-        the only import offered is `log` from `host`, a function (i32, i32, i32)");
+        the imports offered are `log` from `host`, a function (i32, i32, i32); \
+        and `random` from `host`, a function () -> i64");
     let too_large = |bytes: u64| format!("its memory starts at {bytes} bytes, \
         more than the 67108864 bytes an instance may have (--memory-max)");
     let (smaller, other_type) = ("-zstack-size=16384", "give the function that type, or another name");

@@ -44,9 +44,13 @@
 //! | know what the host knows | [`Request`]: `id`, `client`, `time` |
 //! | answer it | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `add_field`, `set_cookie`, `body` |
 //! | choose what is done | [`Router`], and [`Index`] for many routes |
+//! | save transfers | [`Response::conditional`]: entity tags, dates, ranges |
+//! | serve a folder of files | [`Site`], and feature `build` for the build script |
 //! | answer scripts from other origins | [`Cors`] |
 //! | test natively | [`test::Client`](crate::test) |
 //! | prepare something once | [`State`] |
+//! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that want them |
+//! | sign cookies and messages | feature `crypto`: `SigningKeys` |
 //! | tell the log | [`log!`] |
 //! | own memory: `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; owned things are answered with as they are |
 //! | speak JSON | feature `json`: `Request::json`, `Response::json` |
@@ -58,8 +62,8 @@
 //! memory during a request costs the host a new instance, so a module that needs
 //! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
-//! A handler sees only the bytes of the request: it has no socket, file, clock or
-//! randomness. A panic costs one request, which is answered with 500, and its text
+//! A handler sees only the bytes of the request, and random bits where it asks for
+//! them: it has no socket, file or clock. A panic costs one request, which is answered with 500, and its text
 //! is logged.
 
 #![no_std]
@@ -71,43 +75,61 @@ extern crate std;
 
 pub mod abi;
 mod accept;
+#[cfg(all(feature = "build", not(target_arch = "wasm32")))]
+pub mod build;
 mod bytes;
+mod conditional;
 mod content;
 mod cookie;
 mod cors;
+#[cfg(feature = "crypto")]
+mod crypto;
+mod date;
 mod encoded;
 #[doc(hidden)]
 pub mod export;
 mod log;
+mod media_type;
 mod message;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod origin;
 mod pairs;
 pub mod prelude;
+mod random;
 mod request;
 mod response;
 mod route;
+mod site;
 mod state;
 mod status;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 mod text;
 
+pub use conditional::{ETag, Precondition, Validators};
 pub use content::Content;
 pub use cookie::{SameSite, SetCookie};
 pub use cors::Cors;
+#[cfg(feature = "crypto")]
+pub use crypto::SigningKeys;
+pub use date::HttpDate;
 pub use encoded::{Encoded, percent_encoded};
 #[doc(hidden)]
 pub use log::write_log_line;
 pub use log::{LINE_MAX, Level};
+pub use media_type::media_type;
 pub use pairs::Pairs;
+pub use random::fill_random;
 pub use request::{Malformed, Request};
 pub use response::{FIELDS_MAX, Response};
 pub use route::{
     Action, ErrorPage, Index, Method, Methods, Route, Router, SHAPES_MAX, TrailingSlash, delete, get, patch,
     post, put,
 };
+pub use site::Site;
+#[doc(hidden)]
+pub use site::{SiteFile, SiteVariant};
 pub use state::State;
 pub use status::Status;
 

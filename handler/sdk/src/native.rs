@@ -12,4 +12,11 @@ pub(crate) fn log(level: Level, line: &str) {
     std::eprintln!("{}: {line}", level.name());
 }
 
+/// Returns 64 bits that differ between calls: the standard library's hasher has random
+/// keys.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
 pub(crate) use std::sync::OnceLock as Once;

@@ -231,6 +231,15 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Removes the fields whose names are not wanted.
+    pub(crate) fn retain_fields(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let fields = self.fields.into_iter().flatten().filter(|(name, _)| is_wanted(name));
+        let mut kept = [None; FIELDS_MAX];
+        kept.iter_mut().zip(fields).for_each(|(place, field)| *place = Some(field));
+        self.fields = kept;
+        self
+    }
+
     /// Returns the status.
     pub const fn status(&self) -> Status {
         self.status

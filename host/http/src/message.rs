@@ -10,6 +10,9 @@ pub struct Message {
     pub head: Vec<u8>,
     /// Pieces of the body.
     pub body: Vec<Bytes>,
+    /// Seed of the random bits that the module may draw; [`None`] for a module that
+    /// draws none.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl Message {
@@ -26,6 +29,6 @@ impl Message {
 
 impl From<Vec<u8>> for Message {
     fn from(whole: Vec<u8>) -> Message {
-        Message { head: whole, body: Vec::new() }
+        Message { head: whole, body: Vec::new(), seed: None }
     }
 }

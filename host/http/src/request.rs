@@ -72,7 +72,7 @@ pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
 /// Encodes the canonical message.
 pub fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Message {
     let body_bytes = body.iter().map(Bytes::len).sum();
-    Message { head: encode_head(parts, target, body_bytes, origin), body }
+    Message { head: encode_head(parts, target, body_bytes, origin), body, seed: None }
 }
 
 fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Origin<'_>) -> Vec<u8> {

@@ -14,6 +14,7 @@ use crate::cli::loader::Loader;
 use crate::cli::output::one_line;
 use crate::config::limits::Limits;
 use crate::fault::Fault;
+use crate::seed::{self, Seed};
 use crate::trial::exchange::{self, Answer};
 
 /// Arguments of `host call`.
@@ -39,6 +40,10 @@ pub struct Call {
     /// Body: a text, @ and the name of a file, or @- for standard input
     #[arg(short, long, value_name = "DATA|@FILE")]
     data: Option<String>,
+    /// Seed of the random bits that the module draws, in 64 hexadecimal digits [default:
+    /// random]
+    #[arg(long, value_name = "HEX", value_parser = seed::parse)]
+    seed: Option<[u8; 32]>,
     /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
@@ -72,6 +77,9 @@ impl Call {
         let mut request = exchange::request(method, &self.target).map_err(Error::msg)?;
         for field in &self.fields {
             exchange::add_field(&mut request, field).map_err(Error::msg)?;
+        }
+        if let Some(seed) = self.seed {
+            request.extensions_mut().insert(Seed(seed));
         }
         if let Some(data) = &self.data {
             let body = match data.strip_prefix('@') {

@@ -11,6 +11,7 @@ use http::Method;
 
 use crate::fault::Fault;
 use crate::files::own_file;
+use crate::seed;
 use crate::site::version::Label;
 
 /// Suffix of the file names.
@@ -108,8 +109,10 @@ impl Recorded {
     pub(super) fn encode(&self) -> Vec<u8> {
         let Recorded { fault, cause, version, sha256, masked, .. } = self;
         let masked = if masked.is_empty() { "nothing".into() } else { masked.join(", ") };
+        let seed = self.message.seed.map(|seed| format!("# seed: {}\n", seed::format(&seed)));
+        let seed = seed.unwrap_or_default();
         let head = format!(
-            "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n\n"
+            "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n{seed}\n"
         );
         let mut bytes = head.into_bytes();
         bytes.reserve(self.message.length());
@@ -135,13 +138,16 @@ impl Recorded {
             line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
         };
         let masked = value("masked:")?;
+        // Only of a module that draws random bits.
+        let seed = value("seed:").ok().map(|seed| seed::parse(&seed)).transpose();
+        let seed = seed.map_err(|cause| anyhow!("{}: {cause}", path.display()))?;
         Ok(Recorded {
             fault: value("fault:")?,
             cause: value("cause:")?,
             version: value("version:")?.parse().map_err(|_| missing("version: N"))?,
             sha256: value("sha256:")?,
             masked: masked.split(", ").filter(|name| *name != "nothing").map(str::to_owned).collect(),
-            message: bytes.split_off(end + 2).into(),
+            message: Message { seed, ..bytes.split_off(end + 2).into() },
             id: String::new(),
             milliseconds: 0,
         })
@@ -199,8 +205,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("recorded-{}", std::process::id()));
         let mut kept = recorded(b"GET / HTTP/1.1\r\ncookie: a\r\n\r\n\n\n\xff");
         kept.mask();
-        std::fs::write(&path, kept.encode()).unwrap();
-        assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
+        for seed in [None, Some([0x5e; 32])] {
+            kept.message.seed = seed;
+            std::fs::write(&path, kept.encode()).unwrap();
+            assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
+        }
         std::fs::write(&path, "# fault: trap\n\n").unwrap();
         let error = Recorded::read(&path, 1000).unwrap_err().to_string();
         assert!(error.ends_with("not a recorded request: the line `# masked:` is missing"), "{error}");

@@ -27,6 +27,7 @@ use crate::fault::{Fault, Whose};
 use crate::fault_counts::FaultCounts;
 use crate::net::socket::Socket;
 use crate::record::Recorder;
+use crate::seed;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
 use crate::serve::stream::Notes;
@@ -158,6 +159,9 @@ impl Client {
                 return Err(Fault::NotServed { cause });
             }
             let version = version_called.insert(self.app.swapper.current());
+            if version.module.draws() {
+                message.seed = seed::draw();
+            }
             let bytes = match version.module.call_for(client_net, &message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,

@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
+use crate::seed::{self, Seed};
 
 /// Default value of the `host` field.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -79,7 +80,8 @@ fn encoded(request: &Request<Bytes>) -> Result<Message, BadRequest> {
     let target = check_head(&parts)?;
     let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
     let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
-    Ok(encode(&parts, target, body, &origin))
+    let seed = request.extensions().get::<Seed>().map(|seed| seed.0).or_else(seed::draw);
+    Ok(Message { seed, ..encode(&parts, target, body, &origin) })
 }
 
 /// Returns the head of a request, with a `host` field.

@@ -73,7 +73,7 @@ impl HandlerModule {
         since: Instant,
     ) -> Call<'a> {
         if self.long_targets.expects(request) {
-            let state = CallState::new(self.engine().limits(), id, since);
+            let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
             return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
         }
         let Some(short) = self.engine().admission().begin_short() else {
@@ -99,7 +99,7 @@ impl HandlerModule {
     /// Holds the permit until the instance is idle again, so that there are never more
     /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
-        let state = CallState::new(self.engine().limits(), id, since).on_thread();
+        let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed).on_thread();
         let call = pin!(self.run(request, state));
         match call.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(attempt) => attempt,
@@ -120,7 +120,7 @@ impl HandlerModule {
         yield_now().await;
         match attempt.answer {
             Err(Stopped::TakesLong) => {
-                let state = CallState::new(self.engine().limits(), id, since);
+                let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
                 let state = CallState { log_lines_heard: attempt.log_lines, ..state };
                 self.call_on_fiber(client, request, state).await
             }

@@ -17,6 +17,7 @@ use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
 use crate::module::CompiledModule;
 use crate::snapshot::Snapshot;
+use crate::verify;
 
 /// A module that meets the contract and has run `_initialize`.
 pub struct HandlerModule {
@@ -29,6 +30,7 @@ pub struct HandlerModule {
     /// Whether a call has grown its instance's memory lately. A grown instance cannot be
     /// reset, so new instances are not prepared for a reset meanwhile.
     grows: AtomicBool,
+    draws: bool,
     pub(super) long_targets: LongTargets,
 }
 
@@ -70,12 +72,14 @@ impl CompiledModule {
             }
         };
         drop(permit);
+        let draws = verify::draws(code.instance.module());
         Ok(HandlerModule {
             engine,
             code,
             kept,
             unoptimised,
             grows: AtomicBool::new(false),
+            draws,
             long_targets: LongTargets::new(),
         })
     }
@@ -107,6 +111,11 @@ impl HandlerModule {
     /// Returns whether instances are reset after a request, rather than created anew.
     pub fn resets_instances(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// Returns whether the module draws random bits, so that its requests need a seed.
+    pub fn draws(&self) -> bool {
+        self.draws
     }
 
     /// Returns the limits within which the handler runs.

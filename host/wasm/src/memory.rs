@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_request_that_does_not_fit_exactly_is_an_error() {
-        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()] };
+        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()], seed: None };
         let mut room = [0; 8];
         fill(&mut room, &request).unwrap();
         assert_eq!(&room, b"headbody");

@@ -118,15 +118,13 @@ pub enum ModuleError {
         found: String,
     },
     /// An import is not part of the contract.
-    #[error(
-        "it imports `{name}` from `{module}`, which is not offered; the only import offered is {offered}"
-    )]
+    #[error("it imports `{name}` from `{module}`, which is not offered; the imports offered are {offered}")]
     ImportUnknown {
         /// The import's module name.
         module: String,
         /// The import's own name.
         name: String,
-        /// The import that is offered.
+        /// The imports that are offered.
         offered: String,
     },
     /// An import of the contract is declared with another type.

@@ -53,6 +53,8 @@ impl Methods {
     pub(super) const NONE: Methods = Methods(0);
     /// Methods that every path allows.
     pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
+    /// Methods of something that can only be read.
+    pub(crate) const READ: Methods = Methods(Methods::GET | Methods::HEAD | Methods::OPTIONS);
     /// Names in the order of their bits.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use handler_sdk::{
-    Cors, Encoded, Index, Request, Response, Router, SetCookie, Status, TrailingSlash, delete, get,
-    percent_encoded, post, put, respond,
+    Cors, ETag, Encoded, HttpDate, Index, Precondition, Request, Response, Router, SetCookie, Status,
+    TrailingSlash, Validators, delete, get, media_type, percent_encoded, post, put, respond,
 };
 
 const FEW: Router = Router::new(&[get("/", echo), get("/route", echo), post("/route", echo)]);
@@ -86,6 +86,57 @@ pub fn ask_for_everything(bytes: &[u8]) {
     assert!(request.accepts(&offers).is_none_or(|liked| offers.contains(&liked)));
     #[cfg(feature = "json")]
     let _ = request.json::<u32>();
+    ask_for_a_part(request);
+}
+
+/// The content of a conditional response.
+const CONTENT: &str = "0123456789";
+
+fn ask_for_a_part(request: Request<'_>) {
+    for (_, value) in request.fields() {
+        if let Some(date) = HttpDate::parse(value) {
+            let mut room = [0; HttpDate::LENGTH];
+            assert_eq!(HttpDate::parse(date.write_into(&mut room).as_bytes()), Some(date));
+        }
+    }
+    assert!(media_type(request.path()).contains('/'));
+    let changed = HttpDate::from_unix_seconds(784_111_777);
+    for validators in [
+        Validators::of(ETag::strong("v1")),
+        Validators::of(ETag::weak("v1")),
+        Validators::dated(changed),
+        Validators::of(ETag::strong("v1")).last_modified(changed),
+    ] {
+        let precondition = request.precondition(Some(&validators));
+        let response = Response::text(Status::OK, CONTENT).conditional(request, &validators);
+        let mut room = vec![0; response.encoded_len()];
+        response.encode(&mut room).unwrap();
+        let text = String::from_utf8(room).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let code = response.status().code();
+        let expected = match precondition {
+            Precondition::Passed => vec![200, 206, 416],
+            Precondition::NotModified => vec![304],
+            Precondition::Failed => vec![412],
+        };
+        assert!(expected.contains(&code), "{precondition:?}: {code}");
+        let range = head.lines().find_map(|line| line.strip_prefix("content-range: bytes "));
+        let expected = match (code, range.map(|range| range.strip_suffix("/10").unwrap())) {
+            (200, None) => CONTENT,
+            (206, Some(range)) => {
+                let (first, last) = range.split_once('-').unwrap();
+                &CONTENT[first.parse().unwrap()..=last.parse().unwrap()]
+            }
+            (304 | 412, None) | (416, Some("*")) => "",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(body, expected);
+    }
+    #[cfg(feature = "crypto")]
+    {
+        let keys = handler_sdk::SigningKeys::new(&[b"a key of 16 bytes"]);
+        assert_eq!(keys.read_cookie(request, "a"), None);
+    }
 }
 
 fn few(request: Request<'_>) -> Response<'_> {
