@@ -1,5 +1,5 @@
-//! Faults, for which the host answers instead of the handler, and the table of
-//! their statuses.
+//! Faults: the reasons for which the host answers instead of the handler, with the
+//! status of each.
 
 use std::sync::Arc;
 
@@ -40,11 +40,11 @@ pub enum Fault {
     /// The memory budget for bodies is used up.
     #[error("the memory for bodies, {limit} bytes, is used up (--buffer-max)")]
     NoBuffer {
-        /// In bytes.
+        /// Budget in bytes.
         limit: usize,
     },
-    /// The newest version was not built or was rejected, which `host dev` shows
-    /// instead of the last good version.
+    /// The newest build failed or was rejected. `host dev` shows this instead of the
+    /// last good version.
     #[error("{cause}")]
     NotServed {
         /// Cause of the rejection.
@@ -157,8 +157,8 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Returns whether the message may have unread bytes, so that the next bytes on
-    /// the connection are not a request.
+    /// Returns whether a part of the message may be unread. Then the connection is
+    /// closed, because the next bytes on it may not begin a request.
     fn leaves_unread(&self) -> bool {
         matches!(
             self,

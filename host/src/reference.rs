@@ -15,7 +15,7 @@ use http::header::CONNECTION;
 
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
-/// The heading of the flags that `reference/bounds.md` lists.
+/// Heading of the flags that `docs/reference/bounds.md` lists.
 const LIMITS: &str = "Limits";
 
 /// Defines, from one list, a sample of each fault and its description. The match
@@ -136,7 +136,7 @@ pub fn faults() -> String {
 /// Returns the reference of the command line, in Markdown: the server, then each
 /// command.
 pub fn cli(command: Command) -> String {
-    // Without a width the text would be wrapped for this terminal.
+    // By default clap wraps the text to the width of this terminal.
     let mut command = command.term_width(usize::MAX);
     command.build();
     let mut text = String::from(
@@ -215,7 +215,8 @@ fn row(text: &mut String, argument: &Arg) {
     let value = argument.get_value_names().filter(|_| takes_value).and_then(|names| names.first());
     let value = value.map(|value| format!(" `{}`", cell(value))).unwrap_or_default();
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    // Computed defaults stand in the help text, in brackets at its end.
+    // A default that is computed at the start stands at the end of the help text, in
+    // brackets.
     let (help, computed) = match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {
         Some((help, default)) => (help.to_owned(), default.to_owned()),
         None => (help, String::new()),
