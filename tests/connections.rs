@@ -1,3 +1,5 @@
+//! Connections: how long they live, how many there may be, and whose they are.
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -28,8 +30,8 @@ fn a_head_that_does_not_get_whole_is_not_waited_for() {
     assert!(reply.field("x-request-id").is_some());
     client.expect_close();
 
-    // Empty lines between messages do not start a head, and the end of input does
-    // not start a timeout.
+    // A head that breaks off at the end of input gets no response. Empty lines before it
+    // do not begin a head.
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGE");
     assert_eq!(client.reply_to("GET").text(), INDEX);
@@ -101,7 +103,7 @@ fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
 fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     let folder = Folder::new();
     let path = folder.file("http.sock");
-    // Leave a stale socket at the path.
+    // Leaves a stale socket at the path.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let listen = format!("unix:{}", path.display());
     let server = Server::of_with("show.wat", &["--listen", &listen, "--listen", "127.0.0.1:0"]);
