@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
-/// Seconds after which a client may retry.
+/// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Reason for which the host answers instead of the handler. The text says what
@@ -47,7 +47,7 @@ pub enum Fault {
     /// last good version.
     #[error("{cause}")]
     NotServed {
-        /// Cause of the rejection.
+        /// Cause of the failed build or of the rejection.
         cause: Arc<str>,
     },
     /// The client reset the connection.
@@ -78,7 +78,7 @@ pub enum BodyTooSlow {
     Whole,
 }
 
-/// Row of the table of faults.
+/// Properties of a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Name in the log and in `host status`.
@@ -132,7 +132,7 @@ impl Entry {
 }
 
 impl Fault {
-    /// Returns the row of the fault in the table.
+    /// Returns the name and the status of the fault, and who has to fix its cause.
     pub fn entry(&self) -> Entry {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};

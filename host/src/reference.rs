@@ -101,7 +101,7 @@ fn bad_span() -> CallError {
     CallError::BadSpan { export: "", cause: BadSpan { address: 0, length: 0, memory: 0 } }
 }
 
-/// Returns the reference of all faults, in Markdown, by status.
+/// Returns the reference of all faults, in Markdown, sorted by status.
 pub fn faults() -> String {
     let mut text = String::from(
         "# Faults\n\n\
@@ -200,7 +200,7 @@ fn heading(argument: &Arg) -> Option<&str> {
     argument.get_help_heading().filter(|heading| !["Options", "Arguments"].contains(heading))
 }
 
-/// Returns the name of a flag as it is typed, or that of a positional argument.
+/// Returns the name of a flag as it is typed, or the name of a positional argument.
 fn flag_name(argument: &Arg) -> String {
     match (argument.get_short(), argument.get_long()) {
         (Some(short), Some(long)) => format!("`-{short}`, `--{long}`"),
@@ -240,7 +240,7 @@ fn row(text: &mut String, argument: &Arg) {
     let _ = writeln!(text, "| {}{value} |{default} | {meaning} |", cell(&flag_name(argument)));
 }
 
-/// Returns a text as a cell of a table: one line, with its bars escaped.
+/// Returns a text as a cell of a Markdown table: one line, with `|` escaped.
 fn cell(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|")
 }

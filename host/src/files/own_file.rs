@@ -1,5 +1,5 @@
-//! Opens files without following links or waiting for pipes, and checks that they
-//! are regular, owned by this user and have one name.
+//! Opens files without following symbolic links or waiting for pipes, and checks that
+//! they are regular, owned by this user and have no other hard link.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
@@ -25,11 +25,11 @@ const LOCK_RETRY: Duration = Duration::from_millis(5);
 pub const CAREFUL: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Checks that a file is regular, owned by this user, and has one name.
+/// Checks that a file is regular, owned by this user, and has no other hard link.
 ///
 /// # Errors
 ///
-/// One line: what was found and what was expected.
+/// One line that says what was found and what was expected.
 pub fn check(found: &Metadata) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let wrong = |what: String| Err(io::Error::other(what));

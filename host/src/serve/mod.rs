@@ -1,4 +1,4 @@
-//! The way of a request: from an accepted connection to its response.
+//! Serves requests, from an accepted connection to the response.
 //!
 //! | file | responsibility |
 //! | --- | --- |

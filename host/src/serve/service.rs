@@ -62,9 +62,9 @@ pub struct App {
     pub buffers: Buffers,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
-    /// Recorder of requests that the handler fails at, if recording is on.
+    /// Recorder of requests that end in a fault of the handler, if recording is on.
     pub recorder: Option<Recorder>,
-    /// Proxies whose `x-forwarded-for` field is trusted.
+    /// Proxies whose `x-forwarded-for` header is trusted.
     pub trusted: Vec<Trusted>,
     /// Shutdown signal.
     pub ending: Ending,
@@ -150,8 +150,8 @@ impl Client {
                 called = Instant::now();
             }
             message = request::encode(&parts, target, body_read, &Origin { id: &id, client: &client, time });
-            // Reuses the map of the request's fields for the response; hyper keeps
-            // it for the next request.
+            // Reuses the request's header map for the response, because hyper in turn
+            // reuses the response's map for the next request.
             let fields = std::mem::take(&mut parts.headers);
 
             if let Some(cause) = self.app.notice.get() {

@@ -36,13 +36,14 @@ pub struct Slot {
     gives_way: AtomicU8,
 }
 
-/// The connection stays open.
+/// Value of `gives_way`: the connection stays open.
 const STAYS: u8 = 0;
 
-/// The connection ends after its current response, or at once if it is idle.
+/// Value of `gives_way`: the connection ends after its current response, or at once if it
+/// is idle.
 const AFTER_RESPONSE: u8 = 1;
 
-/// The connection ends as soon as it waits for its client.
+/// Value of `gives_way`: the connection ends as soon as it waits for its client.
 const NOW: u8 = 2;
 
 struct State {

@@ -1,4 +1,4 @@
-//! Ends the connection of a client that reads its response too slowly.
+//! Measures how fast a client reads its response, and fails if it reads too slowly.
 
 use std::io;
 use std::pin::Pin;

@@ -19,7 +19,7 @@ pub struct Beginning {
     pub version: Version,
     /// Bytes of the first version.
     pub file: Arc<[u8]>,
-    /// History, which has given a first version that is not restored its number.
+    /// History. It contains the first version as a candidate, unless that is restored.
     pub history: History,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,

@@ -45,7 +45,7 @@ enum RecordState {
 pub struct Entry {
     /// Number, counted from 1.
     pub number: u64,
-    /// Stage of the version's life.
+    /// State of the version.
     pub state: VersionState,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
@@ -60,7 +60,7 @@ pub struct Entry {
     pub reason: Option<String>,
 }
 
-/// Stage of a version's life, as `host versions` shows it.
+/// State of a version, as `host versions` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
@@ -151,7 +151,7 @@ impl History {
         self.good().map(|version| version.module.memory()).sum()
     }
 
-    /// Returns whether another good version may be kept.
+    /// Returns whether the limits allow another good version.
     pub fn has_room(&self) -> bool {
         self.good().count() < self.keep && self.memory() < self.keep_bytes
     }

@@ -23,7 +23,7 @@ pub struct Settings {
     pub activator: Activator,
     /// Largest module file in bytes.
     pub module_max: usize,
-    /// Module file of the command line, if there is one. Reading it again can swap.
+    /// Module file named on the command line, if any. `read_file` swaps to its content.
     pub file: Option<PathBuf>,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,

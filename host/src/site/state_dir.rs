@@ -68,7 +68,7 @@ pub struct State {
     pub versions: Vec<Kept>,
 }
 
-/// Good version in the state file.
+/// Entry of a good version in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Number, origin, size and hash.
@@ -162,7 +162,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be opened, is not this user's alone, or is locked by
+    /// When the folder cannot be opened, can be changed by other users, or is locked by
     /// another server.
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
         let mut folder = PrivateFolder::open(path)?;

@@ -22,7 +22,7 @@ use tracing::warn;
 
 use crate::site::swapper::Swapper;
 
-/// How MODULE is watched.
+/// Way to watch the module file (`--watch`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// By file-system events, and a check once a second
@@ -180,7 +180,7 @@ impl Watch {
 
 struct Events {
     inbox: Receiver<Event>,
-    /// Keeps the events coming; dropping it ends them.
+    /// Must stay alive: dropping the watcher ends the events.
     _watcher: RecommendedWatcher,
 }
 

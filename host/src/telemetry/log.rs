@@ -110,8 +110,8 @@ const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 /// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// Level of faults of the operator and, with a higher one, of the handler. `request=`
-/// cannot hide their lines if the general level shows them.
+/// Least severe level of a fault of the operator (WARN) or of the handler (ERROR).
+/// `request=` cannot hide the lines of such faults if the general level shows them.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

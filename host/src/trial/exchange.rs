@@ -20,7 +20,7 @@ use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
 
-/// Default value of the `host` field.
+/// Default value of the `host` header.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
 
 /// Response as a client would get it.
@@ -82,7 +82,7 @@ fn encoded(request: &Request<Bytes>) -> Result<Message, BadRequest> {
     Ok(encode(&parts, target, body, &origin))
 }
 
-/// Returns the head of a request, with a `host` field.
+/// Returns the head of a request, with a `host` header.
 fn parts(request: &Request<Bytes>) -> Parts {
     let mut parts = request.clone().into_parts().0;
     if !parts.headers.contains_key(HOST) {
@@ -125,7 +125,7 @@ impl Answer {
         Answer { status: parts.status, reason, fields: parts.headers, body }
     }
 
-    /// Returns the values of all fields of a name.
+    /// Returns the values of all headers with a name.
     pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
         self.fields.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
