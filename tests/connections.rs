@@ -1,4 +1,5 @@
-//! Connections: how long they live, how many there may be, and whose they are.
+//! Connections: how long they live, how many there may be, which sockets accept them, and
+//! who the client is.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -86,14 +87,15 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
 #[test]
 fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
     let mut server = Server::of_with("large_and_small.wat", &["--buffer-max", "1200KiB"]);
-    // The buffers hold two of these responses.
+    // The budget is enough for two of these responses.
     let mut slow = [server.asking("/large"), server.asking("/large")];
     server.log_line(&["target=/large status=200", "-1-1"]);
     server.log_line(&["target=/large status=200", "-2-1"]);
     let reply = server.connect().ask("GET", "/large");
     assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
     server.log_line(&["fault=\"no buffer\"", "(--buffer-max)"]);
-    // Small responses are not counted, and the buffers are freed.
+    // A small response does not count towards the budget. Reading the large responses frees
+    // it again.
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     slow.iter_mut().for_each(|client| assert_eq!(client.reply_to("GET").body.len(), 524_288));
     wait_until("the room comes back", || server.connect().ask("GET", "/large").status != 503);

@@ -11,7 +11,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use crate::answers::{INDEX, ROUTE};
 use crate::harness::{Client, Server, host_after};
 
-/// Returns a connection with a request in flight, of which the body, two bytes, is missing.
+/// Returns a connection with a request in flight, which lacks only its body of two bytes.
 fn in_flight(server: &Server) -> Client {
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");

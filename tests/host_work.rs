@@ -115,7 +115,7 @@ fn instances_with_large_images() {
     let host = Host::new();
     let fill = "(memory.fill (i32.const 128) (i32.const 7) (i32.const 65000000))";
     let module = host.start(module(fill, 1, "(unreachable)").as_bytes(), Effort::Quick).unwrap();
-    // Each call traps, so the next one gets a new instance.
+    // Each call traps, so the next call gets a new instance.
     is_short("a new instance of 64 MiB", || drop(host.call(&module, b"GET /").unwrap_err()));
 }
 

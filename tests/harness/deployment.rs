@@ -1,5 +1,5 @@
-//! Files of a server that are kept when it restarts: its module, its state and its control
-//! socket, in one folder.
+//! Folder with the files of a server that a test may restart: its module, its state and its
+//! control socket.
 
 use std::fs;
 use std::path::PathBuf;

@@ -2,10 +2,10 @@
 
 use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, number, trimmed, values};
 
-/// Most bytes of all extensions and trailers of a body.
+/// Most bytes of all chunk extensions and trailers of a body together.
 const CHUNK_EXTRAS_MAX: usize = 16 << 10;
 
-/// How a body is framed.
+/// Framing of a body.
 pub enum Framing {
     /// A body of this many bytes; 0 if the request states no length.
     Length(u64),
