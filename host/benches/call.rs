@@ -1,9 +1,11 @@
 //! Measures one call of the handler without HTTP: a clean instance, the request in,
-//! the response out. Also measures how a call grows with the module's memory, with
+//! the response out. Also measures how the time grows with the module's memory, with
 //! what it writes there and with its routes, and the work around a call.
 //!
-//! `cargo bench -p host-benches --bench call -- [TEXT]`: those with TEXT in their name.
-//! Plots are drawn of those that grow.
+//! `cargo bench -p host-benches --bench call -- [TEXT]`
+//!
+//! Runs the measurements whose names contain TEXT, or all. If all measurements
+//! `memory/...` or all `routes/...` have run, a plot of them is drawn.
 
 use std::cell::LazyCell;
 use std::hint::black_box;
@@ -22,7 +24,7 @@ use host_http::response::decode;
 use host_wasm::Effort;
 use http::{HeaderMap, HeaderValue, Method};
 
-/// Fields that the host adds.
+/// Fields of a canonical request: the client's `host`, and those that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
 
@@ -42,19 +44,19 @@ const BROWSER: [(&str, &str); 9] = [
 /// Page size of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 
-/// Pages of the modules that write to their memory.
+/// Size of the largest memory that is measured, in pages.
 const LARGE: usize = 256;
 
 const COMMAND: &str = "cargo bench -p host-benches --bench call";
 
-/// A size, and the time of a call at that size.
+/// A size, and the time of a call at that size; None if it was not measured.
 type Measured = Option<(f64, f64)>;
 
 struct Caller(Host);
 
 impl Caller {
-    /// Calls a module with GET of each target in turn. Returns the microseconds of
-    /// a call, or None if this measurement was not chosen.
+    /// Measures calls of a module with GET of each target in turn. Returns the median
+    /// time of a call in microseconds, or None if the command line excludes `name`.
     fn measure(
         &self,
         criterion: &mut Criterion,
@@ -63,7 +65,7 @@ impl Caller {
         targets: &[String],
     ) -> Option<f64> {
         let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
-        // Compiled only if it is chosen.
+        // Compiled at its first use, so not at all if the measurement is excluded.
         let module = LazyCell::new(|| {
             let module = self.0.start(&module(), Effort::Thorough).expect("a handler");
             for request in &requests {
@@ -98,7 +100,8 @@ fn request(target: &str) -> Vec<u8> {
 }
 
 /// Returns a module that answers without reading the request, so that only the
-/// host's share is measured. It writes this many bytes behind its first page.
+/// host's share is measured. At each call it writes `written` bytes behind its first
+/// page.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -141,7 +144,7 @@ fn around(criterion: &mut Criterion) {
         bytes.truncate(length);
         bytes
     };
-    // Heads beyond those that a thread caches are parsed each time.
+    // 32 heads in turn are more than a thread caches, so each one is parsed.
     for (what, heads) in [("a response", 32), ("a response with a head that was met before", 1)] {
         let returned: Vec<_> = (0..heads).map(returned).collect();
         let mut next = returned.iter().cycle();
@@ -155,8 +158,8 @@ fn around(criterion: &mut Criterion) {
     }
 }
 
-/// Measures by the size of the memory, and by how much of a large memory is
-/// written.
+/// Measures how a call grows with the size of the memory, and with how much of a
+/// large memory it writes.
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
@@ -178,7 +181,7 @@ fn memory(criterion: &mut Criterion) {
     );
 }
 
-/// Measures by the routes of a module that uses the SDK.
+/// Measures how a call grows with the routes of a module that uses the SDK.
 fn growth_of_routes(criterion: &mut Criterion) {
     let caller = Caller(Host::new());
     let mut measure = |kind: routes::Kind| {
@@ -200,7 +203,7 @@ fn growth_of_routes(criterion: &mut Criterion) {
     );
 }
 
-/// Draws a plot if all of it was measured.
+/// Draws a plot if all of its points were measured.
 fn draw<const LINES: usize>(
     plot: Plot,
     x: &Axis,

@@ -136,11 +136,42 @@ def redirects():
         row("GET", "/p/017", 404),
         row("GET", "/p/", 404),
         row("GET", "/", 200),
-        row("POST", "/p/1", 405),
+        row("POST", "/p/1", 308, fields={"location": "/articles/green-chair-1"}),
+        row("PUT", "/", 405, fields={"allow": "GET, HEAD, OPTIONS"}),
     ]
 
 
+def crates():
+    """What each crate answers in its route; handlers.md lists them."""
+    answers = {
+        "std": "two",
+        "anyhow": "reading a number: invalid digit found in string",
+        "askama": "<p>a &#38; b</p>",
+        "base64": "aGVsbG8=",
+        "chrono": "2026-11-22T08:00:00+00:00",
+        "csv": "pencil paper",
+        "hmac": "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+        "indexmap": "ba",
+        "maud": "<h1>a &lt; b</h1>",
+        "minijinja": "a;b;",
+        "percent-encoding": "a%20b",
+        "pulldown-cmark": "<p>a <em>b</em></p>\n",
+        "regex": "on 26.11.2026",
+        "semver": "true",
+        "serde_json": '{"a":[1,2]}',
+        "sha2": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "thiserror": "there is no page",
+        "time": "2026-11-22",
+        "toml": "4444",
+        "url": "https://a.example/c?d=1#e",
+        "uuid": "aad03681-8b63-5304-89e0-8ca8f49461b5",
+    }
+    rows = [row("GET", f"/{name}", 200, body=answer.encode()) for name, answer in answers.items()]
+    return [*rows, row("GET", "/panic", 500), row("GET", "/", 404), row("POST", "/std", 405)]
+
+
 TABLES = {
+    "crates": crates,
     "default": default,
     "form": form,
     "inspect": inspect,

@@ -14,8 +14,12 @@ fn target() -> PathBuf {
 
 /// Makes a new crate with this name by `host new`, and returns its path.
 fn new(folder: &Folder, name: &str) -> PathBuf {
+    new_with(folder, name, &[])
+}
+
+fn new_with(folder: &Folder, name: &str, flags: &[&str]) -> PathBuf {
     let path = folder.path(name);
-    let (code, stdout, stderr) = tool(&["new", name, "--path", &path]);
+    let (code, stdout, stderr) = tool(&[&["new", name, "--path", &path], flags].concat());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.starts_with(&format!("created {path}, with the SDK in ")), "{stdout}");
     path.into()
@@ -23,7 +27,8 @@ fn new(folder: &Folder, name: &str) -> PathBuf {
 
 fn cargo(folder: &Path, arguments: &[&str]) {
     let mut cargo = Command::new("cargo");
-    cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target());
+    cargo.args(arguments).current_dir(folder);
+    cargo.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
     let (code, printed) = output_of(&mut cargo);
     assert!(code == 0 && !printed.contains("warning"), "cargo {arguments:?}:\n{printed}");
 }
@@ -48,6 +53,48 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
         assert!(!text.contains("{{name") && !text.contains("workspace = true"), "{file}:\n{text}");
     }
+}
+
+#[test]
+fn a_new_crate_passes_the_usual_checks_with_and_without_the_standard_library() {
+    let folder = Folder::new();
+    for (name, flags) in
+        [("greeter-six", &[][..]), ("greeter-seven-of-a-longer-name-than-most", &["--std"][..])]
+    {
+        let path = new_with(&folder, name, flags);
+        // Hides the rustfmt.toml of this repository, which is above the folder of these
+        // tests: a crate elsewhere has the default format.
+        std::fs::write(path.join("rustfmt.toml"), "").unwrap();
+        cargo(&path, &["fmt", "--check"]);
+        cargo(&path, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
+        cargo(&path, &["test"]);
+    }
+}
+
+#[test]
+fn a_handler_with_the_standard_library_serves_and_tells_of_its_panics() {
+    let folder = Folder::new();
+    let path = new_with(&folder, "greeter-eight", &["--std"]);
+    let source = path.join("src/lib.rs");
+    edit(
+        &source,
+        "Response::html(Status::OK, \"<h1>it works</h1>\")",
+        "let words = std::collections::HashMap::from([(1, \"one\")]);\n    Response::text(Status::OK, format!(\"{words:?}\"))",
+    );
+    edit(&source, "fn about(_: Request)", "fn about(request: Request)");
+    edit(
+        &source,
+        "Response::html(Status::OK, \"<h1>about this handler</h1>\")",
+        "panic!(\"{} has no page\", request.path())",
+    );
+    cargo(&path, &["build", "--release", "--target", "wasm32-unknown-unknown"]);
+    let module = target().join("wasm32-unknown-unknown/release/greeter_eight.wasm");
+    let module = module.to_str().unwrap();
+    let (code, stdout, _) = tool(&["call", module, "/"]);
+    assert_eq!((code, stdout.as_str()), (0, "{1: \"one\"}"));
+    let (code, stdout, stderr) = tool(&["call", module, "/about"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("/about has no page at src/lib.rs:"), "{stderr}");
 }
 
 #[test]
@@ -115,7 +162,7 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
     server.log_line(&["serving version 3"]);
-    let about = "Response::html(Status::OK, \"<h1>about greeter-two</h1>\")";
+    let about = "Response::html(Status::OK, \"<h1>about this handler</h1>\")";
     edit(&source, about, "panic!(include_str!(\"pages/about.txt\"))");
     server.log_line(&["serving version 4"]);
     let reply = server.connect().ask("GET", "/about");
@@ -135,8 +182,13 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
     edit(&source, "export!(answer);", "");
     let mut server = Server::begin(developing(), &["dev".as_ref(), path.as_os_str()]);
     server.log_line(&["error: `#[panic_handler]` function required"]);
-    server.log_line(&["the build failed; its errors are above"]);
+    server.log_line(&["the build failed; its errors are above; write handler_sdk::export!(answer)"]);
     server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
+    edit(&source, "use handler_sdk", "extern crate std;\nuse handler_sdk");
+    edit(&source, "/// Answers a request by", "export!(answer);\n\n/// Answers a request by");
+    server.log_line(&["its errors are above; a crate links the standard library", "feature `std`"]);
+    edit(&source, "export!(answer);\n\n", "");
+    edit(&source, "extern crate std;\n", "");
     let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
     edit(&source, "/// Answers a request by", &format!("{handler}/// Answers a request by"));
     server.log_line(&["cannot be served: it has no export `alloc`", "handler_sdk::export!(answer)"]);

@@ -15,6 +15,9 @@ const SOUND: &[&[u8]] = &[
         content-length: 11\r\n\r\na=1&b=%&c=+",
     b"PUT /x/b HTTP/1.1\r\naccept: text/plain;format=\"a,b\\\";c\";q=0.3\r\ncontent-length: 2\r\n\r\n12",
     b"OPTIONS * HTTP/1.1\r\n\r\n",
+    b"OPTIONS /a/b/?c HTTP/1.1\r\norigin: null\r\naccess-control-request-method: PUT\r\n\r\n",
+    b"GET /a/b/c?d HTTP/1.1\r\norigin: https://a.example\r\nx-request-id: 1-1\r\nx-forwarded-for: ::1\r\n\
+        x-request-time: 1795334400000\r\n\r\n",
 ];
 
 #[test]

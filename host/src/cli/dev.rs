@@ -123,10 +123,12 @@ impl Crate {
                 self.publish(&built).map(Some)
             }
             Ok(Outcome::Failed(errors)) => {
-                warn!("the build failed; its errors are above");
+                let remedy =
+                    remedy::of_build(&errors).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                warn!("the build failed; its errors are above{remedy}");
                 let errors =
                     if errors.is_empty() { "see the terminal of `host dev` for the cause" } else { &errors };
-                self.notice.set_build_failure(Some(format!("the build failed\n\n{errors}")));
+                self.notice.set_build_failure(Some(format!("the build failed{remedy}\n\n{errors}")));
                 Ok(None)
             }
             Err(error) => {

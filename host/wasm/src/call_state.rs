@@ -12,11 +12,11 @@ pub(super) struct CallState {
     /// Whether the call runs on a fiber, where it yields at each tick. A call on the
     /// thread's stack cannot yield.
     pub(super) on_fiber: bool,
-    /// CPU time of the thread at the first tick that found the call running.
+    /// CPU time of the thread at the first tick of the epoch during the call.
     pub(super) first_tick: Option<Duration>,
     pub(super) request_id: RequestId,
     pub(super) log_lines_left: usize,
-    /// Lines that are not logged, because an earlier attempt at this call logged them.
+    /// Number of lines to skip, because an earlier attempt at this call logged them.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
     /// Whether the message about dropped lines was logged.

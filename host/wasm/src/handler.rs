@@ -26,8 +26,8 @@ pub struct HandlerModule {
     /// request needs a new instance.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Arc<[u8]>>,
-    /// Whether the last new instance has grown its memory. Such an instance cannot be
-    /// reset, so the next one is not prepared for a reset either.
+    /// Whether a call has grown its instance's memory lately. A grown instance cannot be
+    /// reset, so new instances are not prepared for a reset meanwhile.
     grows: AtomicBool,
     pub(super) long_targets: LongTargets,
 }
@@ -43,8 +43,8 @@ impl CompiledModule {
         self.start_as(false).await
     }
 
-    /// Starts the module, and drops its log lines: an earlier start of it has logged
-    /// them.
+    /// Starts the module, and drops its log lines, which an earlier start of the same
+    /// module has logged.
     ///
     /// # Errors
     ///
@@ -132,8 +132,8 @@ impl HandlerModule {
         &self.engine
     }
 
-    /// Returns an instance for a call that has its permit: an idle one, or a new one that is initialised or
-    /// loaded from the snapshot.
+    /// Returns an instance for a call that has its permit: an idle one, or a new one that
+    /// is initialised or loaded from the snapshot.
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {

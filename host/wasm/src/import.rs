@@ -1,7 +1,7 @@
 //! The only import that a module may have: `log`, which writes one line to the log.
-//! Each line carries the id of the request. Number and length are limited, so a
-//! module cannot flood the log. The log formatter quotes the line, so it cannot
-//! pass for fields or for another line.
+//! Each line carries the id of the request. The number of lines and their length are
+//! limited, so a module cannot flood the log. The log formatter quotes the line, so it
+//! cannot pass for fields or for another line.
 
 use handler_sdk::abi::{HOST, LOG, Span};
 use host_http::quote::cut_for_log;

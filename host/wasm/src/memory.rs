@@ -1,6 +1,6 @@
-//! Copies bytes into and out of a module's linear memory. No other file touches
-//! that memory. Every address and length from a module is checked here against the
-//! current size of the memory.
+//! Copies bytes into and out of a module's linear memory. No other file reads or
+//! writes that memory. Every address and length from a module is checked here against
+//! the current size of the memory.
 
 use std::hint::black_box;
 use std::io;

@@ -1,4 +1,4 @@
-//! Why a file is refused as a handler, and how it is read.
+//! Reads a file as a module, and defines why a file is refused as a handler.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub enum ModuleError {
     TooComplex {
         /// The part, in the plural.
         what: String,
-        /// The most of it.
+        /// How many of the part a module may have.
         limit: u64,
     },
     /// The compiler reached its limit on memory.
@@ -65,7 +65,7 @@ pub enum ModuleError {
     /// The compiler reached its limit on time.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
-        /// Elapsed time or CPU time, whichever ended it.
+        /// The limit that was reached: on elapsed time or on CPU time.
         limit: Duration,
     },
     /// The compiler was killed from outside.

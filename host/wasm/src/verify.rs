@@ -14,7 +14,7 @@ const PAGE: u64 = 65_536;
 /// Longest name of an import that is shown in a message, in bytes.
 const NAME_MAX: usize = 100;
 
-/// A memory as messages show it.
+/// A memory in the words of messages.
 const A_MEMORY: &str = "a memory";
 
 /// Positions of a module's exports, so that requests need no lookup by name.

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use handler_sdk::{
-    Encoded, Index, Request, Response, Router, SetCookie, Status, delete, get, percent_encoded, post, put,
-    respond,
+    Cors, Encoded, Index, Request, Response, Router, SetCookie, Status, TrailingSlash, delete, get,
+    percent_encoded, post, put, respond,
 };
 
 const FEW: Router = Router::new(&[get("/", echo), get("/route", echo), post("/route", echo)]);
@@ -19,9 +19,22 @@ const MANY: Router = Router::indexed(&Index::new([
     get("/{x}/{y}/{z}", echo),
 ]));
 
+const MERGED: Router = MANY
+    .trailing_slash(TrailingSlash::Merge)
+    .error_page(|request, status| Response::text(status, request.path()))
+    .cors(
+        Cors::origins(&["null", "https://a.example"])
+            .credentials()
+            .max_age(1)
+            .headers(&["x"])
+            .expose(&["x-path"]),
+    );
+const REDIRECTED: Router =
+    SOME.trailing_slash(TrailingSlash::Redirect).cors(Cors::any()).method_before_path();
+
 /// Checks the path parameters, and answers with the path, the route and the body of the
 /// request.
-fn echo<'a>(request: &Request<'a>) -> Response<'a> {
+fn echo(request: Request<'_>) -> Response<'_> {
     for name in ["id", "name", "rest", "x", "y", "z"] {
         if let Some(value) = request.param(name) {
             assert!(!value.raw().is_empty() && request.route().contains(name));
@@ -37,7 +50,7 @@ fn echo<'a>(request: &Request<'a>) -> Response<'a> {
 /// Routes the bytes as a request, parses them, and reads every part of the request.
 /// Panics if two ways to read the same part disagree.
 pub fn ask_for_everything(bytes: &[u8]) {
-    for router in [few, some, many] {
+    for router in [few, some, many, merged, redirected] {
         let response = respond(bytes, router);
         let mut room = vec![0; response.encoded_len()];
         assert_eq!(response.encode(&mut room), Some(room.len()));
@@ -70,22 +83,31 @@ pub fn ask_for_everything(bytes: &[u8]) {
         );
         decode(value);
     }
+    let _ = (request.id(), request.client(), request.time(), request.field_text("host"));
     let offers = ["text/html", "application/json", "text/plain;format=flowed"];
     assert!(request.accepts(&offers).is_none_or(|liked| offers.contains(&liked)));
     #[cfg(feature = "json")]
     let _ = request.json::<u32>();
 }
 
-fn few<'a>(request: &Request<'a>) -> Response<'a> {
+fn few(request: Request<'_>) -> Response<'_> {
     FEW.answer(request)
 }
 
-fn some<'a>(request: &Request<'a>) -> Response<'a> {
+fn some(request: Request<'_>) -> Response<'_> {
     SOME.answer(request)
 }
 
-fn many<'a>(request: &Request<'a>) -> Response<'a> {
+fn many(request: Request<'_>) -> Response<'_> {
     MANY.answer(request)
+}
+
+fn merged(request: Request<'_>) -> Response<'_> {
+    MERGED.answer(request)
+}
+
+fn redirected(request: Request<'_>) -> Response<'_> {
+    REDIRECTED.answer(request)
 }
 
 fn decode(encoded: Encoded<'_>) {
