@@ -1,3 +1,6 @@
+//! Conditional requests and ranges get the answers of RFC 9110, and random bits follow
+//! from the seed of the request, in modules that are built with the SDK.
+
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Folder, Server, host, output_of, wait_until};

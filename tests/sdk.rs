@@ -1,3 +1,5 @@
+//! The features of the SDK work in a served module that uses all of them.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +12,8 @@ fn shop() -> PathBuf {
 /// Builds an example of the SDK as a module, by the Cargo that runs the tests.
 pub(crate) fn example(name: &str, features: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    // The usual target folder may be locked by the Cargo that runs the tests.
+    // Uses another target folder, because the Cargo that runs the tests may have locked
+    // the usual one.
     let target = scratch().join(name);
     let built = Command::new(env!("CARGO"))
         .args(["build", "--locked", "--release", "--package", "handler-sdk", "--example", name])
@@ -32,7 +35,7 @@ fn a_module_that_uses_all_of_the_sdk_is_served() {
     server.log_line(&["the shop opens"]);
     let mut client = server.connect();
 
-    // Twice each: the second request meets an instance that was reset.
+    // Makes each request twice: the second one may get an instance that was reset.
     for _ in 0..2 {
         let reply = client.ask("GET", "/articles");
         assert_eq!(reply.field("content-type"), Some("application/json"));
@@ -59,7 +62,7 @@ fn a_module_that_uses_all_of_the_sdk_is_served() {
         let cookie = "name=a%3B; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax";
         assert_eq!(reply.field("set-cookie"), Some(cookie));
 
-        // Allocate and free some megabytes.
+        // Makes the module allocate and free some megabytes.
         for count in [1, 1_000, 20_000] {
             let words: String = (0..count).map(|number| format!("{number} ")).collect();
             let kept = (count - 1) / 100 + 1;

@@ -1,4 +1,5 @@
-//! The default handler: what this server answers.
+//! The default handler, which answers the requests unless the server is given another
+//! module.
 //!
 //! To add a route, add a line to `ROUTES` and write its action below.
 

@@ -6,8 +6,8 @@
 //! socket <- HTTP (hyper) <- checked response <---------------------------'
 //! ```
 //!
-//! The host interprets no path; the handler sees no socket, clock or file. Their
-//! contract is stated in `handler_sdk::abi`.
+//! The host interprets no path; the handler sees no socket, clock or file. The
+//! contract between the two is stated in `handler_sdk::abi`.
 
 pub mod admin;
 pub mod bounds;

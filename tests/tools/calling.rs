@@ -1,3 +1,5 @@
+//! `host call`: sends one request to a module, without a server.
+
 use std::fs::File;
 
 use super::tool;
@@ -74,7 +76,8 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     assert!(code == 1 && stderr.starts_with(invalid), "{stderr}");
 }
 
-/// Checks that a text holds no control characters but line ends.
+/// Checks that a text cannot control a terminal: it holds no control characters but line
+/// ends, and no right-to-left override.
 #[track_caller]
 pub fn steers_nothing(text: &str) {
     let steers = |character: char| {
@@ -91,7 +94,7 @@ fn what_a_module_answers_steers_no_terminal() {
     let (code, stdout, stderr) = tool(&["call", module, "/", "-i"]);
     let (head, body) = stdout.split_once("\r\n\r\n").unwrap();
     steers_nothing(&[head, &stderr].concat());
-    // The body is printed byte for byte.
+    // Only the body is printed unescaped, byte for byte.
     assert_eq!((code, body), (0, "\u{1b}[2Jbody"));
 
     let requests = TextFile::new("GET /\n\n> 200 OK\n> x-evil: b\n> body: c\n");

@@ -1,16 +1,18 @@
+//! `host new` creates a crate, and `host dev` serves it anew after each change.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool;
 use crate::harness::{Folder, Server, host, output_of, run_to_end, scratch, wait_until};
 
-/// Returns the folder that all crates of these tests are built in. Each has a name
-/// of its own, and shared dependencies are compiled once.
+/// Returns the target folder for the crates of all these tests. They share it, so that
+/// dependencies are compiled once; each crate must have a different name.
 fn target() -> PathBuf {
     scratch().join("crates")
 }
 
-/// Makes a new crate of this name.
+/// Makes a new crate with this name by `host new`, and returns its path.
 fn new(folder: &Folder, name: &str) -> PathBuf {
     new_with(folder, name, &[])
 }
@@ -45,7 +47,8 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
     let (code, stdout, _) = tool(&["check", module]);
     assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
     assert!(stdout.contains("  memory      1 page (64.0 KiB) initially"), "{stdout}");
-    // The crate depends neither on its place nor on this repository.
+    // The files of the crate contain no placeholder of the template, and nothing that
+    // needs the workspace of this repository.
     for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
         assert!(!text.contains("{{name") && !text.contains("workspace = true"), "{file}:\n{text}");
@@ -59,8 +62,8 @@ fn a_new_crate_passes_the_usual_checks_with_and_without_the_standard_library() {
         [("greeter-six", &[][..]), ("greeter-seven-of-a-longer-name-than-most", &["--std"][..])]
     {
         let path = new_with(&folder, name, flags);
-        // The folder of these tests lies below the format of this repository; a crate
-        // elsewhere has the default one.
+        // Hides the rustfmt.toml of this repository, which is above the folder of these
+        // tests: a crate elsewhere has the default format.
         std::fs::write(path.join("rustfmt.toml"), "").unwrap();
         cargo(&path, &["fmt", "--check"]);
         cargo(&path, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
@@ -116,7 +119,7 @@ fn a_crate_is_made_where_nothing_is_lost() {
     assert!(output.status.success() && folder.file("by-name/src/lib.rs").exists());
 }
 
-/// Starts a server that develops a crate.
+/// Starts `host dev` for a crate.
 fn develop(path: &Path) -> Server {
     Server::spawn(developing(), &["dev".as_ref(), path.as_os_str()])
 }
@@ -149,11 +152,12 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
     server.log_line(&["the last good module keeps serving"]);
-    // The browser shows the errors instead of the last good build.
+    // The server answers with the errors instead of the last good version.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
 
-    // A fault shows its cause, here in a new file of a new folder.
+    // The response to a fault shows its cause. Here the panic message comes from a new
+    // file in a new folder, changes of which also start a build.
     std::fs::create_dir(path.join("src/pages")).unwrap();
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
@@ -210,7 +214,7 @@ fn what_is_no_crate_is_said_to_be_none() {
 fn a_missing_target_is_named_with_the_command_that_adds_it() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-four");
-    // A compiler that has only the target of this machine.
+    // A fake `rustc`, by which the folder of the WebAssembly target does not exist.
     let tools = folder.file("bin");
     std::fs::create_dir(&tools).unwrap();
     std::fs::write(tools.join("rustc"), "#!/bin/sh\necho /no/such/folder\n").unwrap();
@@ -228,7 +232,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-five");
     let mut server = develop(&path);
-    // A build that waits, and writes its process id.
+    // A build script that writes its process id and never ends.
     let [pid, new] = ["pid", "pid.tmp"].map(|name| folder.file(name));
     let waits = format!(
         "fn main() {{ std::fs::write({new:?}, std::process::id().to_string()).unwrap(); std::fs::rename({new:?}, {pid:?}).unwrap(); loop {{ std::thread::park() }} }}"
@@ -244,7 +248,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     server.signal("INT");
     server.log_line(&["shutting down"]);
     assert!(server.wait().0.success());
-    // The process is gone, or a zombie.
+    // A zombie counts as gone, because it only waits for its parent.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
     wait_until("the build ends", || !is_there());
 }

@@ -1,5 +1,5 @@
-//! Asks a request of any bytes for everything, and holds what it says against
-//! what else it says. Shared with the fuzz target `sdk`.
+//! Calls every part of the SDK with arbitrary bytes, and checks that the results agree
+//! with each other. Shared with the fuzz target `sdk`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -32,7 +32,8 @@ const MERGED: Router = MANY
 const REDIRECTED: Router =
     SOME.trailing_slash(TrailingSlash::Redirect).cors(Cors::any()).method_before_path();
 
-/// Answers with what it was asked, in every part that can hold it.
+/// Checks the path parameters, and answers with the path, the route and the body of the
+/// request.
 fn echo(request: Request<'_>) -> Response<'_> {
     for name in ["id", "name", "rest", "x", "y", "z"] {
         if let Some(value) = request.param(name) {
@@ -46,7 +47,8 @@ fn echo(request: Request<'_>) -> Response<'_> {
         .body(request.body())
 }
 
-/// Panics where something is wrong.
+/// Routes the bytes as a request, parses them, and reads every part of the request.
+/// Panics if two ways to read the same part disagree.
 pub fn ask_for_everything(bytes: &[u8]) {
     for router in [few, some, many, merged, redirected] {
         let response = respond(bytes, router);
@@ -171,7 +173,8 @@ fn decode(encoded: Encoded<'_>) {
     let _ = encoded.parse::<u64>();
 }
 
-/// Sends a text through every place that encodes, and reads it back.
+/// Encodes a text as a query name, a query value and a cookie, and checks that the SDK
+/// decodes the same text.
 pub fn send_round(text: &str) {
     let encoded: String = percent_encoded(text).collect();
     let cookie = Response::new(Status::OK).set_cookie(&SetCookie::new("c", text).path("/"));
