@@ -1,9 +1,9 @@
 //! Builds the default handler for WebAssembly, which the host embeds, so that
 //! `cargo run -p host` needs no other step.
 //!
-//! The inner Cargo build has its own target folder, because the outer build holds
-//! the lock of the usual one, and none of the settings that the outer build made
-//! for its own target.
+//! The inner Cargo build has a target folder of its own, because the outer build holds
+//! the lock of the usual one. It gets none of the settings that Cargo passes to the
+//! outer build, because these are meant for the host's target.
 
 use std::env;
 use std::ffi::OsString;
@@ -103,8 +103,9 @@ fn install_target() -> Result<(), String> {
     })
 }
 
-/// Creates a command without the flags, wrappers (clippy is one) and target that
-/// the outer Cargo set for the host's build, which would break the module's.
+/// Creates a command without the variables in which the outer Cargo passes its flags,
+/// wrappers (such as clippy) and target. They are meant for the host, and would break
+/// a build for WebAssembly.
 fn inner(program: OsString) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -125,7 +126,7 @@ fn inner(program: OsString) -> Command {
 
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    // Cargo shows this when the script fails, and with `cargo build -vv`.
+    // Cargo shows standard error when the script fails, and with `cargo build -vv`.
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         return Ok(());

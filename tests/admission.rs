@@ -22,8 +22,8 @@ fn a_short_call_is_over_at_once_while_a_long_one_has_the_place_of_long_ones() {
     let says_http = "(func (export \"panic_message\") (result i64) (i64.const 4)))";
     let mixed = mixed.trim_end().strip_suffix(')').unwrap().to_owned() + says_http;
     let start = |wat: &[u8]| host.start(wat, Effort::Quick).unwrap();
-    // A busy machine can turn a short call into a long one, but hardly three times
-    // in a row.
+    // On a busy machine a short call can take too long and count as a long one, but
+    // hardly three times in a row.
     let attempts = [(); 3].map(|()| start(mixed.as_bytes()));
     for module in &attempts {
         host.call(module, b"GET /fine HTTP/1.1\r\n\r\n").unwrap();
@@ -37,7 +37,7 @@ fn a_short_call_is_over_at_once_while_a_long_one_has_the_place_of_long_ones() {
     let is_over = attempts.iter().any(|module| match call(module, &fine) {
         Call::Over(response) => {
             assert_eq!(response.unwrap(), "HTTP/1.1 200 OK\n\n0");
-            // Reading the panic message does not wait either.
+            // A trap is over at once, too, although its panic message is read.
             match call(module, &trap) {
                 Call::Over(Err(CallError::Trap { panic, .. })) => assert_eq!(panic.as_deref(), Some("HTTP")),
                 Call::Over(other) => panic!("{other:?}"),

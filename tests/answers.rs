@@ -1,3 +1,6 @@
+//! Responses of the default handler, as a client sees them: to each route and to wrong
+//! requests, on several addresses, pipelined, and beside silent connections.
+
 use crate::harness::{Client, Server};
 
 pub const INDEX: &str = "<h1> hello index</h1>";
@@ -6,8 +9,8 @@ pub const NOT_FOUND: &str = "<h1>error 404 not found</h1>";
 pub const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// Method, target; then status, reason, `allow`, and the body of the response to
-/// GET.
+/// Method and target of a request; then status, reason phrase, `allow` header and body of
+/// the response. For HEAD the body is that of GET, which only its length shows.
 type Case = (&'static str, &'static str, u16, &'static str, Option<&'static str>, &'static str);
 
 #[rustfmt::skip]

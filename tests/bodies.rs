@@ -1,6 +1,9 @@
+//! Bodies of every size and framing reach the handler and come back unchanged. Bodies
+//! that are too long or that stop are refused.
+
 use crate::harness::{Client, Server};
 
-/// Returns a body that holds every byte value.
+/// Returns a body of this length whose bytes differ. A long one has every byte value.
 fn body(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251 + index / 251) as u8).collect()
 }
@@ -18,7 +21,7 @@ fn bodies_of_every_size_come_back_unchanged() {
         assert!(reply.body == body, "{length} bytes sent with a length came back changed");
 
         for chunk in [1_000, 65_536] {
-            // Chunks of one byte would only take long.
+            // Smaller chunks would test the same and take longer.
             send_chunked(&mut client, &body, chunk);
             let reply = client.reply_to("POST");
             assert!(reply.body == body, "{length} bytes in chunks of {chunk} came back changed");

@@ -1,5 +1,5 @@
-//! The host splits instructions that copy and fill memory. The results are compared
-//! with those of an unchanged wasmtime.
+//! The host splits instructions that copy and fill memory, so that they can yield. Their
+//! results are compared with those of plain wasmtime.
 
 use host_wasm::Effort;
 
@@ -9,7 +9,7 @@ use crate::harness::{Random, Server, fixture_text};
 /// Size of the test module's memory, in pages.
 const PAGES: usize = 9;
 
-/// Returns `copies.wat` with these fields, and with locals in its function.
+/// Returns `copies.wat` with additional module fields and locals of its handler.
 fn module(more: &str, locals: &str) -> String {
     let large = format!("\"{}\"", "a long text".repeat(20_000));
     let text = fixture_text("copies.wat").replacen("\"a long text\"", &large, 1);
@@ -49,7 +49,8 @@ fn what_is_split_does_what_the_instruction_does() {
             let mut request = vec![random.below(6) as u8];
             let mut operands = [operand(&mut random), operand(&mut random), operand(&mut random)];
             if random.below(2) == 0 {
-                // Make the ranges overlap, by less than a chunk or by more.
+                // Makes the ranges overlap, by less or by more than a chunk of a split
+                // instruction.
                 operands[1] = operands[0].wrapping_add(random.below(140_000) as u32).wrapping_sub(70_000);
             }
             operands.iter().for_each(|operand| request.extend(operand.to_le_bytes()));
@@ -74,7 +75,7 @@ fn a_trap_is_told_where_the_instruction_stands() {
 
 #[test]
 fn functions_of_the_host_are_in_no_backtrace() {
-    // The stack can run out anywhere, also within code that the host added.
+    // The stack can run out anywhere, even in a function that the host has added.
     let module = "(module (memory (export \"memory\") 4)
         (func (export \"alloc\") (param i32) (result i32) (i32.const 8))
         (func $fills (param i32)
@@ -89,8 +90,8 @@ fn functions_of_the_host_are_in_no_backtrace() {
 
 #[test]
 fn others_are_answered_while_much_memory_is_filled() {
-    // Straight-line code without a loop or a call, where compiled code would yield
-    // by itself. It runs for about a second.
+    // The code has no loop or call at which it could yield, except within the
+    // instructions that the host splits. It runs for about a second.
     let fills = "(memory.fill (i32.const 65536) (i32.const 7) (local.get $size))".repeat(100);
     let copies = "(memory.copy (i32.const 65536) (i32.const 65537) (local.get $size))".repeat(60);
     for work in [fills, copies] {

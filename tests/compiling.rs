@@ -1,3 +1,6 @@
+//! Compiling a module takes bounded time and memory, delays no request or command, and
+//! can be cancelled. The death of a compile process costs at most its own candidate.
+
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -11,8 +14,8 @@ fn said(child: Child) -> String {
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
-/// Returns a server of version 2 that compiles version 3, which takes long, and the
-/// command that waits for this.
+/// Returns a server of version 2 that is compiling version 3, which takes long, and the
+/// swap command that waits for version 3.
 fn with_slow_candidate() -> (Deployment, Server, Child) {
     let place = Deployment::new();
     let server = place.start(&["--compile-memory-max", "4GiB", "--compile-timeout", "10min"]);
@@ -97,7 +100,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     let mut server = place.start(&[]);
     let module = bombs::much_code(1500);
     place.serves(&module, 2);
-    // Kills both the process that optimises and the idle compiler.
+    // Kills all compilers: the one that optimises, and the idle one.
     let failed = "optimised compilation failed; the version keeps its first code";
     wait_until("a compiler is killed", || {
         server.children().into_iter().for_each(|pid| kill("KILL", pid));
@@ -105,7 +108,7 @@ fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     });
     server.log_line(&[failed, "version=2", "the compiler was killed"]);
     assert_eq!(server.connect().ask("GET", "/").text(), "let in");
-    // The idle compiler may still be ending.
+    // The swap may get the idle compiler while it is still dying, and then fails.
     let said = place.swap(saying("three"));
     assert!(said.starts_with("serving version 3") || said.contains("the compiler was killed"), "{said}");
     let said = place.swap(saying("four"));
@@ -120,7 +123,8 @@ fn a_compiler_that_is_killed_at_any_moment_costs_its_order_and_says_so() {
     let mut serving = 1;
     for round in 0..20 {
         let word = format!("round {round}");
-        // Large modules make a kill in the middle of compiling likely.
+        // Every second module is large, so that a kill in the middle of compiling is
+        // likely.
         let module = if round % 2 == 0 { bombs::much_code(200 + round) } else { saying(&word).into() };
         let order = place.begin_swap(module);
         for _ in 0..random.below(2000) {
@@ -149,7 +153,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
         }
     };
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{compiler}/{name}")).unwrap();
-    // The compiler drops its resources before it waits for a job.
+    // Waits until the compiler has dropped its resources, which is before it takes a job.
     while !read("limits").lines().any(|line| line.starts_with("Max open files            0 ")) {}
     let descriptors = std::fs::read_dir(format!("/proc/{compiler}/fd")).unwrap();
     let targets: Vec<_> = descriptors.map(|entry| entry.unwrap().path().read_link().unwrap()).collect();
@@ -158,7 +162,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     assert_eq!(read("environ"), "");
     assert_eq!(read("oom_score_adj").trim(), "1000");
     drop(server);
-    // Of a zombie, the program cannot be read either.
+    // The link cannot be read of a process that is gone or a zombie.
     let program = format!("/proc/{compiler}/exe");
     wait_until("it ends with the server", || std::fs::read_link(&program).is_err());
 }

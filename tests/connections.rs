@@ -1,3 +1,6 @@
+//! Connections: how long they live, how many there may be, which sockets accept them, and
+//! who the client is.
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -28,8 +31,8 @@ fn a_head_that_does_not_get_whole_is_not_waited_for() {
     assert!(reply.field("x-request-id").is_some());
     client.expect_close();
 
-    // Empty lines between messages do not start a head, and the end of input does
-    // not start a timeout.
+    // A head that breaks off at the end of input gets no response. Empty lines before it
+    // do not begin a head.
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGE");
     assert_eq!(client.reply_to("GET").text(), INDEX);
@@ -84,14 +87,15 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
 #[test]
 fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
     let mut server = Server::of_with("large_and_small.wat", &["--buffer-max", "1200KiB"]);
-    // The buffers hold two of these responses.
+    // The budget is enough for two of these responses.
     let mut slow = [server.asking("/large"), server.asking("/large")];
-    server.log_line(&["target=/large status=200", "-1-1"]);
-    server.log_line(&["target=/large status=200", "-2-1"]);
+    server.log_line(&["target=/large status=200", "id=1-1-"]);
+    server.log_line(&["target=/large status=200", "id=2-1-"]);
     let reply = server.connect().ask("GET", "/large");
     assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
     server.log_line(&["fault=\"no buffer\"", "(--buffer-max)"]);
-    // Small responses are not counted, and the buffers are freed.
+    // A small response does not count towards the budget. Reading the large responses frees
+    // it again.
     assert_eq!(server.connect().ask("GET", "/").status, 200);
     slow.iter_mut().for_each(|client| assert_eq!(client.reply_to("GET").body.len(), 524_288));
     wait_until("the room comes back", || server.connect().ask("GET", "/large").status != 503);
@@ -101,7 +105,7 @@ fn clients_that_take_in_nothing_do_not_take_all_the_memory() {
 fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     let folder = Folder::new();
     let path = folder.file("http.sock");
-    // Leave a stale socket at the path.
+    // Leaves a stale socket at the path.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let listen = format!("unix:{}", path.display());
     let server = Server::of_with("show.wat", &["--listen", &listen, "--listen", "127.0.0.1:0"]);
@@ -116,7 +120,12 @@ fn a_unix_socket_is_served_and_taken_away_at_the_end() {
     };
     assert!(ask("x-forwarded-for: 192.0.2.1\r\n").contains("\r\nx-forwarded-for: unknown\r\n"));
     let taken = fails_to_start(&["--no-control", "--listen", &listen]);
-    assert_eq!(taken, format!("error: cannot listen on {listen}: another process listens on this socket; stop it, or use another path"));
+    assert_eq!(
+        taken,
+        format!(
+            "error: cannot listen on {listen}: another process listens on this socket; stop it, or use another path"
+        )
+    );
     server.stop();
     assert!(!path.exists());
 }
@@ -158,5 +167,5 @@ fn what_the_host_vouches_for_is_its_own() {
         assert_eq!(reply.field("x-request-id"), Some(value("x-request-id").as_str()));
         ids.push(value("x-request-id"));
     }
-    assert!(ids[0].ends_with("-1-1") && ids[1].ends_with("-1-2"), "{ids:?}");
+    assert!(ids[0].starts_with("1-1-") && ids[1].starts_with("1-2-"), "{ids:?}");
 }

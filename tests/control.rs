@@ -1,3 +1,5 @@
+//! Commands to a running server, by the command line and as bytes on the control socket.
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +42,11 @@ fn commands_swap_roll_back_and_tell() {
 
     let bad = TextFile::new("(module)");
     fails(place, &["swap", bad.path()], "rejected version 4 in stage check: it has no export `memory`");
-    fails(place, &["swap", "/no/such/file"], "error: cannot read /no/such/file: there is no such file; expected a .wasm");
+    fails(
+        place,
+        &["swap", "/no/such/file"],
+        "error: cannot read /no/such/file: there is no such file; expected a .wasm",
+    );
     answered("three");
 
     succeeds(place, &["rollback"], "serving version 2");
@@ -50,9 +56,13 @@ fn commands_swap_roll_back_and_tell() {
     succeeds(place, &["rollback", "3", "--if-version", "1"], "serving version 3");
     succeeds(place, &["rollback", "3"], "unchanged: version 3");
     fails(place, &["rollback", "4"], "version 4 was rejected and has never served");
-    // With `--keep 3` a fourth good version replaces the first.
+    // With `--keep 3`, a fourth good version makes the server drop version 1.
     succeeds(place, &["swap", path(2)], "serving version 6");
-    fails(place, &["rollback", "1"], "version 1 is not kept (--keep, --keep-bytes); kept versions, for host rollback N: 2, 3, 6");
+    fails(
+        place,
+        &["rollback", "1"],
+        "version 1 is not kept (--keep, --keep-bytes); kept versions, for host rollback N: 2, 3, 6",
+    );
     answered("four");
 
     let table = succeeds(place, &["versions"], "rejected");
@@ -101,7 +111,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     );
     assert!(complaint.contains(&taken), "{complaint}");
     succeeds(place, &["status"], "serves version 1");
-    // Dropping kills the server, so it cannot clean up.
+    // Kills the server, which cannot remove its socket then.
     drop(server);
     fails(place, &["status"], "no server answers at");
     assert!(Path::new(&socket).exists());
@@ -123,7 +133,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
     let server = Server::with(&["--control", socket, "--module-max", "64KiB"]);
     let ask = |request: &[u8]| {
         let mut stream = UnixStream::connect(socket).unwrap();
-        // The server may have refused before everything was sent.
+        // Fails if the server has refused the request before everything was sent.
         let _ = stream.write_all(request);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut reply = String::new();
@@ -148,7 +158,7 @@ fn malformed_control_requests_get_an_error_and_harm_nothing() {
         assert!(is_told, "{}: {reply}", request.escape_ascii());
     }
     assert!(ask(&vec![b'x'; 100_000]).contains("at most 16384 bytes"));
-    // Silent clients delay nobody.
+    // Clients that send nothing delay no other command.
     let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(socket).unwrap()).collect();
     succeeds(place, &["status"], "serves version 1");
     assert_eq!(server.connect().ask("GET", "/").status, 200);

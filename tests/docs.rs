@@ -1,13 +1,16 @@
+//! The documents: the files, links and anchors that they name exist, and the book lists
+//! every page.
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::repository::{files, root};
 
-/// Folders at the top of the repository whose files documents name.
+/// Beginnings of paths in documents that must exist in the repository.
 const TOP: [&str; 5] = ["host/", "handler/", "tests/", "docs/", ".ci/"];
 
-/// The longest README that is still read.
+/// Most lines of the README, so that it is short enough to be read.
 const README_LINES_MAX: usize = 150;
 
 #[test]
@@ -30,7 +33,7 @@ fn every_file_that_a_document_names_exists() {
     let ignored = read(".gitignore");
     let is_made = |name: &str| ignored.lines().any(|made| name.starts_with(made.trim_start_matches('/')));
     for page in pages() {
-        // A file may be named in a code block, too.
+        // Reads code blocks, too: they may name files.
         for name in file_names(&read(&page)) {
             let exists = root().join(&name).exists() || is_made(&name);
             assert!(exists, "{page} names {name}, which does not exist");
@@ -47,7 +50,7 @@ fn the_book_has_every_page() {
     }
 }
 
-/// The documents, as paths from the top of the repository.
+/// Returns the documents, as paths from the top of the repository.
 fn pages() -> Vec<String> {
     let mut pages: Vec<String> =
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "handler/README.md", "handler/examples/README.md"]
@@ -62,14 +65,14 @@ fn read(page: &str) -> String {
     fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
-/// Returns the text without code: blocks become empty lines, and spans go.
+/// Returns a text without code: blocks become empty lines, and inline code is removed.
 fn prose(text: &str) -> String {
     let mut in_block = false;
     let mut prose = String::new();
     for line in text.lines() {
         let is_fence = line.trim_start().starts_with("```");
         if !in_block && !is_fence {
-            // Of text and code in turn, every second piece is code.
+            // Backticks separate text and code in turn, so every second piece is code.
             line.split('`').step_by(2).for_each(|piece| prose.push_str(piece));
         }
         prose.push('\n');
@@ -84,7 +87,7 @@ fn links(text: &str) -> Vec<String> {
     ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
 }
 
-/// Returns what looks like a path of a file of the repository.
+/// Returns the words of a text that begin like a path in the repository.
 fn file_names(text: &str) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     text.split(|c| !is_part(c))
@@ -112,7 +115,7 @@ fn check_link(page: &str, link: &str) {
     }
 }
 
-/// Resolves `..` without asking the file system.
+/// Resolves `..` in a path without following symbolic links.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -124,7 +127,8 @@ fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Returns the anchors of a page's headings, as mdBook and most forges make them.
+/// Returns the anchors of a page's headings, as mdBook and code hosts such as GitHub form
+/// them.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut in_block = false;

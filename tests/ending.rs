@@ -1,3 +1,5 @@
+//! A shutdown or restart loses no request in flight.
+
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -9,7 +11,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use crate::answers::{INDEX, ROUTE};
 use crate::harness::{Client, Server, host_after};
 
-/// Returns a connection whose request waits for its body of two bytes.
+/// Returns a connection with a request in flight, which lacks only its body of two bytes.
 fn in_flight(server: &Server) -> Client {
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
@@ -48,7 +50,8 @@ fn a_head_that_has_begun_and_a_connection_that_is_new_are_in_flight() {
     let mut server = Server::start();
     let mut begun = server.connect();
     begun.send("GET /route HTTP/1.1\r\nhost:");
-    // May still be in the backlog, and has not sent anything.
+    // A connection that sends its request only after the signal. The server may not even
+    // have accepted it yet.
     let mut new = server.connect();
     server.signal("TERM");
     new.send("GET /route HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -70,8 +73,8 @@ fn requests_that_take_longer_than_the_drain_are_given_up() {
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
-/// Sends requests until a response announces the end of the connection. Every
-/// request has to be answered.
+/// Sends requests until a response says `connection: close`, which must not come before
+/// `told` is set. Counts the responses; every request must be answered.
 fn asks_until_told(mut client: Client, told: &AtomicBool, answered: &AtomicUsize) {
     loop {
         let reply = client.ask("GET", "/route");
@@ -106,9 +109,10 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
     assert!(!lines.iter().any(|line| line.contains("some requests were not answered")), "{lines:?}");
 }
 
-/// Starts a server that is handed a socket as systemd would do it.
+/// Starts a server that gets a listening socket the way systemd passes one.
 fn handed(socket: &TcpListener) -> Server {
-    // LISTEN_PID is known only in the process itself.
+    // LISTEN_PID must be the server's own process id, so the shell that becomes the
+    // server sets it.
     let mut command = host_after("export LISTEN_PID=$$");
     command.env("LISTEN_FDS", "1").arg0("sh");
     let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();
@@ -124,7 +128,7 @@ fn a_restart_with_a_socket_that_is_handed_over_drops_no_connection() {
     let address = socket.local_addr().unwrap();
     let done = AtomicBool::new(false);
     let mut server = handed(&socket);
-    // The last server runs until all clients have their answers.
+    // Keeps the last server running until the threads of the clients have ended.
     let _last = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -1,9 +1,12 @@
+//! A fault of the handler costs one request, which gets a defined response and a log line
+//! with the cause.
+
 use crate::harness::modules::{allocating_at, answering, mixed_request, returning};
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Deployment, Random, Server, fails_to_start, fixture, wait_until};
 
-/// Requests `/` twice on one connection: the fault costs one request, and a clean
-/// instance answers the next.
+/// Requests `/` twice on one connection, and checks that each request ends in the same
+/// fault: its response, its page and its log line.
 fn costs_one_request(mut server: Server, status: u16, log: &[&str]) {
     let page = own_page(status);
     let mut client = server.connect();
@@ -37,7 +40,7 @@ fn a_fault_inside_a_module_costs_one_request_and_says_where() {
         ("loops_in_alloc.wat", 504, deadline),
         ("loops_while_growing.wat", 504, deadline),
     ] {
-        // With one thread, a loop that did not yield would block everybody.
+        // Uses one thread, so that a loop that did not yield would block all requests.
         let short: &[&str] = if status == 504 { &["--threads", "1", "--deadline", "50ms"] } else { &[] };
         costs_one_request(Server::of_with(name, short), status, &[cause]);
     }
@@ -73,8 +76,8 @@ fn memory_grows_up_to_its_limit_and_is_given_back() {
 
 #[test]
 fn a_response_may_lie_where_the_request_was() {
-    // The host reads the response after `handle` has returned, so it may overlap
-    // the request.
+    // The host reads the response after `handle` has returned, so the response may
+    // overlap the request in memory.
     let module = "(module (memory (export \"memory\") 1) (data (i32.const 0) \"HTTP/1.1 200 OK\\0a\\0amine\")
         (func (export \"alloc\") (param i32) (result i32) (i32.const 1000))
         (func (export \"handle\") (param i32 i32) (result i64)
@@ -105,12 +108,12 @@ fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
 fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
     let flags = ["--instances", "1", "--queue", "1", "--deadline", "1h", "--queue-timeout", "1h"];
     let mut server = Server::of_with("mixed.wat", &flags);
-    // The first of these requests occupies the instance, and the second fills the
-    // queue.
+    // One of these requests occupies the permit for long calls, one fills the queue, and
+    // one is refused.
     let endless = [(); 3].map(|()| server.asking("/l"));
     server.log_line(&["status=503", "fault=\"busy\"", "1 long calls may run and 1 may wait (--instances, "]);
     endless.into_iter().for_each(Client::reset);
-    // Their places are free once the server has noticed the resets.
+    // The server has to notice the resets before it can admit other requests.
     wait_until("their places are free", || server.connect().ask("GET", "/fine").status != 503);
 }
 
@@ -147,7 +150,7 @@ fn calls_beyond_the_instances_queue_and_then_are_told_to_come_back() {
     let flags = ["--instances", "1", "--deadline", "1h", "--queue-timeout", "50ms"];
     let mut server = Server::of_with("loops.wat", &flags);
     let _endless = [(); 2].map(|()| server.asking("/"));
-    // One of the two occupies the instance; the other is refused.
+    // One of the two requests occupies the permit for long calls; the other is refused.
     server.log_line(&["WARN request", "status=503", "fault=\"busy\"", "--instances"]);
     let reply = server.connect().ask("GET", "/");
     assert_eq!((reply.status, reply.text()), (503, own_page(503).as_str()));
@@ -216,8 +219,7 @@ fn responses_are_framed_by_the_host() {
     let two_cookies = "set-cookie: a|set-cookie: b|content-length: 0";
     let dropped = b"HTTP/1.1 200 OK\r\nconnection: x-a\r\nx-a: 1\r\nkeep-alive: 5\r\nupgrade: h2c\r\n\r\n";
     for (response, fields, page) in [
-        // A bare LF and a missing length are allowed, and the reason phrase is
-        // kept.
+        // A module may end lines in LF and omit the length. Its reason phrase is kept.
         (&b"HTTP/1.1 200 Fine by me\nx-a: 1\n\nbody"[..], "x-a: 1|content-length: 4", "body"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\nbody", "content-length: 4", "body"),
         (b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\n\r\n", two_cookies, ""),

@@ -1,3 +1,6 @@
+//! The server uses only folders and files that nobody else can change. A full disk or a
+//! killed process leaves no unfinished files.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +14,7 @@ use crate::harness::{
     run_to_end, wait_until,
 };
 
-/// Waits until the state folder holds only what some version needs.
+/// Waits until the state folder holds this number of modules and no unfinished files.
 fn settles_with_modules(place: &Deployment, modules: usize) {
     wait_until("the state folder is tidy", || {
         let modules_now = place.state_names().iter().filter(|name| name.ends_with(".module")).count();
@@ -41,7 +44,7 @@ fn with_umask_000_everything_is_its_owners_alone() {
     let flags = ["--record", &place.path("records"), "--state-dir", &place.path("state")];
     let server = Server::spawn(command, &[&[&*fixture("traps.wat")], &flags[..]].concat());
     assert_eq!(server.connect().ask("GET", "/boom").status, 500);
-    // The state is saved shortly after the server is ready.
+    // The server may be ready before it has saved its state.
     wait_until("the state is saved", || place.state().join("state.json").exists());
     server.stop();
     let all = [&runtime, &records, &place.state()].map(|folder| modes(folder)).concat();
@@ -83,7 +86,7 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
         |path: &Path| make_pipe(path),
         |path: &Path| symlink("/dev/zero", path).unwrap(),
         |path: &Path| {
-            // Only root can make a device.
+            // Plants a device (/dev/zero), which only root can make, or else a folder.
             let made = is_root()
                 && Command::new("mknod").arg(path).args(["c", "1", "5"]).status().unwrap().success();
             if !made {
@@ -114,14 +117,15 @@ fn a_pipe_or_an_endless_device_in_the_folder_neither_blocks_nor_fills_the_start(
     }
 }
 
-/// Starts a server that cannot use its folder. Returns its message, whether the
-/// server goes on without the folder or not.
+/// Starts a server that cannot use its state folder, and returns the message about the
+/// folder.
 fn start_without(place: &Deployment) -> String {
     let state = place.path("state");
     Server::begin(host(), &["--state-dir", &state]).log_line(&[&state])
 }
 
-/// Returns the names that files have while a module and the state are written.
+/// Returns names that interrupted writes of a module and of the state file can leave, by
+/// this and by earlier releases.
 fn unfinished(hash: &str) -> [String; 4] {
     let [new, temporary] = [format!("{hash}.new"), format!(".{hash}.module.tmp")];
     [new, temporary, format!("{hash}.module"), "state.new".into()]
@@ -220,10 +224,10 @@ fn litter_of_a_process_that_was_killed_goes_at_the_next_start() {
     assert!(place.state().join("mine.module").exists(), "it is not the server's");
 }
 
-/// Starts a server that may write no file longer than 48 KiB. The system call fails
-/// as it does on a full disk.
+/// Starts a server that cannot write files longer than 48 KiB: longer writes fail with an
+/// error, like writes to a full disk.
 fn with_short_files(place: &Deployment) -> Server {
-    // bash counts blocks of 1,024 bytes; other shells count 512 bytes.
+    // Uses bash, whose `ulimit -f` counts blocks of 1,024 bytes; other shells count 512.
     let mut bash = Command::new("bash");
     let posix = host_after("trap '' XFSZ; ulimit -f 48");
     bash.args(posix.get_args()).env_remove("NO_COLOR").stdin(Stdio::null());
@@ -246,11 +250,11 @@ fn a_module_that_cannot_be_written_leaves_nothing_and_the_record_goes_on() {
     settles_with_modules(&place, 2);
 }
 
-/// A mounted file system of 192 KiB, which is unmounted when dropped.
+/// Mounted file system of 192 KiB, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts the file system, or returns None where mounting is not permitted.
+    /// Mounts the file system. Returns `None` if this process may not mount.
     fn mount(path: &Path) -> Option<Disk> {
         fs::create_dir(path).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();

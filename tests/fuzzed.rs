@@ -1,10 +1,11 @@
-//! Runs the checks of the fuzz targets `requests` and `responses` with choices from
-//! fixed seeds, and with every input that fuzzing has found worth keeping.
+//! Compares the server with the RFCs, for bytes of clients and of modules: the checks of
+//! the fuzz targets `requests` and `responses`, with random input from a fixed seed and
+//! with every input in `tests/corpus`.
 
 use crate::harness::wire::{requests, responses, tests};
 use crate::harness::{Random, near_valid};
 
-/// Number of inputs. Each takes a fraction of a millisecond in the dev profile.
+/// Number of random inputs. Each takes a fraction of a millisecond in the dev profile.
 const CASES: usize = 10_000;
 
 #[test]

@@ -1,23 +1,26 @@
+//! Imports: the files of a crate do not import each other in circles, and no folder
+//! imports one of a higher level.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::repository::sources;
 
-/// The crates of the server, and for each its folders and files at the top, from the
-/// lowest to the highest: a file imports only from its own level or from lower ones.
+/// Crates of the server. For the last, also its top-level folders and files from the lowest
+/// level to the highest: a file imports only from its own level and from lower ones.
 #[rustfmt::skip]
 const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
     ("host/src", &[
-        "config", "clock", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
+        "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
         "source", "admin", "bounds", "reference", "cli", "builder",
     ]),
 ];
 
-/// The imports of the files of a crate, by the paths of their modules.
+/// Modules of a crate, each with the modules that it imports.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Returns the imports of each file, without its tests and without re-exports.
+/// Returns the imports of each file, except those of its unit tests and re-exports.
 fn graph(files: &[(String, String)]) -> Graph {
     let modules: BTreeMap<String, &str> =
         files.iter().map(|(path, text)| (module_of(path), text.as_str())).collect();
@@ -31,14 +34,14 @@ fn graph(files: &[(String, String)]) -> Graph {
     modules.iter().map(|(module, text)| (module.clone(), imports(module, text))).collect()
 }
 
-/// Returns the module of a file below the top of its crate: `a::b` for `a/b.rs`.
+/// Returns the module path of a file, such as `a::b` for `a/b.rs`.
 fn module_of(path: &str) -> String {
     let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
     path.replace('/', "::")
 }
 
-/// Returns the paths in a statement that begin at the top of the crate, or next to
-/// the module. Lists in braces are taken apart.
+/// Returns the module paths that a statement names by `crate::` or `super::`, one for each
+/// item of a list in braces.
 fn paths(module: &str, statement: &str) -> Vec<String> {
     if statement.contains("pub use ") || statement.contains(") use ") {
         return Vec::new();
@@ -66,13 +69,13 @@ fn paths(module: &str, statement: &str) -> Vec<String> {
     found
 }
 
-/// Returns the longest beginning of a path that is a file.
+/// Returns the longest prefix of a module path that is a file.
 fn longest_prefix(path: &str, modules: &BTreeMap<String, &str>) -> Option<String> {
     let steps: Vec<&str> = path.split("::").collect();
     (1..=steps.len()).rev().map(|count| steps[..count].join("::")).find(|path| modules.contains_key(path))
 }
 
-/// Returns the files that can reach themselves.
+/// Returns the files that import themselves through other files.
 fn in_circles(graph: &Graph) -> BTreeSet<String> {
     let reaches_itself = |start: &&String| {
         let (mut seen, mut ahead) = (BTreeSet::new(), vec![*start]);
@@ -91,7 +94,7 @@ fn in_circles(graph: &Graph) -> BTreeSet<String> {
     graph.keys().filter(reaches_itself).cloned().collect()
 }
 
-/// Returns the graph of a crate. The top files, `lib` and `main`, import everything.
+/// Returns the graph of a crate, without `lib.rs` and `main.rs`, which import everything.
 fn graph_of(folder: &str) -> Graph {
     let mut files = sources(&[folder]);
     for (path, _) in &mut files {

@@ -1,12 +1,15 @@
+//! Log lines of handlers are written once, cannot be taken for other lines or fields, and
+//! are limited in length and number.
+
 use crate::harness::modules::{escaped, trapping_in};
 use crate::harness::{Server, TextFile, fixture_text, status_kib};
 
-/// Returns a handler that logs these bytes a number of times at the level info.
+/// Returns a handler that logs these bytes `times` times for each request, at level info.
 fn logging(bytes: &[u8], times: u32) -> String {
     let numbers = [times, bytes.len() as u32].map(u32::to_le_bytes).concat();
     let data = format!("(data (i32.const 65528) \"{}\")", escaped(&[&numbers[..], bytes].concat()));
     let text = fixture_text("logs_its_data.wat");
-    // Imports come first.
+    // Appends the data, because a module must begin with its imports.
     text.trim_end().strip_suffix(')').unwrap().to_owned() + &data + ")"
 }
 
@@ -91,7 +94,7 @@ fn a_handlers_text_is_a_value_in_json() {
 
 #[test]
 fn lines_that_nobody_reads_take_bounded_memory() {
-    // Each request logs 64 lines of 60,000 bytes, which are longer when escaped.
+    // Each request logs 64 lines of 60,000 bytes, which escaping makes longer.
     let file = TextFile::new(logging(&b"\x01".repeat(60_000), 64));
     let arguments = [file.path(), "--log-line-max", "64KiB", "--log-level", "info,request=off"];
     let (mut child, mut client) = super::output::with_stderr(&arguments, std::process::Stdio::piped());

@@ -1,6 +1,6 @@
-//! Bounds the work that the host does for a module or a client that asks for as
-//! much as it may. Each step takes a few milliseconds. The tests allow about ten
-//! times that, and the best of several attempts counts.
+//! The host's own work for a module or a client is short, even if it asks for as much as
+//! the limits allow. Each step takes a few milliseconds. The tests allow about ten times
+//! as much for the fastest of several attempts, because the machine may be busy.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::harness::modules::{answering, escaped};
 use crate::harness::oracle::{Host, call};
 use crate::harness::{Client, Server, fails_to_start};
 
-/// Longest time of one step, without the time in the module itself.
+/// Longest time of one step.
 const BOUND: Duration = Duration::from_millis(50);
 
 /// Returns the shortest time of seven attempts.
@@ -29,8 +29,8 @@ fn is_short(what: &str, attempt: impl FnMut()) {
     assert!(time < BOUND, "{what} takes {time:?}");
 }
 
-/// Returns a handler that answers with `length` bytes at 65,536, after
-/// `initialize`.
+/// Returns a handler that answers with the `length` bytes at address 65,536. Runs
+/// `initialize` once at the start and `more` for each request.
 fn module(initialize: &str, length: usize, more: &str) -> String {
     let packed = 65_536u64 << 32 | length as u64;
     format!(
@@ -47,7 +47,8 @@ fn heads_of_responses() {
     let names: String = (0..99).map(|number| format!("x-{number:0600}: a\n")).collect();
     let all_listed = format!("{ok}{names}connection: {}\n\n", "x-0,".repeat(63));
     let fields = format!("{ok}{}", "a:b\n".repeat(100));
-    // Each response has so many fillers before its end that it is as long as told.
+    // Each response is `start`, then as many fillers as make it `length` bytes long, then
+    // `end`.
     for (start, filler, length, end, status) in [
         (format!("{ok}x-a: "), b',', 64 << 10, "\n\n", 200),
         (format!("{ok}x-a: "), b',', 65 << 10, "\n\n", 502),
@@ -60,7 +61,8 @@ fn heads_of_responses() {
     ] {
         let length = length.max(start.len() + end.len());
         let (first, last) = (65_536 + start.len(), 65_536 + length - end.len());
-        // A text of megabytes would take longer to parse than everything else.
+        // The module fills its memory itself: megabytes of WebAssembly text would take too
+        // long to parse.
         let fill =
             format!("(memory.fill (i32.const {first}) (i32.const {filler}) (i32.const {}))", last - first);
         let [start_data, end_data] = [(65_536, &*start), (last, end)]
@@ -113,7 +115,7 @@ fn instances_with_large_images() {
     let host = Host::new();
     let fill = "(memory.fill (i32.const 128) (i32.const 7) (i32.const 65000000))";
     let module = host.start(module(fill, 1, "(unreachable)").as_bytes(), Effort::Quick).unwrap();
-    // Each call traps, so the next one gets a new instance.
+    // Each call traps, so the next call gets a new instance.
     is_short("a new instance of 64 MiB", || drop(host.call(&module, b"GET /").unwrap_err()));
 }
 
@@ -136,7 +138,7 @@ fn globals_that_are_put_back() {
 
 #[test]
 fn memory_that_is_put_back() {
-    // Write to as many pages as are reset, scattered and in a row.
+    // Writes to 510 pages, in a row and scattered: about as many as the host resets.
     let host = Host::new();
     for step in [4096, 8192, 65_536] {
         let writes = format!(
@@ -162,7 +164,8 @@ fn copies_of_requests_and_responses() {
 
 #[test]
 fn a_call_whose_time_is_up_is_answered_504_although_it_has_an_answer() {
-    // Copying the response takes the host tens of milliseconds.
+    // The host needs tens of milliseconds to copy the response, so the deadline passes
+    // after the handler has returned.
     let flags = ["--deadline", "5ms", "--response-max", "64MiB"];
     let server = Server::of_text_with(&module("", 65_000_000, ""), &flags);
     assert_eq!(server.connect().ask("GET", "/").status, 504);
@@ -170,15 +173,15 @@ fn a_call_whose_time_is_up_is_answered_504_although_it_has_an_answer() {
 
 #[test]
 fn mappings_of_all_instances_fit_a_process() {
-    // Applies only to the default limit of Linux.
+    // Skips systems that do not have the default limit of Linux.
     if std::fs::read_to_string("/proc/sys/vm/max_map_count").is_ok_and(|limit| limit.trim() != "65530") {
         return;
     }
     let message = fails_to_start(&["--instances", "5000"]);
     assert!(message.contains("(reduce --instances, or raise vm.max_map_count)"), "{message}");
-    // All calls are in progress at once, and each writes to as many scattered pages
-    // as its request is long. If every instance took the mappings that one instance
-    // alone may take, the last ones would find none left.
+    // All calls are in progress at once, and each writes to as many scattered pages as its
+    // request has bytes. If every instance took as many mappings as a single instance
+    // may take, none would be left for the last ones.
     let flags = ["--instances", "700", "--deadline", "1min"];
     let host = Host::with(&flags, tokio::runtime::Builder::new_current_thread());
     let writes = "(local $i i32)

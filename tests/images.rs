@@ -1,19 +1,19 @@
-//! Modules whose memory is large after `_initialize`, and modules that later get
-//! their slots in the pool.
+//! Instances start with the memory that `_initialize` has left, however large, and leave
+//! nothing behind for the next instance in their slot of the pool.
 
 use host_wasm::Effort;
 
 use crate::harness::oracle::{Host, compile, fresh};
 use crate::harness::{Random, Server, fixture_text};
 
-/// Returns `digests.wat` with an `_initialize` that does this, too.
+/// Returns `digests.wat` with additional code in its `_initialize`.
 fn module(initialize: &str) -> String {
     let count = "(global.set $count (i32.const 5))";
     fixture_text("digests.wat").replacen(count, &[count, initialize].concat(), 1)
 }
 
-/// What a module of 32 pages fills: nothing, little, much, everything, two distant
-/// parts, and pages that it has grown by.
+/// Code that fills the memory of a module of 32 pages: nothing, little, much, everything,
+/// two distant parts, and pages by which the memory has grown.
 const FILLS: [&str; 6] = [
     "",
     "(memory.fill (i32.const 300) (i32.const 7) (i32.const 100000))",
@@ -26,7 +26,7 @@ const FILLS: [&str; 6] = [
 
 #[test]
 fn every_instance_begins_with_the_image_and_leaves_nothing_behind() {
-    // With one slot, each module gets the slot of the others.
+    // With few slots, each module gets slots that others have used.
     let host = Host::with(&["--instances", "1"], tokio::runtime::Builder::new_current_thread());
     let start = |wat: &str| host.start(wat.as_bytes(), Effort::Quick).unwrap();
     let mut random = Random::new(23);
@@ -41,7 +41,7 @@ fn every_instance_begins_with_the_image_and_leaves_nothing_behind() {
         let request = format!("GET /{}{what}", char::from(b'0' + random.below(60) as u8));
         let (expected, found) = (fresh(reference, request.as_bytes()), host.call(module, request.as_bytes()));
         assert_eq!(expected, found, "request {number}, {request}");
-        // An idle module gives up its slots.
+        // A module that does not serve gives up its idle instances and their slots.
         module.set_serving(false);
         module.set_serving(true);
     }
@@ -76,7 +76,7 @@ fn a_server_with_a_large_image_holds_it_once() {
     let mut client = server.connect();
     let mut ask_many = || {
         for number in 0..60 {
-            // Traps and growth force new instances.
+            // A trap or a growth of memory makes the host create a new instance.
             let what = ["a", "t", "g"][number % 3];
             let status = client.ask("GET", &format!("/0{what}")).status;
             assert_eq!(status, if what == "t" { 500 } else { 502 });

@@ -1,6 +1,6 @@
-//! Isolation: modules that hoard state are called many times, and each answer is
-//! compared with that of a new instance. The host resets some instances and
-//! replaces others, which must not show.
+//! Isolation: no request sees what another one wrote. Modules that keep state are called
+//! many times, and each response is compared with that of a new instance. The host resets
+//! some instances and replaces others; responses must not depend on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ fn memory_is_as_it_was_wherever_and_however_much_was_written() {
     let first = ask("aa");
     let mut random = Random::new(7);
     for number in 0..600 {
-        // Now and then much is written, so that the host discards the pages instead
-        // of copying them.
+        // Writes much now and then, so that the host discards pages instead of restoring
+        // each from a copy.
         let letter = if number % 150 == 20 { 'b' } else { char::from(b'c' + random.below(4) as u8) };
         let target = format!("{letter}{}", char::from(b'a' + random.below(26) as u8));
         assert_eq!(ask(&target), first, "request {number}, to /{target}");
@@ -41,7 +41,7 @@ fn memory_is_as_it_was_wherever_and_however_much_was_written() {
 
 #[test]
 fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
-    // There are fewer instances than threads.
+    // Has fewer instances than threads, so that calls wait for each other.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     threads.worker_threads(4);
     let host = Host::with(&["--instances", "2", "--queue", "1000", "--queue-timeout", "1min"], threads);
@@ -67,10 +67,11 @@ fn calls_at_once_and_calls_that_are_given_up_leave_nothing_behind() {
         }
         calls.join_all().await;
     };
-    // Without endless calls, calls are over at once; with them, calls yield.
+    // Without endless calls, most calls end on their thread's stack. With endless calls,
+    // many calls yield.
     host.runtime.block_on(calls_of_kinds(1..20));
     host.runtime.block_on(calls_of_kinds(0..20));
-    // Candidates have slots beside those of idle instances.
+    // Slots must be left for a candidate, beside those of idle instances.
     start();
 }
 
@@ -87,6 +88,7 @@ fn writes_all_over_a_memory_leave_few_mappings() {
         server.resources().mappings
     };
     let (early, late) = (ask_many(), ask_many());
-    // An instance may have 64 separate ranges, with two mappings each.
+    // Allows a change of 200 mappings: an instance may have 64 separate ranges, with two
+    // mappings each.
     assert!(late <= early + 200, "{early} -> {late}");
 }

@@ -1,3 +1,6 @@
+//! Each part of the server's memory, driven to its limit, stays within the bound that
+//! `host status` states.
+
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -10,7 +13,7 @@ use crate::harness::{
 
 const MIB: u64 = 1 << 20;
 
-/// Limits that are small enough to be reached, and timeouts that never expire.
+/// Flags with limits that are small enough to be reached, and timeouts that never expire.
 #[rustfmt::skip]
 const FLAGS: [&str; 18] = [
     "--no-watch", "--threads=2", "--instances=8", "--memory-max=8MiB", "--table-max=1000",
@@ -19,13 +22,14 @@ const FLAGS: [&str; 18] = [
     "--write-timeout=1h", "--body-rate-min=0", "--write-rate-min=0", "--rate-window=1h",
 ];
 
-/// Returns `fills_or_answers.wat` with a megabyte of data that depends on the seed.
+/// Returns `fills_or_answers.wat` with a megabyte of data. Another seed gives another
+/// module.
 fn module(seed: u8) -> Vec<u8> {
     let data = format!("(module (data (i32.const 1100000) \"{}\")", format!("\\{seed:02x}").repeat(1 << 20));
     wat::parse_str(fixture_text("fills_or_answers.wat").replacen("(module", &data, 1)).unwrap()
 }
 
-/// A server whose log nobody reads.
+/// Server whose log nobody reads, and its files.
 struct Place {
     deployment: Deployment,
     server: Server,
@@ -47,14 +51,14 @@ impl Place {
         status["resources"].clone()
     }
 
-    /// Returns the bound on a part of the memory, in bytes.
+    /// Returns the bound that the server states for a part of its memory, in bytes.
     fn bound(&self, part: &str) -> u64 {
         let resources = self.resources();
         let mut parts = resources["memory"].as_array().unwrap().iter();
         parts.find(|found| found["what"] == part).unwrap()["bytes"].as_u64().unwrap()
     }
 
-    /// Waits until this much of a resource is in use.
+    /// Waits until at least `least` of a resource is in use, by `host status`.
     #[track_caller]
     fn wait_for(&self, what: &str, least: u64) {
         wait_until(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);
@@ -71,15 +75,14 @@ fn memory(pid: u32) -> u64 {
     (kib.sum::<usize>() as u64) << 10
 }
 
-/// Connections for requests and for uploads, which occupy memory until they are
-/// dropped.
+/// Connections of clients and of uploads, which keep memory in use until dropped.
 type Held = (Vec<Client>, Vec<UnixStream>);
 
-/// A part of the memory, and the load that drives it to its limit.
+/// Part of the server's memory, and the load that drives it to its limit.
 struct Part {
     name: &'static str,
     drive: fn(&Place) -> Held,
-    /// Least growth under that load, in bytes.
+    /// Least growth of the server's memory under that load, in bytes.
     least: u64,
 }
 
@@ -103,7 +106,7 @@ fn keep_versions(place: &Place) -> Held {
 fn log_much(place: &Place) -> Held {
     let mut client = place.server.connect();
     let target = format!("/{}", "x".repeat(8000));
-    // The writer takes the first lines; the others fill the queue.
+    // The blocked writer holds the first lines; the others fill the queue.
     (0..1000).for_each(|_| assert_eq!(client.ask("GET", &target).status, 200));
     place.wait_for("log", 2 * MIB - 10_000);
     Held::default()
@@ -114,7 +117,7 @@ fn send_bodies(place: &Place) -> Held {
     let body = vec![b'x'; MIB as usize - 1];
     for client in &mut clients {
         client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {MIB}\r\n\r\n"));
-        // Some are refused before they have sent everything.
+        // Sending may fail, because some bodies are refused before they are complete.
         client.try_send(&body);
     }
     place.wait_for("buffers", 20 * MIB);
@@ -141,7 +144,8 @@ fn upload(place: &Place) -> Held {
     let mut uploads: Vec<_> = (0..6).map(connect).collect();
     uploads.iter_mut().for_each(|stream| stream.write_all(order.as_bytes()).unwrap());
     place.wait_for("uploads", 4);
-    // Two uploads wait for a permit, in an order that the server chooses.
+    // Writes without blocking: two of the uploads wait for a permit, and the server chooses
+    // which.
     let module = vec![b'x'; size - 1];
     uploads.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
     let mut sent = vec![0; uploads.len()];
@@ -156,7 +160,7 @@ fn upload(place: &Place) -> Held {
 
 fn fill_instances(place: &Place) -> Held {
     let clients = (0..8).map(|_| place.server.asking("/l")).collect();
-    // The other instances are reserved for short calls.
+    // Six of eight instances: the other two are reserved for short calls.
     place.wait_for("instances", 6);
     (clients, Vec::new())
 }
@@ -167,7 +171,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
         let place = Place::new();
         let before = memory(place.server.pid());
         let held = drive(&place);
-        // The load uses connections, too.
+        // Adds the bound of the connections that the load uses.
         let own = place.bound("connections") / 120 * held.0.len() as u64;
         let bound = place.bound(name) + if name == "connections" { 0 } else { own } + 4 * MIB;
         grows(name, &place, before, least, bound);
@@ -179,7 +183,7 @@ fn each_part_of_the_memory_and_all_together_stay_within_the_sum_that_is_stated()
     for part in PARTS {
         held.push((part.drive)(&place));
         (least, bound) = (least + part.least, bound + place.bound(part.name));
-        // Freed memory is reused for the next part.
+        // Expects a little less growth: a part may reuse memory that an earlier one freed.
         grows(&format!("all up to {}", part.name), &place, before, least * 3 / 4, bound);
     }
 }
@@ -200,7 +204,8 @@ fn grows(what: &str, place: &Place, before: u64, least: u64, bound: u64) {
 #[test]
 fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
     let place = Place::new();
-    // Small receive buffers leave the response with the kernel of the server.
+    // Clients have small receive buffers, so most of a response stays in the server's send
+    // buffer in the kernel.
     let connect = || Client::connect_with_room(4096, place.server.addresses[0]);
     let mut clients: Vec<Client> = (0..20).map(|_| connect()).collect();
     clients.iter_mut().for_each(|client| client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n".repeat(16)));
@@ -209,12 +214,12 @@ fn what_the_kernel_keeps_for_clients_that_do_not_read_stays_within_its_part() {
     let unsent = || -> u64 {
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        // Established connections only.
+        // State 01 is ESTABLISHED.
         let of_server = fields.filter(|fields| fields[1].ends_with(&port) && fields[3] == "01");
         of_server.map(|fields| u64::from_str_radix(&fields[4][..8], 16).unwrap()).sum()
     };
     wait_until("unsent bytes", || unsent() > 20 * (64 << 10));
-    // Bytes in flight count, up to the receive buffer of the client.
+    // Also allows the bytes in flight, which are at most the client's receive buffer.
     let bound = place.bound("unsent in the kernel") / 120 * 20 + 20 * (8 << 10);
     for _ in 0..20 {
         assert!(unsent() <= bound, "{} of {bound}", unsent());

@@ -41,7 +41,10 @@ fn folder() -> Folder {
     file("junk.wasm", b"\xff\xfejunk");
     file("no_handle.wat", good.replace("\"handle\"", "\"handel\"").as_bytes());
     file("aborts.wat", good.replace("(module", "(module (import \"env\" \"abort\" (func))").as_bytes());
-    file("wasi.wat", good.replace("(module", "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func))").as_bytes());
+    file(
+        "wasi.wat",
+        good.replace("(module", "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func))").as_bytes(),
+    );
     file("wrong.http", b"GET\n");
     fs::create_dir(folder.file("dir")).unwrap();
     make_pipe(folder.file("pipe"));
@@ -60,7 +63,10 @@ fn row(folder: &Folder, command: &str) -> String {
         .collect();
     let mut program = host();
     program.args(arguments).current_dir(folder.file("")).stdin(Stdio::null());
-    program.env("XDG_RUNTIME_DIR", folder.file("run")).env("TMPDIR", folder.file("tmp")).env("COLUMNS", "100");
+    program
+        .env("XDG_RUNTIME_DIR", folder.file("run"))
+        .env("TMPDIR", folder.file("tmp"))
+        .env("COLUMNS", "100");
     let output = run_to_end(&mut program);
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let user = rustix::process::geteuid().as_raw();

@@ -1,3 +1,6 @@
+//! Output of the program: banner, log lines and help. A log that cannot be written or that
+//! nobody reads does not stop the server.
+
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -64,9 +67,10 @@ fn lines_for_requests_can_be_turned_off() {
 #[test]
 fn lines_that_were_lost_are_counted_and_told() {
     let (mut child, mut client) = with_stderr(&["--log-level", "info"], Stdio::piped());
-    // A pipe holds 64 KiB, and the queue 2 MiB twice; these lines are 16 MB.
+    // Nobody reads the log yet, so most lines are lost: the pipe holds 64 KiB and the queue
+    // and the writer 2 MiB each, but these lines are 16 MB.
     ask_for_long_targets(&mut client, 2000);
-    // From here on the log is read.
+    // Reads the log from here on.
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let (mut written, mut lost) = (0, None);
     for line in lines {
@@ -81,7 +85,7 @@ fn lines_that_were_lost_are_counted_and_told() {
     child.wait().unwrap();
 }
 
-/// Makes this many requests, each with a line of 8 kB in the log.
+/// Makes `requests` requests, each of which logs a line of 8 kB.
 fn ask_for_long_targets(client: &mut Client, requests: usize) {
     let request = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(8000));
     for _ in 0..requests / 50 {
@@ -90,7 +94,7 @@ fn ask_for_long_targets(client: &mut Client, requests: usize) {
     }
 }
 
-/// Starts a server with this standard error, and connects to it.
+/// Starts a server with `stderr` as its standard error, and connects to it.
 pub fn with_stderr(arguments: &[&str], stderr: Stdio) -> (Child, Client) {
     let mut command = host();
     command.args(arguments);
@@ -117,7 +121,7 @@ fn a_log_that_cannot_be_written_does_not_stop_the_server() {
 #[test]
 fn a_log_that_is_not_read_does_not_stop_the_server() {
     let (mut child, mut client) = with_stderr(&[], Stdio::piped());
-    // A pipe holds 64 KiB; these lines are 8 MB.
+    // The log does not fit the pipe, which holds 64 KiB: these lines are 8 MB.
     ask_for_long_targets(&mut client, 1000);
     kill("TERM", child.id());
     client.expect_close();

@@ -1,3 +1,5 @@
+//! The default handler gives the same response natively and as the embedded module.
+
 use host::site::version::EMBEDDED;
 use host_wasm::{Effort, HandlerModule};
 
@@ -65,12 +67,12 @@ fn a_malformed_request_is_an_answer_and_never_a_trap() {
     let line = sound.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..sound.len() {
         agree(&module, &sound[..length]);
-        // Behind the request line, the handler relies on the checks of the host.
+        // The SDK checks only the request line, because the host has checked the rest.
         let status: &[u8] = if length < line { b"400 Bad Request" } else { b"200 OK" };
         assert!(natively(&sound[..length]).starts_with(&[b"HTTP/1.1 ", status, b"\r\n"].concat()));
     }
-    // Sound requests with a few bytes changed, dropped or doubled, the same in
-    // every run.
+    // Tries valid requests with a few bytes changed, dropped or doubled, the same in every
+    // run.
     let mut random = Random::new(0x5eed);
     for _ in 0..5_000 {
         let mut request = sound.to_vec();

@@ -1,26 +1,29 @@
+//! Rules of this repository that the compiler does not check, and the generated reference
+//! pages. Also lists the files of the repository for other tests.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The sources of the three crates of the server.
+/// Folders with the sources of the server's crates.
 const HOST: [&str; 3] = ["host/src", "host/http/src", "host/wasm/src"];
 
-/// Those, and the sources of the handler.
+/// Folders of `HOST`, and those with the sources of the handler and its SDK.
 const ALL: [&str; 5] = ["host/src", "host/http/src", "host/wasm/src", "handler/src", "handler/sdk/src"];
 
-/// The top of the repository.
+/// Returns the top folder of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Returns the paths of the files with this extension in and below these folders, from
-/// the top of the repository.
+/// Returns the paths, from the top of the repository, of all files with an extension in and
+/// below some folders.
 pub(crate) fn files(folders: &[&str], extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // What the build of a fuzz target generates is not a source.
+            // Skips generated files: `target` is the build folder of the fuzz targets.
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|found| found == extension) {
@@ -32,7 +35,7 @@ pub(crate) fn files(folders: &[&str], extension: &str) -> Vec<String> {
     found
 }
 
-/// The Rust files below these folders, with their texts.
+/// Returns the paths and texts of the Rust files in and below some folders.
 pub(crate) fn sources(folders: &[&str]) -> Vec<(String, String)> {
     let with_text = |name: String| {
         let text = fs::read_to_string(root().join(&name)).unwrap();
@@ -41,14 +44,14 @@ pub(crate) fn sources(folders: &[&str]) -> Vec<(String, String)> {
     files(folders, "rs").into_iter().map(with_text).collect()
 }
 
-/// The code of a file: no comments, and nothing from its unit tests on.
+/// Returns the code of a file, without lines of comments and without its unit tests.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Texts, the files that may hold them, the folders of which no other file may, and the
-/// rule in words.
+/// Rule about texts in code: the texts, the only files that may contain them, the folders
+/// that are searched, and the rule in words.
 type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static str);
 
 const RULES: [Rule; 6] = [
@@ -78,6 +81,7 @@ const RULES: [Rule; 6] = [
         &["unsafe"],
         &[
             "handler/sdk/src/export.rs",
+            "handler/sdk/src/random.rs",
             "host/wasm/src/compile/worker.rs",
             "host/wasm/src/mapped.rs",
             "host/wasm/src/module.rs",
@@ -92,8 +96,8 @@ const RULES: [Rule; 6] = [
 fn what_stands_in_one_place_stands_in_no_other() {
     for (texts, allowed, folders, rule) in RULES {
         for (name, text) in sources(folders) {
-            // `store.data()` is wasmtime's name for the state of a store, and a feature
-            // of the SDK has the name of an export.
+            // Ignores texts with another meaning: wasmtime's `store.data()` returns the
+            // state of a store, and `alloc` is also a feature of the SDK.
             let code = ["store.data", "caller.data", "feature = \"alloc\""]
                 .iter()
                 .fold(code(&text), |code, other| code.replace(other, ""));
@@ -138,20 +142,20 @@ fn the_tests_run_with_the_oldest_rust_that_is_promised() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let channel = value(&toolchain, "channel");
     let minimum = value(&manifest, "rust-version");
-    // 1.95 in Cargo.toml is 1.95.0.
+    // Cargo.toml may omit a patch version of 0: 1.95 means 1.95.0.
     assert!(
         channel == minimum || channel == format!("{minimum}.0"),
         "rust-toolchain.toml has {channel}, and Cargo.toml promises {minimum}"
     );
 }
 
-/// Returns the value of a key of a TOML file, where it comes first.
+/// Returns the value of the first line of a TOML file that begins with a key.
 fn value(text: &str, key: &str) -> String {
     let rest = text.lines().find_map(|line| line.strip_prefix(key)).expect(key);
     rest.trim_start_matches([' ', '=']).trim_matches('"').to_owned()
 }
 
-/// Checks that a page made from the code is as the code has it, or writes it.
+/// Checks that a generated page has this text. Writes the page first if UPDATE_DOCS is set.
 fn is_written(page: &str, expected: &str) {
     let path = root().join(page);
     if std::env::var_os("UPDATE_DOCS").is_some() {

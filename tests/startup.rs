@@ -1,10 +1,13 @@
+//! Bad modules, addresses and arguments end the start with one clear line and an exit code.
+
 use std::net::TcpListener;
 
 use crate::harness::modules;
 use crate::harness::{Server, TextFile, fails_to_start, host, output_of};
 
-/// A file that cannot be served, what the server says of it, and the remedy that
-/// `host check` adds. An error that ends in a colon goes on with words of a library.
+/// File that cannot be served, the server's error message, and the remedy that
+/// `host check` adds. A message that ends in `: ` is only the beginning: text of a library
+/// follows.
 pub struct BadFile {
     pub bytes: Vec<u8>,
     pub error: String,
@@ -16,7 +19,7 @@ fn bad(bytes: impl Into<Vec<u8>>, error: impl Into<String>, remedy: &'static str
 }
 
 impl BadFile {
-    /// Checks the message about this file.
+    /// Checks an error message about this file.
     #[track_caller]
     pub fn says(&self, found: &str) {
         let found = found.split_once(" (remedy: ").map_or(found, |(error, _)| error);
@@ -25,7 +28,7 @@ impl BadFile {
     }
 }
 
-/// Returns a module of the contract with one export replaced.
+/// Returns a valid module in which the text `other` replaces one export.
 fn without(export: &str, other: &str) -> String {
     let lines = [
         "(memory (export \"memory\") 1)",
@@ -36,7 +39,7 @@ fn without(export: &str, other: &str) -> String {
     format!("(module {})", lines.join("\n"))
 }
 
-/// Returns a module of the contract with these fields before the others.
+/// Returns a valid module with additional fields at its beginning.
 fn with(fields: &str) -> String {
     without("none", "").replace("(module", &format!("(module {fields}"))
 }
@@ -47,7 +50,8 @@ pub fn bad_files() -> Vec<BadFile> {
         (build for wasm32-unknown-unknown, and do not wrap it)";
     let unwrapped = "without the step that makes a component";
     let not_offered = |name: &str, from: &str| format!("it imports `{name}` from `{from}`, which is not offered; \
-        the only import offered is `log` from `host`, a function (i32, i32, i32)");
+        the imports offered are `log` from `host`, a function (i32, i32, i32); \
+        and `random` from `host`, a function () -> i64");
     let too_large = |bytes: u64| format!("its memory starts at {bytes} bytes, \
         more than the 67108864 bytes an instance may have (--memory-max)");
     let (smaller, other_type) = ("-zstack-size=16384", "give the function that type, or another name");
@@ -84,7 +88,7 @@ pub fn bad_files() -> Vec<BadFile> {
             not_offered("fd_write", "wasi_snapshot_preview1"), "rather than WASI"),
         bad(with("(import \"__wbindgen_placeholder__\" \"x\" (func))"),
             not_offered("x", "__wbindgen_placeholder__"), "remove wasm-bindgen"),
-        // A name cannot make a second line.
+        // A line end in a name is escaped, so the message stays one line.
         bad(with("(import \"env\" \"a\\0aERROR forged\\1b[31m\" (func))"),
             not_offered("a\\nERROR forged\\u{1b}[31m", "env"), "find the code that declares it"),
         bad(with("(import \"host\" \"log\" (func))"),

@@ -1,21 +1,23 @@
+//! Greedy clients, long calls and slow transfers do not starve others.
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Deployment, Server, fixture_text, host_after, wait_until};
 
-/// Local addresses of two clients; all others use 127.0.0.1.
+/// Local addresses of two clients. All other clients use 127.0.0.1.
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
 const MODEST: [u8; 4] = [127, 0, 0, 3];
 
-/// Returns `mixed.wat` with a function that changes a table, so that each request
-/// gets a new instance.
+/// Returns `mixed.wat` with a function that drops an element segment. The host cannot reset
+/// such a module, so each request gets a new instance.
 fn mixed_and_made_anew() -> String {
     let table = "(module (table 2 funcref) (elem $e func) (func $drop (elem.drop $e))";
     fixture_text("mixed.wat").replacen("(module", table, 1)
 }
 
-/// Makes quick requests beside clients whose requests never end. Returns the number
-/// of quick requests that failed, and the longest time.
+/// Makes `rounds` quick requests while `endless` clients make requests that loop until the
+/// deadline. Returns how many quick requests failed, and the longest time of one.
 fn quick_beside_endless(server: &Server, endless: usize, rounds: usize) -> (usize, Duration) {
     (0..3).for_each(|_| assert_eq!(server.connect().ask("GET", "/l").status, 504));
     let (over, long, address) = (AtomicBool::new(false), AtomicUsize::new(0), server.addresses[0]);
@@ -53,7 +55,7 @@ fn quick_requests_keep_their_places_beside_a_hundred_endless_ones() {
         let server = Server::of_text_with(&module, &flags);
         let (refused, longest) = quick_beside_endless(&server, 100, 300);
         assert_eq!(refused, 0, "{module}");
-        // It takes some milliseconds, but the machine may be busy.
+        // A quick request takes some milliseconds, but the machine may be busy.
         assert!(longest < Duration::from_secs(2), "{longest:?} {module}");
     }
 }
@@ -95,7 +97,8 @@ fn a_client_that_takes_in_its_response_slowly_gives_way() {
     server.log_line(&["connection ended early", "the slowest", "(--connections)"]);
 }
 
-/// Returns connections from an address that were answered and are idle.
+/// Opens connections from the address `own`, makes a request on each, and waits until one
+/// of them is parked.
 fn resting(server: &mut Server, own: [u8; 4], count: usize) -> Vec<Client> {
     let address = server.addresses[0];
     let mut clients: Vec<_> = (0..count).map(|_| Client::connect_from(own, address)).collect();
@@ -111,7 +114,7 @@ fn the_address_with_the_most_connections_gives_way_first() {
         let mut server = Server::with(&flags);
         let mut modest = resting(&mut server, MODEST, 1).remove(0);
         let _greedy = resting(&mut server, GREEDY, 3);
-        // One connection too many, from a third address.
+        // Connects from a third address, which is one connection too many.
         assert_eq!(server.connect().ask("GET", "/").status, 200);
         assert_eq!(modest.is_open(), modest_stays, "{share}");
     }
@@ -147,7 +150,7 @@ fn a_client_that_holds_all_calls_gives_way_in_the_queue() {
     assert!(modest.is_open() && !modest.has_reply());
 }
 
-/// Waits until the server's status holds all of these texts.
+/// Waits until `host status` prints all of these texts.
 fn status_shows(place: &Deployment, texts: &[&str]) {
     wait_until(&format!("{texts:?}"), || {
         let status = place.tell(&["status"]);
@@ -164,7 +167,7 @@ fn a_body_that_comes_too_slowly_is_given_up() {
         let mut server = Server::of_with("echo.wat", &flags);
         let mut client = server.connect();
         client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
-        // Less than a kilobyte a second, without a long pause.
+        // Sends less than a kilobyte a second, without a long pause.
         while client.try_send("x") && !client.has_reply() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -189,7 +192,8 @@ fn what_the_limits_allow_is_stated_at_start_and_held_against_what_there_is() {
     for part in ["instances 8.", "bodies 1.0 GiB, connections ", "log "] {
         assert!(line.contains(part), "{line}");
     }
-    // The limit lets the server start, but reserves little address space.
+    // This limit on the data segment lets the server start, but is below what the other
+    // limits allow.
     let mut server = Server::spawn(host_after("ulimit -d 2000000"), &["--connections", "100"]);
     server.log_line(&["WARN", "the limits allow", "RLIMIT_DATA", "--instances"]);
 }

@@ -1,3 +1,6 @@
+//! Versions survive a restart, a crash and a damaged state folder, and dropped versions
+//! free everything that they held.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -5,7 +8,7 @@ use crate::answers::INDEX;
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Random, Server, fails_to_start, host, output_of, rename_over, wait_until};
 
-/// Starts a server, and swaps to version 2 by its file.
+/// Starts a server, and swaps to version 2 by changing the module file.
 fn swapped_to_two(place: &Deployment) -> Server {
     let mut server = place.start(&[]);
     rename_over(place.file(), saying("two"));
@@ -20,12 +23,12 @@ fn the_server_comes_back_with_the_version_that_served() {
     assert!(place.tell(&["swap", "/dev/null"]).contains("rejected version 3"));
     drop(server);
 
-    // The file becomes bad while the server is down.
+    // The module file becomes bad while the server is down.
     fs::write(place.file(), "nonsense").unwrap();
     let mut server = place.start(&[]);
     server.log_line(&["rejected version 4", "it is a text file", "serving=2"]);
     server.says("two", 2);
-    // The other versions are compiled after the current one.
+    // The server compiles the other versions after the current one.
     wait_until("version 1 comes back", || place.tell(&["versions"]).contains("1  retired"));
     assert!(place.tell(&["versions"]).contains("2  current"));
     assert!(place.tell(&["rollback", "1"]).contains("serving version 1"));
@@ -33,7 +36,7 @@ fn the_server_comes_back_with_the_version_that_served() {
 
     let mut server = place.start(&[]);
     server.says("one", 1);
-    // The bad file is not tried again; a new one is.
+    // The server does not try the bad file again, but tries a new one.
     rename_over(place.file(), saying("five"));
     server.log_line(&["serving version 5"]);
     drop(server);
@@ -53,7 +56,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     start_and_swap();
     let state = place.state().join("state.json");
     let whole = fs::read(&state).unwrap();
-    // The file is padded with spaces.
+    // Removes the spaces with which the server pads the file.
     let whole = whole.trim_ascii_end();
 
     for damaged in [&b""[..], b"{", b"{\"format\":2}", b"\xff\xff", &whole[..whole.len() / 2]] {
@@ -69,13 +72,13 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     let aside = names.iter().filter(|name| name.ends_with(".damaged")).count();
     assert!(aside >= 3, "the state and two modules: {names:?}");
 
-    // An unreadable state may be intact, so the server does not start.
+    // A state file that cannot be read may be intact, so the server does not start.
     let _ = fs::remove_file(&state);
     fs::create_dir(&state).unwrap();
     let complaint = fails_to_start(&place.arguments(&[]));
     assert!(complaint.contains("cannot read ") && complaint.contains("it is a folder"), "{complaint}");
 
-    // If the current module is damaged, the next newest version serves.
+    // If the module of the current version is damaged, the newest other one serves.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();
     fs::write(place.saved(saying("two")), "damaged").unwrap();
@@ -84,7 +87,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     assert_eq!(server.connect().ask("GET", "/").text(), "one");
     drop(server);
 
-    // The state folder is a file.
+    // A file in the place of the state folder keeps the server from starting.
     fs::remove_dir_all(place.state()).unwrap();
     fs::write(place.state(), "a file").unwrap();
     let complaint = fails_to_start(&place.arguments(&[]));
@@ -97,12 +100,12 @@ fn versions_that_cannot_serve_now_are_kept_for_later() {
     let large = saying(&"x".repeat(20_000));
     fs::write(place.file(), &large).unwrap();
     let mut server = place.start(&[]);
-    // The first save comes before the order.
+    // Waits until the state is saved: the server saves it before it handles SIGHUP.
     server.signal("HUP");
     server.log_line(&["the file is unchanged: its bytes serve already"]);
     drop(server);
-    // With a limit below the module's size, another version serves, under the next
-    // number.
+    // Version 1 is larger than the limit now. The server starts with the embedded handler,
+    // under the next number.
     let mut server = Server::with(&["--state-dir", &place.path("state"), "--module-max", "16KiB"]);
     server.log_line(&["version 1", "cannot be restored", "(--module-max)"]);
     assert_eq!(server.connect().ask("GET", "/").field("x-handler-version"), Some("2"));
@@ -134,7 +137,8 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
         let mut client = server.connect();
         let reply = client.ask("GET", "/");
         let word: u64 = reply.text().parse().unwrap_or(0);
-        // Only good versions come back, none older than the last one reported.
+        // The version that comes back is good, and not older than the last one whose swap
+        // was reported as done.
         assert!(reply.text() == "one" || word > 0, "{reply:?}");
         assert_eq!(reply.status, 200);
         assert!(word >= client_saw, "back at {word} after {client_saw} was durable");
@@ -144,7 +148,7 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
             let told = place.swap(saying(&client_saw.to_string()));
             assert!(told.starts_with("serving"), "{told}");
         }
-        // Nobody waits for the last swap, so the kill comes in the middle.
+        // Does not wait for the last swap, so that the kill may come in the middle of it.
         let child = place.begin_swap(saying(&((round + 1) * 100 + last).to_string()));
         (0..random.below(400)).for_each(|_| _ = client.ask("GET", "/"));
         drop(server);
@@ -156,7 +160,7 @@ fn killed_at_any_moment_it_comes_back_with_a_good_version() {
 fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
     let place = Deployment::new();
     let large = saying(&"x".repeat(20_000));
-    // A folder is in the way of the module's file.
+    // A folder stands at the path where the module is to be saved, so saving fails.
     fs::create_dir_all(place.saved(&large).join("a file")).unwrap();
     fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
     let server = place.start(&[]);
@@ -185,7 +189,7 @@ fn a_version_that_fails_its_probes_does_not_come_back() {
     server.log_line(&["version 2", "cannot be restored: probe: ", "expected the body `one`"]);
     server.says("one", 1);
     drop(server);
-    // Neither the kept versions nor the file pass the probe.
+    // Now neither a saved version nor the module file passes the probe.
     expecting("three");
     let flags = ["--probe-file", &requests, "--listen", "127.0.0.1:0"];
     let (code, text) = output_of(host().args(place.arguments(&flags)));

@@ -36,11 +36,17 @@ fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
     place.serves(saying("four"), 4);
     let (_, printed) = output_of(&mut place.command(&["rollback"]));
     // `--keep 3` dropped versions, and not the one that version 4 replaced.
-    assert!(printed.contains("serving version 1") && printed.contains("rolled back from version 4"), "{printed}");
+    assert!(
+        printed.contains("serving version 1") && printed.contains("rolled back from version 4"),
+        "{printed}"
+    );
     server.says("<h1> hello index</h1>", 1);
     assert!(place.swap("(module)").contains("rejected version 5"));
     let (_, printed) = output_of(&mut place.command(&["rollback", "5"]));
-    assert!(printed.contains("version 5 was rejected and has never served (check: it has no export"), "{printed}");
+    assert!(
+        printed.contains("version 5 was rejected and has never served (check: it has no export"),
+        "{printed}"
+    );
     let (_, printed) = output_of(&mut place.command(&["rollback", "2"]));
     assert!(printed.contains("version 2 is not kept (--keep, --keep-bytes); kept versions"), "{printed}");
 }
@@ -69,7 +75,10 @@ fn the_control_socket_is_named_and_found_with_another_environment() {
     assert!(printed.contains(&format!("takes commands at {}\n", socket.display())), "{printed}");
     assert_eq!(fs::metadata(folder.file("http.sock")).unwrap().permissions().mode() & 0o777, 0o640);
     let (code, printed) = output_of(with(None).args(["status", "--port", "9"]));
-    assert!(code == 1 && printed.contains("looking for ") && printed.contains("there are sockets for --port 0"), "{printed}");
+    assert!(
+        code == 1 && printed.contains("looking for ") && printed.contains("there are sockets for --port 0"),
+        "{printed}"
+    );
 
     crate::harness::kill("TERM", child.id());
     assert!(child.wait().unwrap().success());
@@ -92,7 +101,10 @@ fn a_command_ends_when_there_is_no_reply() {
     }
     drop(silent);
     let (code, printed) = output_of(host().args(["status", "--control", &control]));
-    assert!(code == 1 && printed.starts_with(&format!("error: no server answers at {control}: ")), "{printed}");
+    assert!(
+        code == 1 && printed.starts_with(&format!("error: no server answers at {control}: ")),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -157,7 +169,8 @@ fn root_and_a_group_control_the_server_of_another_user() {
             let (found, printed) = output_of(as_user(user, group).args(["status", "--control", control]));
             assert_eq!(found, code, "{what}, with a group: {has_group}: {printed}");
             if code == 1 {
-                let is_told = printed.contains("permission denied for ") && printed.contains("--control-group");
+                let is_told =
+                    printed.contains("permission denied for ") && printed.contains("--control-group");
                 assert!(is_told && !printed.contains("running?"), "{printed}");
             }
         }

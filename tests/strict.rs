@@ -1,23 +1,14 @@
-//! HTTP/1.1, read to the letter. Where two programs could read the same bytes in
-//! two ways, a request can be smuggled past one of them. So the server has to
-//! refuse what is ambiguous and serve what is plain. The modules below hold both as
-//! tables.
+//! Strict HTTP/1.1. If two programs read the same bytes in two ways, a request can be
+//! smuggled past one of them. So the server must refuse ambiguous requests and serve plain
+//! ones. The modules below hold tables of both.
 
-/// Bodies in chunks.
 mod chunks;
-/// Lines, request lines and fields.
 mod heads;
-/// Fields that tell where a message ends.
 mod lengths;
-/// Each limit, and one byte past it.
 mod limits;
-/// Methods and the lifetime of connections.
 mod methods;
-/// What the handler gets of all this.
 mod passed_on;
-/// A row of a table, and how it is tested.
 mod row;
-/// Targets and hosts.
 mod targets;
 
 use crate::harness::Server;
@@ -64,7 +55,7 @@ fn a_client_that_takes_in_nothing_is_given_up() {
     let flags = ["--write-timeout", "100ms", "--log-level", "debug"];
     let mut server = Server::of_with("answers_much.wat", &flags);
     let mut client = server.connect();
-    // More than all buffers hold.
+    // The responses are more than all buffers between server and client can hold.
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8));
     server.log_line(&["connection ended early", "read nothing for too long (--write-timeout)"]);
     assert_eq!(server.connect().ask("GET", "/").body.len(), 4_194_304);

@@ -1,4 +1,5 @@
-//! Swaps between two handlers that differ only in their answer.
+//! The handler is replaced while the server runs. No request is lost, and a bad module
+//! never replaces a good one.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -6,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Client, Server, TextFile, fixture_text, rename_over};
 
-/// Waits until a version serves, and checks that it answers with its word.
+/// Waits until version `number` serves, and checks that it answers with `word`.
 #[track_caller]
 pub fn swapped(server: &mut Server, word: &str, number: u64) {
     server.log_line(&[&format!("serving version {number}: ")]);
     server.says(word, number);
 }
 
-/// Starts a server whose module is in a file of its own.
+/// Writes a module to a temporary file, and starts a server with this file.
 pub fn of_file(module: impl AsRef<[u8]>, flags: &[&str]) -> (TextFile, Server) {
     let file = TextFile::new(module);
     let server = Server::with(&[&[file.path()], flags].concat());
@@ -37,7 +38,8 @@ fn what_is_kept_compiled_is_not_compiled_again() {
     let (file, mut server) = of_file(saying("one"), &["--keep", "2", "--log-level", "debug"]);
     let optimised = |number: u64| format!(": optimised version={number} ");
     server.log_line(&[&optimised(1)]);
-    // From version 4 on, only the two newest are kept.
+    // With `--keep 2`, only the two newest versions are kept. So `two` is compiled again
+    // for version 6, but `one` is not for versions 3 and 5.
     for (word, number, compiled) in
         [("two", 2, true), ("one", 3, false), ("three", 4, true), ("one", 5, false), ("two", 6, true)]
     {

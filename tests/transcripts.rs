@@ -1,9 +1,12 @@
+//! The program prints what the README and the guide for authors show.
+
 use std::fs;
 
 use crate::harness::{Deployment, Folder, TextFile, host, output_of};
 use crate::repository::root;
 
-/// Returns what a page shows below a command, up to the next command.
+/// Returns the output that a page shows below a command, up to the next command or the end
+/// of the block.
 fn shown(page: &str, command: &str) -> String {
     let text = fs::read_to_string(root().join(page)).unwrap();
     let start = text.find(&format!("$ {command}\n")).unwrap_or_else(|| panic!("{page} lacks `{command}`"));
@@ -11,7 +14,7 @@ fn shown(page: &str, command: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Returns a text with each number and hash as `#`, because they differ between runs.
+/// Replaces each number and hash in a text by `#`, because they differ between runs.
 fn masked(text: &str) -> String {
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.');
     words
@@ -30,7 +33,7 @@ fn a_swap_and_a_rollback_print_what_the_readme_shows() {
     let module = readme.split("```wat\n").nth(1).unwrap().split("```").next().unwrap();
     let place = Deployment::new();
     let server = place.start(&[]);
-    // The hash of this module is the same everywhere.
+    // Not masked, because the hash of this module is the same everywhere.
     assert_eq!(place.swap(module), shown("README.md", "cargo run -q -p host -- swap hello.wat"));
     assert_eq!(server.connect().ask("GET", "/").text(), shown("README.md", "curl localhost:4444"));
     assert_eq!(place.swap("(module)\n"), shown("README.md", "cargo run -q -p host -- swap bad.wat"));

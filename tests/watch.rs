@@ -1,4 +1,4 @@
-//! The handler's file is changed in every way that files change.
+//! The server notices every way to change the module file, and reads no incomplete file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,23 +26,23 @@ fn every_way_in_which_a_file_changes_swaps_the_handler() {
         fs::write(file, saying("made again")).unwrap();
         swapped(&mut server, "made again", 4);
 
-        // As a build does it: the old file is removed, and another is linked in its
-        // place.
+        // Cargo replaces a file like this: it removes the old file, and makes a hard link
+        // to the new one in its place.
         let built = file.with_file_name("built.wasm");
         fs::write(&built, saying("built")).unwrap();
         fs::remove_file(file).unwrap();
         fs::hard_link(&built, file).unwrap();
         swapped(&mut server, "built", 5);
 
-        // One connection has stayed open all the time.
+        // The connection was not closed by any of the swaps.
         assert_eq!(kept.ask("GET", "/").text(), "built");
     }
 }
 
 #[test]
 fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
-    // As an orchestrator mounts a volume: the file is a symlink into a folder that
-    // is a symlink, and an update replaces the latter.
+    // Kubernetes mounts a volume like this: the file is a symlink into a folder that is
+    // itself a symlink, and an update replaces the symlink of the folder.
     let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {
         fs::create_dir(folder.file(version)).unwrap();
@@ -57,7 +57,7 @@ fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
         fs::rename(folder.file("new"), folder.file("data")).unwrap();
         swapped(&mut server, version, number);
     }
-    // Changes at the new target are noticed.
+    // Notices a change of the file that the path leads to now.
     fs::write(folder.file("v1").join("handler.wasm"), saying("v1, rewritten")).unwrap();
     swapped(&mut server, "v1, rewritten", 5);
     symlink("v2/handler.wasm", folder.file("new")).unwrap();
@@ -94,8 +94,8 @@ fn the_same_bytes_do_nothing_and_a_burst_ends_with_the_last() {
     for count in 1..=100 {
         fs::write(file, saying(&count.to_string())).unwrap();
     }
-    // Timing decides which contents in between are seen. The last one is always
-    // seen, and there are far fewer versions than writes.
+    // Timing decides which contents in between become versions. The last one always does,
+    // and there are far fewer versions than writes.
     let mut client = server.connect();
     while client.ask("GET", "/").text() != "100" {
         std::thread::yield_now();
@@ -115,7 +115,7 @@ fn a_file_is_not_read_while_somebody_writes_it() {
     let file = file.path();
     let module = wat::parse_str(saying("two")).unwrap();
     let mut client = server.connect();
-    // In pieces, with requests in between, in one go from open to close.
+    // Keeps the file open, and writes it in pieces with requests in between.
     let mut writer = fs::File::create(file).unwrap();
     for piece in module.chunks(16) {
         writer.write_all(piece).unwrap();

@@ -1,4 +1,5 @@
-//! The default handler: what this server answers.
+//! The default handler, which answers the requests unless the server is given another
+//! module.
 //!
 //! To add a route, add a line to `ROUTES` and write its action below.
 
@@ -7,30 +8,31 @@
 use handler_sdk::{Request, Response, Router, Status, export, get};
 
 const ROUTES: Router = Router::new(&[get("/", index), get("/route", route)])
+    .method_before_path()
     .not_found(not_found)
     .method_not_allowed(method_not_allowed);
 
 export!(answer);
 
 /// Answers a request by the route table.
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn index(_: &Request<'_>) -> Response<'static> {
+fn index(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1> hello index</h1>")
 }
 
-fn route(_: &Request<'_>) -> Response<'static> {
+fn route(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1> hello route</h1>")
 }
 
-fn not_found(_: &Request<'_>) -> Response<'static> {
+fn not_found(_: Request<'_>) -> Response<'static> {
     let status = const { Status::new(404, "page not found") };
     Response::html(status, "<h1>error 404 not found</h1>")
 }
 
-fn method_not_allowed(_: &Request<'_>) -> Response<'static> {
+fn method_not_allowed(_: Request<'_>) -> Response<'static> {
     let status = const { Status::new(405, "method is not allowed") };
     Response::html(status, "<h1>error 405 method not allowed</h1>")
 }

@@ -1,12 +1,16 @@
 //! Measures one call of the handler without HTTP: a clean instance, the request in,
-//! the response out. Also measures how a call grows with the module's memory, with
+//! the response out. Also measures how the time grows with the module's memory, with
 //! what it writes there and with its routes, and the work around a call.
 //!
-//! `cargo bench -p host-benches --bench call -- [TEXT]`: those with TEXT in their name.
-//! Plots are drawn of those that grow.
+//! `cargo bench -p host-benches --bench call -- [TEXT]`
+//!
+//! Runs the measurements whose names contain TEXT, or all. If all measurements
+//! `memory/...` or all `routes/...` have run, a plot of them is drawn.
 
 use std::cell::LazyCell;
+use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
@@ -22,8 +26,8 @@ use host_http::response::decode;
 use host_wasm::Effort;
 use http::{HeaderMap, HeaderValue, Method};
 
-/// Fields that the host adds.
-const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 1f3a9c07-2b-3\r\n\
+/// Fields of a canonical request: the client's `host`, and those that the host adds.
+const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 2b-3-9c07b2e41f3a55d0\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
 
 /// Fields that a browser sends.
@@ -39,22 +43,58 @@ const BROWSER: [(&str, &str); 9] = [
     ("accept-language", "en-GB,en;q=0.9"),
 ];
 
+/// An example, what is asked, request line, fields, status and body.
+type Example = (&'static str, &'static str, &'static str, &'static str, u16, &'static str);
+
+/// Requests to the examples. Signatures are by the keys that their sources have.
+const EXAMPLES: [Example; 14] = [
+    ("ab", "a visitor who was here before", "GET /", "cookie: variant=a\r\n", 200, ""),
+    ("ab", "a new visitor", "GET /", "", 200, ""),
+    ("form", "the form", "GET /", "", 200, ""),
+    ("inspect", "the head", "GET /echo", "", 200, ""),
+    ("items", "one item", "GET /items/1", "", 200, ""),
+    (
+        "login",
+        "a session",
+        "GET /",
+        "cookie: session=b6006562917eb051c2f085fcd3a1aedd8ee40985d6921dcdbc42c0f3aefcd230.9999999999.ada\r\n",
+        200,
+        "",
+    ),
+    ("mandelbrot", "64 by 48 pixels", "GET /mandelbrot.bmp?width=64&height=48", "", 200, ""),
+    ("redirects", "an entry", "GET /p/17", "", 308, ""),
+    ("site", "a page", "GET /", "", 200, ""),
+    ("site", "a page that the client has", "GET /", "if-none-match: *\r\n", 304, ""),
+    ("site", "a range", "GET /", "range: bytes=5-9\r\n", 206, ""),
+    ("tasks", "a page of 20", "GET /tasks", "", 200, ""),
+    ("tasks", "a new task", "POST /tasks", "", 201, "{\"title\":\"a\"}"),
+    (
+        "webhook",
+        "a signed message",
+        "POST /hook",
+        "x-timestamp: 1795334400\r\n\
+         x-signature: sha256=43976a72242f88e87caa32b3e67cdc205d44fae9c6bafad4f24d45751d683194\r\n",
+        204,
+        "{}",
+    ),
+];
+
 /// Page size of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 
-/// Pages of the modules that write to their memory.
+/// Size of the largest memory that is measured, in pages.
 const LARGE: usize = 256;
 
 const COMMAND: &str = "cargo bench -p host-benches --bench call";
 
-/// A size, and the time of a call at that size.
+/// A size, and the time of a call at that size; None if it was not measured.
 type Measured = Option<(f64, f64)>;
 
 struct Caller(Host);
 
 impl Caller {
-    /// Calls a module with GET of each target in turn. Returns the microseconds of
-    /// a call, or None if this measurement was not chosen.
+    /// Measures calls of a module with GET of each target in turn. Returns the median
+    /// time of a call in microseconds, or None if the command line excludes `name`.
     fn measure(
         &self,
         criterion: &mut Criterion,
@@ -62,14 +102,27 @@ impl Caller {
         module: impl FnOnce() -> Vec<u8>,
         targets: &[String],
     ) -> Option<f64> {
-        let requests: Vec<_> = targets.iter().map(|target| Message::from(request(target))).collect();
-        // Compiled only if it is chosen.
+        let requests = targets.iter().map(|target| Message::from(request(target))).collect();
+        self.measure_requests(criterion, name, module, requests, 200)
+    }
+
+    /// Calls a module with each request in turn, which are all answered with this status.
+    fn measure_requests(
+        &self,
+        criterion: &mut Criterion,
+        name: &str,
+        module: impl FnOnce() -> Vec<u8>,
+        requests: Vec<Message>,
+        status: u16,
+    ) -> Option<f64> {
+        // Compiled at its first use, so not at all if the measurement is excluded.
         let module = LazyCell::new(|| {
             let module = self.0.start(&module(), Effort::Thorough).expect("a handler");
             for request in &requests {
                 let call = module.call(request, RequestId::none(), Instant::now());
                 let response = self.0.runtime.block_on(call.end()).expect("a response");
-                assert!(response.starts_with(b"HTTP/1.1 200 "));
+                let line = format!("HTTP/1.1 {status} ");
+                assert!(response.starts_with(line.as_bytes()), "{name}: {line}");
             }
             module
         });
@@ -93,12 +146,30 @@ impl Caller {
     }
 }
 
+/// Measures the modules of `handler/examples/rust`, as far as they were built there by
+/// `cargo build --release --target wasm32-unknown-unknown`.
+fn examples(criterion: &mut Criterion) {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../handler/examples/rust/target/wasm32-unknown-unknown/release");
+    let caller = Caller(Host::new());
+    for (name, what, line, fields, status, body) in EXAMPLES {
+        let Ok(module) = fs::read(built.join(format!("{name}.wasm"))) else { continue };
+        let length =
+            if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let request = format!("{line} HTTP/1.1\r\n{FIELDS}{fields}{length}\r\n{body}");
+        let message = Message { seed: Some([7; 32]), ..request.into_bytes().into() };
+        let name = format!("examples/{name}, {what}");
+        caller.measure_requests(criterion, &name, || module, vec![message], status);
+    }
+}
+
 fn request(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n").into_bytes()
 }
 
 /// Returns a module that answers without reading the request, so that only the
-/// host's share is measured. It writes this many bytes behind its first page.
+/// host's share is measured. At each call it writes `written` bytes behind its first
+/// page.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -141,7 +212,7 @@ fn around(criterion: &mut Criterion) {
         bytes.truncate(length);
         bytes
     };
-    // Heads beyond those that a thread caches are parsed each time.
+    // 32 heads in turn are more than a thread caches, so each one is parsed.
     for (what, heads) in [("a response", 32), ("a response with a head that was met before", 1)] {
         let returned: Vec<_> = (0..heads).map(returned).collect();
         let mut next = returned.iter().cycle();
@@ -155,8 +226,8 @@ fn around(criterion: &mut Criterion) {
     }
 }
 
-/// Measures by the size of the memory, and by how much of a large memory is
-/// written.
+/// Measures how a call grows with the size of the memory, and with how much of a
+/// large memory it writes.
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
@@ -178,7 +249,7 @@ fn memory(criterion: &mut Criterion) {
     );
 }
 
-/// Measures by the routes of a module that uses the SDK.
+/// Measures how a call grows with the routes of a module that uses the SDK.
 fn growth_of_routes(criterion: &mut Criterion) {
     let caller = Caller(Host::new());
     let mut measure = |kind: routes::Kind| {
@@ -200,7 +271,7 @@ fn growth_of_routes(criterion: &mut Criterion) {
     );
 }
 
-/// Draws a plot if all of it was measured.
+/// Draws a plot if all of its points were measured.
 fn draw<const LINES: usize>(
     plot: Plot,
     x: &Axis,
@@ -214,5 +285,5 @@ fn draw<const LINES: usize>(
     }
 }
 
-criterion_group!(benches, calls, around, memory, growth_of_routes);
+criterion_group!(benches, calls, around, memory, growth_of_routes, examples);
 criterion_main!(benches);

@@ -4,7 +4,8 @@
 //!
 //! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
 //!   requests, in a memory cgroup of 512 MiB if one can be made
-//! - `faults`: system calls of the server fail, one kind at a time, by strace
+//! - `faults`: checks that the server survives failing system calls, one kind at a
+//!   time, which strace injects
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use host_benches::parts::program::Program;
 use host_benches::parts::steady::{CALM, ask_steadily};
 use host_benches::parts::{high, run_chosen};
 
-/// Time for which a client asks beside a swap.
+/// Time for which a client sends requests, alone or beside a swap.
 const TURN: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -98,8 +99,8 @@ fn all_bombs() {
     }
 }
 
-/// System calls that fail, with the error, the first call that fails, and the step
-/// to the next.
+/// System calls that fail. Each with its error, the first call that fails, and the
+/// step to the next, as strace reads them.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),

@@ -2,15 +2,16 @@
 //!
 //! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
-//! - `loops`: latency of a healthy route, without and with eight requests at a
-//!   time that loop for ever, in turn; and the same for the server at IP:PORT, if
-//!   one is named, which has to answer /fine with 200 and never /l
-//! - `starved`: answers and latency of a quick route, alone and beside a hundred
-//!   clients of a route that never ends, of one that takes some milliseconds, and of
-//!   ever new targets that never end
-//! - `overload`: latency of what is admitted, with as many clients as there are
+//! - `loops`: latency of a healthy route, alone and beside eight requests at a time
+//!   that loop for ever, in turn. Measures the same of the server at IP:PORT, if that
+//!   is given; it has to answer /fine with 200, and /l never
+//! - `starved`: refusals and latency of a quick route, alone and beside a hundred
+//!   clients that request a route that never ends, a route that takes 30 ms, or always
+//!   new targets that never end
+//! - `overload`: latency of the admitted requests, with as many clients as there are
 //!   instances, and with ten times as many
-//! - `soak`: a minute of traps, loops and hoarding; then memory and descriptors
+//! - `soak`: 65 s of healthy requests mixed with ones that trap, loop, or grow and fill
+//!   memory; memory and descriptors of the server after 5 s and at the end
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -36,8 +37,8 @@ fn loops() {
     });
 }
 
-/// Measures a healthy route beside clients that repeat a request. `%` in its target
-/// stands for a number that was never requested before.
+/// Measures a healthy route beside clients that repeat a request. A `%` in the target
+/// of that request stands for a number that is new each time.
 fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> Seen {
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -46,7 +47,7 @@ fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> 
                 let mut stream = connect(address);
                 while !done.load(Relaxed) {
                     let target = target.replace('%', &count.fetch_add(1, Relaxed).to_string());
-                    // A timeout, or no answer.
+                    // Refused, timed out, or not answered.
                     if ask(&mut stream, &target) != Some(200) {
                         thread::sleep(REFUSED_PAUSE);
                         stream = connect(address);
@@ -69,7 +70,7 @@ const LONG_CLIENTS: usize = 100;
 
 fn starved() {
     let mixed = fixture_text("mixed.wat");
-    // Works for about 30 ms if the path asks for it.
+    // Works for about 30 ms if the path begins with /w (119 is `w`).
     let works = "(if (i32.eq (local.get $letter) (i32.const 119)) (then
         (local.set $request (i32.const 30000000))
         (loop $again (br_if $again (local.tee $request (i32.sub (local.get $request) (i32.const 1)))))))

@@ -1,6 +1,5 @@
-//! What the benches share: the harness of the tests (the server as a child
-//! process, an HTTP client, modules made to measure), and the parts that only
-//! benches need.
+//! Code that the benches share: the harness of the tests (the server as a child
+//! process, an HTTP client, modules for tests), and parts that only benches need.
 
 #[path = "../../tests/harness/mod.rs"]
 pub mod harness;

@@ -1,16 +1,15 @@
-//! Measures the host under load beside other servers: a native server of hyper with
-//! the same handler, nginx, node and `wasmtime serve`, as far as they are
-//! installed. wrk makes the load. The servers take turns, and the median of several
-//! rounds counts.
+//! Measures the host under load, and other servers in turn: a native server of hyper
+//! with the same handler, nginx, node and `wasmtime serve`, as far as they are
+//! installed. wrk makes the load. The results are medians of several rounds.
 //!
 //! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
 //! [pipelined] [small-body] [large-body] [connections] [syscalls]`
 //!
-//! - `keep-alive`: 64 connections that are kept
-//! - `new-connections`: a new one for each request
-//! - `pipelined`: 16 requests in one piece
-//! - `small-body`, `large-body`: an echo of 1 KiB, of 64 KiB and of 1 MiB
-//! - `connections`: 1, 64 and 1,000 connections
+//! - `keep-alive`: GET /route on 64 connections that are kept
+//! - `new-connections`: GET /route by 64 clients, on a new connection for each request
+//! - `pipelined`: GET /route on 64 connections, with 16 requests in one write
+//! - `small-body`: POST /echo with 1 KiB; `large-body`: with 64 KiB and with 1 MiB
+//! - `connections`: GET /route on 1, 64 and 1,000 connections
 //! - `syscalls`: system calls for each request, where strace is installed
 //!
 //! Plots are drawn of `keep-alive` and `connections`.
@@ -30,7 +29,7 @@ use host_benches::parts::{is_chosen, median, native, strace};
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
 
-/// Peers that ratios refer to.
+/// Peers to which the printed ratios refer.
 const REFERENCES: [&str; 2] = [NATIVE.name, NGINX.name];
 
 const CPU: Axis = Axis { what: "microseconds of CPU per request", scale: Scale::Linear, label: plain };
@@ -102,7 +101,7 @@ fn main() {
     raise_descriptors(1000);
     let mut names = SCENARIOS.map(|scenario| scenario.name).to_vec();
     names.push(SYSCALLS);
-    // Points by the name of the peer.
+    // Points of the plot of `connections`, by the name of the peer.
     let mut growth = BTreeMap::<_, Vec<_>>::new();
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario.name, &names)) {
         let results = measure(scenario);
@@ -199,7 +198,7 @@ fn draw_growth(growth: BTreeMap<&'static str, Vec<(f64, f64)>>) {
 }
 
 /// Counts system calls. strace slows a server, which then finds more work at a
-/// time, so the figures only serve comparison.
+/// time, so the numbers are good only to compare servers with each other.
 fn count_system_calls() {
     println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
     let folder = Folder::new();

@@ -1,12 +1,12 @@
-//! Measures the host before it does much: the time to start, and the memory alone
-//! and with idle connections, beside a native server of hyper and nginx.
+//! Measures the time in which the host starts, and its memory with and without idle
+//! connections. Compares it with nginx and with a native server of hyper.
 //!
 //! `cargo bench -p host-benches --bench memory -- [start] [connections]`
 //!
-//! - `start`: from the start of the process to the first answer, which is asked
-//!   for without a pause
-//! - `connections`: resident memory with none, and with 1,000, 5,000 and 10,000
-//!   connections on each of which one request was made, 1 s and 3 s after the last
+//! - `start`: from the start of the process to the first answer, for which a client
+//!   tries every 200 us
+//! - `connections`: resident memory without connections, and 1 s and 3 s after 1,000,
+//!   5,000 and 10,000 connections were opened and made one request each
 //!
 //! A plot is drawn of `connections`.
 
@@ -22,8 +22,8 @@ use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
 const STARTS: usize = 11;
 
-/// Pause between two attempts to connect. Without it, the attempts would occupy a
-/// core.
+/// Pause between two attempts to get the first answer. Without it, the attempts would
+/// occupy a core.
 const PAUSE: Duration = Duration::from_micros(200);
 
 const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
@@ -43,7 +43,7 @@ fn start() {
     }
 }
 
-/// Returns milliseconds, or None where the peer is not installed.
+/// Returns the time in milliseconds, or None where the peer is not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
     let (folder, since) = (Folder::new(), Instant::now());
     peer.start(&folder, PAUSE)?;
@@ -68,7 +68,7 @@ fn connections() {
 }
 
 /// Starts a server and opens idle connections. Returns their number, and the KiB
-/// that each adds, or None where the peer is not installed.
+/// that each has added after 3 s, or None where the peer is not installed.
 fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
     let folder = Folder::new();
     let running = peer.start(&folder, peers::PAUSE)?;

@@ -8,7 +8,7 @@
 //! - `haproxy`: HAProxy, which gives any of its connections to any client
 //! - `workers`: four worker processes of nginx, over three hosts in turn
 //!
-//! No proxy may retry a request, which would hide failures.
+//! The proxies are configured not to retry requests, because that would hide failures.
 //!
 //! The host closes a connection that was idle for a minute, and a proxy that sends
 //! a request at that moment loses it. HTTP/1.1 has no remedy, so a proxy has to
@@ -45,7 +45,7 @@ fn main() {
     run_chosen(&[("nginx", nginx_alone), ("haproxy", haproxy), ("workers", nginx_workers)]);
 }
 
-/// Returns a handler that answers with its number and the request.
+/// Returns a handler that answers with its number and the bytes of the request.
 fn numbered(number: u64) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -90,7 +90,7 @@ fn through_nginx(name: &str, workers: &str, hosts: Vec<Replaced>) {
 fn haproxy() {
     let (folder, address, hosts) = (Folder::new(), free_address(), hosts(1));
     let (configuration, errors) = (folder.file("haproxy.cfg"), folder.file("haproxy-errors"));
-    // Logs only requests that failed, were retried, or were answered from 500 on.
+    // Logs only requests that failed, were retried, or got a status of 500 or above.
     // Connections without a request are not logged.
     let text = format!(
         "global
@@ -122,7 +122,7 @@ fn haproxy() {
     swap_behind("HAProxy", command, address, hosts, &errors);
 }
 
-/// Versions that a host may serve at this moment.
+/// The oldest and the newest version that a host may serve at this moment.
 struct Versions {
     oldest: AtomicU64,
     newest: AtomicU64,
@@ -170,7 +170,8 @@ fn swap(versions: &Versions, hosts: &mut [Replaced]) {
     versions.oldest.fetch_add(1, SeqCst);
 }
 
-/// Connects to a proxy, which may write names of fields in any case.
+/// Connects to a proxy, which need not write names of fields in lower case, as the
+/// host does.
 fn connect(proxy: SocketAddr) -> Client {
     let mut client = Client::connect(proxy);
     client.lower_case = false;
@@ -233,7 +234,7 @@ fn exchange(versions: &Versions, client: &mut Client, target: &str, random: &mut
     );
 }
 
-/// Returns a body of any length and content.
+/// Returns a body of random length, below [`BODY_MAX`], and varying content.
 fn some_bytes(random: &mut Random) -> Vec<u8> {
     let (length, step) = (random.below(BODY_MAX), 1 + random.below(10_000));
     (0..length).map(|at| (at * step / 16) as u8).collect()

@@ -4,18 +4,19 @@
 //! `cargo bench -p host-benches --bench slow -- [headers] [body] [read] [trickle] [idle]`
 //!
 //! - `headers`, `body`, `read`: latency of a healthy client, alone and beside 1,000
-//!   connections of `slowhttptest` in this mode, in turn: the head or body of a
-//!   request, or the reading of a response of 512 KiB, in small steps
-//! - `trickle`: as many sockets as there may be connections (1,000), each of which
-//!   sends a byte of a head every four seconds and reconnects when it is closed
+//!   connections of `slowhttptest`, in turn. In small steps, these send the head of a
+//!   request or its body, or read a response of 512 KiB
+//! - `trickle`: latency of a healthy client beside as many sockets as the server allows
+//!   connections (1,000). Each sends a byte of a head every four seconds, and
+//!   reconnects when it is closed
 //! - `idle`: 10,000 connections that stay idle after one answer: memory, and
 //!   latency of a healthy client before and beside them
 //!
 //! The healthy client sends 200 requests a second on connections that it keeps, and
 //! one a second on a new connection. `slowhttptest` polls all of its connections
 //! and occupies a core. `nice -n 19` keeps it from disturbing the server, but not
-//! entirely, so in some turns it attacks another server of the same kind. The
-//! difference is the cost of a server's own slow clients.
+//! entirely, so in some turns it attacks another server of the same kind. What an
+//! attack on the measured server costs more is the cost of its slow clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -31,18 +32,18 @@ use host_benches::parts::program::{Program, is_installed};
 use host_benches::parts::steady::{CALM, Seen, ask_steadily, compare};
 use host_benches::parts::{high, percentile, run_chosen};
 
-/// Slow connections at a time.
+/// Number of slow connections at a time.
 const CONNECTIONS: usize = 1000;
 
 const TURNS: usize = 5;
 
-/// Length of one turn. It exceeds ten seconds, the usual timeout for a head.
+/// Length of one turn. It exceeds ten seconds, the default of `--head-timeout`.
 const TURN: Duration = Duration::from_secs(12);
 
-/// Number of turns with idle connections, which can be short because nothing
-/// changes.
+/// Number of turns with idle connections.
 const IDLE_TURNS: usize = 5;
 
+/// Length of a turn with idle connections. It can be short, because nothing changes.
 const IDLE_TURN: Duration = Duration::from_secs(5);
 
 const IDLE_CONNECTIONS: usize = 10_000;
@@ -55,17 +56,18 @@ fn main() {
     run_chosen(&[("headers", headers), ("body", body), ("read", read), ("trickle", trickle), ("idle", idle)]);
 }
 
-/// Sends a field every second, and never the end of the head.
+/// Attacks by heads: a connection sends a field every second, and never the end.
 fn headers() {
     attacked("slow headers", &QUIET, "/", &["-H", "-i", "1"]);
 }
 
-/// Sends a body of 100,000 bytes, a few every second.
+/// Attacks by bodies of 100,000 bytes: a connection sends a few bytes every second.
 fn body() {
     attacked("slow bodies", &QUIET, "/", &["-B", "-s", "100000", "-i", "1"]);
 }
 
-/// Has windows of a few hundred bytes, and reads 32 bytes every second.
+/// Attacks by reading: a connection has a receive window of 512 to 1,024 bytes, and
+/// reads 32 bytes every second.
 fn read() {
     let module = fixture("large_and_small.wat");
     let arguments = [&[&*module][..], &QUIET].concat();
@@ -117,12 +119,13 @@ fn trickle() {
     );
 }
 
-/// Runs the healthy client for this time.
+/// Runs the healthy client for this time, and returns what it saw.
 fn healthy(address: SocketAddr, time: Duration) -> Seen {
     ask_steadily(address, "/", CALM, time)
 }
 
-/// Compares a server alone and beside 1,000 connections that ask for the target.
+/// Compares the healthy client of a server alone, beside an attack on another server,
+/// and beside an attack on its own. The attackers request `target`.
 fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     if !is_installed("slowhttptest", "-h", INSTALL) {
         return;
@@ -130,12 +133,12 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     raise_descriptors(CONNECTIONS);
     let server = Server::with(arguments);
     let address = server.addresses[0];
-    // Skip the first requests after the start.
+    // Skips the first requests after the start, which take longer.
     healthy(address, Duration::from_secs(2));
     let kinds = ["alone", "beside the same on another server", "beside them"];
     let failed = compare(what, TURNS, &kinds, |kind| match kind {
         0 => healthy(address, TURN),
-        // This server ends after its turn.
+        // The other server runs for this turn only.
         1 => beside_attack(what, address, &Server::with(arguments), target, mode),
         _ => beside_attack(what, address, &server, target, mode),
     });
@@ -151,7 +154,8 @@ fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str,
         let healthy = scope.spawn(|| healthy(address, TURN));
         let mut attacker = attack(server.addresses[0], target, mode);
         while !healthy.is_finished() {
-            // The attacker ends when the server has closed all of its connections.
+            // The attacker ends when the server has closed all of its connections, so
+            // it is started again.
             if attacker.0.try_wait().unwrap().is_some() {
                 attacker = attack(server.addresses[0], target, mode);
             }
@@ -173,7 +177,7 @@ fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str,
     seen
 }
 
-/// Starts the attacker, for longer than a turn.
+/// Starts the attacker for 60 s, which is longer than a turn.
 fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
     let (url, connections) = (format!("http://{address}{target}"), CONNECTIONS.to_string());
     let mut command = Command::new("nice");
@@ -182,16 +186,16 @@ fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
     Program::start(&mut command, INSTALL).expect("it is installed")
 }
 
-/// Returns the kernel's memory for unread TCP data, of the whole machine. Past its
-/// bound (net.ipv4.tcp_mem) every connection waits.
+/// Returns the kernel's memory for TCP data of the whole machine, in pages. Past its
+/// limit (net.ipv4.tcp_mem) every connection waits.
 fn tcp_pages() -> usize {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Waits until the connections are closed, except for a few descriptors of the
-/// server itself.
+/// Waits until the server has closed the connections: until it has at most ten
+/// descriptors more than before.
 fn until_closed(server: &Server, before: usize) {
     let since = Instant::now();
     while server.resources().descriptors > before + 10 {
@@ -218,7 +222,7 @@ fn idle() {
         ask_all();
         let beside = server.resources();
         let seen = healthy(address, IDLE_TURN);
-        // The connections must not reach the idle timeout.
+        // Fails if the idle timeout has ended a connection.
         ask_all();
         drop(idle);
         until_closed(&server, before.descriptors);

@@ -1,14 +1,15 @@
-//! Measures what swaps cost other requests, and what they leave behind.
+//! Measures what swaps of the handler cost requests, and which resources they keep.
 //!
 //! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
-//! - `latency`: from `rename` to the first answer of the new version, idle server
+//! - `latency`: from the `rename` of the file to the first answer of the new version,
+//!   on an idle server
 //! - `load`: latency under a steady load, without swaps and with one a second,
 //!   in turn
-//! - `timeline`: latency over 20 s of that load, with a swap a second, as a plot
-//! - `drops`: 1,000 swaps under as much load as there can be: every answer is
-//!   checked
-//! - `soak`: 10,000 swaps: memory, descriptors and mappings before and after
+//! - `timeline`: a plot of the latency over 20 s of that load, with a swap a second
+//! - `drops`: 1,000 swaps while four clients send as much as they can: checks every
+//!   answer
+//! - `soak`: 10,000 swaps: memory, descriptors and mappings after 100 and at the end
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -37,7 +38,8 @@ fn latency() {
     let mut client = replaced.server.connect();
     let mut times = Vec::new();
     for _ in 0..100 {
-        // Longer than the debounce.
+        // Longer than 500 ms, so that the server does not take the renames for a burst
+        // of changes, which it debounces.
         thread::sleep(Duration::from_millis(600));
         let since = replaced.rename();
         replaced.wait(&mut client);
@@ -48,17 +50,17 @@ fn latency() {
 
 fn load() {
     let mut replaced = Replaced::start(default_handler, &[]);
-    // Many short turns: disturbances hit only a few.
+    // Many short turns, so that disturbances of the machine affect only a few.
     compare("steady load", 9, &["without swaps", "with a swap a second"], |kind| {
         steady(&mut replaced, Duration::from_secs(5), kind == 1).0
     });
 }
 
-/// Draws the longest of the answers due in each 20 ms, about 32, because a swap
-/// would show in it.
+/// Draws the longest time of the about 32 answers due in each 20 ms, because a delay
+/// by a swap would show in it.
 fn timeline() {
     let mut replaced = Replaced::start(default_handler, &[]);
-    // Skip the first version, and what happens only once.
+    // Skips the first requests, which take longer.
     steady(&mut replaced, Duration::from_secs(2), false);
     let (seen, swaps) = steady(&mut replaced, Duration::from_secs(20), true);
     let mut longest = vec![0.0f64; 1000];
@@ -84,8 +86,8 @@ fn timeline() {
 /// 1,600 requests a second.
 const BUSY: Rate = Rate { connections: 16, interval: Duration::from_millis(10) };
 
-/// Runs a steady load, with a swap each second if wanted. Returns also when each
-/// swap was, in seconds since the start.
+/// Runs a steady load, with a swap each second if wanted. Also returns the time of
+/// each swap, in seconds since the start.
 fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>) {
     let (address, start) = (replaced.server.addresses[0], Instant::now());
     thread::scope(|scope| {
@@ -103,7 +105,7 @@ fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f6
 }
 
 fn drops() {
-    // One connection may get more than the default of a million requests.
+    // A connection may send more requests than the default limit of a million.
     let mut replaced =
         Replaced::start(default_handler, &["--no-watch", "--connection-requests", "100000000"]);
     let address = replaced.server.addresses[0];

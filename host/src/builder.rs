@@ -22,7 +22,7 @@ use crate::site::swapper::Swapper;
 use crate::site::version::Label;
 use crate::source::watch::{self, FileStamp};
 
-/// Server whose first version is loaded, and of which nothing runs yet.
+/// Server with its first version loaded, before any of its threads runs.
 pub struct Builder<'a> {
     args: &'a Serve,
     activator: Activator,
@@ -32,11 +32,11 @@ pub struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Loads the first version.
+    /// Creates the engine, opens the state folder, and loads the first version.
     ///
     /// # Errors
     ///
-    /// One line: which file, folder or module cannot be used, and why.
+    /// One line that names the file, folder or module that cannot be used, and why.
     pub async fn load(args: &Serve, compilers: Compilers) -> anyhow::Result<Builder<'_>> {
         let probes = args.swap.probes()?.into();
         let activator = Activator { engine: Engine::new(&args.limits.for_engine())?, compilers, probes };
@@ -51,7 +51,7 @@ impl Builder<'_> {
         Ok(Builder { args, activator, beginning, seen })
     }
 
-    /// Returns the first version.
+    /// Returns the label of the first version.
     pub fn label(&self) -> &Label {
         &self.beginning.version.label
     }
@@ -66,7 +66,7 @@ impl Builder<'_> {
     ///
     /// # Errors
     ///
-    /// One line: which thread, file or folder cannot be used, and why.
+    /// One line that names the thread, file or folder that cannot be used, and why.
     pub fn start(self) -> anyhow::Result<App> {
         let Builder { args, activator, beginning, seen } = self;
         let settings = Settings {
@@ -82,7 +82,8 @@ impl Builder<'_> {
                 watch::start(path, seen, args.swap.watch, swapper.clone())
                     .with_context(|| format!("cannot watch {} (disable with --no-watch)", path.display()))?;
             }
-            // The file may have changed while no server was running.
+            // The first version may come from the state folder, and the file may have
+            // changed while no server was running.
             if args.swap.state_dir.is_some() {
                 swapper.read_file(false);
             }

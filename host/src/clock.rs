@@ -1,5 +1,5 @@
-//! Formats times as RFC 3339. The formatter takes the years 1970 to 9999 only; a
-//! clock or a file may hold others.
+//! Formats times as RFC 3339. Times from a wrong clock or a file are clamped, because
+//! the formatter accepts the years 1970 to 9999 only.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ const LAST: Duration = Duration::from_secs(253_402_300_799);
 
 /// Clamps a time to the years 1970 to 9999.
 pub fn showable(time: SystemTime) -> SystemTime {
-    // On a target where the sum overflows, no time is past the last one.
+    // On a target where the sum overflows, every time is before the year 10,000.
     let last = SystemTime::UNIX_EPOCH.checked_add(LAST).unwrap_or(time);
     time.clamp(SystemTime::UNIX_EPOCH, last.max(SystemTime::UNIX_EPOCH))
 }

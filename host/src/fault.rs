@@ -1,5 +1,5 @@
-//! Faults, for which the host answers instead of the handler, and the table of
-//! their statuses.
+//! Faults: the reasons for which the host answers instead of the handler, with the
+//! status of each.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
-/// Seconds after which a client may retry.
+/// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Reason for which the host answers instead of the handler. The text says what
@@ -40,14 +40,14 @@ pub enum Fault {
     /// The memory budget for bodies is used up.
     #[error("the memory for bodies, {limit} bytes, is used up (--buffer-max)")]
     NoBuffer {
-        /// In bytes.
+        /// Budget in bytes.
         limit: usize,
     },
-    /// The newest version was not built or was rejected, which `host dev` shows
-    /// instead of the last good version.
+    /// The newest build failed or was rejected. `host dev` shows this instead of the
+    /// last good version.
     #[error("{cause}")]
     NotServed {
-        /// Cause of the rejection.
+        /// Cause of the failed build or of the rejection.
         cause: Arc<str>,
     },
     /// The client reset the connection.
@@ -78,7 +78,7 @@ pub enum BodyTooSlow {
     Whole,
 }
 
-/// Row of the table of faults.
+/// Properties of a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Name in the log and in `host status`.
@@ -133,7 +133,7 @@ impl Entry {
 }
 
 impl Fault {
-    /// Returns the row of the fault in the table.
+    /// Returns the name and the status of the fault, and who has to fix its cause.
     pub fn entry(&self) -> Entry {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
@@ -158,8 +158,8 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Returns whether the message may have unread bytes, so that the next bytes on
-    /// the connection are not a request.
+    /// Returns whether a part of the message may be unread. Then the connection is
+    /// closed, because the next bytes on it may not begin a request.
     fn leaves_unread(&self) -> bool {
         matches!(
             self,

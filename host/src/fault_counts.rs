@@ -1,10 +1,10 @@
-//! Number of responses that the host made itself, by fault.
+//! Counts the responses that the host made itself, by fault.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Number of faults since the start, by the names in the table in `fault`. Only
-/// failed requests take this lock.
+/// Number of faults since the start, by their names in `fault`. A request without a
+/// fault does not take this lock.
 #[derive(Default)]
 pub struct FaultCounts(Mutex<BTreeMap<&'static str, u64>>);
 

@@ -6,8 +6,8 @@
 //! socket <- HTTP (hyper) <- checked response <---------------------------'
 //! ```
 //!
-//! The host interprets no path; the handler sees no socket, clock or file. Their
-//! contract is stated in `handler_sdk::abi`.
+//! The host interprets no path; the handler sees no socket, clock or file. The
+//! contract between the two is stated in `handler_sdk::abi`.
 
 pub mod admin;
 pub mod bounds;
@@ -21,6 +21,7 @@ pub mod files;
 pub mod net;
 pub mod record;
 pub mod reference;
+pub(crate) mod seed;
 pub mod serve;
 pub mod site;
 pub mod source;

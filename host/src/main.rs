@@ -171,11 +171,15 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 fn announce(version: &Label, urls: &[String], control: Option<&Path>, format: Format) {
     let control = control.map_or("none".into(), |path| path.display().to_string());
     match format {
-        Format::Json => info!(version = version.number, module = %version, urls = urls.join(" "), control, "serving"),
+        Format::Json => {
+            info!(version = version.number, module = %version, urls = urls.join(" "), control, "serving")
+        }
         Format::Text => {
             let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
-            let banner =
-                format!("host {} serves {version}\n{list}Control socket: {control}\nStop it with Ctrl-C.\n", env!("CARGO_PKG_VERSION"));
+            let banner = format!(
+                "host {} serves {version}\n{list}Control socket: {control}\nStop it with Ctrl-C.\n",
+                env!("CARGO_PKG_VERSION")
+            );
             log::tell(&banner);
         }
     }

@@ -15,7 +15,7 @@ use http::header::CONNECTION;
 
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
-/// The heading of the flags that `reference/bounds.md` lists.
+/// Heading of the flags that `docs/reference/bounds.md` lists.
 const LIMITS: &str = "Limits";
 
 /// Defines, from one list, a sample of each fault and its description. The match
@@ -103,7 +103,7 @@ fn bad_span() -> CallError {
     CallError::BadSpan { export: "", cause: BadSpan { address: 0, length: 0, memory: 0 } }
 }
 
-/// Returns the reference of all faults, in Markdown, by status.
+/// Returns the reference of all faults, in Markdown, sorted by status.
 pub fn faults() -> String {
     let mut text = String::from(
         "# Faults\n\n\
@@ -138,7 +138,7 @@ pub fn faults() -> String {
 /// Returns the reference of the command line, in Markdown: the server, then each
 /// command.
 pub fn cli(command: Command) -> String {
-    // Without a width the text would be wrapped for this terminal.
+    // By default clap wraps the text to the width of this terminal.
     let mut command = command.term_width(usize::MAX);
     command.build();
     let mut text = String::from(
@@ -160,7 +160,11 @@ pub fn cli(command: Command) -> String {
 }
 
 fn names(command: &Command) -> Vec<String> {
-    command.get_subcommands().filter(|each| each.get_name() != "help").map(|subcommand| subcommand.get_name().to_owned()).collect()
+    command
+        .get_subcommands()
+        .filter(|each| each.get_name() != "help")
+        .map(|subcommand| subcommand.get_name().to_owned())
+        .collect()
 }
 
 fn command_section(text: &mut String, command: &mut Command) {
@@ -202,7 +206,7 @@ fn heading(argument: &Arg) -> Option<&str> {
     argument.get_help_heading().filter(|heading| !["Options", "Arguments"].contains(heading))
 }
 
-/// Returns the name of a flag as it is typed, or that of a positional argument.
+/// Returns the name of a flag as it is typed, or the name of a positional argument.
 fn flag_name(argument: &Arg) -> String {
     match (argument.get_short(), argument.get_long()) {
         (Some(short), Some(long)) => format!("`-{short}`, `--{long}`"),
@@ -217,7 +221,8 @@ fn row(text: &mut String, argument: &Arg) {
     let value = argument.get_value_names().filter(|_| takes_value).and_then(|names| names.first());
     let value = value.map(|value| format!(" `{}`", cell(value))).unwrap_or_default();
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    // Computed defaults stand in the help text, in brackets at its end.
+    // A default that is computed at the start stands at the end of the help text, in
+    // brackets.
     let (help, computed) = match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {
         Some((help, default)) => (help.to_owned(), default.to_owned()),
         None => (help, String::new()),
@@ -241,7 +246,7 @@ fn row(text: &mut String, argument: &Arg) {
     let _ = writeln!(text, "| {}{value} |{default} | {meaning} |", cell(&flag_name(argument)));
 }
 
-/// Returns a text as a cell of a table: one line, with its bars escaped.
+/// Returns a text as a cell of a Markdown table: one line, with `|` escaped.
 fn cell(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|")
 }

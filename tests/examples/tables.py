@@ -1,7 +1,10 @@
 """What each example is to answer: its table of requests."""
 
+import hashlib
+import hmac
 import pathlib
 import re
+import time
 
 HTML = "text/html; charset=utf-8"
 
@@ -136,15 +139,154 @@ def redirects():
         row("GET", "/p/017", 404),
         row("GET", "/p/", 404),
         row("GET", "/", 200),
-        row("POST", "/p/1", 405),
+        row("POST", "/p/1", 308, fields={"location": "/articles/green-chair-1"}),
+        row("PUT", "/", 405, fields={"allow": "GET, HEAD, OPTIONS"}),
     ]
 
 
+def ab():
+    def shows_one(reply):
+        pages = {"variant=a": b"<button>Buy</button>\n", "variant=b": b"<button>Buy now</button>\n"}
+        variant = reply.fields.get("set-cookie", "").partition(";")[0]
+        assert pages.get(variant) == reply.body, f"expected the page of {variant!r}, found {reply.body!r}"
+
+    return [
+        row("GET", "/", 200, fields={"cache-control": "private"}, body=shows_one),
+        row("GET", "/", 200, fields={"set-cookie": None}, body=b"<button>Buy</button>\n", with_fields={"cookie": "variant=a"}),
+        row("GET", "/", 200, fields={"set-cookie": None}, body=b"<button>Buy now</button>\n", with_fields={"cookie": "a=b; variant=b"}),
+        row("GET", "/", 200, body=shows_one, with_fields={"cookie": "variant=c"}),
+        row("GET", "/a", 404),
+    ]
+
+
+def login():
+    def sent(status, body, fields=None):
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return row("POST", "/login", status, fields=fields, sends=body, with_fields=kind)
+
+    def cookie(key, name="session", value="ada", age=60):
+        expiry = int(time.time()) + age
+        message = f"signed cookie 1\0{name}\0{expiry}\0{value}".encode()
+        return f"session={hmac.new(key, message, hashlib.sha256).hexdigest()}.{expiry}.{value}"
+
+    key = b"this key is public: build with LOGIN_KEY"
+    return [
+        row("GET", "/", 401, fields={"content-type": HTML, "cache-control": "no-store"}),
+        row("GET", "/", 200, body=b"hello ada\n", with_fields={"cookie": cookie(key, age=3600)}),
+        row("GET", "/", 401, with_fields={"cookie": cookie(key, age=-1)}),
+        row("GET", "/", 401, with_fields={"cookie": cookie(key, name="other")}),
+        row("GET", "/", 401, with_fields={"cookie": cookie(b"a key that another server has")}),
+        sent(303, b"user=ada&password=open+sesame", {"location": "/"}),
+        sent(401, b"user=ada&password=open+sesam", {"set-cookie": None}),
+        row("POST", "/logout", 303, fields={"set-cookie": "session=; Path=/; Max-Age=0"}),
+    ]
+
+
+def site():
+    html, css = {"content-type": HTML}, {"content-type": "text/css; charset=utf-8"}
+    public = pathlib.Path(__file__).parent.parent.parent / "handler/examples/rust/site/public"
+    index, style = (public / "index.html").read_bytes(), (public / "style.css").read_bytes()
+    etag = f'"{hashlib.sha256(index).hexdigest()[:32]}"'
+    return [
+        row("GET", "/", 200, fields=html | {"etag": etag}, body=index),
+        row("HEAD", "/index.html", 200, fields=html | {"content-length": str(len(index))}),
+        row("GET", "/", 304, fields={"etag": etag}, body=b"", with_fields={"if-none-match": etag}),
+        row("GET", "/", 206, body=index[-5:], with_fields={"range": "bytes=-5"}),
+        row("GET", "/", 416, body=b"", with_fields={"range": "bytes=1000-"}),
+        row("GET", "/", 412, body=b"", with_fields={"if-match": '"x"'}),
+        row("GET", "/style.css", 200, fields=css | {"content-encoding": None}, body=style),
+        row("GET", "/style.css", 200, fields=css | {"content-encoding": "gzip"}, body=(public / "style.css.gz").read_bytes(), with_fields={"accept-encoding": "gzip"}),
+        row("GET", "/docs?a", 308, fields={"location": "/docs/?a"}),
+        row("GET", "/docs/", 200, fields=html),
+        row("GET", "/docs/../../Cargo.toml", 404, body=(public / "404.html").read_bytes()),
+        row("GET", "/health", 200, body=b"well\n"),
+    ]
+
+
+def tasks():
+    kind = {"content-type": "application/json"}
+
+    def sent(status, body, answer=None):
+        return row("POST", "/tasks", status, fields=kind, body=answer, sends=body, with_fields=kind)
+
+    def has_an_id(reply):
+        uuid = rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+        expected = rb'\{"id":"' + uuid + rb'","title":"a","priority":3\}'
+        assert re.fullmatch(expected, reply.body), f"expected an id of version 4, found {reply.body!r}"
+
+    return [
+        row("GET", "/tasks", 200, fields=kind | {"link": '</tasks?after=20&limit=20>; rel="next"'}),
+        row("GET", "/tasks?after=94", 200, fields={"link": None}, body=b'{"total":95,"tasks":[{"number":95,"title":"task 95"}]}'),
+        row("GET", "/tasks?after=95", 200, body=b'{"total":95,"tasks":[]}'),
+        row("GET", "/tasks?limit=51", 400),
+        row("GET", "/tasks?after=99999999999999999999", 400),
+        sent(201, b'{"title":"a","priority":3}', has_an_id),
+        sent(422, b'{"title":"","priority":3}', b'[{"member":"title","error":"expected 1 to 200 letters"}]'),
+        sent(400, b'{"title":1}'),
+        row("PUT", "/tasks", 405),
+    ]
+
+
+def webhook():
+    def sent(status, body, age=0, secret=b"this secret is public: build with WEBHOOK_SECRET", signs=None):
+        at = str(int(time.time()) - age)
+        message = at.encode() + b"." + (body if signs is None else signs)
+        signature = hmac.new(secret, message, hashlib.sha256).hexdigest()
+        fields = {"x-timestamp": at, "x-signature": f"sha256={signature}"}
+        return row("POST", "/hook", status, sends=body, with_fields=fields)
+
+    return [
+        sent(204, b"{}"),
+        sent(204, b""),
+        sent(401, b"{}", age=1000),
+        sent(401, b"{}", age=-1000),
+        sent(401, b"{}", secret=b"another secret"),
+        sent(401, b"{}", signs=b"{ }"),
+        row("POST", "/hook", 401, sends=b"{}"),
+        row("GET", "/hook", 405),
+    ]
+
+
+def crates():
+    """What each crate answers in its route; handlers.md lists them."""
+    answers = {
+        "std": "two",
+        "anyhow": "reading a number: invalid digit found in string",
+        "askama": "<p>a &#38; b</p>",
+        "base64": "aGVsbG8=",
+        "chrono": "2026-11-22T08:00:00+00:00",
+        "csv": "pencil paper",
+        "hmac": "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+        "indexmap": "ba",
+        "maud": "<h1>a &lt; b</h1>",
+        "minijinja": "a;b;",
+        "percent-encoding": "a%20b",
+        "pulldown-cmark": "<p>a <em>b</em></p>\n",
+        "regex": "on 26.11.2026",
+        "semver": "true",
+        "serde_json": '{"a":[1,2]}',
+        "sha2": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "thiserror": "there is no page",
+        "time": "2026-11-22",
+        "toml": "4444",
+        "url": "https://a.example/c?d=1#e",
+        "uuid": "aad03681-8b63-5304-89e0-8ca8f49461b5",
+    }
+    rows = [row("GET", f"/{name}", 200, body=answer.encode()) for name, answer in answers.items()]
+    return [*rows, row("GET", "/panic", 500), row("GET", "/", 404), row("POST", "/std", 405)]
+
+
 TABLES = {
+    "ab": ab,
+    "crates": crates,
     "default": default,
     "form": form,
     "inspect": inspect,
     "items": items,
+    "login": login,
     "mandelbrot": mandelbrot,
     "redirects": redirects,
+    "site": site,
+    "tasks": tasks,
+    "webhook": webhook,
 }

@@ -1,5 +1,5 @@
-//! Small modules that a compiler without bounds needs gigabytes or minutes for.
-//! Each meets the contract, so only bounds can refuse it.
+//! Bombs: small modules for which an unbounded compiler needs gigabytes or minutes. Each
+//! meets the contract, so only a bound on compiling can refuse it.
 
 use wasm_encoder::MemArg;
 use wasm_encoder::{
@@ -8,15 +8,15 @@ use wasm_encoder::{
     MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-/// The response of every bomb that is let in.
+/// Response of every bomb, if it is accepted and serves.
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\n\nlet in";
 
-/// Types of `alloc`, of `handle`, and of a function without parameters and results.
+/// Type indices of `alloc`, of `handle`, and of functions without parameters and results.
 const ALLOC: u32 = 0;
 const HANDLE: u32 = 1;
 const PLAIN: u32 = 2;
 
-/// Parts of a module that meets the contract.
+/// Sections of a module that meets the contract.
 pub struct Parts {
     pub types: TypeSection,
     functions: FunctionSection,
@@ -82,7 +82,7 @@ fn nested(count: usize, block: Instruction<'static>) -> Vec<u8> {
     parts.encode()
 }
 
-/// Returns nested loops, each with a thousand parameters.
+/// Returns a module with nested loops, each with a thousand parameters.
 pub fn loops_with_parameters(depth: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     let parameters = || vec![ValType::I64; 1000];
@@ -94,8 +94,8 @@ pub fn loops_with_parameters(depth: usize) -> Vec<u8> {
     parts.encode()
 }
 
-/// Returns a chain of conditions with results, which takes memory quadratic in its
-/// length.
+/// Returns a module with a chain of conditions that have results. Compiling it takes
+/// memory quadratic in its length.
 pub fn chain_of_conditions(length: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     let block = BlockType::Result(ValType::I32);
@@ -107,8 +107,8 @@ pub fn chain_of_conditions(length: usize) -> Vec<u8> {
     parts.encode()
 }
 
-/// Returns plain, sound code that takes long to compile. Ten functions are about 40
-/// KB.
+/// Returns a module with plain code that takes long to compile. Ten functions are about
+/// 40 KB.
 pub fn much_code(functions: usize) -> Vec<u8> {
     let mut parts = Parts::new();
     for _ in 0..functions {
@@ -122,7 +122,7 @@ pub fn much_code(functions: usize) -> Vec<u8> {
                 Instruction::LocalSet((step * 5 + 3) % 16),
             ]
         });
-        // Results are stored, so that a compiler cannot drop the code.
+        // Stores the results, so that the compiler cannot remove the code as unused.
         let stores = (0..16).flat_map(|local| {
             let place = MemArg { offset: 8 * u64::from(local), align: 3, memory_index: 0 };
             [Instruction::I32Const(2048), Instruction::LocalGet(local), Instruction::I64Store(place)]

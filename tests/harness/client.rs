@@ -1,5 +1,5 @@
-//! An HTTP client that sends exactly what it is told to. A response that is framed
-//! wrongly fails the test.
+//! HTTP client that sends exactly the bytes that a test gives it. A response with wrong
+//! framing fails the test.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,13 +9,13 @@ use socket2::{Domain, Socket, Type};
 use super::server::PATIENCE;
 use super::wire::replies;
 
-/// A connection to a server or proxy.
+/// Connection to a server or a proxy.
 pub struct Client {
     stream: TcpStream,
-    /// Bytes that were received and not read yet.
+    /// Bytes that were received and are not parsed yet.
     buffer: Vec<u8>,
-    /// Whether names of fields have to be in lower case, as the host writes them. A
-    /// proxy may do otherwise.
+    /// Whether header names must be in lower case, as the host writes them. A proxy may
+    /// write them otherwise.
     pub lower_case: bool,
 }
 
@@ -32,7 +32,7 @@ impl Client {
         Client::over(TcpStream::connect(address).unwrap())
     }
 
-    /// Connects from an address of the loopback network.
+    /// Connects from the loopback address `own`.
     pub fn connect_from(own: [u8; 4], address: SocketAddr) -> Client {
         Client::connect_by(address, |socket| socket.bind(&SocketAddr::from((own, 0)).into()))
     }
@@ -56,12 +56,12 @@ impl Client {
         Client { stream, buffer: Vec::new(), lower_case: true }
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends bytes as they are. Returns whether the server took them.
+    /// Sends bytes unchanged. Returns false if the connection has failed.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
@@ -81,13 +81,13 @@ impl Client {
         self.peek().is_none_or(|received| received > 0)
     }
 
-    /// Returns whether the server has sent bytes that were not read yet.
+    /// Returns whether bytes of the server can be read now.
     pub fn has_reply(&mut self) -> bool {
         self.peek().is_some_and(|received| received > 0)
     }
 
-    /// Returns 1 if bytes can be read now, 0 at the end of the connection, and None
-    /// otherwise.
+    /// Returns 1 if bytes can be read now, 0 if the server has closed or reset the
+    /// connection, and `None` otherwise.
     fn peek(&mut self) -> Option<usize> {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -127,8 +127,8 @@ impl Client {
         }
     }
 
-    /// Returns a response as text, and checks that its fields are written as the host
-    /// writes them.
+    /// Returns a response with its headers as text, and checks their form: a name in lower
+    /// case, a colon, a space and the value.
     fn checked(&self, reply: replies::Reply) -> Reply {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let fields = reply.fields.into_iter().map(|(name, value)| (text(name), text(value)));
@@ -141,7 +141,7 @@ impl Client {
         Reply { status: reply.status, reason: text(reply.reason), fields, body: reply.body }
     }
 
-    /// Reads to the end of the connection, and checks that nothing comes.
+    /// Waits for the end of the connection, and checks that no more bytes come before it.
     pub fn expect_close(&mut self) {
         while self.fill() {}
         assert!(self.buffer.is_empty(), "there is more: {}", self.buffer.escape_ascii());
@@ -157,7 +157,7 @@ impl Client {
 }
 
 impl Reply {
-    /// Returns the value of the only field of this name.
+    /// Returns the value of a header. Panics if the header occurs more than once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(each, _)| each == name).map(|(_, value)| value.as_str());
         let value = values.next();

@@ -1,5 +1,5 @@
-//! The files of a server that outlive it: its module, its state and its control
-//! socket, in one folder.
+//! Folder with the files of a server that a test may restart: its module, its state and its
+//! control socket.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ impl Deployment {
         Deployment { folder: Folder::new(), uploads: AtomicU32::new(0) }
     }
 
-    /// Returns a deployment whose server starts with a module.
+    /// Creates a deployment with this module file.
     pub fn of(module: impl AsRef<[u8]>) -> Deployment {
         let deployment = Deployment::new();
         fs::write(deployment.file(), module).unwrap();
@@ -29,7 +29,7 @@ impl Deployment {
         self.folder.path(name)
     }
 
-    /// Returns the path of the module's file.
+    /// Returns the path of the module file, whether it exists or not.
     pub fn file(&self) -> PathBuf {
         self.folder.file("handler.wasm")
     }
@@ -42,7 +42,7 @@ impl Deployment {
         self.folder.file("control")
     }
 
-    /// Returns the arguments of the server, with the module's file if it exists.
+    /// Returns the arguments of the server. They name the module file if it exists.
     pub fn arguments(&self, more: &[&str]) -> Vec<String> {
         let file = self.file().exists().then(|| self.path("handler.wasm"));
         let own = [format!("--state-dir={}", self.path("state")), "--control".into(), self.path("control")];
@@ -53,36 +53,37 @@ impl Deployment {
         self.spawn(host(), more)
     }
 
-    /// Starts the server by a command that becomes the program.
+    /// Starts the server by a command that runs the program, perhaps after a shell script.
     pub fn spawn(&self, command: Command, more: &[&str]) -> Server {
         Server::spawn(command, &self.arguments(more))
     }
 
-    /// Returns a command to the running server.
+    /// Returns a process that sends a command to the running server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = host();
         command.args(arguments).arg("--control").arg(self.socket());
         command
     }
 
-    /// Runs a command, and returns everything that it printed.
+    /// Sends a command to the running server, and returns everything that was printed.
     pub fn tell(&self, arguments: &[&str]) -> String {
         output_of(&mut self.command(arguments)).1
     }
 
-    /// Returns a command that swaps to a module.
+    /// Returns a process that swaps to a module.
     pub fn swap_command(&self, module: impl AsRef<[u8]>) -> Command {
         let file = self.path(&format!("upload-{}", self.uploads.fetch_add(1, Ordering::Relaxed)));
         fs::write(&file, module).unwrap();
         self.command(&["swap", &file])
     }
 
-    /// Swaps to a module. The swap is saved when this returns.
+    /// Swaps to a module, and returns everything that was printed. The swap is saved when
+    /// this returns.
     pub fn swap(&self, module: impl AsRef<[u8]>) -> String {
         output_of(&mut self.swap_command(module)).1
     }
 
-    /// Swaps to a module, and checks that it serves under this number.
+    /// Swaps to a module, and checks that it serves as version `number`.
     #[track_caller]
     pub fn serves(&self, module: impl AsRef<[u8]>, number: u64) {
         let printed = self.swap(module);
@@ -94,7 +95,7 @@ impl Deployment {
         self.swap_command(module).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Returns the path of the file that a module is saved in.
+    /// Returns the path at which the server saves a module.
     pub fn saved(&self, module: impl AsRef<[u8]>) -> PathBuf {
         self.state().join(format!("{}.module", host::site::version::hash(module.as_ref())))
     }
@@ -108,7 +109,8 @@ impl Deployment {
         names
     }
 
-    /// Returns the names of unfinished files in the state folder.
+    /// Returns the names of temporary files in the state folder, also those of earlier
+    /// releases.
     pub fn litter(&self) -> Vec<String> {
         let mut names = self.state_names();
         names.retain(|name| name.ends_with(".tmp") || name.ends_with(".new"));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::scratch;
 
-/// A folder for one test, which is removed when dropped.
+/// Folder for one test, removed on drop.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -25,7 +25,7 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// Returns the path of an entry as text, for an argument.
+    /// Returns the path of an entry as text, for a command line.
     pub fn path(&self, name: &str) -> String {
         self.file(name).into_os_string().into_string().unwrap()
     }
@@ -37,7 +37,7 @@ impl Drop for Folder {
     }
 }
 
-/// A file in a folder of its own, which is removed when dropped.
+/// File in a folder of its own. Both are removed on drop.
 pub struct TextFile {
     path: String,
     _folder: Folder,
@@ -61,7 +61,7 @@ pub fn make_pipe(path: impl AsRef<Path>) {
     assert!(Command::new("mkfifo").arg(path.as_ref()).status().unwrap().success());
 }
 
-/// Replaces a file by renaming, as a careful deployment does.
+/// Replaces a file atomically: writes another file and renames it.
 pub fn rename_over(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     let new = path.as_ref().with_extension("new");
     fs::write(&new, bytes).unwrap();

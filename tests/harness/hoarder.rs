@@ -1,15 +1,15 @@
-//! Makes modules that hoard: they keep parts of each request in every place where
-//! WebAssembly keeps state, and answer the next request with a digest of all that
-//! state. Equal choices give equal modules.
+//! Makes hoarders: modules that write parts of each request to every kind of state that
+//! WebAssembly has, and answer each request with a digest of that state before. Equal
+//! choices give equal modules.
 
-/// Returns the text of a module. `below` picks a number below its argument, which
-/// is at least 1.
+/// Returns the text of a module. `below` makes the choices: it returns a number below its
+/// argument, which is at least 1.
 pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let pages = [1, 1, 2, 17][below(4)];
     let mut hoarder = Hoarder { below, pages, globals: Vec::new(), tables: 0 };
     hoarder.choose_globals();
-    // Most compilers never write to tables, and the host treats modules that do
-    // differently. Make enough of both kinds.
+    // Half of the modules may change tables. The host treats them differently, and most
+    // compilers never make such modules.
     let changes_tables = hoarder.one_in(2);
     hoarder.tables = (hoarder.below)(3);
     let mutate = hoarder.mutations(changes_tables);
@@ -26,7 +26,7 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let start = "(func $start (call $mutate (i32.const 77))) (start $start)";
     let start = or_nothing(hoarder.one_in(3), start);
     let mutation = or_nothing(hoarder.one_in(2), "(call $mutate (i32.const 1234567))");
-    // Large enough that the image is mapped instead of copied.
+    // Fills enough memory that the host maps the image instead of copying it.
     let fill = "(memory.fill (i32.const 200000) (i32.const 3) (i32.const 700000))";
     let fill = or_nothing(pages == 17 && hoarder.one_in(2), fill);
     let initialize = match [mutation, fill].concat() {
@@ -64,14 +64,14 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     )
 }
 
-/// A type of globals, in WebAssembly text.
+/// Type of globals, with code in WebAssembly text.
 struct Kind {
     name: &'static str,
-    /// The value at the start.
+    /// Initial value.
     start: &'static str,
-    /// A value that depends on the request.
+    /// Value that depends on the request.
     changed: &'static str,
-    /// Integers of 64 bits that tell the value, which is written `GET`.
+    /// Expressions of type i64 that together tell the value. `GET` stands for the value.
     digests: &'static [&'static str],
 }
 
@@ -103,7 +103,7 @@ impl Hoarder<'_> {
 
     fn choose_globals(&mut self) {
         for _ in 0..(self.below)(6) {
-            // Integers are twice as frequent as the others.
+            // Integers are twice as frequent as the other types.
             let kinds = [0, 1, 2, 3, 4, 0, 1, 5];
             self.globals.push(&KINDS[kinds[(self.below)(kinds.len())]]);
         }
@@ -118,8 +118,8 @@ impl Hoarder<'_> {
         fields
     }
 
-    /// Returns an address past the response, either fixed or depending on the
-    /// request.
+    /// Returns code for an address at which to write: a fixed one behind the response, or
+    /// one that depends on the request.
     fn address(&mut self) -> String {
         let size = self.pages * 65_536;
         let fixed = 64 + (self.below)(size - 128);
@@ -129,7 +129,7 @@ impl Hoarder<'_> {
                 let mask = 65_536 - 64 - 1;
                 format!("(i32.add (i32.const 64) (i32.and (local.get $seed) (i32.const {mask})))")
             }
-            // Often past the end of the memory, where it traps.
+            // Often past the end of the memory, so that the write traps.
             _ => format!("(i32.shr_u (local.get $seed) (i32.const {}))", 6 + (self.below)(12)),
         }
     }
@@ -178,8 +178,8 @@ impl Hoarder<'_> {
         format!("(global.set $g{index} {value})")
     }
 
-    /// Sums up all state: the size and every word of the memory, the globals, the
-    /// sizes of the tables, and which elements are null.
+    /// Returns code for a digest of all state: the size and every word of the memory, the
+    /// globals, the sizes of the tables, and which of their first four elements are null.
     fn digest(&mut self) -> String {
         let add = |value: &str| {
             format!(

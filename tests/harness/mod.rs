@@ -1,4 +1,4 @@
-//! What the tests share: the server as a child process, a strict HTTP client, and
+//! Code that the tests share: the server as a child process, a strict HTTP client, and
 //! modules for special purposes.
 
 pub mod bombs;

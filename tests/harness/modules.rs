@@ -1,4 +1,4 @@
-//! Modules that differ in one value, as text.
+//! Makes modules that differ in one value, as WebAssembly text.
 
 use super::Random;
 
@@ -8,7 +8,7 @@ pub fn answering(response: &[u8]) -> String {
     handler(&format!("(data (i32.const 0) \"{}\")", escaped(response)), "(i32.const 32768)", &span)
 }
 
-/// Returns bytes as they are written in a string of WebAssembly text.
+/// Escapes bytes for a string in WebAssembly text.
 pub fn escaped(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
 }
@@ -43,8 +43,8 @@ fn handler(fields: &str, alloc: &str, handle: &str) -> String {
     )
 }
 
-/// Returns a target of `mixed.wat` and the expected status. About one request in
-/// three traps, hoards or, rarely, loops for ever.
+/// Returns a target for `mixed.wat` and the expected status. About one request in three
+/// traps, fills much memory or, rarely, loops for ever.
 pub fn mixed_request(random: &mut Random) -> (&'static str, u16) {
     match random.below(90) {
         0 => ("/l", 504),

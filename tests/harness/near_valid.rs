@@ -1,10 +1,10 @@
-//! Messages that are nearly valid: parts that are valid, or nearly so, with random
-//! changes.
+//! Makes messages that are nearly valid: parts of valid and of nearly valid messages, with
+//! random changes.
 
 use super::Random;
 
-/// Returns input for `wire::requests::check`: a byte that tells how to cut, then
-/// requests.
+/// Returns input for `wire::requests::check`: a byte that says how to cut the requests
+/// into pieces, and then the requests.
 pub fn requests(random: &mut Random) -> Vec<u8> {
     let mut bytes = vec![pick(random, &[0, 0, 1, 3, 40, 140, 190, 230])];
     for _ in 0..1 + random.below(4) {
@@ -20,7 +20,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     put(pick(random, &METHODS));
     put(b" ");
     match random.below(12) {
-        // About the limit of a target.
+        // A target whose length is near its limit.
         0 => put(&[b"/", &vec![b'a'; 58 + random.below(10)][..]].concat()),
         _ => put(pick(random, &TARGETS)),
     }
@@ -36,7 +36,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         put(end(random));
     }
     if random.below(16) == 0 {
-        // About the limits of fields and of a head.
+        // A number of headers, or a length of the head, that is near its limit.
         match random.below(2) {
             0 => (0..4 + random.below(6)).for_each(|_| put(b"a:b\r\n")),
             _ => put(&[b"a:", &vec![b'b'; 400 + random.below(90)][..], b"\r\n"].concat()),
@@ -46,7 +46,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
         0 | 1 => put(end(random)),
         2 => {
             let body = BODIES[random.below(BODIES.len())];
-            // Now and then the length is wrong, or stated twice.
+            // Now and then the stated length is wrong, or is stated twice.
             let length = body.len() + pick(random, &[0, 0, 0, 0, 0, 0, 1, 250]);
             let times = if random.below(10) == 0 { 2 } else { 1 };
             put(format!("content-length: {length}\r\n").repeat(times).as_bytes());
@@ -72,7 +72,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Adds the size of a chunk and its extension.
+/// Adds the line before a chunk: its size, and perhaps an extension.
 fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     let size = match random.below(10) {
         0 => format!("{length:X}"),
@@ -114,13 +114,14 @@ pub fn response(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Returns a line end, which is nearly always right.
+/// Returns a line end, which is nearly always CR LF.
 fn end(random: &mut Random) -> &'static [u8] {
     let unusual: [&[u8]; 6] = [b"\n", b"\r", b"", b"\r\r\n", b" \r\n", b"\r\n "];
     unusual.get(random.below(120)).copied().unwrap_or(b"\r\n")
 }
 
-/// Changes a few bytes behind `from`, in half of the cases.
+/// Makes up to three random changes behind the first `from` bytes, or none in half of the
+/// cases.
 fn change(random: &mut Random, bytes: &mut Vec<u8>, from: usize) {
     for _ in 0..random.below(6).saturating_sub(2) {
         if bytes.len() <= from {

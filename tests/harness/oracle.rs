@@ -1,5 +1,5 @@
-//! The reference for isolation: plain wasmtime with a new instance for each
-//! request, to compare the host with.
+//! Reference for isolation, with which the host is compared: plain wasmtime with a new
+//! instance for each request.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -12,16 +12,16 @@ use host_http::request_id::RequestId;
 use host_wasm::{Call, CallError, CompiledModule, Effort, HandlerModule};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-/// The bytes of a response, or the name of a trap.
+/// Bytes of a response, or the message of a trap.
 pub type Outcome = Result<Vec<u8>, String>;
 
-/// Requests to one module in sequence.
+/// Number of requests to one module, one after the other.
 const REQUESTS: usize = 12;
 
-/// Most memory of an instance, for the host and for the reference, in bytes.
+/// Most memory of an instance of the reference, in bytes, as by default in the host.
 const MEMORY_MAX: usize = 64 << 20;
 
-/// Makes one request to a new instance.
+/// Makes one request to a new instance in plain wasmtime.
 pub fn fresh(module: &Module, request: &[u8]) -> Outcome {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY_MAX).table_elements(65_536).build();
     let mut store = Store::new(module.engine(), limits);
@@ -43,7 +43,7 @@ pub fn fresh(module: &Module, request: &[u8]) -> Outcome {
     run(&mut store).map_err(|error: wasmtime::Error| error.downcast_ref::<Trap>().unwrap().to_string())
 }
 
-/// Compiles a module for [`fresh`].
+/// Compiles a module for `fresh`.
 pub fn compile(wat: &str) -> Module {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
@@ -65,7 +65,7 @@ impl Host {
         Host::with(&[], tokio::runtime::Builder::new_current_thread())
     }
 
-    /// Takes flags for the limits, and the builder of a runtime.
+    /// Creates a host with the limits of these flags, and with the runtime of a builder.
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {
@@ -74,16 +74,16 @@ impl Host {
         }
     }
 
-    /// Compiles and starts a module. The error is the name of a trap.
+    /// Compiles and starts a module. The error is the message of a trap.
     pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
         let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start()).map_err(trap)?;
-        // A serving module keeps instances from one call to the next.
+        // Only a serving module keeps its instances from one call to the next.
         module.set_serving(true);
         Ok(module)
     }
 
-    /// Makes one request to a module, which may have answered others before.
+    /// Makes one request to a module, which may reuse the instance of an earlier request.
     pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
         let request = Message::from(request.to_vec());
         let response = self.runtime.block_on(call(module, &request).end());
@@ -91,7 +91,7 @@ impl Host {
     }
 }
 
-/// Calls a module as a server does, with a request that has just come.
+/// Calls a module as a server does, with a request that has just arrived.
 pub fn call<'a>(module: &'a HandlerModule, request: &'a Message) -> Call<'a> {
     module.call(request, RequestId::none(), Instant::now())
 }
@@ -103,8 +103,8 @@ fn trap(error: CallError) -> String {
     }
 }
 
-/// Compares the host with the reference, with a module and requests that `below`
-/// picks.
+/// Compares the host with the reference on a module and requests that `below` chooses (see
+/// `hoarder::module`).
 pub fn compare(host: &Host, below: &mut dyn FnMut(usize) -> usize) {
     let wat = hoarder::module(below);
     let reference = compile(&wat);

@@ -1,5 +1,6 @@
-//! Paths of the program under test, of fixtures and of temporary files. Cargo tells
-//! them to the tests of package `host`; benches are a package of their own.
+//! Paths of the program under test, of fixtures and of temporary files. Cargo passes them
+//! to the tests of package `host` only. The benches, which are another package, derive
+//! them from the path of their own executable.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use std::sync::OnceLock;
 
 use super::wire;
 
-/// Returns the path of the program under test. For a bench the program is built
-/// first, in the profile of the bench, so that no stale program is measured.
+/// Returns the path of the program under test. In a bench, builds the program first, in
+/// the profile of the bench, so that no outdated program is measured.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| option_env!("CARGO_BIN_EXE_host").map_or_else(build, PathBuf::from))
@@ -35,7 +36,8 @@ fn build() -> PathBuf {
     program
 }
 
-/// Returns the folder of the profile that this executable was built in.
+/// Returns the folder in the target folder that is named after the profile of this
+/// executable.
 fn profile_folder() -> PathBuf {
     let own = env::current_exe().expect("a path");
     own.ancestors().nth(2).expect("two folders above").to_owned()

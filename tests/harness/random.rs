@@ -1,10 +1,10 @@
-//! Pseudo-random numbers that are equal in every run.
+//! Pseudo-random numbers, which are the same in every run.
 
 /// A xorshift64 generator.
 pub struct Random(u64);
 
 impl Random {
-    /// Takes a seed, which must not be 0.
+    /// Creates a generator from a seed, which must not be 0.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }

@@ -1,4 +1,4 @@
-//! The real binary as a child process.
+//! Runs the real binary as a child process.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Client, fixture, paths};
 
-/// Longest wait. A test that passes never reaches it.
+/// Longest wait for anything, far more than a test that passes needs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns a command that runs the program under test.
@@ -19,7 +19,7 @@ pub fn host() -> Command {
     command
 }
 
-/// Returns a command that runs lines of shell and then becomes the program.
+/// Returns a command that runs a shell script and then becomes the program under test.
 pub fn host_after(script: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(paths::program());
@@ -27,15 +27,15 @@ pub fn host_after(script: &str) -> Command {
     shell
 }
 
-/// Waits for the ready line on the piped standard output of a server. Returns the
-/// first address.
+/// Waits for the ready line on the piped standard output of a server. Returns the first
+/// address in it.
 pub fn ready_address(child: &mut Child) -> SocketAddr {
     let ready = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
     addresses(&ready.expect("a ready line"))[0]
 }
 
-/// Runs the program with arguments that it cannot start with. Checks that it exits
-/// with code 1 after one line on standard error, and returns that line.
+/// Runs the program with arguments with which it cannot start. Checks that it prints one
+/// line on standard error and exits with code 1. Returns the line.
 pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     let output = run_to_end(host().args(arguments));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -46,7 +46,7 @@ pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end. Panics after `PATIENCE`.
 pub fn run_to_end(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id();
@@ -61,7 +61,7 @@ pub fn run_to_end(command: &mut Command) -> Output {
         .unwrap()
 }
 
-/// Sends a signal to a process, by its name. The process may have ended.
+/// Sends a signal, given by its name, to a process. Ignores a process that has ended.
 pub fn kill(signal: &str, pid: u32) {
     let mut kill = Command::new("kill");
     kill.args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
@@ -74,7 +74,7 @@ pub fn output_of(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
-/// Polls until a condition holds.
+/// Polls until a condition holds. Panics after `PATIENCE`.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -84,7 +84,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A server that is killed when dropped.
+/// Server process, killed on drop.
 pub struct Server {
     child: Child,
     /// URLs in the ready line.
@@ -97,12 +97,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the default handler on a free port.
+    /// Starts a server with the default handler on a free port.
     pub fn start() -> Server {
         Server::with::<&str>(&[])
     }
 
-    /// Starts a module of the fixtures on a free port.
+    /// Starts a server with a module of the fixtures on a free port.
     pub fn of(name: &str) -> Server {
         Server::of_with(name, &[])
     }
@@ -111,7 +111,7 @@ impl Server {
         Server::with(&[&[&*fixture(name)], flags].concat())
     }
 
-    /// Starts a module given as text on a free port.
+    /// Starts a server with a module given as text on a free port.
     pub fn of_text(wat: &str) -> Server {
         Server::of_text_with(wat, &[])
     }
@@ -122,19 +122,19 @@ impl Server {
         Server::with(&[&[file.path()], flags].concat())
     }
 
-    /// Starts a server with these arguments. By default it listens on a free port,
-    /// without a control socket and without probes; the environment can give it a
-    /// socket, and a folder for the control socket.
+    /// Starts a server with these arguments. Unless they say otherwise, it listens on a
+    /// free port and has neither a control socket nor probes.
     pub fn with<A: AsRef<OsStr>>(arguments: &[A]) -> Server {
         Server::spawn(host(), arguments)
     }
 
-    /// Starts a server by a command that becomes the program.
+    /// Starts a server like `with`, by a command that runs the program. If the command's
+    /// environment passes sockets or a folder for control sockets, these are used.
     pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
         Server::begin(command, arguments).until_ready()
     }
 
-    /// Starts a server by a command, without waiting for the ready line.
+    /// Starts a server like `spawn`, without waiting for the ready line.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         let has = |flag: &str| arguments.iter().any(|argument| argument.as_ref() == flag);
@@ -183,7 +183,8 @@ impl Server {
         client
     }
 
-    /// Waits for a line on standard error that holds all of these texts.
+    /// Waits for a line on standard error that contains all of these texts, which may have
+    /// been written before.
     pub fn log_line(&mut self, texts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -198,8 +199,8 @@ impl Server {
         }
     }
 
-    /// Returns a line on standard error that holds all of these texts, if one has
-    /// come.
+    /// Returns a line on standard error that contains all of these texts, if one was
+    /// written so far.
     pub fn log_line_now(&mut self, texts: &[&str]) -> Option<String> {
         self.seen.extend(self.log.try_iter());
         self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
@@ -217,7 +218,7 @@ impl Server {
         lists.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// Returns what the process holds at this moment.
+    /// Returns the resources that the process uses now.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
         Resources {
@@ -227,8 +228,7 @@ impl Server {
         }
     }
 
-    /// Waits until the process holds no more than before, because freeing may take
-    /// a moment.
+    /// Waits until the process uses about as much as before: freeing may take a moment.
     #[track_caller]
     pub fn settles_at(&self, before: &Resources) {
         let deadline = Instant::now() + PATIENCE;
@@ -257,7 +257,8 @@ impl Server {
         lines
     }
 
-    /// Checks the response to a new connection, and the version that answers.
+    /// Makes a request on a new connection. Checks the body of the response, and the number
+    /// of the version that answers.
     #[track_caller]
     pub fn says(&self, word: &str, version: u64) {
         let reply = self.connect().ask("GET", "/");
@@ -269,7 +270,7 @@ impl Server {
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
-        // Standard error ends with the process.
+        // Reads to the end of standard error, which the exit of the process closes.
         while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             seen.push(line);
         }
@@ -278,7 +279,7 @@ impl Server {
     }
 }
 
-/// Returns an amount of memory from the status of a running process, in KiB.
+/// Returns an amount of memory from /proc/PID/status, in KiB. `name` ends in a colon.
 pub fn status_kib(pid: u32, name: &str) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -294,15 +295,15 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Returns whether nothing has grown by more than a tenth. A leak would exceed
-    /// that many times.
+    /// Returns whether no resource has grown by more than a tenth. A leak would make one
+    /// grow many times as much.
     fn is_within(&self, before: &Resources) -> bool {
         let amounts = |of: &Resources| [of.descriptors, of.mappings, of.resident_kib];
         amounts(self).iter().zip(amounts(before)).all(|(&now, before)| now <= before + before / 10)
     }
 }
 
-/// Returns the lines of a stream as they come.
+/// Reads the lines of a stream on a thread, and returns a channel that receives them.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel();
     std::thread::spawn(move || {

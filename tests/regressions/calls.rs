@@ -1,24 +1,26 @@
+//! Bugs of calls and of their log lines.
+
 use crate::harness::Server;
 
-/// The deadline counts from when a call can begin.
+/// The deadline of a call must count from the time at which it gets its permit.
 #[test]
 fn the_wait_for_an_instance_was_counted_against_the_deadline() {
     let flags = ["--instances", "1", "--deadline", "1s", "--queue-timeout", "1min"];
     let mut server = Server::of_with("loops_or_counts.wat", &flags);
     let mut endless = server.asking("/l");
     server.log_line(&["entered"]);
-    // This call begins when the other one has used up its time.
+    // This call waits until the other one ends at its deadline.
     assert_eq!(server.connect().ask("GET", "/c").status, 200);
     assert_eq!(endless.reply_to("GET").status, 504);
 }
 
-/// A call that takes long starts again on a stack of its own.
+/// A call that takes long starts again on a fiber. Lines that it logs again are dropped.
 #[test]
 fn a_call_that_was_begun_again_logged_its_lines_twice() {
     let server = Server::of("logs_slowly.wat");
     let mut client = server.connect();
-    // A reset instance may be ready only at the third call, because the module is
-    // optimised meanwhile. It makes the call take the other path.
+    // Makes several calls, to test both a new and a reset instance. A reset one may be
+    // ready only for the third call, because optimising replaces the module meanwhile.
     for _ in 0..4 {
         assert_eq!(client.ask("GET", "/").status, 200);
     }
@@ -41,7 +43,7 @@ fn a_call_that_was_begun_again_counted_its_dropped_lines_twice() {
     assert_eq!(letters, "llll.".repeat(4));
 }
 
-/// `request=off` hides lines for requests, but must not hide faults.
+/// `request=off` hides the log lines of requests, but must not hide faults.
 #[test]
 fn the_log_level_for_requests_hid_faults_of_the_handler() {
     for (level, is_told) in [("info,request=off", true), ("error,request=off", true), ("off", false)] {

@@ -1,7 +1,10 @@
+//! Bugs of connections and of their buffers.
+
 use crate::answers::INDEX;
 use crate::harness::{Client, Server, wait_until};
 
-/// A request to make room stayed pending after a connection had closed by itself.
+/// The order to close a connection for a new one stayed pending after a connection had
+/// closed by itself, and ended the new connection.
 #[test]
 fn a_new_connection_was_closed_for_room_that_was_no_longer_needed() {
     let mut server = Server::with(&["--connections", "1"]);
@@ -28,10 +31,10 @@ fn a_client_that_went_on_sending_lost_its_refusal() {
     client.expect_close();
 }
 
-/// A buffer of 64 KiB may hold a piece of one byte.
+/// A short piece of a body can keep a read buffer of 64 KiB alive.
 #[test]
 fn bodies_were_counted_by_their_length_and_not_by_their_buffers() {
-    // The buffers hold about thirty of forty bodies of 1 MiB.
+    // The budget is enough for about thirty of the forty bodies of 1 MiB.
     let flags = ["--buffer-max", "32MiB", "--log-level", "off"];
     let server = Server::of_with("echo.wat", &flags);
     let before = server.resources().resident_kib;
@@ -43,11 +46,11 @@ fn bodies_were_counted_by_their_length_and_not_by_their_buffers() {
     for _ in 0..256 {
         clients.iter_mut().for_each(|client| _ = client.try_send(&piece));
     }
-    // No body is complete, so a response is a refusal.
+    // No body is complete, so each response is a refusal.
     wait_until("seven are refused", || {
         clients.iter_mut().filter_map(|client| client.has_reply().then_some(())).count() >= 7
     });
     let grown = server.resources().resident_kib.saturating_sub(before);
-    // Each connection also has a buffer for reading.
+    // Allows 400 KiB more for each connection, which also has a read buffer.
     assert!(grown < (32 << 10) + 40 * 400, "{grown} KiB");
 }

@@ -1,3 +1,5 @@
+//! Bugs of compiling, swapping and watching.
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +9,8 @@ use crate::harness::modules::saying;
 use crate::harness::{Deployment, bombs, fails_to_start, host, make_pipe, rename_over, wait_until};
 use crate::swap::{of_file, swapped};
 
-/// Ctrl-C and a hangup of the terminal reach all processes of the group.
+/// Ctrl-C and a hangup of the terminal signal all processes of the group, including
+/// compilers.
 #[test]
 fn a_signal_to_the_process_group_ended_the_compilers() {
     let place = Deployment::of(saying("one"));
@@ -23,8 +26,8 @@ fn a_signal_to_the_process_group_ended_the_compilers() {
     assert_eq!(server.log_line_now(&["the compiler"]), None);
 }
 
-/// With `--keep 2`, a version that a rollback had replaced displaced the one to
-/// return to.
+/// With `--keep 2`, a swap dropped the version that it replaced, and kept a version that an
+/// earlier rollback had replaced. So the swap could not be rolled back.
 #[test]
 fn the_version_that_was_just_replaced_was_the_first_to_be_forgotten() {
     let place = Deployment::new();
@@ -35,7 +38,7 @@ fn the_version_that_was_just_replaced_was_the_first_to_be_forgotten() {
     assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
 }
 
-/// The server restarts with a lower `--keep`.
+/// After a restart with a lower `--keep`, all versions in the state folder were restored.
 #[test]
 fn restored_versions_were_not_counted_against_keep() {
     let place = Deployment::new();
@@ -43,7 +46,7 @@ fn restored_versions_were_not_counted_against_keep() {
     (2..6).for_each(|number| place.serves(saying(&number.to_string()), number));
     drop(server);
     let server = place.start(&["--keep", "2"]);
-    // The state is saved once all versions are restored.
+    // Waits until versions are restored: the server saves the state after that.
     let state = place.state().join("state.json");
     wait_until("version 4 is back", || std::fs::read_to_string(&state).unwrap().contains("\"number\": 4"));
     let rollback = place.tell(&["rollback", "2"]);
@@ -51,7 +54,8 @@ fn restored_versions_were_not_counted_against_keep() {
     assert_eq!(server.connect().ask("GET", "/").text(), "5");
 }
 
-/// `RUST_MIN_STACK` sets the stack size of threads, also in a compile process.
+/// `RUST_MIN_STACK` sets the default stack size of threads, and a compile process inherited
+/// it.
 #[test]
 fn the_stack_size_in_the_environment_reached_the_compilers() {
     let place = Deployment::new();
@@ -63,7 +67,7 @@ fn the_stack_size_in_the_environment_reached_the_compilers() {
     assert_eq!(server.connect().ask("GET", "/").text(), "three");
 }
 
-/// Opening a pipe blocks until another process opens it for writing.
+/// Opening a pipe for reading blocks until another process opens it for writing.
 #[test]
 fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     let (file, mut server) = of_file(saying("one"), &[]);
@@ -79,7 +83,7 @@ fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     swapped(&mut server, "two", 2);
 }
 
-/// Each event in the folder restarted the debounce.
+/// Each event in the folder, even of another file, restarted the debounce time.
 #[test]
 fn changes_of_other_files_delayed_a_swap_for_ever() {
     let (file, mut server) = of_file(saying("one"), &[]);

@@ -1,11 +1,13 @@
+//! Chunked bodies.
+
 use super::row::{Row, post, refused, served};
 
-/// Returns a POST with this body in chunks.
+/// Returns a POST whose chunked body is encoded as these bytes.
 fn chunked(chunks: &[u8]) -> Vec<u8> {
     post(b"transfer-encoding: chunked", chunks)
 }
 
-/// Returns a POST with a good chunk and these trailers.
+/// Returns a POST with a valid chunk, the last chunk, and these bytes as trailers.
 fn trailed(trailers: &[u8]) -> Vec<u8> {
     chunked(&[b"5\r\nhello\r\n0\r\n", trailers].concat())
 }

@@ -1,6 +1,8 @@
+//! Line ends, request lines and header lines.
+
 use super::row::{Row, get, line, post, refused, served};
 
-/// Line ends, and what may stand between lines.
+/// Returns rows about line ends and empty lines.
 #[rustfmt::skip]
 pub fn lines() -> Vec<Row> {
     vec![

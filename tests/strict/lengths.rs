@@ -1,11 +1,13 @@
+//! Headers that tell where a message ends.
+
 use super::row::{Row, get, post, refused, served};
 
-/// Returns a POST with this `content-length` and five bytes.
+/// Returns a POST with this `content-length` and a body of five bytes.
 fn length(value: &[u8]) -> Vec<u8> {
     post(&[b"content-length:", value].concat(), b"hello")
 }
 
-/// Returns a POST with this `transfer-encoding` and five bytes in a chunk.
+/// Returns a POST with this `transfer-encoding` and a chunked body of five bytes.
 fn coding(value: &[u8]) -> Vec<u8> {
     post(&[b"transfer-encoding:", value].concat(), b"5\r\nhello\r\n0\r\n\r\n")
 }

@@ -1,3 +1,5 @@
+//! Each limit, and one byte or header past it.
+
 use super::row::{Row, refused, served};
 
 /// Defaults of `--target-max`, `--head-max`, `--fields-max` and `--body-max`.
@@ -6,11 +8,11 @@ const HEAD: usize = 16 << 10;
 const FIELDS: usize = 100;
 const BODY: usize = 1 << 20;
 
-/// Most bytes of all extensions of a body, and of its trailers.
+/// Most bytes of all chunk extensions and trailers of a body together.
 const EXTRA: usize = 16 << 10;
 
 pub fn heads() -> Vec<Row> {
-    // Requests of a length in bytes, or with a number of fields.
+    // Each closure returns a request with a part of this length, or with this many headers.
     let path = |length: usize| format!("/{}", "a".repeat(length - 1));
     let target = |length: usize| format!("GET {} HTTP/1.1\r\nhost: a\r\n\r\n", path(length));
     let query = |length: usize| format!("GET /?{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(length - 2));
@@ -20,7 +22,7 @@ pub fn heads() -> Vec<Row> {
     let method = |length: usize| format!("{} / HTTP/1.1\r\nhost: a\r\n\r\n", "A".repeat(length));
     let fields = |count: usize| format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(count - 1));
     let long_fields = format!("x: {}\r\n", "y".repeat(500)).repeat(FIELDS - 10);
-    // With the longest target, the rest of the head makes it too long.
+    // Returns a head of this length that has the longest target.
     let whole_target = |length: usize| {
         let start = format!("GET {} HTTP/1.1\r\nhost: a\r\nx: ", path(TARGET));
         format!("{start}{}\r\n\r\n", "y".repeat(length - start.len() - 4))
@@ -57,7 +59,8 @@ pub fn bodies() -> Vec<Row> {
     let chunked = |chunks: &str| post("transfer-encoding: chunked", chunks);
     let sized = |size: &str| chunked(&format!("{size}\r\n"));
     let whole_chunk = |behind: &str| sized("100000") + &whole + "\r\n" + behind;
-    // The length counts the semicolon, or the name and the line end.
+    // The length of an extension includes its semicolon. The length of a trailer includes
+    // its name and line end.
     let extended = |length: usize| chunked(&format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(length - 1)));
     let trailed = |length: usize| chunked(&format!("0\r\nx: {}\r\n\r\n", "a".repeat(length - 5)));
     let many_extended = |count: usize| chunked(&("1;aaaaaaaaa\r\nh\r\n".repeat(count) + "0\r\n\r\n"));

@@ -1,3 +1,5 @@
+//! Methods, and whether a connection stays open.
+
 use super::row::{Row, declined, get, last, line, post, served};
 
 #[rustfmt::skip]

@@ -1,7 +1,9 @@
+//! Requests as the handler gets them.
+
 use super::row::{Row, get, line, post, served};
 
-/// Returns the lines of a request as a handler got it, joined by bars and without
-/// the fields that the server adds.
+/// Returns the lines of a request as the handler gets it, joined by `|` and without the
+/// headers that the server adds.
 pub fn kept(message: &[u8]) -> String {
     let added = ["x-request-id: ", "x-forwarded-for: ", "x-request-time: "];
     let text = String::from_utf8_lossy(message);

@@ -1,6 +1,6 @@
-//! A row of a table: the bytes of one request, and the expected outcome. A second
-//! request follows every row at once, as an attacker would smuggle it past a proxy.
-//! Whether it is answered shows where the server saw the end of the first.
+//! Row of a table: the bytes of one request, and the expected outcome. A second request
+//! is sent right behind the row, as an attacker would smuggle it past a proxy. Whether it
+//! is answered shows where the server saw the end of the row.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,19 +9,21 @@ use crate::answers::{INDEX, NOT_ALLOWED, NOT_FOUND, ROUTE};
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
-/// A request beside a row, and the status and body of its response by each handler.
+/// Request before or behind a row, and the status and body of the response of each
+/// `Handler`, in their order.
 struct Beside {
     bytes: &'static [u8],
     replies: [(u16, &'static str); 3],
 }
 
-/// Precedes a row.
+/// Request without a body that precedes a row.
 const GOOD: Beside = Beside {
     bytes: b"GET /route HTTP/1.1\r\nhost: a\r\n\r\n",
     replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: a||")],
 };
 
-/// Precedes a row, with a body, whose end is found in another way.
+/// Request with a chunked body that precedes a row. The server finds its end in another
+/// way than that of `GOOD`.
 const GOOD_WITH_BODY: Beside = Beside {
     bytes: b"POST /route HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     replies: [
@@ -31,16 +33,16 @@ const GOOD_WITH_BODY: Beside = Beside {
     ],
 };
 
-/// Follows every row.
+/// Request that follows every row.
 const SMUGGLED: Beside = Beside {
     bytes: b"GET /route HTTP/1.1\r\nhost: b\r\n\r\n",
     replies: [(200, ROUTE), (200, ""), (200, "GET /route HTTP/1.1|host: b||")],
 };
 
-/// Longest row that is also sent in single bytes.
+/// Longest row in bytes that is also sent byte by byte.
 const DRIPPED_MAX: usize = 1024;
 
-/// Number of rows that are tested at a time.
+/// Number of rows that are tested at the same time.
 const AT_ONCE: usize = 4;
 
 /// Most bytes of a row that a failure message shows.
@@ -48,13 +50,13 @@ const SHOWN_MAX: usize = 400;
 
 #[derive(Clone)]
 pub struct Row {
-    /// RFC and section.
+    /// RFC and section, such as `9112 7.1`.
     section: &'static str,
     status: u16,
     name: &'static str,
     bytes: Vec<u8>,
     outcome: Outcome,
-    /// Expected body of the handler's response, unless it is the usual one.
+    /// Expected body of the handler's response; `None` means the usual one of the handler.
     body: Option<Vec<u8>>,
 }
 
@@ -87,7 +89,7 @@ pub fn last(section: &'static str, status: u16, name: &'static str, bytes: impl 
 }
 
 impl Row {
-    /// Expects this body.
+    /// Returns the row with this expected body.
     pub fn with(self, body: impl Into<Vec<u8>>) -> Row {
         Row { body: Some(body.into()), ..self }
     }
@@ -99,29 +101,29 @@ fn method(bytes: &[u8]) -> &str {
     std::str::from_utf8(word).unwrap_or_default()
 }
 
-/// Returns a request with this request line.
+/// Returns a request with this request line and a `host` header.
 pub fn line(line: &[u8]) -> Vec<u8> {
     [line, b"\r\nhost: a\r\n\r\n"].concat()
 }
 
-/// Returns a request for `/` with these fields.
+/// Returns a GET request for `/` with these header lines.
 pub fn get(fields: &[u8]) -> Vec<u8> {
     [b"GET / HTTP/1.1\r\n", fields, b"\r\n\r\n"].concat()
 }
 
-/// Returns a POST with these fields and this body.
+/// Returns a POST request for `/` with these header lines and this body.
 pub fn post(fields: &[u8], body: &[u8]) -> Vec<u8> {
     [b"POST / HTTP/1.1\r\nhost: a\r\n", fields, b"\r\n\r\n", body].concat()
 }
 
-/// The handler of a table.
+/// Handler that answers the rows of a table.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// Answers `/` and `/route`, 404 for other targets and 405 for other methods.
     Default,
-    /// Answers with the body of the request, which usually is `hello`.
+    /// Answers with the body of the request. The usual body of a row is `hello`.
     Echo,
-    /// Answers with the request.
+    /// Answers with the whole request.
     Show,
 }
 
@@ -134,7 +136,7 @@ impl Handler {
         }
     }
 
-    /// Checks the body of the response to a row.
+    /// Checks the body of a handler's response to a row.
     fn check(self, row: &Row, found: &[u8]) {
         let usual = match self {
             _ if method(&row.bytes) == "HEAD" => "",
@@ -150,8 +152,8 @@ impl Handler {
         assert!(found == expected, "the body is {} bytes: {}", found.len(), start(&found));
     }
 
-    /// Returns the body of a response, without the fields that differ between
-    /// requests.
+    /// Returns the body of a response. In a body that shows a request, headers whose values
+    /// differ between requests are left out.
     fn shown(self, body: &[u8]) -> Vec<u8> {
         match self {
             Handler::Show => super::passed_on::kept(body).into_bytes(),
@@ -159,7 +161,7 @@ impl Handler {
         }
     }
 
-    /// Reads the response to a request beside a row.
+    /// Reads the response to a request before or behind a row, and checks it.
     fn expect(self, client: &mut Client, beside: &Beside) {
         let reply = client.reply_to(method(beside.bytes));
         let (status, body) = beside.replies[self as usize];
@@ -169,7 +171,7 @@ impl Handler {
     }
 }
 
-/// Position of a row in its connection, and how it is sent.
+/// Way to send a row: its position in the connection, and whether byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     First,
@@ -178,7 +180,7 @@ enum Way {
     InSingleBytes,
 }
 
-/// Sends all rows to one server in every way, and panics with all failures.
+/// Sends all rows to one server in every way. Panics with a list of all failures, if any.
 pub fn check(handler: Handler, rows: &[Row]) {
     let server = handler.start();
     let address = server.addresses[0];
@@ -199,7 +201,7 @@ pub fn check(handler: Handler, rows: &[Row]) {
     assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), turns.len(), failures.join("\n"));
 }
 
-/// Sends one row. The error names the row and the problem.
+/// Sends one row in one way. The error names the row and the problem.
 fn attempt(address: SocketAddr, handler: Handler, row: &Row, way: Way) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| exchange(address, handler, row, way))).map_err(|panic| {
         let problem = panic.downcast_ref::<String>().map(String::as_str);
@@ -229,7 +231,8 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     let method = method(&row.bytes);
     let mut reply = client.reply_to(method);
     if reply.status == 100 {
-        // The body has been sent, so the server need not ask for it.
+        // Skips `100 Continue`, which the server may or may not send: the body has been
+        // sent already.
         reply = client.reply_to(method);
     }
     let found = row.status == reply.status;
@@ -253,7 +256,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
         Outcome::Declined | Outcome::Served => {
             assert!(!closes, "the end is announced: {:?}", reply.fields);
             handler.expect(&mut client, &SMUGGLED);
-            // Makes sure that no third response comes.
+            // Ends the connection, so that `expect_close` can check for further responses.
             client.finish_sending();
         }
         Outcome::Last => {}
@@ -261,7 +264,7 @@ fn exchange(address: SocketAddr, handler: Handler, row: &Row, way: Way) {
     client.expect_close();
 }
 
-/// Returns the part of some bytes that a failure message shows.
+/// Returns the first bytes of a text, escaped, for a failure message.
 fn start(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(SHOWN_MAX)].escape_ascii().to_string()
 }

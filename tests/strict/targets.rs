@@ -1,3 +1,5 @@
+//! Targets and hosts.
+
 use super::row::{Row, declined, get, line, refused, served};
 
 #[rustfmt::skip]

@@ -1,3 +1,5 @@
+//! `host call`: sends one request to a module, without a server.
+
 use std::fs::File;
 
 use super::tool;
@@ -34,7 +36,10 @@ fn call_sends_what_it_is_told_to() {
         (&["G(T", "/"][..], "expected a method such as GET, found `G(T`"),
         (&["route"], "expected a target that begins with /, such as /path?query, or a URL, found `route`"),
         (&["/", "-H", "accept"], "expected a field such as accept: text/html, found `accept`"),
-        (&["/", "-d", "@/no/such/file"], "cannot read /no/such/file, the file of the body: No such file or directory"),
+        (
+            &["/", "-d", "@/no/such/file"],
+            "cannot read /no/such/file, the file of the body: No such file or directory",
+        ),
     ] {
         let (code, stdout, stderr) = tool(&[&["call", show], arguments].concat());
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
@@ -109,7 +114,10 @@ fn call_sends_any_bytes_from_standard_input() {
     let bytes = [0, 0xFF, b'\n', 0x80];
     let body = TextFile::new(bytes);
     let mut call = host();
-    call.arg("call").arg(fixture("echo.wat")).args(["/", "--data-binary", "@-"]).stdin(File::open(body.path()).unwrap());
+    call.arg("call")
+        .arg(fixture("echo.wat"))
+        .args(["/", "--data-binary", "@-"])
+        .stdin(File::open(body.path()).unwrap());
     assert_eq!(run_to_end(&mut call).stdout, bytes);
 }
 
@@ -120,7 +128,11 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     assert_eq!((code, stdout.as_str()), (1, ""));
     let trap = "trap: wasm trap: integer divide by zero (a client gets 500)\n  in divide\n  in function 2\nthe call took ";
     assert!(stderr.starts_with(trap), "{stderr}");
-    assert!(call("panics.wat", &[]).2.starts_with("panic: out of \"cheese\"\\nat counter 7\n  by trap: wasm trap: "));
+    assert!(
+        call("panics.wat", &[])
+            .2
+            .starts_with("panic: out of \"cheese\"\\nat counter 7\n  by trap: wasm trap: ")
+    );
     let (code, _, stderr) = call("loops.wat", &["--deadline", "30ms"]);
     assert_eq!(code, 1);
     let deadline = "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n";
@@ -136,7 +148,8 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     assert!(code == 1 && stderr.starts_with(invalid), "{stderr}");
 }
 
-/// Checks that a text holds no control characters but line ends.
+/// Checks that a text cannot control a terminal: it holds no control characters but line
+/// ends, and no right-to-left override.
 #[track_caller]
 pub fn steers_nothing(text: &str) {
     let steers = |character: char| {
@@ -153,7 +166,7 @@ fn what_a_module_answers_steers_no_terminal() {
     let (code, stdout, stderr) = tool(&["call", module, "/", "-i"]);
     let (head, body) = stdout.split_once("\r\n\r\n").unwrap();
     steers_nothing(&[head, &stderr].concat());
-    // The body is printed byte for byte.
+    // Only the body is printed unescaped, byte for byte.
     assert_eq!((code, body), (0, "\u{1b}[2Jbody"));
 
     let requests = TextFile::new("GET /\n\n> 200 OK\n> x-evil: b\n> body: c\n");

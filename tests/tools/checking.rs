@@ -1,3 +1,5 @@
+//! `host check`: tells whether a module may serve, and why not.
+
 use super::tool;
 use crate::harness::modules::saying;
 use crate::harness::{TextFile, fixture};

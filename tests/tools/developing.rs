@@ -1,19 +1,25 @@
+//! `host new` creates a crate, and `host dev` serves it anew after each change.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool;
 use crate::harness::{Folder, Server, host, output_of, run_to_end, scratch, wait_until};
 
-/// Returns the folder that all crates of these tests are built in. Each has a name
-/// of its own, and shared dependencies are compiled once.
+/// Returns the target folder for the crates of all these tests. They share it, so that
+/// dependencies are compiled once; each crate must have a different name.
 fn target() -> PathBuf {
     scratch().join("crates")
 }
 
-/// Makes a new crate of this name.
+/// Makes a new crate with this name by `host new`, and returns its path.
 fn new(folder: &Folder, name: &str) -> PathBuf {
+    new_with(folder, name, &[])
+}
+
+fn new_with(folder: &Folder, name: &str, flags: &[&str]) -> PathBuf {
     let path = folder.path(name);
-    let (code, stdout, stderr) = tool(&["new", name, "--path", &path]);
+    let (code, stdout, stderr) = tool(&[&["new", name, "--path", &path], flags].concat());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.starts_with(&format!("created {path}, with the SDK in ")), "{stdout}");
     path.into()
@@ -21,7 +27,8 @@ fn new(folder: &Folder, name: &str) -> PathBuf {
 
 fn cargo(folder: &Path, arguments: &[&str]) {
     let mut cargo = Command::new("cargo");
-    cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target());
+    cargo.args(arguments).current_dir(folder);
+    cargo.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
     let (code, printed) = output_of(&mut cargo);
     assert!(code == 0 && !printed.contains("warning"), "cargo {arguments:?}:\n{printed}");
 }
@@ -40,11 +47,54 @@ fn a_new_crate_builds_and_tests_and_answers_at_once() {
     let (code, stdout, _) = tool(&["check", module]);
     assert!(code == 0 && !stdout.contains("warning"), "{stdout}");
     assert!(stdout.contains("  memory      1 page (64.0 KiB) initially"), "{stdout}");
-    // The crate depends neither on its place nor on this repository.
+    // The files of the crate contain no placeholder of the template, and nothing that
+    // needs the workspace of this repository.
     for file in ["Cargo.toml", "handler-sdk/Cargo.toml", "README.md", "requests.http", "src/lib.rs"] {
         let text = std::fs::read_to_string(path.join(file)).unwrap();
         assert!(!text.contains("{{name") && !text.contains("workspace = true"), "{file}:\n{text}");
     }
+}
+
+#[test]
+fn a_new_crate_passes_the_usual_checks_with_and_without_the_standard_library() {
+    let folder = Folder::new();
+    for (name, flags) in
+        [("greeter-six", &[][..]), ("greeter-seven-of-a-longer-name-than-most", &["--std"][..])]
+    {
+        let path = new_with(&folder, name, flags);
+        // Hides the rustfmt.toml of this repository, which is above the folder of these
+        // tests: a crate elsewhere has the default format.
+        std::fs::write(path.join("rustfmt.toml"), "").unwrap();
+        cargo(&path, &["fmt", "--check"]);
+        cargo(&path, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
+        cargo(&path, &["test"]);
+    }
+}
+
+#[test]
+fn a_handler_with_the_standard_library_serves_and_tells_of_its_panics() {
+    let folder = Folder::new();
+    let path = new_with(&folder, "greeter-eight", &["--std"]);
+    let source = path.join("src/lib.rs");
+    edit(
+        &source,
+        "Response::html(Status::OK, \"<h1>it works</h1>\")",
+        "let words = std::collections::HashMap::from([(1, \"one\")]);\n    Response::text(Status::OK, format!(\"{words:?}\"))",
+    );
+    edit(&source, "fn about(_: Request)", "fn about(request: Request)");
+    edit(
+        &source,
+        "Response::html(Status::OK, \"<h1>about this handler</h1>\")",
+        "panic!(\"{} has no page\", request.path())",
+    );
+    cargo(&path, &["build", "--release", "--target", "wasm32-unknown-unknown"]);
+    let module = target().join("wasm32-unknown-unknown/release/greeter_eight.wasm");
+    let module = module.to_str().unwrap();
+    let (code, stdout, _) = tool(&["call", module, "/"]);
+    assert_eq!((code, stdout.as_str()), (0, "{1: \"one\"}"));
+    let (code, stdout, stderr) = tool(&["call", module, "/about"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("/about has no page at src/lib.rs:"), "{stderr}");
 }
 
 #[test]
@@ -69,7 +119,7 @@ fn a_crate_is_made_where_nothing_is_lost() {
     assert!(output.status.success() && folder.file("by-name/src/lib.rs").exists());
 }
 
-/// Starts a server that develops a crate.
+/// Starts `host dev` for a crate.
 fn develop(path: &Path) -> Server {
     Server::spawn(developing(), &["dev".as_ref(), path.as_os_str()])
 }
@@ -102,16 +152,17 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
     server.log_line(&["the last good module keeps serving"]);
-    // The browser shows the errors instead of the last good build.
+    // The server answers with the errors instead of the last good version.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
 
-    // A fault shows its cause, here in a new file of a new folder.
+    // The response to a fault shows its cause. Here the panic message comes from a new
+    // file in a new folder, changes of which also start a build.
     std::fs::create_dir(path.join("src/pages")).unwrap();
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
     server.log_line(&["serving version 3"]);
-    let about = "Response::html(Status::OK, \"<h1>about greeter-two</h1>\")";
+    let about = "Response::html(Status::OK, \"<h1>about this handler</h1>\")";
     edit(&source, about, "panic!(include_str!(\"pages/about.txt\"))");
     server.log_line(&["serving version 4"]);
     let reply = server.connect().ask("GET", "/about");
@@ -131,8 +182,13 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
     edit(&source, "export!(answer);", "");
     let mut server = Server::begin(developing(), &["dev".as_ref(), path.as_os_str()]);
     server.log_line(&["error: `#[panic_handler]` function required"]);
-    server.log_line(&["the build failed; its errors are above"]);
+    server.log_line(&["the build failed; its errors are above; write handler_sdk::export!(answer)"]);
     server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
+    edit(&source, "use handler_sdk", "extern crate std;\nuse handler_sdk");
+    edit(&source, "/// Answers a request by", "export!(answer);\n\n/// Answers a request by");
+    server.log_line(&["its errors are above; a crate links the standard library", "feature `std`"]);
+    edit(&source, "export!(answer);\n\n", "");
+    edit(&source, "extern crate std;\n", "");
     let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
     edit(&source, "/// Answers a request by", &format!("{handler}/// Answers a request by"));
     server.log_line(&["cannot be served: it has no export `alloc`", "handler_sdk::export!(answer)"]);
@@ -158,7 +214,7 @@ fn what_is_no_crate_is_said_to_be_none() {
 fn a_missing_target_is_named_with_the_command_that_adds_it() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-four");
-    // A compiler that has only the target of this machine.
+    // A fake `rustc`, by which the folder of the WebAssembly target does not exist.
     let tools = folder.file("bin");
     std::fs::create_dir(&tools).unwrap();
     std::fs::write(tools.join("rustc"), "#!/bin/sh\necho /no/such/folder\n").unwrap();
@@ -176,7 +232,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-five");
     let mut server = develop(&path);
-    // A build that waits, and writes its process id.
+    // A build script that writes its process id and never ends.
     let [pid, new] = ["pid", "pid.tmp"].map(|name| folder.file(name));
     let waits = format!(
         "fn main() {{ std::fs::write({new:?}, std::process::id().to_string()).unwrap(); std::fs::rename({new:?}, {pid:?}).unwrap(); loop {{ std::thread::park() }} }}"
@@ -192,7 +248,7 @@ fn the_end_of_the_server_is_the_end_of_what_it_builds() {
     server.signal("INT");
     server.log_line(&["shutting down"]);
     assert!(server.wait().0.success());
-    // The process is gone, or a zombie.
+    // A zombie counts as gone, because it only waits for its parent.
     let is_there = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
     wait_until("the build ends", || !is_there());
 }

@@ -1,3 +1,6 @@
+//! `--record` records requests at which the handler failed, and `host replay` repeats
+//! them.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -6,13 +9,14 @@ use super::tool;
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Folder, Server, TextFile, fails_to_start, fixture};
 
-/// Starts a server that records to a folder.
+/// Starts a server with a module, which records to a folder.
 fn recording(module: &str, folder: &Path, more: &[&str]) -> Server {
     let fixed = [module, "--record", folder.to_str().unwrap()];
     Server::with(&[&fixed, more].concat())
 }
 
-/// Stops the server, which writes everything before it ends, and lists the folder.
+/// Stops the server, which writes all recordings before it ends. Returns the sorted paths
+/// of the files in the folder.
 fn recorded(server: Server, folder: &Path) -> Vec<String> {
     server.stop();
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -113,7 +117,7 @@ fn every_fault_of_the_handler_is_recorded_and_nobody_elses_is() {
 fn no_more_is_recorded_than_may_be() {
     let folder = Folder::new();
     fs::create_dir(folder.file("r")).unwrap();
-    // Files of others stay.
+    // A file with another name is neither counted nor removed.
     fs::write(folder.file("r/mine.http"), "").unwrap();
     let server = recording(&fixture("traps.wat"), &folder.file("r"), &["--record-max", "2"]);
     for number in 0..4 {
@@ -124,7 +128,8 @@ fn no_more_is_recorded_than_may_be() {
     assert_eq!(files.len(), 3);
     assert!(texts[0].contains("GET /boom2 ") && texts[1].contains("GET /boom3 "), "{texts:?}");
 
-    // Those of an earlier process count, and the oldest go until the newest fits.
+    // Recordings of an earlier process count, too. The oldest are removed until the new one
+    // fits.
     let size = fs::metadata(&files[1]).unwrap().len();
     let server =
         recording(&fixture("traps.wat"), &folder.file("r"), &["--record-bytes", &(2 * size - 1).to_string()]);

@@ -1,8 +1,10 @@
+//! `host test` and `--probe-file` check the responses to requests in a file.
+
 use super::tool;
 use crate::harness::modules::{answering, saying};
 use crate::harness::{Deployment, Folder, TextFile, fails_to_start, fixture, output_of};
 
-/// Writes a file of requests in a folder of its own.
+/// Writes a request file in a temporary folder.
 fn requests(text: &str) -> (Folder, String) {
     let folder = Folder::new();
     let path = folder.path("requests.http");
@@ -10,7 +12,8 @@ fn requests(text: &str) -> (Folder, String) {
     (folder, path)
 }
 
-/// Runs `host test`, and removes from its output what differs between runs.
+/// Runs `host test`, and replaces what differs between runs in its output: times are
+/// removed, and the path of the file becomes `FILE`.
 fn test(module: &str, text: &str) -> (i32, String, String) {
     let (_folder, file) = requests(text);
     let (code, stdout, stderr) = tool(&["test", module, &file]);
@@ -77,7 +80,10 @@ fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
     for (text, complaint) in [
         ("\n\nGET\n", "FILE:3: expected METHOD TARGET [HTTP/1.1], found `GET`"),
         ("GET / HTTP/1.1 x\n", "FILE:1: expected METHOD TARGET [HTTP/1.1], found `GET / HTTP/1.1 x`"),
-        ("GET route\n", "FILE:1: expected a target that begins with /, such as /path?query, or a URL, found `route`"),
+        (
+            "GET route\n",
+            "FILE:1: expected a target that begins with /, such as /path?query, or a URL, found `route`",
+        ),
         ("GET /\nfield\n", "FILE:2: expected a field such as accept: text/html, found `field`"),
         ("GET /\n> ok\n", no_expectation),
         ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),

@@ -16,7 +16,7 @@ const ROUNDS: usize = 30;
 /// How many different paths are asked for in turn.
 const PATHS: usize = 64;
 
-fn show<'a>(_: &Request<'a>) -> Response<'a> {
+fn show(_: Request<'_>) -> Response<'_> {
     Response::new(Status::OK)
 }
 
@@ -24,7 +24,7 @@ fn nanoseconds(router: &Router, requests: &[Request<'_>]) -> f64 {
     let round = |_| {
         let since = Instant::now();
         for time in 0..TIMES {
-            let response = router.answer(black_box(&requests[time % requests.len()]));
+            let response = router.answer(black_box(requests[time % requests.len()]));
             assert_eq!(black_box(&response).status(), Status::OK);
         }
         since.elapsed().as_secs_f64() * 1e9 / TIMES as f64

@@ -43,11 +43,11 @@ static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
 export!(answer, prepare = [ARTICLES]);
 
 /// Answers a request by the route table.
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn list<'a>(request: &Request<'a>) -> Response<'a> {
+fn list(request: Request<'_>) -> Response<'_> {
     let articles = ARTICLES.get().values();
     match request.accepts(&["application/json", "text/html"]) {
         Some("text/html") => {
@@ -59,7 +59,7 @@ fn list<'a>(request: &Request<'a>) -> Response<'a> {
     }
 }
 
-fn show<'a>(request: &Request<'a>) -> Response<'a> {
+fn show(request: Request<'_>) -> Response<'_> {
     let number = request.param("number").and_then(|number| number.parse());
     match number.and_then(|number: u32| ARTICLES.get().get(&number)) {
         Some(article) => Response::json(Status::OK, article),
@@ -68,7 +68,7 @@ fn show<'a>(request: &Request<'a>) -> Response<'a> {
 }
 
 /// The sum of the articles in a body of JSON.
-fn total<'a>(request: &Request<'a>) -> Response<'a> {
+fn total(request: Request<'_>) -> Response<'_> {
     match request.json::<Vec<Article<'_>>>() {
         Ok(articles) => {
             let cents: u64 = articles.iter().map(|article| article.cents).sum();
@@ -79,7 +79,7 @@ fn total<'a>(request: &Request<'a>) -> Response<'a> {
     }
 }
 
-fn enter<'a>(request: &Request<'a>) -> Response<'a> {
+fn enter(request: Request<'_>) -> Response<'_> {
     let Some(name) = request.form().value("name").and_then(|name| name.to_text()) else {
         return Response::text(Status::UNPROCESSABLE_CONTENT, "a name is needed");
     };
@@ -88,7 +88,7 @@ fn enter<'a>(request: &Request<'a>) -> Response<'a> {
 }
 
 /// Text that grows bit by bit, with other memory taken and given back meanwhile.
-fn words<'a>(request: &Request<'a>) -> Response<'a> {
+fn words(request: Request<'_>) -> Response<'_> {
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);
     let mut text = String::new();
     let mut kept = Vec::new();

@@ -10,7 +10,7 @@
 //! | [`INITIALIZE`] | `()`, optional | start-up work, whose result is what every request starts from |
 //! | [`PANIC_MESSAGE`] | `() -> i64`, optional | after a trap: the packed [`Span`] of the panic's text |
 //!
-//! It needs no import. One is offered: [`LOG`] of [`HOST`].
+//! It needs no import. Two are offered: [`LOG`] and [`RANDOM`] of [`HOST`].
 //!
 //! Addresses and lengths are unsigned 32-bit numbers of bytes, carried in
 //! WebAssembly's `i32`. The request is one HTTP/1.1 message with lower-case
@@ -35,6 +35,9 @@ pub const HOST: &str = "host";
 pub const LOG: &str = "log";
 /// The names of log levels 0 to 4; a number past them means the last.
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// Import of [`HOST`]: `() -> i64`, returns 64 random bits, which follow from the
+/// seed of the request.
+pub const RANDOM: &str = "random";
 
 /// Result of [`ALLOC`] when there is no room.
 pub const NO_ROOM: u32 = 0;

@@ -110,14 +110,14 @@ impl<'a> Range<'a> {
 }
 
 /// Parses the quality, if the parameter is `q`.
-fn weight(parameter: &[u8]) -> Option<&[u8]> {
+pub(crate) fn weight(parameter: &[u8]) -> Option<&[u8]> {
     let (name, value) = split_once(parameter, b'=')?;
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())
 }
 
 /// Parses `0`, `0.5` or `1.000` to thousandths; `None` above 1 or with more than
 /// three decimals. Accepts `.5`, which some clients send.
-fn parse_quality(text: &[u8]) -> Option<u16> {
+pub(crate) fn parse_quality(text: &[u8]) -> Option<u16> {
     let (whole, part) = split_once(text, b'.').unwrap_or((text, &[]));
     let whole = match whole {
         b"1" => FULL_QUALITY,

@@ -6,19 +6,18 @@
 //! handler, the response. Every request starts from fresh memory, so nothing is
 //! freed.
 
-/// Exports a function `for<'a> fn(&Request<'a>) -> Response<'a>` as the handler of
-/// this module. Use it once, in the `#![no_std]` crate that is built into the
-/// module.
+/// Exports a function `fn(Request) -> Response` as the handler of
+/// this module. Use it once, in the crate that is built into the module.
 ///
 /// ```
 /// # use handler_sdk::{Request, Response};
-/// # fn answer<'a>(_: &Request<'a>) -> Response<'a> { Response::new(handler_sdk::Status::OK) }
+/// # fn answer(_: Request<'_>) -> Response<'_> { Response::new(handler_sdk::Status::OK) }
 /// handler_sdk::export!(answer);
 /// ```
 ///
 /// ```
 /// # use handler_sdk::{Request, Response};
-/// # fn answer<'a>(_: &Request<'a>) -> Response<'a> { Response::new(handler_sdk::Status::OK) }
+/// # fn answer(_: Request<'_>) -> Response<'_> { Response::new(handler_sdk::Status::OK) }
 /// # use handler_sdk::State;
 /// # static TABLE: State<u32> = State::new(|| 1);
 /// # static PAGES: State<u32> = State::new(|| 2);
@@ -27,6 +26,10 @@
 ///
 /// With `prepare`, each listed [`State`](crate::State) is computed once when a
 /// version of the module starts, and every request finds it computed.
+///
+/// The macro defines the handler of panics, too. In a crate that links the standard
+/// library, perhaps only by a dependency, the library has one already: turn on the
+/// SDK's feature `std`, and the text of a panic reaches the host by a hook.
 ///
 /// On other targets than WebAssembly the macro only checks its arguments, so that
 /// the crate can be tested natively.
@@ -53,17 +56,7 @@ macro_rules! export {
                 $crate::export::panic_message().pack()
             }
 
-            $(
-                #[unsafe(no_mangle)]
-                extern "C" fn _initialize() {
-                    $($crate::State::get(&$state);)*
-                }
-            )?
-
-            #[panic_handler]
-            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
-                $crate::export::panic(info)
-            }
+            $crate::__on_start_and_panic!($($($crate::State::get(&$state);)*)?);
         };
 
         #[cfg(not(target_arch = "wasm32"))]
@@ -76,30 +69,54 @@ macro_rules! export {
     };
 }
 
+/// Defines what a module does at its start, and on a panic. Which of the two forms
+/// there is depends on the SDK's features, not on those of the crate that exports.
+#[cfg(not(feature = "std"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __on_start_and_panic {
+    () => {
+        #[panic_handler]
+        fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::export::panic(info)
+        }
+    };
+    ($($prepare:tt)+) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn _initialize() {
+            $($prepare)+
+        }
+
+        $crate::__on_start_and_panic!();
+    };
+}
+
+/// Defines what a module does at its start. The standard library handles panics, and
+/// calls the hook.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __on_start_and_panic {
+    ($($prepare:tt)*) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn _initialize() {
+            $crate::export::set_panic_hook();
+            $($prepare)*
+        }
+    };
+}
+
+#[cfg(all(target_arch = "wasm32", not(feature = "std")))]
+pub use wasm::panic;
+#[cfg(all(target_arch = "wasm32", feature = "std"))]
+pub use wasm::set_panic_hook;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::{Once, leak, log};
 #[cfg(target_arch = "wasm32")]
-pub use wasm::{alloc, handle, panic, panic_message};
+pub use wasm::{alloc, handle, panic_message};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{Once, leak, log};
-
-/// Substitutes for the host in native tests.
-#[cfg(not(target_arch = "wasm32"))]
-mod native {
-    use crate::log::Level;
-
-    /// Allocates leaked memory of this length in bytes, as a module does.
-    pub(crate) fn leak(length: usize) -> &'static mut [u8] {
-        std::vec![0; length].leak()
-    }
-
-    pub(crate) fn log(level: Level, line: &str) {
-        std::eprintln!("{}: {line}", level.name());
-    }
-
-    pub(crate) use std::sync::OnceLock as Once;
-}
+pub(crate) use crate::native::{Once, leak, log};
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "the contract hands over addresses, and Rust wants slices")]
@@ -113,7 +130,9 @@ mod wasm {
     use core::alloc::{GlobalAlloc, Layout};
     use core::arch::wasm32;
     use core::cell::{OnceCell, UnsafeCell};
-    use core::fmt::Write as _;
+    use core::fmt::{Display, Write as _};
+    use core::panic::Location;
+    #[cfg(not(feature = "std"))]
     use core::panic::PanicInfo;
     #[cfg(feature = "alloc")]
     use core::ptr;
@@ -299,13 +318,30 @@ mod wasm {
 
     /// The export `panic_message`; empty when nothing has panicked.
     pub fn panic_message() -> Span {
-        // SAFETY: one thread, and `panic` has ended in a trap before this runs.
+        // SAFETY: one thread, and the panic has ended in a trap before this runs.
         let (text, length) = unsafe { &*PANIC_TEXT.0.get() };
         Span { address: text.as_ptr().addr() as u32, length: *length as u32 }
     }
 
     /// Stores the text of a panic for [`panic_message`], and traps.
+    #[cfg(not(feature = "std"))]
     pub fn panic(info: &PanicInfo<'_>) -> ! {
+        store_panic(info.message(), info.location());
+        wasm32::unreachable()
+    }
+
+    /// Has the standard library store the text of a panic for [`panic_message`],
+    /// before it traps.
+    #[cfg(feature = "std")]
+    pub fn set_panic_hook() {
+        std::panic::set_hook(std::boxed::Box::new(|info| {
+            let message = info.payload_as_str().unwrap_or("a panic whose payload is no text");
+            store_panic(message, info.location());
+        }));
+    }
+
+    #[inline(always)]
+    fn store_panic(message: impl Display, location: Option<&Location<'_>>) {
         // SAFETY: one thread; a second panic while this one is written starts
         // the text anew, and nothing of the first borrow is used after it.
         let (room, length) = unsafe { &mut *PANIC_TEXT.0.get() };
@@ -314,15 +350,14 @@ mod wasm {
         // Text that does not fit is cut off, so an error here is no failure. The
         // location is written without `write!`, whose number formatting would be a
         // tenth of a small module.
-        let _ = write!(text, "{}", info.message());
-        if let Some(place) = info.location() {
+        let _ = write!(text, "{message}");
+        if let Some(place) = location {
             let _ = text.write_str(" at ").and_then(|()| text.write_str(place.file()));
             for number in [place.line(), place.column()] {
                 let _ = text.write_str(":").and_then(|()| text.write_number(number));
             }
         }
         *length = text.length();
-        wasm32::unreachable()
     }
 
     /// Writes a line to the host's log.

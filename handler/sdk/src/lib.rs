@@ -10,25 +10,29 @@
 //!
 //! export!(answer);
 //!
-//! fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+//! fn answer(request: Request) -> Response {
 //!     ROUTES.answer(request)
 //! }
 //!
-//! fn index<'a>(_: &Request<'a>) -> Response<'a> {
+//! fn index(_: Request) -> Response {
 //!     Response::html(Status::OK, "<h1>hello</h1>")
 //! }
 //!
-//! fn hello<'a>(request: &Request<'a>) -> Response<'a> {
+//! fn hello(request: Request) -> Response {
 //!     let name = request.param("name").map(|name| name.raw()).unwrap_or_default();
 //!     Response::text(Status::OK, name)
 //! }
 //!
-//! // A test needs nothing but bytes:
+//! // A test needs no server:
 //! # fn main() {
-//! let response = handler_sdk::respond(b"GET /hello/ada HTTP/1.1\r\nhost: a\r\n\r\n", answer);
-//! assert_eq!(response.status(), Status::OK);
+//! let client = handler_sdk::test::Client::new(answer);
+//! assert_eq!(client.get("/hello/ada").text(), "ada");
 //! # }
 //! ```
+//!
+//! An action takes the request by value, so a response may borrow from it without a
+//! lifetime in the signature. (`#![warn(rust_2018_idioms)]` asks for
+//! `Request<'_>` and `Response<'_>`.)
 //!
 //! Its package has `crate-type = ["cdylib", "lib"]`, the one for the module and
 //! the other for tests, and it becomes a module by
@@ -36,59 +40,96 @@
 //!
 //! | to | there is |
 //! | --- | --- |
-//! | read a request | [`Request`]: `path`, `param`, `query_value`, `field`, `cookie`, `form`, `body`, `accepts` |
-//! | answer it | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `set_cookie`, `body` |
+//! | read a request | [`Request`]: `path`, `param`, `query_value`, `field`, `field_text`, `cookie`, `form`, `body`, `accepts` |
+//! | know what the host knows | [`Request`]: `id`, `client`, `time` |
+//! | answer it | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `add_field`, `set_cookie`, `body` |
 //! | choose what is done | [`Router`], and [`Index`] for many routes |
+//! | save transfers | [`Response::conditional`]: entity tags, dates, ranges |
+//! | serve a folder of files | [`Site`], and feature `build` for the build script |
+//! | answer scripts from other origins | [`Cors`] |
+//! | test natively | [`test::Client`](crate::test) |
 //! | prepare something once | [`State`] |
+//! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that want them |
+//! | sign cookies and messages | feature `crypto`: `SigningKeys` |
 //! | tell the log | [`log!`] |
-//! | own memory: `String`, `Vec`, `format!` | feature `alloc`; owned things are answered with as they are |
+//! | own memory: `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; owned things are answered with as they are |
 //! | speak JSON | feature `json`: `Request::json`, `Response::json` |
+//! | use crates that link the standard library | feature `std`, without `#![no_std]` |
 //!
-//! Unused parts are not linked into a module. Neither feature is on by default, and
+//! Unused parts are not linked into a module. No feature is on by default, and
 //! without `alloc` there is no allocator. With `alloc`, only the last allocation
 //! can be freed; all memory is reset after each request. A module that grows its
 //! memory during a request costs the host a new instance, so a module that needs
 //! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
-//! A handler sees only the bytes of the request: it has no socket, file, clock or
-//! randomness. A panic costs one request, which is answered with 500, and its text
+//! A handler sees only the bytes of the request, and random bits where it asks for
+//! them: it has no socket, file or clock. A panic costs one request, which is answered with 500, and its text
 //! is logged.
 
 #![no_std]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(feature = "std", not(target_arch = "wasm32")))]
 extern crate std;
 
 pub mod abi;
 mod accept;
+#[cfg(all(feature = "build", not(target_arch = "wasm32")))]
+pub mod build;
 mod bytes;
+mod conditional;
 mod content;
 mod cookie;
+mod cors;
+#[cfg(feature = "crypto")]
+mod crypto;
+mod date;
 mod encoded;
 #[doc(hidden)]
 pub mod export;
 mod log;
+mod media_type;
 mod message;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+mod origin;
 mod pairs;
+pub mod prelude;
+mod random;
 mod request;
 mod response;
 mod route;
+mod site;
 mod state;
 mod status;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod test;
 mod text;
 
+pub use conditional::{ETag, Precondition, Validators};
 pub use content::Content;
 pub use cookie::{SameSite, SetCookie};
+pub use cors::Cors;
+#[cfg(feature = "crypto")]
+pub use crypto::SigningKeys;
+pub use date::HttpDate;
 pub use encoded::{Encoded, percent_encoded};
 #[doc(hidden)]
 pub use log::write_log_line;
 pub use log::{LINE_MAX, Level};
+pub use media_type::media_type;
 pub use pairs::Pairs;
+pub use random::fill_random;
 pub use request::{Malformed, Request};
 pub use response::{FIELDS_MAX, Response};
-pub use route::{Action, Index, Method, Methods, Route, Router, SHAPES_MAX, delete, get, patch, post, put};
+pub use route::{
+    Action, ErrorPage, Index, Method, Methods, Route, Router, SHAPES_MAX, TrailingSlash, delete, get, patch,
+    post, put,
+};
+pub use site::Site;
+#[doc(hidden)]
+pub use site::{SiteFile, SiteVariant};
 pub use state::State;
 pub use status::Status;
 
@@ -99,7 +140,7 @@ pub use status::Status;
 /// so a native test sees what a client would see.
 pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
     match Request::parse(request) {
-        Ok(request) => answer(&request),
+        Ok(request) => answer(request),
         Err(_) => Response::html(Status::BAD_REQUEST, "<h1>error 400 bad request</h1>"),
     }
 }

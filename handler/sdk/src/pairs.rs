@@ -33,7 +33,7 @@ impl<'a> Request<'a> {
     /// assert!(request.form().value("text").is_some_and(|text| text.is("a note")));
     /// ```
     pub fn form(&self) -> Pairs<'a> {
-        let is_form = self.media_type().eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+        let is_form = self.media_type().eq_ignore_ascii_case(Pairs::MEDIA_TYPE.as_bytes());
         Pairs::of(if is_form { self.body() } else { &[] })
     }
 
@@ -51,6 +51,9 @@ impl<'a> Request<'a> {
 pub struct Pairs<'a>(Split<'a>);
 
 impl<'a> Pairs<'a> {
+    /// Media type of an HTML form.
+    pub(crate) const MEDIA_TYPE: &'static str = "application/x-www-form-urlencoded";
+
     const fn of(bytes: &'a [u8]) -> Self {
         Pairs(Split::new(bytes, b'&'))
     }

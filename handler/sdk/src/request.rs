@@ -90,6 +90,19 @@ impl<'a> Request<'a> {
         self.field_values(name).next()
     }
 
+    /// Returns the value of the first field of this name as text, case-insensitively.
+    /// `None` also where it is not UTF-8.
+    ///
+    /// ```
+    /// # use handler_sdk::Request;
+    /// let request = Request::parse(b"GET / HTTP/1.1\r\nhost: a\r\nx: \xff\r\n\r\n").unwrap();
+    /// assert_eq!(request.field_text("Host"), Some("a"));
+    /// assert_eq!(request.field_text("x"), None);
+    /// ```
+    pub fn field_text(&self, name: &str) -> Option<&'a str> {
+        str::from_utf8(self.field(name)?).ok()
+    }
+
     /// Returns the values of all fields of this name, case-insensitively.
     pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         Lines::of(self).filter_map(move |line| value_of(line, name))

@@ -3,7 +3,7 @@
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
 
-use crate::bytes::{is_field_value, is_token};
+use crate::bytes::{Split, is_field_value, is_token};
 use crate::content::Content;
 use crate::cookie::SetCookie;
 use crate::message::Message;
@@ -13,6 +13,27 @@ use crate::status::Status;
 /// Most fields of a response. They are stored inline, because there may be no
 /// allocator.
 pub const FIELDS_MAX: usize = 16;
+
+/// Fields of a response that may stand only once, because their values are no lists
+/// (RFC 9110, section 5.3).
+const ONCE: [&str; 16] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-max-age",
+    "age",
+    "content-disposition",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "retry-after",
+    "server",
+];
 
 /// One HTTP response, which may borrow from the request it answers.
 ///
@@ -91,8 +112,15 @@ impl<'a> Response<'a> {
         response
     }
 
-    /// Adds a field. A value may come from a client: bytes that would end the line
-    /// are refused.
+    /// Sets a field: replaces all fields of this name, in any case. A value may come
+    /// from a client: bytes that would end the line are refused.
+    ///
+    /// ```
+    /// # use handler_sdk::{Response, Status};
+    /// let response = Response::html(Status::OK, "<svg/>").field("content-type", "image/svg+xml");
+    /// assert_eq!(response.field_value("content-type"), Some(&b"image/svg+xml"[..]));
+    /// assert_eq!(response.fields().count(), 1);
+    /// ```
     ///
     /// # Panics
     ///
@@ -101,8 +129,64 @@ impl<'a> Response<'a> {
     /// client gets 500, and the text is logged.
     #[must_use]
     pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
-        self.add(name, value.into_bytes());
+        self.set(name, value.into_bytes());
         self
+    }
+
+    /// Adds a field beside others of its name, such as a second `link`. Where RFC
+    /// 9110 lets a field stand only once, such as `content-type`, it is replaced as
+    /// by [`Response::field`].
+    ///
+    /// # Panics
+    ///
+    /// When [`Response::field`] panics.
+    #[must_use]
+    pub fn add_field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
+        if ONCE.iter().any(|once| once.eq_ignore_ascii_case(name)) {
+            self.set(name, value.into_bytes());
+        } else {
+            self.add(name, value.into_bytes());
+        }
+        self
+    }
+
+    /// Removes all fields of this name, in any case.
+    #[must_use]
+    pub fn without_field(mut self, name: &str) -> Self {
+        self.remove(name);
+        self
+    }
+
+    /// Adds a name to the field `vary`, unless it is there.
+    ///
+    /// # Panics
+    ///
+    /// When [`Response::field`] panics.
+    #[must_use]
+    pub fn vary(mut self, name: &'a str) -> Self {
+        let listed =
+            self.field_values("vary").flat_map(|value| Split::new(value, b',')).map(<[u8]>::trim_ascii);
+        if listed.into_iter().all(|each| each != b"*" && !each.eq_ignore_ascii_case(name.as_bytes())) {
+            self.add("vary", name.as_bytes());
+        }
+        self
+    }
+
+    #[inline(never)]
+    fn set(&mut self, name: &'a str, value: &'a [u8]) {
+        self.remove(name);
+        self.add(name, value);
+    }
+
+    #[inline(never)]
+    fn remove(&mut self, name: &str) {
+        let is_named =
+            |field: &Option<(&str, &[u8])>| field.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name));
+        while let Some(place) = self.fields.iter().position(is_named) {
+            self.fields.copy_within(place + 1.., place);
+            let [.., last] = &mut self.fields;
+            *last = None;
+        }
     }
 
     #[allow(clippy::expect_used, reason = "the author of a handler is to be told at once")]
@@ -116,8 +200,9 @@ impl<'a> Response<'a> {
 
     /// Adds a field `set-cookie`. Each cookie counts towards [`FIELDS_MAX`].
     #[must_use]
-    pub fn set_cookie(self, cookie: &SetCookie<'_>) -> Self {
-        self.field("set-cookie", cookie.field_value())
+    pub fn set_cookie(mut self, cookie: &SetCookie<'_>) -> Self {
+        self.add("set-cookie", cookie.field_value());
+        self
     }
 
     /// Adds the field `allow` with these methods.
@@ -139,9 +224,65 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Sets the status.
+    #[must_use]
+    pub const fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Removes the fields whose names are not wanted.
+    pub(crate) fn retain_fields(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let fields = self.fields.into_iter().flatten().filter(|(name, _)| is_wanted(name));
+        let mut kept = [None; FIELDS_MAX];
+        kept.iter_mut().zip(fields).for_each(|(place, field)| *place = Some(field));
+        self.fields = kept;
+        self
+    }
+
     /// Returns the status.
     pub const fn status(&self) -> Status {
         self.status
+    }
+
+    /// Returns the fields in order, but for `allow` of [`Response::allow`].
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
+        self.fields.iter().map_while(|field| *field)
+    }
+
+    /// Returns the value of the first field of this name, in any case.
+    pub fn field_value(&self, name: &str) -> Option<&'a [u8]> {
+        self.field_values(name).next()
+    }
+
+    /// Returns the values of all fields of this name, in any case.
+    pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        self.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Returns the methods of [`Response::allow`], which the router sets with 405 and
+    /// in answer to OPTIONS.
+    pub const fn allowed_methods(&self) -> Option<Methods> {
+        self.allow
+    }
+
+    /// Returns the body.
+    pub const fn body_bytes(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Returns this page with the status, the methods and the fields of a response;
+    /// of its own fields remain those that the response lacks.
+    pub(crate) fn under(&self, response: &Response<'a>) -> Self {
+        let own = self
+            .fields
+            .iter()
+            .filter(|field| field.is_some_and(|(name, _)| response.field_value(name).is_none()));
+        let mut page = *response;
+        let free = page.fields.iter_mut().filter(|place| place.is_none());
+        free.zip(own).for_each(|(place, field)| *place = *field);
+        page.body = self.body;
+        page
     }
 
     /// Returns the number of bytes that [`Response::encode`] writes.
@@ -187,7 +328,8 @@ impl<'a> Response<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIELDS_MAX, Response, Status};
+    use super::{FIELDS_MAX, Methods, Response, Status};
+    use crate::Method;
     use std::prelude::rust_2024::*;
 
     #[test]
@@ -214,14 +356,14 @@ mod tests {
 
     #[test]
     fn the_last_field_fits() {
-        let full = (0..FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
+        let full = (0..FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.add_field("a", "b"));
         assert_eq!(full.encoded_len(), "HTTP/1.1 200 OK\r\n\r\n".len() + FIELDS_MAX * "a: b\r\n".len());
     }
 
     #[test]
     #[should_panic(expected = "at most 16 fields")]
     fn one_field_more_panics() {
-        let _ = (0..=FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.field("a", "b"));
+        let _ = (0..=FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.add_field("a", "b"));
     }
 
     #[test]
@@ -234,5 +376,57 @@ mod tests {
     #[should_panic(expected = "is a token")]
     fn a_name_cannot_be_two_words() {
         let _ = Response::new(Status::OK).field("a b", "c");
+    }
+
+    #[test]
+    fn a_field_is_replaced_and_only_lists_stand_twice() {
+        let page = || Response::html(Status::OK, "");
+        for (name, response, expected) in [
+            ("set", page().field("Content-Type", "a/b"), "Content-Type: a/b"),
+            ("add one that stands once", page().add_field("CONTENT-TYPE", "a/b"), "CONTENT-TYPE: a/b"),
+            (
+                "set after several",
+                page().add_field("link", "1").add_field("x", "y").add_field("Link", "2").field("link", "3"),
+                "content-type: text/html; charset=utf-8|x: y|link: 3",
+            ),
+            (
+                "add a list",
+                page().field("content-type", "a/b").field("link", "1").add_field("link", "2"),
+                "content-type: a/b|link: 1|link: 2",
+            ),
+            ("remove", page().without_field("Content-type"), ""),
+            (
+                "remove what is not there",
+                page().without_field("link"),
+                "content-type: text/html; charset=utf-8",
+            ),
+            (
+                "vary once",
+                Response::new(Status::OK).vary("origin").vary("Origin").vary("accept"),
+                "vary: origin|vary: accept",
+            ),
+            (
+                "vary in a list",
+                Response::new(Status::OK).field("vary", "accept, Origin").vary("origin"),
+                "vary: accept, Origin",
+            ),
+            ("vary on all", Response::new(Status::OK).field("vary", "*").vary("origin"), "vary: *"),
+        ] {
+            let fields: Vec<_> = response
+                .fields()
+                .map(|(name, value)| std::format!("{name}: {}", value.escape_ascii()))
+                .collect();
+            assert_eq!(fields.join("|"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_set_can_be_read() {
+        let methods = Methods::of(&[Method::Get]);
+        let response = Response::text(Status::OK, "a").with_status(Status::CREATED).allow(methods);
+        assert_eq!((response.status(), response.body_bytes()), (Status::CREATED, &b"a"[..]));
+        assert_eq!(response.field_value("CONTENT-TYPE"), Some(&b"text/plain; charset=utf-8"[..]));
+        assert_eq!(response.allowed_methods(), Some(methods));
+        assert_eq!(methods.names().collect::<Vec<_>>(), ["GET", "HEAD", "OPTIONS"]);
     }
 }

@@ -12,7 +12,7 @@ use crate::export::Once;
 ///
 /// static SQUARES: State<[u32; 100]> = State::new(|| std::array::from_fn(|n| (n * n) as u32));
 ///
-/// fn answer<'a>(_: &Request<'a>) -> Response<'a> {
+/// fn answer(_: Request<'_>) -> Response<'_> {
 ///     let last = SQUARES.get().last();
 ///     Response::new(if last == Some(&9801) { Status::OK } else { Status::NOT_FOUND })
 /// }

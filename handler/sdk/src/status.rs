@@ -16,6 +16,8 @@ impl Status {
     pub const ACCEPTED: Status = Status::new(202, "Accepted");
     /// 204 No Content
     pub const NO_CONTENT: Status = Status::new(204, "No Content");
+    /// 206 Partial Content
+    pub const PARTIAL_CONTENT: Status = Status::new(206, "Partial Content");
     /// 301 Moved Permanently
     pub const MOVED_PERMANENTLY: Status = Status::new(301, "Moved Permanently");
     /// 302 Found
@@ -50,6 +52,8 @@ impl Status {
     pub const CONTENT_TOO_LARGE: Status = Status::new(413, "Content Too Large");
     /// 415 Unsupported Media Type
     pub const UNSUPPORTED_MEDIA_TYPE: Status = Status::new(415, "Unsupported Media Type");
+    /// 416 Range Not Satisfiable
+    pub const RANGE_NOT_SATISFIABLE: Status = Status::new(416, "Range Not Satisfiable");
     /// 422 Unprocessable Content
     pub const UNPROCESSABLE_CONTENT: Status = Status::new(422, "Unprocessable Content");
     /// 429 Too Many Requests

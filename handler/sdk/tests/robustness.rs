@@ -15,6 +15,14 @@ const SOUND: &[&[u8]] = &[
         content-length: 11\r\n\r\na=1&b=%&c=+",
     b"PUT /x/b HTTP/1.1\r\naccept: text/plain;format=\"a,b\\\";c\";q=0.3\r\ncontent-length: 2\r\n\r\n12",
     b"OPTIONS * HTTP/1.1\r\n\r\n",
+    b"GET /a.css HTTP/1.1\r\nrange: bytes=1-2, -3\r\nif-none-match: \"v2\", W/\"v1\"\r\n\
+        if-modified-since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+    b"GET /b HTTP/1.1\r\nrange: bytes=4-8\r\nif-match: \"v1\"\r\nif-range: \"v1\"\r\n\
+        if-unmodified-since: Sunday, 06-Nov-94 08:49:37 GMT\r\nx-request-time: 1795334400000\r\n\
+        cookie: a=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843.9999999999.b\r\n\r\n",
+    b"OPTIONS /a/b/?c HTTP/1.1\r\norigin: null\r\naccess-control-request-method: PUT\r\n\r\n",
+    b"GET /a/b/c?d HTTP/1.1\r\norigin: https://a.example\r\nx-request-id: 1-1\r\nx-forwarded-for: ::1\r\n\
+        x-request-time: 1795334400000\r\n\r\n",
 ];
 
 #[test]

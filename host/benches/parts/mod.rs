@@ -1,5 +1,5 @@
-//! What benches share. Each bench has parts, which are chosen by name on the
-//! command line.
+//! Modules and functions that the benches share. The command line names the parts of
+//! a bench that are to run.
 
 pub mod native;
 pub mod nginx;
@@ -16,7 +16,8 @@ pub mod wrk;
 
 use std::time::Instant;
 
-/// Runs the chosen parts, or all of them. Cargo adds flags to the arguments.
+/// Runs the parts that the command line names, or all if it names none. Other
+/// arguments are ignored: Cargo adds flags.
 pub fn run_chosen(parts: &[(&str, fn())]) {
     let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
     for (_, part) in parts.iter().filter(|(name, _)| is_chosen(name, &names)) {
@@ -24,14 +25,14 @@ pub fn run_chosen(parts: &[(&str, fn())]) {
     }
 }
 
-/// Returns whether a name is on the command line, or no name is.
+/// Returns whether the command line has this name, or none of `names`.
 pub fn is_chosen(name: &str, names: &[&str]) -> bool {
     let named: Vec<_> =
         std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     named.is_empty() || named.iter().any(|argument| argument == name)
 }
 
-/// Returns the number that a share of the numbers does not exceed.
+/// Returns the number that a share of the numbers (0.0 to 1.0) does not exceed.
 pub fn percentile(numbers: &[f64], share: f64) -> f64 {
     let mut numbers = numbers.to_vec();
     numbers.sort_by(f64::total_cmp);
@@ -47,7 +48,7 @@ pub fn high(numbers: &[f64]) -> f64 {
     percentile(numbers, 0.99)
 }
 
-/// Returns the milliseconds since then.
+/// Returns the milliseconds since a point in time.
 pub fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }

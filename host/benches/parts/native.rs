@@ -1,6 +1,6 @@
-//! The default handler without WebAssembly, on hyper and tokio as anybody would
-//! write it. The bench starts itself again as the server, so that the server is a
-//! process of its own.
+//! A server with the routes of the default handler but without WebAssembly, written
+//! in the usual way on hyper and tokio. The bench starts itself again as this server,
+//! so that the server is a process of its own.
 
 use std::env;
 use std::net::SocketAddr;

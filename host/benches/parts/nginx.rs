@@ -11,9 +11,9 @@ pub const ERRORS: &str = "nginx-errors";
 /// Default connections of a worker process, which reserves memory for them at once.
 pub const CONNECTIONS: usize = 1024;
 
-/// Returns nginx with worker processes (`auto`: one for each core), connections for
-/// each, and the content of the block `http`. The error log holds warnings and
-/// errors.
+/// Returns a command that runs nginx, with the number of worker processes (`auto`: one
+/// for each core), the most connections of each, and the content of the block `http`.
+/// The error log gets warnings and errors.
 pub fn command(folder: &Folder, workers: &str, connections: usize, http: &str) -> Command {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));
     let text = format!(
@@ -25,7 +25,8 @@ pub fn command(folder: &Folder, workers: &str, connections: usize, http: &str) -
     );
     fs::write(&configuration, text).unwrap();
     let mut command = Command::new("nginx");
-    // Before it reads its configuration, it logs to a path of the distribution.
+    // Without `-e`, nginx logs to a path of the distribution until it has read its
+    // configuration.
     command.arg("-e").arg(&errors).arg("-c").arg(&configuration);
     command
 }

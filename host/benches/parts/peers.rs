@@ -22,8 +22,8 @@ const WITHOUT: &str = "it does not stand beside the host";
 /// A server that answers GET /route.
 pub struct Peer {
     pub name: &'static str,
-    /// Returns what starts the server at an address, or None where a part of it is
-    /// missing.
+    /// Returns a command that starts the server at an address, or None where a part of
+    /// the server is missing.
     pub command: fn(&Folder, SocketAddr) -> Option<Command>,
 }
 
@@ -54,13 +54,14 @@ pub const HOST_ECHO: Peer = Peer {
     },
 };
 
-/// The host with a module that grows for each request, and so cannot be reset.
+/// The host with a module that grows its memory for a large request. Its instance can
+/// then not be reset.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
     command: |folder, address| host_with(folder, address, Path::new(&fixture("echo.wat"))),
 };
 
-/// Serves the routes and the echo.
+/// The server of `native`, which serves the routes and the echo.
 pub const NATIVE: Peer = Peer { name: "native hyper", command: |_, address| Some(native::command(address)) };
 
 pub const NGINX: Peer =
@@ -70,7 +71,7 @@ pub const NGINX: Peer =
 pub const NGINX_ROOMY: Peer =
     Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384) };
 
-/// Serves the routes and the echo, in one process.
+/// node with a script that serves the routes and the echo, in one process.
 pub const NODE: Peer = Peer {
     name: "node",
     command: |_, address| {

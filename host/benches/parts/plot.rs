@@ -1,9 +1,9 @@
-//! Plots for `docs/plots`: bars, lines that grow, and points in time.
+//! Draws the plots in `docs/plots`: bars, lines, and points in time.
 
 use super::percentile;
 use super::sheet::{AREA, Sheet};
 
-/// Left edge of the area when names stand beside it.
+/// Left edge of the area inside the axes, if names stand to the left of it.
 const BESIDE_NAMES: f64 = 190.0;
 
 /// Colours that colour-blind readers can tell apart (Okabe and Ito).
@@ -96,7 +96,7 @@ impl Plot {
         sheet.save(self);
     }
 
-    /// Draws points in time, and a line across at each event.
+    /// Draws points in time, and a vertical line at each event.
     pub fn points(&self, x: &Axis, y: &Axis, (what, points): Series, (event, events): (&str, &[f64])) {
         let mut sheet = Sheet::new(self);
         let (xs, ys): (Vec<_>, Vec<_>) = points.iter().copied().unzip();
@@ -104,7 +104,7 @@ impl Plot {
         let y = sheet.vertical(y, y.ticks(&ys));
         let lines = events.iter().map(|at| format!("M{:.1},{}V{}", x(*at), AREA[1], AREA[3]));
         sheet.add(&format!("<path d='{}' stroke='{}'/>", lines.collect::<String>(), COLOURS[1]));
-        // Lines of no length, whose round ends are the points.
+        // A line of no length with round ends is drawn as a point.
         let dots: String = points.iter().map(|p| format!("M{:.1},{:.1}h0", x(p.0), y(p.1))).collect();
         let colour = COLOURS[0];
         sheet.add(&format!("<path d='{dots}' stroke='{colour}' stroke-width='3' stroke-linecap='round'/>"));
@@ -115,7 +115,7 @@ impl Plot {
 }
 
 impl Axis {
-    /// Returns round numbers around all of these.
+    /// Returns the round numbers at which ticks stand. They enclose all given numbers.
     fn ticks(&self, numbers: &[f64]) -> Vec<f64> {
         let [low, high] = [0.0, 1.0].map(|share| percentile(numbers, share));
         match self.scale {
@@ -133,13 +133,13 @@ impl Axis {
     }
 }
 
-/// Yields 1, 2, 5, 10, 20 and so on, starting below a number.
+/// Yields 1, 2, 5, 10, 20 and so on, from the power of ten at or below a number.
 fn rounds(number: f64) -> impl Iterator<Item = f64> {
     let first = number.log10().floor() as i32;
     (first..).flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)))
 }
 
-/// Returns distinct numbers in order.
+/// Sorts numbers and removes duplicates.
 fn in_order(mut numbers: Vec<f64>) -> Vec<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.dedup();

@@ -21,12 +21,13 @@ pub fn family(process: u32) -> Vec<u32> {
     std::iter::once(process).chain(children).collect()
 }
 
-/// Returns utime (user space) and stime (kernel).
+/// Returns the processor time of a process and its children: utime (in user space)
+/// and stime (in the kernel).
 pub fn processor_time(process: u32) -> [Duration; 2] {
     let mut ticks = [0; 2];
     for id in family(process) {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        // The name in brackets may hold any bytes.
+        // Skips the name in brackets, which may hold any bytes.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         ticks[0] += fields[11].parse::<u64>().unwrap();
         ticks[1] += fields[12].parse::<u64>().unwrap();
@@ -34,7 +35,8 @@ pub fn processor_time(process: u32) -> [Duration; 2] {
     ticks.map(|ticks| Duration::from_millis(ticks * 1000 / TICKS))
 }
 
-/// Returns resident memory in KiB. Shared pages count for each process.
+/// Returns the resident memory of a process and its children in KiB. Shared pages
+/// count for each process.
 pub fn resident_kib(process: u32) -> u64 {
     family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
 }

@@ -1,4 +1,4 @@
-//! A server whose file is replaced repeatedly.
+//! A server whose module file is replaced repeatedly.
 
 use std::fs;
 use std::thread;
@@ -10,13 +10,14 @@ use crate::harness::{Client, Folder, Server};
 /// measured, and long enough to leave the server idle.
 const ASK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Longest time until a version serves.
+/// Longest time until a new version serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Name of the file.
+/// Name of the module file.
 const FILE: &str = "handler.wasm";
 
-/// A server and its file. The number of a variant is the number of its version.
+/// A server and its module file. Each variant of the module has the number of the
+/// version that it becomes.
 pub struct Replaced {
     pub server: Server,
     folder: Folder,
@@ -34,7 +35,8 @@ impl Replaced {
         Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
-    /// Replaces the file with the next variant by renaming. Returns when that was.
+    /// Replaces the file with the next variant by renaming. Returns the time just
+    /// before.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.folder.file("new");
@@ -44,13 +46,14 @@ impl Replaced {
         since
     }
 
-    /// Replaces the file, and has the server read it without watching it.
+    /// Replaces the file, and tells the server by SIGHUP to read it, so that the server
+    /// need not watch it.
     pub fn replace(&mut self) {
         self.rename();
         self.server.signal("HUP");
     }
 
-    /// Asks until the newest variant answers.
+    /// Sends requests until the newest variant answers.
     pub fn wait(&self, client: &mut Client) {
         let (newest, since) = (self.number.to_string(), Instant::now());
         while client.ask("GET", "/route").field("x-handler-version") != Some(&newest) {

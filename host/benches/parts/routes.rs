@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::scratch;
 
-/// A kind of paths.
+/// A kind of route paths.
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,
@@ -22,12 +22,13 @@ pub const KINDS: [Kind; 2] = [
 /// Number of different paths that are requested in turn.
 const ASKED: usize = 64;
 
-/// Returns targets of routes from all over the table.
+/// Returns targets of routes that are spread over the table.
 pub fn asked(kind: Kind, count: usize) -> Vec<String> {
     (0..ASKED).map(|number| (kind.path)(number * 7919 % count).replace("{id}", "4711")).collect()
 }
 
-/// Builds a module. The compiler takes some seconds for the largest index, once.
+/// Builds a module with this many routes, unless it was built before. With the most
+/// routes, that takes some seconds.
 pub fn module(kind: Kind, count: usize) -> Vec<u8> {
     let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
     let folder = scratch().join(&name);
@@ -46,11 +47,11 @@ pub fn module(kind: Kind, count: usize) -> Vec<u8> {
          use handler_sdk::{{Index, Request, Response, Router, Status, export, get}};
          export!(answer);
          static INDEX: Index<{count}> = Index::new([{routes}]);
-         fn answer<'a>(request: &Request<'a>) -> Response<'a> {{ const {{ Router::indexed(&INDEX) }}.answer(request) }}
-         fn show(_: &Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
+         fn answer(request: Request<'_>) -> Response<'_> {{ const {{ Router::indexed(&INDEX) }}.answer(request) }}
+         fn show(_: Request<'_>) -> Response<'static> {{ Response::html(Status::OK, \"<h1> hello route</h1>\") }}\n"
     );
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    // Unchanged code is not built again.
+    // Written only if it changes, because Cargo builds again when the file is newer.
     if fs::read_to_string(folder.join("lib.rs")).ok().as_ref() != Some(&code) {
         fs::write(folder.join("lib.rs"), code).unwrap();
     }

@@ -1,17 +1,18 @@
-//! The sheet of a plot: SVG that is readable on a light and on a dark page.
+//! The sheet that a plot is drawn on: SVG that is readable on a light and a dark page.
 
 use std::path::Path;
 
 use super::plot::{Axis, Plot, Scale};
 
-/// Size of the sheet, and the area inside the axes: left, top, right, bottom.
+/// Width and height of the sheet.
 const SIZE: (u32, u32) = (800, 430);
+/// The area inside the axes: left, top, right, bottom.
 pub const AREA: [f64; 4] = [76.0, 70.0, 776.0, 350.0];
 
 /// A sheet that is being drawn.
 pub struct Sheet {
     svg: String,
-    /// Where the next name of the legend stands.
+    /// Horizontal position of the next entry of the legend.
     legend_end: f64,
 }
 
@@ -45,11 +46,11 @@ impl Sheet {
         let at = self.legend_end;
         self.add(&format!("<rect x='{at}' y='47' width='14' height='6' fill='{colour}'/>"));
         self.text(at + 20.0, 55.0, "start", 13, name);
-        // Estimated width of the letters.
+        // 6.6 is an estimate of the mean width of a letter.
         self.legend_end += 44.0 + 6.6 * name.len() as f64;
     }
 
-    /// Draws an axis. Returns what maps numbers to positions on the sheet.
+    /// Draws a horizontal axis. Returns a function from numbers to positions on the sheet.
     pub fn horizontal(&mut self, axis: &Axis, ticks: Vec<f64>, left: f64) -> impl Fn(f64) -> f64 + use<> {
         let [_, top, right, bottom] = AREA;
         let place = axis.place(&ticks, [left, right]);
@@ -62,7 +63,7 @@ impl Sheet {
         place
     }
 
-    /// Draws an axis. Returns what maps numbers to positions on the sheet.
+    /// Draws a vertical axis. Returns a function from numbers to positions on the sheet.
     pub fn vertical(&mut self, axis: &Axis, ticks: Vec<f64>) -> impl Fn(f64) -> f64 + use<> {
         let [left, top, right, bottom] = AREA;
         let place = axis.place(&ticks, [bottom, top]);
@@ -88,7 +89,8 @@ impl Sheet {
 }
 
 impl Axis {
-    /// Returns what maps numbers between the first and the last tick to positions.
+    /// Returns a function that maps numbers between the first and the last tick to
+    /// positions.
     fn place(&self, ticks: &[f64], [start, end]: [f64; 2]) -> impl Fn(f64) -> f64 + use<> {
         let is_log = self.scale == Scale::Log;
         let on_scale = move |number: f64| if is_log { number.log10() } else { number };

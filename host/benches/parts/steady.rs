@@ -1,5 +1,5 @@
-//! A client with a steady rate, whatever the server does, and the times of its
-//! answers.
+//! A client whose requests are due at a steady rate, however slow the server is, and
+//! the times of its answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,9 +25,9 @@ pub const CALM: Rate = Rate { connections: 4, interval: Duration::from_millis(20
 /// What clients saw. Times are in milliseconds.
 #[derive(Default)]
 pub struct Seen {
-    /// When each answer was due, since the start, and the time until it came.
+    /// When each request was due, since the start, and the time from then to its answer.
     pub answers: Vec<(Duration, f64)>,
-    /// Times to connect and get an answer.
+    /// Times to connect and get one answer.
     pub new: Vec<f64>,
     pub failed: usize,
 }
@@ -59,8 +59,8 @@ pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duratio
                     seen.failed += 1;
                     stream = connect(address);
                 }
-                // Measured from when it was due, so a delay counts for all requests
-                // behind it.
+                // Measured from when the request was due, so a delay counts for all
+                // requests behind it.
                 seen.answers.push((due - start, milliseconds(due)));
                 due += rate.interval;
             }
@@ -81,8 +81,8 @@ pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duratio
     })
 }
 
-/// Runs several kinds of turns in turn, and prints each kind with its ratio to the
-/// first. Returns how many requests failed.
+/// Runs turns of several kinds alternately. Prints the 99th percentile of each kind and
+/// its ratio to the first kind's. Returns how many requests failed.
 pub fn compare(what: &str, turns: usize, kinds: &[&str], mut run: impl FnMut(usize) -> Seen) -> usize {
     let mut results: Vec<_> = kinds.iter().map(|_| (Vec::new(), Seen::default())).collect();
     for _ in 0..turns {

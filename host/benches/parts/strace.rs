@@ -26,7 +26,7 @@ pub fn count<T>(
     let strace = Program::start(&mut command, "system calls are not counted")?;
     sleep(ATTACHING);
     let result = meanwhile();
-    // strace detaches and writes when it is told to end.
+    // Ends strace, which then writes its summary.
     drop(strace);
     let text = fs::read_to_string(summary).unwrap();
     let lines = text.lines().filter_map(|line| {

@@ -1,4 +1,4 @@
-//! Load by wrk, and its results.
+//! Loads a server by wrk, and reads wrk's results.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::program::is_installed;
 use crate::harness::Folder;
 
-/// A repeated request.
+/// The request that wrk repeats.
 #[derive(Clone, Copy)]
 pub enum Asked {
     /// GET /route, on connections that are kept.
@@ -25,7 +25,7 @@ pub enum Asked {
 pub struct Seen {
     pub requests: f64,
     pub seconds: f64,
-    /// Time until an answer, or until the last one where requests are pipelined.
+    /// Median time until an answer, or until the last one of pipelined requests.
     pub median_us: f64,
     pub high_us: f64,
 }
@@ -45,7 +45,7 @@ pub fn is_there() -> bool {
     is_installed("wrk", "--version", "nothing can be measured (on Debian: apt-get install wrk)")
 }
 
-/// Drives a server for some seconds.
+/// Loads a server for some seconds, and returns the results.
 pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: usize, seconds: usize) -> Seen {
     let script = folder.file("load.lua");
     fs::write(&script, asked.script() + REPORT).unwrap();
@@ -69,7 +69,7 @@ pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: us
 }
 
 impl Asked {
-    /// Returns the length of the body.
+    /// Returns the length of the request's body in bytes.
     pub fn body(self) -> usize {
         if let Asked::Echo(length) = self { length } else { 0 }
     }

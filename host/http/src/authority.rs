@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::fields::values;
 use crate::target::Target;
 
-/// Default port of a URL (RFC 9110, section 4.2.1).
+/// Default port of an `http` URL (RFC 9110, section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
 
 /// Reason for refusing the `host` field or the target's authority.
@@ -53,7 +53,7 @@ pub(super) fn check(parts: &Parts, target: &Target<'_>) -> Result<(), BadHost> {
     let named = named.map(|named| named.ok_or(BadHost::TargetMalformed)).transpose()?;
     let mut values = values(&parts.headers, &HOST);
     let Some(host) = values.next() else {
-        // HTTP/1.0 has no such field.
+        // HTTP/1.0 does not require the field.
         return if parts.version < Version::HTTP_11 { Ok(()) } else { Err(BadHost::Missing) };
     };
     let more = values.count();

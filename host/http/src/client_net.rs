@@ -3,12 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// Who is at the other end.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Over TCP.
+    /// Address of a TCP peer.
     Ip(IpAddr),
-    /// Over a Unix socket, which tells no address.
+    /// Peer on a Unix socket, which has no address.
     Unix,
 }
 
@@ -17,7 +17,7 @@ impl fmt::Display for Peer {
         match self {
             // An IPv4 address that came in over IPv6 is the same client.
             Peer::Ip(address) => address.to_canonical().fmt(f),
-            // RFC 7239, section 6.1, has this word for it.
+            // RFC 7239, section 6.1, has this word for a client without an address.
             Peer::Unix => f.write_str("unknown"),
         }
     }

@@ -41,15 +41,15 @@ impl Trusted {
     }
 }
 
-/// Returns the network that a peer counts for in fair sharing. Trusted proxies
-/// stand for others, so they count for none.
+/// Returns the network that a peer counts for in fair sharing; `None` for a trusted
+/// proxy, which stands for many clients.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
 }
 
-/// Returns the client of a request. Starts at the peer; as long as the address is a
-/// trusted proxy's, takes the next one to the left in `x-forwarded-for`. Stops at a
-/// malformed one.
+/// Returns the client of a request. Starts at the peer. As long as the address found
+/// is a trusted proxy's, goes on to the next one in `x-forwarded-for`, from right to
+/// left. Stops at a malformed one.
 pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;
@@ -61,7 +61,7 @@ pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
     while is_trusted(client) {
         match claims.next().and_then(address) {
             Some(address) => client = Peer::Ip(address),
-            // A malformed address cannot be trusted.
+            // The list has ended, or the entry is malformed and cannot be trusted.
             None => break,
         }
     }

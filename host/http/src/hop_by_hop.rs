@@ -5,13 +5,13 @@ use std::cmp::Ordering;
 
 use http::HeaderValue;
 
-/// Most options in all `connection` fields of a message, empty ones included.
-/// Ordinary messages have one or two, and each field of the message is compared
-/// with all of them.
+/// Most options in all `connection` fields of a message, empty ones included. Ordinary
+/// messages have one or two. Each field of the message is looked up among them, so
+/// more would cost time.
 pub const OPTIONS_MAX: usize = 64;
 
-/// Fields that `connection` cannot remove, because the message would change its
-/// meaning.
+/// Fields that `connection` cannot remove, because the message would mean something
+/// else without them.
 const KEPT: [&str; 2] = ["host", "content-length"];
 
 /// Returns whether a field, named in lower case, is hop-by-hop in any message.
@@ -35,14 +35,14 @@ pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a HeaderVa
 
 /// Fields that the `connection` field of a message declares hop-by-hop.
 pub(super) struct Listed<'a> {
-    /// Sorted names. Nearly always empty: `close` and `keep-alive` name no field
-    /// and are left out.
+    /// Sorted names. Nearly always empty, because the usual options are left out:
+    /// no field is named `close`, and `keep-alive` is hop-by-hop in any message.
     names: Vec<&'a [u8]>,
 }
 
 impl<'a> Listed<'a> {
     /// Collects the names from the values of `connection`, at most [`OPTIONS_MAX`]
-    /// of them: a message with more is refused.
+    /// of them: the caller has refused messages with more.
     pub(super) fn by(values: impl Iterator<Item = &'a HeaderValue>) -> Listed<'a> {
         let named = |option: &&[u8]| {
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")

@@ -36,8 +36,8 @@ pub enum InvalidResponse {
     /// A success status for CONNECT, which would turn the connection into a tunnel.
     #[error("its status is {0} for CONNECT, and a handler cannot open a tunnel; expected 300 to 599")]
     Tunnel(u16),
-    /// The `transfer-encoding` field, which would be false: the host frames the
-    /// message.
+    /// The `transfer-encoding` field, which a handler must not set: the host frames
+    /// the message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
     /// A field that may stand once is repeated.
@@ -57,7 +57,7 @@ pub enum InvalidResponse {
         /// Length of the body in bytes.
         actual: usize,
     },
-    /// A body with a status that has none.
+    /// A body with a status that allows none.
     #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
     BodyForbidden {
         /// 204, 205 or 304.

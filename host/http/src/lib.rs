@@ -6,14 +6,14 @@
 //! | --- | --- |
 //! | `wire` | finds where a message ends, and refuses what is ambiguous |
 //! | `request` | encodes the canonical request |
-//! | `target` | the forms of a target |
-//! | `authority` | the server that a request is meant for |
-//! | `forwarded` | the client behind trusted proxies |
+//! | `target` | the forms of a request target |
+//! | `authority` | checks which server a request names |
+//! | `forwarded` | determines the client behind trusted proxies |
 //! | `response` | decodes and checks a response |
-//! | `response_head` | parses and checks its head |
+//! | `response_head` | parses and checks the head of a response |
 //! | `invalid_response` | why a response is refused |
-//! | `fields` | finds fields |
-//! | `hop_by_hop` | fields that belong to one connection |
+//! | `fields` | looks up header fields |
+//! | `hop_by_hop` | header fields that concern one connection |
 //! | `message` | a request in the form that a handler gets |
 //! | `request_id` | ids of requests and connections |
 //! | `client_net` | the network that a client counts towards |

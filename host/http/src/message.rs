@@ -5,11 +5,14 @@ use bytes::Bytes;
 /// Bytes of one request, in pieces that are joined in the module's memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Head that the host has encoded; or the whole message, where it was read as
+    /// Head that the host has encoded; or the whole message, if it was made from
     /// one piece.
     pub head: Vec<u8>,
     /// Pieces of the body.
     pub body: Vec<Bytes>,
+    /// Seed of the random bits that the module may draw; [`None`] for a module that
+    /// draws none.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl Message {
@@ -26,6 +29,6 @@ impl Message {
 
 impl From<Vec<u8>> for Message {
     fn from(whole: Vec<u8>) -> Message {
-        Message { head: whole, body: Vec::new() }
+        Message { head: whole, body: Vec::new(), seed: None }
     }
 }

@@ -7,8 +7,9 @@ use std::fmt::{self, Write};
 /// Longest escape of a character in bytes: `\u{10ffff}`.
 const ESCAPED_MAX: usize = 10;
 
-/// Displays at most `max` bytes of a text. Control characters and marks that change
-/// the direction of text are escaped as Rust does: `\n`, `\u{1b}`.
+/// Displays at most `max` bytes of a text, and `…` if that is not all. Escapes control
+/// characters and marks that change the direction of text, as Rust does: `\n`,
+/// `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a> {
     text: &'a str,
@@ -54,7 +55,7 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     let length = prefix(&text, max, |character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
         _ if is_printable(character) => character.len_utf8(),
-        // JSON escapes these in six bytes.
+        // JSON escapes such a character in six bytes.
         _ => character.escape_default().len().max(6),
     })
     .len();
@@ -65,9 +66,10 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     text
 }
 
-/// Quotes the end of a line, from `start` on, unless it is a plain word, or, with
-/// `spaces`, a plain message. Inside quotation marks, quotation marks, backslashes
-/// and non-printing characters are escaped, so that a line has only one reading.
+/// Quotes the end of a line, from `start` on, if it is empty, or has quotation marks,
+/// `=`, backslashes or non-printing characters. Without `spaces`, also if it has spaces
+/// or is not ASCII. Quotation marks, backslashes and non-printing characters are
+/// escaped then, so that a line has only one reading.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
@@ -95,8 +97,8 @@ pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Escapes non-printing characters that JSON allows in strings. Returns `None` when
-/// the line has none.
+/// Escapes non-printing characters that JSON allows in strings. Returns `None` for a
+/// line of printable ASCII, in which there is nothing to escape.
 pub fn shown_in_json(line: &str) -> Option<String> {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
         return None;

@@ -1,10 +1,10 @@
 //! Encodes requests for handlers: one canonical HTTP/1.1 message, however the
 //! request was sent.
 //!
-//! The target is in origin form, field names are in lower case, and the body is not
-//! chunked and has one correct length. Hop-by-hop fields are removed, and fields
-//! that the host vouches for are added. A client's own fields of those names are
-//! dropped, so that a handler can trust their values.
+//! The target is in origin form, except for `*` and with CONNECT. Field names are in
+//! lower case. The body is not chunked and has one correct length. Hop-by-hop fields
+//! are removed, and fields that the host vouches for are added. A client's own fields
+//! of the same names are dropped, so that a handler can trust the values.
 
 use std::time::{Duration, SystemTime};
 
@@ -49,11 +49,12 @@ pub enum BadRequest {
     ExpectationUnknown,
 }
 
-/// Checks what a head means, before the body is waited for.
+/// Checks the target and the fields `host`, `expect` and `connection` of a request,
+/// before its body is read.
 ///
 /// # Errors
 ///
-/// [`BadRequest`] says what is wrong with it.
+/// [`BadRequest`] says what is wrong with the head.
 pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
     let target = Target::new(&parts.method, &parts.uri)?;
     authority::check(parts, &target)?;
@@ -71,7 +72,7 @@ pub fn check_head(parts: &Parts) -> Result<Target<'_>, BadRequest> {
 /// Encodes the canonical message.
 pub fn encode(parts: &Parts, target: Target<'_>, body: Vec<Bytes>, origin: &Origin<'_>) -> Message {
     let body_bytes = body.iter().map(Bytes::len).sum();
-    Message { head: encode_head(parts, target, body_bytes, origin), body }
+    Message { head: encode_head(parts, target, body_bytes, origin), body, seed: None }
 }
 
 fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Origin<'_>) -> Vec<u8> {
@@ -142,7 +143,7 @@ mod tests {
         String::from_utf8(encode_head(&parts, target, body_bytes, &origin)).unwrap()
     }
 
-    // Whatever else is passed on, the black-box tests ask a handler.
+    // The tests of the whole server check the rest of the canonical request.
     #[test]
     fn a_tunnel_keeps_the_host_that_its_client_named() {
         let connect = Request::connect("a.example:443").header("host", "b.example:1");

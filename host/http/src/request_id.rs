@@ -1,9 +1,10 @@
 //! Request ids, which appear in the log, in the response and in the request that
 //! the handler gets.
 //!
-//! An id reads `1f3a9c07-2b-3`: a random number of this process, the connection,
-//! and the request on that connection. So ids are unique without a random number
-//! per request, and they show which requests shared a connection.
+//! An id reads `2b-3-9c07b2e41f3a55d0`: the connection, the request on that connection,
+//! and a keyed hash of both. The numbers show which requests shared a connection. The
+//! hash, by a key of this process, makes ids differ between processes, and keeps
+//! whoever has seen some ids from guessing others.
 
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
@@ -13,19 +14,25 @@ use http::HeaderValue;
 
 /// Generator of connection ids.
 pub struct ConnectionIds {
-    start: u32,
+    /// Random keys of SipHash, a keyed pseudorandom function.
+    keys: RandomState,
     next: AtomicU64,
 }
 
 /// Generator of the request ids of one connection.
 pub struct RequestIds {
+    keys: RandomState,
+    connection: u64,
+    /// The number of the connection and a hyphen.
     prefix: RequestId,
     next: AtomicU64,
 }
 
-/// Length of the longest id: numbers of 32, 64 and 64 bits in hexadecimal, and two
-/// hyphens.
-const LENGTH_MAX: usize = 8 + 1 + 16 + 1 + 16;
+/// Length of the longest id: three numbers of 64 bits in hexadecimal, and two hyphens.
+const LENGTH_MAX: usize = 16 + 1 + 16 + 1 + 16;
+
+/// Digits of the hash.
+const HASH_DIGITS: u32 = 16;
 
 /// Id of one request. `Copy`, which costs less than reference counting.
 #[derive(Clone, Copy, Debug)]
@@ -35,20 +42,18 @@ pub struct RequestId {
 }
 
 impl ConnectionIds {
-    /// Creates a generator with a random process number.
+    /// Creates a generator with random keys.
     #[allow(clippy::new_without_default, reason = "two defaults are not equal")]
     pub fn new() -> Self {
-        // The keys of a new hasher are random. The standard library has no other
-        // source of randomness, and this one is sufficient.
-        let random = RandomState::new().hash_one(std::process::id());
-        ConnectionIds { start: random as u32, next: AtomicU64::new(1) }
+        // The standard library draws these keys from the system's generator.
+        ConnectionIds { keys: RandomState::new(), next: AtomicU64::new(1) }
     }
 
     /// Returns the generator for the next connection.
     pub fn connection(&self) -> RequestIds {
         let connection = self.next.fetch_add(1, Relaxed);
-        let prefix = RequestId::of(format_args!("{:08x}-{connection:x}-", self.start));
-        RequestIds { prefix, next: AtomicU64::new(1) }
+        let prefix = RequestId::of(format_args!("{connection:x}-"));
+        RequestIds { keys: self.keys.clone(), connection, prefix, next: AtomicU64::new(1) }
     }
 }
 
@@ -57,7 +62,9 @@ impl RequestIds {
     pub fn request(&self) -> RequestId {
         let number = self.next.fetch_add(1, Relaxed);
         let mut id = self.prefix;
-        id.push_hex(number);
+        id.push_hex(number, 1);
+        id.push(b'-');
+        id.push_hex(self.keys.hash_one((self.connection, number)), HASH_DIGITS);
         id
     }
 
@@ -89,15 +96,19 @@ impl RequestId {
         id
     }
 
-    /// Appends a number in hexadecimal. Faster than `{:x}`.
-    fn push_hex(&mut self, number: u64) {
-        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    /// Appends a number in at least this many hexadecimal digits. Faster than `{:x}`.
+    fn push_hex(&mut self, number: u64, digits_min: u32) {
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min);
         for place in (0..digits).rev() {
             let digit = (number >> (4 * place)) as u8 & 0xF;
-            if let Some(byte) = self.text.get_mut(self.length) {
-                *byte = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
-                self.length += 1;
-            }
+            self.push(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
         }
     }
 
@@ -138,13 +149,28 @@ mod tests {
     use super::{ConnectionIds, Relaxed};
 
     #[test]
-    fn an_id_tells_start_connection_and_request() {
+    fn an_id_tells_connection_and_request() {
         let ids = ConnectionIds::new();
         let (first, second) = (ids.connection(), ids.connection());
         let all = [first.request(), first.request(), second.request()];
-        let tails: Vec<_> = all.iter().map(|id| &id.as_str()[8..]).collect();
-        assert_eq!(tails, ["-1-1", "-1-2", "-2-1"]);
-        assert!(all.iter().all(|id| id.as_str()[..8] == all[0].as_str()[..8]));
+        let numbers: Vec<_> = all.iter().map(|id| &id.as_str()[..4]).collect();
+        assert_eq!(numbers, ["1-1-", "1-2-", "2-1-"]);
+        assert!(all.iter().all(|id| id.as_str().len() == 20));
+    }
+
+    /// Half of 64 bits differ on average; fewer than 8 do so once in 10^10 times.
+    #[test]
+    fn an_id_does_not_tell_the_next_one() {
+        let hash = |id: &str| u64::from_str_radix(&id[id.len() - 16..], 16).unwrap();
+        let ids = ConnectionIds::new();
+        let connection = ids.connection();
+        let (one, next) = (connection.request(), connection.request());
+        let neighbour = ids.connection().request();
+        let elsewhere = ConnectionIds::new().connection().request();
+        for other in [next, neighbour, elsewhere] {
+            let bits = (hash(one.as_str()) ^ hash(other.as_str())).count_ones();
+            assert!(bits >= 8, "{one} and {other} differ in {bits} bits");
+        }
     }
 
     #[test]
@@ -152,7 +178,7 @@ mod tests {
         let ids = ConnectionIds::new().connection();
         for number in [0, 1, 9, 10, 15, 16, 0xABC, 0x1234_5678_9ABC_DEF0, u64::MAX - 1] {
             ids.next.store(number, Relaxed);
-            assert!(ids.request().as_str().ends_with(&format!("-{number:x}")), "{number}");
+            assert!(ids.request().as_str().starts_with(&format!("1-{number:x}-")), "{number}");
         }
     }
 
@@ -162,6 +188,6 @@ mod tests {
         ids.next.store(u64::MAX - 1, Relaxed);
         let ids = ids.connection();
         ids.next.store(u64::MAX - 1, Relaxed);
-        assert!(ids.request().as_str().ends_with("-fffffffffffffffe-fffffffffffffffe"));
+        assert!(ids.request().as_str().starts_with("fffffffffffffffe-fffffffffffffffe-"));
     }
 }

@@ -14,8 +14,8 @@ use crate::response_head::Head;
 /// version, and `connection`.
 const HOSTS_OWN: usize = 4;
 
-/// Decodes the response to a request of this method, with a head of at most
-/// `head_max` bytes. `fields` is a map whose allocation is reused.
+/// Decodes the response to a request of this method. A head longer than `head_max`
+/// bytes is refused. The allocation of `fields` is reused; its content is dropped.
 ///
 /// # Errors
 ///
@@ -48,8 +48,8 @@ pub fn decode(
     Ok(response)
 }
 
-/// Checks the stated length, and sets the length of a body that HEAD leaves out.
-/// hyper sets all other lengths.
+/// Checks the stated length against the body. Adds the length of a body that HEAD
+/// leaves out, and removes the field from a 204. hyper adds any other missing length.
 fn set_length(
     fields: &mut HeaderMap,
     head: &Head,

@@ -1,5 +1,5 @@
-//! The head of a handler's response, read and checked. Handlers return the same
-//! few heads all the time, so each thread keeps those that it has met last.
+//! Parses and checks the head of a handler's response. Handlers return the same few
+//! heads all the time, so each thread caches the parsed heads that it used last.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -13,48 +13,49 @@ use hyper::ext::ReasonPhrase;
 use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
 use crate::invalid_response::InvalidResponse;
 
-/// How the status line begins.
+/// Start of the status line.
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
-/// Most fields of a handler's response.
+/// Most fields in the head of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
-/// Name of the field that tells the version of the handler.
+/// Name of the field with the number of the handler's version.
 pub const HANDLER_VERSION: &str = "x-handler-version";
 
-/// How many heads a thread keeps.
+/// Most heads that a thread caches.
 const KEPT: usize = 4;
 
-/// Longer ones are not kept, in bytes.
+/// Longest head that is cached, in bytes.
 const KEPT_LENGTH_MAX: usize = 1024;
 
 thread_local! {
-    /// The first is the one that was met last.
+    /// The cached heads of this thread, the most recently used one first.
     static LAST: RefCell<Vec<Rc<Head>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a head says.
+/// A parsed and checked head.
 pub(super) struct Head {
-    /// The head itself, with its end.
+    /// Bytes of the head, with the empty line at its end.
     pub(super) bytes: Bytes,
     pub(super) status: StatusCode,
-    /// Where it is not the one that the status has anyway.
+    /// Reason phrase, if it is not the usual one of the status.
     pub(super) reason: Option<ReasonPhrase>,
-    /// Without what belongs to a connection, and what only the host can vouch for.
+    /// Fields to be sent: without hop-by-hop fields, `date` and [`HANDLER_VERSION`].
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
-    /// Of the body, in bytes, if it says so.
+    /// Value of `content-length` in bytes, if the head has that field.
     pub(super) stated_length: Option<u64>,
 }
 
 impl Head {
-    /// Reads the head that these bytes begin with, which is at most `max` bytes long.
+    /// Returns the head of a response, parsed now or taken from the cache. A head longer
+    /// than `max` bytes is refused.
     ///
     /// # Errors
     ///
-    /// [`InvalidResponse`] says why it is none that can be sent.
+    /// [`InvalidResponse`] says why the head is refused.
     pub(super) fn read(response: &Bytes, max: usize) -> Result<Rc<Head>, InvalidResponse> {
         LAST.with_borrow_mut(|last| {
-            // A whole head is never the beginning of another.
+            // A complete head is never a prefix of another one, so the match is the head.
             let is_known = |head: &Rc<Head>| response.starts_with(&head.bytes) && head.bytes.len() <= max;
             let head = match last.iter().position(is_known) {
                 Some(place) => last.remove(place),
@@ -90,7 +91,8 @@ impl Head {
         let code = head.code.unwrap_or_default();
         let status = StatusCode::from_u16(code).ok().filter(|_| (200..=599).contains(&code));
         let status = status.ok_or(InvalidResponse::Status(code))?;
-        // What is kept holds on to its own bytes, and not to a body.
+        // A head that will be cached gets a copy of its bytes, because a slice would
+        // keep the whole response in memory.
         let bytes = match response.get(..length).filter(|head| head.len() <= KEPT_LENGTH_MAX) {
             Some(head) => Bytes::copy_from_slice(head),
             None => response.slice(..length),
@@ -103,8 +105,8 @@ impl Head {
     }
 }
 
-/// The head that a response begins with, with its end. Nothing past `max` bytes is
-/// looked at.
+/// Returns the bytes of a response's head, with the empty line at its end. Searches
+/// the first `max` bytes only.
 fn head(response: &[u8], max: usize) -> Result<&[u8], InvalidResponse> {
     let searched = response.get(..max).unwrap_or(response);
     let end = memchr::memchr_iter(b'\n', searched).find_map(|at| match searched.get(at + 1..)? {
@@ -119,11 +121,11 @@ fn head(response: &[u8], max: usize) -> Result<&[u8], InvalidResponse> {
     }
 }
 
-/// What was found in a response, as a part of the bytes that its head keeps.
+/// Returns `found`, a part of `response`, as a slice of `kept`, the bytes of its head.
 fn part(kept: &Bytes, response: &[u8], found: &[u8]) -> Bytes {
     let start = found.as_ptr().addr().wrapping_sub(response.as_ptr().addr());
     let range = start..start.wrapping_add(found.len());
-    // What is empty may lie anywhere.
+    // An empty slice may point outside of the head. Copying it allocates nothing.
     if kept.get(range.clone()) == Some(found) { kept.slice(range) } else { Bytes::copy_from_slice(found) }
 }
 
@@ -163,7 +165,7 @@ fn fields_to_send(
         match name.as_str() {
             "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
             "connection" => connection.push(value),
-            // When it was answered, and by which version, is for the host to say.
+            // The host states the time and the version itself.
             "date" | HANDLER_VERSION => {}
             name if is_hop_by_hop(name) => {}
             _ => match single(&name) {
@@ -184,8 +186,9 @@ fn fields_to_send(
     Ok(fields)
 }
 
-/// What stands behind the status code. httparse has found it well-formed, but
-/// does not give one that holds bytes above 0x7F.
+/// Returns the reason phrase, if it is not the usual one of the status. Takes it from
+/// the status line: httparse has checked it, but returns an empty one in its place if
+/// it has bytes above 0x7F.
 fn reason(
     head: &[u8],
     status: StatusCode,
@@ -217,7 +220,7 @@ fn stated_length(fields: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, In
     number.map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
-/// httparse's complaint in the words of the contract.
+/// Describes an error of httparse to the author of a handler.
 fn complaint(error: httparse::Error) -> &'static str {
     match error {
         httparse::Error::HeaderName => "a field name is malformed",
@@ -294,7 +297,7 @@ mod tests {
         for body in ["", "body"] {
             let response = bytes::Bytes::from(format!("{whole}{body}"));
             assert!(Head::read(&response, whole.len()).is_ok());
-            // Although it is kept since then.
+            // Refused, although the previous call has cached this head.
             let limit = whole.len() - 1;
             assert_eq!(Head::read(&response, limit).err(), Some(InvalidResponse::HeadTooLong { limit }));
         }

@@ -12,8 +12,9 @@ use thiserror::Error;
 pub enum Target<'a> {
     /// `/path?query`.
     Origin(&'a str),
-    /// `http://authority/path?query`: the authority overrides the field `host` (RFC
-    /// 9112, section 3.2.2). The path may be empty.
+    /// `http://authority/path?query`, whose path may be empty. The authority takes the
+    /// place of the field `host` (RFC 9112, section 3.2.2); a request whose field names
+    /// another server is refused.
     Absolute(&'a Authority, &'a str),
     /// `authority`, only with CONNECT.
     Authority(&'a str),
@@ -59,13 +60,14 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns the target as a handler gets it: path and query, which routes can
-    /// match.
+    /// Returns the target as a handler gets it: path and query; or `*`; or, with
+    /// CONNECT, the authority.
     pub(super) fn canonical(&self, method: &Method) -> Cow<'a, str> {
         match *self {
             Target::Origin(path) | Target::Authority(path) => path.into(),
             Target::Asterisk => "*".into(),
-            // RFC 9112, section 3.2.4: a URL without a path asks for the server.
+            // RFC 9112, section 3.2.4: a URL without a path asks about the whole server,
+            // as `*` does. `Uri` shows an empty path as `/`.
             Target::Absolute(_, "" | "/") if *method == Method::OPTIONS => "*".into(),
             Target::Absolute(_, path) if path.starts_with('/') => path.into(),
             Target::Absolute(_, query) => format!("/{query}").into(),

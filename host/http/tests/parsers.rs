@@ -1,5 +1,5 @@
-//! The parsers by themselves, with inputs that fuzzing has kept and changes of them
-//! by fixed seeds.
+//! Tests the parsers alone, with the inputs that fuzzing found worth keeping and with
+//! random changes of these. The seed is fixed.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,14 +14,15 @@ mod check;
 
 use std::path::Path;
 
-/// Changes of each input.
+/// Number of changed copies of each input.
 const CHANGES: usize = 100;
 
-/// Calls `check` with each input of a corpus, and with changes of it.
+/// Calls `check` with each input of a corpus and with changed copies, and with a
+/// generator of random numbers below a bound.
 fn for_each_input(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(corpus);
     let mut state = 0x5eed_u64;
-    // The generator of Knuth's MMIX.
+    // A linear congruential generator, with the constants of Knuth's MMIX.
     let mut below = move |end: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % end.max(1)

@@ -59,7 +59,15 @@ impl Control {
     /// Creates the state of a server that started at `started`.
     pub fn new(app: Arc<App>, engine: Engine, urls: Vec<String>, started: Instant) -> Control {
         let (path, has_group) = (PathBuf::new(), false);
-        Control { app, engine, urls, started, path, has_group, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
+        Control {
+            app,
+            engine,
+            urls,
+            started,
+            path,
+            has_group,
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+        }
     }
 }
 

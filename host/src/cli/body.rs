@@ -72,9 +72,7 @@ fn read(piece: &str) -> anyhow::Result<Vec<u8>> {
             io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
             body
         }
-        Some(file) => fs::read(file).with_context(|| {
-            format!("cannot read {file}, the file of the body")
-        })?,
+        Some(file) => fs::read(file).with_context(|| format!("cannot read {file}, the file of the body"))?,
         None => piece.as_bytes().to_vec(),
     })
 }

@@ -15,6 +15,7 @@ use crate::cli::loader::Loader;
 use crate::cli::output::one_line;
 use crate::config::limits::Limits;
 use crate::fault::Fault;
+use crate::seed::{self, Seed};
 use crate::trial::exchange::{self, Answer};
 
 /// Arguments of `host call`.
@@ -46,6 +47,10 @@ pub struct Call {
     /// What a server would add to the request.
     #[command(flatten)]
     facts: FactFlags,
+    /// Seed of the random bits that the module draws, in 64 hexadecimal digits [default:
+    /// random]
+    #[arg(long, value_name = "HEX", value_parser = seed::parse)]
+    seed: Option<[u8; 32]>,
     /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
@@ -81,6 +86,9 @@ impl Call {
             exchange::add_field(&mut request, field).map_err(Error::msg)?;
         }
         self.body.add_to(&mut request)?;
+        if let Some(seed) = self.seed {
+            request.extensions_mut().insert(Seed(seed));
+        }
         Ok(request)
     }
 }

@@ -90,7 +90,8 @@ pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
         && found.is_file()
     {
         // Only the part up to the limit was read.
-        (report.size, report.sha256) = (usize::try_from(found.len()).unwrap_or(usize::MAX), "not computed".into());
+        (report.size, report.sha256) =
+            (usize::try_from(found.len()).unwrap_or(usize::MAX), "not computed".into());
     }
     match report.try_out(&loader, &file, Language::of(&anatomy), &probes).await {
         Ok(()) => report.warnings = remedy::warnings(&anatomy, report.instances_reset),
@@ -158,7 +159,8 @@ impl Report {
             .map_err(|error| (format!("the module does not start: {error}"), remedy::of_start(&error)))?;
         self.instances_reset = Some(started.resets_instances());
         for probe in probes {
-            let remedy = || "compare with what host call prints for this request, or correct the probe".into();
+            let remedy =
+                || "compare with what host call prints for this request, or correct the probe".into();
             probe.send(&started).await.map_err(|error| (error.to_string(), remedy()))?;
             self.probes_passed += 1;
         }

@@ -123,7 +123,9 @@ fn unreachable(path: &Path, error: &io::Error) -> anyhow::Error {
     let path = path.display();
     match error.kind() {
         ErrorKind::NotFound => {
-            anyhow!("there is no socket {path}; expected that of a running server, which its ready banner names")
+            anyhow!(
+                "there is no socket {path}; expected that of a running server, which its ready banner names"
+            )
         }
         ErrorKind::ConnectionRefused => {
             anyhow!("no server answers at {path}: the one that made this socket has ended; start it again")

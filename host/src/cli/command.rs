@@ -13,9 +13,9 @@ use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
 use crate::admin::protocol::{ErrorReply, Request, Status};
+use crate::cli::client::{self, Server};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
-use crate::cli::client::{self, Server};
 use crate::cli::upload;
 use crate::config::value::version_number;
 use crate::site::history::Entry;
@@ -91,10 +91,8 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
         }
         Command::Versions { server } => {
             show(&server, &Request::Versions {}, &[], client::TIMEOUT, show_versions)
-        },
-        Command::Status { server } => {
-            show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status)
-        },
+        }
+        Command::Status { server } => show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status),
         Command::Tool(tool) => tool::run(tool, develop),
     }
 }

@@ -19,7 +19,7 @@ use crate::cli::build::{Built, Outcome};
 use crate::cli::loader::Loader;
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
-use crate::cli::build;
+use crate::cli::{build, build_remedy};
 use crate::site::notice::Notice;
 use crate::site::remedy::{self, Language};
 use crate::source::watch;
@@ -124,10 +124,12 @@ impl Crate {
                 self.publish(&built).map(Some)
             }
             Ok(Outcome::Failed(errors)) => {
-                warn!("the build failed; its errors are above");
+                let remedy =
+                    build_remedy::of_build(&errors).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                warn!("the build failed; its errors are above{remedy}");
                 let errors =
                     if errors.is_empty() { "see the terminal of `host dev` for the cause" } else { &errors };
-                self.notice.set_build_failure(Some(format!("the build failed\n\n{errors}")));
+                self.notice.set_build_failure(Some(format!("the build failed{remedy}\n\n{errors}")));
                 Ok(None)
             }
             Err(error) => {
@@ -169,7 +171,8 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
     let loader = Loader::new(&args.limits)?;
     let compiled = loader.compile(module, Effort::Quick).await;
-    let compiled = compiled.map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
+    let compiled = compiled
+        .map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
     let started = compiled.start().await.context("the module does not start")?;
     for probe in probes {
         probe.send(&started).await?;

@@ -17,6 +17,7 @@
 //! | `new` | writes a new handler crate |
 //! | `dev` | serves a crate, and builds it again when it changes |
 //! | `build` | builds a crate for WebAssembly |
+//! | `build_remedy` | says what to change in a crate that does not build |
 //! | `sources` | watches the sources of a crate |
 //! | `replay` | makes recorded requests again |
 //! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
@@ -25,9 +26,10 @@
 pub mod args;
 mod body;
 mod build;
+mod build_remedy;
 mod call;
-mod client;
 mod check;
+mod client;
 pub mod command;
 pub mod dev;
 mod facts;

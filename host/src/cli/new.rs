@@ -17,6 +17,9 @@ pub struct New {
     /// Folder to create, or an empty one [default: NAME]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Link the standard library, as most other crates do; the module is larger
+    #[arg(long)]
+    std: bool,
 }
 
 // `SDK`: the sources of the SDK with their paths. They are copied into every new
@@ -26,6 +29,9 @@ include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
 /// Manifest of the SDK, which inherits from its workspace what a copy has to state.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
+
+/// Format of the SDK's sources, which is not the default one.
+const SDK_FORMAT: &str = include_str!("../../../rustfmt.toml");
 
 /// Edition of the SDK's workspace, which Cargo does not pass to a build.
 const EDITION: &str = "2024";
@@ -61,10 +67,13 @@ pub(super) fn run(new: &New) -> anyhow::Result<()> {
         );
     }
     for (path, text) in TEMPLATE {
-        write(&folder.join(path), &fill_in(text, name)).with_context(context)?;
+        let text = fill_in(text, name);
+        let text = if new.std { with_std(&text) } else { text };
+        write(&folder.join(path), &text).with_context(context)?;
     }
     let sdk = folder.join("handler-sdk");
     write(&sdk.join("Cargo.toml"), &sdk_manifest()).with_context(context)?;
+    write(&sdk.join("rustfmt.toml"), SDK_FORMAT).with_context(context)?;
     for (path, text) in SDK {
         write(&sdk.join("src").join(path), text).with_context(context)?;
     }
@@ -113,6 +122,14 @@ fn fill_in(text: &str, name: &str) -> String {
         .replace("{{crate}}", &in_code)
         .replace("{{wasm}}", &wasm)
         .replace("{{rust-version}}", env!("CARGO_PKG_RUST_VERSION"))
+}
+
+/// Changes a file of the template for a crate that links the standard library: the
+/// library has its own handler of panics, and needs more stack.
+fn with_std(text: &str) -> String {
+    text.replace("#![no_std]\n\n", "")
+        .replace("{ path = \"handler-sdk\" }", "{ path = \"handler-sdk\", features = [\"std\"] }")
+        .replace("16 * 1024", "64 * 1024")
 }
 
 fn sdk_manifest() -> String {

@@ -16,7 +16,10 @@ const EDITS_MAX: usize = 2;
 /// Words that other programs use for what a command or a signal does here.
 const FOREIGN: [(&[&str], &str); 8] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
-    (&["stop", "kill", "quit", "shutdown"], "to stop a server, send SIGTERM to the process that host status names"),
+    (
+        &["stop", "kill", "quit", "shutdown"],
+        "to stop a server, send SIGTERM to the process that host status names",
+    ),
     (&["deploy", "publish", "push", "upload", "reload"], "to swap a module in: host swap FILE"),
     (&["undo", "revert"], "to go back to the version before: host rollback"),
     (&["list", "ls", "history"], "to list versions: host versions"),
@@ -32,13 +35,19 @@ const CURL: [(&[&str], &str); 13] = [
     (&["-e", "--referer"], "give the field: -H 'referer: URL'"),
     (&["-b", "--cookie"], "give the field: -H 'cookie: NAME=VALUE'"),
     (&["-u", "--user"], "give the field: -H 'authorization: Basic BASE64'"),
-    (&["-F", "--form"], "send the finished body: -d @FILE with -H 'content-type: multipart/form-data; boundary=...'"),
+    (
+        &["-F", "--form"],
+        "send the finished body: -d @FILE with -H 'content-type: multipart/form-data; boundary=...'",
+    ),
     (&["-G", "--get"], "write the parameters into the target: '/path?name=value'"),
     (&["-T", "--upload-file"], "send the file as the body: -X PUT --data-binary @FILE"),
     (&["-o", "--output", "-O"], "the body goes to standard output; redirect it: > FILE"),
     (&["-v", "--verbose", "-D", "--dump-header"], "print the head too: -i"),
     (&["-s", "-S", "-sS", "--silent"], "leave it out: notes go to standard error"),
-    (&["-L", "--location", "-k", "--insecure", "-f", "--fail"], "leave it out: nothing is sent over a network"),
+    (
+        &["-L", "--location", "-k", "--insecure", "-f", "--fail"],
+        "leave it out: nothing is sent over a network",
+    ),
     (&["-m", "--max-time"], "bound the call by --deadline TIME"),
 ];
 
@@ -84,9 +93,9 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
 pub fn command() -> Command {
     let command = Args::command().mut_args(take_negatives);
     let names: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
-    names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |each| each.mut_args(take_negatives))
-    })
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |each| each.mut_args(take_negatives)))
 }
 
 /// Makes a limit take a value that begins with a hyphen, so that its own parser
@@ -94,8 +103,8 @@ pub fn command() -> Command {
 fn take_negatives(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];
-    let takes = argument.get_action().takes_values()
-        && (is_limit || is_number.contains(&argument.get_id().as_str()));
+    let takes =
+        argument.get_action().takes_values() && (is_limit || is_number.contains(&argument.get_id().as_str()));
     match argument.is_positional() {
         _ if !takes => argument,
         true => argument.allow_negative_numbers(true),
@@ -147,7 +156,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
         ErrorKind::ArgumentConflict => conflict(error, command, &argument, &help),
         ErrorKind::MissingRequiredArgument => {
             let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
-            let example = example.map(|(_, line)| format!("; expected for example: {line}")).unwrap_or_default();
+            let example =
+                example.map(|(_, line)| format!("; expected for example: {line}")).unwrap_or_default();
             format!("{of} lacks {argument}{example} ({help})")
         }
         ErrorKind::UnknownArgument => {
@@ -184,7 +194,11 @@ fn conflict(error: &Error, command: &Command, argument: &str, help: &str) -> Str
     }
     match prior.is_empty() || prior == argument {
         true => format!("{} is given twice; expected once ({help})", name_of(argument)),
-        false => format!("{} and {} exclude each other; leave one out ({help})", name_of(argument), name_of(&prior)),
+        false => format!(
+            "{} and {} exclude each other; leave one out ({help})",
+            name_of(argument),
+            name_of(&prior)
+        ),
     }
 }
 

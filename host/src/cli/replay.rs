@@ -62,7 +62,10 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
     let mut different = 0;
     for file in &files {
         // A request larger than an instance's memory cannot have been recorded.
-        let recorded = Recorded::read(file, replay.limits.call.memory_max)?;
+        let mut recorded = Recorded::read(file, replay.limits.call.memory_max)?;
+        // A module that draws no random bits is recorded without a seed, and
+        // `--against` may draw some.
+        recorded.message.seed.get_or_insert([0; 32]);
         let found = send(&recorded, &module).await;
         let against = match &other {
             Some(other) => Some(send(&recorded, other).await),

@@ -1,5 +1,5 @@
-//! Limits of handler calls. A comment beside each field gives the reason for its
-//! default.
+//! Limits of handler calls. A comment above a field gives the reason for its default,
+//! unless the reason is obvious.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct CallLimits {
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
-    // Short, so that under overload an admitted request waits no longer than its
+    // Short, so that under overload a queued request does not wait much longer than its
     // call takes.
     /// Most requests in the queue for a call; past it 503
     #[arg(long, value_name = "N", default_value = "16", value_parser = count::<COUNT_MAX>)]
@@ -35,8 +35,8 @@ pub struct CallLimits {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub deadline: Duration,
 
-    // With the default of 64 instances 8 GiB in total, half of it for parked
-    // instances.
+    // With 64 calls at once, all instances together take at most about 8 GiB, half of it
+    // for idle instances.
     /// Most memory of one instance; a module cannot grow beyond it, and one that
     /// starts beyond it is rejected
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
@@ -52,7 +52,7 @@ pub struct CallLimits {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size::<ADDRESSES>)]
     pub response_max: usize,
 
-    // The head is scanned, parsed and checked at once, on a thread that serves.
+    // A serving thread parses and checks the whole head without yielding.
     /// Longest head of a handler response including the status line; past it 502
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
     pub response_head_max: usize,

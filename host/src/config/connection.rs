@@ -1,5 +1,5 @@
-//! Limits of one connection and its messages. A comment beside each field gives the
-//! reason for its default.
+//! Limits of one connection and its messages. A comment above a field gives the reason
+//! for its default, unless the reason is obvious.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::config::value::{ADDRESSES, count, duration, size};
 /// Largest `target_max`: hyper itself answers 414 from 65,535 bytes on.
 const TARGET_MAX: usize = 65_534;
 
-/// Largest `head_max`: hyper's read buffer holds about 400 KiB.
+/// Largest `head_max`. A connection may hold three times this in its buffers.
 const HEAD_MAX: usize = 256 << 10;
 
 /// Largest `fields_max`: `HeaderMap` holds at most 32,768 fields, and no client
@@ -22,12 +22,13 @@ const REQUESTS_MAX: usize = 1_000_000_000;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct ConnectionLimits {
-    // 8 KiB is what nginx and Apache take; RFC 9110, section 4.1, asks for 8,000.
+    // nginx and Apache accept about as much; RFC 9110, section 4.1, recommends at least
+    // 8,000 bytes.
     /// Longest request target; past it 414
     #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = size::<TARGET_MAX>)]
     pub target_max: usize,
 
-    // Each connection holds its head in memory until it is complete.
+    // A connection holds a request head in memory until the head is complete.
     /// Longest request head including the request line; past it 431
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size::<HEAD_MAX>)]
     pub head_max: usize,
@@ -36,8 +37,8 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<FIELDS_MAX>)]
     pub fields_max: usize,
 
-    // A body is held in memory until it is complete: the contract hands the handler
-    // one message.
+    // A body is held in memory until it is complete, because the handler gets the whole
+    // request at once.
     /// Longest request body; past it 413
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
@@ -64,8 +65,8 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "TIME", default_value = "10min", value_parser = duration)]
     pub body_time_max: Duration,
 
-    // A tenth of GPRS speed. A client that sends a byte now and then is far below
-    // and cannot hold a connection for long.
+    // A tenth of GPRS speed. A client that sends a byte now and then is far below this
+    // rate, so it cannot hold a connection for long.
     /// Lowest rate of a request body in bytes per second, averaged over
     /// `--rate-window` (0 turns the check off); past it 408
     #[arg(long, value_name = "SIZE", default_value = "256", value_parser = size::<ADDRESSES>)]

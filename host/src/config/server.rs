@@ -8,22 +8,21 @@ use crate::config::value::{BUDGET_MAX, Switch, connections, duration, size};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct ServerLimits {
-    // Each connection takes a descriptor and may hold a head and a body.
+    // Each connection takes a file descriptor, and memory for a head and a body.
     /// Most connections at once (`auto`: the limit on descriptors less 128); past
     /// it idle connections are closed, then the slowest, and new ones wait
     #[arg(long, value_name = "N", default_value = "auto", value_parser = connections)]
     pub connections: usize,
 
-    // Behind a proxy that is not named in `--trust-forwarded`, all clients share
-    // one address.
+    // Turn it off behind a proxy that `--trust-forwarded` does not name: all clients of
+    // such a proxy share one address.
     /// Whether each client address (for IPv6 its /64) is held to a fair share of
     /// connections and long calls while others wait; past it the address with the
     /// most gives way first
     #[arg(long, value_name = "SWITCH", default_value = "on", value_enum)]
     pub fair_share: Switch,
 
-    // Room for a body of the default size on each of a thousand connections. Bodies
-    // up to 64 KiB are not counted.
+    // Room for a thousand bodies of the largest size, by default 1 MiB.
     /// Most memory of all bodies longer than 64 KiB that are being received or
     /// sent; past it 503
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::<BUDGET_MAX>)]

@@ -8,13 +8,13 @@ use crate::config::value::{ADDRESSES, BUDGET_MAX, COUNT_MAX, count, duration, si
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct SwapLimits {
-    // A candidate is held in memory beside the version that serves.
+    // The server holds the whole file in memory while it prepares the module.
     /// Largest module file; past it the module is rejected
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub module_max: usize,
 
-    // Half a gigabyte is enough for modules of several megabytes. The memory
-    // belongs to a process beside the server, of which two may run at once.
+    // Enough for modules of several megabytes. Each module is compiled in a process of
+    // its own; usually at most two of them work at once.
     /// Most memory of the process that compiles a module; past it the module is
     /// rejected
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUDGET_MAX>)]

@@ -1,4 +1,5 @@
-//! Values of flags: sizes, counts, times and switches, and their largest values.
+//! Parsers of flag values: sizes, counts, times and switches, with the largest values
+//! that the flags accept.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,14 +7,14 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Largest value of a size in bytes: the contract's addresses are 32 bits wide, so
-/// nothing larger gets into a module or out of it.
+/// Largest value of a size in bytes. Addresses in a module are 32 bits wide, so nothing
+/// larger gets into a module or out of it.
 pub(crate) const ADDRESSES: usize = 1 << 32;
 
-/// Largest value of a memory budget in bytes: 1 TiB, more than machines have.
+/// Largest value of a memory budget in bytes: 1 TiB, more than most machines have.
 pub(super) const BUDGET_MAX: usize = 1 << 40;
 
-/// Largest value of other counts. Each counted item costs memory.
+/// Largest value of a count that has no limit of its own. Each counted item costs memory.
 pub(crate) const COUNT_MAX: usize = 100_000;
 
 /// Largest duration: a year. Adding a longer one to the clock could overflow.
@@ -22,8 +23,8 @@ const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Descriptors reserved for files, listeners, timers and the control socket.
 const DESCRIPTORS_KEPT: u64 = 128;
 
-/// Largest `connections`. Shutdown acquires as many permits from a semaphore at
-/// once.
+/// Largest `connections`. Shutdown acquires the permits of all connections at once, and
+/// a semaphore takes their number as a `u32`.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// Value of a flag that turns something on or off.
@@ -78,7 +79,7 @@ pub(crate) fn version_number(text: &str) -> Result<u64, String> {
 pub fn raise_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // If that is not allowed, the soft limit stays.
+    // On failure, the soft limit stays as it was.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 

@@ -1,5 +1,5 @@
-//! Opens files without following links or waiting for pipes, and checks that they
-//! are regular, owned by this user and have one name.
+//! Opens files without following symbolic links or waiting for pipes, and checks that
+//! they are regular, owned by this user and have no other hard link.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
@@ -16,19 +16,20 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Longest wait for a lock, and time between two attempts.
+/// Longest wait for a lock, and time between two attempts to take it.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
-/// Flags for opening a file: no link is followed, and no pipe waited for.
+/// Flags that open a file without following a symbolic link or waiting for the other end
+/// of a pipe.
 pub const CAREFUL: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Checks that a file is regular, owned by this user, and has one name.
+/// Checks that a file is regular, owned by this user, and has no other hard link.
 ///
 /// # Errors
 ///
-/// One line: what was found and what was expected.
+/// One line that says what was found and what was expected.
 pub fn check(found: &Metadata) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let wrong = |what: String| Err(io::Error::other(what));
@@ -56,11 +57,11 @@ pub fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Reads a regular file of at most `max` bytes, whoever owns it.
+/// Reads a regular file, whoever owns it.
 ///
 /// # Errors
 ///
-/// When the file is longer or not regular.
+/// When the file is not regular, or is longer than `max` bytes.
 pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
@@ -72,11 +73,11 @@ pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     read_at_most(&file, max)
 }
 
-/// Reads an open file of at most `max` bytes.
+/// Reads an open file.
 ///
 /// # Errors
 ///
-/// When the file is longer.
+/// When the file is longer than `max` bytes.
 pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take((max as u64).saturating_add(1)).read_to_end(&mut bytes)?;
@@ -91,7 +92,7 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// When another server holds the lock, or the file is not this user's.
+/// When another server holds the lock, or the file does not pass `check`.
 pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
     let since = Instant::now();
     loop {

@@ -1,7 +1,7 @@
 //! Folder that only this user can change, for kept versions, recorded requests and
 //! the default control socket. The folder is opened once and used through its
-//! descriptor, so that nobody can redirect the server elsewhere. Only regular files
-//! of this user with one name are used.
+//! descriptor, so that nobody can redirect the server elsewhere. Files in the folder are
+//! used only if they are regular, belong to this user, and have no other hard link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -19,22 +19,22 @@ use crate::files::own_file::{CAREFUL, FILE_MODE};
 /// Mode of new folders: read, write and search for the owner, nothing for others.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Mode bits that let others than the owner write.
+/// Mode bits that let users other than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Most entries of a folder that are read: twice the largest number of recorded
-/// requests.
+/// Most entries of a folder, twice the largest `--record-max`. Listing a folder with
+/// more entries fails.
 pub(crate) const ENTRIES_MAX: usize = 200_000;
 
-/// Size step, in bytes, of files that can be replaced on a full disk.
+/// Step in bytes to which `replace` rounds up the size of a file.
 const ROOM: usize = 16 << 10;
 
 /// Folder that only this user can change.
 pub struct PrivateFolder {
     path: PathBuf,
     folder: File,
-    /// Whether others cannot access the folder's files, whatever the mode of the
-    /// files.
+    /// Whether the folder's mode gives others no access, so that the modes of its files
+    /// do not matter.
     is_closed: bool,
     lock: Option<(OsString, File)>,
 }
@@ -44,9 +44,9 @@ impl PrivateFolder {
     ///
     /// # Errors
     ///
-    /// One line: what was found and how to fix it.
+    /// One line that says what was found instead, and how to fix it.
     pub fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
-        // Without the trailing slash, which would follow a link.
+        // Removes a trailing slash: with it, opening would follow a symbolic link.
         let path: PathBuf = path.components().collect();
         let mut opened = open_folder(&path);
         let is_new = matches!(opened, Err(Errno::NOENT));
@@ -76,7 +76,7 @@ impl PrivateFolder {
     ///
     /// # Errors
     ///
-    /// When another server holds the lock, or the file is not this user's.
+    /// When another server holds the lock, or the file cannot be used as a lock.
     pub fn lock(&mut self, name: &OsStr) -> anyhow::Result<()> {
         let file = own_file::lock(&self.folder, name)?;
         self.lock = Some((name.to_owned(), file));
@@ -90,12 +90,12 @@ impl PrivateFolder {
         }
     }
 
-    /// Checks that the folder is still at its path and this user's alone, and that
-    /// the lock file is still the one at its path.
+    /// Checks that the folder and its lock file are still at their paths, and that only
+    /// this user can change the folder.
     ///
     /// # Errors
     ///
-    /// One line: what was moved or whose mode changed.
+    /// One line that says what was moved, or what is wrong with the folder.
     pub fn check(&self) -> io::Result<()> {
         let moved = |what| {
             let what = format!("{what} was moved or replaced since the server started; restart the server");
@@ -117,29 +117,30 @@ impl PrivateFolder {
         }
     }
 
-    /// Reads a file of at most `max` bytes.
+    /// Reads a file.
     ///
     /// # Errors
     ///
-    /// When the file is longer, or not a regular file of this user alone.
+    /// When the file is longer than `max` bytes, is not regular, or can be changed by
+    /// others.
     pub fn read(&self, name: &str, max: usize) -> io::Result<Vec<u8>> {
         own_file::read_at_most(&self.open_own(name, OFlags::RDONLY)?, max)
     }
 
-    /// Writes a file atomically.
+    /// Writes a file atomically, under a temporary name that is renamed at the end.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written; no part of it is left then.
+    /// When the file cannot be written; then the temporary file is removed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_aside(name, |file| file.write_all(bytes))
     }
 
-    /// Writes a file atomically and syncs it to disk.
+    /// Writes a file like `write`, and syncs it to disk.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written; no part of it is left then.
+    /// When the file cannot be written or synced.
     pub fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_aside(name, |file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
         // Syncs the folder too, because it holds the new name.
@@ -157,13 +158,13 @@ impl PrivateFolder {
         })
     }
 
-    /// Replaces a small text file durably, even on a full disk: a spare file of the
-    /// same size, padded with spaces, is overwritten and exchanged with the old
-    /// file, which becomes the next spare.
+    /// Replaces a small text file durably, even on a full disk: the text is written into
+    /// a spare file, padded with spaces to its size, and the spare exchanges its name
+    /// with the old file, which becomes the next spare.
     ///
     /// # Errors
     ///
-    /// When the text cannot be written; the old one stays then.
+    /// When the text cannot be written; then the old file stays.
     pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         self.check()?;
         let length = text.len().next_multiple_of(ROOM);
@@ -175,19 +176,19 @@ impl PrivateFolder {
         file.sync_all()?;
         let spare = spare(name);
         match rustix::fs::renameat_with(&self.folder, &spare, &self.folder, name, RenameFlags::EXCHANGE) {
-            // There is no old file, or the file system cannot exchange names.
+            // Renames when there is no old file, or the file system cannot exchange names.
             Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 self.rename(&spare, name)?
             }
             other => other?,
         }
         self.folder.sync_all()?;
-        // Without a spare, the next replacement needs free space; that is all.
+        // May fail: without a spare, the next replacement only needs free disk space.
         let _ = self.spare(name, length);
         Ok(())
     }
 
-    /// Reserves disk space for a text file that will be replaced.
+    /// Reserves disk space for the first `replace` of a text file.
     ///
     /// # Errors
     ///
@@ -207,7 +208,8 @@ impl PrivateFolder {
         rustix::fs::fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
         let found = file.metadata()?.len();
         let missing = (length as u64).saturating_sub(found);
-        // Written rather than extended, so that the disk has allocated the space.
+        // Writes spaces rather than setting the length, so that the disk allocates the
+        // space.
         let grown = file.write_all_at(&vec![b' '; missing as usize], found);
         let grown = grown.and_then(|()| if missing > 0 { file.sync_all() } else { Ok(()) });
         grown.inspect_err(|_| {
@@ -216,14 +218,14 @@ impl PrivateFolder {
         Ok(file)
     }
 
-    /// Creates a file, replacing what has its name.
+    /// Creates a file, and removes any other file of this name first.
     fn create(&self, name: &str) -> io::Result<File> {
         self.unlink(name)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
         Ok(rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(FILE_MODE))?.into())
     }
 
-    /// Removes what has this name, if anything has.
+    /// Removes any file of this name, if there is one.
     fn unlink(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -231,41 +233,41 @@ impl PrivateFolder {
         }
     }
 
-    /// Renames a file, replacing what has the new name.
+    /// Renames a file, and replaces any file that has the new name.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system cannot rename the file.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
     }
 
-    /// Removes a regular file of this user, if there is one.
+    /// Removes a file. Leaves one that is not regular, or that others own or can change.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system cannot remove the file.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         self.size(name).map_or(Ok(()), |_| self.unlink(name))
     }
 
-    /// Returns the size of a file in bytes, if it is a regular file of this user
-    /// alone.
+    /// Returns the size of a file in bytes, if the file is regular and only this user can
+    /// change it.
     pub fn size(&self, name: &str) -> Option<usize> {
         let found = self.look(name.as_ref()).ok()?;
         self.check_file(&found).ok()?;
         Some(usize::try_from(found.len()).unwrap_or(usize::MAX))
     }
 
-    /// Removes temporary files of interrupted writes whose final name satisfies
-    /// `is_wanted`.
+    /// Removes temporary files that interrupted writes have left, if their final name
+    /// satisfies `is_wanted`.
     ///
     /// # Errors
     ///
-    /// Errors of reading the folder.
+    /// When the folder cannot be read or a file cannot be removed.
     pub fn remove_litter(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
         for name in self.names(|name| of_aside(name).is_some_and(&is_wanted))? {
-            // A process that still writes the file holds its lock.
+            // Skips a file that a process still writes: that process holds its lock.
             if self.open_own(&name, OFlags::RDONLY).is_ok_and(|file| file.try_lock().is_ok()) {
                 self.remove(&name)?;
             }
@@ -277,7 +279,7 @@ impl PrivateFolder {
     ///
     /// # Errors
     ///
-    /// When the folder has more than `ENTRIES_MAX` entries.
+    /// When the folder cannot be read, or has more than `ENTRIES_MAX` entries.
     pub fn names(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for (index, entry) in Dir::read_from(&self.folder)?.enumerate() {
@@ -480,7 +482,7 @@ mod tests {
         assert_eq!((folder.read("own", 4).unwrap(), folder.size("own")), (b"four".to_vec(), Some(4)));
         assert_eq!(folder.read("own", 3).unwrap_err().to_string(), "it is longer than 3 bytes");
         assert_eq!(folder.read("none", 3).unwrap_err().kind(), ErrorKind::NotFound);
-        // Others cannot reach a file in a closed folder, whatever the file's mode.
+        // In a folder of mode 0700, others cannot reach a file, whatever its mode.
         fs::set_permissions(at("own"), fs::Permissions::from_mode(0o666)).unwrap();
         assert!(folder.read("own", 4).is_ok());
         fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -495,8 +497,8 @@ mod tests {
         fs::create_dir(place.at("folder").join("taken")).unwrap();
         assert!(folder.write("taken", b"x").is_err() && folder.write_durably("taken", b"x").is_err());
         assert_eq!(place.names(), ["taken"]);
-        // A killed process leaves temporary files; those that another process still
-        // writes stay.
+        // A killed process leaves temporary files, which are removed. A locked file stays,
+        // because another process still writes it.
         let held = File::create(place.at("folder").join(aside("held"))).unwrap();
         held.try_lock().unwrap();
         fs::write(place.at("folder").join(aside("killed")), "").unwrap();

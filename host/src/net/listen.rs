@@ -1,5 +1,5 @@
-//! Binds the server's listeners from the text of their addresses, or takes sockets
-//! that were passed by the parent process.
+//! Binds the server's listeners to addresses given as text, or takes over sockets that
+//! the parent process has passed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,12 +21,12 @@ const DEFAULT: &str = "localhost:4444";
 /// Attempts to find one free port on all addresses of a name, when the port is 0.
 const ATTEMPTS: u32 = 16;
 
-/// Takes the sockets passed in LISTEN_FDS and binds every address. All are bound on
-/// return.
+/// Takes the sockets passed in LISTEN_FDS and binds every address. Binds the default
+/// address if there are neither sockets nor addresses.
 ///
 /// # Errors
 ///
-/// One line: which address cannot be bound, and why.
+/// One line that names the address that cannot be bound, and why.
 pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = inherited().context("cannot use the sockets passed in LISTEN_FDS")?;
     let default = [DEFAULT.to_owned()];
@@ -45,8 +45,8 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Returns the sockets that systemd, or another parent, has bound for this process:
-/// see sd_listen_fds(3).
+/// Returns the sockets that systemd, or another parent process, has bound for this
+/// process (sd_listen_fds(3)).
 fn inherited() -> anyhow::Result<Vec<Listener>> {
     let mut inherited_fds = ListenFd::from_env();
     let mut listeners = Vec::new();
@@ -65,7 +65,7 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Binds a Unix socket and replaces a stale one.
+/// Binds a Unix socket, and replaces one on which no process listens any more.
 fn bind_path(address: &str) -> anyhow::Result<Listener> {
     let (path, access) = unix_socket::parse(address)?;
     let path = &path;
@@ -80,8 +80,8 @@ fn bind_path(address: &str) -> anyhow::Result<Listener> {
     Ok(Listener::Unix(listener.try_into()?, Some(SocketFile::new(path)?)))
 }
 
-/// Binds one `HOST:PORT`. All addresses of a name share one port; port 0 takes one
-/// that is free on all of them.
+/// Binds one `HOST:PORT`. All addresses of a name get the same port; port 0 stands for
+/// any port that is free on all of them.
 fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = resolve(address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
@@ -96,8 +96,8 @@ fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds all addresses, or returns the first one that cannot be bound, with the
-/// error.
+/// Binds all addresses that this machine has. The error is the first address that cannot
+/// be bound, and why.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;
@@ -110,8 +110,8 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, i
         }
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
-            // Addresses of a name that this machine does not have are skipped: many
-            // machines have no IPv6.
+            // Skips an address that this machine does not have: many machines have no IPv6,
+            // and a name may have such an address too.
             Err(error) if is_unavailable(&error) => unavailable = Some((address, error)),
             Err(error) => return Err((address, error)),
         }
@@ -128,7 +128,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     // TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // Allows `[::]:80` and `0.0.0.0:80` side by side.
+        // Allows listening on `[::]:80` and `0.0.0.0:80` at the same time.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -141,10 +141,13 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     if let Some((scheme, rest)) = address.split_once("://") {
         let rest = rest.trim_end_matches('/');
-        bail!("an address has no scheme; expected HOST:PORT without {scheme}://, such as {}", match rest.is_empty() {
-            true => DEFAULT,
-            false => rest,
-        });
+        bail!(
+            "an address has no scheme; expected HOST:PORT without {scheme}://, such as {}",
+            match rest.is_empty() {
+                true => DEFAULT,
+                false => rest,
+            }
+        );
     }
     let Some((host, port)) = address.rsplit_once(':') else {
         bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing");

@@ -66,11 +66,11 @@ impl Listener {
         }
     }
 
-    /// Accepts a connection, waiting for one.
+    /// Waits for a connection and accepts it.
     ///
     /// # Errors
     ///
-    /// Those of accept(2).
+    /// The errors of accept(2).
     pub async fn accept(&self) -> io::Result<Accepted> {
         Ok(match self {
             Listener::Tcp(listener) => {
@@ -81,12 +81,12 @@ impl Listener {
         })
     }
 
-    /// Accepts a connection only if one is waiting. Asks the kernel, which may know
-    /// of connections that the runtime has not seen yet.
+    /// Accepts a connection only if one is waiting. Asks the kernel rather than tokio,
+    /// which may not have noticed the connection yet.
     ///
     /// # Errors
     ///
-    /// Those of accept(2); `WouldBlock` when no connection is waiting.
+    /// The errors of accept(2); `WouldBlock` when no connection is waiting.
     pub fn accept_now(&self) -> io::Result<Accepted> {
         let listener = match self {
             Listener::Tcp(listener) => SockRef::from(listener),

@@ -1,7 +1,6 @@
-//! The socket of one connection, TCP or Unix. It has several owners: hyper reads
-//! from it and writes to it by way of `stream`; whoever works on a request can
-//! ask at the same time whether the client is gone, which hyper does not look at
-//! while it waits for a response.
+//! Socket of one connection, TCP or Unix, with several owners. hyper reads and writes
+//! through `serve::stream`. Meanwhile `serve::service` waits for a reset by the client,
+//! which hyper does not notice while the handler works on a request.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -14,16 +13,16 @@ use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// How much the kernel keeps of what cannot be sent yet, in bytes. Its own bound
-/// is megabytes for each connection, so that some hundred clients which do not
-/// read would use up what it has for all of TCP, and every connection of the
-/// machine would wait (`cargo bench -p host-benches --bench slow -- read`).
+/// Most bytes per connection that the kernel queues and has not sent yet
+/// (TCP_NOTSENT_LOWAT). The kernel's own limit is megabytes, so a few hundred clients
+/// that do not read would use up its memory for TCP, and all connections of the machine
+/// would stall (`cargo bench -p host-benches --bench slow -- read`).
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
-/// Most bytes that are copied to be written in one piece.
+/// Largest write in bytes whose pieces are first copied into one buffer.
 const SMALL: usize = 1024;
 
-/// A socket that has several owners.
+/// Socket; clones share it.
 #[derive(Clone)]
 pub struct Socket(Arc<Kind>);
 
@@ -32,7 +31,7 @@ enum Kind {
     Unix(UnixStream),
 }
 
-/// Does the same with either kind.
+/// Evaluates an expression with the stream of either kind.
 macro_rules! with {
     ($socket:expr, $stream:ident => $call:expr) => {
         match &*$socket.0 {
@@ -44,7 +43,8 @@ macro_rules! with {
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Socket {
-        // A response is written whole, so waiting for more of it gains nothing.
+        // Turns off Nagle's algorithm: a response is written at once, so waiting for more
+        // data would only delay it.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX);
         Socket(Arc::new(Kind::Tcp(stream)))
@@ -58,30 +58,30 @@ impl From<UnixStream> for Socket {
 }
 
 impl Socket {
-    /// Waits until the client has reset the connection. That it has ended its
-    /// side is something else: it may still wait for the response.
+    /// Waits until the client resets the connection. A client that only closes its
+    /// sending side may still wait for the response.
     pub async fn reset(&self) {
         if with!(self, stream => stream.ready(Interest::ERROR).await).is_err() {
-            // The runtime is ending, which ends the request too.
+            // Fails only while tokio shuts down, which also cancels the request.
             std::future::pending().await
         }
     }
 
-    /// Waits until there is something to read, or nothing more to come.
+    /// Waits until bytes or the end of input can be read.
     pub async fn readable(&self) {
-        // An error will be met again by whoever reads.
+        // Ignores an error: the next read returns it again.
         let _ = with!(self, stream => stream.readable().await);
     }
 
-    /// Whether there is something to read, or nothing more to come. Asks the
-    /// kernel itself, which may know more than the runtime as yet.
+    /// Returns whether bytes or the end of input can be read now. Asks the kernel rather
+    /// than tokio, which may not have noticed them yet.
     pub fn has_input(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = with!(self, stream => SockRef::from(stream).peek(&mut byte));
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Reads what is there. Nothing is the end of what the client has to say.
+    /// Reads the available bytes into `buffer`; 0 means the end of input.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
         let room = buffer.chunk_mut().len();
         loop {
@@ -89,8 +89,9 @@ impl Socket {
             let mut received = 0;
             let result = with!(self, stream => stream.try_io(Interest::READABLE, || {
                 received = stream.try_read_buf(buffer)?;
-                // With room to spare it was all that there is, so the next read would
-                // be for nothing. To say so is what saves it.
+                // A read that does not fill the buffer has emptied the socket. Reporting
+                // `WouldBlock` makes tokio wait for new input, which saves a read that
+                // would return nothing.
                 if (1..room).contains(&received) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             }));
             match result {
@@ -101,9 +102,9 @@ impl Socket {
         }
     }
 
-    /// Writes what the client has room for.
+    /// Writes as many bytes as the kernel accepts, and waits while it accepts none.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        // One piece costs the kernel less than several.
+        // Joins small pieces, because one piece costs the kernel less than several.
         let mut room = [MaybeUninit::uninit(); SMALL];
         let mut room = ReadBuf::uninit(&mut room);
         let small = put_together(pieces, &mut room);
@@ -120,8 +121,9 @@ impl Socket {
         }
     }
 
-    /// Writes what the client has room for now. Asks the kernel itself, which tells
-    /// the runtime of room only when there is much.
+    /// Writes as many bytes as the kernel accepts now, which may be 0. Asks the kernel
+    /// rather than tokio: the kernel reports a socket as writable only when much of its
+    /// buffer is free.
     ///
     /// # Errors
     ///
@@ -133,7 +135,7 @@ impl Socket {
         }
     }
 
-    /// Tells the client that nothing more will be sent.
+    /// Closes the sending side of the connection.
     ///
     /// # Errors
     ///
@@ -143,7 +145,7 @@ impl Socket {
     }
 }
 
-/// The pieces one after the other, if there is room for all of them.
+/// Joins the pieces in `room`. Returns `None` if they do not fit.
 fn put_together<'a>(pieces: &[IoSlice<'_>], room: &'a mut ReadBuf<'_>) -> Option<&'a [u8]> {
     for piece in pieces {
         if piece.len() > room.remaining() {

@@ -67,7 +67,9 @@ pub fn group(name: &str) -> Result<u32, String> {
     }
     match nix::unistd::Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err("expected the name or the number of a group that this machine has (getent group)".into()),
+        Ok(None) => {
+            Err("expected the name or the number of a group that this machine has (getent group)".into())
+        }
         Err(error) => Err(format!("cannot look the group up: {error}")),
     }
 }
@@ -97,7 +99,9 @@ pub fn check_length(path: &Path) -> anyhow::Result<()> {
         bail!("the path of the socket is missing; expected for example unix:/run/host/http.sock");
     }
     if length > PATH_MAX {
-        bail!("the path has {length} bytes; expected at most {PATH_MAX}, which is the system's limit; use a shorter one");
+        bail!(
+            "the path has {length} bytes; expected at most {PATH_MAX}, which is the system's limit; use a shorter one"
+        );
     }
     Ok(())
 }
@@ -126,7 +130,8 @@ fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> 
         })?;
     }
     if let Some(mode) = access.mode {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).context("cannot set the mode of the socket")?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .context("cannot set the mode of the socket")?;
     }
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -138,7 +143,10 @@ fn unusable(path: &Path, error: io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AddrInUse => anyhow!("the path exists and is not a socket"),
         ErrorKind::PermissionDenied => {
-            anyhow!("this user may not create a socket in the folder {}; change its mode, or use another", folder.display())
+            anyhow!(
+                "this user may not create a socket in the folder {}; change its mode, or use another",
+                folder.display()
+            )
         }
         _ => error.into(),
     }

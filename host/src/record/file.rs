@@ -1,5 +1,6 @@
-//! File format of recorded requests: comment lines that say what happened, and the
-//! exact bytes that the handler received. Editors read it as an `.http` file.
+//! File format of recorded requests: comment lines about the fault, and then the bytes
+//! that the handler received, with secrets masked. Editors can open it as an `.http`
+//! file.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,23 +12,24 @@ use http::Method;
 
 use crate::fault::Fault;
 use crate::files::own_file;
+use crate::seed;
 use crate::site::version::Label;
 
-/// Suffix of the file names.
+/// Suffix of the names of recorded requests.
 const SUFFIX: &str = ".fault.http";
 
-/// Digits of the time in milliseconds at the start of a name, so that names sort by
-/// time.
+/// Number of digits of the time in milliseconds at the start of a name. The number is
+/// fixed, so that names sort by time.
 const TIME_DIGITS: usize = 13;
 
-/// Largest time that fits these digits, in the year 2286. Later times are written
-/// as this one.
+/// Latest time that fits `TIME_DIGITS`, in the year 2286. Later times are written as
+/// this one.
 const TIME_MAX: u128 = 9_999_999_999_999;
 
-/// Longest comment lines before a request, in bytes.
+/// Most bytes of all comment lines of a file together.
 const HEAD_MAX: usize = 64 << 10;
 
-/// Fields whose values are masked.
+/// Headers whose values are masked.
 const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// Recorded request and its fault.
@@ -41,15 +43,15 @@ pub struct Recorded {
     pub version: u64,
     /// SHA-256 of the version that was called.
     pub sha256: String,
-    /// Names of masked fields.
+    /// Names of the masked headers.
     pub masked: Vec<String>,
-    /// Bytes that the handler received.
+    /// Bytes that the handler received, except that secrets may be masked.
     pub message: Message,
     id: String,
     milliseconds: u128,
 }
 
-/// Returns whether a file of this name is a recorded request.
+/// Returns whether a file name is that of a recorded request.
 pub fn is_recorded(name: &str) -> bool {
     let starts_with_time =
         name.get(..TIME_DIGITS).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit()));
@@ -81,8 +83,8 @@ impl Recorded {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Replaces the values of secret fields by asterisks of equal length. Expects a
-    /// canonical head, as the host encodes it.
+    /// Replaces the values of secret headers by asterisks of equal length. The head must
+    /// have a space after each colon, as the host encodes it.
     pub(super) fn mask(&mut self) {
         let mut head = Vec::with_capacity(self.message.head.len());
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
@@ -108,8 +110,10 @@ impl Recorded {
     pub(super) fn encode(&self) -> Vec<u8> {
         let Recorded { fault, cause, version, sha256, masked, .. } = self;
         let masked = if masked.is_empty() { "nothing".into() } else { masked.join(", ") };
+        let seed = self.message.seed.map(|seed| format!("# seed: {}\n", seed::format(&seed)));
+        let seed = seed.unwrap_or_default();
         let head = format!(
-            "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n\n"
+            "# fault: {fault}\n# cause: {cause}\n# version: {version}\n# sha256: {sha256}\n# masked: {masked}\n{seed}\n"
         );
         let mut bytes = head.into_bytes();
         bytes.reserve(self.message.length());
@@ -117,11 +121,11 @@ impl Recorded {
         bytes
     }
 
-    /// Parses a file whose request has at most `max` bytes.
+    /// Reads and parses a file. `max` is the largest request in bytes.
     ///
     /// # Errors
     ///
-    /// One line: why the file cannot be read, or which line is missing.
+    /// One line that says why the file cannot be read, or which comment line it lacks.
     pub fn read(path: &Path, max: usize) -> anyhow::Result<Recorded> {
         let bytes = own_file::read_regular(path, max.saturating_add(HEAD_MAX));
         let mut bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
@@ -135,19 +139,22 @@ impl Recorded {
             line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
         };
         let masked = value("masked:")?;
+        // Only of a module that draws random bits.
+        let seed = value("seed:").ok().map(|seed| seed::parse(&seed)).transpose();
+        let seed = seed.map_err(|cause| anyhow!("{}: {cause}", path.display()))?;
         Ok(Recorded {
             fault: value("fault:")?,
             cause: value("cause:")?,
             version: value("version:")?.parse().map_err(|_| missing("version: N"))?,
             sha256: value("sha256:")?,
             masked: masked.split(", ").filter(|name| *name != "nothing").map(str::to_owned).collect(),
-            message: bytes.split_off(end + 2).into(),
+            message: Message { seed, ..bytes.split_off(end + 2).into() },
             id: String::new(),
             milliseconds: 0,
         })
     }
 
-    /// Returns the method and the target of the request.
+    /// Returns the method and the target of the request, the target escaped for output.
     pub fn request_line(&self) -> (Method, String) {
         let mut words = self.message.head.split(|byte| byte.is_ascii_whitespace());
         let method = words.next().and_then(|method| Method::from_bytes(method).ok()).unwrap_or_default();
@@ -157,7 +164,7 @@ impl Recorded {
 }
 
 fn milliseconds(time: SystemTime) -> u128 {
-    // A clock before 1970 is written as 0.
+    // Times before 1970 are written as 0.
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis().min(TIME_MAX)
 }
 
@@ -199,8 +206,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("recorded-{}", std::process::id()));
         let mut kept = recorded(b"GET / HTTP/1.1\r\ncookie: a\r\n\r\n\n\n\xff");
         kept.mask();
-        std::fs::write(&path, kept.encode()).unwrap();
-        assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
+        for seed in [None, Some([0x5e; 32])] {
+            kept.message.seed = seed;
+            std::fs::write(&path, kept.encode()).unwrap();
+            assert_eq!(Recorded::read(&path, 1000).unwrap(), kept);
+        }
         std::fs::write(&path, "# fault: trap\n\n").unwrap();
         let error = Recorded::read(&path, 1000).unwrap_err().to_string();
         assert!(error.ends_with("not a recorded request: the line `# masked:` is missing"), "{error}");

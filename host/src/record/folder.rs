@@ -1,5 +1,5 @@
-//! Folder of recorded requests, kept within its bounds: the oldest requests are
-//! removed, because the newest ones concern the current version.
+//! Folder of recorded requests. When it is full, the oldest requests are removed, because
+//! the newest ones are about the current version.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -19,8 +19,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens or creates a folder for its owner alone. Files of other users are left
-    /// alone.
+    /// Opens or creates the folder, and lists the recorded requests in it. Files that
+    /// others own or can change are neither counted nor removed.
     pub(super) fn open(path: &Path, files_max: usize, bytes_max: usize) -> anyhow::Result<Folder> {
         let folder = PrivateFolder::open(path)?;
         folder.remove_litter(is_recorded)?;
@@ -40,7 +40,8 @@ impl Folder {
         Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
-    /// Removes the oldest files until there is room, then writes a file atomically.
+    /// Removes the oldest files until the new one fits the limits, then writes it
+    /// atomically.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {
             bail!(

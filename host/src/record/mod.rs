@@ -1,8 +1,8 @@
-//! Records requests that the handler failed at, so that they can be replayed:
-//! `--record DIR` and `host replay`.
+//! Records requests that ended in a fault of the handler (`--record DIR`), so that
+//! `host replay` can repeat them.
 //!
-//! A separate thread writes them. When it cannot keep up, requests are skipped and
-//! serving goes on.
+//! A separate thread writes the files. When it cannot keep up, requests are not recorded,
+//! and serving goes on.
 
 pub mod file;
 mod folder;
@@ -25,7 +25,7 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 use host_wasm::health;
 
-/// Requests that may wait to be written. Each holds its body in memory.
+/// Most requests that wait to be written. Each holds its body in memory.
 pub(crate) const QUEUE: usize = 16;
 
 /// Longest wait for queued requests to be written on exit.
@@ -57,18 +57,19 @@ pub struct Recording {
 /// Queue of requests to record.
 pub struct Recorder {
     queue: SyncSender<Job>,
-    /// Whether the log says already that requests are skipped.
+    /// Whether the log says already that requests are not recorded.
     warned: AtomicBool,
 }
 
 enum Job {
     Write(Box<Recorded>),
-    /// Reports when everything queued before it is written.
+    /// Reports when all requests that were queued before this job are written.
     Flush(SyncSender<()>),
 }
 
 impl Recorder {
-    /// Opens the folder and starts the thread, if `--record` is given.
+    /// Opens the folder and starts the thread that writes. Returns `None` without
+    /// `--record`.
     ///
     /// # Errors
     ///
@@ -87,8 +88,8 @@ impl Recorder {
         Ok(Some(Recorder { queue, warned: AtomicBool::new(false) }))
     }
 
-    /// Queues the canonical bytes of a request that ended in a fault of the
-    /// handler.
+    /// Queues a request that ended in a fault of the handler. A request that finds the
+    /// queue full is not recorded.
     pub fn record(&self, message: Message, id: &RequestId, time: SystemTime, label: &Label, fault: &Fault) {
         let recorded = Recorded::new(message, id.as_str(), time, label, fault);
         match self.queue.try_send(Job::Write(Box::new(recorded))) {

@@ -11,7 +11,7 @@ use tracing::{Level, event, field};
 
 use crate::fault::{Fault, Whose};
 
-/// The values of one log line.
+/// Values of one log line.
 pub struct Line<'a> {
     /// Method and target as the client sent them; `None` when the request could not
     /// be parsed.
@@ -32,8 +32,8 @@ pub struct Line<'a> {
     pub fault: Option<&'a Fault>,
 }
 
-/// Writes a line under the log target `request`. The log formatter quotes the
-/// values.
+/// Writes a line under the log target `request`. Values need no escaping here: the log
+/// formatter quotes them.
 pub fn write(line: &Line<'_>) {
     let target = || match line.request {
         Some((_, target)) => match (target.authority(), target.path_and_query()) {

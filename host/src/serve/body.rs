@@ -1,5 +1,5 @@
-//! Reads request bodies completely, within time limits, and counts the memory as it
-//! is allocated.
+//! Reads whole request bodies within time limits, and counts their memory towards
+//! `--buffer-max` before it is allocated.
 
 use std::io;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use crate::fault::{BodyTooSlow, Fault};
 use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
 use crate::serve::read_into::ReadInto;
 
-/// Reads a body. Refuses it at once when its stated length is too large. Its memory
-/// is counted until the share is dropped.
+/// Reads a body. A body whose stated length is too large is refused before it is read.
+/// The memory of the body counts until the share is dropped.
 pub(super) async fn read_body(
     mut body: Incoming,
     limits: &ConnectionLimits,
@@ -37,8 +37,8 @@ pub(super) async fn read_body(
             Err(_) => pace.came(0, Instant::now()).map_err(Fault::BodyTooSlow)?,
             Ok(None) => return Ok(pieces.finish()),
             Ok(Some(Err(error))) => return Err(unreadable(error)),
-            // Trailers are discarded rather than merged into the fields (RFC 9110,
-            // section 6.5.1).
+            // Discards trailers, because merging them into the headers is unsafe (RFC
+            // 9110, section 6.5.1).
             Ok(Some(Ok(frame))) => {
                 if let Ok(piece) = frame.into_data() {
                     left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
@@ -51,17 +51,17 @@ pub(super) async fn read_body(
     }
 }
 
-/// Maps a read error to a fault: a framing error that the stream has found, or an
-/// error of hyper.
+/// Returns the fault for a read error, which is either a `BadMessage` of
+/// `serve::stream` or an error of hyper.
 fn unreadable(error: hyper::Error) -> Fault {
     let error = anyhow::Error::new(error);
-    // The error inside an `io::Error` is not part of the error chain.
+    // Unwraps the `io::Error`, because the error inside it is not in the error chain.
     let of_stream = error.root_cause().downcast_ref::<io::Error>().and_then(|error| error.get_ref());
     let of_stream = of_stream.and_then(|why| why.downcast_ref::<BadMessage>());
     of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
 }
 
-/// Checks that a body arrives fast enough.
+/// Progress of a body, checked against the limits on time and rate.
 struct Pace<'a> {
     limits: &'a ConnectionLimits,
     began: Instant,
@@ -75,7 +75,8 @@ impl Pace<'_> {
         Pace { limits, began: now, last_piece: now, window_began: now, in_window: 0 }
     }
 
-    /// Returns when the next limit on time or rate is to be checked.
+    /// Returns the time at which to check the limits next, even if nothing arrives until
+    /// then: the earliest end of `body_timeout`, `body_time_max` and `rate_window`.
     fn next_look(&self) -> Instant {
         let ConnectionLimits { body_timeout, body_time_max, rate_window, .. } = *self.limits;
         let first = (self.last_piece + body_timeout).min(self.began + body_time_max);
@@ -107,12 +108,12 @@ impl Pace<'_> {
     }
 }
 
-/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so pieces
-/// that fill most of their buffer are kept and copied once, into the module, and
-/// smaller ones are joined.
+/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so only a piece
+/// that fills at least half of its buffer is kept, and copied only into the module later.
+/// Smaller pieces are copied and joined.
 #[derive(Default)]
 struct Pieces {
-    /// Stated length, or its lower bound.
+    /// Stated length in bytes; 0 for a chunked body.
     stated: usize,
     whole: Vec<Bytes>,
     last: Vec<u8>,
@@ -124,17 +125,16 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// Allocation step of joined pieces in bytes; the first allocation may be
-    /// smaller.
+    /// Size in bytes of the buffers for joined pieces; the first one may be smaller.
     const STEP: usize = UNCOUNTED;
 
-    /// Smallest piece that is kept unjoined, in bytes.
+    /// Smallest piece that is kept without copying, in bytes.
     const LARGE: usize = 16 << 10;
 
     fn push(&mut self, piece: Bytes, read_into: &ReadInto, buffers: &Buffers) -> Result<(), Fault> {
         let place = piece.as_ptr().addr()..piece.as_ptr().addr() + piece.len();
         let buffer = read_into.buffer();
-        // After another read, the buffer of this piece is no longer known.
+        // The piece is not from the last read, so the size of its buffer is unknown.
         let is_known = buffer.start <= place.start && place.end <= buffer.end;
         if !is_known || piece.len() < Self::LARGE || 2 * piece.len() < buffer.len() {
             return self.put_together(&piece, buffers);
@@ -161,8 +161,8 @@ impl Pieces {
         Ok(())
     }
 
-    /// Allocates as bytes arrive rather than by the stated length, because stating
-    /// a length is free.
+    /// Allocates a buffer for joined pieces. Trusts the stated length only up to `STEP`
+    /// bytes: a client can state any length without sending the bytes.
     fn make_room(&mut self, missing: usize, buffers: &Buffers) -> Result<(), Fault> {
         let has = self.last.capacity();
         if has < Self::STEP && self.whole.is_empty() {
@@ -184,7 +184,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// Ends the buffer of joined pieces.
+    /// Moves the joined pieces to the finished parts of the body.
     fn set_aside(&mut self) {
         if !self.last.is_empty() {
             self.whole.push(std::mem::take(&mut self.last).into());
@@ -211,7 +211,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Pushes a piece in its own buffer of this size.
+    /// Pushes a piece that has a read buffer of `room` bytes. Returns the capacity of the
+    /// buffer if the piece is kept, and 0 if it is copied.
     fn push(pieces: &mut Pieces, piece: &[u8], room: usize, buffers: &Buffers) -> Result<usize, Fault> {
         let mut buffer = BytesMut::with_capacity(room.max(piece.len()));
         let read_into = ReadInto::default();
@@ -287,8 +288,8 @@ mod tests {
             .connection
     }
 
-    /// Returns the second in which a body of `bytes(second)` per second is given
-    /// up, and the reason.
+    /// Returns the second in which a body is given up, if `bytes(second)` bytes arrive in
+    /// each second, and the reason.
     fn given_up(bytes: impl Fn(u32) -> usize) -> (u32, BodyTooSlow) {
         let (limits, began) = (limits(), Instant::now());
         let mut pace = Pace::new(&limits, began);

@@ -8,12 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// Size up to which a body is not counted, in bytes: no more than a connection
-/// costs the kernel anyway.
+/// Largest body that is not counted, in bytes. The kernel needs as much for the
+/// connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
-/// Unit of counting in bytes; a semaphore acquires at most 32 bits of permits at
-/// once.
+/// Bytes per permit of the semaphore. It acquires at most `u32::MAX` permits at once, so
+/// a permit for each byte would limit a share to 4 GiB.
 const UNIT: usize = 1 << 10;
 
 /// Memory budget for bodies.
@@ -40,13 +40,13 @@ impl Buffers {
         (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
-    /// Extends a share to at least `bytes`, if the budget allows.
+    /// Extends a share to at least `bytes`, or fails if the budget is used up.
     pub(super) fn extend(&self, share: &mut Share, bytes: usize) -> Result<(), Fault> {
         let has = share.taken.as_ref().map_or(0, |taken| taken.num_permits() * UNIT);
         if bytes <= UNCOUNTED.max(has) {
             return Ok(());
         }
-        // Extended in steps, so that a body of many pieces acquires permits rarely.
+        // Rounds up, so that a body of many pieces seldom acquires permits.
         let missing = (bytes - has).div_ceil(UNCOUNTED) * (UNCOUNTED / UNIT);
         let more = u32::try_from(missing).ok();
         let more = more.and_then(|more| Arc::clone(&self.room).try_acquire_many_owned(more).ok());

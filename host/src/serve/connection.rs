@@ -1,6 +1,6 @@
-//! Life of one connection: hyper serves it while requests arrive, a parked
-//! connection keeps only its socket while it is idle, and closing drains it so that
-//! the client can read the last response.
+//! Life of one connection. hyper serves it while requests arrive. An idle connection is
+//! parked and keeps only its socket. A closing connection is drained, so that the client
+//! can read the last response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -23,7 +23,7 @@ use crate::serve::service::{App, Client};
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Bounds, Notes, Stream};
 
-/// Time to drain a closing connection. Closing a socket with unread input sends a
+/// Longest time to drain a closing connection. Closing a socket with unread input sends a
 /// reset, which can destroy the response on its way to the client (RFC 9112,
 /// section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
@@ -43,8 +43,8 @@ const IDLE_CHECK_UNDER_LOAD: Duration = Duration::from_millis(25);
 /// Active connections above which idle ones are parked sooner.
 const ACTIVE_MANY: usize = 1000;
 
-/// Time to wait, during shutdown, for the first request of a connection. The client
-/// was told that it is connected, and its request may be on the way.
+/// Longest wait, during shutdown, for the first request of a connection. The client is
+/// connected already, and its request may be on the way.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Largest read of a body, in bytes. Larger reads are no faster, and each
@@ -54,18 +54,17 @@ pub(crate) const READ_MAX: usize = 128 << 10;
 /// Default number of header fields that hyper accepts.
 const HYPER_FIELDS_DEFAULT: usize = 100;
 
-/// Memory of a connection apart from its buffers, in bytes.
+/// Memory of a connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
-/// Returns the most memory that a connection takes, in bytes: a request head, of
-/// which the stream and hyper may each hold a part, one read of hyper's, and a body
-/// in each direction that is too short to be counted.
+/// Returns the most memory of a connection, in bytes: a request head in the buffers of
+/// both the stream and hyper, hyper's read buffer, and a body in each direction that is
+/// too short to be counted.
 pub fn memory(limits: &ConnectionLimits) -> u64 {
     (CONNECTION + 2 * limits.head_max + read_max(limits) + 2 * UNCOUNTED) as u64
 }
 
-/// Returns the size of hyper's read buffer in bytes. With a smaller one, a head
-/// might not fit.
+/// Returns the size of hyper's read buffer in bytes, which must hold the longest head.
 fn read_max(limits: &ConnectionLimits) -> usize {
     READ_MAX.max(limits.head_max + READ_MAX / 4)
 }
@@ -78,7 +77,7 @@ pub struct Connections {
     pub permits: Arc<Semaphore>,
     /// Open connections, from which those to close are chosen when no permit is left.
     pub slots: Arc<Slots>,
-    /// Number of active connections, which are those not parked.
+    /// Number of active connections: all that are not parked.
     active: AtomicUsize,
     http: http1::Builder,
     bounds: Bounds,
@@ -109,23 +108,23 @@ impl Connections {
         while self.rest(&socket, &taken.slot, idle_since, is_new).await {
             is_new = false;
             taken.slot.works();
-            // After an error a response may have been sent in part, so nothing may
-            // follow it.
+            // Closes the connection after an error: a response may have been sent in
+            // part, and nothing may follow it.
             match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
                 Some(since) => {
                     debug!(%peer, "connection parked");
                     idle_since = since;
                 }
-                // The permit is needed at once, so the connection is not drained.
+                // Skips draining: a new connection waits for the permit.
                 None if taken.slot.gives_way_now() => return,
                 None => return linger(&socket).await,
             }
         }
     }
 
-    /// Waits for input. Returns false when the connection is to be closed instead;
-    /// nothing is unread then. (A connection that is active when shutdown begins is
-    /// parked within a second, or its next response says `connection: close`.)
+    /// Waits for input on a parked or new connection. Returns false when the connection is
+    /// to be closed; then no input is unread. (A connection that is active when shutdown
+    /// begins is parked within a second, or its next response says `connection: close`.)
     async fn rest(&self, socket: &Socket, slot: &Slot, since: Instant, is_new: bool) -> bool {
         let limits = &self.app.limits.connection;
         tokio::select! {
@@ -140,8 +139,8 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Lets hyper serve requests until the connection is idle or ends. Returns
-    /// `None` after an error.
+    /// Lets hyper serve requests until the connection is idle or ends. Returns `None`
+    /// after an error.
     async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
         let answering = Arc::clone(client);
         let service = service_fn(move |request| Arc::clone(&answering).answer(request));
@@ -156,8 +155,8 @@ impl Connections {
         };
         let peer = client.peer();
         if error.is_parse() {
-            // hyper's rules are stricter here than the stream's, and hyper has sent
-            // the response.
+            // Counted and logged here, because hyper itself has sent the response: its
+            // parser refused a head that the stream accepts.
             self.app.faults.add("malformed");
             info!(target: "request", %peer, cause = %error, "malformed");
         } else {
@@ -186,12 +185,12 @@ impl Drop for Active<'_> {
     }
 }
 
-/// Configures hyper. Its timeout for heads is not used: `stream` has one that costs
-/// less.
+/// Configures hyper. The timeout for heads is enforced by `serve::stream`, which costs
+/// less than hyper's.
 fn http(limits: &ConnectionLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The stream enforces the limit on heads. hyper takes longer per head when it
-    // is given a limit on fields, so it keeps its default where that is enough.
+    // The stream enforces the limit on headers. hyper takes longer for each head when its
+    // own limit is changed, so the limit is only raised, never lowered.
     if limits.fields_max > HYPER_FIELDS_DEFAULT {
         http.max_headers(limits.fields_max);
     }
@@ -207,7 +206,7 @@ fn http(limits: &ConnectionLimits) -> http1::Builder {
 
 /// Closes a connection after draining what the client still sends.
 async fn linger(socket: &Socket) {
-    // hyper has shut the sending side down already, unless it met an error.
+    // Closes the sending side, which hyper leaves open after an error.
     let _ = socket.finish();
     let discard = async {
         let mut unread = BytesMut::new();

@@ -1,4 +1,4 @@
-//! Detects that a connection is idle.
+//! Detects that a connection is idle, without reading the clock for each request.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -8,14 +8,13 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Checks at intervals whether there was activity, so that the clock is not read
-/// for each request.
+/// Detector that checks at intervals whether the connection was active.
 pub struct Look {
     /// Time between two checks.
     interval: Duration,
     /// Timer of the next check.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether there was activity since the last check.
+    /// Whether the connection was active since the last check; set by the owner.
     pub busy: bool,
 }
 
@@ -25,17 +24,17 @@ impl Look {
         Look { interval, timer: None, busy: false }
     }
 
-    /// Waits until there was no activity for a whole interval. Returns a time since
-    /// which the connection has been idle.
+    /// Waits until the connection was idle for a whole interval. Returns the start of that
+    /// interval.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         loop {
-            // The timer was polled before and will wake this task.
+            // Skips polling the timer: an earlier poll has armed it to wake this task.
             if self.busy && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
                 return Poll::Pending;
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.interval)));
-            // Polled outside of the task's cooperative budget: a timer that is not
-            // polled is not armed.
+            // Polls outside of the task's cooperative budget: with the budget used up, a
+            // poll would not arm the timer, and the check above relies on an armed one.
             ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
             if !std::mem::take(&mut self.busy) {
                 return Poll::Ready(timer.deadline() - self.interval);

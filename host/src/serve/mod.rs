@@ -1,19 +1,19 @@
-//! The way of a request: from an accepted connection to its response.
+//! Serves requests, from an accepted connection to the response.
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `server` | accepts connections, and drains them at the end |
-//! | `slots` | chooses the connection that is closed when there are too many |
+//! | `server` | accepts connections, and drains them on shutdown |
+//! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
 //! | `stream` | checks the framing of what hyper reads and writes |
 //! | `write_pace` | bounds how slowly a client may read |
-//! | `look` | checks whether a connection is idle |
-//! | `read_into` | hands hyper's reads a buffer of the body |
-//! | `service` | one exchange: request, call, response |
+//! | `look` | detects that a connection is idle |
+//! | `read_into` | notes the buffer that hyper last read into |
+//! | `service` | answers one request: checks, call, response |
 //! | `body` | reads a request body within its limits |
 //! | `buffers` | counts the memory of bodies |
 //! | `access_log` | writes one log line for each request |
-//! | `ending` | tells connections that the server is ending |
+//! | `ending` | tells connections that shutdown has begun |
 
 pub mod access_log;
 pub mod body;

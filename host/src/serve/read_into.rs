@@ -1,5 +1,6 @@
-//! Address range of the buffer that hyper last read into. A kept piece of a body
-//! keeps that whole buffer alive, and hyper does not report the buffer's size.
+//! Notes the address range of the buffer that hyper last read into. A kept piece of a
+//! body keeps this whole buffer alive, and hyper does not report its size. `serve::body`
+//! needs the range to count the whole buffer towards `--buffer-max`.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,8 +19,8 @@ impl ReadInto {
     }
 }
 
-/// Stream's view of the buffer. Consecutive reads fill one buffer, and each read
-/// shows only the rest of it.
+/// The stream's view of hyper's buffer. Consecutive reads may fill one buffer, and each
+/// read shows only the rest of it, so the start is remembered.
 #[derive(Default)]
 pub struct Seen {
     start: usize,
@@ -29,8 +30,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Records the memory that a read may fill, given its address and length in
-    /// bytes.
+    /// Records the memory that a read may fill: its address and its length in bytes. Memory
+    /// that does not continue the last read belongs to another buffer.
     pub fn look(&mut self, room: usize, length: usize, read_into: &ReadInto) {
         if room != self.next || room + length != self.end {
             self.start = room;
@@ -59,7 +60,7 @@ mod tests {
             (1030, 70, 0, 1000..1100),
             (1030, 70, 70, 1000..1100),
             (5000, 10, 5, 5000..5010),
-            // The buffer is used again from its start.
+            // hyper reuses the buffer from its start.
             (5000, 10, 10, 5000..5010),
             (5010, 20, 1, 5010..5030),
         ] {

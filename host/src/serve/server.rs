@@ -18,15 +18,15 @@ use crate::net::listener::{Accepted, Listener};
 use crate::serve::connection::Connections;
 use crate::serve::service::App;
 
-/// Pause of accepting when the system has no descriptor or memory for a connection.
-/// Waiting connections stay in the kernel's queue.
+/// Pause before the next attempt when no file descriptor, memory or permit is left for a
+/// new connection. Meanwhile connections wait in the kernel's queue.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Shortest time between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves until `shutdown` resolves, then until all requests in flight are
-/// answered, but no longer than `--drain`.
+/// Serves until `shutdown` resolves, and then for at most `--drain` until all requests
+/// in flight are answered.
 pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
@@ -38,8 +38,8 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
     shutdown.await;
     app.ending.begin();
     info!(connections = connections.open(), "shutting down: draining requests in flight");
-    // Connections in the backlog count as established to their clients, so they are
-    // accepted first.
+    // Waits until the backlog is accepted: its connections are established for their
+    // clients, who may have sent requests.
     while accepting.join_next().await.is_some() {}
     let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
     if timeout(app.limits.server.drain, connections.permits.acquire_many(all)).await.is_err() {
@@ -54,15 +54,15 @@ struct AcceptLoop {
 }
 
 impl AcceptLoop {
-    /// Accepts until shutdown; restarts after a panic.
+    /// Accepts connections until shutdown, and goes on after a panic.
     async fn accept_always(self: Arc<Self>) {
-        // The panic hook has logged the cause.
+        // The cause of a panic is not logged here: the panic hook has logged it.
         while tokio::spawn(Arc::clone(&self).accept()).await.is_err_and(|failed| failed.is_panic()) {
             sleep(ACCEPT_REST).await;
         }
     }
 
-    /// Accepts until shutdown, then takes the connections that are in the backlog.
+    /// Accepts connections until shutdown, and then those that are still in the backlog.
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());
@@ -98,8 +98,8 @@ impl AcceptLoop {
         Arc::clone(&self.connections.permits).try_acquire_owned()
     }
 
-    /// Waits for a permit for a connection. When there is none, an idle or slow
-    /// connection is made to give way. Returns `None` on shutdown.
+    /// Waits for a permit for a new connection. When none is left, makes other connections
+    /// give way. Returns `None` on shutdown.
     async fn permit(&self, peer: Peer, full: &mut LimitedWarning) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.try_permit() {
             return Some(permit);
@@ -118,8 +118,8 @@ impl AcceptLoop {
             tokio::select! {
                 permit = &mut permit => return permit.ok(),
                 () = self.connections.app.ending.begun() => return None,
-                // Tries again: no connection may have qualified, or the chosen one
-                // finishes a response first.
+                // Tries again, because no connection may have qualified before, or the
+                // chosen one may still be sending a response.
                 () = sleep(ACCEPT_REST) => {}
             }
         }

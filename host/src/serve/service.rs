@@ -27,6 +27,7 @@ use crate::fault::{Fault, Whose};
 use crate::fault_counts::FaultCounts;
 use crate::net::socket::Socket;
 use crate::record::Recorder;
+use crate::seed;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
 use crate::serve::stream::Notes;
@@ -62,9 +63,9 @@ pub struct App {
     pub buffers: Buffers,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
-    /// Recorder of requests that the handler fails at, if recording is on.
+    /// Recorder of requests that end in a fault of the handler, if recording is on.
     pub recorder: Option<Recorder>,
-    /// Proxies whose `x-forwarded-for` field is trusted.
+    /// Proxies whose `x-forwarded-for` header is trusted.
     pub trusted: Vec<Trusted>,
     /// Shutdown signal.
     pub ending: Ending,
@@ -78,7 +79,7 @@ pub struct Client {
     peer_text: String,
     client_net: Option<ClientNet>,
     socket: Socket,
-    /// Facts that the connection's stream reports.
+    /// Facts about the connection that its stream reports.
     pub notes: Arc<Notes>,
 }
 
@@ -95,17 +96,17 @@ impl Client {
         self.peer
     }
 
-    /// Answers one request. Every fault has a response.
+    /// Answers one request. A fault is answered, too.
     ///
     /// # Errors
     ///
-    /// None.
+    /// Never fails.
     pub fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
-        // Split outside of the async function, because a future stores its
-        // arguments twice.
+        // Splits the request outside of the async function, whose future would store it
+        // twice: as the argument, and in parts.
         let (parts, body) = request.into_parts();
         self.answer_parts(parts, body)
     }
@@ -136,7 +137,7 @@ impl Client {
                     return Err(fault.into());
                 }
             };
-            // Boxes the cold path to keep the future small.
+            // Boxes the rare case of a body to keep the future small.
             let mut called = started;
             let (mut body_read, mut _share) = Default::default();
             if !incoming.is_end_stream() {
@@ -150,14 +151,17 @@ impl Client {
                 called = Instant::now();
             }
             message = request::encode(&parts, target, body_read, &Origin { id: &id, client: &client, time });
-            // Reuses the map of the request's fields for the response; hyper keeps
-            // it for the next request.
+            // Reuses the request's header map for the response, because hyper in turn
+            // reuses the response's map for the next request.
             let fields = std::mem::take(&mut parts.headers);
 
             if let Some(cause) = self.app.notice.get() {
                 return Err(Fault::NotServed { cause });
             }
             let version = version_called.insert(self.app.swapper.current());
+            if version.module.draws() {
+                message.seed = seed::draw();
+            }
             let bytes = match version.module.call_for(client_net, &message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => Box::pin(self.unless_gone(call)).await?,
@@ -184,8 +188,8 @@ impl Client {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.version == http::Version::HTTP_10 && response.headers().contains_key(CONNECTION) {
-            // Otherwise hyper would add `keep-alive` if the client had asked for
-            // it.
+            // A response of HTTP/1.1 would get `connection: keep-alive` from hyper if the
+            // client had asked for it.
             *response.version_mut() = http::Version::HTTP_10;
         }
 
@@ -203,9 +207,9 @@ impl Client {
         Ok(response)
     }
 
-    /// Reads the body of a refused request for a short time, so that whether the
-    /// connection stays open does not depend on how the body was split into
-    /// packets.
+    /// Reads and drops the body of a refused request, for at most `DISCARD_TIME`. hyper
+    /// keeps the connection open only if the body was read, and this must not depend on
+    /// how the body was split into packets.
     async fn discard_body(&self, body: Incoming) {
         let App { limits, buffers, .. } = &*self.app;
         let _ =
@@ -213,7 +217,8 @@ impl Client {
                 .await;
     }
 
-    /// Waits for a call, or until the client resets the connection.
+    /// Waits for the result of a call, and gives the call up if the client resets the
+    /// connection.
     async fn unless_gone(
         &self,
         call: impl Future<Output = Result<Bytes, CallError>>,
@@ -225,7 +230,7 @@ impl Client {
         }
     }
 
-    /// Records a request that ended in a fault of the handler.
+    /// Records a request, if recording is on and the fault is one of the handler.
     fn record(
         &self,
         message: Message,

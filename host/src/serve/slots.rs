@@ -1,6 +1,6 @@
-//! Open connections, and the choice of which one to close when a new one arrives
-//! and there is no permit. The shared lock is taken only when a connection opens or
-//! closes and when a permit is missing, never per request.
+//! Open connections, and the choice of which to close when a new one arrives and no
+//! permit is left. The lock on all of them is taken when a connection opens or closes
+//! and when a permit is missing, but never per request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use host_http::client_net::ClientNet;
 use tokio::time::Instant;
 
-/// Number of open connections per extra connection that is closed at a time, so
-/// that not every new connection has to scan all of them.
+/// Number of open connections for each one that is closed at a time. Several are closed
+/// at once when many are open, so that not every new connection has to scan them all.
 const BATCH: usize = 256;
 
-/// Time that a new connection has to begin its first request before it can be
-/// closed for another.
+/// Time for which a new connection may wait with its first request before it can be
+/// closed for another one.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Open connections.
@@ -36,13 +36,14 @@ pub struct Slot {
     gives_way: AtomicU8,
 }
 
-/// The connection stays open.
+/// Value of `gives_way`: the connection stays open.
 const STAYS: u8 = 0;
 
-/// The connection ends after its current response, or at once if it is idle.
+/// Value of `gives_way`: the connection ends after its current response, or at once if it
+/// is idle.
 const AFTER_RESPONSE: u8 = 1;
 
-/// The connection ends as soon as it waits for its client.
+/// Value of `gives_way`: the connection ends as soon as it waits for its client.
 const NOW: u8 = 2;
 
 struct State {
@@ -55,16 +56,16 @@ struct State {
 
 #[derive(Clone, Copy)]
 enum Activity {
-    /// The connection does not wait for its client, or only since a moment ago.
+    /// The server works on a request, or the connection is idle and not parked yet.
     Working,
-    /// The connection waits for the next request.
+    /// The connection is parked, or new and without a request.
     Idle { since: Instant, is_new: bool },
     /// The connection waits for the rest of a request, or for its client to read a
     /// response.
     Transferring { since: Instant },
 }
 
-/// Order in which connections give way, first to last. "Greedy" is the client with
+/// Order in which connections give way, first to last. The greedy client is the one with
 /// the most connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -77,7 +78,7 @@ enum Rank {
 }
 
 impl Slots {
-    /// # Arguments
+    /// Creates the state without open connections.
     ///
     /// `grace` is the time after which a transfer counts as slow; `fair` makes the
     /// client with the most connections give way first.
@@ -85,14 +86,14 @@ impl Slots {
         Slots { taken: Mutex::default(), grace, fair }
     }
 
-    /// Adds a connection; the result removes it on drop.
+    /// Adds a connection. Dropping the result removes it.
     pub fn take(self: &Arc<Self>, client: Option<ClientNet>) -> Taken {
         let slot = Arc::new(Slot::new(client));
         self.lock().insert(Arc::as_ptr(&slot).addr(), Arc::clone(&slot));
         Taken { slot, slots: Arc::clone(self) }
     }
 
-    /// Makes at least one connection give way for a new one of `client`, if one
+    /// Makes connections give way for a new one of `client`, at least one if any
     /// qualifies.
     pub fn make_room(&self, client: Option<ClientNet>) {
         let taken = self.lock();
@@ -106,8 +107,8 @@ impl Slots {
         }
     }
 
-    /// Returns the client with the most connections, if it has more than the
-    /// newcomer's client would have after connecting.
+    /// Returns the client with the most connections, if these are more than the newcomer's
+    /// client will have with the new connection.
     fn greedy(&self, taken: &HashMap<usize, Arc<Slot>>, newcomer: Option<ClientNet>) -> Option<ClientNet> {
         if !self.fair {
             return None;
@@ -121,8 +122,8 @@ impl Slots {
         (most > has + 1).then_some(client)
     }
 
-    /// Returns the order in which a connection gives way, smallest first, or `None`
-    /// if it does not qualify.
+    /// Returns the key by which connections are sorted, the first to give way with the
+    /// smallest key, or `None` if the connection does not qualify.
     fn rank(&self, slot: &Slot, greedy: Option<ClientNet>, now: Instant) -> Option<(Rank, u64)> {
         let gives_way = slot.gives_way.load(Relaxed);
         if gives_way == NOW {
@@ -168,14 +169,14 @@ impl Slot {
         self.gives_way.load(Relaxed) == NOW
     }
 
-    /// Records that the connection is idle and waits until it has to give way.
+    /// Records that the connection is idle, and waits until it has to give way.
     pub async fn rest(&self, since: Instant, is_new: bool) {
         self.lock().activity = Activity::Idle { since, is_new };
         std::future::poll_fn(|cx| self.poll_gives_way(cx, AFTER_RESPONSE)).await;
     }
 
-    /// Records that the connection waits for its client during a transfer. Ready
-    /// when it has to give way.
+    /// Records that the connection waits for its client in the middle of a transfer. Ready
+    /// when the connection has to give way at once.
     pub fn poll_transfers(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if !matches!(state.activity, Activity::Transferring { .. }) {
@@ -221,7 +222,7 @@ impl Slot {
     }
 }
 
-/// Removes the connection from the open ones on drop.
+/// Guard of an open connection, which removes it from the open ones on drop.
 pub struct Taken {
     /// Entry of the connection.
     pub slot: Arc<Slot>,
@@ -298,8 +299,8 @@ mod tests {
         does(&first, Activity::Transferring { since: ago(9) }, 1 << 20);
         does(&proxy, Activity::Working, 0);
         let all = [&modest, &first, &second, &third, &proxy];
-        // The client gives way until it has at most one connection more than the
-        // newcomer's client.
+        // The greedy client gives way only while it has more connections than the
+        // newcomer's client will have.
         assert_eq!(order(&slots, &all, net(3))[..2], [1, 0]);
         assert!(!proxy.slot.gives_way());
     }

@@ -1,11 +1,10 @@
-//! The stream that hyper reads requests from and writes responses to: a socket
-//! on which every head is whole and every message is one, and which ends between
-//! two messages when the connection is to rest or to end.
+//! Stream between a socket and hyper. It passes only whole heads and strictly framed
+//! messages to hyper, and it ends between two messages when the connection is idle or
+//! has to close.
 //!
-//! A message that is refused is not given to hyper. In its place hyper gets an
-//! empty request, which the service answers with the fault; so a fault of the
-//! first byte looks like any other response, and comes behind those to earlier
-//! requests.
+//! hyper never sees a refused message. It gets a bodiless request instead, which the
+//! service answers with the fault. So every fault is answered, logged and counted like
+//! any request, and after the responses to earlier requests.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -26,17 +25,17 @@ use crate::serve::read_into::{ReadInto, Seen};
 use crate::serve::slots::Slot;
 use crate::serve::write_pace::{WriteBounds, WritePace, too_slow};
 
-/// How much is read at once while a head is not whole, in bytes.
+/// Bytes to read at once while a message waits for more of its bytes.
 const READ: usize = 4096;
 
-/// What a stream needs to know.
+/// Limits that a stream enforces.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Of messages.
+    /// Limits of messages.
     pub messages: MessageLimits,
-    /// For a head to be whole, from its first byte on.
+    /// Longest time from the first to the last byte of a head.
     pub head_timeout: Duration,
-    /// Of how fast a client takes in its responses.
+    /// Limits on how slowly a client may read its responses.
     pub write: WriteBounds,
 }
 
@@ -49,28 +48,29 @@ impl From<&ConnectionLimits> for Bounds {
     }
 }
 
-/// What the streams of a connection tell past hyper.
+/// Facts that the streams of a connection report to the service, which hyper does not
+/// pass on. A connection gets a new stream each time it is resumed.
 pub struct Notes {
     refused: OnceLock<BadMessage>,
     idle_since: Mutex<Option<Instant>>,
-    /// Of the connection.
+    /// Slot of the connection.
     pub slot: Arc<Slot>,
-    /// Where the last bytes of a request are.
+    /// Buffer that hyper last read into.
     pub read_into: ReadInto,
 }
 
 impl Notes {
-    /// There is nothing to tell yet.
+    /// Creates the notes of a new connection.
     pub fn new(slot: Arc<Slot>) -> Notes {
         Notes { refused: OnceLock::new(), idle_since: Mutex::default(), slot, read_into: ReadInto::default() }
     }
 
-    /// Why the request that hyper has now is an empty one, if it is.
+    /// Returns why a message was refused, if hyper has got a bodiless request instead.
     pub fn refused(&self) -> Option<&BadMessage> {
         self.refused.get()
     }
 
-    /// Since when the connection is idle, if that is why the stream has ended.
+    /// Returns since when the connection is idle, if the stream has ended for this reason.
     pub fn idle_since(&self) -> Option<Instant> {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,33 +80,33 @@ impl Notes {
     }
 }
 
-/// The stream.
+/// Stream from which hyper reads requests and to which it writes responses.
 pub struct Stream {
     socket: Socket,
     bounds: Bounds,
     notes: Arc<Notes>,
     messages: Messages,
-    /// What was read and has not passed yet.
+    /// Bytes that were read and are not passed to hyper yet.
     held: BytesMut,
-    /// How many of the held bytes may pass.
+    /// Number of held bytes that may pass to hyper.
     passing: usize,
-    /// What is left of the request that stands for one that was refused.
+    /// Unread rest of the request that replaces a refused message.
     instead: &'static [u8],
-    /// No more is read from the client.
+    /// Whether the stream has ended: nothing more is read from the client.
     over: bool,
-    /// Runs while a head is not whole.
+    /// Timeout of an incomplete head.
     head_timer: Option<Pin<Box<Sleep>>>,
     look: Look,
-    /// While a response is taken in slowly.
+    /// Pace of the client, measured since a write blocked until the next flush.
     write_pace: Option<WritePace>,
     read_into: Seen,
-    /// Whether the slot says that something is waited for within a message.
+    /// Whether the slot says that the connection waits for its client in a transfer.
     waits: bool,
 }
 
 impl Stream {
-    /// Between two messages, or before the first. It ends when nothing has come
-    /// for as long as `idle`, or twice that.
+    /// Creates a stream that begins between two messages. It ends when nothing arrives for
+    /// `idle` to twice `idle`, depending on when the timer checks.
     pub fn new(socket: Socket, bounds: Bounds, idle: Duration, notes: Arc<Notes>) -> Stream {
         notes.set_idle_since(None);
         Stream {
@@ -126,8 +126,9 @@ impl Stream {
         }
     }
 
-    /// How many of these bytes may pass, which are all that did not pass yet. An
-    /// error is one within a body, of which hyper has the beginning.
+    /// Returns how many of these bytes may pass to hyper. `bytes` are all that have not
+    /// passed yet. Refuses a malformed head, but fails on a malformed body, because hyper
+    /// has its beginning already.
     fn admit(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let was_in_head = self.messages.in_head();
         match self.messages.admit(bytes) {
@@ -151,8 +152,8 @@ impl Stream {
         }
     }
 
-    /// Gives hyper an empty request in the place of the one that these bytes
-    /// begin.
+    /// Replaces the message that begins with these bytes by a bodiless request, and ends
+    /// the stream after it. HEAD stays HEAD, so that its response has no body.
     fn refuse(&mut self, mut bytes: &[u8], why: BadMessage) {
         while let Some(behind) = bytes.strip_prefix(b"\r\n") {
             bytes = behind;
@@ -163,7 +164,8 @@ impl Stream {
         let _ = self.notes.refused.set(why);
     }
 
-    /// Looks at what is held. Whether anything can be done without more.
+    /// Checks the held bytes. Returns whether hyper can go on without more bytes of the
+    /// client.
     fn admit_held(&mut self) -> io::Result<bool> {
         let held = std::mem::take(&mut self.held);
         let passing = self.admit(&held);
@@ -172,7 +174,8 @@ impl Stream {
         Ok(self.passing > 0 || self.over)
     }
 
-    /// Reads into hyper's own buffer, where nothing has to be put together.
+    /// Reads directly into hyper's buffer, while no bytes are held. Moves bytes that may
+    /// not pass yet into `held`.
     fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         match self.socket.poll_read(cx, buffer)? {
@@ -191,11 +194,11 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads more of what is not whole.
+    /// Reads more bytes of an incomplete head or chunk line into `held`.
     fn poll_receive_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.held.reserve(READ);
         match self.socket.poll_read(cx, &mut self.held)? {
-            // A head that breaks off is nothing that could be answered.
+            // A head that breaks off gets no response.
             Poll::Ready(0) => self.over = true,
             Poll::Ready(received) => self.moved(received),
             Poll::Pending => ready!(self.poll_waiting(cx))?,
@@ -203,10 +206,12 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing came. Whether the stream goes on without.
+    /// Waits while nothing arrives. Ready when the stream goes on without more bytes: it
+    /// ends because the connection is idle, or a slow message is refused.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let in_head = self.messages.in_head();
-        // Empty lines are nothing (RFC 9112, section 2.2).
+        // Empty lines before a request line do not begin a head (RFC 9112, section 2.2),
+        // so the connection is idle.
         if in_head && self.held.chunks(2).all(|line| line == b"\r\n") {
             let since = ready!(self.look.poll(cx));
             self.over = true;
@@ -215,7 +220,7 @@ impl Stream {
         }
         let gives_way = self.poll_transfers(cx).is_ready();
         if !in_head {
-            // The service sees to it that a body comes in time.
+            // No timeout here: `serve::body` limits the time of a body.
             let error = || io::Error::new(io::ErrorKind::TimedOut, BadMessage::GaveWay);
             return if gives_way { Poll::Ready(Err(error())) } else { Poll::Pending };
         }
@@ -229,7 +234,8 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the slot that the client is waited for. Ready when that is over.
+    /// Tells the slot that the connection waits for its client. Ready when the connection
+    /// has to give way at once.
     fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.waits = true;
         self.notes.slot.poll_transfers(cx)
@@ -321,7 +327,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The kernel has what was written.
+        // The kernel has all bytes already. A flush means that hyper has nothing more to
+        // write, so the connection no longer waits for its client to read.
         if self.write_pace.take().is_some() {
             self.wait_no_more();
         }
@@ -329,7 +336,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A connection that rests goes on.
+        // A parked connection stays open.
         let rests = self.notes.idle_since().is_some();
         Poll::Ready(if rests { Ok(()) } else { self.socket.finish() })
     }

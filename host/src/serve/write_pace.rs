@@ -1,4 +1,4 @@
-//! Rate at which a slow client reads its response.
+//! Measures how fast a client reads its response, and fails if it reads too slowly.
 
 use std::io;
 use std::pin::Pin;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Interval of write attempts to a slow client. The kernel reports a socket as
-/// writable only when half of its buffer is free, which takes a slow client a
-/// minute.
+/// Interval of write attempts to a slow client, made without waiting for the kernel: it
+/// reports a socket as writable only when half of its buffer is free, and a slow client
+/// can take minutes to read so much.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Limits on how slowly a client may read.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteBounds {
-    /// Longest time in which the client reads nothing.
+    /// Longest time for which a client may read nothing.
     pub timeout: Duration,
     /// Lowest rate in bytes per second.
     pub rate_min: usize,
@@ -33,7 +33,7 @@ pub struct WritePace {
 }
 
 impl WritePace {
-    /// Starts measuring when a write blocks.
+    /// Starts to measure, at the time `now` at which a write first blocked.
     pub fn new(bounds: WriteBounds, now: Instant) -> WritePace {
         let next_try = Box::pin(sleep(bounds.between_tries()));
         WritePace { bounds, progress: now, window_began: now, taken_in: 0, next_try }
@@ -44,11 +44,12 @@ impl WritePace {
         self.next_try.as_mut().poll(cx)
     }
 
-    /// Records the number of bytes that the client accepted, which may be 0.
+    /// Records the number of bytes that a write attempt sent, which may be 0, and checks
+    /// the limits.
     ///
     /// # Errors
     ///
-    /// When the client is too slow.
+    /// When the client has read nothing, or too little, for too long.
     pub fn took_in(&mut self, bytes: usize, now: Instant) -> io::Result<()> {
         let WriteBounds { timeout, rate_min, window } = self.bounds;
         self.next_try.as_mut().reset(now + self.bounds.between_tries());
@@ -75,7 +76,7 @@ impl WriteBounds {
     }
 }
 
-/// Returns the error for a client that is too slow.
+/// Returns the error that ends the connection of a slow client.
 pub fn too_slow(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("the client {what}"))
 }
@@ -90,8 +91,8 @@ mod tests {
     const BOUNDS: WriteBounds =
         WriteBounds { timeout: Duration::from_secs(30), rate_min: 100, window: Duration::from_secs(10) };
 
-    /// Returns the second in which a client that reads `bytes(second)` in each
-    /// second is given up.
+    /// Returns the second in which the connection ends, if the client reads
+    /// `bytes(second)` bytes in each second, and the error.
     fn given_up(bytes: impl Fn(u32) -> usize) -> Option<(u32, String)> {
         let began = Instant::now();
         let mut pace = WritePace::new(BOUNDS, began);

@@ -1,5 +1,5 @@
-//! Stages that a candidate passes before it may serve. None of them runs on a
-//! thread that serves.
+//! Stages that a candidate passes before it may serve. None of them runs on a serving
+//! thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum Stage {
     Check,
     /// Instantiates and initialises the module.
     Start,
-    /// Sends the operator's probes.
+    /// Sends the operator's probes and checks the responses.
     Probe,
     /// Writes the version to the state folder, if `--require-durable` demands it.
     Save,
@@ -42,15 +42,15 @@ pub struct Rejection {
     pub cause: String,
     /// What to change in the module, or in the limits.
     pub remedy: Option<String>,
-    /// Whether the failure may be temporary, so that the file is worth reading
-    /// again unchanged.
+    /// Whether the failure may be temporary, so that the same file is tried again when it
+    /// is read next.
     pub is_passing: bool,
 }
 
-/// Time of each stage, and the stage in progress.
+/// Time of each completed stage, and the stage in progress.
 #[derive(Debug, Default)]
 pub struct Times {
-    /// Stage in progress, or the last one.
+    /// Stage in progress, or the last one that ran.
     pub stage: Stage,
     taken: Vec<(Stage, Duration)>,
 }
@@ -84,7 +84,7 @@ impl Times {
     }
 }
 
-/// Everything that is needed to prepare candidates.
+/// Prepares candidates.
 #[derive(Clone)]
 pub struct Activator {
     /// Engine that runs the candidates.
@@ -97,16 +97,15 @@ pub struct Activator {
 
 impl Activator {
     /// Compiles a candidate, checks it against the contract, starts it once, and
-    /// sends the probes. Only compiling yields to threads that serve: the
-    /// candidate's calls have a deadline, which they must not miss because the
-    /// server is busy.
+    /// sends the probes. Only compiling has a lower priority than serving: calls of the
+    /// candidate have a deadline, which they must not miss because the server is busy.
     ///
-    /// `compiled` is the result of an earlier compilation of the bytes, if there is
+    /// `compiled` is the result of an earlier compilation of the same bytes, if there is
     /// one.
     ///
     /// # Errors
     ///
-    /// The stage that failed, and the cause.
+    /// The rejection: the stage that failed, and the cause.
     pub async fn prepare(
         &self,
         label: Label,
@@ -145,7 +144,9 @@ impl Activator {
         let stage = if error.is_about_the_contract() { Stage::Check } else { Stage::Compile };
         // Only a valid module says what it was made with.
         let language = match stage {
-            Stage::Check => self.compilers.inspect(file).await.map_or(Language::Unknown, |found| Language::of(&found)),
+            Stage::Check => {
+                self.compilers.inspect(file).await.map_or(Language::Unknown, |found| Language::of(&found))
+            }
             _ => Language::Unknown,
         };
         let remedy = Some(remedy::of_module(&error, language));

@@ -13,26 +13,26 @@ use crate::site::history::History;
 use crate::site::state_dir::{State, StateDir};
 use crate::site::version::{Candidate, Label, Origin, Version, hint};
 
-/// First version and what an earlier process has left.
+/// First version, and the state that an earlier process has saved.
 pub struct Beginning {
     /// First version, which has passed all stages.
     pub version: Version,
     /// Bytes of the first version.
     pub file: Arc<[u8]>,
-    /// History, which has numbered the first version.
+    /// History. It contains the first version as a candidate, unless that is restored.
     pub history: History,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,
-    /// State of an earlier process, which may contain the first version.
+    /// Saved state of an earlier process; the first version may be one of its versions.
     pub left: Option<State>,
 }
 
-/// Loads the first version from the state folder, else from its file, else the
-/// embedded one. The version passes all stages of a swap.
+/// Loads the first version: from the state folder, or else from the file `module`, or
+/// else the embedded handler. The version passes all stages of a swap but `Save`.
 ///
 /// # Errors
 ///
-/// One line: which module cannot serve, and why.
+/// One line that names the module that cannot serve, and why.
 pub async fn begin(
     activator: &Activator,
     limits: &SwapLimits,
@@ -61,8 +61,8 @@ pub async fn begin(
     Ok(Beginning { version, file: candidate.bytes, history, dir, left })
 }
 
-/// Returns the version that served when an earlier process ended, or else the
-/// newest one that can serve.
+/// Prepares the version that served when an earlier process ended, or else the newest
+/// saved version that can serve.
 async fn restore(activator: &Activator, dir: &StateDir, left: &State) -> Option<(Version, Arc<[u8]>)> {
     let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
     labels.sort_by_key(|label| label.number != left.current);

@@ -1,6 +1,6 @@
 //! Changes of the current version: swaps and rollbacks. A newer change cancels the
-//! work on an older candidate, and only the newest may publish, so that a rollback
-//! never waits for a swap in progress and is never undone by it.
+//! work on an older candidate, and only the newest may publish. So a rollback neither
+//! waits for a swap in progress nor is undone by it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ pub(super) struct Change {
 }
 
 impl Changes {
-    /// Begins a change and cancels any other.
+    /// Begins a change, and cancels the one in progress, if any.
     pub(super) fn begin(&self) -> Change {
         let (cancel, cancelled) = oneshot::channel();
         let mut newest = self.newest();

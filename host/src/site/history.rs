@@ -1,5 +1,5 @@
-//! Remembered versions: good ones, compiled, for rollback, and rejected ones with
-//! their reasons.
+//! Remembered versions: good ones, which stay compiled for rollback, and rejected ones,
+//! with their reasons.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct History {
     keep_bytes: usize,
     next_number: u64,
     records: Vec<Record>,
-    /// Versions that are no longer kept but may still answer a request.
+    /// Dropped versions that may still answer a request.
     leaving: Vec<Arc<Version>>,
 }
 
@@ -45,7 +45,7 @@ enum RecordState {
 pub struct Entry {
     /// Number, counted from 1.
     pub number: u64,
-    /// Stage of the version's life.
+    /// State of the version.
     pub state: VersionState,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
@@ -60,7 +60,7 @@ pub struct Entry {
     pub reason: Option<String>,
 }
 
-/// Stage of a version's life, as `host versions` shows it.
+/// State of a version, as `host versions` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
@@ -99,13 +99,13 @@ impl History {
         self.next_number
     }
 
-    /// Adds a restored version of an earlier process.
+    /// Adds a version of an earlier process, in the order of the numbers.
     pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
         let index = self.records.partition_point(|record| record.number() < version.label.number);
         self.records.insert(index, Record { kept: kept.clone(), state: RecordState::Good(version) });
     }
 
-    /// Returns the good versions as they are saved, oldest first.
+    /// Returns the good versions in the form in which they are saved, oldest first.
     pub fn kept(&self) -> Vec<Kept> {
         let good = self.records.iter().filter(|record| matches!(record.state, RecordState::Good(_)));
         good.map(|record| record.kept.clone()).collect()
@@ -120,8 +120,8 @@ impl History {
         label
     }
 
-    /// Marks a candidate as rejected, and forgets the oldest rejected versions past
-    /// `keep`.
+    /// Marks a candidate as rejected, and forgets the oldest rejected versions if there
+    /// are more than `keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
         if let Some(record) = self.record(number) {
             record.state = RecordState::Rejected(rejection);
@@ -151,13 +151,13 @@ impl History {
         self.good().map(|version| version.module.memory()).sum()
     }
 
-    /// Returns whether another good version may be kept.
+    /// Returns whether the limits allow another good version.
     pub fn has_room(&self) -> bool {
         self.good().count() < self.keep && self.memory() < self.keep_bytes
     }
 
-    /// Drops good versions beyond the bounds, oldest first and last the one that
-    /// `current` replaced. The current one always stays.
+    /// Drops good versions until the others are within the bounds: oldest first, but the
+    /// version that `current` replaced last of all. `current` always stays.
     fn forget_good(&mut self, current: u64) {
         let undo = self.replaced_by(current);
         let (mut count, mut memory) = (self.good().count(), self.memory());
@@ -181,8 +181,8 @@ impl History {
         });
     }
 
-    /// Replaces the code of a good version with optimised code. Returns whether the
-    /// version is kept.
+    /// Replaces a good version with `better`, which has optimised code. Returns false when
+    /// the version is no longer kept.
     pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
         let of_this =
             |state: &&mut RecordState| matches!(state, RecordState::Good(good) if Arc::ptr_eq(good, version));
@@ -192,7 +192,7 @@ impl History {
         replaced
     }
 
-    /// Returns the good version of this number, if it is kept.
+    /// Returns the good version with this number, if it is kept.
     pub fn find(&self, number: u64) -> Option<Arc<Version>> {
         self.good().find(|version| version.label.number == number).cloned()
     }
@@ -225,16 +225,16 @@ impl History {
         })
     }
 
-    /// Returns the versions that are no longer kept and answer no request, and
-    /// whether any others still answer one.
+    /// Removes and returns the dropped versions that answer no request any more. Also
+    /// returns whether other dropped versions still answer one.
     pub fn release(&mut self) -> (Vec<Arc<Version>>, bool) {
         let is_gone = |version: &mut Arc<Version>| Arc::strong_count(version) == 1;
         let gone = self.leaving.extract_if(.., is_gone).collect();
         (gone, !self.leaving.is_empty())
     }
 
-    /// Returns all versions as they are shown; `current` is the number of the
-    /// current one.
+    /// Returns all versions as `host versions` shows them. `current` is the number of the
+    /// current version.
     pub fn entries(&self, current: u64) -> Vec<Entry> {
         let leaving =
             self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None, None));
@@ -243,7 +243,7 @@ impl History {
                 RecordState::Candidate => (VersionState::Candidate, None),
                 RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
                 RecordState::Good(_) if record.number() == current => (VersionState::Current, None),
-                // One reference is held by this record.
+                // A second reference, beside the one of this record, is that of a request.
                 RecordState::Good(version) if Arc::strong_count(version) > 1 => {
                     (VersionState::Draining, None)
                 }

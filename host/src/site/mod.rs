@@ -1,4 +1,4 @@
-//! Versions of the handler, which of them serves, and how another one replaces it.
+//! Versions of the handler: which one serves, and how another one replaces it.
 //!
 //! | file | responsibility |
 //! | --- | --- |
@@ -9,15 +9,15 @@
 //! | `begin` | chooses the first version after the start |
 //! | `restore` | brings back the versions of an earlier process |
 //! | `outcome` | the outcomes of swaps and rollbacks |
-//! | `shared` | what the tasks of a swapper share |
+//! | `shared` | state that the tasks of a swapper share |
 //! | `swapper` | swaps and rolls back, and returns the outcomes |
 //! | `changes` | lets the newest change cancel older ones |
 //! | `swap` | carries out a swap |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
-//! | `store` | saves versions, and knows which are durable |
-//! | `state_dir` | the format of the state folder |
-//! | `notice` | shows a rejection to the author of the handler |
+//! | `store` | saves versions, and tracks which are saved |
+//! | `state_dir` | reads and writes the state folder |
+//! | `notice` | why the newest version does not serve, for `host dev` |
 
 pub mod activate;
 pub mod begin;

@@ -1,10 +1,10 @@
-//! Reason for which the newest version does not serve, shown to the author of a
-//! handler instead of the last good version. Only `host dev` shows it.
+//! Reason for which the newest version does not serve. `host dev` shows it to the author
+//! of the handler, instead of responses of the last good version.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why the newest build or version does not serve, for `host dev`. A default notice
-/// records nothing and shows nothing.
+/// Reason for which the newest build or version does not serve. A default notice, used
+/// outside of `host dev`, records and shows nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Notice(Option<Arc<Mutex<Causes>>>);
 

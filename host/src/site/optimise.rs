@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Interval of checks whether the last request on the first code is answered.
+/// Interval of checks whether requests that run on the first code are still in flight.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Starts to optimise the current version, and cancels the optimisation of any
@@ -38,7 +38,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         anyhow::Ok(compiled.start_quietly().await?)
     };
     let optimised = optimised.await;
-    // Weak until here, so that the version can be dropped while it compiles.
+    // Upgraded only now, so that compiling does not keep a dropped version alive.
     let Some(version) = version.upgrade() else {
         return;
     };
@@ -49,7 +49,8 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
             debug!(version = number, %time, "optimised");
             let better = Arc::new(Version { label: version.label.clone(), module });
             if shared.versions.replace(&version, better) {
-                // Frees the first code here rather than on a thread that serves.
+                // Holds the version until no request uses it, so that its first code is
+                // freed here rather than on a serving thread.
                 while Arc::strong_count(&version) > 1 {
                     sleep(RELEASE_INTERVAL).await;
                 }

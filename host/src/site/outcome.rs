@@ -38,7 +38,7 @@ pub enum Outcome {
         /// Number of the current version.
         serving: u64,
     },
-    /// Nothing was changed.
+    /// The command was refused and has changed nothing.
     Refused {
         /// Reason of the refusal.
         cause: String,

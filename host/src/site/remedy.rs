@@ -226,10 +226,7 @@ pub(crate) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning
         );
     }
     if anatomy.functions > 0 && anatomy.function_names == 0 {
-        warn(
-            "its functions have no names, so a trap reports their numbers only".into(),
-            language.names(),
-        );
+        warn("its functions have no names, so a trap reports their numbers only".into(), language.names());
     }
     let debug_info = anatomy.debug_info();
     if debug_info > DEBUG_INFO_WITHOUT_WARNING {

@@ -1,5 +1,5 @@
-//! Background work: restores the other versions of an earlier process, and drops
-//! versions that are no longer kept.
+//! Background work on the swap thread: restores the versions of an earlier process beside
+//! the first one, and frees versions that are no longer kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) async fn restore(shared: Arc<Shared>) {
     for kept in shared.store.left().into_iter().rev() {
         if !shared.versions.history().has_room() {
-            // Newer versions fill the bounds already.
+            // Forgets the version, because newer ones fill the limits already.
             shared.store.loaded(kept.label.number);
             continue;
         }
@@ -42,7 +42,7 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Drops versions that are no longer kept after their last request is answered.
+/// Frees each version that is no longer kept once its last request is answered.
 pub(super) async fn release(shared: Arc<Shared>) {
     loop {
         match shared.versions.release() {

@@ -1,4 +1,4 @@
-//! What the tasks of a swapper share.
+//! State that the tasks of a swapper share.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ pub struct Settings {
     pub activator: Activator,
     /// Largest module file in bytes.
     pub module_max: usize,
-    /// File that is read again, if the handler came from one.
+    /// Module file named on the command line, if any. `read_file` swaps to its content.
     pub file: Option<PathBuf>,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,
@@ -38,9 +38,9 @@ pub(super) struct Shared {
     pub(super) store: Store,
     /// Optimisation in progress, if any.
     pub(super) optimising: Mutex<Option<AbortHandle>>,
-    /// Notified when a version may no longer be kept.
+    /// Notified when a swap may have dropped a version.
     pub(super) left: Notify,
-    /// Runtime of the thread that prepares candidates.
+    /// Runtime of the swap thread.
     pub(super) runtime: Handle,
 }
 
@@ -50,7 +50,7 @@ impl Shared {
         self.runtime.spawn(work).abort_handle()
     }
 
-    /// Saves, and returns the cause of a failure.
+    /// Saves versions or the state file by `save`. Logs and returns the cause of a failure.
     pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
         let error = save(&self.store).err()?;
         let cause = format!("{error:#}");
@@ -58,8 +58,8 @@ impl Shared {
         Some(cause)
     }
 
-    /// Saves the state file on a separate thread: a disk may be slow, and the caller
-    /// serves other commands meanwhile.
+    /// Saves the state file on a separate thread, so that a slow disk does not block the
+    /// caller, which also answers other commands. Returns the cause of a failure.
     pub(super) async fn save_state_on_thread(self: &Arc<Self>) -> Option<String> {
         self.store.dir()?;
         let (done, saved) = oneshot::channel();
@@ -85,7 +85,9 @@ impl Shared {
         let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
         let kept = format!("kept versions, for host rollback N: {}", good.join(", "));
         let Some(wanted) = number.or_else(|| history.replaced_by(serving)) else {
-            return format!("version {serving} replaced no other, so there is no version to go back to; {kept}");
+            return format!(
+                "version {serving} replaced no other, so there is no version to go back to; {kept}"
+            );
         };
         if left.iter().any(|left| left.label.number == wanted) {
             return format!(
@@ -94,7 +96,9 @@ impl Shared {
         }
         match history.rejection(wanted) {
             _ if wanted >= history.next_number() => format!("there is no version {wanted} yet; {kept}"),
-            Some(rejection) => format!("version {wanted} was rejected and has never served ({rejection}); {kept}"),
+            Some(rejection) => {
+                format!("version {wanted} was rejected and has never served ({rejection}); {kept}")
+            }
             None if number.is_none() => format!(
                 "version {wanted}, which version {serving} replaced, is no longer kept (--keep, --keep-bytes); {kept}"
             ),

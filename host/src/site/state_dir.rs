@@ -1,9 +1,10 @@
-//! State folder, which keeps good versions across restarts: each module under its
-//! hash, and the state file, which lists the versions and the current one.
+//! State folder, which keeps good versions across restarts: each module under its hash,
+//! and the state file, which lists the versions and names the current one.
 //!
-//! Each file is written under a temporary name, synced and renamed, so that a crash
-//! leaves either the old or the new file. A damaged file is reported and skipped;
-//! it does not keep the server from serving.
+//! A module is written under a temporary name, synced and renamed; the state file is
+//! exchanged with a synced spare. So a crash leaves either the old or the new file. A
+//! damaged module is reported and skipped. An unusable state file is set aside together
+//! with all modules, and the server starts as without a saved state.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,8 +24,8 @@ use crate::site::version::{EMBEDDED, Label, Origin, hash};
 /// Format version of the state file.
 const FORMAT: u32 = 1;
 
-/// Largest accepted version number: counting on from it cannot overflow, and JSON
-/// holds it exactly.
+/// Largest accepted version number. Counting on from it cannot overflow, and any JSON
+/// parser reads it exactly.
 const NUMBER_MAX: u64 = 1 << 52;
 
 /// Name of the state file.
@@ -33,22 +34,23 @@ const STATE: &str = "state.json";
 /// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
-/// Longest origin of a version in bytes, which is the longest line of a command.
+/// Longest origin of a version in bytes. A command's name for an upload is shorter,
+/// because the longest line of a command has this length.
 pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
 /// State folder, locked against other servers.
 pub struct StateDir {
     folder: PrivateFolder,
     module_max: usize,
-    /// Hashes of modules that must not be removed. Locked while files are written.
+    /// Modules that must not be removed. Locked while files are written or removed.
     named: Mutex<Named>,
 }
 
 #[derive(Default)]
 struct Named {
-    /// Those in the state file.
+    /// Hashes in the state file.
     now: HashSet<String>,
-    /// Those that the next version of the state file will name.
+    /// Hashes that the next state file will contain.
     next: HashSet<String>,
 }
 
@@ -60,13 +62,13 @@ pub struct State {
     pub current: u64,
     /// Number of the next candidate.
     pub next_number: u64,
-    /// SHA-256 of the watched file when it was last read.
+    /// SHA-256 of the module file when it was last read.
     pub considered: String,
     /// Good versions, oldest first.
     pub versions: Vec<Kept>,
 }
 
-/// Good version in the state file.
+/// Entry of a good version in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Number, origin, size and hash.
@@ -136,8 +138,8 @@ impl State {
         Ok(state)
     }
 
-    /// Corrects the origin of versions that claim to be the embedded handler and
-    /// have another hash.
+    /// Corrects the origin of versions that are listed as the embedded handler but have
+    /// another hash than the one in this program.
     fn correct_origins(&mut self) {
         let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
         let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
@@ -160,13 +162,13 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be opened, is not this user's alone, or is locked by
+    /// When the folder cannot be opened, can be changed by other users, or is locked by
     /// another server.
     pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
         let mut folder = PrivateFolder::open(path)?;
         folder.lock("lock".as_ref())?;
         let dir = StateDir { folder, module_max, named: Mutex::default() };
-        // Neither is needed to serve.
+        // Only a warning: serving needs neither a clean folder nor reserved space.
         if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
             warn!(
                 "no disk space is reserved for the state, so a full disk may keep it from being saved: {error}"
@@ -175,12 +177,13 @@ impl StateDir {
         Ok(dir)
     }
 
-    /// Returns the saved state, if there is one. An unusable state file is set
-    /// aside together with the modules, so that neither is lost.
+    /// Returns the saved state, if there is one. An unusable state file is set aside
+    /// together with all modules, so that nothing is lost.
     ///
     /// # Errors
     ///
-    /// When the file exists and cannot be read, which may be temporary.
+    /// When the file exists and cannot be read: that may be temporary, so the file is not
+    /// set aside. When an unusable file cannot be set aside.
     pub fn load(&self) -> anyhow::Result<Option<State>> {
         let file = self.folder.path_of(STATE);
         let bytes = match self.folder.read(STATE, STATE_MAX) {
@@ -206,7 +209,7 @@ impl StateDir {
         })
     }
 
-    /// Renames the state file and all modules, so that they are kept but not used.
+    /// Renames the state file and all modules, so that they are kept and no longer used.
     fn set_aside(&self) -> io::Result<()> {
         for hash in self.module_hashes()? {
             self.folder.rename(&file_of_module(&hash), &format!("{hash}.damaged"))?;
@@ -216,11 +219,11 @@ impl StateDir {
         self.folder.rename(STATE, &aside)
     }
 
-    /// Returns the bytes of a version after checking their hash.
+    /// Returns the bytes of a version, after checking their hash.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or has another hash.
+    /// When the file cannot be read, is larger than `--module-max`, or has another hash.
     pub fn module(&self, label: &Label) -> anyhow::Result<Vec<u8>> {
         let name = module_name(&label.sha256)?;
         let file = self.folder.path_of(&name);
@@ -254,11 +257,11 @@ impl StateDir {
         written.with_context(|| format!("cannot write {}", self.folder.path_of(&name).display()))
     }
 
-    /// Writes the state file, and removes modules that it does not name.
+    /// Writes the state file, and removes modules that no version in it needs.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written and synced.
+    /// When the file would be too long, or cannot be written and synced.
     pub fn save(&self, state: &State) -> anyhow::Result<()> {
         let context = || format!("cannot write {}", self.folder.path_of(STATE).display());
         let bytes = serde_json::to_vec_pretty(state).with_context(context)?;
@@ -290,8 +293,8 @@ impl StateDir {
         }
     }
 
-    /// Removes temporary files of interrupted writes, also those of earlier
-    /// releases.
+    /// Removes temporary files of interrupted writes, including files named as earlier
+    /// releases named them.
     fn remove_litter(&self) -> io::Result<()> {
         self.folder.remove_litter(|name| hash_of_module(name).is_some())?;
         let is_old =
@@ -315,7 +318,8 @@ fn hashes(state: &State) -> HashSet<String> {
 }
 
 fn module_name(sha256: &str) -> anyhow::Result<String> {
-    // The hash may come from a damaged file and must not lead out of the folder.
+    // The hash may come from a damaged state file, and a name such as `../x` would lead
+    // out of the folder.
     if !is_hash(sha256) {
         bail!("`{sha256}` is not a SHA-256");
     }
@@ -367,7 +371,7 @@ mod tests {
             let saved = state(vec![kept(1, Origin::Path(path)), kept(2, Origin::Upload("x".into()))]);
             assert_eq!(read(&saved).unwrap(), saved);
         }
-        // The format of earlier releases.
+        // Earlier releases wrote this format, which must stay readable.
         let text = serde_json::to_string(&Origin::Path("/a".into())).unwrap();
         assert_eq!(text, r#"{"path":"/a"}"#);
     }

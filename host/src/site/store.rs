@@ -1,5 +1,5 @@
-//! Tracks which versions are saved in the state folder, which are not yet, and
-//! which of an earlier process stay there unloaded.
+//! Saves versions in the state folder. Tracks which are not saved yet, and which versions
+//! of an earlier process are in the folder without being loaded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,8 @@ use crate::site::state_dir::{Kept, State, StateDir};
 use crate::site::version::Label;
 use crate::site::versions::Versions;
 
-/// Placeholder that equals no SHA-256 of a file.
+/// Placeholder for the hash of the module file. No file has this SHA-256, so the file
+/// counts as changed.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Saves the versions; does nothing without a state folder.
@@ -19,12 +20,12 @@ pub(super) struct Store {
 }
 
 struct Progress {
-    /// SHA-256 of the watched file when it was last read.
+    /// SHA-256 of the module file when it was last read.
     considered: String,
     /// Versions whose bytes are not saved yet.
     unsaved: Vec<(Label, Arc<[u8]>)>,
-    /// Versions of an earlier process that are not loaded, either not yet or
-    /// because the limits are lower now. They stay in the folder.
+    /// Versions of an earlier process that are not loaded: not yet, or because they could
+    /// not be restored. They stay in the folder.
     left: Vec<Kept>,
 }
 
@@ -38,18 +39,20 @@ impl Store {
         self.dir.as_ref()
     }
 
-    /// Records the content of the watched file. Returns whether it is unchanged.
+    /// Records the hash of the module file. Returns whether the file is unchanged since it
+    /// was last read.
     pub(super) fn consider(&self, sha256: &str) -> bool {
         std::mem::replace(&mut self.progress().considered, sha256.to_owned()) == sha256
     }
 
-    /// Forgets the content of the watched file, so that it is considered again.
+    /// Forgets the hash of the module file, so that the file counts as changed when it is
+    /// read next.
     pub(super) fn forget_considered(&self) {
         self.progress().considered = NOTHING.into();
     }
 
-    /// Adds a version whose bytes are to be saved, and publishes it under the same
-    /// lock.
+    /// Notes that the bytes of a version are not saved yet, and publishes the version. Both
+    /// happen under one lock, so that no state file lists a version without its bytes.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
         let mut progress = self.progress();
         if self.dir.is_some() {
@@ -63,12 +66,13 @@ impl Store {
         self.progress().left.clone()
     }
 
-    /// Records that a version of an earlier process is loaded.
+    /// Records that a version of an earlier process is loaded or dropped.
     pub(super) fn loaded(&self, number: u64) {
         self.progress().left.retain(|kept| kept.label.number != number);
     }
 
-    /// Saves a version as the current one before it is published.
+    /// Saves the bytes of a version and a state file in which it is current, before the
+    /// version is published.
     ///
     /// # Errors
     ///
@@ -89,18 +93,19 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the current version, or another one, would not survive a restart.
+    /// When the bytes of a version or the state file cannot be written, so that a version
+    /// would not survive a restart.
     pub(super) fn save(&self, versions: &Versions) -> anyhow::Result<()> {
         let Some(dir) = &self.dir else {
             return Ok(());
         };
-        // Writes without the lock, because a module may be large and a rollback
-        // must not wait for it.
+        // Clones the list, to write without the lock: a module may be large, and a
+        // rollback must not wait for it.
         let unsaved = self.progress().unsaved.clone();
         let mut failure = None;
         for (label, file) in unsaved {
-            // On a full disk, saving the state file frees the space of versions that
-            // are no longer kept.
+            // Tries again after saving the state file, which removes modules of versions
+            // that are no longer kept and so frees space on a full disk.
             let saved = dir.save_module(&label, &file).or_else(|_| {
                 let _ = self.save_state(versions);
                 dir.save_module(&label, &file)

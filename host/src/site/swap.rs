@@ -1,5 +1,4 @@
-//! Executes a swap: from the bytes of a candidate to a version that serves or a
-//! rejection.
+//! Carries out a swap: prepares the bytes of a candidate, and publishes or rejects it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,9 +21,9 @@ pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
-    /// Reads the file again and swaps to its content, unless the content has not
-    /// changed since it was last read. `even_if_rejected` swaps to unchanged content
-    /// too. The outcome is only logged.
+    /// Reads the module file and swaps to its content, if the content has changed since
+    /// the file was last read. `even_if_rejected` also tries unchanged content that was
+    /// rejected before. The outcome is only logged.
     pub(super) async fn read_file(self: Arc<Self>, even_if_rejected: bool) {
         let Some(path) = self.settings.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
@@ -41,8 +40,8 @@ impl Shared {
                 let cause = format!("cannot read {source}: {error}");
                 match even_if_rejected {
                     true => warn!(%cause, serving, "not swapped"),
-                    // Not a warning: a file that is being replaced can be missing
-                    // for a moment.
+                    // Not a warning: the file can be missing for a moment while it is
+                    // replaced.
                     false => debug!(%cause, serving, "not swapped"),
                 }
                 return;
@@ -56,12 +55,12 @@ impl Shared {
         let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false)).await;
         if let Outcome::Unchanged { version } = outcome {
             info!(serving = version, "the file is unchanged: its bytes serve already");
-            // Saved, so that the file is not considered again after a restart.
+            // Saves the file's new hash, so that a restart does not try the file again.
             self.save(|store| store.save_state(&self.versions));
         }
     }
 
-    /// Swaps to the bytes that a client has sent under a name.
+    /// Swaps to bytes that a client has sent under the name `name`.
     pub(super) async fn swap(
         self: Arc<Self>,
         name: String,
@@ -72,7 +71,8 @@ impl Shared {
         if let Err(cause) = self.expect_current(if_version) {
             return self.refused(cause);
         }
-        // Begun before the bytes are hashed, so that a rollback meanwhile is not undone.
+        // Begins before the bytes are hashed, so that a rollback meanwhile counts as the
+        // newer change and is not undone.
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
         self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone).await
@@ -91,8 +91,8 @@ impl Shared {
             self.settings.notice.set_rejection(None);
             return Outcome::Unchanged { version: serving.label.number };
         }
-        // Dropped early, because preparing may take long and holding the version
-        // keeps it from draining.
+        // Dropped early: preparing may take long, and the guard keeps a replaced version
+        // from being freed.
         drop(serving);
         let (label, compiled) = {
             let mut history = self.versions.history();
@@ -126,9 +126,9 @@ impl Shared {
         }
     }
 
-    /// Publishes a candidate, unless a newer change has begun, another version than the
-    /// expected one is current, or it cannot be saved although it has to be. Returns the
-    /// number of the version that it replaced.
+    /// Publishes a candidate, and returns the number of the version that it replaced. Fails
+    /// if a newer change has begun, if `if_version` is not current, or if a required save
+    /// fails.
     fn publish(
         self: &Arc<Self>,
         change: &Change,
@@ -166,7 +166,8 @@ impl Shared {
         warn!(%stage, %cause, serving, "rejected {label}");
         let notice = format!("the handler was rejected in stage {stage}: {cause}");
         self.settings.notice.set_rejection(Some(notice));
-        let (version, stage, cause, remedy) = (label.number, stage.to_string(), cause.clone(), remedy.clone());
+        let (version, stage, cause, remedy) =
+            (label.number, stage.to_string(), cause.clone(), remedy.clone());
         self.versions.history().reject(version, rejection);
         self.save(|store| store.save_state(&self.versions));
         Outcome::Rejected { version, stage, cause, remedy, serving }

@@ -1,8 +1,8 @@
 //! Swaps and rollbacks, and their outcomes.
 //!
-//! Candidates are prepared on a separate thread with its own runtime: a swap that
-//! fails or panics is rejected, and the next one is carried out. Rolling back needs
-//! no preparation, so it happens at once on the caller's thread.
+//! Candidates are prepared on the swap thread, which has its own runtime. A swap that
+//! panics is refused and does not affect the next one. A rollback needs no preparation,
+//! so it happens at once on the caller's thread.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -52,8 +52,8 @@ impl Swapper {
                 store.add(&label, &file, || history.accept(Arc::clone(&first), None));
             }
         }
-        // A separate thread, so that work on a candidate takes no time from threads
-        // that serve.
+        // Runs on a thread of its own, so that work on a candidate does not delay requests
+        // on a serving thread.
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let shared = Arc::new(Shared {
             settings,
@@ -74,7 +74,7 @@ impl Swapper {
         optimise::serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));
         shared.spawn(restore::release(Arc::clone(&shared)));
-        // The runtime catches tasks that panic.
+        // A task that panics does not end the thread, because the runtime catches it.
         health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
         Ok(Swapper(shared))
     }
@@ -84,9 +84,9 @@ impl Swapper {
         self.0.versions.current()
     }
 
-    /// Swaps to the bytes that a client calls `name`, and waits for the outcome.
-    /// Nothing is done if `if_version` is given and another version is current, or
-    /// if the client disconnects first.
+    /// Swaps to bytes that a client has sent under the name `name`, and waits for the
+    /// outcome. Changes nothing if another version than `if_version` is current, or if the
+    /// client disconnects before the swap.
     pub async fn swap(
         &self,
         name: String,
@@ -98,9 +98,9 @@ impl Swapper {
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
-    /// Starts to read the file again, and to swap if its content has changed.
-    /// `even_if_rejected` also tries content again that was rejected before. The
-    /// outcome is only logged.
+    /// Starts to read the module file, and to swap if its content has changed.
+    /// `even_if_rejected` also tries unchanged content that was rejected before. Returns at
+    /// once; the outcome is only logged.
     pub fn read_file(&self, even_if_rejected: bool) {
         let swapper = self.clone();
         self.0.spawn(async move {
@@ -108,7 +108,8 @@ impl Swapper {
         });
     }
 
-    /// Runs work on the swap thread. Logs and returns why it did not end.
+    /// Runs work on the swap thread and waits for its result. The error, which is also
+    /// logged, says why the work was not completed.
     async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

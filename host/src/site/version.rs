@@ -1,4 +1,4 @@
-//! Versions: a compiled handler with its number, origin and hash.
+//! Version of the handler: a compiled module with its number, origin and hash.
 
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
@@ -13,7 +13,7 @@ use host_wasm::HandlerModule;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Longest origin that is shown in bytes: the longest path on Linux.
+/// Most bytes of an origin that are shown: the length of the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
 /// Default handler, built for WebAssembly by `build.rs`.
@@ -93,12 +93,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Hashes the bytes, which takes a while when they are many.
+    /// Creates a candidate. Hashing the bytes of a large module takes a while.
     pub fn new(source: Origin, bytes: Vec<u8>) -> Candidate {
         Candidate { sha256: hash(&bytes), bytes: bytes.into(), source }
     }
 
-    /// Returns the candidate as the version of this number.
+    /// Returns the label of the version that this candidate becomes under a number.
     pub(super) fn label(&self, number: u64) -> Label {
         let (origin, sha256) = (self.source.clone(), self.sha256.clone());
         Label { number, origin, size: self.bytes.len(), sha256 }
@@ -113,13 +113,12 @@ impl fmt::Display for Label {
 }
 
 impl Origin {
-    /// Reads the bytes from their source.
+    /// Reads the bytes from their source. Of a file longer than `limit` bytes it returns
+    /// the first `limit + 1`, which the compiler refuses as too large.
     ///
     /// # Errors
     ///
-    /// Errors of reading the file, and a sent module, which is not on file. A file
-    /// longer than `limit` returns `limit + 1` bytes, which is enough to detect
-    /// that.
+    /// When the file cannot be read or changes meanwhile, or the bytes were uploaded.
     pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
         match self {
             Origin::Embedded => Ok(EMBEDDED.into()),
@@ -131,7 +130,7 @@ impl Origin {
         }
     }
 
-    /// Returns the length of the name in bytes.
+    /// Returns the length of the path or name in bytes.
     pub(super) fn length(&self) -> usize {
         match self {
             Origin::Embedded => 0,
@@ -152,7 +151,7 @@ impl fmt::Display for Origin {
 }
 
 fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Keeps the opening of a pipe from waiting for a writer.
+    // Opens a pipe without waiting for a writer; the check below refuses the pipe.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let before = file.metadata()?;

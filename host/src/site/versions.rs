@@ -1,5 +1,6 @@
 //! Current version and history, shared by the threads that serve, swap and answer
-//! commands. A change of both is atomic.
+//! commands. Both change under the lock of the history; a request reads the current
+//! version without a lock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,24 +47,24 @@ impl Versions {
         replaced
     }
 
-    /// Returns what a restart needs: the good versions, the number of the current
+    /// Returns the content of the state file: the good versions, the number of the current
     /// one, and the number of the next candidate.
     pub(super) fn to_save(&self) -> (Vec<Kept>, u64, u64) {
         let history = self.history();
         (history.kept(), self.current().label.number, history.next_number())
     }
 
-    /// Drops versions that are no longer kept and answer no request. Returns
-    /// whether others still answer one.
+    /// Frees versions that are no longer kept and answer no request. Returns whether other
+    /// dropped versions still answer one.
     pub(super) fn release(&self) -> bool {
         let (gone, draining) = self.history().release();
-        // Dropped outside of the lock, because freeing their memory takes a while.
+        // Dropped outside of the lock, because freeing the code takes a while.
         drop(gone);
         draining
     }
 
-    /// Makes version `number` current again, or else the version that the current
-    /// one replaced. Returns it with the number of the version that was current.
+    /// Makes version `number` current, or without a number the version that the current one
+    /// replaced. Returns that version, and the number of the one that was current.
     pub(super) fn roll_back(&self, number: Option<u64>) -> Option<(Arc<Version>, u64)> {
         let history = self.history();
         let serving = self.current().label.number;
@@ -74,8 +75,8 @@ impl Versions {
         Some((version, serving))
     }
 
-    /// Replaces the code of a version, current or not. Returns false when the
-    /// version is no longer kept.
+    /// Replaces a version, current or not, with `better`, which has optimised code. Returns
+    /// false when the version is no longer kept.
     pub(super) fn replace(&self, version: &Arc<Version>, better: Arc<Version>) -> bool {
         let mut history = self.history();
         if Arc::ptr_eq(&self.current(), version) {

@@ -1,3 +1,3 @@
-//! Where candidates come from by themselves: a file that is watched.
+//! Source of swaps that nobody orders: the watched module file.
 
 pub mod watch;

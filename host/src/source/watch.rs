@@ -1,9 +1,9 @@
-//! Watches the module file: rewritten, renamed over, deleted and created again, or
-//! reached through a symlink that was redirected.
+//! Watches the module file. Notices when the file is rewritten, renamed over, deleted and
+//! created again, or when a symbolic link on its path is redirected.
 //!
-//! An event only says that something may have changed. Every folder on the path is
-//! watched, and after each event that concerns the path the file's metadata is
-//! compared. A check once a second covers file systems without events.
+//! Every folder on the path is watched. An event says only that something may have
+//! changed, so after each event that concerns the path the file's metadata is compared. A
+//! check once a second covers file systems without events.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ use tracing::warn;
 
 use crate::site::swapper::Swapper;
 
-/// How MODULE is watched.
+/// Way to watch the module file (`--watch`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// By file-system events, and a check once a second
@@ -31,24 +31,23 @@ pub enum Mode {
     Poll,
 }
 
-/// Interval of checks with events, and without.
+/// Interval of checks beside events, and of checks without events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Debounce time: how long there must be no events before the file is read. The
-/// first change is read quickly, and at once when it was a rename, which puts a
-/// complete file in place. Changes that follow each other form a burst, of which
-/// only the end matters.
+/// Debounce time: the time without events after which the file is read. It is short for a
+/// first change, and zero for a rename, which puts a complete file in place. It is longer
+/// in a burst of changes, of which only the last matters.
 const DEBOUNCE: Duration = Duration::from_millis(3);
 const DEBOUNCE_IN_BURST: Duration = Duration::from_millis(100);
-/// Time within which the next change belongs to the same burst.
+/// Longest time between two changes of one burst.
 const BURST_GAP: Duration = Duration::from_millis(500);
 /// Debounce time while a process is writing to the file and has not closed it.
 const DEBOUNCE_WHILE_OPEN: Duration = Duration::from_secs(2);
 /// Longest wait for a file that changes continuously.
 pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Symlinks on one path, past which it is taken for a loop; Linux's own limit.
+/// Most symbolic links on one path, as on Linux. A path with more is taken for a loop.
 pub(crate) const SYMLINKS_MAX: usize = 40;
 
 /// Metadata that changes when the content of a file does.
@@ -61,8 +60,8 @@ pub struct FileStamp {
     changed: (i64, i64),
 }
 
-/// Starts the thread that watches a file. `seen` is the file's stamp before it was
-/// first read. The thread orders the swaps, and ends with the process.
+/// Starts the thread that watches a file and orders swaps. `seen` is the file's stamp
+/// before it was first read.
 ///
 /// # Errors
 ///
@@ -79,7 +78,7 @@ pub fn start(path: &Path, seen: Option<FileStamp>, mode: Mode, swapper: Swapper)
 
 struct Watch {
     path: PathBuf,
-    /// Stamp of the file when a swap was last ordered; `None` while it is missing.
+    /// Stamp of the file when it was last compared; `None` while the file is missing.
     seen: Option<FileStamp>,
     swapper: Swapper,
 }
@@ -89,7 +88,7 @@ impl Watch {
         let mut last = self.seen;
         loop {
             thread::sleep(POLL_INTERVAL);
-            // Unchanged between two checks, so no write is in progress.
+            // Waits until two checks find the same file: then no write is in progress.
             let now = look(&self.path);
             if now == last {
                 self.order_if_changed(now);
@@ -107,9 +106,9 @@ impl Watch {
             }
         };
         let mut last_change: Option<Instant> = None;
-        // Change found without an event, until the next check confirms it.
+        // Stamp of a change that was found without an event and not confirmed yet.
         let mut unconfirmed = None;
-        // Checked at once: the file may have changed before the watch began.
+        // Checks at once, because the file may have changed before the watch began.
         let mut next_check = Instant::now();
         loop {
             match events.inbox.recv_timeout(next_check.saturating_duration_since(Instant::now())) {
@@ -123,7 +122,7 @@ impl Watch {
                     events.debounce(&event, &trail, quiet, &self.path);
                     last_change = Some(Instant::now());
                     unconfirmed = None;
-                    // The path may lead through other folders now.
+                    // Watches anew if the path leads through other folders now.
                     if PathTrail::new(&self.path) != trail
                         && let Ok(watched) = self.watch_trail()
                     {
@@ -131,14 +130,15 @@ impl Watch {
                     }
                     self.order_if_changed(look(&self.path));
                 }
-                // Periodic check, whatever other events these folders have.
+                // Checks periodically, even while events of other files keep arriving.
                 _ if Instant::now() >= next_check => {
                     next_check = Instant::now() + CHECK_INTERVAL;
                     let now = look(&self.path);
                     if now == self.seen {
                         continue;
                     }
-                    // Without an event it is unknown whether the file is complete.
+                    // Without an event, the file may be incomplete. It is read once two
+                    // checks have found the same stamp.
                     if unconfirmed == Some(now) {
                         self.order_if_changed(now);
                     }
@@ -161,15 +161,15 @@ impl Watch {
     fn watch_trail(&self) -> notify::Result<(PathTrail, Events)> {
         let (send, inbox) = channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error means that events were lost, so the file is checked.
+            // An error means that events were lost. `Any` makes the file be checked.
             let _ = send.send(event.unwrap_or_else(|_| Event::new(EventKind::Any)));
         })?;
         let trail = PathTrail::new(&self.path);
         for (folder, _) in &trail.folders {
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {}
-                // A missing or unreadable folder: its parent is watched too, and
-                // reports when that changes.
+                // Skips a missing or unreadable folder: its parent is watched too, and
+                // has an event when the folder becomes usable.
                 Err(error) if is_about_the_path(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -180,13 +180,13 @@ impl Watch {
 
 struct Events {
     inbox: Receiver<Event>,
-    /// Keeps the events coming; dropping it ends them.
+    /// Must stay alive: dropping the watcher ends the events.
     _watcher: RecommendedWatcher,
 }
 
 impl Events {
-    /// Consumes events after the first one until the debounce time has passed
-    /// without any.
+    /// Consumes events until none that concerns the path has come for the debounce time,
+    /// but for at most `QUIET_WAIT_MAX`.
     fn debounce(&self, first: &Event, trail: &PathTrail, quiet: Duration, path: &Path) {
         let latest = Instant::now() + QUIET_WAIT_MAX;
         let mut open = is_open_afterwards(first, path).unwrap_or(false);
@@ -205,13 +205,13 @@ impl Events {
     }
 }
 
-/// Returns whether the file is open for writing after this event, if the event
-/// tells.
+/// Returns whether a process has the file open for writing after an event, or `None` if
+/// the event does not tell.
 fn is_open_afterwards(event: &Event, path: &Path) -> Option<bool> {
     match event.kind {
         EventKind::Modify(ModifyKind::Data(_)) => Some(true),
-        // A new empty file is about to be written; a new link to a complete file is
-        // not.
+        // A new file that is empty is about to be written. One with content is a new hard
+        // link to a complete file.
         EventKind::Create(_) => Some(look(path).is_some_and(|file| file.size == 0)),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(false),
         EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Some(false),
@@ -219,7 +219,7 @@ fn is_open_afterwards(event: &Event, path: &Path) -> Option<bool> {
     }
 }
 
-/// Returns whether an event may have changed the target of the path.
+/// Returns whether an event may mean that the file at the path has changed.
 fn concerns(event: &Event, trail: &PathTrail) -> bool {
     let by_reading =
         matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
@@ -244,7 +244,7 @@ fn is_about_the_path(error: &notify::Error) -> bool {
 /// Folders that a path leads through, and the names in them that matter.
 #[derive(Debug, PartialEq, Eq)]
 struct PathTrail {
-    /// Folders with their inodes, which tell a folder from another one at its path.
+    /// Folders with their inodes, which change when another folder takes the path.
     folders: BTreeSet<(PathBuf, Option<u64>)>,
     names: BTreeSet<OsString>,
 }

@@ -30,13 +30,13 @@ pub(crate) static QUEUE: Queue = Queue::new();
 /// Longest wait for queued lines to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
-/// Writer that pushes each line into the queue.
+/// Writer of one log line, which pushes the line into the queue.
 struct Line(Format);
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = match self.0 {
-            // `TextLine` has escaped it already.
+            // `TextLine` has escaped the line already.
             Format::Text => None,
             Format::Json => str::from_utf8(line).ok().and_then(shown_in_json),
         };
@@ -49,7 +49,7 @@ impl Write for Line {
     }
 }
 
-/// Writes the queued lines when dropped.
+/// Guard that writes the queued lines when dropped, for at most `FLUSH`.
 pub struct Flush(());
 
 impl Drop for Flush {
@@ -61,18 +61,17 @@ impl Drop for Flush {
 /// Longest wait of `tell`.
 const TELL: Duration = Duration::from_millis(50);
 
-/// Writes a text without level and time, and waits until it is written, unless
-/// nobody reads the log.
+/// Writes a text to the log without level and time. Waits until the text is written, but
+/// for at most `TELL`, because nobody may be reading the log.
 pub fn tell(text: &str) {
     QUEUE.push(text.as_bytes());
     QUEUE.settle(TELL);
 }
 
-/// Sets up the log of the process. Call once.
+/// Sets up the log of the server. Must be called at most once in a process.
 ///
-/// A separate thread writes the lines. When they arrive faster than they can be
-/// written, lines are dropped and serving goes on: a stopped terminal or an unread
-/// pipe must not block requests.
+/// A separate thread writes the lines. Lines that arrive faster than they can be written
+/// are dropped, because a stopped terminal or an unread pipe must not block requests.
 pub fn init(format: Format, filter: &Targets) -> Flush {
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Line(format));
     let registry = tracing_subscriber::registry();
@@ -87,7 +86,7 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
             registry.with(lines.with_filter(filter.clone())).init();
         }
     }
-    // At level error, so that only `off` hides it.
+    // Has level error, so that only the level `off` hides the loss of lines.
     let miss = |lines| error!(lines, "log lines were dropped: they came faster than they were read");
     let run = move || QUEUE.write_all(io::stderr(), miss);
     if let Err(error) = health::keep_running("log", run) {
@@ -96,8 +95,8 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
     Flush(())
 }
 
-/// Sets up the log of a command-line tool: lines without the time, each written at
-/// once.
+/// Sets up the log of a command-line tool. Its lines have no time, and each is written
+/// at once.
 pub fn plain(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let lines = lines.event_format(TextLine { has_time: false });
@@ -111,14 +110,14 @@ const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 /// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// Level of the request lines that `request=` cannot hide when the general level
-/// includes it: faults of the operator or the handler.
+/// Least severe level of a fault of the operator (WARN) or of the handler (ERROR).
+/// `request=` cannot hide the lines of such faults if the general level shows them.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Parses a level and levels for single targets. A level for requests hides no
-/// fault that the general level would show.
+/// Parses a general level, levels of single targets, or both, separated by commas. The
+/// level of requests hides no fault that the general level would show (see `FAULTS`).
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! Formats log lines as text, like tracing's own formatter but faster, because
-//! there is a line for each request. Each event is exactly one line with one
-//! reading: a value with spaces, quotation marks, `=` or a backslash is quoted, and
-//! so is a message that could be taken for fields.
+//! Formats log lines as text like tracing's own formatter, but faster, because each
+//! request writes a line. An event is exactly one line that can be read in one way only:
+//! a value with spaces, quotation marks, `=` or a backslash is quoted, and so is a
+//! message that could be taken for fields.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
@@ -20,7 +20,7 @@ const LINE_CAPACITY: usize = 256;
 
 /// Formatter that writes time, level, target, message and fields.
 pub struct TextLine {
-    /// Whether a line begins with the time, as those of a server do.
+    /// Whether a line begins with the time, as lines of a server do.
     pub has_time: bool,
 }
 
@@ -82,8 +82,8 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push_name(field);
         let start = self.line.len();
-        // If formatting fails, the part written so far stays: the line is the only
-        // place to report it.
+        // Ignores an error of the value's formatter, and keeps the part of the value that
+        // was written.
         let _ = write!(self.line, "{value:?}");
         quote_from(self.line, start, field.name() == "message");
     }
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Returns the line without its time.
+    /// Logs an event, and returns its line without the time.
     fn logged(ansi: bool, event: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();

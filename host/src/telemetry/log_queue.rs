@@ -1,6 +1,6 @@
-//! Queue of log lines between the threads that serve and the thread that writes. It
-//! is bounded in bytes. When it is full, lines are dropped and counted, and the
-//! count is logged: a stopped terminal or an unread pipe must not block requests.
+//! Queue of log lines between the threads that log and the thread that writes. It is
+//! bounded in bytes. When it is full, lines are dropped, because a stopped terminal or an
+//! unread pipe must not block requests. The number of dropped lines is logged later.
 
 use std::io::Write;
 use std::mem;
@@ -9,16 +9,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Most queued bytes: 10,000 lines of 200 bytes. A second buffer of this size may
-/// be in the middle of being written.
+/// Most queued bytes: about 10,000 lines of 200 bytes. The writer may hold as many bytes
+/// again in the buffer that it is writing.
 pub const BYTES_MAX: usize = 2 << 20;
 
-/// Capacity that the write buffer keeps between writes, in bytes.
+/// Most capacity that the write buffer keeps between writes, in bytes.
 const ROOM: usize = 64 << 10;
 
-/// Pause of the writer after it has emptied the queue. Under load, lines gather
-/// meanwhile and go out in one system call, and the threads that serve need no
-/// system call to wake the writer.
+/// Pause of the writer after each write. Under load, lines gather meanwhile. Then one
+/// system call writes them all, and no system call is needed to wake the writer.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Bounded queue of log lines.
@@ -64,13 +63,14 @@ impl Queue {
         self.lock().lines.len()
     }
 
-    /// Returns the number of lines dropped since the start.
+    /// Returns the number of lines since the start that were dropped or could not be
+    /// written.
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
     }
 
-    /// Writes lines until the queue is closed. Calls `miss` with the number of
-    /// dropped lines once lines can be written again.
+    /// Writes lines until the queue is closed and empty. After lines were lost, calls
+    /// `miss` with their number once writing works again.
     pub fn write_all(&self, mut output: impl Write, miss: impl Fn(u64)) {
         let (mut lines, mut missed, mut works) = (Vec::new(), 0, true);
         while self.take(&mut lines) {
@@ -159,18 +159,18 @@ mod tests {
         queue.push(b"first\n");
         assert_eq!(written.recv().unwrap(), b"first\n");
 
-        // While that is written nobody reads any more.
+        // The writer is blocked in its first write, so the queue fills up.
         let line = [b'x'; 1 << 16];
         (0..BYTES_MAX / line.len() + 5).for_each(|_| queue.push(&line));
         assert_eq!(queue.lost(), 5);
         go_on.send(Ok(())).unwrap();
-        // What waited comes whole, and then how many are missing.
+        // The queued lines are written first, and then the number of lost ones.
         assert_eq!(written.recv().unwrap().len(), BYTES_MAX);
         go_on.send(Ok(())).unwrap();
         assert_eq!(written.recv().unwrap(), b"lost 5\n");
         go_on.send(Ok(())).unwrap();
 
-        // A line that cannot be written is missed when others can be.
+        // The loss of a line whose write failed is reported once writing works again.
         queue.push(b"gone\n");
         assert_eq!(written.recv().unwrap(), b"gone\n");
         go_on.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();

@@ -1,5 +1,5 @@
-//! Requests without a client, and their responses: probes, requests in files, and
-//! requests on the command line. They are encoded and decoded exactly like those of
+//! Sends requests to a module without a client: probes, requests in files, and requests
+//! on the command line. They are encoded and their responses decoded exactly as for
 //! clients.
 
 use std::borrow::Cow;
@@ -19,18 +19,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::ext::ReasonPhrase;
 
 use crate::fault::Fault;
+use crate::seed::{self, Seed};
 
-/// Default value of the `host` field.
+/// Default value of the `host` header.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
 
-/// Response, as a client would see it.
+/// Response as a client would get it.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Status code.
     pub status: StatusCode,
     /// Reason phrase.
     pub reason: String,
-    /// Fields, including the length that the host sets.
+    /// Headers, including the `content-length` that a client would get.
     pub fields: HeaderMap,
     /// Body; empty in answer to HEAD.
     pub body: Bytes,
@@ -53,25 +54,25 @@ impl Default for Facts {
     }
 }
 
-/// Creates a request without fields and body.
+/// Creates a request without headers and body.
 ///
 /// # Errors
 ///
-/// One line: what is wrong with the method or the target.
+/// One line that says what is wrong with the method or the target.
 pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
     let known = Method::from_str(method).ok();
     let known = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
     let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
-    request
-        .filter(|request| check_head(&parts(request)).is_ok())
-        .ok_or_else(|| format!("expected a target that begins with /, such as /path?query, or a URL, found `{target}`"))
+    request.filter(|request| check_head(&parts(request)).is_ok()).ok_or_else(|| {
+        format!("expected a target that begins with /, such as /path?query, or a URL, found `{target}`")
+    })
 }
 
-/// Adds a field, written `name: value`, to a request.
+/// Adds a header, written as `name: value`, to a request.
 ///
 /// # Errors
 ///
-/// One line, when the field is malformed.
+/// One line, when the header is malformed.
 pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String> {
     let wrong = || format!("expected a field such as accept: text/html, found `{line}`");
     let (name, value) = line.split_once(':').ok_or_else(wrong)?;
@@ -81,8 +82,8 @@ pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String>
     Ok(())
 }
 
-/// Sends a request to a module. Returns the response, or the fault for which the
-/// host would answer instead, and the usage of the call.
+/// Sends a request to a module. Returns the response, or the fault with which the host
+/// would answer a client instead. Also returns the resources that the call used.
 pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
     send_with(request, &Facts::default(), module).await
 }
@@ -99,17 +100,18 @@ pub async fn send_with(
     }
 }
 
-/// Encodes a request as the handler gets it.
+/// Encodes a request as the bytes that the handler gets.
 fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadRequest> {
     let parts = parts(request);
     let target = check_head(&parts)?;
     let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
     let time = facts.time.unwrap_or_else(SystemTime::now);
     let origin = Origin { id: &facts.id, client: &facts.client, time };
-    Ok(encode(&parts, target, body, &origin))
+    let seed = request.extensions().get::<Seed>().map(|seed| seed.0).or_else(seed::draw);
+    Ok(Message { seed, ..encode(&parts, target, body, &origin) })
 }
 
-/// Returns the head of a request, with a `host` field.
+/// Returns the head of a request, with a `host` header.
 fn parts(request: &Request<Bytes>) -> Parts {
     let mut parts = request.clone().into_parts().0;
     if !parts.headers.contains_key(HOST) {
@@ -119,8 +121,8 @@ fn parts(request: &Request<Bytes>) -> Parts {
     parts
 }
 
-/// Calls a module with the canonical bytes of a request, and decodes the response.
-/// `method` is the request's.
+/// Calls a module with the encoded bytes of a request, and decodes the response.
+/// `method` is the method of the request.
 pub async fn call(
     module: &HandlerModule,
     message: &Message,
@@ -142,7 +144,7 @@ impl Answer {
         let body = body.to_bytes();
         let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
         if *method != Method::HEAD && !bodiless {
-            // Set here because hyper does so for clients.
+            // For clients, hyper adds this header.
             parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| body.len().into());
         }
         let reason = match parts.extensions.get::<ReasonPhrase>() {
@@ -152,12 +154,12 @@ impl Answer {
         Answer { status: parts.status, reason, fields: parts.headers, body }
     }
 
-    /// Returns the values of all fields of a name.
+    /// Returns the values of all headers with a name.
     pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
         self.fields.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
-    /// Returns the body as text, with a replacement for what is not UTF-8.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
@@ -181,7 +183,7 @@ mod tests {
             ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody", Some("4")),
             ("GET", "HTTP/1.1 200 OK\r\n\r\n", Some("0")),
             ("GET", "HTTP/1.1 205 Reset Content\r\n\r\n", Some("0")),
-            // The length of the body that GET would have is unknown.
+            // A response to HEAD has no body, so the length for GET is unknown.
             ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", None),
             ("GET", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", None),
             ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", None),

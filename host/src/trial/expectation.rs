@@ -9,7 +9,7 @@ use http::header::HeaderName;
 
 use crate::trial::exchange::Answer;
 
-/// Longest text of a response that is shown in one line, in bytes.
+/// Most bytes that a message shows of a text.
 const SHOWN_MAX: usize = 200;
 
 /// Expectation about a response.
@@ -21,17 +21,17 @@ pub enum Expectation {
     Status(StatusCode),
     /// Exactly this status and reason phrase.
     Reason(StatusCode, String),
-    /// Field with this value; parameters after `;` are ignored unless the
-    /// expectation has any.
+    /// A header of this name has this value. Parameters after a `;` in the response are
+    /// ignored if the expected value has none.
     Field(HeaderName, String),
     /// Exactly this body.
     Body(String),
-    /// Body that contains this text.
+    /// The body contains this text.
     Contains(String),
 }
 
 impl Expectation {
-    /// Returns what the response has, and what is expected, if they differ.
+    /// Returns a message with the found and the expected value, if they differ.
     pub fn mismatch(&self, answer: &Answer) -> Option<String> {
         (!self.is_met(answer)).then(|| format!("{}; expected {self}", self.found(answer)))
     }

@@ -1,10 +1,10 @@
-//! Requests without a client: probes, request files, and what is expected of the
-//! answers.
+//! Requests without a client: probes and request files, with expectations about the
+//! responses.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `exchange` | sends one request to a module |
-//! | `expectation` | compares an answer with what is expected |
+//! | `expectation` | compares a response with an expectation |
 //! | `probe` | checks a candidate before it serves |
 //! | `request_file` | parses requests and expectations |
 

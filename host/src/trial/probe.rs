@@ -1,5 +1,5 @@
-//! Probes: requests with expectations that a candidate must meet before it serves,
-//! from the command line or a file.
+//! Probes: requests, from the command line or a file, whose responses must meet
+//! expectations before a candidate may serve.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,18 +19,18 @@ pub struct Probe {
     pub request: Request<Bytes>,
     /// Expectations, all of which must be met.
     pub expected: Vec<Expected>,
-    /// Position in a file, `file:line: `; empty for a probe of the command line.
+    /// Position in a file, written `file:line: `; empty for a probe of the command line.
     pub place: String,
     /// Name in the file; empty if it has none.
     pub name: String,
 }
 
-/// Expectation with its position in a file, written like that of a probe.
+/// Expectation with its position in a file.
 #[derive(Clone, Debug)]
 pub struct Expected {
     /// Expectation.
     pub what: Expectation,
-    /// Position in a file.
+    /// Position in a file, written `file:line: `; empty on the command line.
     pub place: String,
 }
 
@@ -39,7 +39,7 @@ impl Probe {
     ///
     /// # Errors
     ///
-    /// One line: the fault, or the first expectation that was not met.
+    /// One line with the fault, or with the first expectation that was not met.
     pub async fn send(&self, module: &HandlerModule) -> anyhow::Result<()> {
         let (answer, _) = exchange::send(&self.request, module).await;
         let answer = answer.map_err(|fault| anyhow!("{}{self} was not answered: {fault}", self.place))?;
@@ -49,7 +49,8 @@ impl Probe {
         }
     }
 
-    /// Returns the expectations that a response does not meet, and how it differs.
+    /// Returns each expectation that a response does not meet, with a message about the
+    /// difference.
     pub fn mismatches(&self, answer: &Answer) -> impl Iterator<Item = (&Expected, String)> {
         self.expected.iter().filter_map(|expected| Some((expected, expected.what.mismatch(answer)?)))
     }

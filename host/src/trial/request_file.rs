@@ -1,5 +1,5 @@
-//! Parser of request files: `.http` files as editors use them, with expectations
-//! about the responses.
+//! Parser of request files: `.http` files, which editors can send, extended by
+//! expectations about the responses.
 //!
 //! ```text
 //! @host = http://localhost:4444
@@ -13,8 +13,8 @@
 //! > body contains: <h1>
 //!
 //! ### a note
-//! # A comment. What is expected may stand in comments above the request,
-//! # where editors leave it alone:
+//! # A comment. Expectations may stand in comments above the request, where
+//! # editors ignore them:
 //! # > 204
 //! POST /notes
 //!
@@ -40,7 +40,7 @@ const SEPARATOR: &str = "###";
 ///
 /// # Errors
 ///
-/// One line: the file that cannot be read, or `file:line` and the mistake.
+/// One line that names the file that cannot be read, or `file:line` and the mistake.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Probe>> {
     let name = path.display().to_string();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
@@ -72,8 +72,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Parses the lines between two separators. Returns `None` where there is no
-    /// request.
+    /// Parses the lines between two separators. Returns `None` if they hold no request.
     fn request(&mut self, title: &str, block: &[Line<'_>]) -> anyhow::Result<Option<Probe>> {
         let mut expected = Vec::new();
         let mut lines = block.iter().copied();
@@ -124,8 +123,8 @@ impl Reader<'_> {
         Ok(Some(Probe { request, expected, place: self.at(start), name: title.to_owned() }))
     }
 
-    /// Returns whether a line is empty or a comment. Adds an expectation that the
-    /// comment holds.
+    /// Returns whether a line is empty or a comment. Adds the expectation that stands in
+    /// the comment, if any, to `expected`.
     fn is_blank_or_comment(
         &self,
         number: usize,
@@ -166,8 +165,8 @@ impl Reader<'_> {
         request(method, target).map_err(|why| self.wrong(number, &why))
     }
 
-    /// Returns the lines of a body without trailing empty ones, or the content of
-    /// the file that a single line `< FILE` names.
+    /// Returns the body: the content of FILE if `< FILE` is its only line, or else the
+    /// lines without empty ones at the end.
     fn body(&self, lines: &[Line<'_>]) -> anyhow::Result<Vec<u8>> {
         let end = lines.iter().rposition(|(_, line)| !line.trim().is_empty()).map_or(0, |last| last + 1);
         let (lines, _) = lines.split_at(end);
@@ -202,7 +201,7 @@ impl Reader<'_> {
         Ok(filled)
     }
 
-    /// Returns a position in the file, to stand in front of a message.
+    /// Returns the position of a line as a prefix of a message.
     fn at(&self, line: usize) -> String {
         format!("{}:{line}: ", self.name)
     }

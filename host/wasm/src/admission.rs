@@ -20,12 +20,12 @@ use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Permit, Permits};
 
-/// Instances beyond `--instances`, in which candidates are tried while all others are
-/// in use.
+/// Instances beyond `--instances`, in which candidates for the next version are tried
+/// while all others are in use.
 pub(super) const INSTANCES_SPARE: usize = 2;
 
-/// Interval at which a waiting short call looks for a free slot, where threads share
-/// slots. A short call lasts about a microsecond, and at most some milliseconds.
+/// Interval at which a waiting short call looks for a free slot. Calls wait only if
+/// threads share slots. A short call takes a microsecond to some milliseconds.
 const SHORT_RETRY: Duration = Duration::from_millis(1);
 
 /// The permits for short and long calls and for candidates, with their queues.

@@ -21,8 +21,8 @@ use wasmparser::{BinaryReader, Result};
 use crate::module_error::ModuleError;
 use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
-/// Most bulk instructions in one function for the small ones to run without a helper.
-/// In a function with more, each of them calls a helper first, and so may yield.
+/// Most bulk instructions of a function in which small ones run without a helper. In a
+/// function with more, every bulk instruction calls a helper first, and so may yield.
 const IN_A_ROW: usize = 64;
 
 /// Name of the helper functions in the name section. Messages leave them out.
@@ -42,8 +42,8 @@ const TYPES: [&[u8]; 3] = [
 enum HelperCall {
     /// Never: the instruction stays as it is.
     Never,
-    /// If its size is more than a chunk. Most are small, and would take less time than
-    /// the call.
+    /// If its size is more than a chunk. Most sizes are small, and such an instruction
+    /// takes less time than the call would.
     BySize {
         /// The local that holds the size.
         local: u32,
@@ -303,7 +303,7 @@ mod tests {
         ] {
             assert_eq!(instrumented(&code.repeat(3)), (3, 0, 2), "{code}");
         }
-        // One of the two is the call of the import itself.
+        // Two calls: of the helper, and of the import itself.
         assert_eq!(instrumented("(call 0)"), (2, 0, 2));
     }
 }

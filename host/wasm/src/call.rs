@@ -30,7 +30,7 @@ use crate::{deadline, memory};
 /// takes a tenth of a millisecond or more.
 const LARGE_COPY: usize = 1 << 20;
 
-/// A call that was started.
+/// A started call.
 pub enum Call<'a> {
     /// Finished already, as nearly all calls are.
     Over(Result<Bytes, CallError>),
@@ -73,7 +73,7 @@ impl HandlerModule {
         since: Instant,
     ) -> Call<'a> {
         if self.long_targets.expects(request) {
-            let state = CallState::new(self.engine().limits(), id, since);
+            let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
             return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
         }
         let Some(short) = self.engine().admission().begin_short() else {
@@ -99,7 +99,7 @@ impl HandlerModule {
     /// Holds the permit until the instance is idle again, so that there are never more
     /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
-        let state = CallState::new(self.engine().limits(), id, since).on_thread();
+        let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed).on_thread();
         let call = pin!(self.run(request, state));
         match call.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(attempt) => attempt,
@@ -120,7 +120,7 @@ impl HandlerModule {
         yield_now().await;
         match attempt.answer {
             Err(Stopped::TakesLong) => {
-                let state = CallState::new(self.engine().limits(), id, since);
+                let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
                 let state = CallState { log_lines_heard: attempt.log_lines, ..state };
                 self.call_on_fiber(client, request, state).await
             }
@@ -177,7 +177,7 @@ impl HandlerModule {
 /// The outcome of a call, which may have to be repeated on a fiber.
 struct Attempt {
     answer: Result<Bytes, Stopped>,
-    /// Whether a tick found the call running.
+    /// Whether a tick of the epoch found the call running (see `deadline`).
     was_long: bool,
     /// Number of log lines of the call.
     log_lines: usize,
@@ -200,7 +200,7 @@ pub(super) async fn answer(
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
     let response = read_response(instance, Span::unpack(packed), engine)?;
     let is_large = response.len() > LARGE_COPY;
-    // A short call has no time to pass its deadline.
+    // The clock is not read for a short call, which has no time to pass its deadline.
     if on_fiber || is_large || instance.store.data().first_tick.is_some() {
         deadline::check(&instance.store)?;
     }

@@ -12,11 +12,15 @@ pub(super) struct CallState {
     /// Whether the call runs on a fiber, where it yields at each tick. A call on the
     /// thread's stack cannot yield.
     pub(super) on_fiber: bool,
-    /// CPU time of the thread at the first tick that found the call running.
+    /// CPU time of the thread at the first tick of the epoch during the call.
     pub(super) first_tick: Option<Duration>,
     pub(super) request_id: RequestId,
+    /// Seed of the request's random bits; [`None`] outside of a request.
+    pub(super) seed: Option<[u8; 32]>,
+    /// How often the call has drawn random bits.
+    pub(super) drawn: u64,
     pub(super) log_lines_left: usize,
-    /// Lines that are not logged, because an earlier attempt at this call logged them.
+    /// Number of lines to skip, because an earlier attempt at this call logged them.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
     /// Whether the message about dropped lines was logged.
@@ -33,6 +37,8 @@ impl CallState {
             on_fiber: true,
             first_tick: None,
             request_id: id,
+            seed: None,
+            drawn: 0,
             log_lines_left: limits.log_lines_max,
             log_lines_heard: 0,
             log_line_max: limits.log_line_max,
@@ -40,6 +46,11 @@ impl CallState {
             memory_max: limits.memory_max,
             table_max: limits.table_max,
         }
+    }
+
+    /// Returns this state for a request with this seed.
+    pub(super) fn seeded(self, seed: Option<[u8; 32]>) -> CallState {
+        CallState { seed, ..self }
     }
 
     /// Returns this state for a call on the thread's stack.

@@ -24,7 +24,7 @@ use crate::call_state::CallState;
 use crate::health;
 
 /// Interval of the epoch. A call holds a serving thread for at most two intervals at
-/// a time.
+/// a time, or longer if other threads use its core.
 const TICK: Duration = Duration::from_millis(2);
 
 /// Consecutive ticks without a running call after which the ticker sleeps: 0.1 s. A
@@ -45,8 +45,8 @@ pub(super) struct DeadlinePassed;
 #[error("takes long")]
 pub(super) struct TakesLong;
 
-/// CPU time after its first tick that ends a call on the thread's stack. A thread uses
-/// that much between two ticks, unless other threads use its core.
+/// CPU time after which a tick ends a call on the thread's stack, counted from the
+/// call's first tick. A thread uses more between two ticks, unless others use its core.
 const RUN_MIN: Duration = Duration::from_millis(1);
 
 /// Makes the next tick enter the callback of a store.
@@ -54,7 +54,8 @@ pub(super) fn rearm(store: &mut Store<CallState>) {
     store.set_epoch_deadline(1);
 }
 
-/// Installs the callback that enforces the deadline in a new store's state.
+/// Installs the callback in a new store. It ends a call past its deadline. Otherwise a
+/// call on a fiber yields, and one on the thread's stack is stopped if it takes long.
 pub(super) fn arm(store: &mut Store<CallState>) {
     rearm(store);
     store.epoch_deadline_callback(|mut store| {
@@ -66,10 +67,10 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         let ran = now.saturating_sub(*state.first_tick.get_or_insert(now));
         match state.on_fiber {
             // Not wasmtime's plain yield: tokio's makes the task wait until the thread has
-            // polled its sockets. Otherwise a few endless calls would keep it from them.
+            // polled its sockets. Otherwise a few endless calls would keep the thread from that.
             true => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
-            // A call may have begun just before its first tick, and go on while other threads
-            // use the core.
+            // The call may have begun just before its first tick, and since then other threads
+            // may have used the core. So it need not be long.
             false if ran < RUN_MIN => Ok(UpdateDeadline::Continue(1)),
             false => Err(TakesLong.into()),
         }

@@ -39,7 +39,7 @@ struct Shared {
     threads: usize,
     responses: Reused,
     limits: CallLimits,
-    /// Most stretches of written pages with which an instance is reset.
+    /// Most stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
     ticker: Ticker,
 }
@@ -82,7 +82,7 @@ impl Engine {
         &self.0.limits
     }
 
-    /// Returns the most stretches of written pages with which an instance is reset.
+    /// Returns the most stretches (see `mappings`) with which an instance is still reset.
     pub(super) fn stretches(&self) -> u32 {
         self.0.stretches
     }
@@ -156,12 +156,12 @@ pub(super) fn config() -> Config {
         .native_unwind_info(false)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(proposals::ON, true)
-        // A trap lists as many functions as messages show, plus one helper that the host
-        // added. Positions in the source are never looked up.
+        // A trap lists as many functions as messages show, and one helper that the host
+        // may have added. Positions in the source are never looked up.
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + 1))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // A request gives the same response on every machine: NaN bits and relaxed SIMD
-        // are all that WebAssembly leaves open.
+        // These two settings make a request give the same response on every machine:
+        // WebAssembly leaves the bits of NaNs and the results of relaxed SIMD open.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
     config

@@ -1,4 +1,4 @@
-//! Why there is no engine.
+//! The error of setting up the engine.
 
 use thiserror::Error;
 
@@ -18,7 +18,7 @@ pub enum EngineError {
         "the instances may need {needed} memory mappings, but a process may have only {limit} (reduce --instances, or raise vm.max_map_count)"
     )]
     Mappings {
-        /// Most mappings of the whole process.
+        /// Mappings that the whole process may need.
         needed: usize,
         /// The process's limit on mappings.
         limit: usize,

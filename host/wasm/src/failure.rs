@@ -28,7 +28,7 @@ const RUNTIME: [&str; 8] = [
     "core::result::unwrap_failed",
 ];
 
-/// Converts an error of wasmtime's.
+/// Converts wasmtime's error to that of a call.
 pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     if error.is::<DeadlinePassed>() {
         return CallError::Deadline;
@@ -70,7 +70,7 @@ pub(super) fn is_stack_overflow(trap: &str, start: Option<i32>, now: Option<i32>
     is_stack && is_past_end && trap == Trap::MemoryOutOfBounds.to_string()
 }
 
-/// Why a call gave no response.
+/// Why an attempt at a call gave no response.
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The call takes long on the thread's stack, and has to be repeated on a fiber.
@@ -79,7 +79,7 @@ pub(super) enum Stopped {
 }
 
 impl Stopped {
-    /// Converts wasmtime's error. `explain` converts all errors but [`TakesLong`].
+    /// Converts wasmtime's error. All errors but [`TakesLong`] are left to `explain`.
     pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
         if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
     }
@@ -101,14 +101,15 @@ impl From<Stopped> for CallError {
     fn from(stopped: Stopped) -> CallError {
         match stopped {
             Stopped::Failed(error) => error,
-            // Does not happen on a fiber, and calls on the thread's stack are repeated.
+            // Unreachable: on a fiber no call is stopped for taking long, and an attempt
+            // on the thread's stack is repeated on a fiber before its error gets here.
             Stopped::TakesLong => CallError::Deadline,
         }
     }
 }
 
-/// Calls a function of a module, on a fiber or on the thread's stack. In the latter case
-/// this never waits.
+/// Calls a function of a module, on a fiber or on the thread's stack, as the store's
+/// state says. On the thread's stack the future is ready at its first poll.
 pub(super) async fn invoke<P, R>(
     store: &mut Store<CallState>,
     function: &TypedFunc<P, R>,

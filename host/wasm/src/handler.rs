@@ -17,6 +17,7 @@ use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
 use crate::module::CompiledModule;
 use crate::snapshot::Snapshot;
+use crate::verify;
 
 /// A module that meets the contract and has run `_initialize`.
 pub struct HandlerModule {
@@ -26,9 +27,10 @@ pub struct HandlerModule {
     /// request needs a new instance.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Arc<[u8]>>,
-    /// Whether the last new instance has grown its memory. Such an instance cannot be
-    /// reset, so the next one is not prepared for a reset either.
+    /// Whether a call has grown its instance's memory lately. A grown instance cannot be
+    /// reset, so new instances are not prepared for a reset meanwhile.
     grows: AtomicBool,
+    draws: bool,
     pub(super) long_targets: LongTargets,
 }
 
@@ -43,8 +45,8 @@ impl CompiledModule {
         self.start_as(false).await
     }
 
-    /// Starts the module, and drops its log lines: an earlier start of it has logged
-    /// them.
+    /// Starts the module, and drops its log lines, which an earlier start of the same
+    /// module has logged.
     ///
     /// # Errors
     ///
@@ -70,12 +72,14 @@ impl CompiledModule {
             }
         };
         drop(permit);
+        let draws = verify::draws(code.instance.module());
         Ok(HandlerModule {
             engine,
             code,
             kept,
             unoptimised,
             grows: AtomicBool::new(false),
+            draws,
             long_targets: LongTargets::new(),
         })
     }
@@ -109,6 +113,11 @@ impl HandlerModule {
         self.kept.is_some()
     }
 
+    /// Returns whether the module draws random bits, so that its requests need a seed.
+    pub fn draws(&self) -> bool {
+        self.draws
+    }
+
     /// Returns the limits within which the handler runs.
     pub fn limits(&self) -> &CallLimits {
         self.engine.limits()
@@ -132,8 +141,8 @@ impl HandlerModule {
         &self.engine
     }
 
-    /// Returns an instance for a call that has its permit: an idle one, or a new one that is initialised or
-    /// loaded from the snapshot.
+    /// Returns an instance for a call that has its permit: an idle one, or a new one that
+    /// is initialised or loaded from the snapshot.
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {

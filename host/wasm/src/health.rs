@@ -15,7 +15,7 @@ use tracing::error;
 /// Stack size of a thread in bytes. RUST_MIN_STACK does not change it.
 pub const STACK: usize = 2 << 20;
 
-/// Shortest and longest wait before a restart. The wait doubles each time.
+/// Shortest and longest wait before a restart. The wait doubles at each restart.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -35,7 +35,7 @@ fn threads() -> MutexGuard<'static, BTreeMap<&'static str, State>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the running threads by name.
+/// Returns the restarts of each running thread, by the thread's name.
 pub fn all() -> BTreeMap<String, State> {
     threads().iter().map(|(name, state)| ((*name).to_owned(), state.clone())).collect()
 }
@@ -95,7 +95,7 @@ mod tests {
         let thread = all().remove("tested").unwrap();
         assert_eq!((thread.restarts, thread.cause.as_deref()), (2, Some("run 2")));
         drop(end);
-        // It ends when its work does.
+        // The thread ends when `work` returns.
         assert!(runs.recv().is_err());
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::instance::Instance;
 use crate::per_thread::PerThread;
 
-/// The idle instances of one module. Each thread tries its own stack first, and other
-/// threads' stacks if its own is empty or full. The last instance in is the first out,
+/// The idle instances of one module, in one stack for each thread. A thread tries its
+/// own stack first, and then those of others. The last instance in is the first out,
 /// because its memory is most likely still in the CPU's caches.
 pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
@@ -33,7 +33,7 @@ impl Idle {
         self.free_places().find_map(|mut place| place.pop())
     }
 
-    /// Keeps an instance that was reset, or drops it if there is no room.
+    /// Keeps an instance that was reset, or drops it if there is no room or none are kept.
     pub(super) fn put(&self, instance: Box<Instance>) {
         // `kept` is read under the lock, so `set_kept` cannot miss this instance.
         let has_room = |place: &MutexGuard<'_, Stack>| self.kept.load(Relaxed) && place.len() < self.max;
@@ -42,7 +42,7 @@ impl Idle {
         }
     }
 
-    /// Sets whether instances are kept from now on. If not, drops all.
+    /// Sets whether instances are kept from now on. If not, drops the kept ones.
     pub(super) fn set_kept(&self, kept: bool) {
         self.kept.store(kept, Relaxed);
         for place in self.places.all().filter(|_| !kept) {

@@ -1,10 +1,15 @@
-//! The only import that a module may have: `log`, which writes one line to the log.
-//! Each line carries the id of the request. Number and length are limited, so a
-//! module cannot flood the log. The log formatter quotes the line, so it cannot
-//! pass for fields or for another line.
+//! The imports that a module may have: `log` and `random`.
+//!
+//! `log` writes one line to the log. Each line carries the id of the request. The number
+//! of lines and their length are limited, so a module cannot flood the log. The log
+//! formatter quotes the line, so it cannot pass for fields or for another line.
+//!
+//! `random` returns random bits that follow from the seed of the request, so that a
+//! recorded request can be replayed exactly.
 
-use handler_sdk::abi::{HOST, LOG, Span};
+use handler_sdk::abi::{HOST, LOG, RANDOM, Span};
 use host_http::quote::cut_for_log;
+use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, trace, warn};
 use wasmtime::{Caller, Extern, Linker, Result};
 
@@ -14,7 +19,27 @@ use crate::memory;
 /// Defines the imports in a linker.
 pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {
     linker.func_wrap(HOST, LOG, log)?;
+    linker.func_wrap(HOST, RANDOM, random)?;
     Ok(())
+}
+
+/// Returns the next 64 bits: the first 8 bytes of SHA-256 of the seed and a counter.
+///
+/// # Errors
+///
+/// Traps where there is no seed: while a version starts. Bits drawn there would be
+/// the same for all requests.
+fn random(mut caller: Caller<'_, CallState>) -> Result<u64> {
+    let state = caller.data_mut();
+    let Some(seed) = state.seed else {
+        return Err(wasmtime::Error::msg(
+            "host.random was called while the module starts; expected calls while a request is handled",
+        ));
+    };
+    let count = state.drawn;
+    state.drawn += 1;
+    let hash = Sha256::new().chain_update(seed).chain_update(count.to_le_bytes()).finalize();
+    Ok(hash.iter().take(8).rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
 }
 
 fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32) -> Result<()> {

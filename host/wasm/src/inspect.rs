@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use host_http::quote::quoted;
 use wasmparser::{
-    ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, ProducersSectionReader,
-    Result, TypeRef,
+    ConstExpr, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload,
+    ProducersSectionReader, Result, TypeRef,
 };
 
 use crate::module_error;

@@ -30,7 +30,7 @@ use crate::{deadline, memory};
 pub(super) struct Instance {
     /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
-    /// The part of the memory that an image is mapped over.
+    /// The part of the memory that an image is mapped over, if one is.
     pub(super) mapping: Option<Mapping>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
@@ -162,8 +162,8 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // wasmtime clears this memory next, for another instance. Releasing it only merges
         // mappings, so it cannot run into the limit on mappings and should not fail. If it
-        // did, the next instance would see what this one left, so the slot is leaked
-        // instead.
+        // fails, the slot is leaked, because the next instance in it could see what this
+        // one has written.
         if let Err(error) = self.release() {
             error!(%error, "cannot clear the memory of an instance; its slot stays unused until a restart");
             let state = CallState { log_cut: true, ..*self.store.data() };

@@ -48,7 +48,7 @@ pub(crate) struct Reset {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Segment {
     pub(super) address: u32,
-    /// In bytes.
+    /// Length in bytes.
     pub(super) length: u32,
 }
 

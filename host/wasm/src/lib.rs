@@ -1,18 +1,19 @@
-//! The boundary to the handler module, and the only place that names wasmtime.
+//! Compiles, starts, calls and resets handler modules. The only crate of the host that
+//! names wasmtime.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `engine` | configures wasmtime, and holds what all modules share |
-//! | `engine_error` | says why there is no engine |
+//! | `engine_error` | says why the engine cannot be set up |
 //! | `proposals` | lists the WebAssembly proposals that are on |
 //! | `module` | checks a compiled module against the contract |
-//! | `module_error` | says why a file is refused, and reads it |
+//! | `module_error` | reads a file as a module, and says why a file is refused |
 //! | `code` | holds the machine code that instances are created from |
 //! | `compile/` | compiles a file to machine code in a child process with limits |
 //! | `survey` | validates a module, and collects what `instrument` needs |
 //! | `instrument` | adds exports and helper functions to a module before it is compiled |
 //! | `bulk` | splits large memory operations, so that compiled code can yield |
-//! | `restorable` | lists the instructions whose effects can be reset |
+//! | `restorable` | lists the instructions whose effects can be undone |
 //! | `verify` | checks imports and exports against the contract |
 //! | `handler` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
@@ -32,10 +33,10 @@
 //! | `pages` | tracks which pages of an instance's memory were written to |
 //! | `mappings` | keeps the instances within the process's limit on memory mappings |
 //! | `idle` | keeps reset instances for the next request |
-//! | `per_thread` | gives each serving thread its own copy of a value |
+//! | `per_thread` | gives each serving thread its own value |
 //! | `reused` | reuses the memory of large responses |
-//! | `measure` | measures one call for the tools |
-//! | `inspect` | lists the parts of a module's file for the tools |
+//! | `measure` | measures one call, for the tools of handler authors |
+//! | `inspect` | lists the parts of a module's file, for the same tools |
 //! | `limits` | the limits of calls and of compiling |
 //! | `health` | restarts background threads that panic |
 //! | `name` | formats function names for messages |

@@ -1,34 +1,34 @@
-//! The limits of calls, and of compiling. The defaults are those of the command
-//! line, which says what happens past each.
+//! The limits of calls, and of compiling. The defaults are those of the command line.
+//! The help of each flag says what happens past its limit.
 
 use std::time::Duration;
 
 /// Limits of the calls of all handlers of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Calls at once.
+    /// Most calls at once.
     pub instances: usize,
-    /// Requests that wait for a call.
+    /// Most requests that wait for a call.
     pub queue: usize,
-    /// Time that a request waits for a call.
+    /// Longest time that a request waits for a call.
     pub queue_timeout: Duration,
     /// Whether clients share the permits for long calls equally.
     pub fair_share: bool,
-    /// Time of a call.
+    /// Longest time of a call.
     pub deadline: Duration,
-    /// Memory of an instance, in bytes.
+    /// Most memory of an instance, in bytes.
     pub memory_max: usize,
-    /// Elements of a table.
+    /// Most elements of a table.
     pub table_max: usize,
-    /// Length of a response, head and body, in bytes.
+    /// Longest response, head and body, in bytes.
     pub response_max: usize,
-    /// Length of the head of a response, in bytes.
+    /// Longest head of a response, in bytes.
     pub response_head_max: usize,
-    /// Memory that is kept from one large response to the next, in bytes.
+    /// Most memory that is kept from one large response to the next, in bytes.
     pub response_buffers_max: usize,
-    /// Log lines of a request.
+    /// Most log lines of a request.
     pub log_lines_max: usize,
-    /// Length of a log line as it is shown, in bytes.
+    /// Longest log line as it is shown, in bytes.
     pub log_line_max: usize,
 }
 
@@ -54,13 +54,13 @@ impl Default for CallLimits {
 /// Limits of compiling one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Memory of the process that compiles, in bytes.
+    /// Most memory of the process that compiles, in bytes.
     pub memory_max: usize,
-    /// Time, and processor time for each core.
+    /// Longest time, and most processor time for each core.
     pub timeout: Duration,
-    /// Length of a module file, in bytes.
+    /// Longest module file, in bytes.
     pub module_max: usize,
-    /// Length of the machine code and data of a module, in bytes.
+    /// Most machine code and data of a module together, in bytes.
     pub code_max: usize,
 }
 

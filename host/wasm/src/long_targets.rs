@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places, each for one target. A target whose hash selects a taken place
-/// lowers the score there until it can take the place.
+/// Number of places, each for one target. If the hash of a target selects the place of
+/// another, each long call lowers the score there, until the target takes the place.
 const PLACES: usize = 256;
 
 /// Score of a long call; a short call scores -1. So a target is expected to take long
@@ -86,7 +86,7 @@ impl LongTargets {
         let target = head.iter().skip(after_method).position(|&byte| matches!(byte, b' ' | b'?'));
         let end = target.map_or(head.len(), |length| after_method + length);
         let hash = self.hasher.hash_one(head.get(..end));
-        // Sets a bit that an empty place lacks, so that no target matches one.
+        // An empty place lacks this bit, so no target matches it.
         hash | 1 << 63
     }
 

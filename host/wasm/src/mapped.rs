@@ -124,7 +124,7 @@ fn sealed<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) ->
     Ok(descriptor)
 }
 
-/// Other systems have no files in memory that can be sealed.
+/// Fails: other systems have no files in memory that can be sealed.
 #[cfg(not(target_os = "linux"))]
 fn sealed<'a>(_: usize, _: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<Descriptor> {
     Err(io::ErrorKind::Unsupported.into())

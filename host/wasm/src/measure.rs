@@ -38,7 +38,7 @@ impl HandlerModule {
         let mut usage = Usage::default();
         let result = async {
             let _permit = self.engine().admission().begin_candidate().await?;
-            let state = CallState::new(self.engine().limits(), id, Instant::now());
+            let state = CallState::new(self.engine().limits(), id, Instant::now()).seeded(request.seed);
             let mut instance = self.instance(state).await?;
             let before = memory::size(instance.memory, &instance.store);
             let since = Instant::now();

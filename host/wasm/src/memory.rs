@@ -1,6 +1,6 @@
-//! Copies bytes into and out of a module's linear memory. No other file touches
-//! that memory. Every address and length from a module is checked here against the
-//! current size of the memory.
+//! Copies bytes into and out of a module's linear memory. No other file reads or
+//! writes that memory. Every address and length from a module is checked here against
+//! the current size of the memory.
 
 use std::hint::black_box;
 use std::io;
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_request_that_does_not_fit_exactly_is_an_error() {
-        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()] };
+        let request = Message { head: b"head".to_vec(), body: vec!["bo".into(), "dy".into()], seed: None };
         let mut room = [0; 8];
         fill(&mut room, &request).unwrap();
         assert_eq!(&room, b"headbody");

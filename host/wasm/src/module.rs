@@ -1,4 +1,4 @@
-//! Decides whether a compiled file is a handler, and defines why a file is not.
+//! Loads the machine code of a compiled file, and checks it against the contract.
 
 #![allow(unsafe_code, reason = "loads machine code that the compiler returned as bytes")]
 
@@ -19,7 +19,7 @@ use crate::verify::Exports;
 pub struct CompiledModule {
     pub(super) engine: Engine,
     pub(super) code: Code,
-    /// The file, if it is still to be compiled again with more effort.
+    /// The file, if it was compiled quickly and is still to be compiled thoroughly.
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 

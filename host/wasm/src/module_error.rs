@@ -1,4 +1,4 @@
-//! Why a file is refused as a handler, and how it is read.
+//! Reads a file as a module, and defines why a file is refused as a handler.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub enum ModuleError {
     TooComplex {
         /// The part, in the plural.
         what: String,
-        /// The most of it.
+        /// How many of the part a module may have.
         limit: u64,
     },
     /// The compiler reached its limit on memory.
@@ -71,7 +71,7 @@ pub enum ModuleError {
     /// The compiler reached its limit on time.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
-        /// Elapsed time or CPU time, whichever ended it.
+        /// The limit that was reached: on elapsed time or on CPU time.
         limit: Duration,
     },
     /// The compiler was killed from outside.
@@ -124,15 +124,13 @@ pub enum ModuleError {
         found: String,
     },
     /// An import is not part of the contract.
-    #[error(
-        "it imports `{name}` from `{module}`, which is not offered; the only import offered is {offered}"
-    )]
+    #[error("it imports `{name}` from `{module}`, which is not offered; the imports offered are {offered}")]
     ImportUnknown {
         /// The import's module name.
         module: String,
         /// The import's own name.
         name: String,
-        /// The import that is offered.
+        /// The imports that are offered.
         offered: String,
     },
     /// An import of the contract is declared with another type.

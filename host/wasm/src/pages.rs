@@ -1,7 +1,7 @@
 //! Tracks which pages of an instance's memory were written to, so that a reset costs
 //! what requests use, however large the memory is.
 //!
-//! Each page is read-only at first. The first write to it raises a signal; the
+//! Each page is read-only at first. The first write to it raises a signal. The signal
 //! handler records the page, makes it writable, and lets the write happen. The page
 //! stays writable after the reset, because the next request most likely writes to
 //! the same pages. So after a few requests there are no more signals, and a reset
@@ -21,8 +21,8 @@ use rustix::mm::{MprotectFlags, mprotect};
 use wasmtime::Store;
 use wasmtime::unix::StoreExt;
 
-/// Whether writes are tracked by signals. On other systems wasmtime learns of faults
-/// in other ways, and every page counts as written to.
+/// Whether writes are tracked by signals. On systems other than Linux, wasmtime may
+/// learn of faults in other ways, so every page counts as written to.
 const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 
 /// Most pages that one fault makes writable. The first faults of a call make one page
@@ -32,7 +32,7 @@ const PAGES_A_FAULT_MAX: usize = 64;
 
 /// Most written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
 /// A serving thread compares or copies these pages before the response leaves. Past
-/// this number, dropping the instance is better.
+/// this number, it is cheaper to drop the instance.
 const PAGES_MAX: usize = 512;
 
 /// Fruitless comparisons of unchanged pages, after which pages that no request
@@ -102,10 +102,10 @@ impl Pages {
             Pages { guarded: Arc::clone(&guarded), used: vec![0; words].into(), wasted: 0, visits: 0 };
         if WITH_SIGNALS {
             let for_signals = Arc::clone(&guarded);
-            // SAFETY: the handler may run at any instruction of the guest, or of wasmtime on
-            // its behalf, so it must be async-signal-safe. `fault` uses only atomics and
-            // system calls without libc's wrapper. The system passes a valid pointer,
-            // and all signals that wasmtime listens to carry an address.
+            // SAFETY: the signal handler may run at any instruction of the guest, or of
+            // wasmtime on its behalf, so it must be async-signal-safe. `fault` uses only
+            // atomics and system calls without libc's wrapper. The system passes a valid
+            // pointer, and all signals that wasmtime listens to carry an address.
             unsafe {
                 store.set_signal_handler(move |_, signal, _| for_signals.fault((*signal).si_addr().addr()));
             }
@@ -119,8 +119,8 @@ impl Pages {
         !self.guarded.given_up.load(Relaxed) && (!WITH_SIGNALS || self.guarded.count_writable() <= PAGES_MAX)
     }
 
-    /// Returns an upper bound on the bytes written to in a memory of now `memory` bytes.
-    /// Grown memory is not tracked, and counts as written to.
+    /// Returns an upper bound on the bytes written to in a memory that now has `memory`
+    /// bytes. Grown memory is not tracked, and counts as written to.
     pub(super) fn written_at_most(&self, memory: usize) -> usize {
         let Guarded { count, page_size, .. } = *self.guarded;
         self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)
@@ -188,7 +188,8 @@ impl Pages {
 
     fn protect_unused(&mut self) -> io::Result<()> {
         self.wasted = 0;
-        // Protecting some pages of a stretch may split the stretch into several.
+        // Protecting pages inside a stretch splits it. With too many stretches the
+        // instance would soon be dropped, so all pages stay writable then.
         let left = self.guarded.writable.iter().zip(&self.used);
         let stretches = stretches(left.map(|(word, used)| word.load(Relaxed) & used));
         if stretches > self.guarded.stretches_max / 2 {
@@ -258,10 +259,9 @@ impl Guarded {
 
     fn protect(&self, pages: Range<usize>, flags: MprotectFlags) -> io::Result<()> {
         let start = std::ptr::with_exposed_provenance_mut(self.start + pages.start * self.page_size);
-        // SAFETY: the pages lie in the memory that this guards, and whose store outlives
-        // this value. Only the guest and `memory.rs` write to the
-        // pages. A write of the guest to a read-only page raises a signal, and
-        // `memory.rs` calls `make_writable` first.
+        // SAFETY: the pages lie in the guarded memory, whose store outlives this value.
+        // Only the guest and `memory.rs` write to them. A write of the guest to a
+        // read-only page raises a signal, and `memory.rs` calls `make_writable` first.
         unsafe { mprotect(start, pages.len() * self.page_size, flags) }?;
         Ok(())
     }

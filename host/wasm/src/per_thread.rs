@@ -1,4 +1,4 @@
-//! Gives each serving thread its own copy of a value, so that threads do not contend.
+//! Gives each serving thread a value of its own, so that threads do not contend.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -34,7 +34,7 @@ impl<T> PerThread<T> {
         self.0.get(NUMBER.get().checked_rem(self.count())?).map(|padded| &padded.0)
     }
 
-    /// Returns the values of all threads.
+    /// Returns all values.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|padded| &padded.0)
     }

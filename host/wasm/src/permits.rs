@@ -1,6 +1,6 @@
-//! Permits for long calls, with a bounded queue. With fair sharing, a free permit goes
-//! to the waiting client that holds the fewest permits, and a full queue drops the
-//! last entry of the client that holds and waits for the most.
+//! Permits for calls, with a bounded queue. With fair sharing, a free permit goes to
+//! the waiting client that holds the fewest permits, and a full queue drops the last
+//! entry of the client that holds and waits for the most.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,14 +80,14 @@ impl Permits {
         }
     }
 
-    /// Queues a call. Dropping the receiver frees its place, and a permit that was
-    /// granted in the meantime.
+    /// Queues a call; [`None`] if the queue is full and no other call is dropped for it.
+    /// Dropping the receiver frees its place, and a permit that was granted meanwhile.
     fn queue(&self, client: Option<ClientNet>) -> Option<oneshot::Receiver<Permit>> {
         let client = client.filter(|_| self.fair);
         let mut state = self.lock();
         if state.queue.len() >= self.queue_max {
             let place = state.displaced_by(client)?;
-            // Dropping the sender tells the waiting call.
+            // Dropping the entry's sender ends the wait of its call.
             state.queue.remove(place);
         }
         let (granted, receiver) = oneshot::channel();

@@ -36,7 +36,7 @@ pub(super) fn changes_for_good(operator: &Operator<'_>) -> Option<&'static str> 
         // Bulk memory: writing to memory is undone.
         O::MemoryInit { .. } | O::MemoryCopy { .. } | O::MemoryFill { .. } => None,
         operator if of_restorable_proposal(operator) => None,
-        // The other instructions of both write to tables or drop segments.
+        // The other instructions of these two proposals write to tables or drop segments.
         O::TableSet { .. } => Some("table.set"),
         O::TableGrow { .. } => Some("table.grow"),
         O::TableFill { .. } => Some("table.fill"),
@@ -44,7 +44,7 @@ pub(super) fn changes_for_good(operator: &Operator<'_>) -> Option<&'static str> 
         O::TableInit { .. } => Some("table.init"),
         O::ElemDrop { .. } => Some("elem.drop"),
         O::DataDrop { .. } => Some("data.drop"),
-        // No module that may serve has another one.
+        // A module that uses any other instruction is refused.
         _ => Some("an instruction of a proposal that is off"),
     }
 }
@@ -73,7 +73,8 @@ mod tests {
             ("(table.fill 0 (i32.const 1) (ref.func 0) (i32.const 1))", true),
             ("(table.copy 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
             ("(table.init 0 0 (i32.const 1) (i32.const 1) (i32.const 1))", true),
-            // Not enabled; if they were some day, they would still count as permanent.
+            // Instructions of proposals that are off. If they were turned on, these would
+            // still count as changing the module for good.
             ("(drop (memory.atomic.notify (i32.const 0) (i32.const 0)))", true),
             ("(throw 0)", true),
             ("(drop (struct.new_default 0))", true),

@@ -14,7 +14,7 @@ use crate::memory;
 pub(super) struct Snapshot {
     image: Image,
     globals: Vec<Val>,
-    /// Most separate ranges of written pages with which an instance is still reset.
+    /// Most stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
 }
 

@@ -15,15 +15,15 @@ use crate::restorable::changes_for_good;
 /// The size of one page of a memory, in bytes.
 const PAGE: u64 = 65_536;
 
-/// WebAssembly's limit on the locals of a function, parameters included.
+/// wasmparser's limit on the locals of a function, parameters included.
 const LOCALS_MAX: u32 = 50_000;
 
-/// Most bytes that are written without yielding. That takes microseconds, or a hundred
-/// if all of the memory is touched for the first time.
+/// Most bytes that are written without yielding. Writing them takes a few microseconds,
+/// or about a hundred if the kernel has to provide all of that memory.
 pub(super) const CHUNK: u32 = 64 << 10;
 
 /// Largest constant size that compiled code handles inline, in bytes. Such an
-/// instruction is as short as any other.
+/// instruction takes no longer than any other, so it is left as it is.
 const INLINE: u32 = 128;
 
 /// An instruction that is split, or before which compiled code may yield.
@@ -70,8 +70,9 @@ pub(super) struct Found<'a> {
     pub(super) functions: u32,
     /// Number of imported functions.
     imports: u32,
-    /// Whether the module may change something that cannot be reset: tables, dropped
-    /// segments, references, or the effects of unknown instructions.
+    /// Whether something in the module cannot be reset: changes of tables, dropped
+    /// segments, globals that are references, segments at unknown addresses, or the
+    /// effects of unknown instructions.
     changes_for_good: bool,
     /// Initial size of the memory, in bytes.
     memory: u64,
@@ -79,7 +80,7 @@ pub(super) struct Found<'a> {
 
 /// A data segment.
 pub(super) struct Segment<'a> {
-    /// The address of an active segment.
+    /// The address of an active segment; [`None`] for a passive one.
     pub(super) address: Option<u32>,
     pub(super) data: &'a [u8],
 }
@@ -159,7 +160,7 @@ impl<'a> Found<'a> {
             let end = |start: u32| u64::from(start) + segment.data.len() as u64;
             segment.address.is_none_or(|start| end(start) <= self.memory)
         };
-        // Exports are added to an existing section, and without one it is no handler.
+        // Exports are added to the existing section. A module without one is no handler.
         !self.changes_for_good && !self.exports.is_empty() && self.segments.iter().all(fits)
     }
 
@@ -211,7 +212,8 @@ impl<'a> Found<'a> {
                         DataKind::Active { offset_expr, .. } => Some(constant(offset_expr)?),
                         DataKind::Passive => None,
                     };
-                    // An address that is known only at instantiation.
+                    // The host cannot write a segment whose address is known only at
+                    // instantiation.
                     self.changes_for_good |= address == Some(None);
                     self.segments.push(Segment { address: address.flatten(), data: segment.data });
                 }
@@ -236,8 +238,8 @@ impl<'a> Found<'a> {
         let (start, end) = (body.range().start, body.range().end);
         let code = operators.original_position();
         let mut sites = Vec::new();
-        // The previous instruction's value if it is a constant, which is then the size
-        // operand.
+        // The value of the previous instruction if that is a constant: for a bulk
+        // instruction, its size.
         let mut constant = None;
         while !operators.eof() {
             let (operator, at) = operators.read_with_offset()?;

@@ -14,7 +14,7 @@ const PAGE: u64 = 65_536;
 /// Longest name of an import that is shown in a message, in bytes.
 const NAME_MAX: usize = 100;
 
-/// A memory as messages show it.
+/// A memory in the words of messages.
 const A_MEMORY: &str = "a memory";
 
 /// Positions of a module's exports, so that requests need no lookup by name.
@@ -33,18 +33,24 @@ pub(super) struct Exports {
 /// Checks that a module imports nothing but what is offered.
 pub(super) fn check_imports(module: &Module) -> Result<(), ModuleError> {
     for import in module.imports() {
-        let of_the_contract = (import.module(), import.name()) == (abi::HOST, abi::LOG);
+        let known =
+            offered().into_iter().find(|(name, _)| (import.module(), import.name()) == (abi::HOST, *name));
         let [from, name] = [import.module(), import.name()].map(|name| quoted(name, NAME_MAX).to_string());
-        if !of_the_contract {
-            let offered = format!("`{}` from `{}`, {}", abi::LOG, abi::HOST, log_type());
-            return Err(ModuleError::ImportUnknown { module: from, name, offered });
-        }
+        let Some((_, expected)) = known else {
+            let offered = offered().map(|(name, kind)| format!("`{name}` from `{}`, {kind}", abi::HOST));
+            return Err(ModuleError::ImportUnknown { module: from, name, offered: offered.join("; and ") });
+        };
         let found = describe(&import.ty());
-        if found != log_type() {
-            return Err(ModuleError::ImportType { module: from, name, expected: log_type(), found });
+        if found != expected {
+            return Err(ModuleError::ImportType { module: from, name, expected, found });
         }
     }
     Ok(())
+}
+
+/// Returns whether a module draws random bits.
+pub(super) fn draws(module: &Module) -> bool {
+    module.imports().any(|import| (import.module(), import.name()) == (abi::HOST, abi::RANDOM))
 }
 
 impl Exports {
@@ -121,9 +127,10 @@ fn describe(found: &ExternType) -> String {
     }
 }
 
-/// Returns the type of the import `log` for messages.
-fn log_type() -> String {
-    signature(&[ValType::I32, ValType::I32, ValType::I32], &[])
+/// Returns the names of the imports that are offered, with their types for messages.
+fn offered() -> [(&'static str, String); 2] {
+    use ValType::{I32, I64};
+    [(abi::LOG, signature(&[I32, I32, I32], &[])), (abi::RANDOM, signature(&[], &[I64]))]
 }
 
 /// Formats a function type for messages.

@@ -1,4 +1,5 @@
-//! Runs the checks of `tests/isolation.rs` with choices by libFuzzer.
+//! Fuzz target of `tests/isolation.rs`: libFuzzer's bytes choose the module and the
+//! requests.
 #![no_main]
 
 #[path = "../../harness/hoarder.rs"]

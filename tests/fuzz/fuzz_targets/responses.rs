@@ -1,4 +1,4 @@
-//! Runs the checks of `tests/fuzzed.rs` with choices by libFuzzer.
+//! Fuzz target of `tests/fuzzed.rs`: libFuzzer's bytes are what a module returns.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

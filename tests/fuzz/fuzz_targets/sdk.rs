@@ -1,5 +1,5 @@
-//! Runs the checks of the SDK's `robustness.rs` with requests and texts by
-//! libFuzzer. A handler never frees its memory, so leaks must not be reported:
+//! Fuzz target of `handler/sdk/tests/robustness.rs`: libFuzzer's bytes are requests and
+//! texts. A handler never frees its memory, so leaks must not be reported:
 //!
 //!     ASAN_OPTIONS=detect_leaks=0 cargo +nightly fuzz run --fuzz-dir tests/fuzz sdk
 #![no_main]

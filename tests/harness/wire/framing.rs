@@ -1,18 +1,19 @@
-//! The length of a request's body by RFC 9112, sections 6 and 7, read strictly.
+//! Finds the end of a request's body by RFC 9112, sections 6 and 7, read strictly.
 
 use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, number, trimmed, values};
 
-/// Most bytes of all extensions and trailers of a body.
+/// Most bytes of all chunk extensions and trailers of a body together.
 const CHUNK_EXTRAS_MAX: usize = 16 << 10;
 
-/// How a body is framed.
+/// Framing of a body.
 pub enum Framing {
-    /// 0 where the request says nothing.
+    /// A body of this many bytes; 0 if the request states no length.
     Length(u64),
     Chunked,
 }
 
-/// Applies section 6.3, and refuses everything that is not plain.
+/// Returns the framing by section 6.3. Refuses every request for which it is not plain;
+/// the error holds the allowed statuses.
 pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");
@@ -29,8 +30,8 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
             let names: Vec<&[u8]> = names.map(trimmed).collect();
             let knows_all = names.iter().all(|name| name.is_empty() || name.eq_ignore_ascii_case(b"chunked"));
             statuses.extend((!knows_all).then_some(501));
-            // A value that is not a list is malformed, whatever else it holds. Few
-            // parsers see that a comma in quotes separates nothing.
+            // A value that is not a list is malformed. So is one with quotes, because many
+            // parsers would split it at a comma in the quotes.
             if knows_all || names.iter().any(|name| !is_token(name)) || coding.contains(&b'"') {
                 statuses.push(400);
             }
@@ -43,8 +44,8 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     }
 }
 
-/// Reads a body in chunks (section 7.1), and returns what follows it. The error has
-/// no status where the rules do not tell whether the body is wrong.
+/// Reads a chunked body (section 7.1), and returns the bytes behind it. The error holds the
+/// allowed statuses, or `None` if the rules do not tell whether the body is refused.
 pub fn chunked<'a>(
     bytes: &'a [u8],
     request: &mut Request,
@@ -77,7 +78,8 @@ pub fn chunked<'a>(
         let (raw, behind) = line(rest).ok_or(wrong(length))?;
         let text = raw.strip_suffix(b"\r").ok_or(wrong(length))?;
         rest = behind;
-        // The rules do not tell whether line ends count.
+        // The rules do not tell whether line ends count towards the limit, so some lengths
+        // near it have no certain result.
         let extras = start - rest.len() + extras;
         if extras > CHUNK_EXTRAS_MAX / 2 {
             return Err(wrong(length).filter(|_| extras > 2 * CHUNK_EXTRAS_MAX));
@@ -95,7 +97,8 @@ pub fn chunked<'a>(
     if length > bounds.body as u128 { Err(Some(vec![413])) } else { Ok(rest) }
 }
 
-/// Returns the size of a chunk, and adds the length of its extension to `extras`.
+/// Parses the line before a chunk. Returns the size of the chunk, and adds the length of
+/// the extension to `extras`.
 fn chunk_size(text: &[u8], extras: &mut usize) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extension) = text.split_at(digits);

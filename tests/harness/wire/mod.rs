@@ -1,8 +1,8 @@
-//! Connections without a network: the server's own connection code gets bytes in
-//! pieces and is compared with the RFCs. Fuzz targets and tests share this.
+//! Feeds the server's own connection code with bytes in pieces, without a network, and
+//! compares the responses with the RFCs. Fuzz targets and tests share this.
 //!
-//! A comment that begins with KNOWN and a number marks a known difference between
-//! the server and the RFCs, or its own rules. Both results pass there.
+//! A comment that begins with KNOWN and a number marks a known difference between the
+//! server and the RFCs or its own rules. Both results pass there.
 
 mod framing;
 pub mod replies;
@@ -29,27 +29,28 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// Address of the client.
+/// Address that the server sees as its client's.
 pub const CLIENT: &str = "192.0.2.7";
 
-/// Longest conversation. Only a hang reaches it.
+/// Longest time of one connection. Only a connection that hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Timeouts that never expire, so that nothing depends on the load of the machine.
+/// Flags with timeouts that never expire, so that no result depends on the load of the
+/// machine.
 #[rustfmt::skip]
 const TIMES: [&str; 10] = [
     "host", "--head-timeout=1h", "--idle-timeout=1h", "--body-timeout=1h", "--rate-window=1h",
     "--write-timeout=1h", "--queue-timeout=1h", "--deadline=1h", "--instances=2", "--keep=1",
 ];
 
-/// A server in this process, with all connections on one thread.
+/// Server in this process, with all connections on one thread.
 pub struct Host {
     runtime: Runtime,
     connections: Connections,
 }
 
 impl Host {
-    /// Serves a module of `tests/fixtures`, with these flags for its limits.
+    /// Creates a server with a module of `tests/fixtures` and with these flags.
     pub fn new(module: &str, flags: &[&str]) -> Host {
         let module = tests().join("fixtures").join(module);
         let module = [module.to_str().unwrap(), "--no-watch", "--no-probe"];
@@ -62,8 +63,8 @@ impl Host {
         Host { runtime, connections: Connections::new(Arc::new(app)) }
     }
 
-    /// Sends pieces, closes the sending side, and returns what the server sends
-    /// until it closes.
+    /// Sends pieces on a new connection and closes the sending side. Returns all bytes that
+    /// the server sends until it closes the connection.
     pub fn ask<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
         let conversation = async {
             let (ours, theirs) = UnixStream::pair().unwrap();
@@ -72,11 +73,11 @@ impl Host {
             let (mut reader, mut writer) = ours.into_split();
             let sending = async move {
                 for piece in pieces {
-                    // The server may have closed before.
+                    // The server may have closed the connection already.
                     if writer.write_all(piece).await.is_err() {
                         break;
                     }
-                    // Let the server read the piece by itself.
+                    // Lets the server read this piece before the next one is sent.
                     for _ in 0..3 {
                         yield_now().await;
                     }
@@ -94,7 +95,7 @@ impl Host {
     }
 }
 
-/// Returns the folder of the tests, which several packages share.
+/// Returns the folder `tests`, which several packages share, from any of them.
 pub fn tests() -> PathBuf {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     packages.map(|folder| folder.join("tests")).find(|tests| tests.join("fixtures").is_dir()).unwrap()

@@ -1,9 +1,10 @@
-//! Reads the responses of a server by RFC 9112. Everything that is not exactly
-//! framed is wrong.
+//! Parses the responses of a server by RFC 9112. Every response with doubtful framing is
+//! an error.
 
 use super::rfc9112::{Fields, field_line, is_text, line, number, values};
 
-/// Returns the reason phrase of a response that the host makes itself.
+/// Returns the reason phrase of a response that the host makes itself, or `None` if it
+/// makes none with this status.
 pub fn own_reason(status: u16) -> Option<&'static str> {
     Some(match status {
         400 => "Bad Request",
@@ -22,7 +23,7 @@ pub fn own_reason(status: u16) -> Option<&'static str> {
     })
 }
 
-/// Returns the page of a response that the host makes itself.
+/// Returns the body of a response that the host makes itself.
 #[track_caller]
 pub fn own_page(status: u16) -> String {
     let reason = own_reason(status).unwrap_or_else(|| panic!("the host itself answers {status}"));
@@ -31,7 +32,7 @@ pub fn own_page(status: u16) -> String {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The digit behind `HTTP/1.`.
+    /// Minor version, the digit behind `HTTP/1.`.
     pub minor: u8,
     pub status: u16,
     pub reason: Vec<u8>,
@@ -40,14 +41,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Returns the value of the only field of this name.
+    /// Returns the value of a header. Panics if the header occurs more than once.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         let values = values(&self.fields, name);
         assert!(values.len() < 2, "{name} stands there {} times: {self:?}", values.len());
         values.first().copied()
     }
 
-    /// Returns whether the server announces the end of the connection.
+    /// Returns whether the connection ends after this response, by its version and its
+    /// `connection` header.
     pub fn closes(&self) -> bool {
         match self.field("connection") {
             Some(b"close") => true,
@@ -58,7 +60,7 @@ impl Reply {
     }
 }
 
-/// Output of a server that was not read yet.
+/// Output of a server that is not parsed yet.
 pub struct Output<'a> {
     rest: &'a [u8],
 }
@@ -72,12 +74,12 @@ impl<'a> Output<'a> {
         self.rest.is_empty()
     }
 
-    /// Returns the unread output, for a message.
+    /// Returns the rest of the output, escaped for a message.
     pub fn rest(&self) -> String {
         self.rest.escape_ascii().to_string()
     }
 
-    /// Reads the next response, to a request of this method.
+    /// Parses the next response. `method` is the method of its request.
     pub fn next(&mut self, method: &[u8]) -> Result<Reply, String> {
         let (reply, rest) = read(self.rest, method)?.ok_or("it breaks off")?;
         self.rest = rest;
@@ -85,10 +87,11 @@ impl<'a> Output<'a> {
     }
 }
 
-/// A response and the bytes behind it, or None if it is not whole.
+/// Response and the bytes behind it, or `None` if the response is incomplete. The error
+/// says what is wrong with its framing.
 type Found<'a> = Result<Option<(Reply, &'a [u8])>, String>;
 
-/// Reads the response to a request of this method.
+/// Parses a response. `method` is the method of its request.
 pub fn read<'a>(bytes: &'a [u8], method: &[u8]) -> Found<'a> {
     let Some((mut reply, rest)) = read_head(bytes, Sender::Server)? else {
         return Ok(None);
@@ -115,15 +118,15 @@ pub fn read<'a>(bytes: &'a [u8], method: &[u8]) -> Found<'a> {
     }))
 }
 
-/// Who wrote a response. A module may end lines in LF alone, and leave out the space
-/// before an empty reason phrase.
+/// Author of a response. A module may end lines in LF alone, and omit the space before an
+/// empty reason phrase.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Sender {
     Server,
     Module,
 }
 
-/// Reads the head of a response.
+/// Parses the head of a response.
 pub fn read_head(bytes: &[u8], sender: Sender) -> Found<'_> {
     let mut rest = bytes;
     let mut reply = None;

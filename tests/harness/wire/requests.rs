@@ -1,21 +1,21 @@
-//! Compares what the server does with the bytes of a client with the RFCs. The
-//! module that it serves answers with the request.
+//! Compares the server's responses to the bytes of a client with the RFCs. The served
+//! module answers each request with the request that it got.
 
 use super::replies::{Output, Reply, own_page, own_reason};
 use super::rfc9110::{self, VOUCHED, forwarded, meaning};
 use super::rfc9112::{self, Bounds, End, Request, values};
 use super::{CLIENT, Host};
 
-/// Low limits, which random input often exceeds.
+/// Limits of the server, so low that random input often exceeds them.
 const BOUNDS: Bounds = Bounds { target: 64, head: 512, fields: 8, body: 256 };
 
-/// Returns a server with these bounds.
+/// Returns a server with the limits of `BOUNDS`.
 pub fn host() -> Host {
     Host::new("show.wat", &["--target-max=64", "--head-max=512", "--fields-max=8", "--body-max=256"])
 }
 
-/// Sends the input behind its first byte, which tells how to cut it, and checks the
-/// output.
+/// Sends input to the server, and checks the output. The first byte of the input is not
+/// sent: it says how to cut the other bytes into pieces.
 pub fn check(host: &Host, input: &[u8]) {
     let Some((&cut, bytes)) = input.split_first() else {
         return;
@@ -48,11 +48,11 @@ fn readable(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\n", "\\n\n")
 }
 
-/// Cuts input: not at all, into pieces of one length, or into two.
+/// Cuts input by the number `cut`: not at all, into pieces of one length, or into two.
 fn pieces(cut: u8, bytes: &[u8]) -> Vec<&[u8]> {
     match usize::from(cut) {
         0 => vec![bytes],
-        // Few pieces, because each takes time.
+        // At most about 64 pieces, because each takes time.
         length @ 1..128 => bytes.chunks(length.max(bytes.len() / 64 + 1)).collect(),
         share => {
             let (first, second) = bytes.split_at(bytes.len() * (share - 128) / 128);
@@ -65,7 +65,7 @@ fn next(output: &mut Output<'_>, method: &[u8], about: &str) -> Reply {
     output.next(method).unwrap_or_else(|why| panic!("no response: {why}\n{about}"))
 }
 
-/// Reads the response to a request, behind `100 Continue` if that may come.
+/// Reads the final response to a request, and skips `100 Continue` if it is allowed.
 fn next_final(request: &Request, output: &mut Output<'_>, about: &str) -> Reply {
     let reply = next(output, &request.method, about);
     if reply.status == 100 && rfc9110::may_be_told_to_continue(request) {
@@ -90,23 +90,25 @@ fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
     }
     assert!(reply.status != 200 || reply.reason == b"OK", "{about}");
     if reply.closes() {
-        // A target with bad characters is refused with its whole message.
+        // Where the bytes of the target are doubtful, the server may refuse the whole
+        // message with 400 and close the connection.
         let is_refused = reply.status == 400 && (statuses.len() > 1 || !meaning.is_target_sure);
         let may = is_last || rfc9110::may_close(request) || is_refused;
         assert!(may, "it closes\n{about}");
         return false;
     }
     assert!(!is_last || rfc9110::may_close(request), "it does not say that it closes\n{about}");
-    // The server may skip an unread body, or close the connection.
+    // If the body is unread, the server may skip it, or end the connection although it has
+    // not said so.
     let is_unread = reply.status != 200 && (request.is_chunked || !request.body.is_empty());
     !(is_unread && output.is_at_end())
 }
 
-/// Checks the response to a request with a bad body, which may have been declined
-/// before. Returns whether the response is the last.
+/// Checks the response to a request with a bad body. The server may decline the request by
+/// its head, before it sees the body. Returns whether the response is the last one.
 fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, about: &str) -> bool {
     let declined = meaning(request).statuses;
-    // A request that must be declined is, unless its body was found wrong before.
+    // Whether the head alone requires that the request is declined.
     let must = !declined.contains(&200) && !declined.contains(&502);
     let reply = match must {
         true => next(output, &request.method, about),
@@ -116,22 +118,22 @@ fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, ab
     let is_declined = declined.contains(&reply.status) && ![200, 502].contains(&reply.status);
     if is_declined && !(statuses.contains(&reply.status) && reply.closes()) {
         house(&reply, is_head, about);
-        // The server may skip a body that is only too long, and keep the
-        // connection.
+        // The server may skip a body that is only too long, and answer further requests on
+        // the connection.
         return reply.closes() || !statuses.contains(&413);
     }
     refused(&reply, statuses, is_head, about);
     true
 }
 
-/// Checks the last response, to bytes that are not a request.
+/// Checks the response to refused bytes, after which the connection closes.
 fn refused(reply: &Reply, statuses: &[u16], is_head: bool, about: &str) {
     assert!(statuses.contains(&reply.status), "{} instead of {statuses:?}\n{about}", reply.status);
     house(reply, is_head, about);
     assert!(reply.closes(), "it does not say that it closes\n{about}");
 }
 
-/// Checks a response that the host makes itself.
+/// Checks the form of a response that the host makes itself.
 pub fn house(reply: &Reply, is_head: bool, about: &str) {
     let reason = own_reason(reply.status).unwrap_or_else(|| panic!("{}\n{about}", reply.status));
     assert_eq!(reply.reason, reason.as_bytes(), "{about}");
@@ -142,7 +144,7 @@ pub fn house(reply: &Reply, is_head: bool, about: &str) {
     assert_eq!(reply.body, if is_head { b"" } else { page.as_bytes() }, "{about}");
 }
 
-/// Checks the request that the module got.
+/// Checks the request that the module got, which is the body of the response.
 fn canonical(request: &Request, meaning: &rfc9110::Meaning, reply: &Reply, about: &str) {
     let (found, end) = rfc9112::requests(&reply.body, &Bounds::NONE);
     let [found] = &found[..] else {
@@ -166,7 +168,7 @@ fn canonical(request: &Request, meaning: &rfc9110::Meaning, reply: &Reply, about
     let time = value("x-request-time");
     assert!(time.len() == 13 && time.iter().all(u8::is_ascii_digit), "{about}");
 
-    // Fields that the host itself writes are compared above.
+    // Leaves out headers that the host itself writes: they are compared above.
     let own = [&VOUCHED[..], &["content-length", "expect"]].concat();
     let mut expected = forwarded(&request.fields, &own);
     if let Some(authority) = &meaning.authority {
@@ -179,7 +181,7 @@ fn canonical(request: &Request, meaning: &rfc9110::Meaning, reply: &Reply, about
     assert_eq!(show(&fields), show(&expected), "{about}");
 }
 
-/// Returns fields as text, for a message.
+/// Returns headers as text, escaped for a message.
 pub fn show(fields: &rfc9112::Fields) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())).collect()
 }

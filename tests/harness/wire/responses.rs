@@ -1,5 +1,5 @@
-//! Compares what the server makes of the bytes of a module with the contract. The
-//! module that it serves answers with the body of the request.
+//! Compares the server's handling of the bytes that a module returns with the contract.
+//! The served module returns the body of the request.
 
 use super::Host;
 use super::replies::{Output, Reply, Sender, read_head};
@@ -7,10 +7,10 @@ use super::requests::{house, show};
 use super::rfc9110::forwarded;
 use super::rfc9112::{Fields, number, values};
 
-/// Most fields of a module's response.
+/// Most headers of a module's response.
 const FIELDS_MAX: usize = 100;
 
-/// Most options in the fields `connection`.
+/// Most options in all `connection` headers of a response together.
 const OPTIONS_MAX: usize = 64;
 
 /// Fields that may stand once in a response.
@@ -28,7 +28,7 @@ const SINGLE: [&str; 11] = [
     "server",
 ];
 
-/// The module's response to the last request.
+/// Response of the module to the last request. It shows that the connection still works.
 const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
 
 /// Returns a server for these checks.
@@ -36,8 +36,8 @@ pub fn host() -> Host {
     Host::new("raw.wat", &[])
 }
 
-/// Lets a module answer each method with these bytes, and checks what the client
-/// gets.
+/// Makes a request with each method, which the module answers with these bytes, and checks
+/// the responses that the client gets.
 pub fn check(host: &Host, response: &[u8]) {
     let mut asked = Vec::new();
     let methods = ["GET", "HEAD", "POST", "OPTIONS"];
@@ -59,7 +59,7 @@ pub fn check(host: &Host, response: &[u8]) {
     assert!(output.is_at_end(), "there is more: {}\n{about}", output.rest());
 }
 
-/// Checks one response.
+/// Checks the response that the client gets, if the module has returned `response`.
 fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
     let is_head = method == "HEAD";
     assert!((200..600).contains(&reply.status), "{about}");
@@ -77,7 +77,8 @@ fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
     let mut fields = reply.fields.clone();
     assert!(reply.field("date").is_some_and(|date| date.ends_with(b" GMT")), "{about}");
     fields.retain(|(name, _)| !own.iter().any(|own| own.as_bytes() == name));
-    // The order of fields of different names means nothing (RFC 9110, section 5.3).
+    // Sorts by name, because the order of headers with different names has no meaning
+    // (RFC 9110, section 5.3).
     assert_eq!(show(&by_name(fields)), show(&by_name(expected)), "{about}");
 
     let stated = values(&said.fields, "content-length").first().copied();
@@ -85,7 +86,7 @@ fn judge(response: &[u8], method: &str, reply: &Reply, about: &str) {
     let left_out = said.body.is_empty() && (is_head || said.status == 304);
     let expected = match stated {
         _ if said.status == 204 => None,
-        // The length of the response to GET is unknown here.
+        // Without a body, only the module knows the length of the response to GET.
         _ if left_out => stated,
         _ => Some(length.as_bytes()),
     };
@@ -102,7 +103,7 @@ fn by_name(mut fields: Fields) -> Fields {
     fields
 }
 
-/// Reads the response of a module by the contract: the body is everything behind the
+/// Parses the response of a module by the contract: the body is everything behind the
 /// head.
 fn read(response: &[u8]) -> Option<Reply> {
     let (mut said, body) = read_head(response, Sender::Module).ok()??;
@@ -110,8 +111,8 @@ fn read(response: &[u8]) -> Option<Reply> {
     Some(said)
 }
 
-/// Returns whether the host can send the response: its status is final, and its
-/// length is right.
+/// Returns whether the host can send the response: its status is final, its length is
+/// right, and it is within the limits.
 fn is_framed(said: &Reply, is_head: bool) -> bool {
     let lengths = values(&said.fields, "content-length");
     let empty = said.body.is_empty();
@@ -134,7 +135,7 @@ fn is_framed(said: &Reply, is_head: bool) -> bool {
         && options(&said.fields) <= OPTIONS_MAX
 }
 
-/// Counts the options in the fields `connection`, including empty ones.
+/// Counts the options in all `connection` headers, including empty ones.
 fn options(fields: &Fields) -> usize {
     values(fields, "connection").iter().map(|list| list.split(|&byte| byte == b',').count()).sum()
 }

@@ -1,34 +1,34 @@
-//! The meaning of a request by RFC 9110 and RFC 9112: which statuses are right
-//! before a handler sees it, whether the connection continues, and what the handler
-//! gets. Shares no code with the server.
+//! Meaning of a request by RFC 9110 and RFC 9112: with which statuses the server may
+//! decline it, whether the connection stays open, and what the handler gets. Shares no code
+//! with the server.
 
 use std::net::Ipv6Addr;
 
 use super::rfc9112::{Fields, Request, number, trimmed, values};
 
-/// What may become of a request.
+/// Allowed outcomes of a request.
 pub struct Meaning {
-    /// Whether the target clearly has one of the four forms.
+    /// Whether the target clearly has one of the four forms of RFC 9112, section 3.2.
     pub is_target_sure: bool,
     /// Allowed statuses; 200 means that the handler gets the request.
     pub statuses: Vec<u16>,
-    /// What the handler gets as the target, and as the field `host` if that differs
-    /// from the client's.
+    /// Target that the handler gets.
     pub target: Vec<u8>,
+    /// `host` header that the handler gets, if the target replaces the client's.
     pub authority: Option<Vec<u8>>,
 }
 
-/// Fields for one connection (RFC 9110, section 7.6.1), and fields about the
-/// framing (section 6.6.2).
+/// Headers that are not forwarded, because they are for one connection (RFC 9110, section
+/// 7.6.1) or about trailers (section 6.6.2).
 pub const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/// Fields that the host sets, so that it drops those of a client.
+/// Headers that the host sets for the handler. It drops those that a client sends.
 pub const VOUCHED: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-request-time"];
 
 /// Returns the meaning of a request to a server that accepts any host.
 pub fn meaning(request: &Request) -> Meaning {
-    // Statuses for requests that must be, or may be, declined.
+    // Statuses with which the server must, or may, decline the request.
     let (mut must, mut may) = (Vec::new(), Vec::new());
     let mut target = request.target.clone();
     let mut authority = None;
@@ -36,8 +36,8 @@ pub fn meaning(request: &Request) -> Meaning {
     may.extend((!is_target_sure).then_some(400));
     match form {
         Form::Plain => {}
-        // The response of a handler to CONNECT would open a tunnel, so it is
-        // refused.
+        // A successful response to CONNECT would open a tunnel, so the server refuses the
+        // handler's response.
         Form::Tunnel => must.push(502),
         Form::Absolute { host, path, is_http } => {
             must.extend((!is_http).then_some(421));
@@ -50,7 +50,7 @@ pub fn meaning(request: &Request) -> Meaning {
         }
         Form::Bad => {
             must.push(400);
-            // KNOWN 7: a malformed scheme may count as an unsupported one.
+            // KNOWN 7: the server may treat a malformed scheme as an unsupported one.
             may.extend(request.target.windows(3).any(|window| window == b"://").then_some(421));
         }
     }
@@ -65,7 +65,7 @@ pub fn meaning(request: &Request) -> Meaning {
     if request.is_doubtful {
         may.push(400);
     }
-    // A request that is declined for another reason never gets to the handler.
+    // 502 needs a response of the handler, which a declined request never gets to.
     if must.iter().any(|status| *status != 502) {
         must.retain(|status| *status != 502);
     }
@@ -79,7 +79,7 @@ enum Verdict {
     Wrong,
 }
 
-/// The forms of section 3.2 of RFC 9112.
+/// Form of a target (RFC 9112, section 3.2). `Plain` is a path or `*`.
 enum Form<'a> {
     Plain,
     Absolute { host: &'a [u8], path: &'a [u8], is_http: bool },
@@ -87,13 +87,14 @@ enum Form<'a> {
     Bad,
 }
 
-/// Returns the form of a target, and whether RFC 3986 allows every byte. The parser of
-/// hyper accepts and refuses some other bytes, and either is right.
+/// Returns the form of a target, and whether RFC 3986 allows all its bytes. If it does not,
+/// the server may serve or refuse the request, because hyper's parser accepts some other
+/// bytes.
 fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
     let bad = (Form::Bad, false);
     if method == b"CONNECT" {
         return match authority(target) {
-            // The port is required, but some parsers do not ask for it.
+            // The port is required, but some parsers accept a target without it.
             Some(Authority { name, port, is_sure }) if !name.is_empty() && target != b"*" => {
                 (Form::Tunnel, is_sure && port.is_some_and(|port| !port.is_empty()))
             }
@@ -112,8 +113,8 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
     let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    // KNOWN 7: the http crate does not ask for a letter at the start, and accepts
-    // an empty scheme.
+    // KNOWN 7: the http crate accepts a scheme that is empty or does not begin with a
+    // letter.
     let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     match authority(host) {
         Some(Authority { name, is_sure, .. }) if is_scheme && !name.is_empty() => {
@@ -124,13 +125,14 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
     }
 }
 
-/// Tells whether text is `path-abempty [ "?" query ]` of RFC 3986.
+/// Returns whether a text is `path-abempty [ "?" query ]` by RFC 3986.
 fn is_path(path: &[u8]) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte);
     is_encoded(path, plain)
 }
 
-/// Returns whether text holds only such bytes, and `%` with two digits.
+/// Returns whether a text holds only bytes that are `plain`, and `%` with two hexadecimal
+/// digits.
 fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;
     while let [first, behind @ ..] = rest {
@@ -143,11 +145,12 @@ fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
     true
 }
 
-/// `uri-host [ ":" port ]`.
+/// Authority of a URL or a `host` header: `uri-host [ ":" port ]`.
 struct Authority<'a> {
     name: &'a [u8],
     port: Option<&'a [u8]>,
-    /// Whether it has the usual form: a valid port if any, and no `IPvFuture`.
+    /// Whether the form is usual: a valid port if any, no `%`, and no `IPvFuture`. Servers
+    /// may refuse other forms.
     is_sure: bool,
 }
 
@@ -171,7 +174,8 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
         if !is_encoded(name, plain) {
             return None;
         }
-        // Encoded and plain bytes need not be told apart.
+        // A name with `%` is doubtful: the server need not know that an encoded byte
+        // equals the plain one.
         (name, colon.map(|colon| &text[colon + 1..]), !name.contains(&b'%'))
     };
     if let Some(port) = port {
@@ -183,8 +187,8 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
     Some(Authority { name, port, is_sure })
 }
 
-/// Applies section 3.2 of RFC 9112: one valid `host` is required. A difference to
-/// the target's authority is an error for this server.
+/// Checks the `host` headers (RFC 9112, section 3.2): HTTP/1.1 requires exactly one valid
+/// value. This server also requires that it equals the authority of the target.
 fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
     let host = match values(&request.fields, "host")[..] {
         [] if request.minor == 0 => return Verdict::Right,
@@ -195,11 +199,11 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
         return Verdict::Wrong;
     };
     if let Some(of_target) = of_target {
-        // A bad authority of the target is declined for that.
+        // The server declines a target with a bad authority.
         let Some(other) = authority(of_target) else {
             return Verdict::Wrong;
         };
-        // The default port is that of HTTP.
+        // A missing port means port 80, the default of HTTP.
         let port_of =
             |port: Option<&[u8]>| port.filter(|port| !port.is_empty()).map_or(Some(80), number::<u16>);
         let is_same = name.eq_ignore_ascii_case(other.name) && port_of(port) == port_of(other.port);
@@ -212,55 +216,55 @@ fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
     if is_sure { Verdict::Right } else { Verdict::Doubtful }
 }
 
-/// Applies section 10.1.1 of RFC 9110.
+/// Checks the `expect` headers (RFC 9110, section 10.1.1).
 fn check_expect(request: &Request) -> Verdict {
     let values = values(&request.fields, "expect");
     let known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
     if values.iter().all(|value| known(value)) {
         return Verdict::Right;
     }
-    // A list, and a client of HTTP/1.0, may be treated either way.
+    // The server may accept or decline a list of `100-continue`, and any expectation of an
+    // HTTP/1.0 client.
     let mut members = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
     let all_known = members.all(|member| trimmed(member).is_empty() || known(trimmed(member)));
     if all_known || request.minor == 0 { Verdict::Doubtful } else { Verdict::Wrong }
 }
 
-/// Returns whether the client may get `100 Continue`.
+/// Returns whether the server may send `100 Continue`.
 pub fn may_be_told_to_continue(request: &Request) -> bool {
     request.minor == 1 && !values(&request.fields, "expect").is_empty()
 }
 
-/// Returns the options of `connection`, in lower case.
+/// Returns the options in all `connection` headers, in lower case.
 fn options(fields: &Fields) -> Vec<Vec<u8>> {
     let lists = values(fields, "connection").into_iter();
     let options = lists.flat_map(|list| list.split(|&byte| byte == b','));
     options.map(|option| trimmed(option).to_ascii_lowercase()).collect()
 }
 
-/// Returns whether `connection: close` may be missed: hyper does not see it beside
-/// bytes that are not ASCII.
+/// Returns whether the server may keep or close the connection regardless of the options
+/// in `connection`.
 pub fn may_close(request: &Request) -> bool {
-    // KNOWN 5.
+    // KNOWN 5: hyper does not see options in a value that is not ASCII.
     values(&request.fields, "connection").iter().any(|list| !list.is_ascii())
 }
 
-/// Returns whether the request is the last of its connection (RFC 9112, section
-/// 9.3).
+/// Returns whether the request is the last one of its connection (RFC 9112, section 9.3).
 pub fn closes(request: &Request) -> bool {
     let options = options(&request.fields);
     let has = |name: &[u8]| options.iter().any(|option| option == name);
     has(b"close") || (request.minor == 0 && !has(b"keep-alive"))
 }
 
-/// Returns the fields that are forwarded: names in lower case, and fields of one
-/// name together, in the place of the first.
+/// Returns the headers that are forwarded: all but hop-by-hop headers and those in
+/// `dropped`. Names are in lower case, and headers of one name follow the first of them.
 pub fn forwarded(fields: &Fields, dropped: &[&str]) -> Fields {
     let options = options(fields);
     let mut kept: Fields = Vec::new();
     for (name, value) in fields {
         let name = name.to_ascii_lowercase();
-        // `connection` cannot remove `host` and `content-length`, and its options
-        // `close` and `keep-alive` are not names of fields.
+        // The options of `connection` name headers to remove, except `host` and
+        // `content-length`, which stay, and `close` and `keep-alive`, which are no headers.
         let is_own = [&b"host"[..], b"content-length", b"close", b"keep-alive"].contains(&&name[..]);
         let is_listed = !is_own && options.contains(&name);
         if is_listed || HOP_BY_HOP.iter().chain(dropped).any(|each| each.as_bytes() == name) {

@@ -1,49 +1,49 @@
-//! Reads bytes by RFC 9112: the requests that they hold, and how they end. Every
-//! doubt is a refusal. Slow, plain, and written from the RFC alone, so that it
-//! shares no code with the server.
+//! Parses the bytes of a connection into requests by RFC 9112. Everything doubtful is
+//! refused. Slow and plain, and written from the RFC alone: it shares no code with the
+//! server.
 
 use std::str::FromStr;
 
 use super::framing::{Framing, chunked, framing};
 
-/// A request as it was sent.
+/// Request as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     pub method: Vec<u8>,
     pub target: Vec<u8>,
-    /// 0 or 1, the digit behind `HTTP/1.`.
+    /// Minor version, 0 or 1: the digit behind `HTTP/1.`.
     pub minor: u8,
-    /// Fields as they were sent, with values trimmed.
+    /// Headers as they were sent, except that the values are trimmed.
     pub fields: Fields,
     pub body: Vec<u8>,
-    /// Whether the body came in chunks.
+    /// Whether the body was chunked.
     pub is_chunked: bool,
-    /// Whether a refusal with 400 is also right: the trailers exceed the limits of
-    /// fields, and the rules do not tell whether they count.
+    /// Whether the server may also refuse the request with 400, because its trailers reach
+    /// the limits on headers (KNOWN 8).
     pub is_doubtful: bool,
 }
 
-/// Names and values in their order.
+/// Names and values of headers, in their order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What follows the last whole request.
+/// Bytes behind the last complete request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// No more bytes.
     Clean,
-    /// The start of a head, which gets no response.
+    /// The beginning of a head, which gets no response.
     Unfinished,
-    /// Bytes that are not a request, and the allowed statuses. If the wrong line
-    /// does not end, silence may also be right. HEAD is known by its name, whatever
-    /// follows it.
+    /// Bytes that are not a request, and the allowed statuses of the refusal. `or_silence`
+    /// means that no response is right, too, because the wrong line may still go on.
+    /// `is_head` means that the bytes begin with `HEAD `, so that the response has no body.
     Refused { statuses: Vec<u16>, or_silence: bool, is_head: bool },
-    /// A head whose body is wrong, too long, or incomplete.
+    /// A head whose body is wrong, too long or incomplete, and the allowed statuses.
     Broken(Request, Vec<u16>),
-    /// A limit for which the rules do not tell what counts.
+    /// Bytes near a limit for which the rules do not tell what counts. Any result is right.
     Unsaid,
 }
 
-/// Limits, in bytes and in numbers.
+/// Limits of messages: bytes of a target, head and body, and the number of headers.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub target: usize,
@@ -53,18 +53,18 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// No limits.
+    /// Bounds that never apply.
     pub const NONE: Bounds =
         Bounds { target: usize::MAX, head: usize::MAX, fields: usize::MAX, body: usize::MAX };
 }
 
-/// The first thing in some bytes, and its length.
+/// Result of parsing one request: the request and its length in bytes, or the end.
 enum Found {
     Request(Request, usize),
     End(End),
 }
 
-/// Reads all requests.
+/// Parses all requests of a connection.
 pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     let mut found = Vec::new();
     let mut rest = bytes;
@@ -87,14 +87,13 @@ pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     }
 }
 
-/// Splits off the first line, without its LF. Only LF ends a line here; callers
-/// check for the CR.
+/// Splits off the first line, without its LF. Callers check that a CR stands before the LF.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// Reads a request behind some empty lines, which count as part of its head.
+/// Parses a request behind `empty` bytes of empty lines, which count towards its head.
 fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     let mut request = Request::default();
     let mut rest = &bytes[empty..];
@@ -109,21 +108,22 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
         };
         let head_length = bytes.len() - behind.len();
         let mut statuses = match raw.strip_suffix(b"\r") {
-            // The target may be found too long before the line ends.
+            // The server may find that the target is too long before it sees the line end.
             None if is_first && raw.len() > bounds.target => vec![400, 414],
             None => vec![400],
             Some(text) if is_first => request_line(text, &mut request, bounds),
             Some(text) if text.is_empty() || field_line(text, &mut request.fields) => Vec::new(),
             Some(_) => vec![400],
         };
-        // A malformed line may count as a field.
+        // Counts a malformed line as a header, because the server may do so.
         let fields = request.fields.len() + usize::from(!statuses.is_empty());
         let is_field = !is_first && raw != b"\r";
         if (is_field && fields > bounds.fields) || head_length > bounds.head {
             statuses.push(431);
         }
         if !statuses.is_empty() {
-            // A contradiction between fields may have been found before.
+            // Allows the statuses for earlier lines, too: the server may have refused
+            // these first.
             statuses.extend(for_its_framing(&request));
             statuses.extend(for_its_target(&request));
             return refused(&bytes[empty..], statuses, false);
@@ -161,15 +161,15 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     }
 }
 
-/// Returns the status for a bad target, which may be refused before the rest is
-/// read.
+/// Returns the status for a bad target. The server may refuse the target before it reads
+/// the rest of the head.
 fn for_its_target(request: &Request) -> Option<u16> {
     let is_there = !request.target.is_empty();
     (is_there && !super::rfc9110::meaning(request).is_target_sure).then_some(400)
 }
 
-/// Returns the statuses for contradictory or uncountable lengths, which may be
-/// refused before the rest is read.
+/// Returns the statuses for contradictory or too large lengths. The server may refuse them
+/// before it reads the rest of the head.
 fn for_its_framing(request: &Request) -> Vec<u16> {
     match framing(request) {
         Err(statuses) => statuses,
@@ -182,8 +182,8 @@ fn refused(bytes: &[u8], statuses: Vec<u16>, or_silence: bool) -> Found {
     Found::End(End::Refused { statuses, or_silence, is_head: bytes.starts_with(b"HEAD ") })
 }
 
-/// Judges an incomplete head whose last line `tail` has no end. Returns the allowed
-/// statuses, and whether silence is allowed, too.
+/// Returns the allowed statuses for an incomplete head, whose last line `tail` has no end,
+/// and whether no response is allowed, too. No status means that there is no response.
 fn unfinished_head(
     head: &[u8],
     tail: &[u8],
@@ -195,17 +195,17 @@ fn unfinished_head(
     let text = tail.strip_suffix(b"\r").unwrap_or(tail);
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let could_go_on = if is_first { may_become_request_line(text) } else { may_become_field_line(text) };
-    // A target is known to be too long only in a line that is right so far.
+    // In a line that is wrong already, any part may count as the target.
     let target = if could_go_on { pieces.get(1).copied().unwrap_or_default() } else { text };
     if is_first && target.len() > bounds.target {
         statuses.push(414);
-        // KNOWN 3: the server answers some bytes later, when nothing that may
-        // follow a target would fit.
+        // KNOWN 3: the server answers only some bytes later, when the line is longer than
+        // the longest target with a version behind it.
         let of_token = pieces.get(1).filter(|_| is_token(pieces[0]));
         must_be_said = of_token.is_some_and(|target| target.len() > bounds.target.saturating_add(12));
     }
     must_be_said |= head.len() > bounds.head;
-    // Nothing that may follow would fit.
+    // The head is full: not even its end, or no further header, would fit.
     let is_full =
         head.len().saturating_add(4) > bounds.head || (!is_first && request.fields.len() >= bounds.fields);
     statuses.extend(is_full.then_some(431));
@@ -235,13 +235,14 @@ fn may_become_field_line(text: &[u8]) -> bool {
     }
 }
 
-/// Reads a request line. Returns the statuses to refuse it with.
+/// Parses a request line into `request`. Returns the allowed statuses of a refusal, or none
+/// if the line is right.
 fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16> {
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let is_version = |version: &[u8]| version.len() == VERSION.len() && may_become_version(version);
     let is_known = |version: &[u8]| matches!(version, b"HTTP/1.0" | b"HTTP/1.1");
     let mut statuses = Vec::new();
-    // In a wrong line it is unclear where the target is.
+    // In a wrong line, the whole line may count as the target.
     let mut target = text;
     match pieces[..] {
         [method, found, version] if is_token(method) && is_target(found) && is_version(version) => {
@@ -254,7 +255,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
         }
         _ => statuses.push(400),
     }
-    // Of a version and another part that are wrong, either may be reported first.
+    // If the version and another part are wrong, the server may report either.
     if let [_, _, version] = pieces[..]
         && is_version(version)
         && !is_known(version)
@@ -265,7 +266,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
     statuses
 }
 
-/// The form of a version, where 0 stands for any digit.
+/// Form of an HTTP version; 0 stands for any digit.
 const VERSION: &[u8; 8] = b"HTTP/0.0";
 
 fn may_become_version(text: &[u8]) -> bool {
@@ -273,7 +274,7 @@ fn may_become_version(text: &[u8]) -> bool {
     text.len() <= VERSION.len() && text.iter().zip(VERSION).all(fits)
 }
 
-/// Reads `field-line`. Returns whether the text is one.
+/// Parses a `field-line` and adds it to `fields`. Returns whether the text is one.
 pub fn field_line(text: &[u8], fields: &mut Fields) -> bool {
     let colon = text.iter().position(|&byte| byte == b':').unwrap_or(0);
     let (name, value) = text.split_at(colon);
@@ -284,7 +285,7 @@ pub fn field_line(text: &[u8], fields: &mut Fields) -> bool {
     is_field
 }
 
-/// Removes SP and HTAB at both ends.
+/// Removes spaces and tabs at both ends.
 pub fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -297,7 +298,7 @@ pub fn is_token(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// SP, HTAB, VCHAR and obs-text.
+/// Returns whether a byte may stand in a header value: SP, HTAB, VCHAR or obs-text.
 pub fn is_text(byte: &u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
@@ -310,13 +311,14 @@ fn is_of_target(byte: &u8) -> bool {
     byte.is_ascii_graphic() && *byte != b'#'
 }
 
-/// Returns the number that digits make, if they are digits and it fits.
+/// Parses a decimal number. Returns `None` if the bytes are not all digits, or if the
+/// number does not fit its type.
 pub fn number<T: FromStr>(digits: &[u8]) -> Option<T> {
     let are_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
 }
 
-/// Returns the values of the fields of this name.
+/// Returns the values of all headers with this name.
 pub fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
     let of_name = fields.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name.as_bytes()));
     of_name.map(|(_, value)| &value[..]).collect()

@@ -9,6 +9,7 @@
 
 use super::hash::{Hasher, Hashes};
 use super::pattern::{Pattern, Shape, are_alike, fit};
+use super::refusal::Refusal;
 use super::router::{Found, Router};
 use super::{Methods, Route};
 
@@ -133,10 +134,19 @@ const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize)
 /// Refuses two routes of which one can never match.
 pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     let same_method = route.method as u8 == other.method as u8;
-    assert!(
-        !same_method || !are_alike(route.path, other.path),
-        "two routes of one method have paths that are the same but for the names of parameters"
-    );
+    if same_method && are_alike(route.path, other.path) {
+        let method = route.method.name();
+        Refusal::new("two routes match the same requests: `")
+            .and(method)
+            .and(" ")
+            .and(route.path)
+            .and("` and `")
+            .and(method)
+            .and(" ")
+            .and(other.path)
+            .and("`; remove one, or change its path")
+            .fail();
+    }
 }
 
 /// One of so many buckets.
@@ -146,7 +156,8 @@ const fn bucket(hash: u64, buckets: usize) -> usize {
     ((hash * buckets as u64) >> 32) as usize
 }
 
-/// Looks the path up once for each shape, best first, and stops at the first match.
+/// Looks the path up once for each shape, best first, and stops at the first route
+/// that takes the method.
 pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let Some(hashes) = Hashes::of(path) else { return found };
@@ -159,12 +170,12 @@ pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Foun
         {
             let own = route.path.as_bytes();
             let has_path = if shape.is_literal() { own == path } else { fit(own, path) == Some(*shape) };
-            if has_path {
-                found.add(route, asked);
+            if has_path && found.add(route, asked) {
+                found.route = Some(route);
             }
             next = nexts.get(usize::from(*number));
         }
-        if !found.allowed.is_empty() {
+        if found.route.is_some() {
             break;
         }
     }

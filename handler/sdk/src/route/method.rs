@@ -16,6 +16,17 @@ pub enum Method {
 }
 
 impl Method {
+    /// Returns the name of the method.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
     pub(super) const fn methods(self) -> Methods {
         match self {
             Method::Get => Methods(Methods::GET | Methods::HEAD),
@@ -42,8 +53,22 @@ impl Methods {
     pub(super) const NONE: Methods = Methods(0);
     /// Methods that every path allows.
     pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
+    /// Methods of something that can only be read.
+    pub(crate) const READ: Methods = Methods(Methods::GET | Methods::HEAD | Methods::OPTIONS);
     /// Names in the order of their bits.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+    /// Creates the set of these methods, of HEAD if GET is among them, and of
+    /// OPTIONS.
+    pub const fn of(methods: &[Method]) -> Methods {
+        let mut set = Methods::ALWAYS;
+        let mut rest = methods;
+        while let [method, after @ ..] = rest {
+            set = set.with(method.methods());
+            rest = after;
+        }
+        set
+    }
 
     /// Returns the set of the method with this name (case-sensitive, as in HTTP),
     /// or the empty set if the method is unknown.
@@ -61,13 +86,17 @@ impl Methods {
     }
 
     /// Returns the names of the methods in the set.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
+    pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         let all = Methods::NAMES.into_iter().enumerate();
         all.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
     }
 
     pub(super) const fn with(self, other: Methods) -> Methods {
         Methods(self.0 | other.0)
+    }
+
+    pub(crate) const fn and(self, other: Methods) -> Methods {
+        Methods(self.0 & other.0)
     }
 
     pub(super) const fn meets(self, other: Methods) -> bool {

@@ -4,17 +4,30 @@ mod hash;
 mod index;
 mod method;
 mod pattern;
+mod refusal;
 mod router;
+mod slash;
 
 pub use index::{Index, SHAPES_MAX};
 pub use method::{Method, Methods};
-pub use router::Router;
+pub use router::{ErrorPage, Router};
+pub use slash::TrailingSlash;
 
 use crate::encoded::Encoded;
 use crate::{Request, Response};
 
-/// Action of a route: a function from the request to the response.
-pub type Action = for<'a> fn(&Request<'a>) -> Response<'a>;
+/// Action of a route: a function from the request, by value, to the response, which
+/// may borrow from the request.
+///
+/// ```
+/// use handler_sdk::{Request, Response, Status};
+///
+/// fn page(request: Request) -> Response {
+///     Response::text(Status::OK, request.path())
+/// }
+/// # const _: handler_sdk::Action = page;
+/// ```
+pub type Action = for<'a> fn(Request<'a>) -> Response<'a>;
 
 /// Row of the route table.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +89,12 @@ impl<'a> Request<'a> {
     /// # use handler_sdk::{Request, Response, Router, Status, get, respond};
     /// const ROUTES: Router = Router::new(&[get("/users/{id}/files/{*path}", file)]);
     ///
-    /// fn file<'a>(request: &Request<'a>) -> Response<'a> {
+    /// fn file(request: Request<'_>) -> Response<'_> {
     ///     let id: Option<u32> = request.param("id").and_then(|id| id.parse());
     ///     let path = request.param("path").map(|path| path.raw()).unwrap_or_default();
     ///     Response::text(if id == Some(7) { Status::OK } else { Status::NOT_FOUND }, path)
     /// }
-    /// # fn answer<'a>(r: &Request<'a>) -> Response<'a> { ROUTES.answer(r) }
+    /// # fn answer(r: Request<'_>) -> Response<'_> { ROUTES.answer(r) }
     /// let response = respond(b"GET /users/7/files/a/b%20c HTTP/1.1\r\n\r\n", answer);
     /// let mut room = [0; 128];
     /// let length = response.encode(&mut room).unwrap();

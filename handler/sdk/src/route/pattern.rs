@@ -1,6 +1,7 @@
 //! Path patterns of routes: literal segments, `{name}` and `{*name}`.
 
 use super::hash::Hasher;
+use super::refusal::Refusal;
 use crate::bytes::split_once;
 
 const SLASH: u8 = b'/';
@@ -77,9 +78,11 @@ impl Pattern {
     ///
     /// When the pattern is malformed.
     #[allow(clippy::indexing_slicing, reason = "compared with the length before")]
-    pub(super) const fn of(path: &str) -> Pattern {
-        let path = path.as_bytes();
-        assert!(!path.is_empty() && path[0] == SLASH, "a route's path begins with a slash");
+    pub(super) const fn of(pattern: &str) -> Pattern {
+        let path = pattern.as_bytes();
+        if path.is_empty() || path[0] != SLASH {
+            refuse(pattern, "a route's path begins with a slash");
+        }
         let (mut shape, mut hash, mut is_literal) = (0, 0, true);
         let (mut at, mut place) = (0, 0);
         while at < path.len() {
@@ -105,21 +108,34 @@ impl Pattern {
             if let Kind::Literal = kind {
                 hash = Hasher::mix(hash, hasher.finish());
             } else {
-                assert!(at > name && at < path.len() && path[at] == b'}', "{}", NO_PARAMETER);
+                if at == name || at >= path.len() || path[at] != b'}' {
+                    refuse(pattern, NO_PARAMETER);
+                }
                 at += 1;
                 is_literal = false;
             }
-            assert!(at == path.len() || path[at] == SLASH, "{}", NO_SEGMENT);
-            assert!(at == path.len() || kind as u8 != Kind::Rest as u8, "{}", NOT_LAST);
+            if at != path.len() && path[at] != SLASH {
+                refuse(pattern, NO_SEGMENT);
+            }
+            if at != path.len() && kind as u8 == Kind::Rest as u8 {
+                refuse(pattern, NOT_LAST);
+            }
             if place < Shape::SEGMENTS_MAX {
                 shape |= (kind as u64) << (62 - 2 * place);
             }
             place += 1;
         }
-        assert!(is_literal || place <= Shape::SEGMENTS_MAX, "a path with parameters has at most 32 segments");
+        if !is_literal && place > Shape::SEGMENTS_MAX {
+            refuse(pattern, "a path with parameters has at most 32 segments");
+        }
         let shape = if is_literal { Shape::LITERAL } else { Shape(shape) };
         Pattern { shape, hash: Hasher::mix(hash, shape.0) }
     }
+}
+
+/// Refuses a pattern.
+const fn refuse(pattern: &str, why: &str) -> ! {
+    Refusal::new("the route `").and(pattern).and("` cannot be matched: ").and(why).fail()
 }
 
 const NO_PARAMETER: &str = "a parameter of a route's path is `{name}` or `{*name}`, a whole segment";
@@ -200,8 +216,18 @@ pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     Some(if is_literal { Shape::LITERAL } else { shape })
 }
 
-/// Returns the value that a matching path has for a parameter of the pattern.
+/// Returns the value that a matching path has for a parameter of the pattern. One of
+/// the two may have a slash more at its end.
 pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let found = param_of_same(pattern, path, name);
+    found.or_else(|| match (pattern.strip_suffix(b"/"), path.strip_suffix(b"/")) {
+        (Some(pattern), None) => param_of_same(pattern, path, name),
+        (None, Some(path)) => param_of_same(pattern, path, name),
+        _ => None,
+    })
+}
+
+fn param_of_same<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Side::by_side(pattern, path)?.map_while(|pair| pair).find_map(|(wanted, found)| {
         let wanted = wanted.strip_prefix(b"{")?.strip_suffix(b"}")?;
         (wanted.strip_prefix(b"*").unwrap_or(wanted) == name).then_some(found)

@@ -1,15 +1,18 @@
 //! Route table, including the responses that need no route: HEAD like GET, OPTIONS
-//! with the allowed methods, 404 and 405.
+//! with the allowed methods, 404, 405 and 501.
 
 use super::index::{Index, Links, assert_distinct, search_index};
 use super::pattern::{Pattern, Shape, fit};
+use super::slash::{Retry, TrailingSlash};
 use super::{Action, Methods, Route};
+use crate::cors::Cors;
 use crate::{Request, Response, Status};
 
 /// Route table with responses for requests that no route matches.
 ///
 /// A pattern consists of segments, each after a slash, which are compared byte for
-/// byte without decoding: `/a%62` is not `/ab`, and `/a/` is not `/a`.
+/// byte without decoding: `/a%62` is not `/ab`, and `/a/` is not `/a`, unless
+/// [`Router::trailing_slash`] says so.
 ///
 /// | segment | takes |
 /// | --- | --- |
@@ -17,36 +20,45 @@ use crate::{Request, Response, Status};
 /// | `{id}` | one segment that is not empty |
 /// | `{*path}`, the last one | all that is left, slashes included, where that is not empty |
 ///
-/// If several patterns match, the first segment in which they differ decides: a
+/// If several routes match, the first segment in which they differ decides: a
 /// literal wins over `{id}`, and `{id}` over `{*path}`. So the order of the table
 /// does not matter. A table is refused when two of its routes have the same method
 /// and patterns that differ only in parameter names.
 ///
 /// The first of these rules that applies answers a request:
 ///
-/// 1. OPTIONS on `*`, or on a path of the table: 204, `allow` with the methods.
-/// 2. No route of the whole table takes this method: 405, `allow` with all.
-/// 3. No route has this path: 404.
-/// 4. No route with this path takes this method: 405, `allow` with those that
-///    it takes.
-/// 5. The action of the route with this method and path.
+/// 1. OPTIONS on `*`: 204, with the methods of all routes in `allow`.
+/// 2. A method other than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS: 501, on
+///    any path (RFC 9110, section 9.1).
+/// 3. A route has the path and the method: its action. HEAD takes the route of GET.
+/// 4. No route has the path: 404, whatever the method.
+/// 5. OPTIONS: 204, with `allow`.
+/// 6. Anything else: 405, with `allow`.
 ///
-/// *This path* is the one path of the table that is preferred, whatever the
-/// method: with `get("/users/me")` and `delete("/users/{id}")`, `DELETE /users/me`
-/// is 405.
+/// `allow` names the methods of all routes that have the path: with
+/// `get("/users/me")` and `delete("/users/{id}")`, `DELETE /users/me` takes the second
+/// route, and `PUT /users/me` is answered 405 with `allow: GET, HEAD, DELETE, OPTIONS`.
+///
+/// | option | what it changes |
+/// | --- | --- |
+/// | [`Router::not_found`], [`Router::method_not_allowed`] | the pages for 404 and 405 |
+/// | [`Router::error_page`] | the pages for all errors |
+/// | [`Router::trailing_slash`] | whether `/a/` is answered like `/a` |
+/// | [`Router::cors`] | which scripts of other origins may read responses |
+/// | [`Router::method_before_path`] | 405 for a method without any route, on any path |
 ///
 /// ```
-/// # use handler_sdk::{Request, Response, Router, Status, get, post, respond};
+/// # use handler_sdk::test::Client;
+/// # use handler_sdk::{Request, Response, Router, Status, get, post};
 /// const ROUTES: Router = Router::new(&[get("/notes", list), post("/notes", add), get("/", list)]);
-/// # fn list(_: &Request<'_>) -> Response<'static> { Response::new(Status::OK) }
-/// # fn add(_: &Request<'_>) -> Response<'static> { Response::new(Status::NO_CONTENT) }
-/// # fn answer<'a>(r: &Request<'a>) -> Response<'a> { ROUTES.answer(r) }
-/// let code = |request: &[u8]| respond(request, answer).status().code();
-/// assert_eq!(code(b"HEAD /notes?page=2 HTTP/1.1\r\n\r\n"), 200);
-/// assert_eq!(code(b"OPTIONS /notes HTTP/1.1\r\n\r\n"), 204);
-/// assert_eq!(code(b"PUT /nope HTTP/1.1\r\n\r\n"), 405);
-/// assert_eq!(code(b"POST /nope HTTP/1.1\r\n\r\n"), 404);
-/// assert_eq!(code(b"POST / HTTP/1.1\r\n\r\n"), 405);
+/// # fn list(_: Request) -> Response { Response::new(Status::OK) }
+/// # fn add(_: Request) -> Response { Response::new(Status::NO_CONTENT) }
+/// let client = Client::new(|request| ROUTES.answer(request));
+/// assert_eq!(client.head("/notes?page=2").status(), 200);
+/// assert_eq!(client.options("/notes").status(), 204);
+/// assert_eq!(client.put("/nope", "").status(), 404);
+/// assert_eq!(client.post("/", "").status(), 405);
+/// assert_eq!(client.post("/", "").field("allow"), Some("GET, HEAD, OPTIONS"));
 /// ```
 ///
 /// [`Router::new`] goes through the table line by line, which is best for up to about
@@ -57,12 +69,28 @@ pub struct Router {
     pub(super) routes: &'static [Route],
     pub(super) links: Links,
     /// Search function of the table. Only this one is linked into a module whose
-    /// table is a `const`.
+    /// table is a `const`. Options are held with the functions that apply them for the
+    /// same reason.
     search: Search,
     methods: Methods,
-    not_found: Action,
-    method_not_allowed: Action,
+    not_found: Pages,
+    method_not_allowed: Pages,
+    /// For unknown methods; `None` to judge the method before the path.
+    not_implemented: Option<Pages>,
+    other_path: Option<Retry>,
+    error_page: Option<(ErrorPage, AddPage)>,
+    cors: Option<(Cors, ApplyPolicy)>,
 }
+
+/// Actions for an error: without a body, for [`Router::error_page`] to add, and with a
+/// short page.
+type Pages = [Action; 2];
+
+type AddPage = for<'a> fn(ErrorPage, Request<'a>, Response<'a>) -> Response<'a>;
+type ApplyPolicy = for<'a> fn(&Cors, &Request<'a>, Response<'a>) -> Response<'a>;
+
+/// Page for an error; see [`Router::error_page`].
+pub type ErrorPage = for<'a> fn(Request<'a>, Status) -> Response<'a>;
 
 type Search = fn(&Router, &[u8], Methods) -> Found;
 
@@ -77,12 +105,10 @@ pub(super) struct Found {
 impl Found {
     pub(super) const NOTHING: Found = Found { route: None, allowed: Methods::NONE };
 
-    /// Records a route that has the path.
-    pub(super) const fn add(&mut self, route: &'static Route, asked: Methods) {
+    /// Records a route that has the path, and returns whether it takes the method.
+    pub(super) const fn add(&mut self, route: &'static Route, asked: Methods) -> bool {
         self.allowed = self.allowed.with(route.methods());
-        if route.method.methods().meets(asked) {
-            self.route = Some(route);
-        }
+        route.method.methods().meets(asked)
     }
 }
 
@@ -163,17 +189,19 @@ impl Router {
             links,
             search,
             methods,
-            not_found: |_| Response::html(Status::NOT_FOUND, "<h1>error 404 not found</h1>"),
-            method_not_allowed: |_| {
-                Response::html(Status::METHOD_NOT_ALLOWED, "<h1>error 405 method not allowed</h1>")
-            },
+            not_found: NOT_FOUND,
+            method_not_allowed: METHOD_NOT_ALLOWED,
+            not_implemented: Some(NOT_IMPLEMENTED),
+            other_path: None,
+            error_page: None,
+            cors: None,
         }
     }
 
     /// Sets the action for paths that no route has.
     #[must_use]
     pub const fn not_found(mut self, action: Action) -> Router {
-        self.not_found = action;
+        self.not_found = [action; 2];
         self
     }
 
@@ -181,22 +209,92 @@ impl Router {
     /// to its response.
     #[must_use]
     pub const fn method_not_allowed(mut self, action: Action) -> Router {
-        self.method_not_allowed = action;
+        self.method_not_allowed = [action; 2];
+        self
+    }
+
+    /// Sets the page for errors: for the router's 404, 405 and 501, and for each
+    /// response of an action with a status from 400 and without a body. The
+    /// response keeps its status and its fields, `allow` among them; those that it
+    /// lacks, such as `content-type`, come from the page.
+    ///
+    /// A panic ends the call, so the host answers it: 500, with a page of its own.
+    ///
+    /// ```
+    /// # use handler_sdk::test::Client;
+    /// # use handler_sdk::{Request, Response, Router, Status, get};
+    /// const ROUTES: Router = Router::new(&[get("/", busy)]).error_page(page);
+    ///
+    /// fn busy(_: Request) -> Response {
+    ///     Response::new(Status::SERVICE_UNAVAILABLE).field("retry-after", "60")
+    /// }
+    ///
+    /// fn page(_: Request, status: Status) -> Response {
+    ///     Response::text(status, status.reason())
+    /// }
+    ///
+    /// let client = Client::new(|request| ROUTES.answer(request));
+    /// assert_eq!(client.get("/nope").text(), "Not Found");
+    /// let busy = client.get("/");
+    /// assert_eq!((busy.status(), busy.field("retry-after")), (503, Some("60")));
+    /// assert_eq!(busy.text(), "Service Unavailable");
+    /// ```
+    #[must_use]
+    pub const fn error_page(mut self, page: ErrorPage) -> Router {
+        self.error_page = Some((page, with_page));
+        self
+    }
+
+    /// Sets how a path is treated that no route has, but for a slash at its end;
+    /// [`TrailingSlash::Strict`] by default.
+    #[must_use]
+    pub const fn trailing_slash(mut self, treatment: TrailingSlash) -> Router {
+        self.other_path = treatment.retry();
+        self
+    }
+
+    /// Sets the policy for scripts from other origins. Without one, browsers let no
+    /// such script read a response. A policy adds up to four fields to a response;
+    /// they count towards [`FIELDS_MAX`](crate::FIELDS_MAX).
+    #[must_use]
+    pub const fn cors(mut self, policy: Cors) -> Router {
+        self.cors = Some((policy, Cors::apply));
+        self
+    }
+
+    /// Judges the method before the path: a method that no route of the whole table
+    /// takes, known or not, is answered 405 on any path, with the methods of the
+    /// table in `allow`.
+    ///
+    /// By default, as RFC 9110 has it, an unknown path is 404 whatever the method,
+    /// and an unknown method is 501.
+    #[must_use]
+    pub const fn method_before_path(mut self) -> Router {
+        self.not_implemented = None;
         self
     }
 
     /// Answers a request from the table.
-    pub fn answer<'a>(&self, request: &Request<'a>) -> Response<'a> {
-        let (action, route, allow) = self.choose(request);
-        let mut response = action(&request.of_route(route));
+    // Inlined, because the compiler knows the options of a table that is a `const`.
+    #[inline]
+    pub fn answer<'a>(&self, request: Request<'a>) -> Response<'a> {
+        let (action, route, allow) = self.choose(&request);
+        let mut response = action(request.of_route(route));
         if let Some(methods) = allow {
             response.set_allow(methods);
+        }
+        if let Some((page, add)) = self.error_page {
+            response = add(page, request, response);
+        }
+        if let Some((policy, apply)) = &self.cors {
+            response = apply(policy, &request, response);
         }
         response
     }
 
     /// Returns the action for a request, the pattern of its route, and the methods
     /// for `allow`.
+    #[inline]
     fn choose(&self, request: &Request<'_>) -> (Action, &'static str, Option<Methods>) {
         let asked = Methods::named(request.method_bytes());
         let is_options = asked.meets(Methods::ALWAYS);
@@ -204,20 +302,62 @@ impl Router {
         if is_options && path == b"*" {
             return (no_content, "", Some(self.methods));
         }
-        if !asked.meets(self.methods) {
-            return (self.method_not_allowed, "", Some(self.methods));
+        match self.not_implemented {
+            Some(pages) if asked.is_empty() => return (self.page(pages), "", None),
+            None if !asked.meets(self.methods) => {
+                return (self.page(self.method_not_allowed), "", Some(self.methods));
+            }
+            _ => {}
         }
-        let Found { route, allowed } = (self.search)(self, path, asked);
+        let mut found = self.find(path, asked);
+        if let Some(retry) = self.other_path
+            && found.allowed.is_empty()
+        {
+            found = retry(self, request, asked);
+        }
+        let Found { route, allowed } = found;
         match route {
             Some(route) => (route.action, route.path, None),
-            None if allowed.is_empty() => (self.not_found, "", None),
+            None if allowed.is_empty() => (self.page(self.not_found), "", None),
             None if is_options => (no_content, "", Some(allowed)),
-            None => (self.method_not_allowed, "", Some(allowed)),
+            None => (self.page(self.method_not_allowed), "", Some(allowed)),
         }
+    }
+
+    #[inline]
+    const fn page(&self, [bare, short]: Pages) -> Action {
+        if self.error_page.is_some() { bare } else { short }
+    }
+
+    /// Searches the table for the routes that have a path.
+    #[inline]
+    pub(super) fn find(&self, path: &[u8], asked: Methods) -> Found {
+        (self.search)(self, path, asked)
     }
 }
 
-fn no_content(_: &Request<'_>) -> Response<'static> {
+const NOT_FOUND: Pages = [
+    |_| Response::new(Status::NOT_FOUND),
+    |_| Response::html(Status::NOT_FOUND, "<h1>error 404 not found</h1>"),
+];
+const METHOD_NOT_ALLOWED: Pages = [
+    |_| Response::new(Status::METHOD_NOT_ALLOWED),
+    |_| Response::html(Status::METHOD_NOT_ALLOWED, "<h1>error 405 method not allowed</h1>"),
+];
+const NOT_IMPLEMENTED: Pages = [
+    |_| Response::new(Status::NOT_IMPLEMENTED),
+    |_| Response::html(Status::NOT_IMPLEMENTED, "<h1>error 501 not implemented</h1>"),
+];
+
+/// Gives an error without a body the author's page.
+fn with_page<'a>(page: ErrorPage, request: Request<'a>, response: Response<'a>) -> Response<'a> {
+    if response.status().code() < 400 || !response.body_bytes().is_empty() {
+        return response;
+    }
+    page(request, response.status()).under(&response)
+}
+
+fn no_content(_: Request<'_>) -> Response<'static> {
     Response::new(Status::NO_CONTENT)
 }
 
@@ -225,8 +365,8 @@ fn no_content(_: &Request<'_>) -> Response<'static> {
 fn search_literals(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     for route in router.routes {
-        if route.path.as_bytes() == path {
-            found.add(route, asked);
+        if route.path.as_bytes() == path && found.add(route, asked) {
+            found.route = Some(route);
         }
     }
     found
@@ -237,14 +377,11 @@ fn search_patterns(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let mut best = Shape::LEAST;
     for route in router.routes {
-        match fit(route.path.as_bytes(), path) {
-            Some(shape) if shape <= best => {
-                if shape < best {
-                    (best, found) = (shape, Found::NOTHING);
-                }
-                found.add(route, asked);
-            }
-            _ => {}
+        if let Some(shape) = fit(route.path.as_bytes(), path)
+            && found.add(route, asked)
+            && shape < best
+        {
+            (best, found.route) = (shape, Some(route));
         }
     }
     found

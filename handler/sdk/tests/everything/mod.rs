@@ -1,11 +1,11 @@
-//! Asks a request of any bytes for everything, and holds what it says against
-//! what else it says. Shared with the fuzz target `sdk`.
+//! Calls every part of the SDK with arbitrary bytes, and checks that the results agree
+//! with each other. Shared with the fuzz target `sdk`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use handler_sdk::{
-    Encoded, Index, Request, Response, Router, SetCookie, Status, delete, get, percent_encoded, post, put,
-    respond,
+    Cors, ETag, Encoded, HttpDate, Index, Precondition, Request, Response, Router, SetCookie, Status,
+    TrailingSlash, Validators, delete, get, media_type, percent_encoded, post, put, respond,
 };
 
 const FEW: Router = Router::new(&[get("/", echo), get("/route", echo), post("/route", echo)]);
@@ -19,8 +19,22 @@ const MANY: Router = Router::indexed(&Index::new([
     get("/{x}/{y}/{z}", echo),
 ]));
 
-/// Answers with what it was asked, in every part that can hold it.
-fn echo<'a>(request: &Request<'a>) -> Response<'a> {
+const MERGED: Router = MANY
+    .trailing_slash(TrailingSlash::Merge)
+    .error_page(|request, status| Response::text(status, request.path()))
+    .cors(
+        Cors::origins(&["null", "https://a.example"])
+            .credentials()
+            .max_age(1)
+            .headers(&["x"])
+            .expose(&["x-path"]),
+    );
+const REDIRECTED: Router =
+    SOME.trailing_slash(TrailingSlash::Redirect).cors(Cors::any()).method_before_path();
+
+/// Checks the path parameters, and answers with the path, the route and the body of the
+/// request.
+fn echo(request: Request<'_>) -> Response<'_> {
     for name in ["id", "name", "rest", "x", "y", "z"] {
         if let Some(value) = request.param(name) {
             assert!(!value.raw().is_empty() && request.route().contains(name));
@@ -33,9 +47,10 @@ fn echo<'a>(request: &Request<'a>) -> Response<'a> {
         .body(request.body())
 }
 
-/// Panics where something is wrong.
+/// Routes the bytes as a request, parses them, and reads every part of the request.
+/// Panics if two ways to read the same part disagree.
 pub fn ask_for_everything(bytes: &[u8]) {
-    for router in [few, some, many] {
+    for router in [few, some, many, merged, redirected] {
         let response = respond(bytes, router);
         let mut room = vec![0; response.encoded_len()];
         assert_eq!(response.encode(&mut room), Some(room.len()));
@@ -68,22 +83,82 @@ pub fn ask_for_everything(bytes: &[u8]) {
         );
         decode(value);
     }
+    let _ = (request.id(), request.client(), request.time(), request.field_text("host"));
     let offers = ["text/html", "application/json", "text/plain;format=flowed"];
     assert!(request.accepts(&offers).is_none_or(|liked| offers.contains(&liked)));
     #[cfg(feature = "json")]
     let _ = request.json::<u32>();
+    ask_for_a_part(request);
 }
 
-fn few<'a>(request: &Request<'a>) -> Response<'a> {
+/// The content of a conditional response.
+const CONTENT: &str = "0123456789";
+
+fn ask_for_a_part(request: Request<'_>) {
+    for (_, value) in request.fields() {
+        if let Some(date) = HttpDate::parse(value) {
+            let mut room = [0; HttpDate::LENGTH];
+            assert_eq!(HttpDate::parse(date.write_into(&mut room).as_bytes()), Some(date));
+        }
+    }
+    assert!(media_type(request.path()).contains('/'));
+    let changed = HttpDate::from_unix_seconds(784_111_777);
+    for validators in [
+        Validators::of(ETag::strong("v1")),
+        Validators::of(ETag::weak("v1")),
+        Validators::dated(changed),
+        Validators::of(ETag::strong("v1")).last_modified(changed),
+    ] {
+        let precondition = request.precondition(Some(&validators));
+        let response = Response::text(Status::OK, CONTENT).conditional(request, &validators);
+        let mut room = vec![0; response.encoded_len()];
+        response.encode(&mut room).unwrap();
+        let text = String::from_utf8(room).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let code = response.status().code();
+        let expected = match precondition {
+            Precondition::Passed => vec![200, 206, 416],
+            Precondition::NotModified => vec![304],
+            Precondition::Failed => vec![412],
+        };
+        assert!(expected.contains(&code), "{precondition:?}: {code}");
+        let range = head.lines().find_map(|line| line.strip_prefix("content-range: bytes "));
+        let expected = match (code, range.map(|range| range.strip_suffix("/10").unwrap())) {
+            (200, None) => CONTENT,
+            (206, Some(range)) => {
+                let (first, last) = range.split_once('-').unwrap();
+                &CONTENT[first.parse().unwrap()..=last.parse().unwrap()]
+            }
+            (304 | 412, None) | (416, Some("*")) => "",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(body, expected);
+    }
+    #[cfg(feature = "crypto")]
+    {
+        let keys = handler_sdk::SigningKeys::new(&[b"a key of 16 bytes"]);
+        assert_eq!(keys.read_cookie(request, "a"), None);
+    }
+}
+
+fn few(request: Request<'_>) -> Response<'_> {
     FEW.answer(request)
 }
 
-fn some<'a>(request: &Request<'a>) -> Response<'a> {
+fn some(request: Request<'_>) -> Response<'_> {
     SOME.answer(request)
 }
 
-fn many<'a>(request: &Request<'a>) -> Response<'a> {
+fn many(request: Request<'_>) -> Response<'_> {
     MANY.answer(request)
+}
+
+fn merged(request: Request<'_>) -> Response<'_> {
+    MERGED.answer(request)
+}
+
+fn redirected(request: Request<'_>) -> Response<'_> {
+    REDIRECTED.answer(request)
 }
 
 fn decode(encoded: Encoded<'_>) {
@@ -98,7 +173,8 @@ fn decode(encoded: Encoded<'_>) {
     let _ = encoded.parse::<u64>();
 }
 
-/// Sends a text through every place that encodes, and reads it back.
+/// Encodes a text as a query name, a query value and a cookie, and checks that the SDK
+/// decodes the same text.
 pub fn send_round(text: &str) {
     let encoded: String = percent_encoded(text).collect();
     let cookie = Response::new(Status::OK).set_cookie(&SetCookie::new("c", text).path("/"));

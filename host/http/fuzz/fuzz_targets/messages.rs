@@ -1,5 +1,5 @@
-//! `tests/parsers.rs` with choices made by libFuzzer: the first eight bytes are the
-//! lengths of pieces.
+//! Checks the parser of requests as `tests/parsers.rs` does, with inputs of libFuzzer.
+//! The first eight bytes are the lengths of the pieces in which the others arrive.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

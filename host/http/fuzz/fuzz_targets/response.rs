@@ -1,4 +1,4 @@
-//! `tests/parsers.rs` with choices made by libFuzzer.
+//! Checks the parser of responses as `tests/parsers.rs` does, with inputs of libFuzzer.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

@@ -1,8 +1,9 @@
-//! Which bytes may stand where: the grammar's smallest rules.
+//! The smallest rules of the grammar: which bytes a token, a target, a field and a
+//! line may have.
 
 use crate::wire::rules::{BadMessage, malformed};
 
-/// `tchar` (RFC 9110, section 5.6.2).
+/// Whether each byte is a `tchar` (RFC 9110, section 5.6.2).
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
@@ -16,15 +17,15 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// `token` (RFC 9110, section 5.6.2).
+/// Returns whether the bytes are a `token` (RFC 9110, section 5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     #[allow(clippy::indexing_slicing, reason = "a byte is below 256")]
     let all = bytes.iter().all(|&byte| TOKEN[usize::from(byte)]);
     all && !bytes.is_empty()
 }
 
-/// The characters of a path and a query: those that hyper takes, which are some
-/// more than RFC 3986 has (section 3.3) and all that browsers send.
+/// Returns whether a target has only characters of a path and a query. Allows what
+/// hyper accepts: all that browsers send, which is more than RFC 3986, section 3.3 has.
 pub(super) fn is_path_and_query(target: &[u8]) -> bool {
     let mut in_query = false;
     target.iter().all(|&byte| {
@@ -33,13 +34,13 @@ pub(super) fn is_path_and_query(target: &[u8]) -> bool {
     })
 }
 
-/// What a field value or a chunk extension may consist of (RFC 9110, section
-/// 5.5): visible characters, spaces, tabs, and bytes above ASCII.
+/// Returns whether a field value or a chunk extension may have this byte (RFC 9110,
+/// section 5.5): a visible character, a space, a tab, or a byte above ASCII.
 pub(super) fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7F || byte == b'\t'
 }
 
-/// A field line without its end, as its name and its value.
+/// Splits a field line without its end into name and value, and checks both.
 pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     let colon = line.iter().position(|&byte| byte == b':');
     let (name, value) = match colon.and_then(|colon| line.split_at_checked(colon)) {
@@ -62,14 +63,15 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     if colon.is_none() {
         return Err(malformed("5", "a line has no colon; expected a field"));
     }
-    // To the end in any case, so that many bytes can be looked at at a time.
+    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
     if !value.iter().fold(true, |all, &byte| all & is_text(byte)) {
         return Err(malformed("5.5", "a field value has control bytes"));
     }
     Ok((name, value.trim_ascii()))
 }
 
-/// The next line of these bytes without its CR LF, if it is whole.
+/// Returns the first line of these bytes without its CR LF, or `None` if the line is
+/// not complete yet.
 pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
     let Some(end) = memchr::memchr(b'\n', bytes) else {
         return partial(bytes).map(|()| None);
@@ -78,7 +80,7 @@ pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
     line.strip_suffix(b"\r").map(Some).ok_or(malformed("2.2", "a line ends in a bare LF; expected CR LF"))
 }
 
-/// Whether the beginning of a line may still become one.
+/// Checks that the beginning of a line can still become a valid one.
 fn partial(bytes: &[u8]) -> Result<(), BadMessage> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     match bytes.iter().find(|&&byte| !is_text(byte)) {
@@ -99,7 +101,8 @@ mod tests {
             for target in
                 [&[b'/', byte][..], b"/?".iter().chain([&byte]).copied().collect::<Vec<_>>().as_slice()]
             {
-                // Bytes above ASCII are another rule, and a fragment is cut off.
+                // `Uri` accepts bytes above ASCII, and cuts off a fragment. Both are refused
+                // here.
                 let taken = Uri::try_from(target).is_ok() && byte.is_ascii() && byte != b'#' && byte != 0x7F;
                 assert_eq!(is_path_and_query(target), taken, "{}", target.escape_ascii());
             }

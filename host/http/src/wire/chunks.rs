@@ -1,20 +1,19 @@
-//! A chunked body as it comes: is it one, and where does it end? (RFC 9112,
-//! section 7.1)
+//! Checks a chunked body as it arrives, and finds its end (RFC 9112, section 7.1).
 
 use crate::wire::bytes::{field, is_text, line};
 use crate::wire::rules::{BadMessage, malformed};
 
-/// The most that extensions and trailers may take up, in bytes: as much as a
-/// head by default. Nobody reads them here.
+/// Most bytes of all extensions and trailers of a body together: as many as a head
+/// may have by default. The host uses neither.
 pub const EXTRA_MAX: usize = 16 << 10;
 
-/// As many hexadecimal digits as 64 bits have.
+/// Most hexadecimal digits of a chunk's size: as many as 64 bits have.
 pub const DIGITS_MAX: u32 = 16;
 
 const SIZE: &str = "a chunk's size is not 1 to 16 hexadecimal digits";
 const DATA: &str = "a chunk is not as long as it says";
 
-/// How far a body has been read.
+/// A body as far as it has been read.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     place: Place,
@@ -26,33 +25,33 @@ pub(super) struct Chunks {
     extra: usize,
 }
 
-/// What the next byte belongs to.
+/// Part of a body to which the next byte belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
     #[default]
     Size,
-    /// White space that is only right in front of an extension.
+    /// White space, which only an extension may follow.
     Space,
     Extension,
     SizeLf,
-    /// As many bytes as `size` says.
+    /// Data of a chunk, of which `size` bytes are still to come.
     Data,
     DataCr,
     DataLf,
-    /// Lines as in a head, of which the empty one is the last.
+    /// Trailers, and the empty line that ends the body.
     Trailers,
     Over,
 }
 
 impl Chunks {
-    /// Whether the last byte has passed.
+    /// Returns whether the whole body has passed.
     pub(super) fn is_over(&self) -> bool {
         self.place == Place::Over
     }
 
-    /// How many of these bytes belong to the body. A trailer passes when it is
-    /// whole. At the first byte that is wrong, those before it have passed
-    /// already, or pass now; the next call tells what is wrong.
+    /// Returns how many of these bytes may pass. A line of the trailers passes when
+    /// it is complete. The bytes before a wrong one pass first; the next call, which
+    /// begins with the wrong byte, returns the error.
     pub(super) fn read(&mut self, bytes: &[u8], body_max: u64) -> Result<usize, BadMessage> {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
@@ -66,7 +65,8 @@ impl Chunks {
         Ok(passed)
     }
 
-    /// Reads one byte, or data, or one trailer. Nothing changes on an error.
+    /// Reads one byte, or data, or one line of the trailers. An error does not change
+    /// the place, so the next call finds it again.
     fn step(&mut self, rest: &[u8], body_max: u64) -> Result<usize, BadMessage> {
         let Some(&byte) = rest.first() else {
             return Ok(0);
@@ -89,7 +89,7 @@ impl Chunks {
             (Place::Extension, _) => return Err(malformed("7.1.1", "a chunk's extension has control bytes")),
             (Place::SizeLf, b'\n') if self.size == 0 => Place::Trailers,
             (Place::SizeLf, b'\n') => {
-                // Not waited for: whoever counts what has come would be late.
+                // Refused at once, before the data of the chunk arrives.
                 if self.size > body_max - self.data {
                     return Err(BadMessage::BodyTooLong { limit: body_max });
                 }
@@ -123,7 +123,7 @@ impl Chunks {
         Ok(1)
     }
 
-    /// One line of the trailers, if it is whole.
+    /// Reads one line of the trailers. Returns its length, or 0 if it is not complete.
     fn trailer(&mut self, rest: &[u8]) -> Result<usize, BadMessage> {
         let Some(line) = line(rest)? else {
             return if self.extra + rest.len() > EXTRA_MAX { Err(too_much()) } else { Ok(0) };

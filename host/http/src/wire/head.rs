@@ -1,5 +1,5 @@
-//! A request's head, line by line as it comes: is it one, and how long is the
-//! body behind it? (RFC 9112, sections 2 to 6)
+//! Checks a request's head line by line as it arrives, and finds how the body behind
+//! it is framed (RFC 9112, sections 2 to 6).
 
 use http::Uri;
 
@@ -7,14 +7,14 @@ use crate::hop_by_hop::OPTIONS_MAX;
 use crate::wire::bytes::{field, is_path_and_query, is_token, line};
 use crate::wire::rules::{BadMessage, Framing, MessageLimits, malformed};
 
-/// The version and the line's end: what may stand behind a target.
+/// Length of what follows the target: the version and the end of the line.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 
 /// First byte of a TLS connection: the type of a handshake record (RFC 8446,
 /// section 5.1). No method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How far a head has been read, and what it has said so far.
+/// A head as far as it has been read.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     /// Length of the lines read so far, in bytes.
@@ -37,8 +37,9 @@ enum Version {
 }
 
 impl Head {
-    /// Goes on with the head that these bytes begin with, or are the beginning
-    /// of. Returns its length and the framing of its body, once it is whole.
+    /// Continues with the head at the start of these bytes, whose first part earlier
+    /// calls have read. Returns its length and the framing of its body once it is
+    /// complete.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -69,8 +70,8 @@ impl Head {
         }
     }
 
-    /// Looks at a line that is not whole yet. A request line that cannot become
-    /// one is not waited for.
+    /// Checks an incomplete line. An incomplete request line that cannot become a
+    /// valid one is refused at once.
     fn check_unfinished(&self, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
         if self.version.is_some() {
             return Ok(());
@@ -96,8 +97,8 @@ impl Head {
                 return Err(malformed("6.3", "content-length stands there twice"));
             }
             let length = length(value)?;
-            // The service looks at the limit, and knows what the body is for. But
-            // hyper has no numbers as large as this.
+            // A length past `--body-max` is refused later, when the body is read. But
+            // hyper cannot represent a length past this number.
             if length > i64::MAX as u64 {
                 return Err(BadMessage::BodyTooLong { limit: limits.body_max });
             }
@@ -109,7 +110,7 @@ impl Head {
             coding(value)?;
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"connection") {
-            // Here, because hyper looks at each of them, too.
+            // Checked before hyper sees the head, because hyper reads each option.
             self.options += 1 + memchr::memchr_iter(b',', value).count();
             if self.options > OPTIONS_MAX {
                 return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX });
@@ -118,7 +119,7 @@ impl Head {
         Ok(())
     }
 
-    /// Section 6.3, for a request.
+    /// Returns how the body of the request is framed (section 6.3).
     fn framing(&self, version: Version) -> Result<Framing, BadMessage> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(malformed("6.1", "it has both transfer-encoding and content-length")),
@@ -132,7 +133,7 @@ impl Head {
     }
 }
 
-/// `method SP request-target SP HTTP-version` (section 3).
+/// Checks `method SP request-target SP HTTP-version` (section 3).
 fn request_line(line: &[u8], limits: &MessageLimits) -> Result<Version, BadMessage> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -161,33 +162,33 @@ fn request_line(line: &[u8], limits: &MessageLimits) -> Result<Version, BadMessa
     Ok(version)
 }
 
-/// The characters of a target (section 3.2). What form it has is a question for
-/// later.
+/// Checks the characters of a target (section 3.2). `Target::new` checks its form.
 fn check_target(target: &[u8]) -> Result<(), BadMessage> {
     let malformed = |what| Err(malformed("3.2", what));
     match target.first() {
         None => malformed("its target is empty"),
         Some(b'/') if is_path_and_query(target) => Ok(()),
         _ if target.contains(&b'#') => malformed("its target has a fragment, which is the client's own"),
-        // Rare, so that it may be read twice.
+        // Any other form than a path is rare, so it may be parsed twice, here and by
+        // hyper.
         Some(byte) if *byte != b'/' && Uri::try_from(target).is_ok() => Ok(()),
         Some(_) => malformed("its target is no URL, or has characters that no URL may have"),
     }
 }
 
-/// `1*DIGIT` (RFC 9110, section 8.6).
+/// Parses `1*DIGIT` (RFC 9110, section 8.6).
 fn length(value: &[u8]) -> Result<u64, BadMessage> {
     let digits = value.iter().all(u8::is_ascii_digit);
     let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
     number.ok_or(malformed("6.2", "its content-length is not one whole number"))
 }
 
-/// Exactly one `chunked` (section 6.1).
+/// Checks that a `transfer-encoding` is exactly one `chunked` (section 6.1).
 fn coding(value: &[u8]) -> Result<(), BadMessage> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    // A coding may have parameters, which are not looked at.
+    // A coding may have parameters, which are ignored.
     let names = value
         .split(|&byte| byte == b',')
         .map(|coding| coding.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii());

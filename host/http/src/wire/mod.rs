@@ -1,17 +1,17 @@
-//! Where one message ends and the next begins, by the bytes that a client sends,
-//! before hyper sees them.
+//! Finds where each message of a client ends, and refuses ambiguous messages, before
+//! hyper sees the bytes.
 //!
-//! hyper reads heads and chunks as leniently as most servers do. What two
-//! readers can take for two different things is how a request is smuggled past
-//! the one in front, so here everything has to be exactly as RFC 9112 has it.
-//! Nothing is changed and nothing is kept: the answer is how many bytes may
-//! pass, or why the message is refused.
+//! hyper parses heads and chunks as leniently as most servers do. But a message that
+//! a proxy and the server behind it read in two ways can smuggle a request past the
+//! proxy. So this module accepts only messages that follow RFC 9112 exactly. It
+//! neither changes nor stores bytes: it returns how many may pass, or why the message
+//! is refused.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `head` | reads a head, and finds the length of the body behind it |
 //! | `chunks` | reads a chunked body to its end |
-//! | `bytes` | the bytes that may stand in a line, a token, a target |
+//! | `bytes` | checks the bytes of a line, a token, a target |
 //! | `rules` | limits, framing, and the reasons for a refusal |
 
 mod bytes;
@@ -26,40 +26,40 @@ use crate::wire::chunks::Chunks;
 use crate::wire::head::Head;
 use crate::wire::rules::Framing;
 
-/// The messages of one connection, one behind the other.
+/// The messages of one connection, checked one after the other.
 #[derive(Debug)]
 pub struct Messages {
     limits: MessageLimits,
     part: Part,
 }
 
-/// What the next byte belongs to.
+/// Part of a message to which the next byte belongs.
 #[derive(Debug)]
 enum Part {
     Head(Head),
-    /// A body of which this many bytes are still to come.
+    /// A body of known length, of which this many bytes have not passed yet.
     Plain(u64),
     Chunked(Chunks),
 }
 
 impl Messages {
-    /// Before the first byte.
+    /// Starts before the first byte of a connection.
     pub fn new(limits: MessageLimits) -> Messages {
         Messages { limits, part: Part::Head(Head::default()) }
     }
 
-    /// Whether the next byte belongs to a head.
+    /// Returns whether the next byte belongs to a head.
     pub fn in_head(&self) -> bool {
         matches!(self.part, Part::Head(_))
     }
 
-    /// How many of these bytes may pass: 0 as long as a head is not whole, and
-    /// never more than the rest of a message. The bytes are those that
-    /// did not pass before, and what came since.
+    /// Returns how many of these bytes may pass: 0 until a head or a line of trailers
+    /// is complete, and never bytes of two messages. The caller passes the bytes that
+    /// could not pass before, and what has arrived since.
     ///
     /// # Errors
     ///
-    /// The message is refused, from its first byte that did not pass on.
+    /// [`BadMessage`] says why the message is refused. Parts of it may have passed.
     pub fn admit(&mut self, bytes: &[u8]) -> Result<usize, BadMessage> {
         let passed = match &mut self.part {
             Part::Head(head) => match head.read(bytes, &self.limits)? {
@@ -82,8 +82,8 @@ impl Messages {
                 passed
             }
         };
-        // Nothing can be wrong with a body of a known length, so what there is of
-        // it passes with its head.
+        // Nothing can be wrong with a body of known length, so the part of it that
+        // has arrived passes, together with the head if that was just completed.
         if let Part::Plain(left) = &mut self.part {
             let more = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len() - passed);
             *left -= more as u64;
@@ -103,8 +103,8 @@ mod tests {
     const LIMITS: MessageLimits =
         MessageLimits { target_max: 16, head_max: 128, fields_max: 3, body_max: 32 };
 
-    /// Feeds bytes in pieces of a size. Returns the lengths that passed, with
-    /// pieces of one part put together, and how it ended.
+    /// Feeds bytes in pieces of this size. Returns how many passed, and whether the
+    /// next byte belongs to a head, or the refusal.
     fn fed(bytes: &[u8], piece: usize) -> (usize, Result<bool, BadMessage>) {
         let mut messages = Messages::new(LIMITS);
         let (mut passed, mut come) = (0, 0);
@@ -118,7 +118,8 @@ mod tests {
         }
     }
 
-    /// The same for every size of the pieces.
+    /// Checks that the size of the pieces makes no difference to `fed`, and returns
+    /// its result.
     fn read(bytes: &[u8]) -> (usize, Result<bool, BadMessage>) {
         let whole = fed(bytes, bytes.len().max(1));
         for piece in [1, 2, 3, 7] {

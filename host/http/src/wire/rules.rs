@@ -2,25 +2,27 @@
 
 use thiserror::Error;
 
-/// Why a message is refused. The connection ends with it: what follows may be
-/// the rest of this message, or another one.
+/// Why a message is refused. The connection is closed then, because the bytes that
+/// follow may be the rest of this message, or another one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BadMessage {
-    /// The grammar, or two statements about the length.
+    /// The message breaks the grammar, or states its length twice.
     #[error("{what} (RFC 9112, section {section})")]
     Malformed {
         /// What is there, and what was expected.
         what: &'static str,
-        /// Where the rule stands.
+        /// Section of RFC 9112 with the broken rule.
         section: &'static str,
     },
     /// The first bytes of a TLS connection.
-    #[error("it is a TLS ClientHello, and this port speaks plain HTTP; expected http:// in the URL, or a proxy in front that ends TLS")]
+    #[error(
+        "it is a TLS ClientHello, and this port speaks plain HTTP; expected http:// in the URL, or a proxy in front that ends TLS"
+    )]
     Tls,
-    /// Neither HTTP/1.1 nor HTTP/1.0.
+    /// The version is neither HTTP/1.1 nor HTTP/1.0.
     #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0")]
     Version,
-    /// The body is coded in a way that is not known.
+    /// The body has an unknown transfer coding.
     #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
     Coding,
     /// The target is past its limit.
@@ -35,7 +37,7 @@ pub enum BadMessage {
         /// Limit in bytes.
         limit: usize,
     },
-    /// The head is past its limit in another way.
+    /// The head has too many fields.
     #[error("its head has more than {limit} fields (--fields-max)")]
     TooManyFields {
         /// Most fields.
@@ -53,10 +55,10 @@ pub enum BadMessage {
         /// Limit in bytes.
         limit: u64,
     },
-    /// The head did not come in time.
+    /// The head was not complete in time.
     #[error("its head was not whole in time (--head-timeout)")]
     HeadTooSlow,
-    /// Others wanted the place of its connection.
+    /// The message was slow, and its connection was closed to make room for another.
     #[error("it came more slowly than others, and there were too few places for all (--connections)")]
     GaveWay,
 }
@@ -66,16 +68,16 @@ pub(super) fn malformed(section: &'static str, what: &'static str) -> BadMessage
     BadMessage::Malformed { what, section }
 }
 
-/// The bounds of a message.
+/// The limits of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageLimits {
-    /// In bytes.
+    /// Longest target, in bytes.
     pub target_max: usize,
-    /// In bytes, with the empty line behind it.
+    /// Longest head, with the empty line at its end, in bytes.
     pub head_max: usize,
-    /// A count.
+    /// Most fields.
     pub fields_max: usize,
-    /// In bytes.
+    /// Longest body, in bytes. Applied here to chunked bodies only.
     pub body_max: u64,
 }
 
@@ -83,7 +85,7 @@ pub struct MessageLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     None,
-    /// In bytes.
+    /// Value of `content-length`, in bytes.
     Length(u64),
     Chunked,
 }

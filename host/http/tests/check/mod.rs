@@ -1,12 +1,12 @@
-//! What holds of the parsers for any bytes. The tests and the fuzz targets share
-//! it.
+//! Checks of what the parsers guarantee for any bytes. The tests and the fuzz targets
+//! share them.
 
 use bytes::Bytes;
 use host_http::response::decode;
 use host_http::wire::{MessageLimits, Messages};
 use http::{HeaderMap, Method};
 
-/// Small, so that inputs reach them.
+/// Limits of a message, small enough for inputs to exceed them.
 const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fields_max: 16, body_max: 4096 };
 
 /// Longest head of a response, in bytes.
@@ -40,7 +40,7 @@ fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (usize, bool) 
     (passed, false)
 }
 
-/// Checks that a response is refused or one that HTTP allows.
+/// Checks that a response is either refused, or one that HTTP allows.
 pub fn response(bytes: &[u8]) {
     for method in [Method::GET, Method::HEAD, Method::CONNECT] {
         let Ok(response) = decode(Bytes::copy_from_slice(bytes), &method, HEAD_MAX, HeaderMap::new()) else {

@@ -6,14 +6,14 @@ use wasmparser::{BlockType, CompositeInnerType, ElementItems, FunctionBody, Oper
 
 use crate::module_error::ModuleError;
 
-/// Most functions. The largest programs compiled to WebAssembly have about ten
-/// thousand for each ten megabytes.
+/// Most functions. Large programs that are compiled to WebAssembly have about a
+/// thousand in each megabyte.
 pub const FUNCTIONS_MAX: u64 = 200_000;
 
 /// Most locals of all functions together.
 pub const LOCALS_MAX: u64 = 4_000_000;
 
-/// Most nested blocks. A `match` of a thousand arms nests a thousand.
+/// Most nested blocks. A `match` of a thousand arms nests a thousand blocks.
 pub const NESTING_MAX: u64 = 10_000;
 
 /// Most parameters of all blocks of one function together. The compiler's memory for
@@ -23,15 +23,15 @@ pub const BLOCK_PARAMETERS_MAX: u64 = 10_000;
 /// Most targets of all branch tables together.
 pub const BRANCH_TARGETS_MAX: u64 = 1_000_000;
 
-/// Types.
+/// Most types.
 pub const TYPES_MAX: u64 = 100_000;
-/// Imports.
+/// Most imports.
 pub const IMPORTS_MAX: u64 = 10_000;
-/// Exports.
+/// Most exports.
 pub const EXPORTS_MAX: u64 = 100_000;
-/// Globals.
+/// Most globals.
 pub const GLOBALS_MAX: u64 = 10_000;
-/// Data segments.
+/// Most data segments.
 pub const DATA_SEGMENTS_MAX: u64 = 100_000;
 
 /// Most elements of all element segments together.
@@ -70,7 +70,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts all parts.
+    /// Counts the parts of a module, up to the first that is over its limit.
     fn count(&mut self, binary: &[u8]) -> Result<(), ModuleError> {
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {

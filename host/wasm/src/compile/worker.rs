@@ -35,17 +35,17 @@ const NICE_AWAITED: i32 = 5;
 const ON_ALL_CORES: usize = 512 << 10;
 
 /// Added to the nice value for work that nothing waits for. The policy SCHED_IDLE would
-/// take even less time, but delay other threads: Linux treats a core that runs such a
-/// thread as idle and wakes others there, which since 6.13 may wait for the next tick
-/// (4 ms).
+/// take even less time from other threads, but delay them: Linux treats a core that
+/// runs such a thread as idle and wakes others there. Since Linux 6.13 these may wait
+/// for the kernel's next tick (4 ms).
 const NICE_IDLE: i32 = 19;
 
 /// Stack of the watchdog thread, in bytes.
 const STACK: usize = 256 << 10;
 
 /// Does one job and returns the exit code. Writes errors to standard error, which the
-/// server reads. `module` is compiled first if the process is to warm up: its memory and
-/// the compiler's code are mapped then, before the job arrives.
+/// server reads. If the process is to warm up, compiles `module` first, so that the
+/// process has its memory and the compiler's code mapped before the job arrives.
 pub fn run(module: &[u8]) -> ExitCode {
     match work(module) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +82,7 @@ fn work(module: &[u8]) -> io::Result<()> {
     // Limits private writable memory, thread stacks included.
     limit(Resource::Data, job.memory_max as u64)?;
     // The hard limit is one second above the soft one. If both were equal, the kernel
-    // would send SIGKILL instead of SIGXCPU, which looks like a lack of memory.
+    // would not send SIGXCPU but SIGKILL, which looks like a lack of memory.
     limit(Resource::Cpu, job.cpu_seconds + 1)?;
     let cpu = getrlimit(Resource::Cpu).maximum;
     setrlimit(Resource::Cpu, Rlimit { current: Some(job.cpu_seconds), maximum: cpu })?;
@@ -175,6 +175,6 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
 
 /// Adds to the nice value of this thread and of the threads that it starts.
 fn raise_nice(increment: i32) {
-    // If that is not allowed, the priority stays.
+    // If the system refuses, the priority stays.
     let _ = rustix::process::nice(increment);
 }

@@ -14,7 +14,7 @@ const ROUTES: Router = Router::new(&[get("/", show), post("/", submit), get("/th
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(request: &Request<'_>) -> Entry {
+    fn of(request: Request<'_>) -> Entry {
         // What is missing, or no UTF-8, is as good as empty.
         let text = |name| {
             let text = request.form().value(name).and_then(|value| value.to_text());
@@ -61,11 +61,11 @@ impl Entry {
     }
 }
 
-fn show(_: &Request<'_>) -> Response<'static> {
+fn show(_: Request<'_>) -> Response<'static> {
     Entry::default().page(Status::OK)
 }
 
-fn submit(request: &Request<'_>) -> Response<'static> {
+fn submit(request: Request<'_>) -> Response<'static> {
     if request.media_type() != b"application/x-www-form-urlencoded" {
         return Response::html(Status::UNSUPPORTED_MEDIA_TYPE, "<h1>expected a form</h1>");
     }
@@ -77,7 +77,7 @@ fn submit(request: &Request<'_>) -> Response<'static> {
     Response::redirect("/thanks")
 }
 
-fn thanks(_: &Request<'_>) -> Response<'static> {
+fn thanks(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<!doctype html><title>Seats</title><p>Thank you.")
 }
 

@@ -18,11 +18,11 @@ const ROUTES: Router = Router::new(&[get("/echo", echo), get("/cookie", cookie)]
 export!(answer);
 
 /// POST is taken wherever it goes, so it is looked at before the table.
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     if request.method() == "POST" { body(request) } else { ROUTES.answer(request) }
 }
 
-fn body<'a>(request: &Request<'a>) -> Response<'a> {
+fn body(request: Request<'_>) -> Response<'_> {
     let kind = request.field("content-type").unwrap_or(b"application/octet-stream");
     // The host adds the length. A browser is to take the type as it is said: what
     // somebody sent here might pass for a page of this site otherwise.
@@ -32,7 +32,7 @@ fn body<'a>(request: &Request<'a>) -> Response<'a> {
         .body(request.body())
 }
 
-fn echo<'a>(request: &Request<'a>) -> Response<'a> {
+fn echo(request: Request<'_>) -> Response<'_> {
     let mut head = Vec::new();
     for piece in [request.method(), " ", request.target(), " HTTP/1.1\n"] {
         head.extend_from_slice(piece.as_bytes());
@@ -46,7 +46,7 @@ fn echo<'a>(request: &Request<'a>) -> Response<'a> {
     Response::text(Status::OK, head)
 }
 
-fn cookie<'a>(request: &Request<'a>) -> Response<'a> {
+fn cookie(request: Request<'_>) -> Response<'_> {
     let mut lines = Vec::new();
     for (name, value) in request.cookies() {
         for piece in [name, b"=", value.raw(), b"\n"] {

@@ -46,7 +46,7 @@ struct Wrong {
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
@@ -54,11 +54,11 @@ fn items() -> impl Iterator<Item = Item<'static>> {
     ITEMS.iter().enumerate().map(|(id, (name, cents))| Item { id, name: Cow::Borrowed(*name), cents: *cents })
 }
 
-fn list(_: &Request<'_>) -> Response<'static> {
+fn list(_: Request<'_>) -> Response<'static> {
     Response::json(Status::OK, &items().collect::<Vec<_>>())
 }
 
-fn one(request: &Request<'_>) -> Response<'static> {
+fn one(request: Request<'_>) -> Response<'static> {
     let id = request.param("id").and_then(|id| id.parse::<usize>());
     match id.and_then(|id| items().nth(id)) {
         Some(item) => Response::json(Status::OK, &item),
@@ -66,7 +66,7 @@ fn one(request: &Request<'_>) -> Response<'static> {
     }
 }
 
-fn add(request: &Request<'_>) -> Response<'static> {
+fn add(request: Request<'_>) -> Response<'static> {
     let mut item: Item<'_> = match request.json() {
         Ok(item) => item,
         Err(error) => return Response::json(Status::BAD_REQUEST, &Problem { error: &format!("{error}") }),

@@ -19,18 +19,18 @@ const STEPS_MAX: u8 = 100;
 
 export!(answer);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn index(_: &Request<'_>) -> Response<'static> {
+fn index(_: Request<'_>) -> Response<'static> {
     Response::html(
         Status::OK,
         "<!doctype html><title>Mandelbrot</title><img src=\"/mandelbrot.bmp?width=600&amp;height=400\" alt=\"\">",
     )
 }
 
-fn image(request: &Request<'_>) -> Response<'static> {
+fn image(request: Request<'_>) -> Response<'static> {
     let (Some(width), Some(height)) = (side(request, "width", 320), side(request, "height", 240)) else {
         return Response::html(Status::BAD_REQUEST, "<h1>width and height are 1 to 800</h1>");
     };
@@ -42,7 +42,7 @@ fn image(request: &Request<'_>) -> Response<'static> {
 
 /// A length from the query; the default where it is not said, and `None` where it is
 /// none that can be had.
-fn side(request: &Request<'_>, name: &str, default: u32) -> Option<u32> {
+fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     match request.query_value(name) {
         None => Some(default),
         Some(value) => value.parse().filter(|side| (1..=SIDE_MAX).contains(side)),

@@ -42,16 +42,16 @@ const ROUTES: Router = Router::new(&[get("/", index)]).not_found(moved);
 
 export!(answer, prepare = [REDIRECTS]);
 
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-fn index(_: &Request<'_>) -> Response<'static> {
+fn index(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1>articles</h1>")
 }
 
 /// The answer for each path that no route has.
-fn moved<'a>(request: &Request<'a>) -> Response<'a> {
+fn moved(request: Request<'_>) -> Response<'_> {
     match REDIRECTS.get().find(request.path()) {
         Some(place) => Response::new(Status::PERMANENT_REDIRECT).field("location", place),
         None => Response::html(Status::NOT_FOUND, "<h1>error 404 not found</h1>"),

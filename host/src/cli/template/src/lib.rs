@@ -3,21 +3,21 @@
 
 #![no_std]
 
-use handler_sdk::{Request, Response, Router, Status, export, get};
+use handler_sdk::prelude::*;
 
 const ROUTES: Router = Router::new(&[get("/", index), get("/about", about)]);
 
 export!(answer);
 
 /// Answers a request by the route table.
-pub fn answer<'a>(request: &Request<'a>) -> Response<'a> {
+pub fn answer(request: Request) -> Response {
     ROUTES.answer(request)
 }
 
-fn index(_: &Request<'_>) -> Response<'static> {
+fn index(_: Request) -> Response {
     Response::html(Status::OK, "<h1>it works</h1>")
 }
 
-fn about(_: &Request<'_>) -> Response<'static> {
-    Response::html(Status::OK, "<h1>about {{name}}</h1>")
+fn about(_: Request) -> Response {
+    Response::html(Status::OK, "<h1>about this handler</h1>")
 }

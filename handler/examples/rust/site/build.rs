@@ -1,0 +1,12 @@
+//! Makes `public` part of the module, and the module small in memory.
+
+/// Bytes of stack; the linker's own choice is 1 MiB.
+const STACK: u32 = 64 * 1024;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    handler_sdk::build::static_site("public");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size={STACK}");
+    }
+}

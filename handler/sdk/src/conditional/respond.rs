@@ -1,0 +1,150 @@
+//! Turns a response with the whole content into the one that a conditional request
+//! or a request for a range is to get.
+
+use core::ops::Range;
+
+use super::etag::ETag;
+use super::precondition::{Precondition, Validators};
+use super::range::Asked;
+use crate::date::HttpDate;
+use crate::export::leak;
+use crate::message::Message;
+use crate::{Request, Response, Status};
+
+/// Fields that describe a body, which a response without that body does not have
+/// (RFC 9110, section 15.4.5).
+const OF_BODY: [&str; 4] = ["content-type", "content-encoding", "content-language", "content-disposition"];
+
+impl<'a> Response<'a> {
+    /// Answers a request for this content, whose state the validators name: whole,
+    /// in part, or not at all, because the client has it or does not want it.
+    ///
+    /// | status | when |
+    /// | --- | --- |
+    /// | 200 | no condition applies; `accept-ranges` and the validators are added |
+    /// | 206 | GET with one `range`, and `If-Range` holds if it is there |
+    /// | 304 | GET or HEAD, and the client has this state |
+    /// | 412 | `If-Match`, `If-Unmodified-Since` or, for other methods, `If-None-Match` fails |
+    /// | 416 | GET with a `range` that begins past the end |
+    ///
+    /// Several ranges are answered with the whole content, which RFC 9110, section
+    /// 14.2 allows; so are malformed ranges and other units. A response with
+    /// another status than 200 stays as it is, except that a success is still
+    /// subject to the preconditions.
+    ///
+    /// An action that changes something must call [`Request::precondition`] before
+    /// it does. Up to four fields are added, which count towards
+    /// [`FIELDS_MAX`](crate::FIELDS_MAX).
+    #[must_use]
+    pub fn conditional(self, request: Request<'_>, validators: &Validators<'_>) -> Response<'a> {
+        if self.status().code() >= 300 {
+            return self;
+        }
+        match request.precondition(Some(validators)) {
+            Precondition::Passed => {}
+            Precondition::NotModified => {
+                // The tag says all that the date would (section 15.4.5).
+                let last_modified = validators.last_modified.filter(|_| validators.etag.is_none());
+                let told = Validators { last_modified, ..*validators };
+                return self.emptied(Status::NOT_MODIFIED).with_validators(&told);
+            }
+            Precondition::Failed => {
+                return self.emptied(Status::PRECONDITION_FAILED).with_validators(validators);
+            }
+        }
+        if self.status() != Status::OK {
+            return self.with_validators(validators);
+        }
+        let length = self.body_bytes().len();
+        match request.range(validators, length) {
+            Asked::Whole => self.field("accept-ranges", "bytes").with_validators(validators),
+            Asked::Part(range) => {
+                let part = self.body_bytes().get(range.clone()).unwrap_or_default();
+                self.with_status(Status::PARTIAL_CONTENT)
+                    .body(part)
+                    .field("accept-ranges", "bytes")
+                    .field("content-range", content_range(Some(range), length))
+                    .with_validators(validators)
+            }
+            Asked::Nothing => self
+                .emptied(Status::RANGE_NOT_SATISFIABLE)
+                .field("accept-ranges", "bytes")
+                .field("content-range", content_range(None, length))
+                .with_validators(validators),
+        }
+    }
+
+    /// Returns a response without body and without the fields that describe it.
+    fn emptied(self, status: Status) -> Response<'a> {
+        self.with_status(status)
+            .body(b"")
+            .retain_fields(|name| !OF_BODY.iter().any(|each| name.eq_ignore_ascii_case(each)))
+    }
+
+    fn with_validators(mut self, validators: &Validators<'_>) -> Response<'a> {
+        if let Some(etag) = validators.etag {
+            self = self.field("etag", etag.field_value());
+        }
+        if let Some(date) = validators.last_modified {
+            let room = leak(HttpDate::LENGTH);
+            if let Some(room) = room.first_chunk_mut() {
+                date.write_into(room);
+            }
+            let text: &'static [u8] = room;
+            self = self.field("last-modified", text);
+        }
+        self
+    }
+}
+
+impl Request<'_> {
+    /// Returns the part of the content that the request asks for.
+    fn range(&self, current: &Validators<'_>, length: usize) -> Asked {
+        // A range has a meaning for GET only (section 14.2).
+        if self.method_bytes() != b"GET" {
+            return Asked::Whole;
+        }
+        match self.only("range") {
+            Some(range) if self.is_in_range_state(current) => Asked::of(range, length),
+            _ => Asked::Whole,
+        }
+    }
+
+    /// Returns whether `If-Range`, if it is there, names the current state exactly.
+    fn is_in_range_state(&self, current: &Validators<'_>) -> bool {
+        if self.field("if-range").is_none() {
+            return true;
+        }
+        match (self.only("if-range").and_then(ETag::parse), current.etag) {
+            (Some((asked, b"")), Some(etag)) => asked.is_same_strongly(etag),
+            (Some(_), _) => false,
+            // The date has to be the same, not later (section 13.1.5).
+            (None, _) => {
+                let asked = self.date("if-range");
+                asked.is_some() && asked == current.last_modified
+            }
+        }
+    }
+}
+
+/// Encodes the field `content-range` in leaked memory.
+fn content_range(range: Option<Range<usize>>, length: usize) -> &'static [u8] {
+    let write = |room: &mut [u8]| {
+        let mut text = Message::new(room);
+        text.put(b"bytes ");
+        match &range {
+            Some(range) => {
+                text.put_number(range.start as u32);
+                text.put(b"-");
+                text.put_number(range.end.saturating_sub(1) as u32);
+            }
+            None => text.put(b"*"),
+        }
+        text.put(b"/");
+        text.put_number(length as u32);
+        text.length()
+    };
+    let room = leak(write(&mut []));
+    write(room);
+    room
+}

@@ -1,0 +1,79 @@
+//! Paths that differ from a route only in a slash at the end.
+
+use super::router::{Found, Router};
+use super::{Method, Methods, Route};
+use crate::export::leak;
+use crate::message::Message;
+use crate::{Request, Response, Status};
+
+/// Treatment of a path that no route has, when a route has the path with a slash
+/// more or less at its end; see [`Router::trailing_slash`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrailingSlash {
+    /// `/a/` and `/a` are two paths: 404.
+    Strict,
+    /// The client is sent to the path that a route has, by 308, which keeps the
+    /// method, the body and the query. OPTIONS and 405 are answered at once.
+    Redirect,
+    /// The route answers both paths.
+    Merge,
+}
+
+/// Second search, for the other path.
+pub(super) type Retry = fn(&Router, &Request<'_>, Methods) -> Found;
+
+impl TrailingSlash {
+    /// Returns the function for this treatment, so that a module contains no other.
+    pub(super) const fn retry(self) -> Option<Retry> {
+        match self {
+            TrailingSlash::Strict => None,
+            TrailingSlash::Redirect => Some(search_and_redirect),
+            TrailingSlash::Merge => Some(search_other),
+        }
+    }
+}
+
+/// Stands for the route that the client is sent to.
+static REDIRECTION: Route = Route::new(Method::Get, "", redirect);
+
+fn search_and_redirect(router: &Router, request: &Request<'_>, asked: Methods) -> Found {
+    let found = search_other(router, request, asked);
+    Found { route: found.route.map(|_| &REDIRECTION), ..found }
+}
+
+fn search_other(router: &Router, request: &Request<'_>, asked: Methods) -> Found {
+    other(request, false).map_or(Found::NOTHING, |path| router.find(path, asked))
+}
+
+fn redirect(request: Request<'_>) -> Response<'_> {
+    let location = other(&request, true).unwrap_or_default();
+    Response::new(Status::PERMANENT_REDIRECT).field("location", location)
+}
+
+/// Returns the path with a slash more or less at its end, in leaked memory, and
+/// perhaps the query.
+///
+/// `None` for `/`, and for a path that begins with two slashes: a client would take
+/// such a location for the name of another server (RFC 3986, section 4.2).
+fn other(request: &Request<'_>, with_query: bool) -> Option<&'static [u8]> {
+    let path = request.path_bytes();
+    if path == b"/" || path.starts_with(b"//") || !path.starts_with(b"/") {
+        return None;
+    }
+    let query = if with_query { request.query_bytes() } else { &[] };
+    let write = |room: &mut [u8]| {
+        let mut target = Message::new(room);
+        match path.strip_suffix(b"/") {
+            Some(path) => target.put(path),
+            None => [path, b"/"].into_iter().for_each(|piece| target.put(piece)),
+        }
+        if !query.is_empty() {
+            target.put(b"?");
+            target.put(query);
+        }
+        target.length()
+    };
+    let room = leak(write(&mut []));
+    let length = write(room);
+    room.get(..length)
+}
