@@ -74,7 +74,10 @@ fn row(folder: &Folder, command: &str) -> String {
     let text = text
         .replace(own.trim_end_matches('/'), "FOLDER")
         .replace(&format!("/run/user/{user}/"), "/run/user/UID/")
-        .replace(&format!("host-{user}/"), "host-UID/");
+        .replace(&format!("host-{user}/"), "host-UID/")
+        // Root and other users get different errors for a folder below /proc.
+        .replace("(Permission denied (os error 13))", "(CAUSE)")
+        .replace("(No such file or directory (os error 2))", "(CAUSE)");
     let mut lines: Vec<&str> = text.lines().collect();
     if lines.len() > LINES_MAX {
         lines.truncate(LINES_MAX);

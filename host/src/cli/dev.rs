@@ -51,8 +51,12 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let folder = args.module.take().unwrap_or_else(|| ".".into());
-    let folder =
-        fs::canonicalize(&folder).with_context(|| format!("cannot open the folder {}", folder.display()))?;
+    let folder = fs::canonicalize(&folder).with_context(|| {
+        format!(
+            "cannot open the folder {}; expected that of a crate, which host new NAME creates",
+            folder.display()
+        )
+    })?;
     // Only for the time before the server starts, which listens for both signals
     // itself.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;

@@ -147,6 +147,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
         ErrorKind::ValueValidation => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             let cause = cause.lines().next().unwrap_or_default();
+            // The value is told already.
+            let cause = cause.rsplit_once(", found ").map_or(cause, |(cause, _)| cause);
             let name = name_of(&argument);
             match cause.starts_with("expected") {
                 true => format!("{name}: found `{value}`; {cause}"),
