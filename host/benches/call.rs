@@ -106,7 +106,8 @@ impl Caller {
         self.measure_requests(criterion, name, module, requests, 200)
     }
 
-    /// Calls a module with each request in turn, which are all answered with this status.
+    /// Measures calls of a module with each request in turn. All of them must be answered
+    /// with this status. Returns the time of a call, as `measure` does.
     fn measure_requests(
         &self,
         criterion: &mut Criterion,

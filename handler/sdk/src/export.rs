@@ -1,5 +1,5 @@
-//! Exports of a module, and the only unsafe code of the SDK: conversions between
-//! addresses and slices. [`export!`](crate::export!) defines the exports of
+//! Exports of a module, and the unsafe code that they need: conversions between addresses
+//! and slices. [`export!`](crate::export!) defines the exports of
 //! [`abi`](crate::abi), which call this file.
 //!
 //! Memory is used from the bottom up: stack, data, the request, allocations of the

@@ -110,8 +110,8 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
     output.flush()
 }
 
-/// Describes a fault in one line, and a trap with its panic message and frames
-/// below.
+/// Describes a fault in one line. The frames of a trap follow, one a line. The message
+/// of a panic comes before the trap.
 fn explain(fault: &Fault) -> String {
     let (cause, panic, frames) = match fault {
         Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),

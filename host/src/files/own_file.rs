@@ -111,8 +111,8 @@ pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
     }
 }
 
-/// Removes the file of a lock that is held, unless another has taken its place. Who
-/// waits for the lock creates a new file.
+/// Removes the file of a lock that this process holds, unless another file has its name
+/// now. A server that waits for the lock then creates a new file.
 pub fn remove_lock(folder: impl AsFd, name: &OsStr, lock: &File) {
     if is_at(lock, folder.as_fd(), name) {
         let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());

@@ -206,8 +206,9 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits while nothing arrives. Ready when the stream goes on without more bytes: it
-    /// ends because the connection is idle, or a slow message is refused.
+    /// Waits while nothing arrives. Ready when there is no use in waiting for more bytes:
+    /// the connection is idle and ends, or its message is refused, because it is too slow
+    /// or gives way to a new connection.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let in_head = self.messages.in_head();
         // Empty lines before a request line do not begin a head (RFC 9112, section 2.2),

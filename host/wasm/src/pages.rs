@@ -35,9 +35,9 @@ const PAGES_A_FAULT_MAX: usize = 64;
 /// this number, it is cheaper to drop the instance.
 const PAGES_MAX: usize = 512;
 
-/// Fruitless comparisons of unchanged pages, after which pages that no request
-/// changes any more are made read-only again. Making a page writable takes a signal,
-/// which costs as much as comparing the page many times.
+/// Comparisons that found a page unchanged, after which the pages that requests no longer
+/// change are made read-only again. Not sooner, because making a page writable again
+/// costs a signal, which takes as long as many comparisons.
 const WASTE_MAX: usize = 512;
 
 /// Resets between two checks of every writable page. In between, pages that changed
@@ -47,7 +47,8 @@ const VISITS_TO_COMPARE: u32 = 32;
 /// The written pages of one instance's memory.
 pub(super) struct Pages {
     guarded: Arc<Guarded>,
-    /// One bit for each page that was found changed since the last check of all pages.
+    /// A bit for each page: set if the page was found changed since the last check of all
+    /// pages.
     used: Box<[u64]>,
     wasted: usize,
     visits: u32,

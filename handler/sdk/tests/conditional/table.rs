@@ -137,8 +137,9 @@ pub fn request(row: &Row) -> String {
     format!("{} HTTP/1.1\r\nhost: a\r\n{fields}\r\n", row.1)
 }
 
-/// Returns what a response lacks of what its row expects. `is_read` says whether the
-/// response has the length that the server sets, and no body for HEAD.
+/// Returns how a response differs from its row, one text for each difference.
+/// `is_served` says that it came through the server, which sets `content-length` and
+/// leaves out the body for HEAD.
 pub fn missing(
     row: &Row,
     status: u16,

@@ -97,8 +97,8 @@ impl Head {
                 return Err(malformed("6.3", "content-length stands there twice"));
             }
             let length = length(value)?;
-            // A length past `--body-max` is refused later, when the body is read. But
-            // hyper cannot represent a length past this number.
+            // `--body-max` is checked later, when the body is read. Lengths from 2^63 on are
+            // refused here: programs that keep lengths in signed numbers see negative ones.
             if length > i64::MAX as u64 {
                 return Err(BadMessage::BodyTooLong { limit: limits.body_max });
             }
