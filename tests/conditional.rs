@@ -53,7 +53,7 @@ fn random_bits_differ_between_requests_and_follow_from_a_seed() {
     // lowest first; `a` to `p` are the lower halves of the bytes.
     assert_eq!(call(&["--seed", &seed]), "set-cookie: random=meoncldmjkeojoopnjgmgnpi");
     assert_ne!(call(&[]), call(&[]));
-    assert!(call(&["--seed", "0"]).contains("expected a seed of 64 hexadecimal digits, found `0`"));
+    assert!(call(&["--seed", "0"]).contains("--seed: found `0`; expected a seed of 64 hexadecimal digits"));
 }
 
 /// Draws a number, and traps if it is even.
