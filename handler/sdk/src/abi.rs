@@ -45,11 +45,32 @@ pub const NO_ROOM: u32 = 0;
 /// Request field that the host adds: the id under which it logs the request.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Request field that the host adds: the IP address of the client, which is the peer or
-/// whoever a trusted proxy names.
+/// the one that a trusted proxy names.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Request field that the host adds: when the request's head had arrived, in
 /// milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
+
+/// Fields that may stand only once in a response, because recipients differ on what two
+/// of them mean (RFC 9110, sections 8, 10.2 and 14.4; RFC 9111, sections 5.1 and 5.3; RFC
+/// 6266; the Fetch standard). The host refuses a response that repeats one. It sets
+/// `date` itself and checks `content-length` more closely, so they are not listed.
+pub const SINGLE_FIELDS: [&str; 14] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-max-age",
+    "age",
+    "content-disposition",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "retry-after",
+    "server",
+];
 
 /// Range of linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

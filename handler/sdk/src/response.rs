@@ -3,6 +3,7 @@
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
 
+use crate::abi::SINGLE_FIELDS;
 use crate::bytes::{Split, is_field_value, is_token};
 use crate::content::Content;
 use crate::cookie::SetCookie;
@@ -13,27 +14,6 @@ use crate::status::Status;
 /// Most fields of a response. They are stored inline, because there may be no
 /// allocator.
 pub const FIELDS_MAX: usize = 16;
-
-/// Fields of a response that may stand only once, because their values are no lists
-/// (RFC 9110, section 5.3).
-const ONCE: [&str; 16] = [
-    "access-control-allow-credentials",
-    "access-control-allow-origin",
-    "access-control-max-age",
-    "age",
-    "content-disposition",
-    "content-length",
-    "content-location",
-    "content-range",
-    "content-type",
-    "date",
-    "etag",
-    "expires",
-    "last-modified",
-    "location",
-    "retry-after",
-    "server",
-];
 
 /// One HTTP response, which may borrow from the request it answers.
 ///
@@ -142,7 +122,7 @@ impl<'a> Response<'a> {
     /// When [`Response::field`] panics.
     #[must_use]
     pub fn add_field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
-        if ONCE.iter().any(|once| once.eq_ignore_ascii_case(name)) {
+        if SINGLE_FIELDS.iter().any(|single| single.eq_ignore_ascii_case(name)) {
             self.set(name, value.into_bytes());
         } else {
             self.add(name, value.into_bytes());

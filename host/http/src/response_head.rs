@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use handler_sdk::abi::SINGLE_FIELDS;
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -129,27 +130,9 @@ fn part(kept: &Bytes, response: &[u8], found: &[u8]) -> Bytes {
     if kept.get(range.clone()) == Some(found) { kept.slice(range) } else { Bytes::copy_from_slice(found) }
 }
 
-/// Fields of a response that hold one value, so that recipients differ on what two of
-/// them mean (RFC 9110, sections 8, 10.2 and 14.4; RFC 9111, sections 5.1 and 5.3; the
-/// Fetch standard for the last one).
-/// `content-length` has a check of its own.
-pub const SINGLE: [&str; 11] = [
-    "age",
-    "content-location",
-    "content-range",
-    "content-type",
-    "etag",
-    "expires",
-    "last-modified",
-    "location",
-    "retry-after",
-    "server",
-    "access-control-allow-origin",
-];
-
 /// Returns the name of a field that may stand once.
 fn single(name: &HeaderName) -> Option<&'static str> {
-    SINGLE.into_iter().find(|single| name == single)
+    SINGLE_FIELDS.into_iter().find(|single| name == single)
 }
 
 fn fields_to_send(
@@ -266,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_field_that_may_stand_once_is_refused_when_it_is_repeated() {
-        for name in super::SINGLE {
+        for name in super::SINGLE_FIELDS {
             let twice = |second: &str| read(format!("HTTP/1.1 200 OK\n{name}: a\nvary: b\n{second}: a\n\n"));
             for second in [name, &name.to_uppercase()] {
                 assert_eq!(twice(second).err(), Some(InvalidResponse::Repeated { name }), "{second}");

@@ -14,9 +14,12 @@ const FIELDS_MAX: usize = 100;
 const OPTIONS_MAX: usize = 64;
 
 /// Fields that may stand once in a response.
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 14] = [
+    "access-control-allow-credentials",
     "access-control-allow-origin",
+    "access-control-max-age",
     "age",
+    "content-disposition",
     "content-location",
     "content-range",
     "content-type",
