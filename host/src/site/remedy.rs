@@ -156,6 +156,9 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         }
         E::Compiler(_) => "build it with another version of its compiler, and report this as a bug",
         E::NoCompiler(_) => "allow this user more processes (ulimit -u, pids.max), or free memory",
+        E::MemoryTooLarge { minimum, .. } if *minimum <= PAGE => {
+            "allow at least one page of memory: --memory-max 64KiB"
+        }
         E::MemoryTooLarge { .. } => return format!("{}; or allow more by --memory-max", language.stack()),
         E::ExportMissing { name, .. } if name == abi::MEMORY => {
             return format!("export it: (memory (export \"{name}\") 1) in text; linkers do so by default");
