@@ -42,6 +42,19 @@ fn every_file_that_a_document_names_exists() {
 }
 
 #[test]
+fn every_log_target_in_a_document_is_a_module() {
+    for page in pages() {
+        let text = read(&page);
+        for piece in text.split(" host::").skip(1) {
+            let module = piece.split([':', ' ', '`', '\n']).filter(|part| !part.is_empty());
+            let [folder, file] = module.take(2).collect::<Vec<_>>()[..] else { panic!("{page}: {piece}") };
+            let path = root().join("host/src").join(folder).join(file).with_extension("rs");
+            assert!(path.exists(), "{page} shows the log target host::{folder}::{file}, which is no module");
+        }
+    }
+}
+
+#[test]
 fn the_book_has_every_page() {
     let listed = links(&read("docs/SUMMARY.md"));
     for page in pages().iter().filter_map(|page| page.strip_prefix("docs/")) {
