@@ -1,8 +1,6 @@
 //! Seeds of the random bits that a module draws: one for each request, which the host
 //! records with a request that failed.
 
-use std::fmt::Write as _;
-
 /// Seed that a request without a client is to have, among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) [u8; 32]);
@@ -16,10 +14,7 @@ pub(crate) fn draw() -> Option<[u8; 32]> {
 
 /// Formats a seed as 64 hexadecimal digits.
 pub(crate) fn format(seed: &[u8; 32]) -> String {
-    seed.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    seed.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Parses 64 hexadecimal digits.

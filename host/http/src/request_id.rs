@@ -3,8 +3,8 @@
 //!
 //! An id reads `2b-3-9c07b2e41f3a55d0`: the connection, the request on that connection,
 //! and a keyed hash of both. The numbers show which requests shared a connection. The
-//! hash, by a key of this process, makes ids differ between processes, and keeps
-//! whoever has seen some ids from guessing others.
+//! hash, by a key of this process, makes ids differ between processes. A client that has
+//! seen some ids cannot guess others.
 
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};

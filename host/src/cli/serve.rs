@@ -17,7 +17,7 @@ use crate::telemetry::log::Format;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Most threads that serve: the largest number of cores that Linux supports.
+/// Largest number of serving threads: the number of cores that Linux supports at most.
 const THREADS_MAX: usize = 8192;
 
 /// Flags that start a server.
@@ -27,9 +27,9 @@ pub struct Serve {
     /// this program]
     pub module: Option<PathBuf>,
 
-    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, to
-    /// which ,mode=0660 and ,group=NAME may be added; repeatable. localhost is 127.0.0.1 and ::1; port 0 takes any free port [default: the sockets
-    /// passed in LISTEN_FDS, or localhost:4444]
+    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or
+    /// unix:PATH[,mode=0660][,group=NAME]. localhost is 127.0.0.1 and ::1; port 0 takes any free
+    /// port; repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
 

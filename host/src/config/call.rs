@@ -57,7 +57,7 @@ pub struct CallLimits {
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
     pub response_head_max: usize,
 
-    /// Most lines that one request may write to the log through `host.log`; past it
+    /// Number of lines that one request may write to the log through `host.log`; past it
     /// lines are dropped, and a log line says so
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,

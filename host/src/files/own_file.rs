@@ -57,7 +57,7 @@ pub fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Reads a regular file, whoever owns it.
+/// Reads a regular file of any owner.
 ///
 /// # Errors
 ///
@@ -98,8 +98,8 @@ pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
     loop {
         let file = open_lock(folder.as_fd(), name)?;
         match file.try_lock() {
-            // A server that ends removes its lock file, so the locked file may be
-            // one that nobody else finds any more.
+            // A server that ends removes its lock file. If this process opened the file
+            // before that, it has locked a file without a name, and tries again.
             Ok(()) if is_at(&file, folder.as_fd(), name) => return Ok(file),
             Ok(()) => {}
             // A killed server may have left a child process that inherited the lock

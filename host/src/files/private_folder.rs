@@ -482,7 +482,7 @@ mod tests {
         assert_eq!((folder.read("own", 4).unwrap(), folder.size("own")), (b"four".to_vec(), Some(4)));
         assert_eq!(folder.read("own", 3).unwrap_err().to_string(), "it is longer than 3 bytes");
         assert_eq!(folder.read("none", 3).unwrap_err().kind(), ErrorKind::NotFound);
-        // In a folder of mode 0700, others cannot reach a file, whatever its mode.
+        // In a folder of mode 0700, others cannot reach a file of any mode.
         fs::set_permissions(at("own"), fs::Permissions::from_mode(0o666)).unwrap();
         assert!(folder.read("own", 4).is_ok());
         fs::set_permissions(place.at("folder"), fs::Permissions::from_mode(0o755)).unwrap();

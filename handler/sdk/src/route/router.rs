@@ -31,7 +31,7 @@ use crate::{Request, Response, Status};
 /// 2. A method other than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS: 501, on
 ///    any path (RFC 9110, section 9.1).
 /// 3. A route has the path and the method: its action. HEAD takes the route of GET.
-/// 4. No route has the path: 404, whatever the method.
+/// 4. No route has the path: 404, for every method.
 /// 5. OPTIONS: 204, with `allow`.
 /// 6. Anything else: 405, with `allow`.
 ///
@@ -266,7 +266,7 @@ impl Router {
     /// takes, known or not, is answered 405 on any path, with the methods of the
     /// table in `allow`.
     ///
-    /// By default, as RFC 9110 has it, an unknown path is 404 whatever the method,
+    /// By default, as RFC 9110 has it, an unknown path is 404 for every method,
     /// and an unknown method is 501.
     #[must_use]
     pub const fn method_before_path(mut self) -> Router {

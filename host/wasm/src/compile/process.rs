@@ -40,7 +40,7 @@ pub(super) enum Done {
 
 impl Process {
     /// Starts a process, which prepares itself and waits for a job. With `warm_up`, it
-    /// compiles a module meanwhile, which makes its job a tenth faster.
+    /// compiles a module meanwhile, so that the compiler's code and memory are mapped.
     pub(super) fn start(warm_up: bool) -> io::Result<Process> {
         let mut command = Command::new(program()?);
         command.arg0("host").arg(ARGUMENT).env_clear().current_dir("/").process_group(0);

@@ -1,6 +1,6 @@
 //! A login that is kept in a signed cookie: the server stores no sessions.
 //!
-//! The keys and the password become part of the module when it is built, so whoever
+//! The keys and the password become part of the module when it is built, so anyone who
 //! can read the module has them.
 
 #![no_std]
