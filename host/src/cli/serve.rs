@@ -27,8 +27,8 @@ pub struct Serve {
     /// this program]
     pub module: Option<PathBuf>,
 
-    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or
-    /// unix:PATH[,mode=0660][,group=NAME]. localhost is 127.0.0.1 and ::1; port 0 takes any free
+    /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, which
+    /// ,mode=0660 and ,group=NAME may follow. localhost is 127.0.0.1 and ::1; port 0 takes any free
     /// port; repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
