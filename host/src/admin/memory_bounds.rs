@@ -3,11 +3,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
-use std::path::Path;
 
 use ::host_wasm as wasm;
 use bytesize::ByteSize;
+use host_wasm::system_memory;
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -71,7 +70,7 @@ impl MemoryBounds {
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
                 part("candidates", candidates, "--module-max"),
-                part("compiling", 2 * swap.compile_memory_max as u64, "--compile-memory-max"),
+                part("compiling", swap.compile_memory_max as u64, "--compile-memory-max"),
                 part("log", log, "none"),
             ],
         }
@@ -110,60 +109,20 @@ impl fmt::Display for MemoryBounds {
 /// Returns the smallest limit on the memory of this process, in bytes, and its
 /// source.
 fn available() -> Option<(u64, &'static str)> {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let all = [
-        (cgroup_limit(&groups, Path::new("/sys/fs/cgroup")), "its cgroup"),
+        (system_memory::cgroup_limit(), "its cgroup"),
         (getrlimit(Resource::Data).current, "RLIMIT_DATA"),
         (getrlimit(Resource::As).current, "RLIMIT_AS"),
-        (machine, "this machine"),
+        (system_memory::machine(), "this machine"),
     ];
     all.into_iter().filter_map(|(bytes, by)| Some((bytes?, by))).min_by_key(|(bytes, _)| *bytes)
 }
 
-/// Folder, and controller name, of the memory controller of cgroup v1.
-const V1: &str = "memory/";
-
-/// Returns the smallest memory limit of a process's control groups, v1 or v2.
-/// `groups` is the content of `/proc/PID/cgroup`; `root` is where the cgroup file
-/// system is mounted.
-fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
-    let mut least = None;
-    for group in groups.lines() {
-        let mut fields = group.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        let (root, file) = match controllers {
-            "" => (root.to_owned(), "memory.max"),
-            _ if controllers.split(',').any(|name| name == V1.trim_end_matches('/')) => {
-                (root.join(V1), "memory.limit_in_bytes")
-            }
-            _ => continue,
-        };
-        let group = root.join(path.trim_start_matches('/'));
-        // A group is also bound by the limits of its ancestors.
-        for folder in group.ancestors().take_while(|folder| folder.starts_with(&root)) {
-            let limit = fs::read_to_string(folder.join(file)).ok().and_then(|text| text.trim().parse().ok());
-            least = [least, limit].into_iter().flatten().min();
-        }
-    }
-    // cgroup v1 writes "no limit" as a number that no machine reaches.
-    least.filter(|limit| *limit < 1 << 60)
-}
-
-/// Parses the total memory from `/proc/meminfo`, in bytes.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MemoryBounds, cgroup_limit, total};
+    use super::MemoryBounds;
     use crate::cli::args::Args;
     use clap::Parser;
-    use std::fs;
 
     fn sum(flags: &[&str]) -> u64 {
         let flags = [&["host", "--connections", "1"], flags].concat();
@@ -181,43 +140,12 @@ mod tests {
             ("--head-max", "17KiB", 1 << 10),
             ("--module-max", "65MiB", 1 << 20),
             ("--keep-bytes", "257MiB", 1 << 20),
-            ("--compile-memory-max", "513MiB", 2 << 20),
+            ("--compile-memory-max", "513MiB", 1 << 20),
         ] {
             let after = sum(&[flag, value]);
             assert!(after >= before + least, "{flag}: {before} {after}");
         }
         let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
         assert!(MemoryBounds::new(&limits).sum() > before + 1000 * (256 << 10));
-    }
-
-    #[test]
-    fn a_group_has_no_more_than_those_around_it() {
-        let root = std::env::temp_dir().join(format!("host-cgroups-{}", std::process::id()));
-        let write = |path: &str, text: &str| {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        write("memory.max", "max\n");
-        write("a/memory.max", "1000\n");
-        write("a/b/memory.max", "2000\n");
-        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        write("memory/c/memory.limit_in_bytes", "500\n");
-        for (groups, limit) in [
-            ("0::/a/b\n", Some(1000)),
-            ("0::/\n", None),
-            ("9:pids:/c\n4:memory:/c\n0::/\n", Some(500)),
-            ("4:cpu,memory:/\n", None),
-            ("nonsense\n\n0\n", None),
-        ] {
-            assert_eq!(cgroup_limit(groups, &root), limit, "{groups}");
-        }
-        fs::remove_dir_all(&root).unwrap();
-    }
-
-    #[test]
-    fn the_memory_of_the_machine_is_read() {
-        assert_eq!(total("MemFree: 1 kB\nMemTotal:       16 kB\n"), Some(16384));
-        assert_eq!(total("MemTotal: much\n"), None);
     }
 }

@@ -101,7 +101,7 @@ impl Activator {
     /// candidate have a deadline, which they must not miss because the server is busy.
     ///
     /// `compiled` is the result of an earlier compilation of the same bytes, if there is
-    /// one.
+    /// one. Otherwise they are compiled at `priority`.
     ///
     /// # Errors
     ///
@@ -111,11 +111,12 @@ impl Activator {
         label: Label,
         file: &Arc<[u8]>,
         compiled: Option<CompiledModule>,
+        priority: Priority,
         times: &mut Times,
     ) -> Result<Version, Rejection> {
         let compiled = match compiled {
             Some(compiled) => compiled,
-            None => self.compile(file, times).await?,
+            None => self.compile(file, priority, times).await?,
         };
         let started = times.measure(Stage::Start, compiled.start()).await;
         let module = started.map_err(|error| Rejection {
@@ -134,9 +135,13 @@ impl Activator {
         Ok(version)
     }
 
-    async fn compile(&self, file: &Arc<[u8]>, times: &mut Times) -> Result<CompiledModule, Rejection> {
-        let work =
-            CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, Priority::Awaited);
+    async fn compile(
+        &self,
+        file: &Arc<[u8]>,
+        priority: Priority,
+        times: &mut Times,
+    ) -> Result<CompiledModule, Rejection> {
+        let work = CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, priority);
         let error = match times.measure(Stage::Compile, work).await {
             Ok(compiled) => return Ok(compiled),
             Err(error) => error,

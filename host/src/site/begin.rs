@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use host_wasm::Priority;
 use tracing::warn;
 
 use crate::config::swap::SwapLimits;
@@ -52,7 +53,8 @@ pub async fn begin(
     let bytes = origin.read(limits.module_max).map_err(hint).with_context(|| context.clone())?;
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
-    let version = activator.prepare(label, &candidate.bytes, None, &mut Times::default()).await;
+    let mut times = Times::default();
+    let version = activator.prepare(label, &candidate.bytes, None, Priority::Awaited, &mut times).await;
     let version = version.map_err(|rejection| match rejection.remedy {
         Some(remedy) => anyhow!("{} (remedy: {remedy})", rejection.cause),
         None => anyhow!(rejection.cause),
@@ -69,7 +71,8 @@ async fn restore(activator: &Activator, dir: &StateDir, left: &State) -> Option<
     for label in labels {
         let prepared = async {
             let file = dir.module(label)?.into();
-            let version = activator.prepare(label.clone(), &file, None, &mut Times::default()).await?;
+            let (label, mut times) = (label.clone(), Times::default());
+            let version = activator.prepare(label, &file, None, Priority::Awaited, &mut times).await?;
             anyhow::Ok((version, file))
         };
         match prepared.await {

@@ -144,6 +144,9 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         E::CompileMemory { .. } | E::CompilerKilled { .. } => {
             "make its largest functions smaller, or allow more by --compile-memory-max"
         }
+        E::CompileMemoryLeft { .. } => {
+            "make its largest functions smaller, or give the machine or the cgroup more memory"
+        }
         E::CompileTime { .. } => "make its largest functions smaller, or allow more by --compile-timeout",
         E::CodeTooLarge { .. } => "make it smaller, or allow more by --keep-bytes",
         E::PastLimit(_) => "make the module smaller: the engine has this limit, and no flag changes it",

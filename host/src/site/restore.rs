@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use host_wasm::Priority;
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -36,8 +37,9 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     let dir = shared.store.dir().context("there is no state folder")?;
     let file = dir.module(&kept.label)?.into();
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
-    let version =
-        shared.settings.activator.prepare(kept.label.clone(), &file, compiled, &mut Times::default()).await?;
+    let activator = &shared.settings.activator;
+    let (label, mut times) = (kept.label.clone(), Times::default());
+    let version = activator.prepare(label, &file, compiled, Priority::Idle, &mut times).await?;
     shared.versions.history().restore(Arc::new(version), kept);
     Ok(())
 }

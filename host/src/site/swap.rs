@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use host_wasm::Priority;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -99,8 +100,9 @@ impl Shared {
             (history.begin(&candidate), history.compiled(&candidate.sha256))
         };
         let since = Instant::now();
+        let activator = &self.settings.activator;
         let preparing =
-            self.settings.activator.prepare(label.clone(), &candidate.bytes, compiled, &mut times);
+            activator.prepare(label.clone(), &candidate.bytes, compiled, Priority::Awaited, &mut times);
         let prepared = tokio::select! {
             biased;
             () = change.cancelled() => Err(SUPERSEDED),

@@ -38,6 +38,7 @@
 //! | `measure` | measures one call, for the tools of handler authors |
 //! | `inspect` | lists the parts of a module's file, for the same tools |
 //! | `limits` | the limits of calls and of compiling |
+//! | `system_memory` | reads the memory that the machine and the cgroups have left |
 //! | `health` | restarts background threads that panic |
 //! | `name` | formats function names for messages |
 
@@ -77,6 +78,7 @@ mod restorable;
 mod reused;
 mod snapshot;
 mod survey;
+pub mod system_memory;
 mod verify;
 
 pub use admission::Calls;

@@ -68,6 +68,18 @@ pub enum ModuleError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The compiler reached the memory that the system has left, which is below its limit.
+    #[error(
+        "compiling it takes more than the {} of memory that the system or its cgroup has left (--compile-memory-max allows {})",
+        ByteSize(*.limit as u64),
+        ByteSize(*.flag as u64)
+    )]
+    CompileMemoryLeft {
+        /// The limit in bytes.
+        limit: usize,
+        /// The limit of the flag in bytes.
+        flag: usize,
+    },
     /// The compiler reached its limit on time.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
@@ -174,7 +186,14 @@ impl ModuleError {
     /// Returns whether a later attempt with the same file may succeed.
     pub fn is_passing(&self) -> bool {
         use ModuleError as E;
-        matches!(self, E::NotMapped(_) | E::NoCompiler(_) | E::CompilerKilled { .. } | E::CompileTime { .. })
+        matches!(
+            self,
+            E::NotMapped(_)
+                | E::NoCompiler(_)
+                | E::CompilerKilled { .. }
+                | E::CompileMemoryLeft { .. }
+                | E::CompileTime { .. }
+        )
     }
 }
 

@@ -1,10 +1,12 @@
-//! Keeps one compile process ready, because starting a process takes longer than
-//! compiling an ordinary module.
+//! Runs one compile process at a time, and keeps the next one ready, because starting a
+//! process takes longer than compiling an ordinary module. A job that a swap or a command
+//! waits for interrupts a job of idle priority, which then starts anew.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::compile::job::{Compiled, Effort, Job, Priority, Work};
@@ -13,12 +15,17 @@ use crate::compile::process::{Done, INTERRUPTED, Process};
 use crate::inspect::Anatomy;
 use crate::limits::CompileLimits;
 use crate::module_error::ModuleError;
+use crate::system_memory;
 
 /// Delay between the end of a job and the start of the next process.
 const RESTART: Duration = Duration::from_millis(10);
 
 /// Attempts at a job whose process is ended by signals meant for the server.
 const ATTEMPTS: usize = 3;
+
+/// Least memory of a compile process, in bytes, even if the system has less left: without
+/// it, the compiler fails before it reads the file.
+const MEMORY_LEAST: usize = 32 << 20;
 
 /// Compiles and inspects files, each in its own process.
 #[derive(Clone)]
@@ -32,6 +39,10 @@ struct Shared {
     here: bool,
     /// The process for the next job.
     ready: Mutex<Option<Process>>,
+    /// Locked from the start of a job until its process has ended and freed its memory.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Number of jobs that a swap or a command waits for.
+    awaited: watch::Sender<usize>,
 }
 
 impl Compilers {
@@ -54,7 +65,14 @@ impl Compilers {
 
     fn with(limits: &CompileLimits, here: bool) -> Compilers {
         let threads = threads_at_once();
-        Compilers(Arc::new(Shared { limits: limits.clone(), threads, here, ready: Mutex::new(None) }))
+        Compilers(Arc::new(Shared {
+            limits: limits.clone(),
+            threads,
+            here,
+            ready: Mutex::new(None),
+            turn: Arc::default(),
+            awaited: watch::Sender::new(0),
+        }))
     }
 
     /// Compiles a file.
@@ -98,20 +116,63 @@ impl Compilers {
     }
 
     async fn run_once(&self, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
-        let CompileLimits { memory_max, timeout: limit, module_max, code_max } = self.0.limits;
-        if file.len() > module_max {
-            return Err(ModuleError::TooLarge { limit: module_max });
+        let shared = &self.0;
+        if file.len() > shared.limits.module_max {
+            return Err(ModuleError::TooLarge { limit: shared.limits.module_max });
         }
-        let (cpu_seconds, elapsed) = bounds(work, limit, self.0.threads);
-        let job = Job { work, memory_max, cpu_seconds, file: file.len() };
-        let process = self.0.take_ready()?;
-        let _next = Next(&self.0);
-        let done = timeout(elapsed, process.run(&job, file, code_max)).await;
-        done.unwrap_or(Err(ModuleError::CompileTime { limit }))
+        if !matches!(work, Work::Compile { priority: Priority::Idle, .. }) {
+            let _awaited = Awaited::new(&shared.awaited);
+            return shared.attempt(work, file).await;
+        }
+        loop {
+            let mut awaited = shared.awaited.subscribe();
+            // The sender lives as long as `self`, so neither wait can fail.
+            let _ = awaited.wait_for(|jobs| *jobs == 0).await;
+            tokio::select! {
+                done = shared.attempt(work, file) => return done,
+                _ = awaited.wait_for(|jobs| *jobs > 0) => {}
+            }
+        }
+    }
+}
+
+/// Counts a job that is waited for while it exists.
+struct Awaited<'a>(&'a watch::Sender<usize>);
+
+impl Awaited<'_> {
+    fn new(jobs: &watch::Sender<usize>) -> Awaited<'_> {
+        jobs.send_modify(|jobs| *jobs += 1);
+        Awaited(jobs)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|jobs| *jobs -= 1);
     }
 }
 
 impl Shared {
+    /// Runs a job when no other one runs. Dropping the future ends the job's process.
+    async fn attempt(self: &Arc<Self>, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let CompileLimits { memory_max, timeout: limit, code_max, .. } = self.limits;
+        let (cpu_seconds, elapsed) = bounds(work, limit, self.threads);
+        let memory = memory_max.min(memory_left(file.len()));
+        let job = Job { work, memory_max: memory, cpu_seconds, file: file.len() };
+        let mut running = Running { shared: self, process: Some(self.take_ready()?), turn: Some(turn) };
+        let Some(process) = &mut running.process else {
+            return Err(ModuleError::Compiler("its process is gone".into()));
+        };
+        let done = timeout(elapsed, process.run(&job, file, code_max)).await;
+        done.unwrap_or(Err(ModuleError::CompileTime { limit })).map_err(|error| match error {
+            ModuleError::CompileMemory { .. } if memory < memory_max => {
+                ModuleError::CompileMemoryLeft { limit: memory, flag: memory_max }
+            }
+            error => error,
+        })
+    }
+
     fn take_ready(&self) -> Result<Process, ModuleError> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The process may have been killed while it waited.
@@ -121,31 +182,47 @@ impl Shared {
         }
     }
 
-    /// Starts a process for the next job, unless one is ready. Errors are left to that
-    /// job, which tries again.
+    /// Starts a process for the next job, unless one is ready or a job runs, whose end does
+    /// the same. Errors are left to the next job, which tries again.
     fn get_ready(&self, warm_up: bool) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.is_none() {
+        if ready.is_none() && self.turn.try_lock().is_ok() {
             *ready = Process::start(warm_up).ok();
         }
     }
 }
 
-/// Starts a process for the next job on drop, when the current job has finished or was
-/// abandoned.
-struct Next<'a>(&'a Arc<Shared>);
+/// A job's process, which ends on drop: the job has finished or was abandoned.
+struct Running<'a> {
+    shared: &'a Arc<Shared>,
+    process: Option<Process>,
+    turn: Option<OwnedMutexGuard<()>>,
+}
 
-impl Drop for Next<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
+        let (process, turn, shared) = (self.process.take(), self.turn.take(), Arc::clone(self.shared));
         if let Ok(runtime) = Handle::try_current() {
-            let compilers = Arc::clone(self.0);
             runtime.spawn(async move {
+                if let Some(process) = process {
+                    process.end().await;
+                }
+                drop(turn);
                 // Delayed, so that starting a process does not slow the current swap.
                 sleep(RESTART).await;
-                compilers.get_ready(true);
+                shared.get_ready(true);
             });
         }
     }
+}
+
+/// Returns the memory that the system has left for compiling a file of this length, in
+/// bytes. Without this limit, the kernel would kill a process when a cgroup is full, which
+/// may be the server. The rest is for the server: the answer, the memory of the first
+/// instance, and its image, each of which may be as long as the file, and some room.
+fn memory_left(file: usize) -> usize {
+    let left = system_memory::left().and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+    (left - left / 8).saturating_sub(file.saturating_mul(3)).max(MEMORY_LEAST)
 }
 
 /// Returns the limits of a job: CPU time in whole seconds, and elapsed time. A job of

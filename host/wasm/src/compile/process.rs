@@ -20,7 +20,7 @@ use crate::inspect::Anatomy;
 use crate::module_error::ModuleError;
 use crate::name::MESSAGE_MAX;
 
-/// Longest wait for the end of a process that has closed its pipe.
+/// Longest wait for the end of a process that was killed or has closed its pipe.
 const END_WAIT: Duration = Duration::from_secs(1);
 
 /// Error of a process that was ended by a signal meant for the server.
@@ -56,12 +56,12 @@ impl Process {
         matches!(self.0.try_wait(), Ok(None)).then_some(self)
     }
 
-    /// Sends a job and waits for the answer. Dropping the future kills the process.
+    /// Sends a job and waits for the answer.
     ///
     /// # Errors
     ///
     /// Says what is wrong with the file, or why the compiler gave no answer.
-    pub(super) async fn run(mut self, job: &Job, file: &[u8], code_max: usize) -> Result<Done, ModuleError> {
+    pub(super) async fn run(&mut self, job: &Job, file: &[u8], code_max: usize) -> Result<Done, ModuleError> {
         let pipes = self.0.stdin.take().zip(self.0.stdout.take());
         let (mut input, mut output) =
             pipes.ok_or_else(|| ModuleError::Compiler("its pipes were taken before".into()))?;
@@ -71,6 +71,11 @@ impl Process {
             Ok(answer) => answer,
             Err(error) => Err(self.reason(job, &error).await),
         }
+    }
+
+    /// Kills the process, and waits until the kernel has freed its memory.
+    pub(super) async fn end(mut self) {
+        let _ = timeout(END_WAIT, self.0.kill()).await;
     }
 
     /// Waits for the end of a process that gave no answer, and explains it.
