@@ -17,7 +17,7 @@ use crate::net::socket;
 use crate::serve::connection;
 use crate::telemetry::log_queue;
 
-/// Modules received at once; each takes its size in memory.
+/// Most uploaded modules received or prepared at once; each takes its size in memory.
 pub const UPLOADS_MAX: usize = 4;
 
 /// One consumer of memory.
@@ -49,7 +49,7 @@ impl MemoryBounds {
         let Limits { connection, server, call, swap } = limits;
         let connections = server.connections as u64;
         let bodies = server.buffer_max as u64 + wasm::kept_for_responses(&limits.for_engine());
-        // `UPLOADS_MAX` candidates are received while one is prepared.
+        // One more candidate may come from the module file.
         let candidates = (UPLOADS_MAX as u64 + 1) * swap.module_max as u64;
         // The current version may exceed `keep_bytes` by its memory image.
         let kept = swap.keep_bytes as u64 + call.memory_max as u64;
@@ -121,7 +121,7 @@ fn available() -> Option<(u64, &'static str)> {
     all.into_iter().filter_map(|(bytes, by)| Some((bytes?, by))).min_by_key(|(bytes, _)| *bytes)
 }
 
-/// Folder, and controller name, of the memory controller of cgroup v1.
+/// Folder of the memory controller of cgroup v1: its name with a slash.
 const V1: &str = "memory/";
 
 /// Returns the smallest memory limit of a process's control groups, v1 or v2.
