@@ -2,8 +2,7 @@
 //! `cargo run -p host` needs no other step.
 //!
 //! The inner Cargo build has a target folder of its own, because the outer build holds
-//! the lock of the usual one. It gets none of the settings that Cargo passes to the
-//! outer build, because these are meant for the host's target.
+//! the lock of the usual one.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
-//! Builds a server from its flags: the engine, the first version, the threads beside
-//! those that serve, and the state that connections share.
+//! Builds a server from its flags: the engine, the first version, the background threads,
+//! and the state that connections share.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::site::swapper::Swapper;
 use crate::site::version::Label;
 use crate::source::watch::{self, FileStamp};
 
-/// Server with its first version loaded, before any of its threads runs.
+/// Server with its first version loaded, before it swaps, watches or records.
 pub struct Builder<'a> {
     args: &'a Serve,
     activator: Activator,

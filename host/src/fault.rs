@@ -17,9 +17,9 @@ use thiserror::Error;
 /// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Reason for which the host answers instead of the handler. The text says what
-/// happened and which flag changes it. It goes to the log; with `--dev`, the client
-/// sees it too.
+/// Reason for which the host answers instead of the handler. The text says what happened,
+/// and which flag sets the limit, if any. It goes to the log; with `--dev`, the client sees
+/// it too.
 #[derive(Debug, Error)]
 pub enum Fault {
     /// The head, or the framing of the message, is refused.
@@ -43,8 +43,8 @@ pub enum Fault {
         /// Budget in bytes.
         limit: usize,
     },
-    /// The newest build failed or was rejected. `host dev` shows this instead of the
-    /// last good version.
+    /// The newest build failed or was rejected. Under `host dev`, this fault takes the
+    /// place of responses of the last good version.
     #[error("{cause}")]
     NotServed {
         /// Cause of the failed build or of the rejection.

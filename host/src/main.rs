@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == compile::ARGUMENT) {
         return compile::run(EMBEDDED);
     }
-    // Before parsing, because the default of --connections depends on the limit.
+    // Comes before parsing, because the default of --connections depends on the limit.
     value::raise_descriptors();
     let args = match parse::parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,

@@ -1,12 +1,12 @@
-//! Seeds of the random bits that a module draws: one for each request, which the host
-//! records with a request that failed.
+//! Seeds of the random bits that a module draws, one for each request. A recorded request
+//! holds its seed, so that it can be replayed.
 
-/// Seed that a request without a client is to have, among its extensions.
+/// Seed chosen for a request without a client, stored among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) [u8; 32]);
 
-/// Draws a seed from the system's generator. `None` when the system has none, and
-/// then a module that draws random bits traps.
+/// Draws a seed from the system's generator. Returns `None` when that fails; then a module
+/// that draws random bits traps.
 pub(crate) fn draw() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).is_ok().then_some(seed)

@@ -1,5 +1,5 @@
-//! Serves commands over the control socket. Input is bounded in bytes and in time.
-//! Commands run beside serving and beside each other.
+//! Answers commands over the control socket, concurrently with each other and with
+//! requests. Input is bounded in bytes and in time.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,17 +26,17 @@ use crate::serve::service::App;
 use crate::site::history::VersionState;
 use crate::telemetry::log;
 
-/// Control connections at once; further ones wait.
+/// Most control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Longest time to receive a request.
+/// Longest time to receive a request and its module, including the wait for an upload permit.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time of a swap beside that of the compiler, of which another may come first:
-/// for receiving, probes and a slow disk.
+/// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
+/// timeouts: a rejected module is compiled, and then inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
 
-/// Pause of accepting when the system has no descriptor left.
+/// Pause after a failed accept, for example when no descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// State that commands read and change.
@@ -71,7 +71,7 @@ impl Control {
     }
 }
 
-/// Received request: a swap has the bytes of its module, and a permit for them.
+/// Request as received; a swap comes with the bytes of its module and an upload permit.
 struct Received {
     request: Request,
     module: Vec<u8>,

@@ -16,7 +16,7 @@ use crate::net::socket;
 use crate::serve::connection;
 use crate::telemetry::log_queue;
 
-/// Modules received at once; each takes its size in memory.
+/// Most uploaded modules received or prepared at once; each takes its size in memory.
 pub const UPLOADS_MAX: usize = 4;
 
 /// One consumer of memory.
@@ -48,7 +48,7 @@ impl MemoryBounds {
         let Limits { connection, server, call, swap } = limits;
         let connections = server.connections as u64;
         let bodies = server.buffer_max as u64 + wasm::kept_for_responses(&limits.for_engine());
-        // `UPLOADS_MAX` candidates are received while one is prepared.
+        // One more candidate may come from the module file.
         let candidates = (UPLOADS_MAX as u64 + 1) * swap.module_max as u64;
         // The current version may exceed `keep_bytes` by its memory image.
         let kept = swap.keep_bytes as u64 + call.memory_max as u64;

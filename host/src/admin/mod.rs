@@ -1,9 +1,10 @@
-//! Commands to a running server, over a Unix socket that only its owner may use.
+//! Commands to a running server, over a Unix socket for its user, root, and the members of
+//! `--control-group`.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `protocol` | requests and replies |
-//! | `place` | the path of the socket, and its owner |
+//! | `place` | binds the socket at its path, and locks the path against other servers |
 //! | `listener` | answers commands |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |

@@ -1,6 +1,6 @@
-//! Path and ownership of the control socket. A lock file beside the socket is held
-//! while its server runs: the kernel releases the lock however the process ends, so
-//! a socket without a lock is stale and may be replaced.
+//! Path and lock of the control socket. The server locks a file beside the socket while it
+//! runs. The kernel releases the lock however the process ends, so a socket whose lock is
+//! free is stale and may be replaced.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -19,7 +19,7 @@ use crate::files::private_folder::PrivateFolder;
 use crate::net::listener::SocketFile;
 use crate::net::unix_socket::{self, Access};
 
-/// Most entries of a folder in which sockets of other ports are looked for.
+/// Most folder entries that are searched for sockets of other ports.
 const ENTRIES_MAX: usize = 1000;
 
 /// Returns the default path of the control socket of the server on this port.
@@ -27,8 +27,8 @@ pub fn default_path(port: u16) -> PathBuf {
     default_folder().join(name(port))
 }
 
-/// Returns the paths at which the server on this port may have put its control
-/// socket, with another environment than this process has: the default first.
+/// Returns the paths at which the server on this port may have put its control socket, the
+/// default first. The server's environment may differ from that of this process.
 pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut paths = Vec::new();
@@ -70,7 +70,7 @@ fn folder_in(temporary: &Path) -> PathBuf {
     temporary.join(format!("host-{}", rustix::process::geteuid().as_raw()))
 }
 
-/// Path of a bound control socket, removed on drop, and its lock.
+/// Bound control socket and its lock, both removed on drop.
 pub struct Bound {
     path: PathBuf,
     socket: Option<SocketFile>,
@@ -99,8 +99,8 @@ enum Lock {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        // Both are removed while the lock is held, the socket first: the next server
-        // may bind as soon as the lock file is gone.
+        // Removes the socket before the lock file: the next server may bind as soon as
+        // the lock file is gone.
         self.socket = None;
         match &mut self.lock {
             Lock::InFolder(folder) => folder.remove_lock(),
@@ -114,7 +114,7 @@ impl Drop for Bound {
 ///
 /// # Errors
 ///
-/// When a running server holds the lock, the path is something else than a socket,
+/// When a running server holds the lock, the path is something other than a socket,
 /// or others can write to the default folder.
 pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
     bind_at(path, group).with_context(|| {
@@ -139,7 +139,7 @@ fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bou
     let socket = Some(SocketFile::new(path)?);
     let bound = Bound { path: path.to_owned(), socket, lock, has_group: group.is_some() };
     if let Lock::InFolder(folder) = &bound.lock {
-        // The socket was bound by its path, so the folder is checked again.
+        // Checks the folder again: the bind used its path, which may lead elsewhere now.
         folder.check()?;
     }
     Ok((listener, bound))

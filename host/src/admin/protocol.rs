@@ -1,6 +1,6 @@
-//! Protocol of the control socket: one request and one reply per connection, each
-//! one line of JSON. The module follows the line of a `swap` request, as many bytes
-//! as the request states.
+//! Protocol of the control socket: one request and one reply per connection, each one line
+//! of JSON. After the line of a `swap` request comes the module, whose size the request
+//! states.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::admin::resources::Resources;
 use crate::site::history::Entry;
 
-/// Longest line of a request in bytes. The longest one that a command sends holds a
-/// path, which Linux bounds by 4,096 bytes.
+/// Longest line of a request in bytes. The longest line that a command sends holds a path,
+/// and Linux limits paths to 4,096 bytes.
 pub const LINE_MAX: usize = 16 << 10;
 
 /// Request to a server.
@@ -67,7 +67,7 @@ pub struct Status {
     pub resources: Resources,
     /// Number of responses that the host made itself since the start, by fault.
     pub faults: BTreeMap<String, u64>,
-    /// Log lines dropped because they came faster than they could be written.
+    /// Number of log lines that were dropped or could not be written.
     #[serde(default)]
     pub lost_log_lines: u64,
     /// Threads that do not serve requests, with their restarts.

@@ -21,7 +21,7 @@ pub struct Resources {
     pub instances: Used,
     /// Waiting calls.
     pub queue: Used,
-    /// Uploaded modules being received, waiting or being prepared.
+    /// Uploaded modules that are being received or prepared.
     pub uploads: Used,
     /// Memory of counted bodies, in bytes.
     pub buffers: Used,

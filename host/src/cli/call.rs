@@ -66,7 +66,7 @@ pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
     let (answer, usage) = exchange::send_with(&request, &call.facts.facts(), &module).await;
     let (is_good, outcome) = match &answer {
         Ok(answer) => {
-            // A reader that closed its end, such as `head`, is no failure.
+            // A closed reader is no failure, as in `output::print`.
             let _ = show(answer, call.include);
             let (status, length) = (answer.status_text(), answer.body.len());
             (answer.status.as_u16() < 500, format!("answered {} with {length} bytes\n", one_line(&status)))
@@ -110,8 +110,8 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
     output.flush()
 }
 
-/// Describes a fault in one line. The frames of a trap follow, one a line. The message
-/// of a panic comes before the trap.
+/// Describes a fault: the message of a panic, then the name and the cause of the fault, then
+/// the frames of a trap, each on its own line.
 fn explain(fault: &Fault) -> String {
     let (cause, panic, frames) = match fault {
         Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),

@@ -1,5 +1,5 @@
-//! Commands that talk to a running server: requests, output and exit codes. Exit
-//! code 0: done; 1: not done; 3: done, but it would not survive a restart.
+//! Commands that talk to a running server: requests, output and exit codes. Exit code 0:
+//! done; 1: not done; 3: done, but the version would not survive a restart.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -73,7 +73,7 @@ pub enum Command {
 ///
 /// # Errors
 ///
-/// One line: why the server could not be reached, or refused.
+/// One line: why the server could not be reached, or why it refused the command.
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
@@ -108,7 +108,7 @@ fn show<R: DeserializeOwned>(
     let reply = reply(&line)?;
     let (text, code) = print(&reply);
     let text = if server.json { line } else { text };
-    // A reader that closed its end, such as `head`, is no failure.
+    // A closed reader is no failure, as in `output::print`.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(code)
 }

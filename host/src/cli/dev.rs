@@ -57,8 +57,7 @@ where
             folder.display()
         )
     })?;
-    // Only for the time before the server starts, which listens for both signals
-    // itself.
+    // Used only before the server starts: the server listens for both signals itself.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
@@ -84,7 +83,7 @@ where
 struct Crate {
     folder: PathBuf,
     sources: Sources,
-    /// Bytes of the served module; empty before the first.
+    /// Bytes of the module that was published last; empty before the first one.
     served: Arc<[u8]>,
     /// Cause of the last failure, shown in the browser.
     notice: Notice,

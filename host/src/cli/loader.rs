@@ -1,5 +1,4 @@
-//! Loads a module as a server would (read, compile, start), to be called without a
-//! server.
+//! Loads a module as a server would (read, compile, start), for calls without a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ const APPLICABLE: [&str; 11] = [
     "response_head_max",
 ];
 
-/// Hides limits from a tool's help that do not apply to it.
+/// Hides the limits that do not apply to a tool from the tool's help.
 pub(super) fn hide_other_limits(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let hidden = is_limit && !APPLICABLE.contains(&argument.get_id().as_str());
@@ -53,7 +52,7 @@ impl Loader {
         })
     }
 
-    /// Loads and starts a module, optimised as it would be when it serves.
+    /// Loads and starts a module, compiled with full optimisation.
     pub(super) async fn load(&self, path: &Path) -> anyhow::Result<HandlerModule> {
         let file = read(path, &self.limits)?;
         let context = || format!("cannot call {}", path.display());

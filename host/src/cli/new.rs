@@ -30,7 +30,7 @@ include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 /// Manifest of the SDK, which inherits from its workspace what a copy has to state.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
 
-/// Format of the SDK's sources, which is not the default one.
+/// rustfmt settings of the SDK's sources, which are not the default ones.
 const SDK_FORMAT: &str = include_str!("../../../rustfmt.toml");
 
 /// Edition of the SDK's workspace, which Cargo does not pass to a build.
@@ -125,7 +125,7 @@ fn fill_in(text: &str, name: &str) -> String {
 }
 
 /// Changes a file of the template for a crate that links the standard library: the
-/// library has its own handler of panics, and needs more stack.
+/// library has its own panic handler, and needs more stack.
 fn with_std(text: &str) -> String {
     text.replace("#![no_std]\n\n", "")
         .replace("{ path = \"handler-sdk\" }", "{ path = \"handler-sdk\", features = [\"std\"] }")

@@ -1,5 +1,5 @@
-//! Parses the command line. A wrong one ends in one line that says what was found,
-//! what was expected and what to do.
+//! Parses the command line. For a wrong one, returns one line that says what was found, what
+//! was expected and what to do.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -51,7 +51,7 @@ const CURL: [(&[&str], &str); 13] = [
     (&["-m", "--max-time"], "bound the call by --deadline TIME"),
 ];
 
-/// Example of a command that lacks arguments.
+/// Example of each command that requires arguments.
 const EXAMPLES: [(&str, &str); 6] = [
     ("swap", "host swap handler.wasm"),
     ("new", "host new greeter"),
@@ -147,7 +147,7 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
         ErrorKind::ValueValidation => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             let cause = cause.lines().next().unwrap_or_default();
-            // The value is told already.
+            // The message below already shows the value.
             let cause = cause.rsplit_once(", found ").map_or(cause, |(cause, _)| cause);
             let name = name_of(&argument);
             match cause.starts_with("expected") {

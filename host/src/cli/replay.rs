@@ -63,8 +63,8 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
     for file in &files {
         // A request larger than an instance's memory cannot have been recorded.
         let mut recorded = Recorded::read(file, replay.limits.call.memory_max)?;
-        // A module that draws no random bits is recorded without a seed, and
-        // `--against` may draw some.
+        // A request to a module that draws no random bits is recorded without a seed, but
+        // the module of `--against` may draw some.
         recorded.message.seed.get_or_insert([0; 32]);
         let found = send(&recorded, &module).await;
         let against = match &other {
@@ -170,8 +170,8 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// Describes what was recorded, and what may be the cause of another outcome with a
-/// module of this hash.
+/// Describes the recorded fault, and what may explain another outcome now. `sha256` is the
+/// hash of the module that was called.
 fn difference(recorded: &Recorded, sha256: &str) -> String {
     let (fault, cause) = (one_line(&recorded.fault), one_line(&recorded.cause));
     let mut text = format!("        recorded: {fault}: {cause}\n");

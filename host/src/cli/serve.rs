@@ -17,7 +17,7 @@ use crate::telemetry::log::Format;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Largest number of serving threads: the number of cores that Linux supports at most.
+/// Most serving threads: the most cores that Linux supports.
 const THREADS_MAX: usize = 8192;
 
 /// Flags that start a server.

@@ -1,5 +1,5 @@
-//! Watches the sources of a crate: all folders below it, except those that hold
-//! build output.
+//! Watches the sources of a crate: all folders below it, except hidden ones and those that
+//! hold build output.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// File that Cargo itself writes.
 const LOCK_FILE: &str = "Cargo.lock";
 
-/// File in each folder of build output, as Cargo creates it.
+/// File that Cargo creates in each folder of build output.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// Watched folders of crates.
@@ -98,7 +98,7 @@ fn matters(event: &notify::Result<Event>) -> bool {
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_backup = name.starts_with('.') || name.ends_with('~') || name == LOCK_FILE;
-    // Cargo first creates the folder with a suffix of six letters.
+    // Cargo first creates the folder with a suffix of six characters.
     let is_target = name
         .strip_prefix("target")
         .is_some_and(|rest| rest.is_empty() || (rest.len() == 6 && !path.exists()));

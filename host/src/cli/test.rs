@@ -94,8 +94,8 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
     Ok(failed == 0)
 }
 
-/// Returns the outcome of a request, and below it in lines each difference from
-/// what is expected.
+/// Returns the outcome of a request, and lines that describe each difference from what is
+/// expected.
 fn judge(probe: &Probe, answer: &Result<Answer, Fault>) -> (String, String) {
     let answer = match answer {
         Ok(answer) => answer,

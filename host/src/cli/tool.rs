@@ -52,8 +52,8 @@ pub fn run(tool: Tool, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> any
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs a tool that calls a module on this thread, and logs lines of the module and
-/// nothing else. Returns whether the module does as expected.
+/// Runs the work of a tool on this thread, and logs only lines of the module. Returns
+/// whether the module does as expected.
 fn finish(work: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
     log::plain(Targets::new().with_target("handler", LevelFilter::TRACE));
     let mut runtime = runtime::Builder::new_current_thread();

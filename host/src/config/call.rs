@@ -1,5 +1,4 @@
-//! Limits of handler calls. A comment above a field gives the reason for its default,
-//! unless the reason is obvious.
+//! Flags for handler calls: concurrency, time, memory and output.
 
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ const TABLE_MAX: usize = 10_000_000;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct CallLimits {
-    // A call is pure computation, so running more of them than cores helps only
-    // when calls are long; each may use `memory_max` of memory.
+    // A call is pure computation, so more calls than cores help only when calls are long.
+    // Each may use `memory_max` of memory.
     /// Most handler calls at once; past it requests queue
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
@@ -42,7 +41,6 @@ pub struct CallLimits {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub memory_max: usize,
 
-    // Each instance reserves address space for its table.
     /// Most elements of a module's table; a module cannot grow it beyond this, and
     /// one that starts beyond it is rejected
     #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]

@@ -1,5 +1,4 @@
-//! Limits of one connection and its messages. A comment above a field gives the reason
-//! for its default, unless the reason is obvious.
+//! Flags for one connection and its messages: sizes, times and rates.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! All limits of the server, by concern. Each limit is a flag with its default, its
-//! unit and the effect of exceeding it.
+//! Gathers the limits of the server, and passes them on to the engine and the compilers.
 
 use crate::config::call::CallLimits;
 use crate::config::connection::ConnectionLimits;
@@ -9,16 +8,16 @@ use crate::config::swap::SwapLimits;
 /// Limits, from the command line or by default.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Limits {
-    /// Limits of one connection and its messages.
+    /// Flags of [`ConnectionLimits`].
     #[command(flatten)]
     pub connection: ConnectionLimits,
-    /// Limits of all connections together.
+    /// Flags of [`ServerLimits`].
     #[command(flatten)]
     pub server: ServerLimits,
-    /// Limits of handler calls.
+    /// Flags of [`CallLimits`].
     #[command(flatten)]
     pub call: CallLimits,
-    /// Limits of candidates and of kept versions.
+    /// Flags of [`SwapLimits`].
     #[command(flatten)]
     pub swap: SwapLimits,
 }

@@ -1,4 +1,4 @@
-//! Limits of all connections together.
+//! Flags for the server as a whole: connections, fairness, memory for bodies, shutdown.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Limits of candidates and of kept versions.
+//! Flags for swapping: sizes, compiling, and what is kept for rollback.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct SwapLimits {
     pub module_max: usize,
 
     // Enough for modules of several megabytes. Each module is compiled in a process of
-    // its own; usually at most two of them work at once.
+    // its own; usually at most two such processes run at once.
     /// Most memory of the process that compiles a module; past it the module is
     /// rejected
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUDGET_MAX>)]

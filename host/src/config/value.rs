@@ -17,7 +17,7 @@ pub(super) const BUDGET_MAX: usize = 1 << 40;
 /// Largest value of a count that has no limit of its own. Each counted item costs memory.
 pub(crate) const COUNT_MAX: usize = 100_000;
 
-/// Largest duration: a year. Adding a longer one to the clock could overflow.
+/// Largest duration: a year. Adding a much longer one to the clock could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Descriptors reserved for files, listeners, timers and the control socket.
@@ -61,7 +61,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Returns a duration as flags take it, in whole milliseconds.
+/// Formats a duration as flags accept it, in whole milliseconds.
 pub(crate) fn showable(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)))
 }

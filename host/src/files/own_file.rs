@@ -1,5 +1,6 @@
-//! Opens files without following symbolic links or waiting for pipes, and checks that
-//! they are regular, owned by this user and have no other hard link.
+//! Opens files without waiting for pipes, and checks that they are regular. Files that must
+//! belong to this user are opened without following symbolic links, and may have no other
+//! hard link.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
@@ -16,8 +17,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Longest wait for a lock, and time between two attempts to take it.
+/// Longest wait for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Flags that open a file without following a symbolic link or waiting for the other end
@@ -57,7 +59,7 @@ pub fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Reads a regular file of any owner.
+/// Reads a regular file of any owner, and follows symbolic links.
 ///
 /// # Errors
 ///

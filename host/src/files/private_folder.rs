@@ -158,9 +158,9 @@ impl PrivateFolder {
         })
     }
 
-    /// Replaces a small text file durably, even on a full disk: the text is written into
-    /// a spare file, padded with spaces to its size, and the spare exchanges its name
-    /// with the old file, which becomes the next spare.
+    /// Replaces a small text file durably, even on a full disk: writes the text, padded
+    /// with spaces to a multiple of `ROOM`, into a spare file. Then the spare and the old
+    /// file exchange names, so that the old file becomes the next spare.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl PrivateFolder {
             other => other?,
         }
         self.folder.sync_all()?;
-        // May fail: without a spare, the next replacement only needs free disk space.
+        // May fail: without a spare, the next replacement needs free disk space.
         let _ = self.spare(name, length);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Binds the server's listeners to addresses given as text, or takes over sockets that
+//! Binds the server's listeners to addresses given as text, and takes over sockets that
 //! the parent process has passed.
 
 use std::collections::HashSet;
@@ -96,8 +96,8 @@ fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds all addresses that this machine has. The error is the first address that cannot
-/// be bound, and why.
+/// Binds all addresses that this machine has. The error is an address that cannot be
+/// bound, and why.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;
@@ -110,8 +110,8 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, i
         }
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
-            // Skips an address that this machine does not have: many machines have no IPv6,
-            // and a name may have such an address too.
+            // Skips an address that this machine does not have: a name may have an IPv6
+            // address, and many machines have no IPv6.
             Err(error) if is_unavailable(&error) => unavailable = Some((address, error)),
             Err(error) => return Err((address, error)),
         }

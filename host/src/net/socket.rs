@@ -121,9 +121,8 @@ impl Socket {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts now, which may be 0. Asks the kernel
-    /// rather than tokio: the kernel reports a socket as writable only when much of its
-    /// buffer is free.
+    /// Writes as many bytes as the kernel accepts now, which may be 0. Does not wait until
+    /// the socket counts as writable, which needs much of the kernel's buffer to be free.
     ///
     /// # Errors
     ///

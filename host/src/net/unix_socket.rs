@@ -106,7 +106,7 @@ pub fn check_length(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Binds a socket at a path at which nothing is.
+/// Binds a socket at a path that does not exist yet.
 ///
 /// # Errors
 ///

@@ -139,7 +139,7 @@ impl Recorded {
             line.map(|value| value.trim().to_owned()).ok_or_else(|| missing(name))
         };
         let masked = value("masked:")?;
-        // Only of a module that draws random bits.
+        // Present only if the module draws random bits.
         let seed = value("seed:").ok().map(|seed| seed::parse(&seed)).transpose();
         let seed = seed.map_err(|cause| anyhow!("{}: {cause}", path.display()))?;
         Ok(Recorded {

@@ -57,7 +57,7 @@ pub struct Recording {
 /// Queue of requests to record.
 pub struct Recorder {
     queue: SyncSender<Job>,
-    /// Whether the log says already that requests are not recorded.
+    /// Whether the log already says that requests are not recorded.
     warned: AtomicBool,
 }
 

@@ -1,5 +1,5 @@
 //! Reads whole request bodies within time limits, and counts their memory towards
-//! `--buffer-max` before it is allocated.
+//! `--buffer-max`.
 
 use std::io;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
 use crate::serve::read_into::ReadInto;
 
 /// Reads a body. A body whose stated length is too large is refused before it is read.
-/// The memory of the body counts until the share is dropped.
+/// The memory of the body counts until the returned share is dropped.
 pub(super) async fn read_body(
     mut body: Incoming,
     limits: &ConnectionLimits,
@@ -108,9 +108,8 @@ impl Pace<'_> {
     }
 }
 
-/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so only a piece
-/// that fills at least half of its buffer is kept, and copied only into the module later.
-/// Smaller pieces are copied and joined.
+/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so only a large
+/// piece that fills at least half of its buffer is kept. Other pieces are copied and joined.
 #[derive(Default)]
 struct Pieces {
     /// Stated length in bytes; 0 for a chunked body.
@@ -134,7 +133,7 @@ impl Pieces {
     fn push(&mut self, piece: Bytes, read_into: &ReadInto, buffers: &Buffers) -> Result<(), Fault> {
         let place = piece.as_ptr().addr()..piece.as_ptr().addr() + piece.len();
         let buffer = read_into.buffer();
-        // The piece is not from the last read, so the size of its buffer is unknown.
+        // The size of the buffer is known only for a piece from the last read.
         let is_known = buffer.start <= place.start && place.end <= buffer.end;
         if !is_known || piece.len() < Self::LARGE || 2 * piece.len() < buffer.len() {
             return self.put_together(&piece, buffers);
@@ -177,7 +176,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// Counts memory before it is allocated.
+    /// Counts memory towards the budget. New memory is counted before it is allocated.
     fn take(&mut self, bytes: usize, buffers: &Buffers) -> Result<(), Fault> {
         buffers.extend(&mut self.share, self.capacity + bytes)?;
         self.capacity += bytes;

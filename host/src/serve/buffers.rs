@@ -12,8 +12,8 @@ use crate::fault::Fault;
 /// connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
-/// Bytes per permit of the semaphore. It acquires at most `u32::MAX` permits at once, so
-/// a permit for each byte would limit a share to 4 GiB.
+/// Bytes per permit. A semaphore acquires at most `u32::MAX` permits at once, so a permit
+/// for each byte would limit a share to 4 GiB.
 const UNIT: usize = 1 << 10;
 
 /// Memory budget for bodies.

@@ -118,8 +118,8 @@ impl AcceptLoop {
             tokio::select! {
                 permit = &mut permit => return permit.ok(),
                 () = self.connections.app.ending.begun() => return None,
-                // Tries again, because no connection may have qualified before, or the
-                // chosen one may still be sending a response.
+                // Tries again: perhaps no connection qualified, or the chosen one is still
+                // sending a response.
                 () = sleep(ACCEPT_REST) => {}
             }
         }

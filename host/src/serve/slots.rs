@@ -11,12 +11,12 @@ use std::time::Duration;
 use host_http::client_net::ClientNet;
 use tokio::time::Instant;
 
-/// Number of open connections for each one that is closed at a time. Several are closed
-/// at once when many are open, so that not every new connection has to scan them all.
+/// One in this many open connections is closed at a time. When many are open, several are
+/// closed at once, so that not every new connection has to scan them all.
 const BATCH: usize = 256;
 
-/// Time for which a new connection may wait with its first request before it can be
-/// closed for another one.
+/// Time that a new connection has for its first request before it can be closed for
+/// another one.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Open connections.
@@ -122,8 +122,8 @@ impl Slots {
         (most > has + 1).then_some(client)
     }
 
-    /// Returns the key by which connections are sorted, the first to give way with the
-    /// smallest key, or `None` if the connection does not qualify.
+    /// Returns the sort key of a connection: the smallest key gives way first. Returns
+    /// `None` if the connection does not qualify.
     fn rank(&self, slot: &Slot, greedy: Option<ClientNet>, now: Instant) -> Option<(Rank, u64)> {
         let gives_way = slot.gives_way.load(Relaxed);
         if gives_way == NOW {

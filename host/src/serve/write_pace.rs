@@ -1,4 +1,4 @@
-//! Measures how fast a client reads its response, and fails if it reads too slowly.
+//! Measures how fast a client reads its response, and fails if the client is too slow.
 
 use std::io;
 use std::pin::Pin;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Interval of write attempts to a slow client, made without waiting for the kernel: it
-/// reports a socket as writable only when half of its buffer is free, and a slow client
-/// can take minutes to read so much.
+/// Interval of write attempts to a slow client. They do not wait for the kernel to report
+/// the socket as writable: that needs half of its buffer to be free, and a slow client can
+/// take minutes to read so much.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Limits on how slowly a client may read.
@@ -33,7 +33,7 @@ pub struct WritePace {
 }
 
 impl WritePace {
-    /// Starts to measure, at the time `now` at which a write first blocked.
+    /// Starts to measure at `now`, when a write first blocked.
     pub fn new(bounds: WriteBounds, now: Instant) -> WritePace {
         let next_try = Box::pin(sleep(bounds.between_tries()));
         WritePace { bounds, progress: now, window_began: now, taken_in: 0, next_try }

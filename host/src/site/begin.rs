@@ -20,7 +20,7 @@ pub struct Beginning {
     pub version: Version,
     /// Bytes of the first version.
     pub file: Arc<[u8]>,
-    /// History. It contains the first version as a candidate, unless that is restored.
+    /// History, which has the first version as a candidate, unless the version is restored.
     pub history: History,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,

@@ -156,8 +156,8 @@ impl History {
         self.good().count() < self.keep && self.memory() < self.keep_bytes
     }
 
-    /// Drops good versions until the others are within the bounds: oldest first, but the
-    /// version that `current` replaced last of all. `current` always stays.
+    /// Drops good versions, oldest first, until the rest is within the limits. Drops the
+    /// version that `current` replaced only after all others, and never `current`.
     fn forget_good(&mut self, current: u64) {
         let undo = self.replaced_by(current);
         let (mut count, mut memory) = (self.good().count(), self.memory());
@@ -197,7 +197,7 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
-    /// Returns why the version of this number was rejected, if it was and is remembered.
+    /// Returns why the version of this number was rejected, if a rejection is remembered.
     pub fn rejection(&self, number: u64) -> Option<&Rejection> {
         let record = self.records.iter().find(|record| record.number() == number)?;
         match &record.state {
@@ -243,7 +243,7 @@ impl History {
                 RecordState::Candidate => (VersionState::Candidate, None),
                 RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
                 RecordState::Good(_) if record.number() == current => (VersionState::Current, None),
-                // A second reference, beside the one of this record, is that of a request.
+                // Any reference besides that of this record belongs to a request.
                 RecordState::Good(version) if Arc::strong_count(version) > 1 => {
                     (VersionState::Draining, None)
                 }

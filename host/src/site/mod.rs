@@ -10,14 +10,15 @@
 //! | `restore` | brings back the versions of an earlier process |
 //! | `outcome` | the outcomes of swaps and rollbacks |
 //! | `shared` | state that the tasks of a swapper share |
-//! | `swapper` | swaps and rolls back, and returns the outcomes |
+//! | `swapper` | the handle by which others order swaps and rollbacks |
 //! | `changes` | lets the newest change cancel older ones |
-//! | `swap` | carries out a swap |
+//! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
 //! | `store` | saves versions, and tracks which are saved |
 //! | `state_dir` | reads and writes the state folder |
 //! | `notice` | why the newest version does not serve, for `host dev` |
+//! | `remedy` | what to change in a module that cannot serve, or could be better |
 
 pub mod activate;
 pub mod begin;

@@ -7,8 +7,8 @@ use serde::Serialize;
 /// A page of WebAssembly, in bytes.
 pub(crate) const PAGE: u64 = 65_536;
 
-/// Initial pages above which there is a warning: 1 MiB, which is less than the
-/// default stack that the linker gives the smallest module.
+/// Initial pages above which there is a warning: 1 MiB, the size of the linker's default
+/// stack alone.
 const PAGES_WITHOUT_WARNING: u64 = 16;
 
 /// Bytes of debug information above which there is a warning.
@@ -30,7 +30,7 @@ impl Language {
     /// Finds the language by the compilers that the file names, or else by exports and
     /// imports that one compiler makes.
     pub(crate) fn of(anatomy: &Anatomy) -> Language {
-        // Those that use another's compiler come first.
+        // A compiler that also names another, which it builds on, comes first.
         let known = [
             ("tinygo", Language::TinyGo),
             ("zig", Language::Zig),
@@ -202,12 +202,12 @@ pub(crate) fn of_start(error: &CallError) -> String {
     }
 }
 
-/// Returns whether a message of a compiler or a parser tells a fixed limit.
+/// Returns whether a message of a compiler or a parser is about a fixed limit.
 fn is_limit(cause: &str) -> bool {
     ["limit", "too large", "too big", "exceeds"].iter().any(|word| cause.contains(word))
 }
 
-/// Returns whether a message of the system tells that no descriptor is left: EMFILE or
+/// Returns whether a message of the system says that no descriptor is left: EMFILE or
 /// ENFILE.
 fn lacks_descriptors(cause: &str) -> bool {
     ["os error 24", "os error 23"].iter().any(|error| cause.contains(error))

@@ -1,5 +1,5 @@
-//! Background work on the swap thread: restores the versions of an earlier process beside
-//! the first one, and frees versions that are no longer kept.
+//! Background work on the swap thread: restores the other versions of an earlier process
+//! after the first one, and frees versions that are no longer kept.
 
 use std::sync::Arc;
 use std::time::Duration;

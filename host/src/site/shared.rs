@@ -75,8 +75,8 @@ impl Shared {
         }
     }
 
-    /// Returns why a version, or the one that the current version replaced, is not
-    /// available for rollback.
+    /// Returns why version `number`, or by default the version that the current one
+    /// replaced, is not available for rollback.
     pub(super) fn not_kept(&self, number: Option<u64>) -> String {
         let serving = self.versions.current().label.number;
         // Read first: a swap locks this list before the history.

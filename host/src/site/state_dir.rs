@@ -293,8 +293,8 @@ impl StateDir {
         }
     }
 
-    /// Removes temporary files of interrupted writes, including files named as earlier
-    /// releases named them.
+    /// Removes temporary files of interrupted writes, including those with the names that
+    /// earlier releases used.
     fn remove_litter(&self) -> io::Result<()> {
         self.folder.remove_litter(|name| hash_of_module(name).is_some())?;
         let is_old =

@@ -100,7 +100,7 @@ impl Store {
             return Ok(());
         };
         // Clones the list, to write without the lock: a module may be large, and a
-        // rollback must not wait for it.
+        // rollback must not wait for the write.
         let unsaved = self.progress().unsaved.clone();
         let mut failure = None;
         for (label, file) in unsaved {

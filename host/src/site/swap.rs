@@ -22,9 +22,7 @@ pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
-    /// Reads the module file and swaps to its content, if the content has changed since
-    /// the file was last read. `even_if_rejected` also tries unchanged content that was
-    /// rejected before. The outcome is only logged.
+    /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
     pub(super) async fn read_file(self: Arc<Self>, even_if_rejected: bool) {
         let Some(path) = self.settings.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";

@@ -1,4 +1,4 @@
-//! Swaps and rollbacks, and their outcomes.
+//! Handle by which commands, signals and the file watch order swaps and rollbacks.
 //!
 //! Candidates are prepared on the swap thread, which has its own runtime. A swap that
 //! panics is refused and does not affect the next one. A rollback needs no preparation,
@@ -74,7 +74,7 @@ impl Swapper {
         optimise::serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));
         shared.spawn(restore::release(Arc::clone(&shared)));
-        // A task that panics does not end the thread, because the runtime catches it.
+        // A panic in a task does not end the thread, because the runtime catches it.
         health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
         Ok(Swapper(shared))
     }
@@ -98,9 +98,9 @@ impl Swapper {
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
-    /// Starts to read the module file, and to swap if its content has changed.
-    /// `even_if_rejected` also tries unchanged content that was rejected before. Returns at
-    /// once; the outcome is only logged.
+    /// Starts to read the module file, and to swap if its content has changed since it was
+    /// last read. `even_if_rejected` also tries unchanged content that was rejected before.
+    /// Returns at once; the outcome is only logged.
     pub fn read_file(&self, even_if_rejected: bool) {
         let swapper = self.clone();
         self.0.spawn(async move {

@@ -113,8 +113,8 @@ impl fmt::Display for Label {
 }
 
 impl Origin {
-    /// Reads the bytes from their source. Of a file longer than `limit` bytes it returns
-    /// the first `limit + 1`, which the compiler refuses as too large.
+    /// Reads the bytes from their source. For a file longer than `limit` bytes, returns the
+    /// first `limit + 1`, which the compiler refuses as too large.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Adds to the error of a missing file how one is made.
+/// Adds a remedy to the error of a file that is missing or may not be read.
 pub fn hint(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(

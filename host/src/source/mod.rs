@@ -1,3 +1,3 @@
-//! Source of swaps that nobody orders: the watched module file.
+//! Source of automatic swaps: the watched module file.
 
 pub mod watch;

@@ -31,14 +31,15 @@ pub enum Mode {
     Poll,
 }
 
-/// Interval of checks beside events, and of checks without events.
+/// Interval of checks in addition to events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of checks without events.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Debounce time: the time without events after which the file is read. It is short for a
-/// first change, and zero for a rename, which puts a complete file in place. It is longer
-/// in a burst of changes, of which only the last matters.
+/// Debounce time outside a burst: the time without events after which the file is read. A
+/// rename has none, because it puts a complete file in place.
 const DEBOUNCE: Duration = Duration::from_millis(3);
+/// Debounce time in a burst of changes, of which only the last matters.
 const DEBOUNCE_IN_BURST: Duration = Duration::from_millis(100);
 /// Longest time between two changes of one burst.
 const BURST_GAP: Duration = Duration::from_millis(500);
@@ -88,7 +89,8 @@ impl Watch {
         let mut last = self.seen;
         loop {
             thread::sleep(POLL_INTERVAL);
-            // Waits until two checks find the same file: then no write is in progress.
+            // Waits until two checks in a row find the same stamp: then no write is in
+            // progress.
             let now = look(&self.path);
             if now == last {
                 self.order_if_changed(now);
@@ -161,7 +163,7 @@ impl Watch {
     fn watch_trail(&self) -> notify::Result<(PathTrail, Events)> {
         let (send, inbox) = channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error means that events were lost. `Any` makes the file be checked.
+            // An error means that events were lost. `Any` causes a check of the file.
             let _ = send.send(event.unwrap_or_else(|_| Event::new(EventKind::Any)));
         })?;
         let trail = PathTrail::new(&self.path);

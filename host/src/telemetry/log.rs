@@ -49,7 +49,7 @@ impl Write for Line {
     }
 }
 
-/// Guard that writes the queued lines when dropped, for at most `FLUSH`.
+/// Guard that waits on drop, for at most `FLUSH`, until the queued lines are written.
 pub struct Flush(());
 
 impl Drop for Flush {
@@ -86,7 +86,7 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
             registry.with(lines.with_filter(filter.clone())).init();
         }
     }
-    // Has level error, so that only the level `off` hides the loss of lines.
+    // Logged at level error, so that only `off` hides the loss of lines.
     let miss = |lines| error!(lines, "log lines were dropped: they came faster than they were read");
     let run = move || QUEUE.write_all(io::stderr(), miss);
     if let Err(error) = health::keep_running("log", run) {
@@ -110,8 +110,8 @@ const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 /// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// Least severe level of a fault of the operator (WARN) or of the handler (ERROR).
-/// `request=` cannot hide the lines of such faults if the general level shows them.
+/// Least severe level at which faults of the operator (WARN) and of the handler (ERROR) are
+/// logged. A level for `request` does not hide them if the general level shows them.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

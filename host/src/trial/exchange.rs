@@ -1,6 +1,5 @@
 //! Sends requests to a module without a client: probes, requests in files, and requests
-//! on the command line. They are encoded and their responses decoded exactly as for
-//! clients.
+//! on the command line. Encodes requests and decodes responses exactly as for clients.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -54,7 +53,7 @@ impl Default for Facts {
     }
 }
 
-/// Creates a request without headers and body.
+/// Creates a request without headers or body.
 ///
 /// # Errors
 ///
