@@ -10,7 +10,7 @@ pub const NOT_ALLOWED: &str = "<h1>error 405 method not allowed</h1>";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Method and target of a request; then status, reason phrase, `allow` header and body of
-/// the response. For HEAD the body is that of GET, which only its length shows.
+/// the response. For HEAD the body is that of GET; the response has only its length.
 type Case = (&'static str, &'static str, u16, &'static str, Option<&'static str>, &'static str);
 
 #[rustfmt::skip]

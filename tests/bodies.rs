@@ -3,7 +3,7 @@
 
 use crate::harness::{Client, Server};
 
-/// Returns a body of this length whose bytes differ. A long one has every byte value.
+/// Returns a body of this length with varying bytes. A long one has every byte value.
 fn body(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251 + index / 251) as u8).collect()
 }

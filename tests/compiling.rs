@@ -162,7 +162,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
     assert_eq!(read("environ"), "");
     assert_eq!(read("oom_score_adj").trim(), "1000");
     drop(server);
-    // The link cannot be read of a process that is gone or a zombie.
+    // This link cannot be read once the process is gone or a zombie.
     let program = format!("/proc/{compiler}/exe");
     wait_until("it ends with the server", || std::fs::read_link(&program).is_err());
 }

@@ -1,5 +1,5 @@
 //! Conditional requests and ranges get the answers of RFC 9110, and random bits follow
-//! from the seed of the request, in modules that are built with the SDK.
+//! from the seed of the request.
 
 use std::path::{Path, PathBuf};
 
@@ -49,14 +49,14 @@ fn random_bits_differ_between_requests_and_follow_from_a_seed() {
         output.lines().find(|line| line.starts_with("set-cookie: ")).unwrap_or(&output).to_owned()
     };
     let seed = "00".repeat(32);
-    // The first 8 bytes of SHA-256 of 32 zeros and the numbers 0, 1 and 2 in 8 bytes, the
-    // lowest first; `a` to `p` are the lower halves of the bytes.
+    // The first 8 bytes of three SHA-256 hashes: of 32 zero bytes and then 0, 1 or 2 as a
+    // little-endian number of 8 bytes. `a` to `p` are the lower four bits of each byte.
     assert_eq!(call(&["--seed", &seed]), "set-cookie: random=meoncldmjkeojoopnjgmgnpi");
     assert_ne!(call(&[]), call(&[]));
     assert!(call(&["--seed", "0"]).contains("--seed: found `0`; expected a seed of 64 hexadecimal digits"));
 }
 
-/// Draws a number, and traps if it is even.
+/// Module that draws a random number for each request, and traps if it is even.
 const MAY_TRAP: &str = r#"(module
     (import "host" "random" (func $random (result i64)))
     (memory (export "memory") 1)
@@ -80,7 +80,7 @@ fn a_request_that_failed_by_chance_fails_again_when_it_is_replayed() {
     let faults = folder.file("faults");
     let server = Server::with(&["--record".as_ref(), faults.as_os_str(), module.as_os_str()]);
     let mut client = server.connect();
-    // Each is awaited, because requests are left out where the disk is slow.
+    // Waits for each recording, because the server skips some while the disk is slow.
     let mut failed = 0;
     while failed < 8 {
         failed += usize::from(client.ask("GET", "/").status == 500);

@@ -111,7 +111,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     );
     assert!(complaint.contains(&taken), "{complaint}");
     succeeds(place, &["status"], "serves version 1");
-    // Kills the server, which cannot remove its socket then.
+    // Kills the server, so that it cannot remove its socket.
     drop(server);
     fails(place, &["status"], "no server answers at");
     assert!(Path::new(&socket).exists());

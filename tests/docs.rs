@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::repository::{files, root};
 
-/// Beginnings of paths in documents that must exist in the repository.
+/// Prefixes by which a word in a document is a path that must exist in the repository.
 const TOP: [&str; 5] = ["host/", "handler/", "tests/", "docs/", ".ci/"];
 
-/// Most lines of the README, so that it is short enough to be read.
+/// Most lines of the README: a longer one is not read.
 const README_LINES_MAX: usize = 150;
 
 #[test]

@@ -125,8 +125,8 @@ fn start_without(place: &Deployment) -> String {
     Server::begin(host(), &["--state-dir", &state]).log_line(&[&state])
 }
 
-/// Returns names that interrupted writes of a module and of the state file can leave, by
-/// this and by earlier releases.
+/// Returns names of files that this and earlier releases can leave, if the write of a module
+/// or of the state file is interrupted.
 fn unfinished(hash: &str) -> [String; 4] {
     let [new, temporary] = [format!("{hash}.new"), format!(".{hash}.module.tmp")];
     [new, temporary, format!("{hash}.module"), "state.new".into()]

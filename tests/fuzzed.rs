@@ -1,6 +1,6 @@
-//! Compares the server with the RFCs, for bytes of clients and of modules: the checks of
-//! the fuzz targets `requests` and `responses`, with random input from a fixed seed and
-//! with every input in `tests/corpus`.
+//! Compares the server with the RFCs, for bytes of clients and of modules. Runs the checks
+//! of the fuzz targets `requests` and `responses` on random input from a fixed seed, and on
+//! every input in `tests/corpus`.
 
 use crate::harness::wire::{requests, responses, tests};
 use crate::harness::{Random, near_valid};

@@ -29,7 +29,7 @@ fn is_short(what: &str, attempt: impl FnMut()) {
     assert!(time < BOUND, "{what} takes {time:?}");
 }
 
-/// Returns a handler that answers with the `length` bytes at address 65,536. Runs
+/// Returns a handler that answers with the `length` bytes at address 65,536. It runs
 /// `initialize` once at the start and `more` for each request.
 fn module(initialize: &str, length: usize, more: &str) -> String {
     let packed = 65_536u64 << 32 | length as u64;

@@ -1,6 +1,6 @@
 //! Isolation: no request sees what another one wrote. Modules that keep state are called
 //! many times, and each response is compared with that of a new instance. The host resets
-//! some instances and replaces others; responses must not depend on it.
+//! some instances and replaces others; responses must not depend on which.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -58,7 +58,7 @@ impl Place {
         parts.find(|found| found["what"] == part).unwrap()["bytes"].as_u64().unwrap()
     }
 
-    /// Waits until at least `least` of a resource is in use, by `host status`.
+    /// Waits until `host status` says that at least `least` of a resource is in use.
     #[track_caller]
     fn wait_for(&self, what: &str, least: u64) {
         wait_until(what, || self.resources()[what]["used"].as_u64().unwrap() >= least);

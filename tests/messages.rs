@@ -1,4 +1,4 @@
-//! What the program says to wrong command lines, and to commands without a server,
+//! What the program says to wrong command lines, and to commands that find no server,
 //! byte for byte. `UPDATE_DOCS=1 cargo test --test tests messages` writes the table.
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::repository::root;
 /// is the folder in which the program runs.
 const TABLE: &str = "tests/messages.txt";
 
-/// Longest output of a row: help is cut.
+/// Most lines of output in a row. Longer output, such as help, is cut.
 const LINES_MAX: usize = 6;
 
 #[test]

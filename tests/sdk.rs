@@ -1,4 +1,4 @@
-//! The features of the SDK work in a served module that uses all of them.
+//! Modules that are built with the SDK are served, and import only what they use.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

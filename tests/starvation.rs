@@ -10,7 +10,7 @@ const GREEDY: [u8; 4] = [127, 0, 0, 2];
 const MODEST: [u8; 4] = [127, 0, 0, 3];
 
 /// Returns `mixed.wat` with a function that drops an element segment. The host cannot reset
-/// such a module, so each request gets a new instance.
+/// instances of such a module, so each request gets a new one.
 fn mixed_and_made_anew() -> String {
     let table = "(module (table 2 funcref) (elem $e func) (func $drop (elem.drop $e))";
     fixture_text("mixed.wat").replacen("(module", table, 1)

@@ -78,7 +78,7 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     let complaint = fails_to_start(&place.arguments(&[]));
     assert!(complaint.contains("cannot read ") && complaint.contains("it is a folder"), "{complaint}");
 
-    // If the module of the current version is damaged, the newest other one serves.
+    // If the module of the current version is damaged, the newest other version serves.
     fs::remove_dir_all(place.state()).unwrap();
     start_and_swap();
     fs::write(place.saved(saying("two")), "damaged").unwrap();

@@ -1,3 +1,6 @@
+//! Commands to a server: rollback, the place of the control socket, a missing reply, modules
+//! from standard input and pipes, and other users.
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -8,10 +11,10 @@ use std::process::Stdio;
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Folder, Server, TextFile, host, make_pipe, output_of, run_to_end};
 
-/// User and group of nobody.
+/// Id of the user `nobody`.
 const NOBODY: u32 = 65_534;
 
-/// Another group, of which nobody is no member by itself.
+/// Id of a group that gets access by `--control-group`.
 const OTHERS: u32 = 54_321;
 
 #[test]
@@ -35,7 +38,7 @@ fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
     }
     place.serves(saying("four"), 4);
     let (_, printed) = output_of(&mut place.command(&["rollback"]));
-    // `--keep 3` dropped versions, and not the one that version 4 replaced.
+    // `--keep 3` dropped version 2, and not version 1, which version 4 replaced.
     assert!(
         printed.contains("serving version 1") && printed.contains("rolled back from version 4"),
         "{printed}"

@@ -57,7 +57,7 @@ fn a_symlink_anywhere_on_the_path_may_be_pointed_elsewhere() {
         fs::rename(folder.file("new"), folder.file("data")).unwrap();
         swapped(&mut server, version, number);
     }
-    // Notices a change of the file that the path leads to now.
+    // The server also notices a change of the file to which the path leads now.
     fs::write(folder.file("v1").join("handler.wasm"), saying("v1, rewritten")).unwrap();
     swapped(&mut server, "v1, rewritten", 5);
     symlink("v2/handler.wasm", folder.file("new")).unwrap();

@@ -1,6 +1,7 @@
 //! Measures one call of the handler without HTTP: a clean instance, the request in,
-//! the response out. Also measures how the time grows with the module's memory, with
-//! what it writes there and with its routes, and the work around a call.
+//! the response out. Also measures the host's work around a call, calls of the
+//! examples, and how the time grows with the module's memory, with what a call writes
+//! there, and with the number of routes.
 //!
 //! `cargo bench -p host-benches --bench call -- [TEXT]`
 //!
@@ -43,10 +44,10 @@ const BROWSER: [(&str, &str); 9] = [
     ("accept-language", "en-GB,en;q=0.9"),
 ];
 
-/// An example, what is asked, request line, fields, status and body.
+/// Example, what is requested, method and target, fields, status, and body to send.
 type Example = (&'static str, &'static str, &'static str, &'static str, u16, &'static str);
 
-/// Requests to the examples. Signatures are by the keys that their sources have.
+/// Requests to the examples. Signatures are made with the keys in their sources.
 const EXAMPLES: [Example; 14] = [
     ("ab", "a visitor who was here before", "GET /", "cookie: variant=a\r\n", 200, ""),
     ("ab", "a new visitor", "GET /", "", 200, ""),
@@ -169,8 +170,7 @@ fn request(target: &str) -> Vec<u8> {
 }
 
 /// Returns a module that answers without reading the request, so that only the
-/// host's share is measured. At each call it writes `written` bytes behind its first
-/// page.
+/// host's share is measured. Each call writes `written` bytes behind the first page.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -227,8 +227,8 @@ fn around(criterion: &mut Criterion) {
     }
 }
 
-/// Measures how a call grows with the size of the memory, and with how much of a
-/// large memory it writes.
+/// Measures how the time of a call grows with the size of the memory, and with how much
+/// of a large memory the call writes.
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
@@ -250,7 +250,7 @@ fn memory(criterion: &mut Criterion) {
     );
 }
 
-/// Measures how a call grows with the routes of a module that uses the SDK.
+/// Measures how the time of a call grows with the number of routes in the SDK's index.
 fn growth_of_routes(criterion: &mut Criterion) {
     let caller = Caller(Host::new());
     let mut measure = |kind: routes::Kind| {

@@ -4,8 +4,8 @@
 //!
 //! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
 //!   requests, in a memory cgroup of 512 MiB if one can be made
-//! - `faults`: checks that the server survives failing system calls, one kind at a
-//!   time, which strace injects
+//! - `faults`: checks that the server survives system calls that strace makes fail,
+//!   one kind at a time
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,8 +99,8 @@ fn all_bombs() {
     }
 }
 
-/// System calls that fail. Each with its error, the first call that fails, and the
-/// step to the next, as strace reads them.
+/// System calls that fail, each with its error, the first call that fails, and the
+/// step to the next, in strace's syntax.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),

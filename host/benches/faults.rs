@@ -2,11 +2,11 @@
 //!
 //! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
-//! - `loops`: latency of a healthy route, alone and beside eight requests at a time
-//!   that loop for ever, in turn. Measures the same of the server at IP:PORT, if that
-//!   is given; it has to answer /fine with 200, and /l never
+//! - `loops`: latency of a healthy route, in turn alone and beside eight requests at a
+//!   time that loop for ever. Also measures the server at IP:PORT, if that is given; it
+//!   has to answer /fine with 200, and never answer /l
 //! - `starved`: refusals and latency of a quick route, alone and beside a hundred
-//!   clients that request a route that never ends, a route that takes 30 ms, or always
+//!   clients that request a route that never ends, a route that takes 30 ms, or ever
 //!   new targets that never end
 //! - `overload`: latency of the admitted requests, with as many clients as there are
 //!   instances, and with ten times as many

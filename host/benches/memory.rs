@@ -43,7 +43,8 @@ fn start() {
     }
 }
 
-/// Returns the time in milliseconds, or None where the peer is not installed.
+/// Returns the time until the first answer in milliseconds, or None where the peer is
+/// not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
     let (folder, since) = (Folder::new(), Instant::now());
     peer.start(&folder, PAUSE)?;
@@ -54,7 +55,7 @@ fn connections() {
     let most = raise_descriptors(CONNECTIONS[CONNECTIONS.len() - 1]);
     let mut growth = Vec::new();
     println!("resident memory with idle connections, and what each of them adds:");
-    // nginx reserves memory for all its connections when it starts.
+    // nginx has room for so many connections only where it is configured for them.
     for peer in [HOST, NATIVE, NGINX_ROOMY] {
         let counts = CONNECTIONS.iter().map(|count| *count.min(&most));
         let points: Option<Vec<_>> = counts.map(|count| beside_idle(&peer, count)).collect();

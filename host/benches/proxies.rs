@@ -5,14 +5,14 @@
 //! `cargo bench -p host-benches --bench proxies -- [nginx] [haproxy] [workers]`
 //!
 //! - `nginx`: one worker process of nginx, which keeps its connections to the host
-//! - `haproxy`: HAProxy, which gives any of its connections to any client
+//! - `haproxy`: HAProxy, which uses each connection to the host for requests of any client
 //! - `workers`: four worker processes of nginx, over three hosts in turn
 //!
 //! The proxies are configured not to retry requests, because that would hide failures.
 //!
 //! The host closes a connection that was idle for a minute, and a proxy that sends
-//! a request at that moment loses it. HTTP/1.1 has no remedy, so a proxy has to
-//! close first, as operators configure it: here nginx after 30 s, while HAProxy
+//! a request at that moment loses the request. HTTP/1.1 has no remedy, so a proxy has
+//! to close first, as operators configure it: here nginx after 30 s, while HAProxy
 //! closes half of its spare connections every 5 s.
 
 use std::fs::{self, File};
@@ -128,8 +128,8 @@ struct Versions {
     newest: AtomicU64,
 }
 
-/// Sends all requests through a proxy while all hosts are swapped, and checks its
-/// error log afterwards.
+/// Sends all requests through a proxy while the handlers of the hosts behind it are
+/// swapped, then checks the proxy's error log.
 fn swap_behind(name: &str, mut proxy: Command, address: SocketAddr, mut hosts: Vec<Replaced>, log: &Path) {
     let Some(program) = Program::start(&mut proxy, "it does not stand in front of the host") else { return };
     let mut running = Running { program, address };
@@ -162,7 +162,7 @@ fn swap_behind(name: &str, mut proxy: Command, address: SocketAddr, mut hosts: V
     wait_until("the proxy logs that there is no host", || !errors().is_empty());
 }
 
-/// Swaps all hosts once.
+/// Swaps the handler of each host once.
 fn swap(versions: &Versions, hosts: &mut [Replaced]) {
     versions.newest.fetch_add(1, SeqCst);
     hosts.iter_mut().for_each(Replaced::replace);
@@ -170,8 +170,8 @@ fn swap(versions: &Versions, hosts: &mut [Replaced]) {
     versions.oldest.fetch_add(1, SeqCst);
 }
 
-/// Connects to a proxy, which need not write names of fields in lower case, as the
-/// host does.
+/// Connects to a proxy. Unlike the host, a proxy need not write field names in lower
+/// case.
 fn connect(proxy: SocketAddr) -> Client {
     let mut client = Client::connect(proxy);
     client.lower_case = false;

@@ -16,7 +16,7 @@
 //! one a second on a new connection. `slowhttptest` polls all of its connections
 //! and occupies a core. `nice -n 19` keeps it from disturbing the server, but not
 //! entirely, so in some turns it attacks another server of the same kind. What an
-//! attack on the measured server costs more is the cost of its slow clients.
+//! attack on the measured server costs beyond that is the cost of slow clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -124,8 +124,8 @@ fn healthy(address: SocketAddr, time: Duration) -> Seen {
     ask_steadily(address, "/", CALM, time)
 }
 
-/// Compares the healthy client of a server alone, beside an attack on another server,
-/// and beside an attack on its own. The attackers request `target`.
+/// Compares the healthy client alone, beside an attack on another server, and beside an
+/// attack on its own server. The attackers request `target`.
 fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     if !is_installed("slowhttptest", "-h", INSTALL) {
         return;
@@ -145,8 +145,8 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     assert_eq!(failed, 0, "healthy requests failed beside {what}");
 }
 
-/// Runs the healthy client at one address for one turn, beside an attack on that
-/// server or another one.
+/// Runs the healthy client at `address` for one turn, beside an attack on `server`,
+/// which may be another one.
 fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str, mode: &[&str]) -> Seen {
     let before = server.resources().descriptors;
     let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);

@@ -56,8 +56,8 @@ fn load() {
     });
 }
 
-/// Draws the longest time of the about 32 answers due in each 20 ms, because a delay
-/// by a swap would show in it.
+/// Draws the longest time among the about 32 answers due in each 20 ms, because a delay
+/// by a swap would show there.
 fn timeline() {
     let mut replaced = Replaced::start(default_handler, &[]);
     // Skips the first requests, which take longer.
@@ -105,7 +105,7 @@ fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f6
 }
 
 fn drops() {
-    // A connection may send more requests than the default limit of a million.
+    // A connection here may need more than a million requests, the default limit.
     let mut replaced =
         Replaced::start(default_handler, &["--no-watch", "--connection-requests", "100000000"]);
     let address = replaced.server.addresses[0];

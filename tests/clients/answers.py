@@ -1,4 +1,4 @@
-"""What the servers that `run` started are to answer, and how the Python scripts here compare it."""
+"""Answers expected of the servers that `run` starts, and functions that compare them."""
 
 import os
 import reprlib
@@ -26,9 +26,9 @@ ANSWERS = [
     ("DELETE", "/nope", 405, "method is not allowed", ALLOW, NOT_ALLOWED),
 ]
 
-# Nothing, a single byte, more than one read gives, and as much as the server takes.
+# Bodies: nothing, one byte, more than one read returns, and the most that the server accepts.
 UPLOADS = [os.urandom(size) for size in (0, 1, 64 * 1024, 1024 * 1024)]
-# More than the kernel takes in before anybody reads.
+# More than the kernel buffers before the server reads.
 TOO_LONG = bytes(8 * 1024 * 1024)
 
 short = reprlib.Repr()
@@ -41,7 +41,7 @@ def equal(what, found, expected):
 
 
 def answered(asked, status, reason, fields, body):
-    """Compares a response with the row of the table that was asked."""
+    """Compares a response with the row of the table that was requested."""
     method, target, *expected, page = asked
     what = f"{method} {target}"
     equal(what, [status, reason, fields.get("allow")], expected)
@@ -51,6 +51,6 @@ def answered(asked, status, reason, fields, body):
 
 
 def pieces(body):
-    """Gives a body bit by bit, in pieces that are no power of two."""
+    """Yields a body in pieces whose length is no power of two."""
     for start in range(0, len(body), 10_007):
         yield body[start : start + 10_007]

@@ -26,7 +26,8 @@ same() {
     cmp "$2" "$3" || equal "$1" 'other bytes' 'the bytes that were sent'
 }
 
-# Nothing, a single byte, more than one read gives, and as much as the server takes.
+# Makes bodies, and prints the names of their files: nothing, one byte, more than one
+# read returns, and the most that the server accepts.
 uploads() {
     local size
     for size in 0 1 65536 1048576; do

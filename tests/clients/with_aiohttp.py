@@ -1,4 +1,4 @@
-"""aiohttp; and pipelining, which it cannot, by plain asyncio."""
+"""aiohttp; and plain asyncio for pipelining, which aiohttp does not support."""
 
 import asyncio
 import sys
@@ -42,7 +42,7 @@ async def uploads(session):
         ]:
             async with session.post(ECHO, data=sent, expect100=expect) as response:
                 equal(f"{len(body)} bytes {how}", await response.read(), body)
-    # The server does not read it all, and yet its answer has to arrive.
+    # The server does not read the whole body, and yet its answer has to arrive.
     async with session.post(ECHO, data=TOO_LONG) as response:
         equal("too long a body", response.status, 413)
 

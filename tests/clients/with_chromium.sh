@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Chromium without a window: what it shows, and what a page of it can send.
+# Headless Chromium: what it shows of a page, and what a script of a page can send.
 browser=''
 for name in chromium chromium-browser google-chrome google-chrome-stable; do
     if command -v "$name" >/dev/null; then
@@ -12,8 +12,8 @@ done
 . ./expect.sh
 "$browser" --version 2>/dev/null
 
-# shown URL FLAGS: the page as the browser shows it. Nothing but the servers can
-# be reached. It has no sandbox of its own, which root could not have.
+# shown URL FLAGS: prints the page as the browser shows it. The browser can reach
+# only the servers. It runs without its sandbox, which does not work for root.
 shown() {
     "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync \
@@ -25,8 +25,8 @@ has '/' "$(shown "$HELLO/")" '<h1> hello index</h1>'
 has '/route' "$(shown "$HELLO/route")" '<h1> hello route</h1>'
 has '/nope' "$(shown "$HELLO/nope")" '<h1>error 404 not found</h1>'
 
-# A page that sends bodies and compares what comes back. It is a file, so that
-# the servers are other origins to it; the flag lets it see their answers.
+# A page that sends bodies and compares what comes back. It is a file, so the servers
+# are other origins; --disable-web-security lets the page see their answers.
 cat >"$SCRATCH/sends.html" <<PAGE
 <p id="told">nothing yet</p>
 <script type="module">

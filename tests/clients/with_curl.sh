@@ -5,10 +5,10 @@ command -v curl >/dev/null || exit 77
 . ./expect.sh
 curl --version | head -n 1 | cut -d ' ' -f 1-2
 
-# No .curlrc of the user's is to take part.
+# --disable ignores the user's .curlrc.
 ask() { curl --disable --silent --show-error --max-time 30 "$@"; }
 
-# field HEAD NAME: the field's value in a response's head.
+# field HEAD NAME: prints the value of a field in the head of a response.
 field() { tr -d '\r' <<<"$1" | sed -n "s/^$2: //p"; }
 
 told=' %{http_code} HTTP/%{http_version}'
@@ -23,7 +23,7 @@ equal 'DELETE /' "$(ask -X DELETE -w "$told" "$HELLO/")" "$not_allowed 405 HTTP/
 equal '--http2' "$(ask --http2 -w "$told" "$HELLO/")" "$index 200 HTTP/1.1"
 equal '--range' "$(ask --range 0-3 -w "$told" "$HELLO/")" "$index 200 HTTP/1.1"
 equal '--compressed' "$(ask --compressed --tr-encoding -w "$told" "$HELLO/")" "$index 200 HTTP/1.1"
-# What is not for this server: it says so, and curl understands.
+# Protocols that the server does not speak: curl has to report a failure.
 ask --http2-prior-knowledge "$HELLO/" >/dev/null 2>&1
 equal '--http2-prior-knowledge, whether it failed' "$(($? != 0))" 1
 ask --insecure "https${HELLO#http}/" >/dev/null 2>&1
@@ -44,12 +44,12 @@ head=$(ask -D - -o /dev/null -d a "$HELLO/")
 has 'POST /, reason' "$head" 'HTTP/1.1 405 method is not allowed'
 equal 'POST /, allow' "$(field "$head" allow)" "$allow"
 
-# The name of the server that is meant in the target, as a proxy is asked.
+# The target names the server, as in a request to a proxy.
 equal 'absolute form' "$(ask --proxy "$HELLO" -w "$told" http://a.example/route)" "$route 200 HTTP/1.1"
 ask --proxy "$HELLO" --proxytunnel http://a.example/ >/dev/null 2>&1
 equal 'CONNECT, whether it failed' "$(($? != 0))" 1
 
-# How many connections were opened for each of the answers.
+# Number of connections that were opened for each answer.
 equal 'one connection' "$(ask -w ' %{num_connects} ' "$HELLO/" "$HELLO/nope" "$HELLO/route")" \
     "$index 1 $not_found 0 $route 0 "
 equal 'one connection past a POST' "$(ask -w ' %{num_connects} ' -d a=1 "$HELLO/" "$HELLO/")" \
@@ -62,7 +62,7 @@ equal 'HTTP/1.0 without keep-alive' "$(ask --http1.0 -w ' %{num_connects} ' "$HE
 equal 'HTTP/1.0 with keep-alive' \
     "$(ask --http1.0 -H 'connection: keep-alive' -w ' %{num_connects} ' "$HELLO/" "$HELLO/")" \
     "$index 1 $index 0 "
-# Its progress is shown even to --silent.
+# curl shows the progress of --parallel in spite of --silent.
 pages=$(ask --parallel "$HELLO/route?[1-200]" 2>/dev/null | grep -o "$route" | wc -l)
 equal '200 requests in parallel, answers' "$pages" 200
 
@@ -82,12 +82,12 @@ for file in $(uploads); do
     fi
 done
 
-# A body that is too long is refused before it is sent, to whoever asks first.
+# A body that is too long is refused before it is sent, if the client waits for a 100.
 head -c 1048577 /dev/zero >"$SCRATCH/long"
 equal 'too long a body, what was sent of it' \
     "$(ask -H 'expect: 100-continue' --data-binary "@$SCRATCH/long" -o "$got" \
         -w '%{http_code} %{size_upload}' "$ECHO/")" '413 0'
-# And so does one that is sent without asking, though the server does not read it all.
+# It is also refused if it is sent at once, though the server does not read all of it.
 head -c 8388608 /dev/zero >"$SCRATCH/long"
 for flags in '' 'transfer-encoding: chunked'; do
     equal "too long a body, $flags" \

@@ -41,7 +41,7 @@ def uploads():
 
 
 def head_of_an_upload(length):
-    """Sends the head alone, and gives the line that comes back."""
+    """Sends only the head. Returns the connection and the line that comes back."""
     connection = connect(ECHO)
     connection.putrequest("POST", "/")
     connection.putheader("content-length", str(length))
@@ -61,7 +61,7 @@ def expectations():
         equal("expect: 100-continue", line, b"HTTP/1.1 100 Continue\r\n")
         connection.send(body)
         equal("what comes back after a 100", connection.getresponse().read(), body)
-    # Who is going to be refused is not asked for the body first.
+    # A client whose request will be refused is not told to send the body.
     _, line = head_of_an_upload(1024 * 1024 + 1)
     equal("expect: 100-continue, too long a body", line, b"HTTP/1.1 413 Payload Too Large\r\n")
 

@@ -1,4 +1,4 @@
-"""httplint, by the author of REDbot, reads the responses: the handler's, and each that is the host's own."""
+"""httplint, by the author of REDbot, checks responses of handlers and of the host itself."""
 
 import os
 import select
@@ -19,7 +19,7 @@ except ImportError:
 LONG = "a" * 20_000
 HOST = "host: a\r\n"
 
-# Server, head without its end; status.
+# Server, request head without the empty line at its end; status.
 RESPONSES = [
     (HELLO, f"GET / HTTP/1.1\r\n{HOST}", 200),
     (HELLO, f"GET /route HTTP/1.1\r\n{HOST}", 200),
@@ -66,21 +66,24 @@ def ask(url, head):
 
 
 def ask_too_often(url, head):
-    """Asks a server thrice that has one instance, for a call that does not end, and one place in the queue."""
+    """Makes three endless calls on a server with one instance and one place in its queue.
+
+    Returns the response to the call that is refused.
+    """
     connections = [connect(url) for _ in range(3)]
     for connection in connections:
         connection.sendall(f"{head}connection: close\r\n\r\n".encode())
     [refused], _, _ = select.select(connections, [], [], 30)
     got = to_its_end(refused)
     for connection in connections:
-        # A reset instead of a close: it frees the instance at once.
+        # A reset, unlike a close, frees the instance at once.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
     return got
 
 
 def lint(head, got, status, start):
-    """What httplint has to say of a response, and of it as an answer to this request."""
+    """Returns httplint's notes on a response, by itself and as the answer to its request."""
     what = f"{head[:40]!r}"
     top, *lines = head.splitlines()
     method, _, rest = top.partition(" ")
@@ -111,8 +114,8 @@ def main():
         start = time.time()
         got = ask_too_often(url, head) if status == 503 else ask(url, head)
         for note in lint(head, got, status, start):
-            # It rates the status itself, which is the one that was asked for:
-            # 400 as a warning, 414 as an error, and all others as neither.
+            # httplint rates the status itself, which is the expected one here: 400 as a
+            # warning, 414 as an error, and all others as neither.
             if type(note).__name__ in ("STATUS_BAD_REQUEST", "STATUS_URI_TOO_LONG"):
                 continue
             if note.level == levels.WARN:

@@ -1,4 +1,4 @@
-"""requests, and urllib3 below it."""
+"""requests, which uses urllib3."""
 
 import sys
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ except ImportError:
 
 
 def connections(session, url):
-    """How many connections to a server the session has opened so far."""
+    """Returns how many connections to a server the session has opened so far."""
     pools = session.get_adapter(url).poolmanager.pools
     opened = [pools[key] for key in pools.keys()]
     return sum(pool.num_connections for pool in opened if pool.port == urlsplit(url).port)
@@ -32,7 +32,7 @@ with requests.Session() as session:
             equal(f"{len(body)} bytes {how}", response.content, body)
     response = session.post(ECHO, data={"a": "ä"}, files={"file": ("name", UPLOADS[2])}, timeout=30)
     equal("a form with a file", response.content, response.request.body)
-    # The server does not read it all, and yet its answer has to arrive.
+    # The server does not read the whole body, and yet its answer has to arrive.
     for sent in (TOO_LONG, pieces(TOO_LONG)):
         equal("too long a body", requests.post(ECHO, data=sent, timeout=30).status_code, 413)
     equal("connections for the uploads", connections(session, ECHO), 1)

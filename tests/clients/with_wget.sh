@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# GNU Wget; others of the name have other flags.
+# GNU Wget 1; other programs of this name have other flags.
 wget --version 2>/dev/null | grep -q '^GNU Wget 1' || exit 77
 # shellcheck source-path=SCRIPTDIR source=expect.sh
 . ./expect.sh
 wget --version | head -n 1 | cut -d ' ' -f 1-3
 
-# No .wgetrc of the user's is to take part.
+# --no-config ignores the user's .wgetrc.
 ask() { wget --no-config --no-verbose --tries 1 --timeout 30 -O - "$@" 2>"$SCRATCH/said"; }
 
 equal 'GET /' "$(ask "$HELLO/")" "$index"
@@ -32,7 +32,7 @@ for file in $(uploads); do
     ask --post-file "$file" "$ECHO/" >"$SCRATCH/got"
     same "${file##*/} bytes" "$SCRATCH/got" "$file"
 done
-# The server does not read it all, and yet its answer has to arrive.
+# The server does not read the whole body, and yet its answer has to arrive.
 head -c 8388608 /dev/zero >"$SCRATCH/long"
 ask --post-file "$SCRATCH/long" "$ECHO/" >/dev/null
 has 'too long a body' "$(<"$SCRATCH/said")" 'ERROR 413: Payload Too Large'

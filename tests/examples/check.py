@@ -1,4 +1,4 @@
-"""Holds a server that runs to a table: python3 check.py URL TABLE"""
+"""Checks a running server against a table: python3 check.py URL TABLE"""
 
 import reprlib
 import sys
@@ -6,8 +6,8 @@ import sys
 from client import Client
 from tables import TABLES
 
-# With as many requests an instance is used again and again, so what one of them left
-# behind would be seen by the next.
+# So many that each instance is used again and again: what one request left behind would
+# show in the next.
 REQUESTS = 10_000
 AT_ONCE = 50
 
@@ -44,7 +44,7 @@ def each_alone(url, table):
 
 
 def many_at_once(url, table):
-    """Sends short requests without waiting for the answers to those before."""
+    """Sends short requests in batches, and reads the answers after each batch."""
     table = [each for each in table if len(each[0][3]) < 1024]
     client = Client(url)
     for start in range(0, REQUESTS, AT_ONCE):
@@ -59,5 +59,5 @@ if __name__ == "__main__":
     table = TABLES[name]()
     each_alone(url, table)
     many_at_once(url, table)
-    # After so many requests, among them none with a long body, one more of each.
+    # Repeats each request after the many, of which none has a long body.
     each_alone(url, table)

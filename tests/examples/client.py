@@ -1,4 +1,4 @@
-"""An HTTP client that sends what it is told to, and several requests at once if so told."""
+"""An HTTP client that sends requests unchanged, and several at once if it is told to."""
 
 import socket
 
@@ -28,7 +28,7 @@ class Client:
         self.socket.sendall(message)
 
     def reply(self, method):
-        """Reads the next response, which is one to this method."""
+        """Reads the next response, to a request of this method."""
         line = self.stream.readline().decode()
         assert line.startswith("HTTP/1.1 "), f"expected a status line, found {line!r}"
         _, status, reason = line.rstrip("\r\n").split(" ", 2)
@@ -36,7 +36,7 @@ class Client:
         while line := self.stream.readline().decode().rstrip("\r\n"):
             name, _, value = line.partition(":")
             name, value = name.lower(), value.strip()
-            # Of cookies there may be several, each in a field of its own.
+            # There may be several cookies, each in a field of its own.
             fields[name] = f"{fields[name]}\n{value}" if name in fields else value
         length = 0 if method == "HEAD" else int(fields.get("content-length", 0))
         return Reply(int(status), reason, fields, self.stream.read(length))

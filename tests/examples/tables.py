@@ -1,4 +1,4 @@
-"""What each example is to answer: its table of requests."""
+"""Tables of requests and expected responses, one for each example."""
 
 import hashlib
 import hmac
@@ -10,15 +10,15 @@ HTML = "text/html; charset=utf-8"
 
 
 def row(method, target, status, reason=None, fields=None, body=None, sends=b"", with_fields=None):
-    """A request, and what is to come back; None for what does not matter.
+    """Returns a request and the expected response; None stands for what does not matter.
 
-    In `fields` a None says that there is no such field.
+    In `fields`, None means that the response must not have the field.
     """
     return (method, target, with_fields or {}, sends), (status, reason, fields or {}, body)
 
 
 def default():
-    """The table of the default handler, as the host's own tests have it."""
+    """Returns the table of the default handler, read from the host's own tests."""
     text = (pathlib.Path(__file__).parent.parent / "answers.rs").read_text()
     names = dict(re.findall(r'^(?:pub )?const (\w+): &str = "(.*)";$', text, re.MULTILINE))
     lines = re.findall(
@@ -31,7 +31,7 @@ def default():
         fields = {"allow": names[allow] if allow else None, "content-type": kind, "content-length": length}
         rows.append(row(method, target, int(status), reason, fields, body))
     assert len(rows) >= 20, f"tests/answers.rs: expected its table, found {len(rows)} rows of it"
-    # As long a body as the server takes: the module has to make room for it.
+    # The longest body that the server accepts: the module has to make room for it.
     rows.append(row("POST", "/", 405, body=names["NOT_ALLOWED"].encode(), sends=bytes(1024 * 1024)))
     return rows
 
@@ -100,7 +100,7 @@ def items():
         sent(422, b'{"name":"a","cents":0}', b'[{"member":"cents","error":"expected more than nothing"}]'),
         sent(400, b'{"name":"a","cents":0'),
         sent(400, b'{"name":"a","cents":1.5}'),
-        # Nested as deep as it can be sent: the parser has to give up, and not the stack.
+        # Nested as deep as a body allows: the parser has to give up before the stack runs out.
         sent(400, b"[" * 1_000_000),
     ]
 
@@ -248,7 +248,7 @@ def webhook():
 
 
 def crates():
-    """What each crate answers in its route; handlers.md lists them."""
+    """Returns the table of the routes that use one crate each; docs/handlers.md lists the crates."""
     answers = {
         "std": "two",
         "anyhow": "reading a number: invalid digit found in string",

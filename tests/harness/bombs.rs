@@ -1,5 +1,5 @@
-//! Bombs: small modules for which an unbounded compiler needs gigabytes or minutes. Each
-//! meets the contract, so only a bound on compiling can refuse it.
+//! Bombs: modules for which an unbounded compiler needs gigabytes or minutes. All but the
+//! one in text meet the contract, so only a bound can refuse them.
 
 use wasm_encoder::MemArg;
 use wasm_encoder::{

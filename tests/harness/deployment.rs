@@ -58,7 +58,7 @@ impl Deployment {
         Server::spawn(command, &self.arguments(more))
     }
 
-    /// Returns a process that sends a command to the running server.
+    /// Returns the process, not started yet, that sends a command to the running server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = host();
         command.args(arguments).arg("--control").arg(self.socket());
@@ -70,7 +70,7 @@ impl Deployment {
         output_of(&mut self.command(arguments)).1
     }
 
-    /// Returns a process that swaps to a module.
+    /// Returns the process, not started yet, that swaps to a module.
     pub fn swap_command(&self, module: impl AsRef<[u8]>) -> Command {
         let file = self.path(&format!("upload-{}", self.uploads.fetch_add(1, Ordering::Relaxed)));
         fs::write(&file, module).unwrap();

@@ -1,6 +1,6 @@
 //! Makes hoarders: modules that write parts of each request to every kind of state that
-//! WebAssembly has, and answer each request with a digest of that state before. Equal
-//! choices give equal modules.
+//! WebAssembly has, and answer it with a digest of the state before. Equal choices give
+//! equal modules.
 
 /// Returns the text of a module. `below` makes the choices: it returns a number below its
 /// argument, which is at least 1.
@@ -8,8 +8,8 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let pages = [1, 1, 2, 17][below(4)];
     let mut hoarder = Hoarder { below, pages, globals: Vec::new(), tables: 0 };
     hoarder.choose_globals();
-    // Half of the modules may change tables. The host treats them differently, and most
-    // compilers never make such modules.
+    // Half of the modules may change tables. The host cannot reset instances of those that
+    // do, and most compilers never make such modules.
     let changes_tables = hoarder.one_in(2);
     hoarder.tables = (hoarder.below)(3);
     let mutate = hoarder.mutations(changes_tables);

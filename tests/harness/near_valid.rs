@@ -1,5 +1,5 @@
-//! Makes messages that are nearly valid: parts of valid and of nearly valid messages, with
-//! random changes.
+//! Makes nearly valid messages: joins parts that are valid or nearly so, and makes random
+//! changes.
 
 use super::Random;
 

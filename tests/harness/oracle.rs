@@ -18,7 +18,7 @@ pub type Outcome = Result<Vec<u8>, String>;
 /// Number of requests to one module, one after the other.
 const REQUESTS: usize = 12;
 
-/// Most memory of an instance of the reference, in bytes, as by default in the host.
+/// Most memory of an instance of the reference, in bytes: the host's default.
 const MEMORY_MAX: usize = 64 << 20;
 
 /// Makes one request to a new instance in plain wasmtime.

@@ -183,7 +183,7 @@ impl Server {
         client
     }
 
-    /// Waits for a line on standard error that contains all of these texts, which may have
+    /// Waits for a line on standard error that contains all of these texts. The line may have
     /// been written before.
     pub fn log_line(&mut self, texts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -9,8 +9,8 @@ use crate::answers::{INDEX, NOT_ALLOWED, NOT_FOUND, ROUTE};
 use crate::harness::wire::replies::own_page;
 use crate::harness::{Client, Server};
 
-/// Request before or behind a row, and the status and body of the response of each
-/// `Handler`, in their order.
+/// Request before or behind a row, and the status and body of each handler's response, in
+/// the order of `Handler`.
 struct Beside {
     bytes: &'static [u8],
     replies: [(u16, &'static str); 3],

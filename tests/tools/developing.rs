@@ -214,7 +214,7 @@ fn what_is_no_crate_is_said_to_be_none() {
 fn a_missing_target_is_named_with_the_command_that_adds_it() {
     let folder = Folder::new();
     let path = new(&folder, "greeter-four");
-    // A fake `rustc`, by which the folder of the WebAssembly target does not exist.
+    // A fake `rustc`, which prints a folder of the WebAssembly target that does not exist.
     let tools = folder.file("bin");
     std::fs::create_dir(&tools).unwrap();
     std::fs::write(tools.join("rustc"), "#!/bin/sh\necho /no/such/folder\n").unwrap();

@@ -1,4 +1,4 @@
-//! `--record` records requests at which the handler failed, and `host replay` repeats
+//! `--record` records requests on which the handler failed, and `host replay` repeats
 //! them.
 
 use std::fs;

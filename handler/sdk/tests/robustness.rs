@@ -1,5 +1,5 @@
-//! Any bytes at all can be asked for anything. The same choices in every run; the
-//! fuzz target `sdk` makes others.
+//! Calls every part of the SDK with random requests and texts. They are the same in
+//! every run; the fuzz target `sdk` makes others.
 
 #[path = "../../../tests/harness/random.rs"]
 mod random;

@@ -32,7 +32,7 @@ pub fn is_chosen(name: &str, names: &[&str]) -> bool {
     named.is_empty() || named.iter().any(|argument| argument == name)
 }
 
-/// Returns the number that a share of the numbers (0.0 to 1.0) does not exceed.
+/// Returns the number that a share (0.0 to 1.0) of the numbers does not exceed.
 pub fn percentile(numbers: &[f64], share: f64) -> f64 {
     let mut numbers = numbers.to_vec();
     numbers.sort_by(f64::total_cmp);

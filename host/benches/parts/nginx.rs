@@ -8,11 +8,12 @@ use crate::harness::Folder;
 /// Name of the error log in the folder.
 pub const ERRORS: &str = "nginx-errors";
 
-/// Default connections of a worker process, which reserves memory for them at once.
+/// Most connections of a worker process, unless a bench needs more. nginx reserves memory
+/// for them when it starts.
 pub const CONNECTIONS: usize = 1024;
 
 /// Returns a command that runs nginx, with the number of worker processes (`auto`: one
-/// for each core), the most connections of each, and the content of the block `http`.
+/// for each core), the limit of connections of each, and the content of the block `http`.
 /// The error log gets warnings and errors.
 pub fn command(folder: &Folder, workers: &str, connections: usize, http: &str) -> Command {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));

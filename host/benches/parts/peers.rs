@@ -41,7 +41,7 @@ pub const HOST: Peer = Peer { name: "host", command: |folder, address| host(fold
 pub const HOST_LOGGING: Peer =
     Peer { name: "host, with access log", command: |folder, address| host(folder, address, &[]) };
 
-/// The host with a module that echoes, and starts with room for 1 MiB.
+/// The host with an echo module whose memory has room for 1 MiB from the start.
 pub const HOST_ECHO: Peer = Peer {
     name: "host",
     command: |folder, address| {
@@ -54,8 +54,8 @@ pub const HOST_ECHO: Peer = Peer {
     },
 };
 
-/// The host with a module that grows its memory for a large request. Its instance can
-/// then not be reset.
+/// The host with an echo module that grows its memory for a large request. The grown
+/// instance cannot be reset.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
     command: |folder, address| host_with(folder, address, Path::new(&fixture("echo.wat"))),
@@ -167,8 +167,8 @@ fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Comm
     Some(command)
 }
 
-/// Returns nginx with a worker process for each core. It answers from its
-/// configuration.
+/// Returns a command that runs nginx with a worker process for each core. The answer
+/// stands in its configuration.
 fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Command> {
     let http = format!(
         "server {{ listen {address};

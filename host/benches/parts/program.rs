@@ -1,4 +1,4 @@
-//! Other programs, where they are installed.
+//! Runs other programs where they are installed.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -24,8 +24,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // A process keeps its id until it is waited for, so the id is not
-        // another's. A program with children ends them when it is asked to end.
+        // A process keeps its id until it is waited for, so no other process has the id.
+        // SIGTERM, unlike SIGKILL, lets a program end its children.
         if let Ok(None) = self.0.try_wait() {
             let _ = Command::new("kill").arg(self.0.id().to_string()).status();
             let _ = self.0.wait();

@@ -35,8 +35,8 @@ impl Replaced {
         Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
-    /// Replaces the file with the next variant by renaming. Returns the time just
-    /// before.
+    /// Replaces the file with the next variant by renaming. Returns the time just before
+    /// the rename.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.folder.file("new");
@@ -46,8 +46,8 @@ impl Replaced {
         since
     }
 
-    /// Replaces the file, and tells the server by SIGHUP to read it, so that the server
-    /// need not watch it.
+    /// Replaces the file, and tells the server by SIGHUP to read it. So the server need
+    /// not watch the file.
     pub fn replace(&mut self) {
         self.rename();
         self.server.signal("HUP");
@@ -63,7 +63,7 @@ impl Replaced {
     }
 }
 
-/// Returns a variant of the default handler, which differs in a custom section.
+/// Returns the default handler with a custom section that holds the number.
 pub fn default_handler(number: u64) -> Vec<u8> {
     let mut module = host::site::version::EMBEDDED.to_vec();
     // A custom section: id 0, its size, and an empty name.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::scratch;
 
-/// A kind of route paths.
+/// A kind of route path.
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! Loads a server by wrk, and reads wrk's results.
+//! Loads a server with wrk, and reads wrk's results.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;

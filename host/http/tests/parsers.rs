@@ -17,8 +17,8 @@ use std::path::Path;
 /// Number of changed copies of each input.
 const CHANGES: usize = 100;
 
-/// Calls `check` with each input of a corpus and with changed copies, and with a
-/// generator of random numbers below a bound.
+/// Calls `check` with each input of a corpus and with changed copies of it. Each call also
+/// gets a generator of random numbers below a bound.
 fn for_each_input(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(corpus);
     let mut state = 0x5eed_u64;

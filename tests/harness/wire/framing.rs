@@ -12,8 +12,8 @@ pub enum Framing {
     Chunked,
 }
 
-/// Returns the framing by section 6.3. Refuses every request for which it is not plain;
-/// the error holds the allowed statuses.
+/// Returns the framing by section 6.3. Refuses every request whose framing is doubtful; the
+/// error holds the allowed statuses.
 pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");

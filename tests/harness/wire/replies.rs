@@ -3,8 +3,8 @@
 
 use super::rfc9112::{Fields, field_line, is_text, line, number, values};
 
-/// Returns the reason phrase of a response that the host makes itself, or `None` if it
-/// makes none with this status.
+/// Returns the reason phrase of a response that the host makes itself, or `None` for other
+/// statuses. 408 is missing, because no timeout expires in these checks.
 pub fn own_reason(status: u16) -> Option<&'static str> {
     Some(match status {
         400 => "Bad Request",

@@ -13,7 +13,7 @@ const FIELDS_MAX: usize = 100;
 /// Most options in all `connection` headers of a response together.
 const OPTIONS_MAX: usize = 64;
 
-/// Fields that may stand once in a response.
+/// Fields that a response may have at most once.
 const SINGLE: [&str; 14] = [
     "access-control-allow-credentials",
     "access-control-allow-origin",

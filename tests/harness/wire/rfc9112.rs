@@ -1,6 +1,6 @@
 //! Parses the bytes of a connection into requests by RFC 9112. Everything doubtful is
-//! refused. Slow and plain, and written from the RFC alone: it shares no code with the
-//! server.
+//! refused. The parser is slow and simple, and written from the RFC alone: it shares no
+//! code with the server.
 
 use std::str::FromStr;
 
@@ -34,7 +34,7 @@ pub enum End {
     /// The beginning of a head, which gets no response.
     Unfinished,
     /// Bytes that are not a request, and the allowed statuses of the refusal. `or_silence`
-    /// means that no response is right, too, because the wrong line may still go on.
+    /// means that the server may also stay silent, because the wrong line may still go on.
     /// `is_head` means that the bytes begin with `HEAD `, so that the response has no body.
     Refused { statuses: Vec<u16>, or_silence: bool, is_head: bool },
     /// A head whose body is wrong, too long or incomplete, and the allowed statuses.
@@ -183,7 +183,7 @@ fn refused(bytes: &[u8], statuses: Vec<u16>, or_silence: bool) -> Found {
 }
 
 /// Returns the allowed statuses for an incomplete head, whose last line `tail` has no end,
-/// and whether no response is allowed, too. No status means that there is no response.
+/// and whether the server may also stay silent. Without a status, it must stay silent.
 fn unfinished_head(
     head: &[u8],
     tail: &[u8],

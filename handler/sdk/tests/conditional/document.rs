@@ -5,7 +5,7 @@ use handler_sdk::{
     put,
 };
 
-/// Content of every document.
+/// Content of the documents, except `/empty` and `/gone`.
 pub const TEXT: &str = "0123456789";
 
 /// Sun, 06 Nov 1994 08:49:37 GMT
@@ -29,7 +29,7 @@ const ROUTES: Router = Router::new(&[
     get("/random/{count}", random),
 ]);
 
-/// Without a tag.
+/// Validators without an entity tag.
 static DATED: Validators<'_> = Validators::dated(CHANGED);
 
 /// Answers a request by the route table.

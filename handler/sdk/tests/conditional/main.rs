@@ -1,5 +1,5 @@
-//! Conditional requests and ranges, asked natively. `tests/conditional.rs` asks the
-//! same through the server.
+//! Makes conditional and range requests natively. `tests/conditional.rs` makes the same
+//! requests through the server.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,9 +1,8 @@
-//! What RFC 9110, sections 13 and 14, require: requests and their answers. The same
-//! rows are asked natively and through the server.
+//! Requests, and the answers that RFC 9110 requires in sections 13 and 14. The rows are
+//! tested natively and through the server.
 
-/// A row: name, method and path, fields of the request, status, and what the answer
-/// has: `name: value` of a field, `!name` for a field that it does not have, and
-/// `=body`.
+/// Name, method and path, fields of the request, status, and what the response must
+/// have: `name: value` for a field, `!name` for an absent field, `=body` for the body.
 pub type Row = (&'static str, &'static str, &'static [&'static str], u16, &'static [&'static str]);
 
 const WHOLE: &str = "=0123456789";
@@ -138,8 +137,8 @@ pub fn request(row: &Row) -> String {
 }
 
 /// Returns how a response differs from its row, one text for each difference.
-/// `is_served` says that it came through the server, which sets `content-length` and
-/// leaves out the body for HEAD.
+/// `is_served` says that the response came through the server, which sets
+/// `content-length` and leaves out the body for HEAD.
 pub fn missing(
     row: &Row,
     status: u16,
