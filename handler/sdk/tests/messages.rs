@@ -1,5 +1,5 @@
-//! What the compiler says of the usual mistakes: each is compiled in a crate of its
-//! own, without features of the SDK.
+//! What the compiler says about the usual mistakes. Each is compiled as an example of one
+//! package, without features of the SDK.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A name, the lines of a handler, and what the compiler says; nothing where the
-/// handler is sound.
+/// A name, the lines of a handler, and what the compiler says: nothing if the handler is
+/// sound.
 const HANDLERS: [(&str, &str, &[&str]); 10] = [
     (
         "borrows",

@@ -1,4 +1,5 @@
-//! The router's options: methods, slashes, pages for errors, and other origins.
+//! The router's options: the order of method and path, slashes at the end, error pages,
+//! and other origins.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -23,7 +24,7 @@ const TABLE: [Route; 10] = [
 
 const ROUTES: Router = Router::new(&TABLE);
 
-/// Answers with the pattern of the route, the parameters, and what was asked.
+/// Answers with the pattern of the route, and with its parameter in `x-param`.
 fn show(request: Request<'_>) -> Response<'_> {
     let param = ["id", "page", "path"].into_iter().find_map(|name| request.param(name));
     Response::text(Status::OK, request.route())
@@ -34,7 +35,7 @@ fn plain(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// Status, `allow`, and the body where the status is 200.
+/// Returns the status, `allow`, and the body if the status is 200.
 fn short(reply: &Reply) -> String {
     let body = if reply.status() == 200 { reply.text() } else { "" };
     format!("{} {} {body}", reply.status(), reply.field("allow").unwrap_or("-")).trim_end().to_owned()
@@ -61,10 +62,10 @@ fn the_answer_depends_on_the_methods_of_the_target_alone() {
         ("PATCH", "/nope", "404 -"),
         ("HEAD", "/nope", "404 -"),
         ("OPTIONS", "/nope", "404 -"),
-        // All of the server.
+        // The whole server.
         ("OPTIONS", "*", "204 GET, HEAD, POST, PUT, DELETE, OPTIONS"),
         ("GET", "*", "404 -"),
-        // What no handler can know.
+        // Methods that the router does not know.
         ("TRACE", "/tasks", "501 -"),
         ("CONNECT", "/tasks", "501 -"),
         ("BREW", "/tasks", "501 -"),
@@ -185,7 +186,7 @@ fn an_error_page_covers_errors_without_a_body() {
         let allow = matches!(status, 204 | 405).then_some("GET, HEAD, OPTIONS");
         assert_eq!(reply.field("allow"), allow, "{method} {target}");
     }
-    // A page of its own for one error goes before the page for all.
+    // A page for one error takes precedence over the page for all errors.
     const BOTH: Router = ROUTES.not_found(|_| Response::text(Status::NOT_FOUND, "nothing"));
     let client = Client::new(|request| BOTH.answer(request));
     assert_eq!((client.get("/nope").text(), client.put("/", "").text()), ("nothing", "/"));

@@ -1,5 +1,5 @@
-//! Any bytes at all can be asked for anything. The same choices in every run; the
-//! fuzz target `sdk` makes others.
+//! Calls every part of the SDK with random bytes, which are equal in every run. The fuzz
+//! target `sdk` tries others.
 
 #[path = "../../../tests/harness/random.rs"]
 mod random;

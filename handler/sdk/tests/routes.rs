@@ -1,4 +1,4 @@
-//! The router, by line and by index, against a matcher that is slow and plain.
+//! Compares the router, by line and by index, with a matcher that is slow and simple.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -8,8 +8,8 @@ mod random;
 use handler_sdk::{Index, Method, Request, Response, Route, Router, Status};
 use random::Random;
 
-/// As many as a table here has at most. An index has this many always, so a
-/// shorter table is filled up with paths that no request has.
+/// Most routes of a table. An index always has this many, so a shorter table is filled up
+/// with paths that no request has.
 const ROUTES: usize = 16;
 
 const METHODS: [(&str, Method); 5] = [
@@ -24,7 +24,7 @@ fn show(request: Request<'_>) -> Response<'_> {
     Response::new(Status::OK).body(request.route())
 }
 
-/// One route: its method's place in `METHODS`, and its path.
+/// A route: the index of its method in `METHODS`, and its path.
 type Line = (usize, &'static str);
 
 fn random_path(random: &mut Random, number: usize) -> String {
@@ -47,8 +47,8 @@ fn random_path(random: &mut Random, number: usize) -> String {
     path
 }
 
-/// The kinds of a path's segments, 0 for a literal one, when a request's path has
-/// it.
+/// Returns the kinds of a pattern's segments (0 literal, 1 parameter, 2 rest), if the path
+/// of a request matches the pattern.
 fn kinds(pattern: &str, path: &str) -> Option<Vec<u8>> {
     let wanted: Vec<_> = pattern.split('/').collect();
     let found: Vec<_> = path.split('/').collect();
@@ -68,8 +68,8 @@ fn kinds(pattern: &str, path: &str) -> Option<Vec<u8>> {
     (wanted.len() == found.len()).then_some(kinds)
 }
 
-/// The name of each parameter taken away, so that paths that fit the same
-/// requests are the same text.
+/// Returns a pattern without the names of its parameters, so that patterns that match the
+/// same requests are equal.
 fn without_names(path: &str) -> String {
     let plain = |segment: &str| match segment.get(..2) {
         Some("{*") => "{*}".to_owned(),
@@ -79,7 +79,7 @@ fn without_names(path: &str) -> String {
     path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
 
-/// Status, `allow`, and the path of the route that was taken.
+/// Returns the status, `allow`, and the path of the route that answers.
 fn expected(lines: &[Line], method: &str, path: &str) -> (u16, String, String) {
     let allow = |lines: &mut dyn Iterator<Item = &Line>| {
         let methods: Vec<_> = lines.map(|(method, _)| METHODS[*method].0).collect();
@@ -148,7 +148,7 @@ fn every_table_answers_as_a_plain_matcher_does() {
             if random.below(2) == 0 {
                 path = lines[random.below(lines.len())].1.to_owned();
             }
-            // What was a parameter is a segment now, and sometimes one more or less.
+            // Turns each parameter into a literal segment, and `{*name}` into two.
             let path = path.replace("{*", "x/").replace(['{', '}'], ["a", "", "bb", "%20"][random.below(4)]);
             let method = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get"][random.below(7)];
             let expected = expected(&lines, method, &path);

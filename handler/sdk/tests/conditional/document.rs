@@ -29,7 +29,6 @@ const ROUTES: Router = Router::new(&[
     get("/random/{count}", random),
 ]);
 
-/// Without a tag.
 static DATED: Validators<'_> = Validators::dated(CHANGED);
 
 /// Answers a request by the route table.
@@ -49,7 +48,7 @@ fn change<'a>(request: Request<'a>, current: Option<&Validators<'_>>) -> Respons
     }
 }
 
-/// Sets a cookie of random letters, one for each byte that is drawn.
+/// Sets a cookie of random letters, one for each random byte.
 fn random(request: Request<'_>) -> Response<'_> {
     let mut room = [0; 64];
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Conditional requests and ranges, asked natively. `tests/conditional.rs` asks the
-//! same through the server.
+//! Conditional requests and ranges, tested natively. `tests/conditional.rs` tests the same
+//! rows through the server.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

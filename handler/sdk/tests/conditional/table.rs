@@ -1,5 +1,5 @@
-//! What RFC 9110, sections 13 and 14, require: requests and their answers. The same
-//! rows are asked natively and through the server.
+//! Requests, and the answers that RFC 9110, sections 13 and 14, requires. The rows are
+//! tested natively and through the server.
 
 /// A row: name, method and path, fields of the request, status, and what the answer
 /// has: `name: value` of a field, `!name` for a field that it does not have, and
@@ -138,7 +138,7 @@ pub fn request(row: &Row) -> String {
 }
 
 /// Returns how a response differs from its row, one text for each difference.
-/// `is_served` says that it came through the server, which sets `content-length` and
+/// `is_served` is true for a response through the server, which sets `content-length` and
 /// leaves out the body for HEAD.
 pub fn missing(
     row: &Row,
