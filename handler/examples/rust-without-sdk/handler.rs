@@ -1,18 +1,19 @@
 //! The routes of the default handler, in Rust without the SDK: what the SDK does
 //! for a module, in its smallest form.
 //!
-//! The host makes one call of `alloc` and one of `handle` for a request, and then
-//! puts all memory back as it was before. So nothing here is ever freed, and what
-//! is written to a static is gone with the request.
+//! For each request, the host calls `alloc` and `handle` once, and then resets all
+//! memory. So nothing here is ever freed, and what is written to a static is lost after
+//! the request.
 
 #![no_std]
 
 use core::arch::wasm32;
 
-/// WebAssembly's unit of memory.
+/// WebAssembly's unit of memory, in bytes.
 const PAGE: u64 = 65_536;
 
-/// The host adds `content-length` and `date`; lines may end in LF alone.
+/// A response with a page. The host adds `content-length` and `date`. Lines may end in LF
+/// alone.
 macro_rules! page {
     ($status:literal, $fields:literal, $page:literal) => {
         concat!("HTTP/1.1 ", $status, "\n", $fields, "content-type: text/html; charset=utf-8\n\n", $page)
@@ -34,9 +35,9 @@ unsafe extern "C" {
     static __heap_base: u8;
 }
 
-/// Says where the request may be written; 0 means no room, and the client gets
-/// 413. Memory grows only where it has to: an instance whose memory grew cannot
-/// be used again, and that takes time.
+/// Returns the address to which the host writes the request. 0 means no room, and the
+/// client gets 413. Memory grows only if it must: an instance whose memory has grown cannot
+/// be reused, and a new one takes time.
 #[unsafe(no_mangle)]
 extern "C" fn alloc(length: u32) -> u32 {
     let start = (&raw const __heap_base).addr();
@@ -50,22 +51,23 @@ extern "C" fn alloc(length: u32) -> u32 {
 ///
 /// # Safety
 ///
-/// The host calls it with what `alloc` returned, and has written the request there.
+/// `address` is what `alloc` returned for `length`, and the host has written the request
+/// there.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn handle(address: u32, length: u32) -> u64 {
-    // SAFETY: as above.
+    // SAFETY: the host guarantees what is required above.
     let request = unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) };
     let response = answer(request);
     (response.as_ptr().addr() as u64) << 32 | response.len() as u64
 }
 
-/// The request is one message, `METHOD target HTTP/1.1` and so on, which the host
-/// has checked.
+/// Returns the response to a request, which is one message that begins with
+/// `METHOD target HTTP/1.1`, checked by the host.
 fn answer(request: &[u8]) -> &'static str {
     let mut words = request.split(|byte| *byte == b' ');
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();
-    // The query takes no part in the choice.
+    // Ignores the query.
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     let page = match path {
         b"/" => Some(INDEX),
@@ -73,7 +75,7 @@ fn answer(request: &[u8]) -> &'static str {
         _ => None,
     };
     match method {
-        // HEAD is answered like GET: the host keeps the body to itself.
+        // HEAD is answered like GET: the host leaves out the body.
         b"GET" | b"HEAD" => page.unwrap_or(NOT_FOUND),
         b"OPTIONS" if page.is_some() || path == b"*" => OPTIONS,
         b"OPTIONS" => NOT_FOUND,

@@ -1,5 +1,5 @@
-//! Makes the modules small in memory; all of them use this file. The linker's own
-//! choice for WebAssembly is a stack of 1 MiB, which every instance would own.
+//! Makes the modules small in memory; all examples of this folder use this file. The
+//! linker's default stack for WebAssembly is 1 MiB, which every instance would have.
 
 /// Bytes of stack. Past the end of it a module traps rather than overwrites its data.
 const STACK: u32 = 64 * 1024;

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use handler_sdk::{Index, Request, Response, Route, Router, Status, get};
 
-/// As many times a table is asked in one measurement; the best of `ROUNDS` counts.
+/// Requests in one measurement. The fastest of `ROUNDS` measurements counts.
 const TIMES: usize = 10_000;
 const ROUNDS: usize = 30;
-/// How many different paths are asked for in turn.
+/// Number of different paths that are requested in turn.
 const PATHS: usize = 64;
 
 fn show(_: Request<'_>) -> Response<'_> {
@@ -32,13 +32,13 @@ fn nanoseconds(router: &Router, requests: &[Request<'_>]) -> f64 {
     (0..ROUNDS).map(round).fold(f64::MAX, f64::min)
 }
 
-/// A table of `N` routes, for each of which `of` has the path.
+/// Measures a table of `N` routes. `of` returns the path of a route by its number.
 fn measure<const N: usize>(name: &str, of: impl Fn(usize) -> String) {
     let routes: [Route; N] = std::array::from_fn(|number| get(of(number).leak(), show));
     let asked = |number: usize| of(number * 7919 % N).replace("{id}", "4711");
     let bytes: Vec<_> = (0..PATHS).map(|number| format!("GET {} HTTP/1.1\r\n\r\n", asked(number))).collect();
     let requests: Vec<_> = bytes.iter().map(|bytes| Request::parse(bytes.as_bytes()).unwrap()).collect();
-    // By line only where that is quickly checked.
+    // In a larger table, `Router::new` would take long to compare all pairs of routes.
     let by_line = (N <= 1_000).then(|| Router::new(routes.to_vec().leak()));
     let index = Box::leak(Box::new(Index::new(routes)));
     let indexed = nanoseconds(&Router::indexed(index), &requests);
@@ -52,7 +52,7 @@ fn both<const N: usize>() {
 }
 
 fn main() {
-    // Arrays of so many routes want a larger stack than a program has.
+    // Arrays of this many routes need a larger stack than a program has by default.
     let all = || {
         both::<2>();
         both::<10>();

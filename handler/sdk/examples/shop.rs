@@ -1,5 +1,5 @@
-//! A handler that uses all that the SDK has: a table with parameters, state made
-//! at the start, JSON both ways, a form, a cookie, log lines.
+//! A handler that uses many parts of the SDK: a table with parameters, state computed at
+//! the start, JSON in requests and responses, a form, a cookie, log lines.
 //!
 //! `cargo build --release --target wasm32-unknown-unknown -p handler-sdk --example shop --features json`
 
@@ -17,7 +17,6 @@ use handler_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is sold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Article<'a> {
     number: u32,
@@ -33,7 +32,7 @@ const ROUTES: Router = Router::new(&[
     get("/words/{count}", words),
 ]);
 
-/// Made once for a version of the module, and found ready by every request.
+/// Computed once for each version of the module, and ready for every request.
 static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
     log!(Level::Info, "the shop opens");
     let named = ["bread", "butter", "jam"].into_iter().zip(1u32..);
@@ -67,7 +66,7 @@ fn show(request: Request<'_>) -> Response<'_> {
     }
 }
 
-/// The sum of the articles in a body of JSON.
+/// Answers with the sum of the articles in a JSON body.
 fn total(request: Request<'_>) -> Response<'_> {
     match request.json::<Vec<Article<'_>>>() {
         Ok(articles) => {
@@ -87,7 +86,7 @@ fn enter(request: Request<'_>) -> Response<'_> {
     Response::redirect("/articles").set_cookie(&cookie)
 }
 
-/// Text that grows bit by bit, with other memory taken and given back meanwhile.
+/// Answers with a text that grows step by step, while other memory is allocated and freed.
 fn words(request: Request<'_>) -> Response<'_> {
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);
     let mut text = String::new();

@@ -10,7 +10,7 @@
 //! | [`INITIALIZE`] | `()`, optional | start-up work, whose result is what every request starts from |
 //! | [`PANIC_MESSAGE`] | `() -> i64`, optional | after a trap: the packed [`Span`] of the panic's text |
 //!
-//! It needs no import. Two are offered: [`LOG`] and [`RANDOM`] of [`HOST`].
+//! A module needs no import. Two are offered: [`LOG`] and [`RANDOM`] of [`HOST`].
 //!
 //! Addresses and lengths are unsigned 32-bit numbers of bytes, carried in
 //! WebAssembly's `i32`. The request is one HTTP/1.1 message with lower-case
@@ -28,7 +28,7 @@ pub const INITIALIZE: &str = "_initialize";
 /// Optional export: `() -> i64`, where the text of the panic is.
 pub const PANIC_MESSAGE: &str = "panic_message";
 
-/// The module name of what the host offers for import.
+/// The module name of the imports that the host offers.
 pub const HOST: &str = "host";
 /// Import of [`HOST`]: `(level: i32, address: i32, length: i32)`, writes a line
 /// of UTF-8 text to the host's log. Levels are those of [`LOG_LEVELS`].
@@ -44,17 +44,18 @@ pub const NO_ROOM: u32 = 0;
 
 /// Request field that the host adds: the id under which it logs the request.
 pub const REQUEST_ID: &str = "x-request-id";
-/// Request field that the host adds: the IP address of the client, which is the peer or
-/// the one that a trusted proxy names.
+/// Request field that the host adds: the client's IP address, which is the peer's or the
+/// one that a trusted proxy names; `unknown` for a client of a Unix socket.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
-/// Request field that the host adds: when the request's head had arrived, in
-/// milliseconds since the Unix epoch.
+/// Request field that the host adds: the time at which the request's head was complete,
+/// in milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
 
 /// Fields that may stand only once in a response, because recipients differ on what two
 /// of them mean (RFC 9110, sections 8, 10.2 and 14.4; RFC 9111, sections 5.1 and 5.3; RFC
-/// 6266; the Fetch standard). The host refuses a response that repeats one. It sets
-/// `date` itself and checks `content-length` more closely, so they are not listed.
+/// 6266; the Fetch standard). The host refuses a response that repeats one. `date` is
+/// not listed, because the host sets it, nor is `content-length`, which has a check of
+/// its own.
 pub const SINGLE_FIELDS: [&str; 14] = [
     "access-control-allow-credentials",
     "access-control-allow-origin",
@@ -82,7 +83,8 @@ pub struct Span {
 }
 
 impl Span {
-    /// Packs the span as a function returns it: `address << 32 | length`.
+    /// Packs the span into one number, `address << 32 | length`, as [`HANDLE`] and
+    /// [`PANIC_MESSAGE`] return it.
     ///
     /// ```
     /// use handler_sdk::abi::Span;

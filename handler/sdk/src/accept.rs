@@ -7,11 +7,11 @@ use crate::bytes::{is_token_byte, split_once};
 const FULL_QUALITY: u16 = 1000;
 
 impl<'a> Request<'a> {
-    /// Returns the offered media type that the client prefers; among equals the
-    /// first one. `None` when the client accepts none of them: RFC 9110 lets the
+    /// Returns the offered media type that the client prefers; of equally preferred ones,
+    /// the first. `None` when the client accepts none of the offers: RFC 9110 lets the
     /// server answer 406 or send any representation.
     ///
-    /// The most specific range decides the quality of a type: one with parameters
+    /// The most specific range decides the quality of a type: a range with parameters
     /// before one without, then `text/*`, then `*/*`. Malformed ranges are ignored;
     /// without any valid range, the first offer is returned.
     ///
@@ -109,7 +109,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// Parses the quality, if the parameter is `q`.
+/// Returns the text of the quality, if the parameter is `q`.
 pub(crate) fn weight(parameter: &[u8]) -> Option<&[u8]> {
     let (name, value) = split_once(parameter, b'=')?;
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())

@@ -1,4 +1,4 @@
-//! For build scripts: makes a folder of files part of the module.
+//! Makes a folder of files part of the module, for build scripts.
 
 use std::format;
 use std::fs;
@@ -15,21 +15,21 @@ use crate::site::PATH_MAX;
 const FILE_MAX: u64 = 8 << 20;
 /// Default limit on all files together, in bytes.
 const TOTAL_MAX: u64 = 16 << 20;
-/// Most files, and most folders inside each other: a link that leads back would
-/// never end.
+/// Most files, and most folders inside each other: the build ends soon when a large
+/// folder is named by mistake.
 const FILES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 32;
 
 /// Content codings of compressed variants, the smallest first, by extension.
 const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
-/// Makes a folder beside the crate's `Cargo.toml` part of the module. Call it in
-/// `build.rs`; [`site!`](crate::site!) is the site.
+/// Makes a folder beside the crate's `Cargo.toml` part of the module. Call this function
+/// in `build.rs`; in the crate, [`site!`](crate::site!) then gives the site.
 ///
 /// Names that begin with a dot are left out, except `.well-known`. When the folder
-/// cannot be included whole, the build ends with an error that says why: a symbolic
-/// link, a name that is not UTF-8, or more than 8 MiB in a file or 16 MiB in all.
-/// [`StaticSite`] has other limits.
+/// cannot be included whole, the build ends with an error that says why, such as a
+/// symbolic link, a name that is not UTF-8, or more than 8 MiB in a file or 16 MiB in
+/// all. [`StaticSite`] takes other limits.
 pub fn static_site(folder: &str) {
     StaticSite::new(folder).include();
 }
@@ -43,7 +43,7 @@ pub struct StaticSite {
 }
 
 impl StaticSite {
-    /// Names a folder, from the crate's `Cargo.toml`.
+    /// Creates a site of a folder, whose path is relative to the crate's `Cargo.toml`.
     pub fn new(folder: impl Into<PathBuf>) -> StaticSite {
         StaticSite { folder: folder.into(), file_max: FILE_MAX, total_max: TOTAL_MAX }
     }
@@ -75,8 +75,8 @@ impl StaticSite {
         }
     }
 
-    /// Writes the site's code and copies of the files to a folder. Copies, because a
-    /// file that changes during the build would not have the tag that it is given.
+    /// Writes the site's code and copies of the files to the folder `out`. The module
+    /// includes the copies: a file that changes during the build would not match its tag.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl StaticSite {
         let mut code = "::handler_sdk::Site::of(&[\n".to_owned();
         let mut total = 0;
         for path in &files {
-            // A variant stands with its file.
+            // A compressed variant is listed with its file.
             let is_variant = |(ending, _): &(&str, &str)| {
                 path.strip_suffix(*ending).is_some_and(|file| files.iter().any(|each| each == file))
             };
@@ -123,7 +123,7 @@ impl StaticSite {
         fs::write(&file, code).map_err(|error| cannot("write", &file, &error))
     }
 
-    /// Lists the files below a folder, as paths with slashes.
+    /// Adds the files below a folder to `files`, as paths with slashes.
     fn collect(
         &self,
         folder: &Path,
@@ -143,7 +143,7 @@ impl StaticSite {
                 continue;
             }
             let path = format!("{before}{name}");
-            // Of the entry itself: a link is not followed.
+            // The type of the entry itself: a link is not followed.
             let kind = entry.file_type().map_err(|error| cannot("read", &at, &error))?;
             if kind.is_dir() && depth < DEPTH_MAX {
                 self.collect(&at, &format!("{path}/"), depth + 1, files)?;
@@ -160,7 +160,7 @@ impl StaticSite {
         Ok(())
     }
 
-    /// Copies a file, and returns the code of a variant.
+    /// Copies a file to `copies`, and returns the code of the variant.
     fn variant(&self, path: &str, coding: &str, copies: &Path, total: &mut u64) -> Result<String, String> {
         let at = self.folder.join(path);
         let content = fs::read(&at).map_err(|error| cannot("read", &at, &error))?;
@@ -179,7 +179,6 @@ impl StaticSite {
         }
         let hash = Sha256::digest(&content);
         let etag: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        // The coding is part of the name, because equal files have equal hashes.
         let copy = copies.join(format!("{etag}{coding}"));
         fs::write(&copy, &content).map_err(|error| cannot("write", &copy, &error))?;
         Ok(format!(
@@ -231,7 +230,7 @@ mod tests {
         }
     }
 
-    /// The paths and the codings in the code, in order.
+    /// Returns the paths and the codings in the code, in order.
     fn listed(code: &str) -> String {
         let values = |key: &str, text: &str| {
             let values = text.split(key).skip(1).map(|rest| rest.split('"').nth(1).unwrap_or("").to_owned());

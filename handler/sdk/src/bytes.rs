@@ -2,9 +2,9 @@
 //! time, because most of the time of parsing a request is spent here.
 //!
 //! A word holds the eight bytes in the order of memory, the first one lowest. A
-//! subtraction borrows into the top bit of each byte for which a condition
-//! holds; where it borrows on into the bytes above, there was one below that it
-//! holds for, so the lowest top bit that is set is always right.
+//! subtraction sets the top bit of each byte for which a condition holds. A borrow may
+//! set the top bits of bytes above that one by mistake, but never of bytes below it, so
+//! the lowest top bit that is set is always right.
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES * 0x80;
@@ -19,8 +19,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// Returns the number of leading bytes before the first one whose top bit `stops`
-/// sets.
+/// Returns the number of bytes before the first one whose top bit `stops` sets.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -32,7 +31,7 @@ fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
         }
         length += 8;
     }
-    // Places past the tail are zeros, so a match there means the end of the text.
+    // The padding of the tail is zeros. A match there counts as the end of the bytes.
     let stop = stops(last_word(tail)) & TOPS;
     length + tail.len().min(stop.trailing_zeros() as usize / 8)
 }
@@ -49,8 +48,8 @@ pub(crate) fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
-/// Splits at every occurrence of a byte; always yields one piece more than there
-/// are occurrences.
+/// Splits at every occurrence of a byte, into one piece more than there are
+/// occurrences.
 #[derive(Clone, Debug)]
 pub(crate) struct Split<'a> {
     rest: Option<&'a [u8]>,
@@ -139,7 +138,7 @@ mod tests {
 
     use super::{find, graphic_run, is_field_value, is_token_byte};
 
-    /// Every byte at every place of two words and a tail, among bytes that make
+    /// Tries every byte at every place of two words and a tail, among bytes that make
     /// subtractions borrow.
     #[test]
     fn eight_bytes_together_are_judged_like_each_alone() {

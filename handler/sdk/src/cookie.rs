@@ -32,14 +32,15 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Cross-site requests that a cookie is sent with.
+/// Which cross-site requests a cookie is sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// None.
+    /// No cross-site requests.
     Strict,
     /// Top-level navigations, such as following a link.
     Lax,
-    /// All. Browsers want [`SetCookie::secure`] with it.
+    /// All cross-site requests. Browsers refuse such a cookie without
+    /// [`SetCookie::secure`].
     None,
 }
 
@@ -100,8 +101,8 @@ impl<'a> SetCookie<'a> {
         SetCookie::new(name, "").max_age(0)
     }
 
-    /// Restricts the cookie to a path and those below it; by default to the folder
-    /// of the path that set it.
+    /// Restricts the cookie to a path and the paths below it; by default, to the folder
+    /// of the path whose response set it.
     ///
     /// # Panics
     ///
@@ -113,7 +114,7 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Sends the cookie to a domain and its subdomains; by default only to the host
+    /// Sends the cookie to a domain and its subdomains; by default, only to the host
     /// that set it.
     ///
     /// # Panics

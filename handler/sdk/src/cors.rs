@@ -1,5 +1,4 @@
-//! Requests of scripts from other origins (CORS), by the Fetch standard, section
-//! 3.3.
+//! Requests of scripts from other origins (CORS; Fetch standard, section 3.3).
 
 use crate::bytes::is_token;
 use crate::export::leak;
@@ -10,13 +9,13 @@ use crate::{Request, Response};
 /// Policy for requests of scripts from other origins; see
 /// [`Router::cors`](crate::Router::cors).
 ///
-/// A browser asks before some requests, by OPTIONS with the method and the fields
-/// that it means to send (preflight). The router answers it without a route; other
-/// responses get the fields that let the script read them. An origin that is not
-/// listed gets none of these fields, and its browser refuses the script.
+/// Before some requests, a browser asks by OPTIONS whether it may send the method and the
+/// fields (preflight). The router answers the preflight without a route. Other responses
+/// get the fields that let the script read them. For an origin that is not listed, no
+/// response has these fields, so the browser keeps the response from the script.
 ///
-/// A policy is no protection of the server: programs other than browsers send what
-/// they like.
+/// A policy does not protect the server: programs other than browsers send what they
+/// like.
 ///
 /// ```
 /// use handler_sdk::test::Client;
@@ -49,8 +48,8 @@ impl Cors {
     /// Creates a policy for these origins, such as `https://app.example` or
     /// `http://localhost:5173`. They are compared byte for byte with what browsers
     /// send: in lower case, without the scheme's default port, without a slash at
-    /// the end. The origin `null` of sandboxed pages matches only where it is listed,
-    /// and any page can have it.
+    /// the end. The origin `null` of sandboxed pages matches only if it is listed, and any
+    /// page can make requests with that origin.
     ///
     /// # Panics
     ///
@@ -80,9 +79,9 @@ impl Cors {
         self
     }
 
-    /// Allows a script to send these fields. Without this, it sends only those of
-    /// plain forms: `accept`, `accept-language`, `content-language`, and
-    /// `content-type` for forms and plain text. For JSON, list `content-type`.
+    /// Allows a script to send these fields. By default, a script may send only those of
+    /// plain forms: `accept`, `accept-language`, `content-language`, and `content-type`
+    /// for forms and plain text. For JSON, list `content-type`.
     ///
     /// # Panics
     ///
@@ -94,8 +93,8 @@ impl Cors {
         self
     }
 
-    /// Allows a script to read these fields of a response, beyond those that it can
-    /// always read, such as `content-type` and `last-modified`.
+    /// Allows a script to read these fields of a response, in addition to those that every
+    /// script can read, such as `content-type` and `last-modified`.
     ///
     /// # Panics
     ///
@@ -120,9 +119,8 @@ impl Cors {
         self
     }
 
-    /// Sets how many seconds a browser remembers the answer to a preflight. Browsers
-    /// have limits of their own, of some hours; without this, they remember it for 5
-    /// seconds.
+    /// Sets how many seconds a browser remembers the answer to a preflight. Browsers have
+    /// their own limits, of some hours. The default of browsers is 5 seconds.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Cors {
         self.max_age = Some(seconds);
@@ -136,8 +134,8 @@ impl Cors {
             None => true,
         };
         if self.origins.is_some() {
-            // Also where the request names no origin, or another: a cache must not
-            // give this response to a script that may read it.
+            // Needed even if the request names no origin, or one that is not listed: a
+            // cache must not give this response to a script from a listed origin.
             response = response.vary("origin");
         }
         let Some(origin) = request.field("origin").filter(is_listed) else { return response };

@@ -17,12 +17,12 @@ const KEYS_MAX: usize = 8;
 const KEY_MIN: usize = 16;
 /// Length of a signature in bytes.
 const MAC: usize = 32;
-/// What signatures of cookies begin with, so that none of them is valid for
-/// something else that the same key signs.
+/// Start of each signed message of a cookie, so that its signature is not valid for
+/// anything else that the same key signs.
 const COOKIE: &[u8] = b"signed cookie 1\0";
 
-/// Secret keys: the first one signs, and all of them verify. To replace a key, put
-/// the new one before it, and remove the old one when its signatures have expired.
+/// Secret keys: the first one signs, and all of them verify. To replace a key, put the
+/// new one before the old one, and remove the old one when its signatures have expired.
 ///
 /// ```
 /// use handler_sdk::{Request, Response, SigningKeys, Status};
@@ -68,14 +68,14 @@ impl<'k> SigningKeys<'k> {
         SigningKeys { keys }
     }
 
-    /// Signs a message, given in pieces, by the first key.
+    /// Signs a message, given in pieces, with the first key.
     pub fn sign(&self, message: &[&[u8]]) -> [u8; 32] {
         let key = self.keys.first().copied().unwrap_or_default();
         mac(key, message).finalize().into_bytes().into()
     }
 
-    /// Returns whether one of the keys has signed a message. The time does not
-    /// depend on where a wrong signature differs.
+    /// Returns whether one of the keys has signed a message. The time that this takes does
+    /// not depend on which bytes of a wrong signature differ.
     pub fn verify(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         self.keys.iter().any(|key| mac(key, message).verify_slice(signature).is_ok())
     }
@@ -89,8 +89,8 @@ impl<'k> SigningKeys<'k> {
     /// Creates a signed cookie that is valid for some seconds from the time of the
     /// request. Clients can read its value, and cannot change it.
     ///
-    /// The signature covers name, value and time of expiry. Browsers drop cookies
-    /// of more than 4096 bytes; the signature takes about 80 of them.
+    /// The signature covers name, value and time of expiry. Browsers drop cookies of more
+    /// than 4096 bytes, of which signature and time take about 80.
     ///
     /// # Panics
     ///
@@ -113,13 +113,13 @@ impl<'k> SigningKeys<'k> {
         for piece in [&hex[..], b".", digits, b".", value.as_bytes()] {
             text.put(piece);
         }
-        // All pieces are text.
+        // All pieces are UTF-8, so the conversion does not fail.
         SetCookie::new(name, str::from_utf8(room).unwrap_or_default()).max_age(seconds)
     }
 
     /// Returns the value of the first cookie of this name that one of the keys has
-    /// signed and that has not expired. `None` when the request has no time, because
-    /// it did not come from a host.
+    /// signed and that has not expired. `None` if there is no such cookie, or the request
+    /// did not come from a host and so has no time.
     pub fn read_cookie<'a>(&self, request: Request<'a>, name: &str) -> Option<&'a str> {
         let now = request.time()?.as_secs();
         let named = request.cookies().filter(|(each, _)| *each == name.as_bytes());
@@ -144,7 +144,7 @@ fn mac(key: &[u8], message: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// Writes two digits for each byte, as far as there is room.
+/// Writes two hexadecimal digits for each byte, as far as there is room.
 pub(crate) fn write_hex(bytes: &[u8], room: &mut [u8]) {
     let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
     for (pair, byte) in room.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
@@ -152,7 +152,7 @@ pub(crate) fn write_hex(bytes: &[u8], room: &mut [u8]) {
     }
 }
 
-/// Reads 64 digits.
+/// Reads 64 hexadecimal digits.
 fn read_hex(text: &[u8]) -> Option<[u8; MAC]> {
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
     let (pairs, []) = text.as_chunks::<2>() else { return None };
@@ -192,7 +192,7 @@ mod tests {
         format!("GET / HTTP/1.1\r\ncookie: {cookie}\r\nx-request-time: {seconds}000\r\n\r\n")
     }
 
-    /// The cookie as a client sends it back.
+    /// Returns a signed cookie as a client sends it back.
     fn signed(keys: SigningKeys<'_>, name: &str, value: &str, at: u64) -> String {
         let bytes = request("", at);
         let request = Request::parse(bytes.as_bytes()).unwrap();
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_rfc_4231() {
-        // Test case 2, whose key is shorter than what `new` takes.
+        // Test case 2, whose key is too short for `new`.
         let keys = SigningKeys { keys: &[b"Jefe"] };
         let mut hex = [0; 64];
         write_hex(&keys.sign(&[b"what do ya want ", b"for nothing?"]), &mut hex);

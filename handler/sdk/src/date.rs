@@ -31,13 +31,13 @@ pub struct HttpDate(i64);
 impl HttpDate {
     /// Length of a written date in bytes.
     pub const LENGTH: usize = 29;
-    /// 1 January of the year 0, and the last second of the year 9999: the form has
-    /// four digits for the year.
+    /// 1 January of the year 0, and the last second of the year 9999: a date has four
+    /// digits for the year.
     const FIRST: i64 = -62_167_219_200;
     const LAST: i64 = 253_402_300_799;
 
-    /// Returns the date of a number of seconds since 1970. Numbers past the year
-    /// 9999 give its last second, and numbers before the year 0 its first.
+    /// Returns the date of a number of seconds since 1970. Times after the year 9999
+    /// become its last second, and times before the year 0 its first.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         HttpDate(if seconds < HttpDate::FIRST {
             HttpDate::FIRST
@@ -63,9 +63,8 @@ impl HttpDate {
         parse(text, None)
     }
 
-    /// Parses a date like [`HttpDate::parse`]. A year of two digits is the latest
-    /// one with these digits that is at most 50 years after `now` (RFC 9110, section
-    /// 5.6.7).
+    /// Parses a date like [`HttpDate::parse`], but takes a year of two digits as the latest
+    /// such year that is at most 50 years after `now` (RFC 9110, section 5.6.7).
     pub fn parse_at(text: &[u8], now: HttpDate) -> Option<Self> {
         parse(text, Some(now))
     }
@@ -133,7 +132,7 @@ fn parse(text: &[u8], now: Option<HttpDate>) -> Option<HttpDate> {
     date_of(digits(year, 4)?, month, day, time)
 }
 
-/// Splits into three parts.
+/// Splits a text at the first two separators.
 fn parts(text: &str, by: char) -> Option<(&str, &str, &str)> {
     let (first, rest) = text.split_once(by)?;
     let (second, third) = rest.split_once(by)?;
@@ -145,7 +144,7 @@ fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Returns the year that ends in two digits.
+/// Returns the full year for one of two digits.
 fn whole_year(two: i64, now: Option<HttpDate>) -> i64 {
     match now {
         None => two + if two < 70 { 2000 } else { 1900 },
@@ -177,7 +176,8 @@ fn days_of(year: i64, month: i64, day: i64) -> i64 {
     era * DAYS_OF_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_TO_EPOCH
 }
 
-/// Returns year, month from 0, and day of a number of days since 1970.
+/// Returns year, month and day of a date that is given in days since 1970. Months count
+/// from 0.
 fn civil(days: i64) -> (u32, u32, u32) {
     let days = days + DAYS_TO_EPOCH;
     let (era, of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// An independent implementation, which has years from 1970 on.
+    /// Compares with an independent implementation, which has years from 1970 on.
     #[test]
     fn dates_are_those_of_another_implementation() {
         let mut date = 0u64;

@@ -1,7 +1,7 @@
-//! Percent-encoded text, in queries and forms with `+` for a space.
+//! Percent-encoded text. In queries and forms, `+` stands for a space.
 //!
-//! Decoding never fails: a `%` without two hexadecimal digits stands for itself, as
-//! in browsers.
+//! Decoding to bytes never fails: a `%` without two hexadecimal digits stands for
+//! itself, as in browsers.
 
 use core::fmt;
 use core::str::{self, FromStr};
@@ -9,7 +9,7 @@ use core::str::{self, FromStr};
 /// A piece of a request that may be percent-encoded: a path parameter, a name or
 /// value of a query or form, the value of a cookie.
 ///
-/// It is compared and decoded without a copy:
+/// Comparing and decoding need no allocator:
 ///
 /// ```
 /// # use handler_sdk::Request;
@@ -71,8 +71,8 @@ impl<'a> Encoded<'a> {
         self.decode_into(&mut [0; Encoded::PARSE_MAX])?.parse().ok()
     }
 
-    /// Returns the decoded text, borrowed where nothing is encoded. `None` when it
-    /// is not UTF-8.
+    /// Returns the decoded text, borrowed if nothing is encoded. `None` when the text is
+    /// not UTF-8.
     #[cfg(feature = "alloc")]
     pub fn to_text(self) -> Option<alloc::borrow::Cow<'a, str>> {
         if self.decoded().eq(self.raw.iter().copied()) {
@@ -120,9 +120,8 @@ const fn digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// Text in a form that can stand anywhere in a path, a query, a form or a
-/// cookie: all but ASCII letters, digits and `-._~` (RFC 3986, section 2.3) is
-/// percent-encoded.
+/// Percent-encodes a text so that it can stand anywhere in a path, a query, a form or a
+/// cookie: all but ASCII letters, digits and `-._~` (RFC 3986, section 2.3) is encoded.
 ///
 /// ```
 /// let location: String = "/find?q=".chars().chain(handler_sdk::percent_encoded("a&b ü")).collect();
@@ -137,7 +136,7 @@ pub fn percent_encoded(text: &str) -> impl Iterator<Item = char> + Clone {
     })
 }
 
-/// Escape of one byte: `%` and two digits.
+/// Returns the escape of one byte: `%` and two hexadecimal digits.
 pub(crate) const fn escape(byte: u8) -> [u8; 3] {
     const fn digit(value: u8) -> u8 {
         if value < 10 { b'0' + value } else { b'A' + value - 10 }

@@ -3,11 +3,11 @@
 //! [`abi`](crate::abi), which call this file.
 //!
 //! Memory is used from the bottom up: stack, data, the request, allocations of the
-//! handler, the response. Every request starts from fresh memory, so nothing is
+//! handler, the response. Every request starts from fresh memory, so nothing has to be
 //! freed.
 
-/// Exports a function `fn(Request) -> Response` as the handler of
-/// this module. Use it once, in the crate that is built into the module.
+/// Exports a function `fn(Request) -> Response` as the handler of this module. Use the
+/// macro once, in the crate that is built into the module.
 ///
 /// ```
 /// # use handler_sdk::{Request, Response};
@@ -27,9 +27,9 @@
 /// With `prepare`, each listed [`State`](crate::State) is computed once when a
 /// version of the module starts, and every request finds it computed.
 ///
-/// The macro defines the handler of panics, too. In a crate that links the standard
-/// library, perhaps only by a dependency, the library has one already: turn on the
-/// SDK's feature `std`, and the text of a panic reaches the host by a hook.
+/// The macro defines the panic handler, too. In a crate that links the standard
+/// library, perhaps only through a dependency, that library has one already: turn on
+/// the SDK's feature `std`, and a hook passes the text of a panic to the host.
 ///
 /// On other targets than WebAssembly the macro only checks its arguments, so that
 /// the crate can be tested natively.
@@ -46,8 +46,8 @@ macro_rules! export {
             #[unsafe(no_mangle)]
             extern "C" fn handle(address: u32, length: u32) -> u64 {
                 let request = $crate::abi::Span { address, length };
-                // SAFETY: the contract: the host passes a span that `alloc`
-                // handed out and that it filled.
+                // SAFETY: by the contract, the host passes a span that `alloc`
+                // returned and that the host has filled.
                 unsafe { $crate::export::handle(request, $answer) }.pack()
             }
 
@@ -69,8 +69,8 @@ macro_rules! export {
     };
 }
 
-/// Defines what a module does at its start, and on a panic. Which of the two forms
-/// there is depends on the SDK's features, not on those of the crate that exports.
+/// Defines what a module does at its start, and on a panic. The SDK's features decide
+/// which of the two definitions is compiled, not those of the crate that exports.
 #[cfg(not(feature = "std"))]
 #[doc(hidden)]
 #[macro_export]
@@ -146,7 +146,7 @@ mod wasm {
     /// Longest stored panic text in bytes; the rest is cut off.
     const PANIC_TEXT_MAX: usize = 512;
 
-    /// First free address; 0 before the first call.
+    /// First free address; 0 before the first allocation.
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
     /// The export `alloc`.
@@ -158,11 +158,13 @@ mod wasm {
     ///
     /// # Safety
     ///
-    /// `request` is a span that [`alloc`] handed out, once, and that was filled.
+    /// `request` is a span that [`alloc`] returned, that is filled, and that is passed
+    /// only once.
     pub unsafe fn handle(request: Span, answer: Action) -> Span {
-        // SAFETY: as above. Nothing else was given these addresses, so nothing
-        // writes to them while they are borrowed. `alloc` never returns 0 for a
-        // span, and a host that passes 0 for an empty one is met here.
+        // SAFETY: the caller guarantees that `alloc` returned these addresses and that
+        // the bytes are filled. Nobody else has them, so nothing writes to them while
+        // they are borrowed. A slice must not begin at address 0, which a host may pass
+        // for an empty request.
         let request = match request.length {
             0 => &[],
             length => unsafe { slice::from_raw_parts(request.address as *const u8, length as usize) },
@@ -178,8 +180,8 @@ mod wasm {
         let Some((address, length)) = room else {
             panic!("no room in memory for the response");
         };
-        // SAFETY: `reserve` has just given these addresses to nobody else; they
-        // lie inside the memory, which WebAssembly has filled with zeros.
+        // SAFETY: `reserve` has given these addresses to nobody else. They lie inside
+        // the memory, which WebAssembly has filled with zeros.
         let bytes = unsafe { slice::from_raw_parts_mut(address as *mut u8, length as usize) };
         match response.encode(bytes) {
             Some(_) => Span { address, length },
@@ -194,15 +196,16 @@ mod wasm {
         let Some(address) = address else {
             panic!("no room in memory for a part of the response");
         };
-        // SAFETY: `reserve` has just given these addresses to nobody else; they
-        // lie inside the memory, all bytes of which have a value.
+        // SAFETY: `reserve` has given these addresses to nobody else. They lie inside
+        // the memory, all bytes of which have a value.
         unsafe { slice::from_raw_parts_mut(address as *mut u8, length) }
     }
 
     /// Reserves the next free range of memory, growing the memory as needed.
     ///
     /// All memory past the module's data belongs to this function, so a module that
-    /// uses the SDK has no other allocator; the feature `alloc` builds one on it.
+    /// uses the SDK must have no other allocator. The one of the feature `alloc` calls
+    /// this function.
     fn reserve(length: u32) -> Option<u32> {
         let start = next_free();
         let end = u64::from(start) + u64::from(length);
@@ -239,8 +242,8 @@ mod wasm {
     fn rest_of_memory<'a>() -> &'a mut [u8] {
         let start = next_free();
         let length = memory_end().saturating_sub(u64::from(start));
-        // SAFETY: nobody was given these addresses, and `handle` alone asks for
-        // them, when the request is answered and nothing is handed out any more.
+        // SAFETY: nobody else has these addresses. Only `handle` calls this function, at
+        // a time when the request is answered and nothing more is allocated.
         unsafe { slice::from_raw_parts_mut(start as *mut u8, length as usize) }
     }
 
@@ -253,10 +256,10 @@ mod wasm {
     #[global_allocator]
     static HEAP: Heap = Heap;
 
-    // SAFETY: `reserve` gives each address to one owner alone, aligned to
-    // `ALIGNMENT`, and a block that asks for more is moved up inside of a
-    // stretch that is as much longer. What is taken back below was the last
-    // stretch, so nothing lies behind it.
+    // SAFETY: `reserve` gives each address to one owner only, aligned to
+    // `ALIGNMENT`. A block that needs a larger alignment gets a longer range, in
+    // which it begins at the next aligned address. Only the last range is ever
+    // taken back, so nothing lies behind it.
     #[cfg(feature = "alloc")]
     unsafe impl GlobalAlloc for Heap {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -285,8 +288,8 @@ mod wasm {
             if size <= layout.size() {
                 return block;
             }
-            // SAFETY: the caller's, who hands over `block` for this one; a new
-            // block lies behind all others, so the two do not overlap.
+            // SAFETY: the caller guarantees that `block` has this layout and gives it
+            // up. A new block lies behind all others, so the two do not overlap.
             unsafe {
                 let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
                 if !moved.is_null() {
@@ -318,7 +321,7 @@ mod wasm {
 
     /// The export `panic_message`; empty when nothing has panicked.
     pub fn panic_message() -> Span {
-        // SAFETY: one thread, and the panic has ended in a trap before this runs.
+        // SAFETY: there is one thread, and a panic has ended in a trap before this runs.
         let (text, length) = unsafe { &*PANIC_TEXT.0.get() };
         Span { address: text.as_ptr().addr() as u32, length: *length as u32 }
     }
@@ -330,8 +333,8 @@ mod wasm {
         wasm32::unreachable()
     }
 
-    /// Has the standard library store the text of a panic for [`panic_message`],
-    /// before it traps.
+    /// Sets the hook by which the standard library stores the text of a panic for
+    /// [`panic_message`], before it traps.
     #[cfg(feature = "std")]
     pub fn set_panic_hook() {
         std::panic::set_hook(std::boxed::Box::new(|info| {
@@ -342,8 +345,8 @@ mod wasm {
 
     #[inline(always)]
     fn store_panic(message: impl Display, location: Option<&Location<'_>>) {
-        // SAFETY: one thread; a second panic while this one is written starts
-        // the text anew, and nothing of the first borrow is used after it.
+        // SAFETY: there is one thread. A panic while this one is written ends in a
+        // trap, so the first borrow is not used again.
         let (room, length) = unsafe { &mut *PANIC_TEXT.0.get() };
         *length = 0;
         let mut text = Text::new(room);
@@ -363,7 +366,7 @@ mod wasm {
     /// Writes a line to the host's log.
     pub(crate) fn log(level: Level, line: &str) {
         // The names are those of `abi::HOST` and `abi::LOG`; attributes take no
-        // constants. A module that never gets here does not import it.
+        // constants. A module that never logs does not have the import.
         #[link(wasm_import_module = "host")]
         unsafe extern "C" {
             safe fn log(level: u32, address: u32, length: u32);
@@ -385,6 +388,6 @@ mod wasm {
     }
 
     // SAFETY: a module of this contract has one thread and no interrupts. The
-    // bounds are those that the value needs natively, where there are more.
+    // bounds are those that the value needs natively, where there are more threads.
     unsafe impl<T: Send + Sync> Sync for Once<T> {}
 }

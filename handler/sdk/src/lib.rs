@@ -34,9 +34,9 @@
 //! lifetime in the signature. (`#![warn(rust_2018_idioms)]` asks for
 //! `Request<'_>` and `Response<'_>`.)
 //!
-//! Its package has `crate-type = ["cdylib", "lib"]`, the one for the module and
-//! the other for tests, and it becomes a module by
-//! `cargo build --release --target wasm32-unknown-unknown`.
+//! The package of a handler has `crate-type = ["cdylib", "lib"]`: `cdylib` for the
+//! module, `lib` for tests. `cargo build --release --target wasm32-unknown-unknown`
+//! builds the module.
 //!
 //! | to | there is |
 //! | --- | --- |
@@ -52,7 +52,7 @@
 //! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that want them |
 //! | sign cookies and messages | feature `crypto`: `SigningKeys` |
 //! | tell the log | [`log!`] |
-//! | own memory: `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; owned things are answered with as they are |
+//! | own memory: `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; [`Response`] takes owned values too |
 //! | speak JSON | feature `json`: `Request::json`, `Response::json` |
 //! | use crates that link the standard library | feature `std`, without `#![no_std]` |
 //!
@@ -63,8 +63,8 @@
 //! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
 //! A handler sees only the bytes of the request, and random bits where it asks for
-//! them: it has no socket, file or clock. A panic costs one request, which is answered with 500, and its text
-//! is logged.
+//! them: it has no socket, file or clock. A panic costs one request: the client gets
+//! 500, and the text of the panic is logged.
 
 #![no_std]
 
@@ -133,8 +133,7 @@ pub use site::{SiteFile, SiteVariant};
 pub use state::State;
 pub use status::Status;
 
-/// Answers the bytes of a request: with `answer` when they are a request, and with
-/// 400 otherwise.
+/// Answers the bytes of a request: by `answer`, or with 400 when they are no request.
 ///
 /// A module does exactly this between copying the request in and the response out,
 /// so a native test sees what a client would see.

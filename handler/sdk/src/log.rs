@@ -6,8 +6,8 @@ use crate::abi::LOG_LEVELS;
 use crate::export;
 use crate::text::Text;
 
-/// Longest line of [`log!`](crate::log!) in bytes; the rest is cut off. The host
-/// may cut at less (`--log-line-max`).
+/// Longest line of [`log!`](crate::log!) in bytes; the rest is cut off. The host's limit
+/// (`--log-line-max`) may be lower.
 pub const LINE_MAX: usize = 1024;
 
 /// Severity of a log line.
@@ -26,7 +26,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Returns the number of the level in the contract.
+    /// Returns the name of the level in the contract.
     pub const fn name(self) -> &'static str {
         let [error, warn, info, debug, trace] = LOG_LEVELS;
         match self {
@@ -39,8 +39,8 @@ impl Level {
     }
 }
 
-/// Writes a line to the host's log, under the id of the request: a level, and
-/// what [`format!`](core::format_args!) takes. No allocator is needed.
+/// Writes a line to the host's log, under the id of the request. Takes a level and the
+/// arguments of [`format!`](core::format_args!). Needs no allocator.
 ///
 /// In native tests the line goes to standard error. Only a module that logs has the
 /// import `host.log`.

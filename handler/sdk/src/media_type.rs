@@ -1,7 +1,8 @@
 //! Media types by the names of files.
 
-/// Extensions in lower case, sorted, and their media types as IANA has registered
-/// them. Text has a charset, because clients differ in their defaults.
+/// Extensions in lower case, sorted, and their media types: those that IANA has
+/// registered, or else the usual ones. Text has a charset, because clients differ in
+/// their defaults.
 const TYPES: [(&str, &str); 50] = [
     ("avif", "image/avif"),
     ("bmp", "image/bmp"),
@@ -56,7 +57,7 @@ const TYPES: [(&str, &str); 50] = [
 ];
 
 /// Returns the media type of a file by its extension, in upper or lower case;
-/// `application/octet-stream` for an unknown one.
+/// `application/octet-stream` for an unknown extension.
 ///
 /// ```
 /// # use handler_sdk::media_type;

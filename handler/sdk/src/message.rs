@@ -1,5 +1,5 @@
-//! Writes a message piece by piece into a buffer that may be too short, and
-//! measures it.
+//! Writes a message piece by piece into a buffer, and measures the message even if the
+//! buffer is too short.
 
 /// Buffer and measured length.
 pub(crate) struct Message<'r> {
@@ -34,14 +34,14 @@ impl<'r> Message<'r> {
     }
 }
 
-/// Copies a piece to a place of its length. Most pieces of a head are short, and
-/// are copied in words: WebAssembly's instruction for copying has an engine leave
-/// the module's code, which takes longer than that.
+/// Copies a piece to a place of equal length. Most pieces of a head are short, and are
+/// copied word by word: for WebAssembly's instruction `memory.copy` an engine leaves the
+/// module's code, which takes longer.
 fn copy(piece: &[u8], place: &mut [u8]) {
     if piece.len() > 32 {
         return place.copy_from_slice(piece);
     }
-    // Sixteen at once would be that instruction again.
+    // Copying sixteen bytes at once would be compiled to `memory.copy`.
     if let (Some(first), Some(place)) = (piece.first_chunk::<16>(), place.first_chunk_mut::<16>()) {
         copy_ends::<8>(first, place);
     }
@@ -55,8 +55,8 @@ fn copy(piece: &[u8], place: &mut [u8]) {
         || copy_ends::<1>(piece, place);
 }
 
-/// Copies the first `N` bytes and the last, which together are the whole of a
-/// piece of up to twice that length. False when it is shorter than `N`.
+/// Copies the first `N` and the last `N` bytes, which together are all of a piece of up
+/// to twice that length. Returns false when the piece is shorter than `N`.
 #[inline(always)]
 fn copy_ends<const N: usize>(piece: &[u8], place: &mut [u8]) -> bool {
     if let (Some(first), Some(first_place)) = (piece.first_chunk::<N>(), place.first_chunk_mut::<N>()) {

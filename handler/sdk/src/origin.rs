@@ -1,4 +1,4 @@
-//! What the host tells about a request: its id, its client, and its time.
+//! What the host adds to a request: an id, the client's address, and the time.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -14,13 +14,13 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the address of the client: the peer's, or the one that a trusted proxy
-    /// names. `None` where there is no address, as behind a Unix socket.
+    /// names. `None` if the client has no address, as on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.field_text(FORWARDED_FOR)?.parse().ok()
     }
 
-    /// Returns the time at which the head of the request had arrived, since the Unix
-    /// epoch, in milliseconds. It is the only clock of a handler, and stands still
+    /// Returns the time at which the head of the request was complete, since the Unix
+    /// epoch, in whole milliseconds. It is the only clock of a handler, and stands still
     /// during a request.
     ///
     /// ```

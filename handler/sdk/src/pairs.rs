@@ -37,16 +37,16 @@ impl<'a> Request<'a> {
         Pairs::of(if is_form { self.body() } else { &[] })
     }
 
-    /// The body's media type, as `content-type` has it before any `;`; empty
-    /// where there is none.
+    /// Returns the media type of the body: the field `content-type` up to the first `;`.
+    /// Empty if there is no such field.
     pub fn media_type(&self) -> &'a [u8] {
         let value = self.field("content-type").unwrap_or_default();
         split_once(value, b';').map_or(value, |(media_type, _)| media_type).trim_ascii_end()
     }
 }
 
-/// An iterator of names and values, as `name=value&name=value` has them. Where
-/// there is no `=` the value is empty; where there is nothing there is no pair.
+/// Iterator over the names and values of `name=value&name=value`. A piece without `=` is
+/// a name with an empty value. Empty pieces are skipped.
 #[derive(Clone, Debug)]
 pub struct Pairs<'a>(Split<'a>);
 
@@ -58,7 +58,7 @@ impl<'a> Pairs<'a> {
         Pairs(Split::new(bytes, b'&'))
     }
 
-    /// Returns the next value of this name.
+    /// Returns the first value of this name among the pairs that remain.
     pub fn value(mut self, name: &str) -> Option<Encoded<'a>> {
         self.find(|(each, _)| each.is(name)).map(|(_, value)| value)
     }

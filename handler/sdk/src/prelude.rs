@@ -1,8 +1,8 @@
-//! All names that most handlers use: `use handler_sdk::prelude::*;`
+//! The names that most handlers use: `use handler_sdk::prelude::*;`
 //!
 //! With the feature `alloc`, they include `format!`, `vec!`, `String`, `Vec`, `Box`,
 //! `Cow`, `ToString` and `ToOwned` of the `alloc` crate. Without it, `format!`,
-//! `vec!`, `String` and `Vec` are there to name the feature in a compile error.
+//! `vec!`, `String` and `Vec` only give a compile error that names the feature.
 //!
 //! ```
 //! use handler_sdk::prelude::*;
@@ -35,13 +35,12 @@ pub use crate::{__format_without_alloc as format, __vec_without_alloc as vec};
 #[allow(deprecated, reason = "the deprecation names the feature where a handler uses the type")]
 pub use missing::{String, Vec};
 
-/// Names in place of those that need a heap, so that the compiler's error names the
-/// feature.
+/// Stand-ins for types that need a heap, so that the compiler's error names the feature.
 #[cfg(not(feature = "alloc"))]
 mod missing {
     use core::marker::PhantomData;
 
-    /// Stands for types that need a heap.
+    /// Stands for `String` and `Vec`. The compiler's errors show this name.
     #[derive(Debug)]
     pub struct TurnOnTheFeatureAllocOfHandlerSdk<T = u8>(PhantomData<T>);
 
@@ -56,7 +55,7 @@ mod missing {
     pub type Vec<T> = TurnOnTheFeatureAllocOfHandlerSdk<T>;
 }
 
-/// Names the feature that `format!` needs.
+/// Fails to compile, with an error that names the feature that `format!` needs.
 #[cfg(not(feature = "alloc"))]
 #[doc(hidden)]
 #[macro_export]
@@ -68,7 +67,7 @@ macro_rules! __format_without_alloc {
     };
 }
 
-/// Names the feature that `vec!` needs.
+/// Fails to compile, with an error that names the feature that `vec!` needs.
 #[cfg(not(feature = "alloc"))]
 #[doc(hidden)]
 #[macro_export]

@@ -1,5 +1,5 @@
-//! Random bytes. They come from a seed that the host draws for each request from the
-//! system's generator, and records with a request that failed.
+//! Random bytes. They follow from a seed that the host draws from the system's generator
+//! for each request, and records with a request that failed.
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::random;
@@ -8,9 +8,9 @@ use wasm::random;
 
 /// Fills a buffer with random bytes, fit for keys and tokens.
 ///
-/// Only a module that uses this has the import `host.random`. It can be used while a
-/// request is handled, not under `prepare`: all requests would start from the same
-/// bytes, so the version is rejected.
+/// Only a module that uses this function has the import `host.random`. Call it only while
+/// a request is handled. Under `prepare`, all requests would get equal bytes, so the
+/// version is rejected.
 ///
 /// In native tests, the bytes come from the keys of the standard library's hasher.
 ///
@@ -29,7 +29,7 @@ pub fn fill_random(room: &mut [u8]) {
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "imports are unsafe to declare, and getrandom hands over an address")]
 mod wasm {
-    /// Returns 64 random bits of the host.
+    /// Returns 64 random bits from the host.
     pub(super) fn random() -> u64 {
         // The names are those of `abi::HOST` and `abi::RANDOM`; attributes take no
         // constants.
@@ -40,8 +40,8 @@ mod wasm {
         random()
     }
 
-    /// The source of the crate getrandom. Its name and type are those that the crate
-    /// declares for its custom backend.
+    /// Fills a buffer for the crate getrandom. The name and type of this function are those
+    /// that the crate declares for its custom backend.
     ///
     /// # Safety
     ///
@@ -52,8 +52,8 @@ mod wasm {
         start: *mut u8,
         length: usize,
     ) -> Result<(), getrandom::Error> {
-        // SAFETY: the caller's. The bytes have no value before this, and a slice is
-        // made of bytes that have one.
+        // SAFETY: the caller guarantees that the bytes can be written to. They get a value
+        // first, because a slice must not be made of bytes without one.
         let room = unsafe {
             core::ptr::write_bytes(start, 0, length);
             core::slice::from_raw_parts_mut(start, length)

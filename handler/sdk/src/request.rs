@@ -1,9 +1,8 @@
 //! Request as a view: slices of the bytes that the host copied in.
 //!
-//! Only the request line is parsed before a handler runs; fields and body are
-//! located on demand, since most routes need few or none of them. The host has
-//! validated every byte and encoded the request canonically, so they are not
-//! checked again.
+//! Only the request line is parsed before a handler runs. Fields and body are located
+//! on demand, because most routes need few or none of them. They are not checked again:
+//! the host has validated every byte, and encoded the request canonically.
 //!
 //! No function panics on any input, because a trap would cost the client a clear
 //! response.
@@ -47,9 +46,8 @@ impl<'a> Request<'a> {
     /// Parses the request line of canonical bytes: a method, a target of graphic
     /// ASCII, and `HTTP/1.1`, up to CR LF.
     ///
-    /// Fields and body are not checked, because the host has checked them. For
-    /// other input they are read as [`Request::fields`] and [`Request::body`]
-    /// describe.
+    /// Fields and body are not checked, because the host has checked them. In bytes from
+    /// elsewhere, they are read as [`Request::fields`] and [`Request::body`] describe.
     ///
     /// # Errors
     ///
@@ -58,17 +56,17 @@ impl<'a> Request<'a> {
         parse(bytes).ok_or(Malformed)
     }
 
-    /// Returns the method, in the case in which the client sent it.
+    /// Returns the method, in upper or lower case as the client sent it.
     pub fn method(&self) -> &'a str {
         text(self.method)
     }
 
-    /// Returns the request target: path and query.
+    /// Returns the request target: path and query, or `*`.
     pub fn target(&self) -> &'a str {
         text(self.target)
     }
 
-    /// Returns the target up to the first `?`; routes are matched with it.
+    /// Returns the target up to the first `?`, which routes are matched with.
     pub fn path(&self) -> &'a str {
         text(self.path_bytes())
     }
@@ -82,7 +80,7 @@ impl<'a> Request<'a> {
         self.target.get(self.path_length + 1..).unwrap_or_default()
     }
 
-    /// Returns the value of the first field of this name, case-insensitively.
+    /// Returns the value of the first field of this name. Case does not matter in the name.
     ///
     /// Values are bytes rather than text, because HTTP allows any byte above 0x7F
     /// in them.
@@ -90,8 +88,8 @@ impl<'a> Request<'a> {
         self.field_values(name).next()
     }
 
-    /// Returns the value of the first field of this name as text, case-insensitively.
-    /// `None` also where it is not UTF-8.
+    /// Returns the value of the first field of this name as text. Case does not matter in
+    /// the name. `None` if there is no such field, or its value is not UTF-8.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -103,7 +101,7 @@ impl<'a> Request<'a> {
         str::from_utf8(self.field(name)?).ok()
     }
 
-    /// Returns the values of all fields of this name, case-insensitively.
+    /// Returns the values of all fields of this name. Case does not matter in the name.
     pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         Lines::of(self).filter_map(move |line| value_of(line, name))
     }
@@ -122,8 +120,8 @@ impl<'a> Request<'a> {
 
     /// Returns the body; empty if there is none.
     ///
-    /// The body is what follows the first empty line, limited to `content-length`
-    /// if that is shorter. The host passes exactly that many bytes.
+    /// The body is what follows the first empty line, cut to `content-length` if more bytes
+    /// follow. The host passes exactly `content-length` bytes.
     pub fn body(&self) -> &'a [u8] {
         let mut lines = Lines::of(self);
         let mut stated = None;
@@ -173,7 +171,7 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// METHOD SP target SP HTTP/1.1 CRLF (RFC 9112, section 3)
+/// Parses `METHOD SP target SP HTTP/1.1 CRLF` (RFC 9112, section 3).
 fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     let method_length = bytes.iter().position(|byte| !is_token_byte(*byte))?;
     let (method, rest) = bytes.split_at_checked(method_length)?;
@@ -188,8 +186,8 @@ fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     Some(Request { method, target, path_length, after_line, route: "" })
 }
 
-/// Converts bytes that `parse` has checked to be ASCII. Converted on demand, so
-/// that a module that works with bytes does not contain the check.
+/// Converts bytes that `parse` has checked to be ASCII. `parse` itself does not convert,
+/// so that a module that only works with bytes contains no check of UTF-8.
 fn text(ascii: &[u8]) -> &str {
     str::from_utf8(ascii).unwrap_or("")
 }
@@ -312,7 +310,7 @@ mod tests {
         }
     }
 
-    /// The host writes none of these. What is asked of them has an answer.
+    /// Requests of these forms do not come from the host, but have defined results too.
     #[test]
     fn what_follows_the_request_line_is_read_as_far_as_it_goes() {
         let fields = |lines: &str| {

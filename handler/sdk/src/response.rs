@@ -15,7 +15,7 @@ use crate::status::Status;
 /// allocator.
 pub const FIELDS_MAX: usize = 16;
 
-/// One HTTP response, which may borrow from the request it answers.
+/// One HTTP response, which may borrow from the request that it answers.
 ///
 /// ```
 /// # use handler_sdk::{Response, Status};
@@ -34,7 +34,7 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Creates a response without fields and body.
+    /// Creates a response without fields and without a body.
     pub const fn new(status: Status) -> Self {
         Response { status, fields: [None; FIELDS_MAX], allow: None, body: &[] }
     }
@@ -49,8 +49,8 @@ impl<'a> Response<'a> {
         Response::typed(status, "text/plain; charset=utf-8", text.into_bytes())
     }
 
-    /// Creates a response from encoded JSON; `Response::json`, with the feature
-    /// `json`, encodes a value.
+    /// Creates a response from encoded JSON. To encode a value, there is `Response::json`
+    /// with the feature `json`.
     pub fn json_bytes(status: Status, json: impl Content<'a>) -> Self {
         Response::typed(status, "application/json", json.into_bytes())
     }
@@ -70,8 +70,8 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Redirects with 303, after which the client sends GET: the usual response to
-    /// a form. For other redirects, add the field `location` to a response with a
+    /// Creates a redirect with 303, after which the client sends GET: the usual response
+    /// to a form. For other redirects, add the field `location` to a response with a
     /// status such as [`Status::PERMANENT_REDIRECT`].
     ///
     /// # Panics
@@ -81,7 +81,7 @@ impl<'a> Response<'a> {
         Response::new(Status::SEE_OTHER).field("location", location)
     }
 
-    /// Creates a response whose content type is a constant of this file, so it
+    /// Creates a response whose content type is a constant of this file, so that the type
     /// needs no check at run time.
     #[inline(never)]
     const fn typed(status: Status, media_type: &'static str, body: &'a [u8]) -> Self {
@@ -92,8 +92,8 @@ impl<'a> Response<'a> {
         response
     }
 
-    /// Sets a field: replaces all fields of this name, in any case. A value may come
-    /// from a client: bytes that would end the line are refused.
+    /// Sets a field, in place of all fields of this name. Case does not matter in the
+    /// name. A value may come from a client: bytes that would end the line are refused.
     ///
     /// ```
     /// # use handler_sdk::{Response, Status};
@@ -105,21 +105,21 @@ impl<'a> Response<'a> {
     /// # Panics
     ///
     /// When the name is not a token, the value holds control bytes, or there are
-    /// [`FIELDS_MAX`] fields already. In a module, a panic costs one request: the
-    /// client gets 500, and the text is logged.
+    /// [`FIELDS_MAX`] fields of other names already. In a module, a panic costs one
+    /// request: the client gets 500, and the text is logged.
     #[must_use]
     pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
         self.set(name, value.into_bytes());
         self
     }
 
-    /// Adds a field beside others of its name, such as a second `link`. Where RFC
-    /// 9110 lets a field stand only once, such as `content-type`, it is replaced as
-    /// by [`Response::field`].
+    /// Adds a field beside others of its name, such as a second `link`. A field that may
+    /// stand only once ([`SINGLE_FIELDS`]), such as `content-type`, is replaced, as by
+    /// [`Response::field`].
     ///
     /// # Panics
     ///
-    /// When [`Response::field`] panics.
+    /// When [`Response::field`] panics, or there are [`FIELDS_MAX`] fields already.
     #[must_use]
     pub fn add_field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
         if SINGLE_FIELDS.iter().any(|single| single.eq_ignore_ascii_case(name)) {
@@ -130,14 +130,14 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Removes all fields of this name, in any case.
+    /// Removes all fields of this name. Case does not matter in the name.
     #[must_use]
     pub fn without_field(mut self, name: &str) -> Self {
         self.remove(name);
         self
     }
 
-    /// Adds a name to the field `vary`, unless it is there.
+    /// Adds a name to the field `vary`, unless the field lists the name or `*`.
     ///
     /// # Panics
     ///
@@ -178,14 +178,18 @@ impl<'a> Response<'a> {
         *place.expect("a response has at most 16 fields") = Some((name, value));
     }
 
-    /// Adds a field `set-cookie`. Each cookie counts towards [`FIELDS_MAX`].
+    /// Adds a field `set-cookie`.
+    ///
+    /// # Panics
+    ///
+    /// When there are [`FIELDS_MAX`] fields already; each cookie is one.
     #[must_use]
     pub fn set_cookie(mut self, cookie: &SetCookie<'_>) -> Self {
         self.add("set-cookie", cookie.field_value());
         self
     }
 
-    /// Adds the field `allow` with these methods.
+    /// Sets the field `allow` to these methods.
     #[must_use]
     pub const fn allow(mut self, methods: Methods) -> Self {
         self.allow = Some(methods);
@@ -196,8 +200,8 @@ impl<'a> Response<'a> {
         self.allow = Some(methods);
     }
 
-    /// Sets the body. For HEAD, set the body that GET would have: the host sends
-    /// only its length.
+    /// Sets the body. For HEAD, set the body that GET would have: the host sends only the
+    /// length of the body.
     #[must_use]
     pub fn body(mut self, body: impl Content<'a>) -> Self {
         self.body = body.into_bytes();
@@ -225,23 +229,24 @@ impl<'a> Response<'a> {
         self.status
     }
 
-    /// Returns the fields in order, but for `allow` of [`Response::allow`].
+    /// Returns the fields in order, without the field that [`Response::allow`] sets.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
         self.fields.iter().map_while(|field| *field)
     }
 
-    /// Returns the value of the first field of this name, in any case.
+    /// Returns the value of the first field of this name. Case does not matter in the
+    /// name.
     pub fn field_value(&self, name: &str) -> Option<&'a [u8]> {
         self.field_values(name).next()
     }
 
-    /// Returns the values of all fields of this name, in any case.
+    /// Returns the values of all fields of this name. Case does not matter in the name.
     pub fn field_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns the methods of [`Response::allow`], which the router sets with 405 and
-    /// in answer to OPTIONS.
+    /// Returns the methods of the field `allow`, which the router sets with 405 and in
+    /// answer to OPTIONS.
     pub const fn allowed_methods(&self) -> Option<Methods> {
         self.allow
     }
@@ -251,8 +256,8 @@ impl<'a> Response<'a> {
         self.body
     }
 
-    /// Returns this page with the status, the methods and the fields of a response;
-    /// of its own fields remain those that the response lacks.
+    /// Returns this page with the status, the methods and the fields of a response. The
+    /// page keeps the fields that the response lacks.
     pub(crate) fn under(&self, response: &Response<'a>) -> Self {
         let own = self
             .fields
@@ -277,8 +282,8 @@ impl<'a> Response<'a> {
         (length <= room.len()).then_some(length)
     }
 
-    /// Writes as much as fits and returns the full length. One function both
-    /// measures and writes, because duplicate code would be compiled at every swap.
+    /// Writes as much as fits, and returns the full length. One function measures and
+    /// writes, because a second one would be compiled at every swap too.
     #[inline(never)]
     fn write(&self, room: &mut [u8]) -> usize {
         let mut message = Message::new(room);

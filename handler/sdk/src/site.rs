@@ -14,8 +14,8 @@ pub(crate) const PATH_MAX: usize = 255;
 /// The file that stands for its folder.
 const INDEX: &[u8] = b"index.html";
 
-/// Includes the files that the build script has made a static site of; an expression
-/// of the type [`Site`](crate::Site).
+/// Includes the files that the build script made a static site of. Expands to an
+/// expression of type [`Site`](crate::Site).
 #[macro_export]
 macro_rules! site {
     () => {
@@ -38,7 +38,7 @@ macro_rules! site {
 /// }
 /// ```
 ///
-/// The handler answers from it, alone or where its routes end:
+/// The handler answers from the site, for all requests or for those without a route:
 ///
 /// ```text
 /// static SITE: Site = handler_sdk::site!();
@@ -57,8 +57,9 @@ macro_rules! site {
 /// | of a folder with `index.html` | 308 to the path with `/` |
 /// | anything else | 404, with the site's `404.html` if it has one |
 ///
-/// Another method than GET and HEAD is answered 405. A file `app.js.br` or
-/// `app.js.gz` beside `app.js` is its compressed variant, for clients that take it.
+/// OPTIONS is answered 204, and any other method than GET and HEAD 405. A file
+/// `app.js.br` or `app.js.gz` beside `app.js` is the compressed variant for clients that
+/// accept it.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     /// Sorted by path.
@@ -74,7 +75,7 @@ pub struct SiteFile {
     /// Path from the folder, without a slash at its start.
     pub path: &'static str,
     pub media_type: &'static str,
-    /// The file itself, and then its compressed variants, the best one first.
+    /// The file itself, and then its compressed variants, Brotli before gzip.
     pub variants: &'static [SiteVariant],
 }
 
@@ -94,7 +95,7 @@ impl Site {
         Site { files, under: "/", cache_control: "no-cache" }
     }
 
-    /// Serves the files below a path, such as `/static/`; by default below `/`.
+    /// Serves the files below a path, such as `/static/`; by default, below `/`.
     ///
     /// # Panics
     ///
@@ -111,8 +112,8 @@ impl Site {
         self
     }
 
-    /// Sets the field `cache-control` of files; by default `no-cache`, with which a
-    /// client asks each time, and gets 304 while nothing has changed.
+    /// Sets the field `cache-control` of files. By default it is `no-cache`, with which a
+    /// client asks each time, and gets 304 if the file has not changed.
     #[must_use]
     pub const fn cache_control(mut self, value: &'static str) -> Site {
         self.cache_control = value;
@@ -128,7 +129,7 @@ impl Site {
             };
             return response.allow(Methods::READ);
         }
-        // The name of the index file may follow.
+        // Has room for the name of the index file after the path.
         let mut room = [0; PATH_MAX + 1 + INDEX.len()];
         let path = request.path_bytes().strip_prefix(self.under.as_bytes());
         let Some(length) = path.and_then(|path| decode(path, &mut room)) else {
@@ -203,8 +204,8 @@ impl Request<'_> {
     }
 }
 
-/// Decodes a path, and returns its length. `None` for a path that no file has: a
-/// longer one, or one with an encoded slash, which is no separator.
+/// Decodes a path, and returns its length. `None` for a path that no file has: one longer
+/// than [`PATH_MAX`], or one with an encoded slash, which is no separator.
 fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut length = 0;
     for byte in Encoded::percent(path).decoded() {
@@ -215,7 +216,7 @@ fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
     (slashes(path) == slashes(room.get(..length)?)).then_some(length)
 }
 
-/// Encodes the target of a request with a slash after its path, in leaked memory.
+/// Returns the target of a request with a slash after the path, in leaked memory.
 fn with_slash(request: Request<'_>) -> &'static [u8] {
     let target = request.target().as_bytes();
     let (path, query) = target.split_at(find(b'?', target).unwrap_or(target.len()));

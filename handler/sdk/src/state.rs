@@ -23,7 +23,7 @@ use crate::export::Once;
 /// ```
 ///
 /// The value is read-only, so it passes nothing between requests. Every instance of
-/// the module holds its memory.
+/// the module has a copy in its memory.
 pub struct State<T> {
     value: Once<T>,
     make: fn() -> T,

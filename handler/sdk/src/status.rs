@@ -65,12 +65,12 @@ impl Status {
     /// 503 Service Unavailable
     pub const SERVICE_UNAVAILABLE: Status = Status::new(503, "Service Unavailable");
 
-    /// A status of your own, or one with a reason phrase of your own.
+    /// Creates a status with any final code and reason phrase.
     ///
     /// # Panics
     ///
     /// When the code is not a final one (200 to 599), or the phrase holds
-    /// control bytes. In a `const`, that is an error of the compiler.
+    /// control bytes; in a `const`, a compile error.
     ///
     /// ```
     /// # use handler_sdk::Status;
@@ -87,12 +87,12 @@ impl Status {
         Status { code, reason }
     }
 
-    /// The code, 200 to 599.
+    /// Returns the code, 200 to 599.
     pub const fn code(self) -> u16 {
         self.code
     }
 
-    /// The reason phrase.
+    /// Returns the reason phrase.
     pub const fn reason(self) -> &'static str {
         self.reason
     }

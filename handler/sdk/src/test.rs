@@ -15,8 +15,9 @@
 //! assert_eq!(reply.field("content-type"), Some("text/plain; charset=utf-8"));
 //! ```
 //!
-//! Every function here panics with a reason when a request or a response is one that
-//! the host would refuse, because a test fails by panicking.
+//! Sending panics with a reason if the request line is malformed, or the response has a
+//! body that its status forbids, because a test fails by panicking. Other responses that
+//! the host refuses are not found here.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -39,7 +40,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of the function that `export!` names. Its requests come from
+    /// Creates a client of the function that `export!` exports. The requests come from
     /// `127.0.0.1`, at the beginning of 2026.
     pub fn new(answer: Action) -> Client {
         Client { answer, client: IpAddr::from([127, 0, 0, 1]), time: Duration::from_secs(1_767_225_600) }
@@ -141,13 +142,13 @@ impl RequestBuilder {
         self
     }
 
-    /// Sends the request in the canonical form of the host, with its three fields and
-    /// the length of the body.
+    /// Sends the request in the canonical form of the host, with the length of the body
+    /// and the three fields that the host adds.
     ///
     /// # Panics
     ///
-    /// When the method or the target is malformed, or the response is one that the
-    /// host refuses.
+    /// When the method or the target is malformed, or the response has a body that its
+    /// status forbids.
     pub fn send(self) -> Reply {
         let mut bytes = format!("{}\r\n", self.line).into_bytes();
         let mut put = |name: &str, value: &[u8]| {
@@ -179,7 +180,7 @@ impl RequestBuilder {
     }
 }
 
-/// Response that a client would get, but for the fields that the host adds.
+/// Response that a client would get, without the fields that the host adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     status: u16,
@@ -222,13 +223,13 @@ impl Reply {
         &self.reason
     }
 
-    /// Returns the value of the first field of this name, in any case. Bytes that are
-    /// not UTF-8 are replaced.
+    /// Returns the value of the first field of this name. Case does not matter in the
+    /// name. Bytes of the value that are not UTF-8 are replaced.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields(name).next()
     }
 
-    /// Returns the values of all fields of this name, in any case.
+    /// Returns the values of all fields of this name. Case does not matter in the name.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
@@ -236,7 +237,7 @@ impl Reply {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the body; in answer to HEAD it is empty, as the host sends none.
+    /// Returns the body. It is empty in answer to HEAD, as from the host.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -245,7 +246,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is not UTF-8.
+    /// When the body is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body in UTF-8")
     }
@@ -254,7 +255,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is not JSON of this type.
+    /// When the body is not JSON of this type.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(&self.body) {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str;
 
-/// Buffer that cuts text that does not fit, and reports that as an error.
+/// Buffer that cuts off what does not fit, and then reports an error.
 pub(crate) struct Text<'r> {
     room: &'r mut [u8],
     length: usize,
@@ -14,7 +14,7 @@ impl<'r> Text<'r> {
         Text { room, length: 0 }
     }
 
-    /// Length of the text in bytes.
+    /// Returns the length of the text in bytes.
     #[cfg(target_arch = "wasm32")]
     pub(crate) const fn length(&self) -> usize {
         self.length
@@ -27,7 +27,7 @@ impl<'r> Text<'r> {
         taken.get(..whole).and_then(|taken| str::from_utf8(taken).ok()).unwrap_or_default()
     }
 
-    /// A number in decimal digits, without the formatter of the core library.
+    /// Writes a number in decimal digits, without the large formatter of the core library.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn write_number(&mut self, number: u32) -> fmt::Result {
         if number >= 10 {

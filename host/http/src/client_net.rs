@@ -15,9 +15,9 @@ pub enum Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // An IPv4 address that came in over IPv6 is the same client.
+            // An IPv4 client may come in over IPv6, as `::ffff:192.0.2.1`.
             Peer::Ip(address) => address.to_canonical().fmt(f),
-            // RFC 7239, section 6.1, has this word for a client without an address.
+            // RFC 7239, section 6.2, has this word for a client without an address.
             Peer::Unix => f.write_str("unknown"),
         }
     }
@@ -27,9 +27,9 @@ impl fmt::Display for Peer {
 /// providers assign to a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientNet {
-    /// All bits of an address
+    /// All bits of an IPv4 address.
     V4(u32),
-    /// The first 64 bits of an address
+    /// The first 64 bits of an IPv6 address.
     V6(u64),
 }
 

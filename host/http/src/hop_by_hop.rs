@@ -1,4 +1,4 @@
-//! Hop-by-hop fields, which concern one connection and are not forwarded in either
+//! Hop-by-hop fields, which concern one connection and are forwarded in neither
 //! direction (RFC 9110, section 7.6.1).
 
 use std::cmp::Ordering;

@@ -33,14 +33,14 @@ pub enum InvalidResponse {
     /// The status is not final or not a status.
     #[error("its status is {0}; expected 200 to 599")]
     Status(u16),
-    /// A success status for CONNECT, which would turn the connection into a tunnel.
+    /// The status is a success for CONNECT, which would turn the connection into a tunnel.
     #[error("its status is {0} for CONNECT, and a handler cannot open a tunnel; expected 300 to 599")]
     Tunnel(u16),
-    /// The `transfer-encoding` field, which a handler must not set: the host frames
-    /// the message.
+    /// The `transfer-encoding` field is set. A handler must not set it, because the host
+    /// frames the message.
     #[error("it has the field transfer-encoding; expected the plain body, which the host frames")]
     TransferEncoding,
-    /// A field that may stand once is repeated.
+    /// A field that may stand only once is repeated.
     #[error("it has the field {name} more than once; expected one (RFC 9110, section 5.3)")]
     Repeated {
         /// Name of the field.
@@ -57,7 +57,7 @@ pub enum InvalidResponse {
         /// Length of the body in bytes.
         actual: usize,
     },
-    /// A body with a status that allows none.
+    /// A body follows a status that allows none.
     #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
     BodyForbidden {
         /// 204, 205 or 304.

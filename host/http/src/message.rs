@@ -5,8 +5,7 @@ use bytes::Bytes;
 /// Bytes of one request, in pieces that are joined in the module's memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Head that the host has encoded; or the whole message, if it was made from
-    /// one piece.
+    /// Head that the host has encoded, or the whole message if it is one piece.
     pub head: Vec<u8>,
     /// Pieces of the body.
     pub body: Vec<Bytes>,

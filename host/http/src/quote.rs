@@ -16,7 +16,7 @@ pub struct Quoted<'a> {
     max: usize,
 }
 
-/// Returns a text for display in at most `max` bytes, counted after escaping.
+/// Returns a text to be displayed in at most `max` bytes, counted after escaping.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }

@@ -106,15 +106,15 @@ fn encode_head(parts: &Parts, target: Target<'_>, body_bytes: usize, origin: &Or
     }
     own(REQUEST_ID, origin.id.as_bytes());
     own(FORWARDED_FOR, origin.client.as_bytes());
-    // A clock before 1970 is sent as 0.
+    // A time before 1970 is sent as 0.
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
     own(REQUEST_TIME, digits.format(time as u64).as_bytes());
     put(&mut head, [b"\r\n"]);
     head
 }
 
-/// Returns whether the host sets this field itself or drops it: the host frames the
-/// message, has met the expectation, and vouches for the rest.
+/// Returns whether the client's field of this name is dropped. The host has met `expect`,
+/// and sets the other fields itself.
 fn is_set_here(name: &str) -> bool {
     matches!(name, "content-length" | "expect" | REQUEST_ID | FORWARDED_FOR | REQUEST_TIME)
 }

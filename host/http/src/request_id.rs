@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
-/// Generator of connection ids.
+/// Generator of connection numbers, and of a generator of request ids for each connection.
 pub struct ConnectionIds {
     /// Random keys of SipHash, a keyed pseudorandom function.
     keys: RandomState,
@@ -34,7 +34,7 @@ const LENGTH_MAX: usize = 16 + 1 + 16 + 1 + 16;
 /// Digits of the hash.
 const HASH_DIGITS: u32 = 16;
 
-/// Id of one request. `Copy`, which costs less than reference counting.
+/// Id of one request. A copy costs less than reference counting.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId {
     text: [u8; LENGTH_MAX],
@@ -83,7 +83,7 @@ impl RequestId {
     /// Length of the longest id in bytes.
     pub const LENGTH_MAX: usize = LENGTH_MAX;
 
-    /// Returns an id that is given as text: visible ASCII characters.
+    /// Parses an id: 1 to [`RequestId::LENGTH_MAX`] visible ASCII characters.
     pub fn parse(text: &str) -> Option<RequestId> {
         let fits = (1..=LENGTH_MAX).contains(&text.len());
         let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -158,7 +158,7 @@ mod tests {
         assert!(all.iter().all(|id| id.as_str().len() == 20));
     }
 
-    /// Half of 64 bits differ on average; fewer than 8 do so once in 10^10 times.
+    /// On average, half of 64 bits differ. Fewer than 8 differ once in 10^10 times.
     #[test]
     fn an_id_does_not_tell_the_next_one() {
         let hash = |id: &str| u64::from_str_radix(&id[id.len() - 16..], 16).unwrap();

@@ -20,12 +20,12 @@ use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Permit, Permits};
 
-/// Instances beyond `--instances`, in which candidates for the next version are tried
-/// while all others are in use.
+/// Instances in addition to `--instances`, in which candidates for the next version are
+/// tried while all others are in use.
 pub(super) const INSTANCES_SPARE: usize = 2;
 
-/// Interval at which a waiting short call looks for a free slot. Calls wait only if
-/// threads share slots. A short call takes a microsecond to some milliseconds.
+/// Interval at which a waiting short call looks for a free slot. A short call takes a
+/// microsecond to some milliseconds.
 const SHORT_RETRY: Duration = Duration::from_millis(1);
 
 /// The permits for short and long calls and for candidates, with their queues.
@@ -52,7 +52,7 @@ pub(super) struct Short<'a> {
 pub struct Calls {
     /// Calls that run.
     pub running: usize,
-    /// Calls that wait for a permit.
+    /// Long calls that wait for a permit.
     pub waiting: usize,
 }
 
@@ -82,7 +82,7 @@ impl Admission {
         Some(Short { own: None, _other: Some(self.long.try_acquire(None)?) })
     }
 
-    /// Waits for the right to make one short call. This happens only if there are more
+    /// Waits for the right to make one short call. A call waits only if there are more
     /// threads than slots for short calls.
     pub(super) async fn wait_for_short(&self) -> Result<Short<'_>, CallError> {
         let _place = self.short_queue.try_acquire().map_err(|_| self.busy())?;
@@ -115,7 +115,7 @@ impl Admission {
     }
 
     /// Runs a long call, taking turns with the others: each time the call yields, the
-    /// turn passes to the one that has waited longest.
+    /// turn passes to the call that has waited longest.
     pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         loop {

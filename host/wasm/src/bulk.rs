@@ -21,11 +21,12 @@ use wasmparser::{BinaryReader, Result};
 use crate::module_error::ModuleError;
 use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
-/// Most bulk instructions of a function in which small ones run without a helper. In a
-/// function with more, every bulk instruction calls a helper first, and so may yield.
+/// In a function with at most this many bulk instructions, small ones run without a
+/// helper. In a function with more, each calls a helper first, and so may yield.
 const IN_A_ROW: usize = 64;
 
-/// Name of the helper functions in the name section. Messages leave them out.
+/// Name of the helper functions in the name section. Messages leave out functions of this
+/// name.
 pub(super) const NAME: &str = "host:bulk";
 
 /// The added types in binary form: `(i32, i32, i32) -> (i32, i32, i32)` for the

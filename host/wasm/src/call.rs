@@ -63,8 +63,7 @@ impl HandlerModule {
         self.call_for(None, request, id, since)
     }
 
-    /// Calls the handler for a client, which shares the permits for long calls with
-    /// others.
+    /// Calls the handler for a client. The clients share the permits for long calls.
     pub fn call_for<'a>(
         &'a self,
         client: Option<ClientNet>,
@@ -95,8 +94,8 @@ impl HandlerModule {
         }
     }
 
-    /// Makes a call on the stack of the current thread, and stops it if it takes long.
-    /// Holds the permit until the instance is idle again, so that there are never more
+    /// Makes a call on the stack of the current thread, and stops the call if it takes
+    /// long. Holds `_short` until the instance is idle again, so that there are never more
     /// instances than the limit.
     fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
         let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed).on_thread();

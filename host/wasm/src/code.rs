@@ -8,7 +8,7 @@ use crate::call_state::CallState;
 use crate::instrument::Segment;
 use crate::verify::Exports;
 
-/// The code from which instances are created.
+/// Machine code with the exports and data segments that an instance needs.
 #[derive(Clone)]
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,

@@ -1,8 +1,8 @@
 //! Ends calls past their deadline, and makes long calls yield.
 //!
 //! While calls run, a ticker thread increments the engine's epoch every 2 ms. A call
-//! that runs at a tick enters a callback, which ends it past its deadline, and
-//! otherwise makes it yield to the other requests of its thread.
+//! that runs at a tick enters a callback, which ends the call if it is past its deadline,
+//! and otherwise makes it yield to the other requests of its thread.
 //!
 //! Nearly all calls are shorter than a tick and never enter the callback. They run on
 //! the stack of the serving thread, which cannot yield. A call that turns out to take
@@ -67,7 +67,7 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         let ran = now.saturating_sub(*state.first_tick.get_or_insert(now));
         match state.on_fiber {
             // Not wasmtime's plain yield: tokio's makes the task wait until the thread has
-            // polled its sockets. Otherwise a few endless calls would keep the thread from that.
+            // polled its sockets. Otherwise a few endless calls would prevent the polling.
             true => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
             // The call may have begun just before its first tick, and since then other threads
             // may have used the core. So it need not be long.

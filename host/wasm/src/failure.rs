@@ -13,7 +13,7 @@ use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, readable};
 /// Alignment of the stack pointer in the C ABI for WebAssembly, in bytes.
 const STACK_ALIGNMENT: i32 = 16;
 
-/// Largest frame that is taken for one, in bytes.
+/// How far below 0 a stack pointer counts as an overflow, in bytes: the largest frame.
 const FRAME_SIZE_MAX: i32 = 64 << 20;
 
 /// Parts of the names of functions in which Rust's runtime panics.
@@ -49,8 +49,8 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     CallError::Trap { trap, panic: None, frames: without_runtime(frames.collect()) }
 }
 
-/// Leaves out the innermost frames if they are those of a panic in Rust's runtime, which
-/// are the same for every panic.
+/// Leaves out the innermost frames if they belong to Rust's runtime: these are equal for
+/// every panic.
 fn without_runtime(mut frames: Vec<String>) -> Vec<String> {
     let is_runtime = |name: &String| RUNTIME.iter().any(|start| name.contains(start));
     let count = frames.iter().take_while(|name| is_runtime(name)).count();
@@ -60,9 +60,9 @@ fn without_runtime(mut frames: Vec<String>) -> Vec<String> {
     frames
 }
 
-/// Returns whether a trap tells that the module's stack, in its memory, overflowed.
-/// Linkers put it first in the memory, aligned to 16 bytes, and let it grow down, so an
-/// address past its end wraps around. `start` and `now` are the stack pointer before the
+/// Returns whether a trap means that the module's stack, in its memory, overflowed.
+/// Linkers put the stack first in the memory, aligned to 16 bytes, and let it grow down,
+/// so an address past its end wraps around. `start` and `now` are the stack pointer before the
 /// first call and when the module trapped.
 pub(super) fn is_stack_overflow(trap: &str, start: Option<i32>, now: Option<i32>) -> bool {
     let is_stack = start.is_some_and(|start| start > 0 && start % STACK_ALIGNMENT == 0);

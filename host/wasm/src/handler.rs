@@ -1,4 +1,4 @@
-//! A started module: the handler of one version, with its reset instances.
+//! A started module: the handler of one version, with its idle instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,8 +27,8 @@ pub struct HandlerModule {
     /// request needs a new instance.
     kept: Option<(Snapshot, Idle)>,
     unoptimised: Option<Arc<[u8]>>,
-    /// Whether a call has grown its instance's memory lately. A grown instance cannot be
-    /// reset, so new instances are not prepared for a reset meanwhile.
+    /// Whether the latest calls grew their instances' memory. A grown instance cannot be
+    /// reset, so new instances are then not prepared for a reset.
     grows: AtomicBool,
     draws: bool,
     pub(super) long_targets: LongTargets,
@@ -45,8 +45,8 @@ impl CompiledModule {
         self.start_as(false).await
     }
 
-    /// Starts the module, and drops its log lines, which an earlier start of the same
-    /// module has logged.
+    /// Starts the module, and drops its log lines, because an earlier start of this module
+    /// has logged them.
     ///
     /// # Errors
     ///
@@ -86,8 +86,8 @@ impl CompiledModule {
 }
 
 impl HandlerModule {
-    /// Returns the compiled module with its current code, optimised or not, so that it can
-    /// be started again.
+    /// Returns the compiled module with its current code, optimised or not, to start the
+    /// module again.
     pub fn compiled(&self) -> CompiledModule {
         CompiledModule {
             engine: self.engine.clone(),
@@ -102,7 +102,8 @@ impl HandlerModule {
     }
 
     /// Returns the memory of the handler without its instances, in bytes: code, data
-    /// segments, snapshot, and the file until it was compiled again.
+    /// segments, snapshot, and the module's file while the second compilation is still to
+    /// come.
     pub fn memory(&self) -> usize {
         let file = self.unoptimised.as_ref().map_or(0, |file| file.len());
         self.code.size() + self.image_bytes() + file
@@ -129,8 +130,8 @@ impl HandlerModule {
         self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
-    /// Keeps idle instances from now on if this version serves. Otherwise drops all, and
-    /// keeps no more. A new handler does not serve.
+    /// Sets whether this version serves. If so, idle instances are kept from now on; if not,
+    /// all are dropped. A new handler keeps none.
     pub fn set_serving(&self, serves: bool) {
         if let Some((_, idle)) = &self.kept {
             idle.set_kept(serves);

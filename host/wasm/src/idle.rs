@@ -42,7 +42,7 @@ impl Idle {
         }
     }
 
-    /// Sets whether instances are kept from now on. If not, drops the kept ones.
+    /// Sets whether instances are kept from now on. If not, drops the idle ones.
     pub(super) fn set_kept(&self, kept: bool) {
         self.kept.store(kept, Relaxed);
         for place in self.places.all().filter(|_| !kept) {

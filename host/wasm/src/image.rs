@@ -77,8 +77,8 @@ impl Image {
         bytes.get(range.start.checked_sub(self.start)?..range.end - self.start)
     }
 
-    /// Returns what has to be copied into a new memory, which is all zero. Nothing for
-    /// a mapped image.
+    /// Returns what has to be copied into a new memory, which is all zero: nothing for a
+    /// mapped image.
     pub(super) fn to_copy(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
         let used = self.used.iter().filter(|_| matches!(self.bytes, Bytes::Copied(_)));
         used.filter_map(|range| Some((range.clone(), self.at(range.clone())?)))

@@ -27,8 +27,8 @@ pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Traps where there is no seed: while a version starts. Bits drawn there would be
-/// the same for all requests.
+/// Traps if there is no seed, as while a version starts. Bits drawn then would be equal
+/// for all requests.
 fn random(mut caller: Caller<'_, CallState>) -> Result<u64> {
     let state = caller.data_mut();
     let Some(seed) = state.seed else {

@@ -38,7 +38,7 @@ pub(super) struct Instance {
     pub(super) globals: Vec<Global>,
     pub(super) alloc: TypedFunc<u32, u32>,
     pub(super) handle: TypedFunc<(u32, u32), u64>,
-    /// The exported start function and `_initialize`, as far as there are any.
+    /// The exported start function and `_initialize`, if the module has them.
     initialisers: Vec<TypedFunc<(), ()>>,
     /// Value that may be the stack pointer before the first call.
     stack: Option<i32>,
@@ -111,9 +111,9 @@ impl Instance {
         Ok(())
     }
 
-    /// Adds the module's panic message to a trap. This is the last call into the instance,
-    /// and is ended if it takes long on the thread's stack. The message goes to the log
-    /// only.
+    /// Adds the module's panic message to a trap. The call that reads the message is the
+    /// last one into the instance, and is ended if it takes long on the thread's stack. The
+    /// message goes to the log only.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         self.name_overflow(&mut stopped);
         if let (Stopped::Failed(CallError::Trap { panic, .. }), Some(function)) =
@@ -179,7 +179,7 @@ fn stack_pointer(globals: &[Global], store: &mut Store<CallState>) -> Option<i32
     globals.first().and_then(|global| global.get(store).i32())
 }
 
-/// Classifies a failed instantiation: a trap or deadline is the module's fault, all
+/// Classifies a failed instantiation: a trap or deadline is the module's fault, anything
 /// else is the system's.
 fn instantiation_failed(error: &wasmtime::Error) -> CallError {
     match error.is::<Trap>() || error.is::<DeadlinePassed>() || error.is::<WasmBacktrace>() {

@@ -7,8 +7,8 @@
 //! - Active data segments are taken out. The host writes them, and later restores them
 //!   together with what `_initialize` left in memory (see `image`).
 //!
-//! If a module may change something that cannot be reset from outside, this second
-//! part is left out, and each request gets a new instance.
+//! If a module may change something that cannot be reset from outside, its state is not
+//! made accessible, and each request gets a new instance.
 
 use std::collections::BTreeSet;
 

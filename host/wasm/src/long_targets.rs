@@ -1,14 +1,14 @@
 //! Predicts which requests take long, from earlier requests with an equal method and
-//! target. One slow target must not make all calls of its module count as long. The
-//! host does not interpret a target: it is the bytes up to the query.
+//! target. One slow target must not make all calls of its module count as long. The host
+//! does not interpret targets: it compares the bytes up to the query.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places, each for one target. If the hash of a target selects the place of
-/// another, each long call lowers the score there, until the target takes the place.
+/// Number of places, each for one target. If a new target's hash selects a taken place,
+/// each long call of the new target lowers the score there, until it takes the place.
 const PLACES: usize = 256;
 
 /// Score of a long call; a short call scores -1. So a target is expected to take long

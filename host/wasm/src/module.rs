@@ -15,7 +15,7 @@ use crate::module_error::{ModuleError, not_loaded, one_line};
 use crate::verify;
 use crate::verify::Exports;
 
-/// A compiled module that meets the contract and was not started yet.
+/// A compiled module that meets the contract and can be started.
 pub struct CompiledModule {
     pub(super) engine: Engine,
     pub(super) code: Code,

@@ -214,7 +214,7 @@ mod tests {
         assert!(poll(other.as_mut()).is_pending());
         assert!(matches!(poll(last.as_mut()), Poll::Ready(None)));
         assert!(poll(first.as_mut()).is_pending());
-        // A call without a client displaces one of a client with more than one.
+        // A call without a client displaces a call of a client that has more than one.
         let mut exempt = pin!(permits.acquire(None, HOUR));
         assert!(poll(exempt.as_mut()).is_pending());
         assert!(matches!(poll(first.as_mut()), Poll::Ready(None)));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::limits::CallLimits;
 
-/// Shortest response whose memory is reused, in bytes. For shorter ones the allocator
+/// Shortest response whose memory is reused, in bytes. For shorter ones, the allocator
 /// itself keeps memory.
 const LARGE: usize = 128 << 10;
 

@@ -26,7 +26,7 @@ pub(super) const CHUNK: u32 = 64 << 10;
 /// instruction takes no longer than any other, so it is left as it is.
 const INLINE: u32 = 128;
 
-/// An instruction that is split, or before which compiled code may yield.
+/// The kind of an instruction that may need a helper function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bulk {
     Fill,

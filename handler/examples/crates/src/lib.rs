@@ -1,5 +1,5 @@
-//! Crates that link the standard library, one in each route. Each answers with a text
-//! that the tests know.
+//! Uses crates that link the standard library, one in each route. Each route answers with
+//! a text that the tests know.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ pub fn answer(request: Request) -> Response {
     ROUTES.answer(request)
 }
 
-/// Answers 500 with the error, where there is one.
+/// Answers with the text, or 500 with the error.
 fn text(result: anyhow::Result<String>) -> Response<'static> {
     match result {
         Ok(text) => Response::text(Status::OK, text),

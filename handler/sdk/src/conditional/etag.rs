@@ -5,8 +5,8 @@ use crate::message::Message;
 
 /// An entity tag: the name of one state of a resource.
 ///
-/// A strong tag changes whenever a byte of the body does; a weak one may stay where
-/// the difference does not matter. Ranges and `If-Match` need strong tags.
+/// A strong tag changes whenever a byte of the body does. A weak one may stay if the
+/// difference does not matter. Ranges and `If-Match` need strong tags.
 ///
 /// ```
 /// # use handler_sdk::ETag;
@@ -81,7 +81,7 @@ impl<'a> ETag<'a> {
     }
 }
 
-/// Iterates over a list of tags. Ends at the first piece that is none.
+/// Iterates over a list of tags. Ends at the first piece that is not a tag.
 pub(super) struct ETags<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for ETags<'a> {

@@ -58,8 +58,8 @@ impl<'a> Validators<'a> {
 
     /// Adds the time of the last change.
     ///
-    /// The content must not have changed twice within that second: a client may
-    /// join ranges of one date (`If-Range`).
+    /// The content must not have changed twice within that second: a client may join
+    /// ranges of equal dates (`If-Range`).
     #[must_use]
     pub const fn last_modified(mut self, date: HttpDate) -> Self {
         self.last_modified = Some(date);
@@ -68,8 +68,8 @@ impl<'a> Validators<'a> {
 }
 
 impl Request<'_> {
-    /// Compares the preconditions of the request with the current state of the
-    /// resource; `None` when there is no such resource yet.
+    /// Compares the preconditions of the request with the current state of the resource.
+    /// Pass `None` if the resource does not exist yet.
     ///
     /// The order is that of RFC 9110, section 13.2.2: `If-Match` or else
     /// `If-Unmodified-Since`, then `If-None-Match` or else, for GET and HEAD,
@@ -123,7 +123,7 @@ impl Request<'_> {
         is_there
     }
 
-    /// Returns the date of a field. Two fields of the name are malformed.
+    /// Returns the date of a field. `None` if the field is missing, malformed or repeated.
     pub(super) fn date(&self, name: &str) -> Option<HttpDate> {
         let value = self.only(name)?;
         match self.now() {
@@ -132,7 +132,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the value of a field that stands once.
+    /// Returns the value of a field. `None` if the field is missing or repeated.
     pub(super) fn only(&self, name: &str) -> Option<&[u8]> {
         let mut values = self.field_values(name);
         let value = values.next()?;

@@ -10,9 +10,9 @@ pub(super) enum Asked {
     /// The whole content: the field is malformed or of another unit, or names several
     /// ranges.
     Whole,
-    /// A part of the content, which is not empty.
+    /// A part of the content. The part is not empty.
     Part(Range<usize>),
-    /// Nothing that the content has.
+    /// No byte of the content.
     Nothing,
 }
 
@@ -23,7 +23,7 @@ impl Asked {
     }
 }
 
-/// `None` when the field is malformed or of another unit.
+/// Parses a field. `None` when the field is malformed or of another unit.
 fn parse(field: &[u8], length: usize) -> Option<Asked> {
     let (unit, ranges) = split_once(field, b'=')?;
     unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
@@ -37,8 +37,8 @@ fn parse(field: &[u8], length: usize) -> Option<Asked> {
         is_empty = false;
         let asked = parse_one(range, length)?;
         if asked != Asked::Nothing {
-            // A server may ignore the field (section 14.2). Several ranges in one
-            // answer are rarely asked for, and are a way to make answers large.
+            // A server may ignore the field (section 14.2). Clients rarely ask for several
+            // ranges, except to make the answer large.
             found = if found == Asked::Nothing { asked } else { Asked::Whole };
         }
     }
@@ -52,7 +52,7 @@ fn parse_one(range: &[u8], length: usize) -> Option<Asked> {
         let suffix = number(last)?;
         return Some(match suffix {
             0 => Asked::Nothing,
-            // Content without bytes has no range that could be named.
+            // Empty content has no range that `content-range` could name.
             _ if length == 0 => Asked::Whole,
             suffix => Asked::Part(length.saturating_sub(suffix)..length),
         });
@@ -69,7 +69,7 @@ fn parse_one(range: &[u8], length: usize) -> Option<Asked> {
     Some(if first < length { Asked::Part(first..end) } else { Asked::Nothing })
 }
 
-/// Parses decimal digits. A number past the largest is as good as the largest.
+/// Parses decimal digits. Numbers that are too large become `usize::MAX`.
 fn number(digits: &[u8]) -> Option<usize> {
     (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| {
         let add =

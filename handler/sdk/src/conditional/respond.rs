@@ -1,5 +1,5 @@
-//! Turns a response with the whole content into the one that a conditional request
-//! or a request for a range is to get.
+//! Turns a response with the whole content into the answer to a conditional request or
+//! to a request for a range.
 
 use core::ops::Range;
 
@@ -11,29 +11,29 @@ use crate::export::leak;
 use crate::message::Message;
 use crate::{Request, Response, Status};
 
-/// Fields that describe a body, which a response without that body does not have
-/// (RFC 9110, section 15.4.5).
+/// Fields that describe the body. A response without the body leaves them out (RFC 9110,
+/// section 15.4.5).
 const OF_BODY: [&str; 4] = ["content-type", "content-encoding", "content-language", "content-disposition"];
 
 impl<'a> Response<'a> {
-    /// Answers a request for this content, whose state the validators name: whole,
-    /// in part, or not at all, because the client has it or does not want it.
+    /// Answers a request for this content, whose state the validators name: with all of
+    /// it, with a part, or with none, as the request asks.
     ///
     /// | status | when |
     /// | --- | --- |
     /// | 200 | no condition applies; `accept-ranges` and the validators are added |
-    /// | 206 | GET with one `range`, and `If-Range` holds if it is there |
+    /// | 206 | GET with one `range`, and `If-Range` holds or is missing |
     /// | 304 | GET or HEAD, and the client has this state |
-    /// | 412 | `If-Match`, `If-Unmodified-Since` or, for other methods, `If-None-Match` fails |
+    /// | 412 | `If-Match`, `If-Unmodified-Since` or (not GET, HEAD) `If-None-Match` fails |
     /// | 416 | GET with a `range` that begins past the end |
     ///
     /// Several ranges are answered with the whole content, which RFC 9110, section
-    /// 14.2 allows; so are malformed ranges and other units. A response with
-    /// another status than 200 stays as it is, except that a success is still
-    /// subject to the preconditions.
+    /// 14.2 allows; so are malformed ranges and other units. With a success other than
+    /// 200, only the preconditions apply, and the validators are added. A redirect or an
+    /// error stays as it is.
     ///
-    /// An action that changes something must call [`Request::precondition`] before
-    /// it does. Up to four fields are added, which count towards
+    /// An action that changes something must call [`Request::precondition`] before the
+    /// change. This function adds up to four fields, which count towards
     /// [`FIELDS_MAX`](crate::FIELDS_MAX).
     #[must_use]
     pub fn conditional(self, request: Request<'_>, validators: &Validators<'_>) -> Response<'a> {
@@ -74,7 +74,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Returns a response without body and without the fields that describe it.
+    /// Returns the response without the body and the fields that describe the body.
     fn emptied(self, status: Status) -> Response<'a> {
         self.with_status(status)
             .body(b"")
@@ -98,7 +98,7 @@ impl<'a> Response<'a> {
 }
 
 impl Request<'_> {
-    /// Returns the part of the content that the request asks for.
+    /// Returns which part of the content the request asks for.
     fn range(&self, current: &Validators<'_>, length: usize) -> Asked {
         // A range has a meaning for GET only (section 14.2).
         if self.method_bytes() != b"GET" {
@@ -110,7 +110,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns whether `If-Range`, if it is there, names the current state exactly.
+    /// Returns whether `If-Range` names the current state exactly, or is missing.
     fn is_in_range_state(&self, current: &Validators<'_>) -> bool {
         if self.field("if-range").is_none() {
             return true;
@@ -118,7 +118,7 @@ impl Request<'_> {
         match (self.only("if-range").and_then(ETag::parse), current.etag) {
             (Some((asked, b"")), Some(etag)) => asked.is_same_strongly(etag),
             (Some(_), _) => false,
-            // The date has to be the same, not later (section 13.1.5).
+            // The date has to be equal, not later (section 13.1.5).
             (None, _) => {
                 let asked = self.date("if-range");
                 asked.is_some() && asked == current.last_modified

@@ -4,8 +4,8 @@
 use super::pattern::{Shape, first_segment};
 use crate::bytes::last_word;
 
-/// The hash of a segment, byte by byte as the compiler takes it, or eight bytes
-/// together as a module does.
+/// Hash of a segment. The compiler adds one byte after the other, and a module hashes
+/// eight bytes at a time, with equal results.
 pub(super) struct Hasher {
     hash: u64,
     /// Bytes not hashed yet, the first one lowest.
@@ -47,8 +47,8 @@ pub(super) struct Hashes {
     /// Combined hash of all segments in order.
     whole: u64,
     segments: [u64; Shape::SEGMENTS_MAX],
-    /// Number of segments; only the first ones have a hash, as many as can be
-    /// literal.
+    /// Number of segments. Only the first [`Shape::SEGMENTS_MAX`] have a hash in
+    /// `segments`.
     count: usize,
 }
 
@@ -71,7 +71,8 @@ impl Hashes {
         }
     }
 
-    /// The hash of the route that has the path and this shape, when it can.
+    /// Returns the hash that a pattern of this shape has if it matches the path. `None` if
+    /// no path with this number of segments matches the shape.
     pub(super) fn in_shape(&self, shape: Shape) -> Option<u64> {
         let literal = if shape.is_literal() {
             self.whole

@@ -1,5 +1,5 @@
-//! Index of a large table: one lookup for each shape of its patterns, of which
-//! there are few however many routes there are ("tuple space search").
+//! Index of a large table: one lookup for each shape of its patterns ("tuple space
+//! search"). There are few shapes, however many routes there are.
 //!
 //! A route is found by a hash of its shape and its literal segments. The path of a
 //! request is hashed once per segment; for each possible shape, best first, the
@@ -18,13 +18,13 @@ use super::{Methods, Route};
 /// `{*name}`.
 pub const SHAPES_MAX: usize = 128;
 
-/// End of a chain, and the first number that is no route.
+/// End of a chain. No route has this number, because a table has fewer routes.
 const END: u16 = u16::MAX;
 
 /// Route table with an index; see [`Router::indexed`].
 ///
-/// The compiler takes some seconds for an index of 10,000 routes, and wants
-/// `#[allow(long_running_const_eval)]` with it. In the module each route takes
+/// The compiler takes some seconds for an index of 10,000 routes, and needs
+/// `#[allow(long_running_const_eval)]` on it. In the module, each route takes
 /// 20 bytes and its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<const N: usize> {
@@ -36,12 +36,12 @@ pub struct Index<const N: usize> {
 }
 
 impl<const N: usize> Index<N> {
-    /// An index of these routes.
+    /// Creates an index of these routes.
     ///
     /// # Panics
     ///
-    /// When [`Router::new`] panics, or there are 65,535 routes or more, or more
-    /// than [`SHAPES_MAX`] shapes; in a `const`, a compile error.
+    /// When [`Router::new`] panics, or there are more than 65,534 routes or more than
+    /// [`SHAPES_MAX`] shapes; in a `const`, a compile error.
     pub const fn new(routes: [Route; N]) -> Index<N> {
         let (mut heads, mut nexts) = ([END; N], [END; N]);
         let mut shapes = [Shape::LITERAL; SHAPES_MAX];
@@ -111,7 +111,7 @@ const fn link(
     used
 }
 
-/// Inserts a shape in order.
+/// Inserts a shape in order, unless it is there. Returns the number of shapes.
 #[allow(clippy::indexing_slicing, reason = "a place is looked at only after it was compared with the end")]
 const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize) -> usize {
     let mut place = 0;
@@ -149,9 +149,9 @@ pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     }
 }
 
-/// One of so many buckets.
+/// Returns the bucket of a hash.
 const fn bucket(hash: u64, buckets: usize) -> usize {
-    // The upper half is the part that depends on all bits of what was mixed.
+    // Only the upper half of a mixed hash depends on all bits.
     let hash = Hasher::mix(hash, hash >> 32) >> 32;
     ((hash * buckets as u64) >> 32) as usize
 }

@@ -38,44 +38,44 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route for one method on one path. The forms that a path can have stand
-    /// with [`Router`], which checks them.
+    /// Creates a route for one method on one path. [`Router`] lists the forms of a path,
+    /// and checks them.
     pub const fn new(method: Method, path: &'static str, action: Action) -> Route {
         Route { method, path, action }
     }
 
-    /// Path pattern.
+    /// Returns the path pattern.
     pub const fn path(&self) -> &'static str {
         self.path
     }
 
-    /// Methods that this route allows for its path.
+    /// Returns the methods that this route allows for its path.
     const fn methods(&self) -> Methods {
         self.method.methods().with(Methods::ALWAYS)
     }
 }
 
-/// A route for GET and HEAD.
+/// Creates a route for GET and HEAD.
 pub const fn get(path: &'static str, action: Action) -> Route {
     Route::new(Method::Get, path, action)
 }
 
-/// A route for POST.
+/// Creates a route for POST.
 pub const fn post(path: &'static str, action: Action) -> Route {
     Route::new(Method::Post, path, action)
 }
 
-/// A route for PUT.
+/// Creates a route for PUT.
 pub const fn put(path: &'static str, action: Action) -> Route {
     Route::new(Method::Put, path, action)
 }
 
-/// A route for PATCH.
+/// Creates a route for PATCH.
 pub const fn patch(path: &'static str, action: Action) -> Route {
     Route::new(Method::Patch, path, action)
 }
 
-/// A route for DELETE.
+/// Creates a route for DELETE.
 pub const fn delete(path: &'static str, action: Action) -> Route {
     Route::new(Method::Delete, path, action)
 }

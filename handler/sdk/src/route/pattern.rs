@@ -133,7 +133,6 @@ impl Pattern {
     }
 }
 
-/// Refuses a pattern.
 const fn refuse(pattern: &str, why: &str) -> ! {
     Refusal::new("the route `").and(pattern).and("` cannot be matched: ").and(why).fail()
 }
@@ -142,8 +141,8 @@ const NO_PARAMETER: &str = "a parameter of a route's path is `{name}` or `{*name
 const NO_SEGMENT: &str = "a route's path is ASCII without spaces, `?`, `#`, and braces inside of segments; percent-encode what else there is";
 const NOT_LAST: &str = "nothing follows `{*name}` in a route's path";
 
-/// The bytes that can stand in a segment of a route's path, but for the braces at
-/// its ends.
+/// The bytes that can stand in a segment of a route's path, apart from the braces of a
+/// parameter.
 #[allow(clippy::indexing_slicing, reason = "the table has a place for every byte")]
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
@@ -156,8 +155,8 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Returns whether two patterns match the same requests: whether they are equal
-/// except for the names of parameters.
+/// Returns whether two patterns match the same paths: they are equal except for the
+/// names of parameters.
 #[allow(clippy::indexing_slicing, reason = "compared with the length before")]
 pub(super) const fn are_alike(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
@@ -167,8 +166,7 @@ pub(super) const fn are_alike(one: &str, other: &str) -> bool {
             return false;
         }
         if one[at] == b'{' {
-            // Both are parameters. They are of one kind, or the one has `*` where
-            // the other's name begins.
+            // Both segments are parameters. They differ in kind if only one has a `*`.
             if (one[at + 1] == b'*') != (other[other_at + 1] == b'*') {
                 return false;
             }
@@ -216,8 +214,8 @@ pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     Some(if is_literal { Shape::LITERAL } else { shape })
 }
 
-/// Returns the value that a matching path has for a parameter of the pattern. One of
-/// the two may have a slash more at its end.
+/// Returns the value that a matching path has for a parameter of the pattern. Either
+/// the path or the pattern may have one more slash at its end.
 pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let found = param_of_same(pattern, path, name);
     found.or_else(|| match (pattern.strip_suffix(b"/"), path.strip_suffix(b"/")) {
@@ -248,7 +246,7 @@ impl<'p, 'a> Side<'p, 'a> {
 }
 
 impl<'p, 'a> Iterator for Side<'p, 'a> {
-    /// `None` where the one ends before the other.
+    /// `None` where the path ends before the pattern, or the pattern before the path.
     type Item = Option<(&'p [u8], &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {

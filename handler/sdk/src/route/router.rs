@@ -1,5 +1,5 @@
-//! Route table, including the responses that need no route: HEAD like GET, OPTIONS
-//! with the allowed methods, 404, 405 and 501.
+//! Route table, including the responses that need no action: OPTIONS with the allowed
+//! methods, 404, 405 and 501.
 
 use super::index::{Index, Links, assert_distinct, search_index};
 use super::pattern::{Pattern, Shape, fit};
@@ -18,7 +18,7 @@ use crate::{Request, Response, Status};
 /// | --- | --- |
 /// | `users` | this segment |
 /// | `{id}` | one segment that is not empty |
-/// | `{*path}`, the last one | all that is left, slashes included, where that is not empty |
+/// | `{*path}`, as the last one | all that is left, slashes included, if it is not empty |
 ///
 /// If several routes match, the first segment in which they differ decides: a
 /// literal wins over `{id}`, and `{id}` over `{*path}`. So the order of the table
@@ -62,15 +62,14 @@ use crate::{Request, Response, Status};
 /// ```
 ///
 /// [`Router::new`] goes through the table line by line, which is best for up to about
-/// 35 literal paths, or 4 with a parameter. For more of them there is
-/// [`Router::indexed`], which takes the same time for 100 routes as for 10,000.
+/// 35 literal paths, or 4 with a parameter. For more routes there is
+/// [`Router::indexed`], which takes as long for 10,000 routes as for 100.
 #[derive(Clone, Copy, Debug)]
 pub struct Router {
     pub(super) routes: &'static [Route],
     pub(super) links: Links,
-    /// Search function of the table. Only this one is linked into a module whose
-    /// table is a `const`. Options are held with the functions that apply them for the
-    /// same reason.
+    /// Search function of the table. A module whose table is a `const` contains no other
+    /// one. For the same reason, options are stored with the functions that apply them.
     search: Search,
     methods: Methods,
     not_found: Pages,
@@ -82,8 +81,8 @@ pub struct Router {
     cors: Option<(Cors, ApplyPolicy)>,
 }
 
-/// Actions for an error: without a body, for [`Router::error_page`] to add, and with a
-/// short page.
+/// Two actions for an error. The response of the first has no body, because
+/// [`Router::error_page`] adds one; the second answers with a short page.
 type Pages = [Action; 2];
 
 type AddPage = for<'a> fn(ErrorPage, Request<'a>, Response<'a>) -> Response<'a>;
@@ -215,10 +214,11 @@ impl Router {
 
     /// Sets the page for errors: for the router's 404, 405 and 501, and for each
     /// response of an action with a status from 400 and without a body. The
-    /// response keeps its status and its fields, `allow` among them; those that it
-    /// lacks, such as `content-type`, come from the page.
+    /// response keeps its status and its fields, `allow` among them. Fields that the
+    /// response lacks, such as `content-type`, come from the page.
     ///
-    /// A panic ends the call, so the host answers it: 500, with a page of its own.
+    /// A panic ends the call, so the host answers such a request: 500, with the host's
+    /// own page.
     ///
     /// ```
     /// # use handler_sdk::test::Client;
@@ -245,7 +245,7 @@ impl Router {
         self
     }
 
-    /// Sets how a path is treated that no route has, but for a slash at its end;
+    /// Sets the treatment of a path that differs from a route only in a slash at its end;
     /// [`TrailingSlash::Strict`] by default.
     #[must_use]
     pub const fn trailing_slash(mut self, treatment: TrailingSlash) -> Router {
@@ -253,18 +253,19 @@ impl Router {
         self
     }
 
-    /// Sets the policy for scripts from other origins. Without one, browsers let no
-    /// such script read a response. A policy adds up to four fields to a response;
-    /// they count towards [`FIELDS_MAX`](crate::FIELDS_MAX).
+    /// Sets the policy for scripts from other origins. Without a policy, browsers let no
+    /// such script read a response. A policy adds up to six fields to the answer to a
+    /// preflight, and up to four to any other response; all count towards
+    /// [`FIELDS_MAX`](crate::FIELDS_MAX).
     #[must_use]
     pub const fn cors(mut self, policy: Cors) -> Router {
         self.cors = Some((policy, Cors::apply));
         self
     }
 
-    /// Judges the method before the path: a method that no route of the whole table
-    /// takes, known or not, is answered 405 on any path, with the methods of the
-    /// table in `allow`.
+    /// Judges the method before the path: a method that no route of the table takes is
+    /// answered 405 on any path, with the methods of the table in `allow`. This includes
+    /// unknown methods.
     ///
     /// By default, as RFC 9110 has it, an unknown path is 404 for every method,
     /// and an unknown method is 501.
@@ -349,7 +350,7 @@ const NOT_IMPLEMENTED: Pages = [
     |_| Response::html(Status::NOT_IMPLEMENTED, "<h1>error 501 not implemented</h1>"),
 ];
 
-/// Gives an error without a body the author's page.
+/// Adds the author's page to an error without a body.
 fn with_page<'a>(page: ErrorPage, request: Request<'a>, response: Response<'a>) -> Response<'a> {
     if response.status().code() < 400 || !response.body_bytes().is_empty() {
         return response;

@@ -6,24 +6,24 @@ use crate::export::leak;
 use crate::message::Message;
 use crate::{Request, Response, Status};
 
-/// Treatment of a path that no route has, when a route has the path with a slash
+/// Treatment of a path that no route has, when a route has the path with one slash
 /// more or less at its end; see [`Router::trailing_slash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
     /// `/a/` and `/a` are two paths: 404.
     Strict,
-    /// The client is sent to the path that a route has, by 308, which keeps the
-    /// method, the body and the query. OPTIONS and 405 are answered at once.
+    /// The client is redirected by 308 to the path that a route has, and keeps the method,
+    /// the body and the query. OPTIONS and 405 are answered without a redirect.
     Redirect,
     /// The route answers both paths.
     Merge,
 }
 
-/// Second search, for the other path.
+/// Search for the path with one slash more or less at its end.
 pub(super) type Retry = fn(&Router, &Request<'_>, Methods) -> Found;
 
 impl TrailingSlash {
-    /// Returns the function for this treatment, so that a module contains no other.
+    /// Returns the function of this treatment, so that a module contains no other.
     pub(super) const fn retry(self) -> Option<Retry> {
         match self {
             TrailingSlash::Strict => None,
@@ -33,7 +33,7 @@ impl TrailingSlash {
     }
 }
 
-/// Stands for the route that the client is sent to.
+/// Takes the place of the route that the client is redirected to.
 static REDIRECTION: Route = Route::new(Method::Get, "", redirect);
 
 fn search_and_redirect(router: &Router, request: &Request<'_>, asked: Methods) -> Found {
@@ -50,11 +50,10 @@ fn redirect(request: Request<'_>) -> Response<'_> {
     Response::new(Status::PERMANENT_REDIRECT).field("location", location)
 }
 
-/// Returns the path with a slash more or less at its end, in leaked memory, and
-/// perhaps the query.
+/// Returns the path without the slash at its end, or with one added, in leaked memory.
 ///
-/// `None` for `/`, and for a path that begins with two slashes: a client would take
-/// such a location for the name of another server (RFC 3986, section 4.2).
+/// `None` for `/`, and for a path that begins with two slashes: a client would read
+/// such a location as the name of another server (RFC 3986, section 4.2).
 fn other(request: &Request<'_>, with_query: bool) -> Option<&'static [u8]> {
     let path = request.path_bytes();
     if path == b"/" || path.starts_with(b"//") || !path.starts_with(b"/") {

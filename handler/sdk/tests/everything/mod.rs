@@ -174,7 +174,7 @@ fn decode(encoded: Encoded<'_>) {
 }
 
 /// Encodes a text as a query name, a query value and a cookie, and checks that the SDK
-/// decodes the same text.
+/// decodes it.
 pub fn send_round(text: &str) {
     let encoded: String = percent_encoded(text).collect();
     let cookie = Response::new(Status::OK).set_cookie(&SetCookie::new("c", text).path("/"));

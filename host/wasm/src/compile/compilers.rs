@@ -57,8 +57,8 @@ impl Compilers {
         compilers
     }
 
-    /// Creates a compiler that works in this process, for tests and benches, which trust
-    /// their files.
+    /// Creates a compiler that compiles in this process, for tests and benches, which trust
+    /// their files. Files are still inspected in a process of their own.
     pub fn here(limits: &CompileLimits) -> Compilers {
         Compilers::with(limits, true)
     }

@@ -4,7 +4,7 @@
 //! The process has no open descriptors but its three pipes, and can open neither files
 //! nor sockets. Its memory and CPU time are limited before it reads the first byte of
 //! the module. If a cgroup runs out of memory, the kernel kills this process before
-//! the server. It exits at once when the server exits or closes the pipe.
+//! the server. The process exits at once when the server exits or closes the pipe.
 
 #![allow(unsafe_code, reason = "closes descriptors by number, and ignores signals")]
 
@@ -160,7 +160,7 @@ fn ignore_signals_of_the_server() {
 }
 
 /// Gives up what compiling does not need: opening descriptors, writing files, and core
-/// dumps, which would contain the module.
+/// dumps. A core dump would contain the module.
 fn drop_abilities() {
     for resource in [Resource::Nofile, Resource::Fsize, Resource::Core] {
         let _ = limit(resource, 0);

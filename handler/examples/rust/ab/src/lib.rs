@@ -1,4 +1,4 @@
-//! Two variants of a page: half of the visitors see each, and keep the one that they
+//! Two variants of a page. Half of the visitors see each, and all keep the one that they
 //! saw first.
 
 #![no_std]
@@ -10,7 +10,7 @@ use handler_sdk::{Request, Response, Router, SameSite, SetCookie, Status, export
 
 const ROUTES: Router = Router::new(&[get("/", page)]);
 
-/// Thirty days, in seconds.
+/// Time that a visitor keeps a variant: thirty days, in seconds.
 const KEPT: u32 = 30 * 24 * 3600;
 
 /// Visitors of 100 who see variant `b`.
@@ -66,7 +66,7 @@ mod tests {
         assert!(!ask("variant=a").contains("set-cookie"));
     }
 
-    /// Fewer than 300 or more than 700 of 1000 come by chance once in 10^36 times.
+    /// By chance, fewer than 300 or more than 700 of 1000 happen once in 10^36 times.
     #[test]
     fn half_of_new_visitors_see_each() {
         let seen =

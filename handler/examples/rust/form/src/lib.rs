@@ -1,4 +1,5 @@
-//! A form: shown by GET, checked by POST, and shown again with what is wrong in it.
+//! A form that GET shows and POST checks. If something is wrong, POST shows it again with
+//! the mistakes.
 
 #![no_std]
 
@@ -29,7 +30,7 @@ struct Entry {
 
 impl Entry {
     fn of(request: Request<'_>) -> Entry {
-        // What is missing, or no UTF-8, is as good as empty.
+        // A value that is missing or not UTF-8 counts as empty.
         let text = |name| {
             let text = request.form().value(name).and_then(|value| value.to_text());
             text.as_deref().unwrap_or_default().trim().into()
@@ -73,7 +74,7 @@ fn submit(request: Request<'_>) -> Response<'static> {
     if entry.name_error.is_some() || entry.seats_error.is_some() {
         return entry.page(Status::UNPROCESSABLE_CONTENT);
     }
-    // 303: the browser goes on by GET, so to load the page again sends nothing twice.
+    // 303: the browser goes on with GET, so reloading the page does not send the form again.
     Response::redirect("/thanks")
 }
 
@@ -81,7 +82,7 @@ fn thanks(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<!doctype html><title>Seats</title><p>Thank you.")
 }
 
-/// Text that is nothing but text in HTML, also between quotes.
+/// Text escaped for HTML, also inside a quoted attribute.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,8 +1,8 @@
 //! Shows what a handler is given.
 //!
-//! * POST to any target answers with the body, in the type that the client said.
-//! * `/echo` answers with the head of the request as the module has it.
-//! * `/cookie` answers with the cookies, one a line.
+//! * POST to any target answers with the body, with the content type of the request.
+//! * `/echo` answers with the head of the request as the module gets it.
+//! * `/cookie` answers with the cookies, one on each line.
 
 #![no_std]
 
@@ -17,15 +17,15 @@ const ROUTES: Router = Router::new(&[get("/echo", echo), get("/cookie", cookie)]
 
 export!(answer);
 
-/// POST is taken wherever it goes, so it is looked at before the table.
+/// Answers POST to any target, and other methods by the route table.
 pub fn answer(request: Request<'_>) -> Response<'_> {
     if request.method() == "POST" { body(request) } else { ROUTES.answer(request) }
 }
 
 fn body(request: Request<'_>) -> Response<'_> {
     let kind = request.field("content-type").unwrap_or(b"application/octet-stream");
-    // The host adds the length. A browser is to take the type as it is said: what
-    // somebody sent here might pass for a page of this site otherwise.
+    // The host adds the length. With `nosniff`, a browser does not guess another type:
+    // otherwise it might show the body as a page of this site.
     Response::new(Status::OK)
         .field("content-type", kind)
         .field("x-content-type-options", "nosniff")
@@ -38,7 +38,7 @@ fn echo(request: Request<'_>) -> Response<'_> {
         head.extend_from_slice(piece.as_bytes());
     }
     for (name, value) in request.fields() {
-        // A value may hold bytes that are no UTF-8; they go out as they came in.
+        // A value may have bytes that are not UTF-8. They are sent unchanged.
         for piece in [name.as_bytes(), b": ", value, b"\n"] {
             head.extend_from_slice(piece);
         }

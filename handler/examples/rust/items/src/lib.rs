@@ -1,5 +1,5 @@
-//! An API of JSON: `GET /items`, `GET /items/{id}`, and `POST /items`, which checks an
-//! item and gives it back. Nothing is kept, for a handler has nowhere to keep it.
+//! A JSON API: `GET /items`, `GET /items/{id}`, and `POST /items`, which checks an item
+//! and returns it. Nothing is stored, because a handler has no storage.
 
 #![no_std]
 
@@ -17,11 +17,11 @@ const ROUTES: Router = Router::new(&[get("/items", list), get("/items/{id}", one
     .not_found(|_| problem(Status::NOT_FOUND, "there is no such path"))
     .method_not_allowed(|_| problem(Status::METHOD_NOT_ALLOWED, "the method is not allowed here"));
 
-/// What there is: the place is the id.
+/// Names and prices in cents. The id of an item is its index.
 const ITEMS: &[(&str, u32)] = &[("pencil", 120), ("paper", 450), ("eraser", 80)];
 
-/// Amounts of money are whole cents. A member that is not known is more likely a
-/// mistake than wanted, so it is refused.
+/// An item, as input and output. An unknown member is most likely a mistake, so it is
+/// refused.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Item<'a> {
@@ -37,7 +37,7 @@ struct Problem<'a> {
     error: &'a str,
 }
 
-/// What is wrong with a member of an item.
+/// A member of an item, and what is wrong with it.
 #[derive(Serialize)]
 struct Wrong {
     member: &'static str,

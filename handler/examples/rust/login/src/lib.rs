@@ -17,7 +17,7 @@ const KEY: &[u8] = match option_env!("LOGIN_KEY") {
     None => b"this key is public: build with LOGIN_KEY",
 };
 
-/// The key that was used before, while its cookies have not expired.
+/// The previous key, which is needed until its cookies have expired.
 const KEY_BEFORE: &[u8] = match option_env!("LOGIN_KEY_BEFORE") {
     Some(key) => key.as_bytes(),
     None => KEY,
@@ -64,7 +64,7 @@ fn enter(request: Request<'_>) -> Response<'_> {
     }
 }
 
-/// Compares signatures, because the time of comparing texts tells how much is right.
+/// Compares signatures, because the time to compare texts reveals how many bytes are right.
 fn is_right(password: &str) -> bool {
     KEYS.verify(&[password.as_bytes()], &KEYS.sign(&[PASSWORD.as_bytes()]))
 }

@@ -1,4 +1,4 @@
-//! An image that is made when it is asked for: `/mandelbrot.bmp?width=320&height=240`.
+//! An image that is computed for each request: `/mandelbrot.bmp?width=320&height=240`.
 
 #![no_std]
 
@@ -14,7 +14,7 @@ const ROUTES: Router = Router::new(&[get("/", index), get("/mandelbrot.bmp", ima
 /// The largest width and height. The work grows with their product, and the host ends
 /// a call that takes more than a second.
 const SIDE_MAX: u32 = 800;
-/// Steps after which a point is taken to be in the set.
+/// Steps after which a point counts as in the set.
 const STEPS_MAX: u8 = 100;
 
 export!(answer);
@@ -40,8 +40,8 @@ fn image(request: Request<'_>) -> Response<'static> {
         .body(bitmap(width, height))
 }
 
-/// A length from the query; the default where it is not said, and `None` where it is
-/// none that can be had.
+/// Returns a width or height from the query, or the default if the query has none. `None`
+/// for a value that is not from 1 to [`SIDE_MAX`].
 fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     match request.query_value(name) {
         None => Some(default),
@@ -49,7 +49,7 @@ fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     }
 }
 
-/// A Windows bitmap with a palette: a byte for each point, rows from the bottom up.
+/// Returns a Windows bitmap with a palette: a byte for each point, rows from the bottom up.
 fn bitmap(width: u32, height: u32) -> Vec<u8> {
     const HEAD: u32 = 14 + 40 + 256 * 4;
     let row = width.next_multiple_of(4);
@@ -59,13 +59,13 @@ fn bitmap(width: u32, height: u32) -> Vec<u8> {
     file.extend(b"BM");
     file.extend([size, 0, HEAD].map(u32::to_le_bytes).as_flattened());
     file.extend([40, width, height].map(u32::to_le_bytes).as_flattened());
-    // One plane, 8 bits a point; then no compression, and nothing to say about the rest.
+    // One plane, 8 bits a point. The zeros mean no compression, and defaults for the rest.
     file.extend([1u16, 8].map(u16::to_le_bytes).as_flattened());
     file.extend([0u8; 24]);
     for colour in 0..=u8::MAX {
         file.extend(palette(colour));
     }
-    // The set is from -2 to 0.6 and from -1.2 to 1.2, and is shown whole.
+    // Shows the whole set, which lies from -2 to 0.6 and from -1.2 to 1.2.
     let scale = f64::max(2.6 / f64::from(width), 2.4 / f64::from(height));
     for y in 0..height {
         for x in 0..row {
@@ -77,7 +77,7 @@ fn bitmap(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// Blue, green, red and a zero.
+/// Returns blue, green, red and a zero.
 fn palette(steps: u8) -> [u8; 4] {
     if steps >= STEPS_MAX {
         return [0, 0, 0, 0];
@@ -86,7 +86,8 @@ fn palette(steps: u8) -> [u8; 4] {
     [bright(9), bright(5), bright(2), 0]
 }
 
-/// How many steps it takes a point to get away; 100 when it stays.
+/// Returns after how many steps a point leaves the circle of radius 2; [`STEPS_MAX`] if it
+/// does not.
 fn steps(re: f64, im: f64) -> u8 {
     let (mut x, mut y) = (0.0, 0.0);
     (0..STEPS_MAX)

@@ -1,6 +1,6 @@
-//! A table of 10,000 redirects, built once for a version and not for each request.
+//! A table of 10,000 redirects, which is built once for each version, not for each request.
 //!
-//! `/p/17` is where an article was, and `/articles/red-chair-17` where it is now.
+//! `/p/17`, the old path of an article, is redirected to `/articles/green-rug-17`.
 
 #![no_std]
 
@@ -16,7 +16,7 @@ use handler_sdk::{Request, Response, Router, State, Status, export, get};
 struct Redirects(BTreeMap<String, String>);
 
 impl Redirects {
-    /// The entries are made up; a real table would be a file, read by `include_str!`.
+    /// Makes up the entries. A real table would be a file that `include_str!` includes.
     fn new() -> Redirects {
         const COLOURS: [&str; 4] = ["red", "green", "blue", "grey"];
         const THINGS: [&str; 5] = ["chair", "table", "lamp", "shelf", "rug"];
@@ -50,7 +50,7 @@ fn index(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1>articles</h1>")
 }
 
-/// The answer for each path that no route has.
+/// Answers each path that no route has.
 fn moved(request: Request<'_>) -> Response<'_> {
     match REDIRECTS.get().find(request.path()) {
         Some(place) => Response::new(Status::PERMANENT_REDIRECT).field("location", place),

@@ -1,4 +1,4 @@
-//! A static site from the folder `public`, with one route of its own before it.
+//! A static site from the folder `public`, with one route that is not a file.
 
 #![no_std]
 
@@ -21,7 +21,7 @@ fn health(_: Request<'_>) -> Response<'static> {
     Response::text(Status::OK, "well\n")
 }
 
-/// The answer for each path that no route has.
+/// Answers each path that no route has.
 fn page(request: Request<'_>) -> Response<'_> {
     SITE.answer(request)
 }

@@ -1,5 +1,5 @@
-//! An API of JSON whose list comes in pages, and whose input is checked member by
-//! member. Nothing is kept, for a handler has nowhere to keep it.
+//! A JSON API whose list comes in pages, and whose input is checked member by member.
+//! Nothing is stored, because a handler has no storage.
 
 #![no_std]
 
@@ -19,7 +19,7 @@ const ROUTES: Router = Router::new(&[get("/tasks", list), post("/tasks", add)])
     .not_found(|_| problem(Status::NOT_FOUND, "there is no such path"))
     .method_not_allowed(|_| problem(Status::METHOD_NOT_ALLOWED, "the method is not allowed here"));
 
-/// Number of tasks; their titles are made up.
+/// Number of tasks, which are made up.
 const TASKS: usize = 95;
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 50;
@@ -36,7 +36,7 @@ struct Listed {
     title: String,
 }
 
-/// A member that is not known is more likely a mistake than wanted, so it is refused.
+/// Input of `POST /tasks`. An unknown member is most likely a mistake, so it is refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct New<'a> {
@@ -58,7 +58,7 @@ struct Problem<'a> {
     error: &'a str,
 }
 
-/// What is wrong with a member.
+/// A member, and what is wrong with it.
 #[derive(Serialize)]
 struct Wrong {
     member: &'static str,
@@ -71,8 +71,8 @@ pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// `?after=NUMBER&limit=NUMBER`. A number to go on after, rather than the number of a
-/// page, shows no task twice when others are added meanwhile.
+/// Answers with a page of tasks: `?after=NUMBER&limit=NUMBER`. A page begins after a task,
+/// not at a page number, so that no task is shown twice when others are added meanwhile.
 fn list(request: Request<'_>) -> Response<'static> {
     let number = |name, default| match request.query_value(name) {
         Some(value) => value.parse::<usize>(),
@@ -115,8 +115,8 @@ fn add(request: Request<'_>) -> Response<'static> {
     Response::json(Status::CREATED, &added).field("location", location)
 }
 
-/// Returns a UUID of version 4. Its bytes come from the crate getrandom, as those of many
-/// crates do; the SDK's feature of that name is its source.
+/// Returns a UUID of version 4. Its bytes come from the crate getrandom, which the SDK's
+/// feature `getrandom` supplies with random bytes of the host.
 fn new_id() -> Option<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok()?;

@@ -1,5 +1,5 @@
-//! A receiver of webhooks: only what the sender has signed is taken, and not much later
-//! than it was sent.
+//! A receiver of webhooks. It accepts only messages that the sender has signed, and only
+//! soon after they were sent.
 //!
 //! The sender signs `TIME.BODY` by HMAC-SHA256 with the shared secret, and sends
 //! `x-timestamp: TIME`, in seconds since 1970, and `x-signature: sha256=HEX`.
@@ -20,8 +20,8 @@ const SECRET: &[u8] = match option_env!("WEBHOOK_SECRET") {
 
 const SENDER: SigningKeys<'_> = SigningKeys::new(&[SECRET]);
 
-/// Longest age of a message in seconds. An older copy of a message may be sent by
-/// somebody who has seen it.
+/// Longest age of a message in seconds. An older message may be a copy that somebody who
+/// has seen it sends again.
 const AGE_MAX: u64 = 300;
 
 const ROUTES: Router = Router::new(&[post("/hook", receive)]);
@@ -42,7 +42,7 @@ fn receive(request: Request<'_>) -> Response<'static> {
     }
 }
 
-/// Returns the body, if the sender has signed it just now.
+/// Returns the body, if the sender has signed it within [`AGE_MAX`].
 fn check(request: Request<'_>) -> Result<&[u8], &'static str> {
     let time = request.field("x-timestamp").ok_or("x-timestamp is missing\n")?;
     let signature = request.field("x-signature").and_then(|value| value.strip_prefix(b"sha256="));
