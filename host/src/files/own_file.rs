@@ -16,8 +16,10 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Longest wait for a lock, and time between two attempts to take it.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest wait for a lock.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Time between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Flags that open a file without following a symbolic link or waiting for the other end

@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 
 /// Time for which a new connection may wait with its first request before it can be
 /// closed for another one.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Open connections.
 pub struct Slots {

@@ -22,7 +22,7 @@ use crate::permits::{Permit, Permits};
 
 /// Instances beyond `--instances`, in which candidates for the next version are tried
 /// while all others are in use.
-pub(super) const INSTANCES_SPARE: usize = 2;
+pub const INSTANCES_SPARE: usize = 2;
 
 /// Interval at which a waiting short call looks for a free slot. Calls wait only if
 /// threads share slots. A short call takes a microsecond to some milliseconds.

@@ -9,7 +9,7 @@ use host_http::message::Message;
 
 /// Number of places, each for one target. If the hash of a target selects the place of
 /// another, each long call lowers the score there, until the target takes the place.
-const PLACES: usize = 256;
+pub const PLACES: usize = 256;
 
 /// Score of a long call; a short call scores -1. So a target is expected to take long
 /// while more than one in nine of its requests does.
