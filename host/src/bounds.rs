@@ -13,12 +13,12 @@ use host_http::wire::{DIGITS_MAX, EXTRA_MAX};
 
 use crate::admin::listener;
 use crate::admin::memory_bounds;
-use crate::admin::protocol::LINE_MAX;
-use crate::files::private_folder;
+use crate::admin::protocol::{LINE_MAX, REPLY_MAX};
+use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::connection;
+use crate::serve::{connection, service, slots};
 use crate::site::state_dir;
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
@@ -47,11 +47,27 @@ fn connections() -> Vec<Row> {
             unix_socket::BACKLOG as u64,
             "the client's kernel tries again",
         ),
+        bytes("Path of a Unix socket", unix_socket::PATH_MAX, "the socket is not opened"),
+        time(
+            "Time in which a new connection is not closed for another one (`--rate-window` may lower it)",
+            slots::FIRST_REQUEST,
+            "without a request it may be closed (`--connections`)",
+        ),
         bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),
         bytes(
             "Unsent bytes of a connection in the kernel",
             socket::UNSENT_MAX as usize,
             "the write waits (`--write-timeout`, `--write-rate-min`)",
+        ),
+        time(
+            "Time to read the body of a request whose target, `host` or `expect` is refused",
+            service::DISCARD_TIME,
+            "the connection is closed",
+        ),
+        time(
+            "Time to wait on shutdown for the first request of a connection",
+            connection::FIRST_REQUEST,
+            "the connection is closed",
         ),
         time("Time to drain a closing connection", connection::LINGER, "the connection is closed"),
         bytes("Bytes drained from a closing connection", connection::LINGER_MAX, "the connection is closed"),
@@ -65,7 +81,28 @@ fn messages() -> Vec<Row> {
         count("Headers of a response", response_head::FIELDS_MAX as u64, "502"),
         count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
         bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
+        (
+            "Trailers of a body",
+            format!("{}, or `--fields-max` if that is more", connection::HYPER_FIELDS_DEFAULT),
+            "400",
+        ),
+        ("Length of all trailers and the empty line behind them", "`--head-max` less one byte".into(), "400"),
         bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
+        bytes(
+            "Memory that is kept from large responses for the next ones (`--buffer-max` may lower it)",
+            wasm::fixed::RESPONSES_KEPT_MAX,
+            "the memory is freed",
+        ),
+        count(
+            "Response heads that each thread remembers",
+            response_head::KEPT as u64,
+            "the one that was used longest ago is forgotten",
+        ),
+        bytes(
+            "Response head that is remembered",
+            response_head::KEPT_LENGTH_MAX,
+            "the head is parsed each time",
+        ),
     ]
 }
 
@@ -91,6 +128,32 @@ fn modules() -> Vec<Row> {
             wasm::fixed::ELEMENT_EXPRESSIONS_MAX,
             NOT_SERVED,
         ),
+        count("Threads that compile a module", wasm::fixed::THREADS_MAX as u64, "further cores are not used"),
+        bytes(
+            "Module file that is compiled on all of these threads",
+            wasm::fixed::ON_ALL_CORES,
+            "half of them are used",
+        ),
+        count(
+            "Candidates that start at once",
+            wasm::fixed::INSTANCES_SPARE as u64,
+            "further ones wait (`--queue-timeout`)",
+        ),
+        count(
+            "Pages of an instance that its requests wrote to",
+            wasm::fixed::PAGES_MAX as u64,
+            "the instance is dropped",
+        ),
+        count(
+            "Separate ranges of such pages (`vm.max_map_count` may lower it)",
+            u64::from(wasm::fixed::STRETCHES_MAX),
+            "the instance is dropped",
+        ),
+        count(
+            "Targets that a version remembers as long",
+            wasm::fixed::LONG_TARGETS_MAX as u64,
+            "one takes the place of another",
+        ),
         bytes("Native stack of a call", wasm::fixed::STACK_MAX, "the call traps"),
         count(
             "Frames reported for a trap",
@@ -112,6 +175,12 @@ fn commands() -> Vec<Row> {
         ),
         time("Time to receive a command", listener::REQUEST_TIMEOUT, "the command is refused"),
         bytes("Line of a command", LINE_MAX, "the command is refused"),
+        bytes("Reply to a command", REPLY_MAX as usize, "the command fails"),
+        time(
+            "Time to wait for the lock of a folder or of a control socket",
+            own_file::LOCK_TIMEOUT,
+            "the folder or the socket is not used",
+        ),
         bytes("State file", state_dir::STATE_MAX, "the state file is not written (`--keep`)"),
         bytes(
             "Origin of a version in the state file",
@@ -146,7 +215,10 @@ fn log_and_recordings() -> Vec<Row> {
 pub fn reference(command: &Command) -> String {
     let mut text = String::from(
         "# Bounds\n\n\
-         All bounds of the server. [Operating](../operating.md) explains those that belong together.\n\n\
+         The bounds that the server sets: first those that have a flag, then those that have none.\n\
+         [Operating](../operating.md) explains those that belong together.\n\n\
+         Each size, time and count has a largest value, too. A larger one is refused, and the message names the largest.\n\
+         WebAssembly has limits of its own, such as 50,000 locals in a function. A module past one of them is not served.\n\n\
          SIZE is a number of bytes, or has a unit: KiB, MiB or GiB. TIME has a unit: ms, s, min or h. N is a count. SWITCH\n\
          is on or off.\n\n\
          This page is generated from the code (`host/src/config`, `host/src/bounds.rs`);\n\

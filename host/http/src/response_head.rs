@@ -24,10 +24,10 @@ pub const FIELDS_MAX: usize = 100;
 pub const HANDLER_VERSION: &str = "x-handler-version";
 
 /// Most heads that a thread caches.
-const KEPT: usize = 4;
+pub const KEPT: usize = 4;
 
 /// Longest head that is cached, in bytes.
-const KEPT_LENGTH_MAX: usize = 1024;
+pub const KEPT_LENGTH_MAX: usize = 1024;
 
 thread_local! {
     /// The cached heads of this thread, the most recently used one first.

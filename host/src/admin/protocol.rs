@@ -14,6 +14,9 @@ use crate::site::history::Entry;
 /// and Linux limits paths to 4,096 bytes.
 pub const LINE_MAX: usize = 16 << 10;
 
+/// Longest reply that a command reads, in bytes: 100,000 versions with long names.
+pub const REPLY_MAX: u64 = 64 << 20;
+
 /// Request to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]

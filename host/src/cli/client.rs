@@ -10,14 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 
 use crate::admin::place;
-use crate::admin::protocol::Request;
+use crate::admin::protocol::{REPLY_MAX, Request};
 use crate::config::value::{duration, port, showable};
 
 /// Longest wait for the reply to anything but a swap.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest reply in bytes: 100,000 versions with long names.
-const REPLY_MAX: u64 = 64 << 20;
 
 /// Mode bit that lets the group of a socket connect.
 const GROUP_WRITES: u32 = 0o020;

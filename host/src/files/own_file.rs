@@ -18,7 +18,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 pub const FILE_MODE: u32 = 0o600;
 
 /// Longest wait for a lock.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Time between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 

@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub(crate) const BACKLOG: i32 = 4096;
 
 /// Longest path of a Unix socket in bytes: unix(7) has 108 with the final zero.
-const PATH_MAX: usize = 107;
+pub(crate) const PATH_MAX: usize = 107;
 
 /// Largest mode: read, write and search for everybody.
 const MODE_MAX: u32 = 0o777;

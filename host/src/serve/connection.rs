@@ -45,14 +45,14 @@ const ACTIVE_MANY: usize = 1000;
 
 /// Longest wait, during shutdown, for the first request of a connection. The client is
 /// connected already, and its request may be on the way.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Largest read of a body, in bytes. Larger reads are no faster, and each
 /// connection that sends a body holds one buffer of this size.
 pub(crate) const READ_MAX: usize = 128 << 10;
 
-/// Default number of header fields that hyper accepts.
-const HYPER_FIELDS_DEFAULT: usize = 100;
+/// Default number of header fields that hyper accepts, and of trailers.
+pub(crate) const HYPER_FIELDS_DEFAULT: usize = 100;
 
 /// Memory of a connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;

@@ -41,7 +41,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST
 const HANDLER_VERSION: HeaderName = HeaderName::from_static(response_head::HANDLER_VERSION);
 
 /// Longest time to read the body of a refused request.
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+pub(crate) const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// State shared by all connections.
 pub struct App {

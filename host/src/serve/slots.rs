@@ -15,9 +15,9 @@ use tokio::time::Instant;
 /// closed at once, so that not every new connection has to scan them all.
 const BATCH: usize = 256;
 
-/// Time that a new connection has for its first request before it can be closed for
-/// another one.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
+/// Time for which a new connection may wait with its first request before it can be
+/// closed for another one.
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Open connections.
 pub struct Slots {

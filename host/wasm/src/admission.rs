@@ -20,9 +20,9 @@ use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Permit, Permits};
 
-/// Instances in addition to `--instances`, in which candidates for the next version are
-/// tried while all others are in use.
-pub(super) const INSTANCES_SPARE: usize = 2;
+/// Instances beyond `--instances`, in which candidates for the next version are tried
+/// while all others are in use.
+pub const INSTANCES_SPARE: usize = 2;
 
 /// Interval at which a waiting short call looks for a free slot. A short call takes a
 /// microsecond to some milliseconds.

@@ -97,8 +97,15 @@ pub use reused::kept_for_responses;
 
 /// Limits that no flag changes.
 pub mod fixed {
+    pub use super::admission::INSTANCES_SPARE;
+    pub use super::compile::pipeline::THREADS_MAX;
     pub use super::compile::structure::*;
+    pub use super::compile::worker::ON_ALL_CORES;
     pub use super::engine::{STACK_MAX, TABLES_MAX};
     pub use super::instrument::GLOBALS_MAX as CHANGING_GLOBALS_MAX;
+    pub use super::long_targets::PLACES as LONG_TARGETS_MAX;
+    pub use super::mappings::STRETCHES_MAX;
     pub use super::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX};
+    pub use super::pages::PAGES_MAX;
+    pub use super::reused::KEPT_MAX as RESPONSES_KEPT_MAX;
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places, each for one target. If a new target's hash selects a taken place,
-/// each long call of the new target lowers the score there, until it takes the place.
-const PLACES: usize = 256;
+/// Number of places, each for one target. If the hash of a target selects the place of
+/// another, each long call lowers the score there, until the target takes the place.
+pub const PLACES: usize = 256;
 
 /// Score of a long call; a short call scores -1. So a target is expected to take long
 /// while more than one in nine of its requests does.

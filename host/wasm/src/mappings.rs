@@ -8,7 +8,7 @@
 use crate::engine_error::EngineError;
 
 /// Most stretches with which an instance is still reset and reused.
-const STRETCHES_MAX: u32 = 64;
+pub const STRETCHES_MAX: u32 = 64;
 
 /// Fewest stretches that are worth having. A call writes to its stack, its data and
 /// its heap, so with fewer hardly any instance would be reused.

@@ -33,7 +33,7 @@ const PAGES_A_FAULT_MAX: usize = 64;
 /// Most written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
 /// A serving thread compares or copies these pages before the response leaves. Past
 /// this number, it is cheaper to drop the instance.
-const PAGES_MAX: usize = 512;
+pub const PAGES_MAX: usize = 512;
 
 /// Comparisons that found a page unchanged, after which the pages that requests no longer
 /// change are made read-only again. Not sooner, because making a page writable again

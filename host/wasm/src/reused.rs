@@ -18,6 +18,9 @@ const KEPT_LENGTH_MAX: usize = 4 << 20;
 /// Most unused buffers.
 const KEPT: usize = 4;
 
+/// Most memory of all unused buffers, in bytes.
+pub const KEPT_MAX: usize = KEPT * KEPT_LENGTH_MAX;
+
 /// Unit of a buffer's length, in bytes. `--buffer-max` counts bodies in the same unit,
 /// so no buffer is larger than what is counted.
 const STEP: usize = 64 << 10;
@@ -32,7 +35,7 @@ pub(super) struct Reused {
 
 /// Returns the most memory of unused buffers, in bytes.
 pub fn kept_for_responses(limits: &CallLimits) -> u64 {
-    (KEPT * KEPT_LENGTH_MAX).min(limits.response_buffers_max) as u64
+    KEPT_MAX.min(limits.response_buffers_max) as u64
 }
 
 impl Reused {

@@ -19,7 +19,7 @@ pub(crate) mod job;
 pub(crate) mod pipeline;
 mod process;
 pub(crate) mod structure;
-mod worker;
+pub(crate) mod worker;
 
 pub use compilers::Compilers;
 pub use job::{Effort, Priority};

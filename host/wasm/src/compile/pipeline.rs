@@ -34,7 +34,7 @@ pub(super) fn engine(effort: Effort) -> Result<Engine> {
 
 /// Most compiling threads. The stack and memory of each count towards
 /// `--compile-memory-max`.
-const THREADS_MAX: usize = 8;
+pub const THREADS_MAX: usize = 8;
 
 /// Returns the number of threads for a job that is waited for: one for each core that
 /// this process may use, but at most [`THREADS_MAX`].

@@ -32,7 +32,7 @@ const NICE_AWAITED: i32 = 5;
 
 /// Longest file that is compiled on all cores, in bytes. A longer one would slow
 /// requests for too long, so it leaves them half of the cores.
-const ON_ALL_CORES: usize = 512 << 10;
+pub const ON_ALL_CORES: usize = 512 << 10;
 
 /// Added to the nice value for work that nothing waits for. The policy SCHED_IDLE would
 /// take even less time from other threads, but delay them: Linux treats a core that
