@@ -75,7 +75,7 @@ fn lines_that_were_lost_are_counted_and_told() {
     let (mut written, mut lost) = (0, None);
     for line in lines {
         written += u64::from(line.contains("request: method=GET target=/aaa"));
-        if let Some((_, number)) = line.split_once("log lines were dropped: ") {
+        if let Some((_, number)) = line.split_once("log lines were lost: ") {
             lost = number.rsplit_once("lines=").map(|(_, number)| number.parse::<u64>().unwrap());
             break;
         }

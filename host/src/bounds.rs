@@ -173,7 +173,11 @@ fn commands() -> Vec<Row> {
             memory_bounds::UPLOADS_MAX as u64,
             "further ones wait",
         ),
-        time("Time to receive a command", listener::REQUEST_TIMEOUT, "the command is refused"),
+        time(
+            "Time to receive a command, to wait for an upload permit, or to receive a module",
+            listener::REQUEST_TIMEOUT,
+            "the command is refused",
+        ),
         bytes("Line of a command", LINE_MAX, "the command is refused"),
         bytes("Reply to a command", REPLY_MAX as usize, "the command fails"),
         time(

@@ -151,7 +151,7 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     edit(&source, "better</h1>\")", "best</h1>\"");
     server.log_line(&["the build failed; its errors are above"]);
     server.log_line(&["error: mismatched closing delimiter"]);
-    server.log_line(&["the last good module keeps serving"]);
+    server.log_line(&["not rebuilt: requests get these errors"]);
     // The server answers with the errors instead of the last good version.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());

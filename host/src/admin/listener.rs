@@ -29,7 +29,8 @@ use crate::telemetry::log;
 /// Most control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Longest time to receive a request and its module, including the wait for an upload permit.
+/// Longest time to receive a request, to wait for an upload permit, and to receive the
+/// module, each.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
@@ -135,10 +136,7 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
              or a server with --control-group"
         ))
     } else {
-        let request = timeout(REQUEST_TIMEOUT, receive(BufReader::new(read), control)).await;
-        match request.unwrap_or_else(|_| {
-            Err(format!("the request did not arrive within {} s", REQUEST_TIMEOUT.as_secs()))
-        }) {
+        match receive(BufReader::new(read), control).await {
             Ok(received) => carry_out(received, control, watched).await,
             Err(error) => error_reply(error),
         }
@@ -159,8 +157,11 @@ fn is_closed(socket: &OwnedFd) -> bool {
 /// Reads a request, and the module that follows a swap request.
 async fn receive(mut stream: impl AsyncBufReadExt + Unpin, control: &Control) -> Result<Received, String> {
     let mut line = Vec::new();
+    let seconds = REQUEST_TIMEOUT.as_secs();
+    let late = |_| format!("the request did not arrive within {seconds} s");
     let broken = |error: io::Error| format!("cannot read the request: {error}");
-    (&mut stream).take(LINE_MAX as u64).read_until(b'\n', &mut line).await.map_err(broken)?;
+    let read = (&mut stream).take(LINE_MAX as u64);
+    timeout(REQUEST_TIMEOUT, { read }.read_until(b'\n', &mut line)).await.map_err(late)?.map_err(broken)?;
     if line.pop() != Some(b'\n') {
         return Err(format!("expected a line of JSON of at most {LINE_MAX} bytes"));
     }
@@ -172,9 +173,12 @@ async fn receive(mut stream: impl AsyncBufReadExt + Unpin, control: &Control) ->
         if size > module_max {
             return Err(format!("the module is {size} bytes long, more than {module_max} (--module-max)"));
         }
-        let acquired = Arc::clone(&control.uploads).acquire_owned().await;
+        let acquired = timeout(REQUEST_TIMEOUT, Arc::clone(&control.uploads).acquire_owned()).await;
+        let acquired = acquired
+            .map_err(|_| format!("{UPLOADS_MAX} other swaps were in progress for {seconds} s; try again"))?;
         permit = Some(acquired.map_err(|error| error.to_string())?);
-        (&mut stream).take(size as u64).read_to_end(&mut module).await.map_err(broken)?;
+        let read = (&mut stream).take(size as u64);
+        timeout(REQUEST_TIMEOUT, { read }.read_to_end(&mut module)).await.map_err(late)?.map_err(broken)?;
         if module.len() < size {
             return Err(format!("the module ended after {} of {size} bytes", module.len()));
         }

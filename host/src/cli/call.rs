@@ -38,7 +38,7 @@ pub struct Call {
     /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
     fields: Vec<String>,
-    /// Method, as curl takes it
+    /// Method, by the name of curl's flag
     #[arg(short = 'X', long = "request", value_name = "METHOD", conflicts_with = "method")]
     method_flag: Option<String>,
     /// Body of the request.

@@ -25,8 +25,8 @@ pub struct Server {
     /// Port of the server, which determines its default control socket
     #[arg(long, value_name = "PORT", default_value = "4444", value_parser = port)]
     pub port: u16,
-    /// Control socket of the server, which its ready banner and its status name. A socket of another
-    /// user is used only if it is named here
+    /// Path of the server's control socket, as its ready banner and host status show it. A socket of
+    /// another user is used only if it is named here
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub control: Option<PathBuf>,
     /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]

@@ -45,7 +45,7 @@ pub enum Command {
         /// replaced when it was swapped in]
         #[arg(value_parser = version_number)]
         version: Option<u64>,
-        /// Swap only if this version is current
+        /// Roll back only if this version is current
         #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
         /// Flags that choose the server.

@@ -112,7 +112,7 @@ impl Crate {
         loop {
             self.sources.changed().await?;
             if self.build().await?.is_none() {
-                info!("the last good module keeps serving");
+                info!("not rebuilt: requests get these errors until the module builds again");
             }
         }
     }

@@ -42,7 +42,7 @@ pub struct Replay {
     #[arg(long, value_name = "MODULE")]
     against: Option<PathBuf>,
     /// Succeed when MODULE answers every request with a status below 500, so that each recorded fault
-    /// is mended
+    /// is fixed
     #[arg(long)]
     expect_fixed: bool,
     /// Limits of the calls.

@@ -48,8 +48,8 @@ pub struct ConnectionLimits {
 
     // Longer than most clients keep an unused connection, so that the client closes
     // first: a request sent while the server closes is lost.
-    /// Longest idle time of a connection, before the first request and between two;
-    /// past it the connection is closed
+    /// Longest idle time of a connection, before the first request and between two
+    /// requests; past it the connection is closed
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub idle_timeout: Duration,
 

@@ -18,7 +18,7 @@ pub struct ServerLimits {
     // such a proxy share one address.
     /// Whether each client address (for IPv6 its /64) is held to a fair share of
     /// connections and long calls while others wait; past it the address with the
-    /// most gives way first
+    /// most connections or calls gives way first
     #[arg(long, value_name = "SWITCH", default_value = "on", value_enum)]
     pub fair_share: Switch,
 

@@ -73,7 +73,10 @@ fn bind_path(address: &str) -> anyhow::Result<Listener> {
     if is_socket {
         match UnixStream::connect(path) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
-            _ => bail!("another process listens on this socket; stop it, or use another path"),
+            Err(error) => {
+                return Err(error).context("cannot tell whether another process listens on this socket");
+            }
+            Ok(_) => bail!("another process listens on this socket; stop it, or use another path"),
         }
     }
     let listener = unix_socket::bind(path, &access)?;

@@ -35,16 +35,16 @@ pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Recording")]
 pub struct Recording {
-    /// Folder for requests that the handler failed at: it trapped, ran out of time,
-    /// or returned an invalid response. `host replay` repeats them
+    /// Folder in which requests are recorded that ended in a fault of the handler: a
+    /// trap, a missed deadline or an invalid response. `host replay` repeats them
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
 
-    /// Most requests kept; past it the oldest are removed
+    /// Most recorded requests; past it the oldest are removed
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<COUNT_MAX>)]
     pub record_max: usize,
 
-    /// Most bytes kept of all requests; past it the oldest are removed
+    /// Most bytes of all recorded requests; past it the oldest are removed
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub record_bytes: usize,
 

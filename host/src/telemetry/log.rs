@@ -20,7 +20,7 @@ use crate::telemetry::log_queue::Queue;
 pub enum Format {
     /// For people; coloured on a terminal, unless NO_COLOR is set
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -87,7 +87,9 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
         }
     }
     // Logged at level error, so that only `off` hides the loss of lines.
-    let miss = |lines| error!(lines, "log lines were dropped: they came faster than they were read");
+    let miss = |lines| {
+        error!(lines, "log lines were lost: they came faster than they were read, or could not be written")
+    };
     let run = move || QUEUE.write_all(io::stderr(), miss);
     if let Err(error) = health::keep_running("log", run) {
         let _ = writeln!(io::stderr(), "cannot start the log thread, so nothing is logged: {error}");
