@@ -1,6 +1,7 @@
 //! Compiling a module takes bounded time and memory, delays no request or command, and
 //! can be cancelled. The death of a compile process costs at most its own candidate.
 
+use std::cell::Cell;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,27 @@ fn a_newer_order_takes_the_place_of_an_older_one() {
     let rejected = "rejected version 3 in stage compile: a newer swap or rollback was ordered";
     assert!(said(slow).starts_with(rejected));
     assert_eq!(server.connect().ask("GET", "/").text(), "four");
+}
+
+#[test]
+fn one_compiler_works_at_a_time_and_an_order_interrupts_what_nobody_waits_for() {
+    let place = Deployment::new();
+    let mut server = place.start(&["--log-level", "debug", "--compile-timeout", "10min"]);
+    place.serves(bombs::much_code(1500), 2);
+    let most = Cell::new(0);
+    let wait_for = |order: &mut Child| {
+        while order.try_wait().unwrap().is_none() {
+            most.set(most.get().max(server.children().len()));
+        }
+    };
+    // Version 2 is compiled again meanwhile, which takes seconds.
+    for _ in 0..5 {
+        let mut order = place.begin_swap(b"not a module".to_vec());
+        wait_for(&mut order);
+        assert!(said(order).starts_with("rejected version "));
+    }
+    assert_eq!(most.get(), 1);
+    server.log_line(&[": optimised version=2 "]);
 }
 
 #[test]
