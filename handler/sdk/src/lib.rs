@@ -143,3 +143,9 @@ pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
         Err(_) => Response::html(Status::BAD_REQUEST, "<h1>error 400 bad request</h1>"),
     }
 }
+
+/// Compiles the Rust code of the guide for authors as doc tests. It needs more features than
+/// a handler does, and a file that `host new` does not copy.
+#[cfg(all(doctest, feature = "alloc", feature = "build", feature = "crypto", feature = "json"))]
+#[doc = include_str!("../../../docs/handlers.md")]
+mod guide {}
