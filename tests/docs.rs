@@ -1,5 +1,5 @@
-//! The documents: the files, links and anchors that they name exist, and the book lists
-//! every page.
+//! The documents: the files, links and anchors that they name exist, the routes that they
+//! show are those of the default handler, and the book lists every page.
 
 use std::collections::HashMap;
 use std::fs;
@@ -50,6 +50,22 @@ fn every_log_target_in_a_document_is_a_module() {
             let [folder, file] = module.take(2).collect::<Vec<_>>()[..] else { panic!("{page}: {piece}") };
             let path = root().join("host/src").join(folder).join(file).with_extension("rs");
             assert!(path.exists(), "{page} shows the log target host::{folder}::{file}, which is no module");
+        }
+    }
+}
+
+#[test]
+fn the_routes_that_documents_show_are_those_of_the_default_handler() {
+    let handler = read("handler/src/lib.rs");
+    for page in ["README.md", "docs/tutorial.md"] {
+        let text = read(page);
+        let blocks: Vec<_> = text.split("\n```rust").skip(1).collect();
+        assert!(!blocks.is_empty(), "{page} has no Rust code");
+        for block in blocks {
+            let code = block.split_once('\n').unwrap().1.split("\n```").next().unwrap();
+            for item in code.split("\n\n") {
+                assert!(handler.contains(&format!("\n{item}\n")), "{page}: not in the handler:\n{item}");
+            }
         }
     }
 }
