@@ -100,7 +100,7 @@ fn one_compiler_works_at_a_time_and_an_order_interrupts_what_nobody_waits_for() 
     };
     // Version 2 is compiled again meanwhile, which takes seconds.
     for _ in 0..5 {
-        let mut order = place.begin_swap(b"not a module".to_vec());
+        let mut order = place.begin_swap(b"not a module");
         wait_for(&mut order);
         assert!(said(order).starts_with("rejected version "));
     }

@@ -179,6 +179,17 @@ fn a_version_that_serves_and_is_not_kept_is_said_to_be() {
 }
 
 #[test]
+fn a_first_version_that_cannot_be_kept_ends_the_start_if_it_has_to_be() {
+    let place = Deployment::of(saying("one"));
+    fs::create_dir_all(place.saved(saying("one")).join("a file")).unwrap();
+    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o700)).unwrap();
+    let flags = ["--require-durable", "--listen", "127.0.0.1:0"];
+    let (code, text) = output_of(host().args(place.arguments(&flags)));
+    let cause = "the first version would not survive a restart (--require-durable): cannot write ";
+    assert!(code == 1 && text.contains(cause), "{code} {text}");
+}
+
+#[test]
 fn a_version_that_fails_its_probes_does_not_come_back() {
     let place = Deployment::of(saying("one"));
     drop(swapped_to_two(&place));

@@ -14,18 +14,17 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use host::site::version::EMBEDDED;
 use host_benches::harness::oracle::Host;
 use host_benches::parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
 use host_benches::parts::{median, routes};
+use host_http::h1::{HeadParser, MessageLimits};
 use host_http::message::Message;
 use host_http::request::{Origin, check_head, encode};
 use host_http::request_id::RequestId;
-use host_http::response::decode;
+use host_http::response::{Own, Places, check};
 use host_wasm::Effort;
-use http::{HeaderMap, HeaderValue, Method};
 
 /// Fields of a canonical request: the client's `host`, and those that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 2b-3-9c07b2e41f3a55d0\r\n\
@@ -195,36 +194,38 @@ fn calls(criterion: &mut Criterion) {
 
 /// Measures what the host does with a request and a response around the call.
 fn around(criterion: &mut Criterion) {
-    let (mut parts, ()) = http::Request::get("/route").body(()).expect("a request").into_parts();
+    let mut bytes = b"GET /route HTTP/1.1\r\n".to_vec();
     for (name, value) in BROWSER {
-        parts.headers.insert(name, HeaderValue::from_static(value));
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
+    bytes.extend_from_slice(b"\r\n");
+    let limits =
+        MessageLimits { target_max: 8 << 10, head_max: 16 << 10, fields_max: 100, body_max: 1 << 20 };
     let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now() };
-    criterion.bench_function("http/check and encode a request", |bencher| {
+    let (mut parser, mut canonical) = (HeadParser::default(), Vec::new());
+    criterion.bench_function("http/parse, check and encode a request", |bencher| {
         bencher.iter(|| {
-            let target = check_head(black_box(&parts)).expect("a target");
-            encode(&parts, target, Vec::new(), &origin)
+            parser.reset();
+            canonical.clear();
+            parser.read(black_box(&bytes), &limits).expect("a head");
+            let head = parser.head(&bytes);
+            encode(&mut canonical, &head, check_head(&head).expect("a target"), 0, &origin);
         });
     });
-    let returned = |number: u32| {
-        let (mut bytes, request, etag) = (vec![0; 4096], request("/route"), format!("\"{number}\""));
-        let response = handler_sdk::respond(&request, handler::answer).field("etag", &*etag);
-        let length = response.encode(&mut bytes).expect("a response");
-        bytes.truncate(length);
-        bytes
-    };
-    // 32 heads in turn are more than a thread caches, so each one is parsed.
-    for (what, heads) in [("a response", 32), ("a response with a head that was met before", 1)] {
-        let returned: Vec<_> = (0..heads).map(returned).collect();
-        let mut next = returned.iter().cycle();
-        criterion.bench_function(&format!("http/read and check {what}"), |bencher| {
-            let mut decode_next = || {
-                let bytes = Bytes::copy_from_slice(black_box(next.next().expect("endless")));
-                decode(bytes, &Method::GET, 64 << 10, HeaderMap::new())
-            };
-            bencher.iter(&mut decode_next);
+    let mut returned = vec![0; 4096];
+    let asked = request("/route");
+    let response = handler_sdk::respond(&asked, handler::answer);
+    let length = response.encode(&mut returned).expect("a response");
+    returned.truncate(length);
+    let (mut out, id, date) = (Vec::new(), RequestId::none(), b"Thu, 01 Jan 1970 00:00:00 GMT");
+    criterion.bench_function("http/check a response and write its head", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            let mut places = Places::default();
+            let checked = check(black_box(&returned), "GET", 64 << 10, &mut places).expect("a response");
+            checked.write_head(&mut out, &Own { id: &id, version: Some(1), connection: None, date });
         });
-    }
+    });
 }
 
 /// Measures how the time of a call grows with the size of the memory, and with how much

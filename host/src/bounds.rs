@@ -7,9 +7,9 @@ use std::time::Duration;
 use ::host_wasm as wasm;
 use bytesize::ByteSize;
 use clap::Command;
+use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
-use host_http::response_head;
-use host_http::wire::{DIGITS_MAX, EXTRA_MAX};
+use host_http::response;
 
 use crate::admin::listener;
 use crate::admin::memory_bounds;
@@ -18,7 +18,7 @@ use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::{connection, service, slots};
+use crate::serve::{connection, slots};
 use crate::site::state_dir;
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
@@ -53,16 +53,10 @@ fn connections() -> Vec<Row> {
             slots::FIRST_REQUEST,
             "without a request it may be closed (`--connections`)",
         ),
-        bytes("Bytes of a body in one read", connection::READ_MAX, "the body is read in several reads"),
         bytes(
             "Unsent bytes of a connection in the kernel",
             socket::UNSENT_MAX as usize,
             "the write waits (`--write-timeout`, `--write-rate-min`)",
-        ),
-        time(
-            "Time to read the body of a request whose target, `host` or `expect` is refused",
-            service::DISCARD_TIME,
-            "the connection is closed",
         ),
         time(
             "Time to wait on shutdown for the first request of a connection",
@@ -76,32 +70,18 @@ fn connections() -> Vec<Row> {
 
 fn messages() -> Vec<Row> {
     vec![
+        bytes("Length of a method", METHOD_MAX, "501"),
         count("Options in the `connection` header of a request", OPTIONS_MAX as u64, "431"),
         count("Options in the `connection` header of a response", OPTIONS_MAX as u64, "502"),
-        count("Headers of a response", response_head::FIELDS_MAX as u64, "502"),
+        count("Headers of a response", response::FIELDS_MAX as u64, "502"),
         count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
         bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
-        (
-            "Trailers of a body",
-            format!("{}, or `--fields-max` if that is more", connection::HYPER_FIELDS_DEFAULT),
-            "400",
-        ),
-        ("Length of all trailers and the empty line behind them", "`--head-max` less one byte".into(), "400"),
+        ("Trailers of a body", "`--fields-max`".into(), "431"),
         bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
         bytes(
             "Memory that is kept from large responses for the next ones (`--buffer-max` may lower it)",
             wasm::fixed::RESPONSES_KEPT_MAX,
             "the memory is freed",
-        ),
-        count(
-            "Response heads that each thread remembers",
-            response_head::KEPT as u64,
-            "the one that was used longest ago is forgotten",
-        ),
-        bytes(
-            "Response head that is remembered",
-            response_head::KEPT_LENGTH_MAX,
-            "the head is parsed each time",
         ),
     ]
 }

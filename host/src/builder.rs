@@ -13,7 +13,7 @@ use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
-use crate::serve::service::App;
+use crate::serve::exchange::App;
 use crate::site::activate::Activator;
 use crate::site::begin::{Beginning, begin};
 use crate::site::shared::Settings;

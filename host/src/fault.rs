@@ -3,19 +3,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use host_http::h1::BadMessage;
 use host_http::invalid_response::InvalidResponse;
 use host_http::request::BadRequest;
 use host_http::target::BadTarget;
-use host_http::wire::BadMessage;
 use host_wasm::CallError;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
 use thiserror::Error;
 
 /// Value of `retry-after` in each response with status 503, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER: &str = "1";
 
 /// Reason for which the host answers instead of the handler. The text says what happened,
 /// and which flag sets the limit, if any. It goes to the log; with `--dev`, the client sees
@@ -114,6 +111,7 @@ impl Entry {
                 BadMessage::Malformed { .. } => ("malformed", S::BAD_REQUEST),
                 BadMessage::Tls => ("TLS on a plain port", S::BAD_REQUEST),
                 BadMessage::Version => ("version unknown", S::HTTP_VERSION_NOT_SUPPORTED),
+                BadMessage::MethodUnknown { .. } => ("method unknown", S::NOT_IMPLEMENTED),
                 BadMessage::Coding => ("transfer coding unknown", S::NOT_IMPLEMENTED),
                 BadMessage::TargetTooLong { .. } => ("target too long", S::URI_TOO_LONG),
                 BadMessage::HeadTooLong { .. }
@@ -160,7 +158,7 @@ impl Fault {
 
     /// Returns whether a part of the message may be unread. Then the connection is
     /// closed, because the next bytes on it may not begin a request.
-    fn leaves_unread(&self) -> bool {
+    pub(crate) fn leaves_unread(&self) -> bool {
         matches!(
             self,
             Fault::Request(BadRequest::Message(_))
@@ -171,33 +169,23 @@ impl Fault {
         )
     }
 
-    /// Creates the response: a page with the status, and with the cause only if
-    /// `tell_cause` is set.
-    pub(crate) fn response(&self, method: &Method, tell_cause: bool) -> Response<Full<Bytes>> {
+    /// Creates the response, in the form in which a handler returns one: a page with the
+    /// status, and with the cause only if `tell_cause` is set.
+    pub(crate) fn page(&self, tell_cause: bool) -> Vec<u8> {
         let status = self.entry().status;
         let reason = status
             .canonical_reason()
             .unwrap_or_else(|| unreachable!("the table has registered statuses only"));
-        let reason = reason.to_ascii_lowercase();
-        let mut page = format!("<h1>error {} {reason}</h1>", status.as_str());
+        let code = status.as_str();
+        let mut page = format!("HTTP/1.1 {code} {reason}\r\ncontent-type: text/html; charset=utf-8\r\n");
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            page.push_str(&format!("retry-after: {RETRY_AFTER}\r\n"));
+        }
+        page.push_str(&format!("\r\n<h1>error {code} {}</h1>", reason.to_ascii_lowercase()));
         if tell_cause {
             let cause = self.to_string().replace('&', "&amp;").replace('<', "&lt;");
             page.push_str(&format!("\n<pre>{cause}</pre>\n"));
         }
-
-        let length = HeaderValue::from(page.len());
-        let body = if method == Method::HEAD { Bytes::new() } else { page.into() };
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = status;
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        fields.insert(CONTENT_LENGTH, length);
-        if self.leaves_unread() {
-            fields.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            fields.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-        }
-        response
+        page.into_bytes()
     }
 }

@@ -2,8 +2,8 @@
 //! request.
 //!
 //! ```text
-//! socket -> HTTP (hyper) -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
-//! socket <- HTTP (hyper) <- checked response <---------------------------'
+//! socket -> HTTP/1.1 -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
+//! socket <- HTTP/1.1 <- checked response <---------------------------'
 //! ```
 //!
 //! The host interprets no path; the handler sees no socket, clock or file. The

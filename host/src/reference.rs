@@ -5,13 +5,11 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command};
 use host_http::authority::BadHost;
+use host_http::h1::BadMessage;
 use host_http::invalid_response::InvalidResponse;
 use host_http::request::BadRequest;
 use host_http::target::BadTarget;
-use host_http::wire::BadMessage;
 use host_wasm::{BadSpan, CallError};
-use http::Method;
-use http::header::CONNECTION;
 
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
@@ -39,10 +37,10 @@ rows! {
         => "the head, a chunk or a statement about the length breaks a rule of RFC 9112";
     Fault::Request(BadRequest::Message(BadMessage::Tls)) = Fault::Request(BadRequest::Message(BadMessage::Tls))
         => "the client begins a TLS connection, and the port speaks plain HTTP";
-    Fault::Request(BadRequest::Target(BadTarget::Form | BadTarget::Bytes | BadTarget::UserInformation)) = Fault::Request(BadRequest::Target(BadTarget::Form))
-        => "the method does not allow this form of target, or the target holds bytes or user information that it must not";
+    Fault::Request(BadRequest::Target(BadTarget::Form | BadTarget::Authority | BadTarget::UserInformation)) = Fault::Request(BadRequest::Target(BadTarget::Form))
+        => "the method does not allow this form of target, or the target names a malformed server or a user";
     Fault::Request(BadRequest::Host(_)) = Fault::Request(BadRequest::Host(BadHost::Missing))
-        => "the field `host` is missing, repeated, malformed, or names another server than the target";
+        => "the field `host` is missing, repeated or malformed";
     Fault::BodyUnreadable(_) = Fault::BodyUnreadable(String::new())
         => "the body broke off";
     Fault::ClientGone = Fault::ClientGone
@@ -59,6 +57,8 @@ rows! {
         => "the body is past its limit (`--body-max`)";
     Fault::Call(CallError::NoRoom { .. }) = Fault::Call(CallError::NoRoom { length: 0 })
         => "`alloc` returned 0: the module has no room for the request";
+    Fault::Request(BadRequest::Message(BadMessage::MethodUnknown { .. })) = Fault::Request(BadRequest::Message(BadMessage::MethodUnknown { limit: 0 }))
+        => "the method is longer than any that a handler could know";
     Fault::Request(BadRequest::Message(BadMessage::TargetTooLong { .. })) = Fault::Request(BadRequest::Message(BadMessage::TargetTooLong { limit: 0 }))
         => "the target is past its limit (`--target-max`)";
     Fault::Request(BadRequest::ExpectationUnknown) = Fault::Request(BadRequest::ExpectationUnknown)
@@ -127,7 +127,7 @@ pub fn faults() -> String {
             Whose::Handler => "handler",
             Whose::Operator => "operator",
         };
-        let closes = fault.response(&Method::GET, false).headers().contains_key(CONNECTION);
+        let closes = fault.leaves_unread();
         let connection = if closes { "closed" } else { "kept" };
         let (status, name) = (entry.status.as_u16(), entry.name);
         let _ = writeln!(text, "| {status} | {name} | {text_of} | {whose} | {connection} |");

@@ -7,6 +7,8 @@ const TARGET: usize = 8 << 10;
 const HEAD: usize = 16 << 10;
 const FIELDS: usize = 100;
 const BODY: usize = 1 << 20;
+/// Longest method.
+const METHOD: usize = 64;
 
 /// Most bytes of all chunk extensions and trailers of a body together.
 const EXTRA: usize = 16 << 10;
@@ -36,11 +38,13 @@ pub fn heads() -> Vec<Row> {
         refused("9110 15.5.15", 414, "a target as long as a head may be", target(HEAD)),
         refused("9112 3", 414, "a target that never ends", endless("GET /")),
         refused("9112 3", 414, "a query that never ends", endless("GET /?a=")),
-        refused("9112 3", 431, "a method that never ends", endless("")),
+        refused("9112 3", 501, "a method that never ends", endless("")),
         served("9110 5.4", 200, "the longest head", head(HEAD)),
         served("9110 5.4", 404, "the longest head with the longest target", whole_target(HEAD)),
         served("9110 5.4", 200, "the most fields", fields(FIELDS)),
-        served("9110 9.1", 405, "a long method", method(9000)),
+        served("9110 9.1", 405, "the longest method", method(METHOD)),
+        refused("9110 15.6.2", 501, "a method of a byte more", method(METHOD + 1)),
+        refused("9110 15.6.2", 501, "a long method", method(9000)),
         refused("6585 5", 431, "a head of a byte more", head(HEAD + 1)),
         refused("6585 5", 431, "a head of a byte more with the longest target", whole_target(HEAD + 1)),
         refused("6585 5", 431, "a head of twice the length", head(2 * HEAD)),
@@ -81,7 +85,7 @@ pub fn bodies() -> Vec<Row> {
         refused("9112 7.1.1", 400, "too many extensions", many_extended(2000)),
         refused("9112 7.1.2", 400, "a trailer of a byte more than there is room for", trailed(EXTRA + 1)),
         served("9112 7.1.2", 200, "the most trailers", many_trailers(FIELDS)).with(""),
-        refused("9112 7.1.2", 400, "a trailer more", many_trailers(FIELDS + 1)),
-        refused("9112 7.1.2", 400, "trailers that never end", many_trailers(2000)),
+        refused("9112 7.1.2", 431, "a trailer more", many_trailers(FIELDS + 1)),
+        refused("9112 7.1.2", 431, "trailers that never end", many_trailers(2000)),
     ]
 }

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use handler_sdk::abi::FORWARDED_FOR;
-use http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::client_net::{ClientNet, Peer};
+use crate::request_head::Fields;
 
 /// Proxies whose `x-forwarded-for` field is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +50,13 @@ pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
 /// Returns the client of a request. Starts at the peer. As long as the address found
 /// is a trusted proxy's, goes on to the next one in `x-forwarded-for`, from right to
 /// left. Stops at a malformed one.
-pub fn client(peer: Peer, fields: &HeaderMap, trusted: &[Trusted]) -> Peer {
+pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;
     }
     let is_trusted = |peer| trusted.iter().any(|trusted| trusted.includes(peer));
-    let lists = fields.get_all(FORWARDED_FOR).iter().rev();
-    let mut claims = lists.flat_map(|list| list.as_bytes().rsplit(|&byte| byte == b','));
+    let lists = fields.values(FORWARDED_FOR).rev();
+    let mut claims = lists.flat_map(|list| list.rsplit(|&byte| byte == b','));
     let mut client = peer;
     while is_trusted(client) {
         match claims.next().and_then(address) {
@@ -79,16 +79,17 @@ fn address(claim: &[u8]) -> Option<IpAddr> {
 mod tests {
     use super::{Trusted, client};
     use crate::client_net::Peer;
-    use http::{HeaderMap, HeaderValue};
+    use crate::h1::{HeadParser, MessageLimits};
 
-    fn client_of(peer: &str, claims: &[&'static str], trusted: &[&str]) -> String {
-        let mut fields = HeaderMap::new();
-        for claim in claims {
-            fields.append("x-forwarded-for", HeaderValue::from_static(claim));
-        }
+    fn client_of(peer: &str, claims: &[&str], trusted: &[&str]) -> String {
+        let lines: String = claims.iter().map(|claim| format!("X-Forwarded-For: {claim}\r\n")).collect();
+        let bytes = format!("GET / HTTP/1.1\r\n{lines}\r\n").into_bytes();
+        let limits = MessageLimits { target_max: 9, head_max: 1024, fields_max: 9, body_max: 0 };
+        let mut parser = HeadParser::default();
+        assert!(parser.read(&bytes, &limits).unwrap().is_some());
         let peer = if peer == "unix" { Peer::Unix } else { Peer::Ip(peer.parse().unwrap()) };
         let trusted: Vec<Trusted> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client(peer, &fields, &trusted).to_string()
+        client(peer, parser.head(&bytes).fields, &trusted).to_string()
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use std::cmp::Ordering;
 
-use http::HeaderValue;
-
 /// Most options in all `connection` fields of a message, empty ones included. Ordinary
 /// messages have one or two. Each field of the message is looked up among them, so
 /// more would cost time.
@@ -12,24 +10,30 @@ pub const OPTIONS_MAX: usize = 64;
 
 /// Fields that `connection` cannot remove, because the message would mean something
 /// else without them.
-const KEPT: [&str; 2] = ["host", "content-length"];
+const KEPT: [&[u8]; 2] = [b"host", b"content-length"];
 
 /// Returns whether a field, named in lower case, is hop-by-hop in any message.
-pub(super) fn is_hop_by_hop(name: &str) -> bool {
+pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(
         name,
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
     )
 }
 
 /// Splits the values of `connection` into options.
-fn options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
-    values.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+fn options<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    values.flat_map(|list| list.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// Returns whether the values of `connection` have more than [`OPTIONS_MAX`]
 /// options.
-pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     options(values).nth(OPTIONS_MAX).is_some()
 }
 
@@ -43,7 +47,7 @@ pub(super) struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// Collects the names from the values of `connection`, at most [`OPTIONS_MAX`]
     /// of them: the caller has refused messages with more.
-    pub(super) fn by(values: impl Iterator<Item = &'a HeaderValue>) -> Listed<'a> {
+    pub(super) fn by(values: impl Iterator<Item = &'a [u8]>) -> Listed<'a> {
         let named = |option: &&[u8]| {
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
         };
@@ -52,10 +56,12 @@ impl<'a> Listed<'a> {
         Listed { names }
     }
 
-    /// Returns whether a field, named in lower case, is declared hop-by-hop.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        let find = |listed: &&[u8]| in_lower_case(listed, name.as_bytes());
-        !self.names.is_empty() && !KEPT.contains(&name) && self.names.binary_search_by(find).is_ok()
+    /// Returns whether a field is declared hop-by-hop.
+    pub(super) fn contains(&self, name: &[u8]) -> bool {
+        let find = |listed: &&[u8]| in_lower_case(listed, name);
+        !self.names.is_empty()
+            && !KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
+            && self.names.binary_search_by(find).is_ok()
     }
 }
 
@@ -67,24 +73,18 @@ fn in_lower_case(a: &[u8], b: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::{Listed, OPTIONS_MAX, has_too_many_options};
-    use http::HeaderValue;
-
-    fn values(texts: &[&str]) -> Vec<HeaderValue> {
-        texts.iter().map(|text| HeaderValue::from_str(text).unwrap()).collect()
-    }
 
     #[test]
     fn options_are_found_in_any_case_and_order_and_in_all_fields() {
-        let values = values(&["X-B, close ,x-a", "", "Host,\tx-C"]);
-        let listed = Listed::by(values.iter());
-        assert!(["x-a", "x-b", "x-c"].iter().all(|name| listed.contains(name)));
-        assert!(!["close", "host", "x-d", "x"].iter().any(|name| listed.contains(name)));
+        let listed = Listed::by([&b"X-B, close ,x-a"[..], b"", b"Host,\tx-C"].into_iter());
+        assert!(["x-a", "X-b", "x-c"].iter().all(|name| listed.contains(name.as_bytes())));
+        assert!(!["close", "Host", "x-d", "x"].iter().any(|name| listed.contains(name.as_bytes())));
     }
 
     #[test]
     fn options_are_counted_over_all_fields_with_those_that_are_empty() {
         let commas = ",".repeat(OPTIONS_MAX - 2);
-        assert!(!has_too_many_options(values(&[&commas, "a"]).iter()));
-        assert!(has_too_many_options(values(&[&commas, "a,b"]).iter()));
+        assert!(!has_too_many_options([commas.as_bytes(), b"a"].into_iter()));
+        assert!(has_too_many_options([commas.as_bytes(), b"a,b"].into_iter()));
     }
 }

@@ -1,6 +1,5 @@
 //! Why a response of a handler is refused.
 
-use http::header::InvalidHeaderValue;
 use thiserror::Error;
 
 /// Reason for which a handler's response is refused; always a fault of the handler.
@@ -65,13 +64,4 @@ pub enum InvalidResponse {
         /// Length of the body in bytes.
         actual: usize,
     },
-    /// A field value has bytes that HTTP does not allow.
-    #[error("the value of one of its fields is malformed")]
-    Value,
-}
-
-impl From<InvalidHeaderValue> for InvalidResponse {
-    fn from(_: InvalidHeaderValue) -> Self {
-        InvalidResponse::Value
-    }
 }

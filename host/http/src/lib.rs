@@ -4,15 +4,14 @@
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `wire` | finds where a message ends, and refuses what is ambiguous |
+//! | `h1` | parses HTTP/1.1 requests, and refuses what is ambiguous |
+//! | `request_head` | the head of a request as it arrived |
 //! | `request` | encodes the canonical request |
 //! | `target` | the forms of a request target |
-//! | `authority` | checks which server a request names |
+//! | `authority` | checks the field `host` |
 //! | `forwarded` | determines the client behind trusted proxies |
-//! | `response` | decodes and checks a response |
-//! | `response_head` | parses and checks the head of a response |
+//! | `response` | checks a response, and writes the head that a client gets |
 //! | `invalid_response` | why a response is refused |
-//! | `fields` | looks up header fields |
 //! | `hop_by_hop` | header fields that concern one connection |
 //! | `message` | a request in the form that a handler gets |
 //! | `request_id` | ids of requests and connections |
@@ -21,15 +20,14 @@
 
 pub mod authority;
 pub mod client_net;
-pub mod fields;
 pub mod forwarded;
+pub mod h1;
 pub mod hop_by_hop;
 pub mod invalid_response;
 pub mod message;
 pub mod quote;
 pub mod request;
+pub mod request_head;
 pub mod request_id;
 pub mod response;
-pub mod response_head;
 pub mod target;
-pub mod wire;

@@ -10,8 +10,6 @@ use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::HeaderValue;
-
 /// Generator of connection numbers, and of a generator of request ids for each connection.
 pub struct ConnectionIds {
     /// Random keys of SipHash, a keyed pseudorandom function.
@@ -135,12 +133,6 @@ impl Write for RequestId {
         room.ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.length += text.len();
         Ok(())
-    }
-}
-
-impl From<&RequestId> for HeaderValue {
-    fn from(id: &RequestId) -> HeaderValue {
-        HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| unreachable!("an id is ASCII"))
     }
 }
 

@@ -3,19 +3,18 @@
 
 use std::borrow::Cow;
 
-use http::uri::{Authority, Scheme};
-use http::{Method, Uri};
 use thiserror::Error;
 
+use crate::h1::grammar::is_authority;
+
 /// Request target in the form in which it was sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
     /// `/path?query`.
     Origin(&'a str),
     /// `http://authority/path?query`, whose path may be empty. The authority takes the
-    /// place of the field `host` (RFC 9112, section 3.2.2); a request whose field names
-    /// another server is refused.
-    Absolute(&'a Authority, &'a str),
+    /// place of the field `host` (RFC 9112, section 3.2.2).
+    Absolute(&'a str, &'a str),
     /// `authority`, only with CONNECT.
     Authority(&'a str),
     /// `*`, only with OPTIONS.
@@ -28,9 +27,9 @@ pub enum BadTarget {
     /// The form is unknown or belongs to another method.
     #[error("expected a path that begins with /, or a URL")]
     Form,
-    /// The target has a byte that must be percent-encoded.
-    #[error("it holds bytes that are not visible ASCII; expected them percent-encoded")]
-    Bytes,
+    /// The authority is neither a name nor an address.
+    #[error("the server that it names is malformed; expected a name or an address, and perhaps a port")]
+    Authority,
     /// The scheme is not http.
     #[error("its scheme is not http (RFC 9110, section 7.4)")]
     Scheme,
@@ -40,64 +39,100 @@ pub enum BadTarget {
 }
 
 impl<'a> Target<'a> {
-    /// Determines the form of a target.
-    pub(super) fn new(method: &Method, uri: &'a Uri) -> Result<Target<'a>, BadTarget> {
-        let path = uri.path_and_query().map_or("", |path_and_query| path_and_query.as_str());
-        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(BadTarget::Bytes);
+    /// Determines the form of a target, whose characters were checked.
+    pub(super) fn new(method: &str, target: &'a str) -> Result<Target<'a>, BadTarget> {
+        if method == "CONNECT" {
+            return match target.rsplit_once(':') {
+                _ if target.contains('@') => Err(BadTarget::UserInformation),
+                Some((_, port)) if !port.is_empty() && is_authority(target) => Ok(Target::Authority(target)),
+                _ => Err(BadTarget::Form),
+            };
         }
-        match (uri.scheme(), uri.authority()) {
-            (_, Some(authority)) if authority.as_str().contains('@') => Err(BadTarget::UserInformation),
-            (None, Some(authority)) if *method == Method::CONNECT => {
-                Ok(Target::Authority(authority.as_str()))
-            }
-            _ if *method == Method::CONNECT => Err(BadTarget::Form),
-            (Some(scheme), Some(_)) if *scheme != Scheme::HTTP => Err(BadTarget::Scheme),
-            (Some(_), Some(authority)) => Ok(Target::Absolute(authority, path)),
-            (None, None) if path == "*" && *method == Method::OPTIONS => Ok(Target::Asterisk),
-            (None, None) if path.starts_with('/') => Ok(Target::Origin(path)),
-            _ => Err(BadTarget::Form),
+        if target.starts_with('/') {
+            return Ok(Target::Origin(target));
+        }
+        if target == "*" && method == "OPTIONS" {
+            return Ok(Target::Asterisk);
+        }
+        let (scheme, rest) = target.split_once("://").ok_or(BadTarget::Form)?;
+        if !is_scheme(scheme) {
+            return Err(BadTarget::Form);
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or_default();
+        if authority.contains('@') {
+            return Err(BadTarget::UserInformation);
+        }
+        match is_authority(authority) && !authority.is_empty() {
+            true if scheme.eq_ignore_ascii_case("http") => Ok(Target::Absolute(authority, path)),
+            true => Err(BadTarget::Scheme),
+            false => Err(BadTarget::Authority),
         }
     }
 
     /// Returns the target as a handler gets it: path and query; or `*`; or, with
     /// CONNECT, the authority.
-    pub(super) fn canonical(&self, method: &Method) -> Cow<'a, str> {
+    pub(super) fn canonical(&self, method: &str) -> Cow<'a, str> {
         match *self {
             Target::Origin(path) | Target::Authority(path) => path.into(),
             Target::Asterisk => "*".into(),
             // RFC 9112, section 3.2.4: a URL without a path asks about the whole server,
-            // as `*` does. `Uri` shows an empty path as `/`.
-            Target::Absolute(_, "" | "/") if *method == Method::OPTIONS => "*".into(),
+            // as `*` does.
+            Target::Absolute(_, "") if method == "OPTIONS" => "*".into(),
             Target::Absolute(_, path) if path.starts_with('/') => path.into(),
             Target::Absolute(_, query) => format!("/{query}").into(),
         }
     }
 }
 
+/// Returns whether a text is a `scheme` (RFC 3986, section 3.1).
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{BadTarget, Target};
-    use http::Method;
 
-    fn canonical(method: &Method, target: &str) -> Result<String, BadTarget> {
-        let uri = target.parse().unwrap();
-        Target::new(method, &uri).map(|target| target.canonical(method).into_owned())
+    fn canonical(method: &str, target: &str) -> Result<String, BadTarget> {
+        Target::new(method, target).map(|target| target.canonical(method).into_owned())
     }
 
     #[test]
     fn a_form_of_another_method_is_none() {
         for (method, target, complaint) in [
-            (Method::GET, "route", BadTarget::Form),
-            (Method::GET, "a:80", BadTarget::Form),
-            (Method::GET, "*", BadTarget::Form),
-            (Method::CONNECT, "/", BadTarget::Form),
-            (Method::CONNECT, "http://a/", BadTarget::Form),
-            (Method::GET, "http://u:p@a/", BadTarget::UserInformation),
-            (Method::GET, "https://a/", BadTarget::Scheme),
-            (Method::GET, "/ü", BadTarget::Bytes),
+            ("GET", "route", BadTarget::Form),
+            ("GET", "a:80", BadTarget::Form),
+            ("GET", "*", BadTarget::Form),
+            ("GET", "://a/", BadTarget::Form),
+            ("GET", "http:///", BadTarget::Authority),
+            ("GET", "https://a:b/", BadTarget::Authority),
+            ("CONNECT", "a", BadTarget::Form),
+            ("CONNECT", "*", BadTarget::Form),
+            ("CONNECT", ":443", BadTarget::Form),
+            ("CONNECT", "/", BadTarget::Form),
+            ("CONNECT", "http://a/", BadTarget::Form),
+            ("GET", "http://u:p@a/", BadTarget::UserInformation),
+            ("GET", "https://a/", BadTarget::Scheme),
         ] {
-            assert_eq!(canonical(&method, target), Err(complaint), "{method} {target}");
+            assert_eq!(canonical(method, target), Err(complaint), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_handler_gets_path_and_query() {
+        for (method, target, expected) in [
+            ("GET", "/a?b", "/a?b"),
+            ("GET", "HTTP://a/b?c", "/b?c"),
+            ("GET", "http://a", "/"),
+            ("GET", "http://a?b", "/?b"),
+            ("OPTIONS", "http://a", "*"),
+            ("OPTIONS", "http://a/", "/"),
+            ("OPTIONS", "*", "*"),
+            ("CONNECT", "a:443", "a:443"),
+        ] {
+            assert_eq!(canonical(method, target).as_deref(), Ok(expected), "{method} {target}");
         }
     }
 }

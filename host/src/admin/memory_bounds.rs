@@ -64,8 +64,8 @@ impl MemoryBounds {
                 part("bodies", bodies, "--buffer-max"),
                 part(
                     "connections",
-                    connections * connection::memory(connection),
-                    "--connections, --head-max",
+                    connections * connection::memory(connection, call.response_head_max),
+                    "--connections, --head-max, --response-head-max",
                 ),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),

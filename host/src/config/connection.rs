@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use crate::config::value::{ADDRESSES, count, duration, size};
 
-/// Largest `target_max`: hyper itself answers 414 from 65,535 bytes on.
+/// Largest `target_max`: longer targets are of no use, and each costs its length in memory.
 const TARGET_MAX: usize = 65_534;
 
 /// Largest `head_max`. A connection may hold three times this in its buffers.
 const HEAD_MAX: usize = 256 << 10;
 
-/// Largest `fields_max`: `HeaderMap` holds at most 32,768 fields, and no client
-/// sends a thousand.
+/// Largest `fields_max`: no client sends a thousand fields.
 const FIELDS_MAX: usize = 1000;
 
 /// Largest `connection_requests`. Arbitrary: nothing is allocated per request.

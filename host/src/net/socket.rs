@@ -1,6 +1,5 @@
-//! Socket of one connection, TCP or Unix, with several owners. hyper reads and writes
-//! through `serve::stream`. Meanwhile `serve::service` waits for a reset by the client,
-//! which hyper does not notice while the handler works on a request.
+//! Socket of one connection, TCP or Unix, with several owners. `serve::stream` reads and
+//! writes. Meanwhile `serve::exchange` waits for a reset by the client.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;

@@ -43,6 +43,8 @@ pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access)> {
             access.mode = Some(parse_mode(mode)?);
         } else if let Some(name) = option.strip_prefix("group=") {
             access.group = Some(group(name).map_err(|error| anyhow!(error))?);
+        } else if option.contains('=') && !option.contains('/') {
+            bail!("found the option `{option}` behind the path; expected mode=0660 or group=NAME");
         } else {
             break;
         }

@@ -2,11 +2,9 @@
 //! logged at a level that depends on who has to fix the fault, with the name and
 //! the cause of the fault.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use host_http::request_id::RequestId;
-use http::{Method, Uri};
 use tracing::{Level, event, field};
 
 use crate::fault::{Fault, Whose};
@@ -15,13 +13,13 @@ use crate::fault::{Fault, Whose};
 pub struct Line<'a> {
     /// Method and target as the client sent them; `None` when the request could not
     /// be parsed.
-    pub request: Option<(&'a Method, &'a Uri)>,
+    pub request: Option<(&'a str, &'a str)>,
     /// Address of the client.
     pub client: &'a str,
     /// Status code of the response.
     pub status: u16,
     /// Length of the response body in bytes; 0 in answer to HEAD.
-    pub length: u64,
+    pub length: usize,
     /// Time at which the request head was complete.
     pub since: Instant,
     /// Number of the version that was called, if one was.
@@ -35,20 +33,14 @@ pub struct Line<'a> {
 /// Writes a line under the log target `request`. Values need no escaping here: the log
 /// formatter quotes them.
 pub fn write(line: &Line<'_>) {
-    let target = || match line.request {
-        Some((_, target)) => match (target.authority(), target.path_and_query()) {
-            (None, Some(path)) => Cow::Borrowed(path.as_str()),
-            _ => target.to_string().into(),
-        },
-        None => "-".into(),
-    };
+    let (method, target) = line.request.unwrap_or(("-", "-"));
     macro_rules! write_at {
         ($level:expr) => {
             event!(
                 target: "request",
                 $level,
-                method = field::display(line.request.map_or("-", |(method, _)| method.as_str())),
-                target = field::display(target()),
+                method = field::display(method),
+                target = field::display(target),
                 status = line.status,
                 length = line.length,
                 client = field::display(line.client),

@@ -1,64 +1,162 @@
-//! Reads whole request bodies within time limits, and counts their memory towards
-//! `--buffer-max`.
+//! Reads whole request bodies within the limits on size, time and rate, and counts their
+//! memory towards `--buffer-max`.
 
 use std::io;
-use std::ops::Range;
 
-use bytes::Bytes;
-use host_http::wire::BadMessage;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
-use tokio::time::{Instant, timeout_at};
+use bytes::{Buf, BufMut, Bytes};
+use host_http::h1::{BadMessage, Chunks, Framing, MessageLimits, Part};
+use tokio::time::Instant;
 
 use crate::config::connection::ConnectionLimits;
 use crate::fault::{BodyTooSlow, Fault};
 use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
-use crate::serve::read_into::ReadInto;
+use crate::serve::stream::{Arrived, Stream};
 
-/// Reads a body. A body whose stated length is too large is refused before it is read.
-/// The memory of the body counts until the returned share is dropped.
+/// Reads a body and appends it to `body`. A body whose stated length is too large is
+/// refused before it is read. The memory of the body counts until the share is dropped.
 pub(super) async fn read_body(
-    mut body: Incoming,
+    stream: &mut Stream,
+    framing: Framing,
     limits: &ConnectionLimits,
     buffers: &Buffers,
-    read_into: &ReadInto,
-) -> Result<(Vec<Bytes>, Share), Fault> {
+    body: &mut Vec<Bytes>,
+) -> Result<Share, Fault> {
     let limit = limits.body_max;
-    let too_long = || Fault::BodyTooLong { limit };
-    let stated = body.size_hint().lower();
-    if stated > limit as u64 {
-        return Err(too_long());
+    let mut reader = Reader {
+        stream,
+        pace: Pace::new(limits, Instant::now()),
+        last: Vec::new(),
+        whole: body,
+        capacity: 0,
+        share: Share::default(),
+        buffers,
+    };
+    match framing {
+        Framing::None => {}
+        Framing::Length(length) => {
+            let length = usize::try_from(length).ok().filter(|length| *length <= limit);
+            reader.plain(length.ok_or(Fault::BodyTooLong { limit })?).await?;
+        }
+        Framing::Chunked => reader.chunked(&MessageLimits::from(limits)).await?,
     }
-    let mut pace = Pace::new(limits, Instant::now());
-    let mut pieces = Pieces { stated: usize::try_from(stated).unwrap_or(limit), ..Pieces::default() };
-    let mut left = limit;
-    loop {
-        match timeout_at(pace.next_look(), body.frame()).await {
-            Err(_) => pace.came(0, Instant::now()).map_err(Fault::BodyTooSlow)?,
-            Ok(None) => return Ok(pieces.finish()),
-            Ok(Some(Err(error))) => return Err(unreadable(error)),
-            // Discards trailers, because merging them into the headers is unsafe (RFC
-            // 9110, section 6.5.1).
-            Ok(Some(Ok(frame))) => {
-                if let Ok(piece) = frame.into_data() {
-                    left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
-                    let bytes = piece.len();
-                    pieces.push(piece, read_into, buffers)?;
-                    pace.came(bytes, Instant::now()).map_err(Fault::BodyTooSlow)?;
-                }
+    reader.set_aside();
+    Ok(reader.share)
+}
+
+/// A body that is being read, in buffers of at most `STEP` bytes.
+struct Reader<'a> {
+    stream: &'a mut Stream,
+    pace: Pace<'a>,
+    /// Buffer that is being filled.
+    last: Vec<u8>,
+    whole: &'a mut Vec<Bytes>,
+    /// Capacity of all buffers, in bytes.
+    capacity: usize,
+    share: Share,
+    buffers: &'a Buffers,
+}
+
+impl Reader<'_> {
+    /// Size of a buffer in bytes; the first one may be smaller.
+    const STEP: usize = UNCOUNTED;
+
+    async fn plain(&mut self, length: usize) -> Result<(), Fault> {
+        // Takes a body that has arrived as it is.
+        if self.stream.input.len() >= length {
+            self.whole.push(self.stream.input.split_to(length).freeze());
+            return Ok(());
+        }
+        let mut left = length - self.stream.input.len();
+        let arrived = self.stream.input.split();
+        self.put(&arrived, left)?;
+        drop(arrived);
+        while left > 0 {
+            if self.last.len() == self.last.capacity() {
+                self.make_room(left)?;
             }
+            let room = left.min(self.last.capacity() - self.last.len());
+            let received =
+                self.stream.read_body(&mut (&mut self.last).limit(room), self.pace.next_look()).await;
+            left -= came(received, &mut self.pace)?;
+        }
+        Ok(())
+    }
+
+    async fn chunked(&mut self, limits: &MessageLimits) -> Result<(), Fault> {
+        let mut chunks = Chunks::default();
+        loop {
+            match chunks.next(&self.stream.input, limits)? {
+                Part::Data(length) => {
+                    let data = self.stream.input.split_to(length);
+                    self.put(&data, 0)?;
+                }
+                Part::Framing(length) => self.stream.input.advance(length),
+                Part::Incomplete => {
+                    let received = self.stream.more_of_body(self.pace.next_look()).await;
+                    came(received, &mut self.pace)?;
+                }
+                Part::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Appends bytes, behind which `more` are known to come.
+    fn put(&mut self, mut bytes: &[u8], more: usize) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            if self.last.len() == self.last.capacity() {
+                self.make_room(bytes.len() + more)?;
+            }
+            let room = self.last.capacity() - self.last.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.last.extend_from_slice(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Allocates a buffer. Trusts the stated length only up to `STEP` bytes: a client can
+    /// state any length without sending the bytes.
+    fn make_room(&mut self, missing: usize) -> Result<(), Fault> {
+        let has = self.last.capacity();
+        if has < Self::STEP && self.whole.is_empty() {
+            let wanted = (missing + has).max(2 * has).min(Self::STEP);
+            self.take(wanted - has)?;
+            self.last.reserve_exact(wanted - has);
+        } else {
+            self.set_aside();
+            self.take(Self::STEP)?;
+            self.last = Vec::with_capacity(Self::STEP);
+        }
+        Ok(())
+    }
+
+    /// Counts memory towards the budget, before it is allocated.
+    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.buffers.extend(&mut self.share, self.capacity + bytes)?;
+        self.capacity += bytes;
+        Ok(())
+    }
+
+    /// Moves the last buffer to the finished parts of the body.
+    fn set_aside(&mut self) {
+        if !self.last.is_empty() {
+            self.whole.push(std::mem::take(&mut self.last).into());
         }
     }
 }
 
-/// Returns the fault for a read error, which is either a `BadMessage` of
-/// `serve::stream` or an error of hyper.
-fn unreadable(error: hyper::Error) -> Fault {
-    let error = anyhow::Error::new(error);
-    // Unwraps the `io::Error`, because the error inside it is not in the error chain.
-    let of_stream = error.root_cause().downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-    let of_stream = of_stream.and_then(|why| why.downcast_ref::<BadMessage>());
-    of_stream.map_or_else(|| Fault::BodyUnreadable(format!("{error:#}")), |why| why.clone().into())
+/// Returns how many bytes arrived, which may be 0, and checks the limits.
+fn came(received: io::Result<Arrived>, pace: &mut Pace<'_>) -> Result<usize, Fault> {
+    let bytes = match received.map_err(|error| Fault::BodyUnreadable(error.to_string()))? {
+        Arrived::Bytes(bytes) => bytes,
+        Arrived::TooSlow | Arrived::Idle(_) => 0,
+        Arrived::GaveWay => return Err(BadMessage::GaveWay.into()),
+        Arrived::End => {
+            return Err(Fault::BodyUnreadable("the client closed the connection before its end".into()));
+        }
+    };
+    pace.came(bytes, Instant::now()).map_err(Fault::BodyTooSlow)?;
+    Ok(bytes)
 }
 
 /// Progress of a body, checked against the limits on time and rate.
@@ -108,177 +206,16 @@ impl Pace<'_> {
     }
 }
 
-/// Pieces of a body. A kept piece keeps hyper's whole read buffer alive, so only a large
-/// piece that fills at least half of its buffer is kept. Other pieces are copied and joined.
-#[derive(Default)]
-struct Pieces {
-    /// Stated length in bytes; 0 for a chunked body.
-    stated: usize,
-    whole: Vec<Bytes>,
-    last: Vec<u8>,
-    /// Capacity of all kept buffers, in bytes.
-    capacity: usize,
-    /// Address range of the buffer of the last kept piece.
-    kept_in: Range<usize>,
-    share: Share,
-}
-
-impl Pieces {
-    /// Size in bytes of the buffers for joined pieces; the first one may be smaller.
-    const STEP: usize = UNCOUNTED;
-
-    /// Smallest piece that is kept without copying, in bytes.
-    const LARGE: usize = 16 << 10;
-
-    fn push(&mut self, piece: Bytes, read_into: &ReadInto, buffers: &Buffers) -> Result<(), Fault> {
-        let place = piece.as_ptr().addr()..piece.as_ptr().addr() + piece.len();
-        let buffer = read_into.buffer();
-        // The size of the buffer is known only for a piece from the last read.
-        let is_known = buffer.start <= place.start && place.end <= buffer.end;
-        if !is_known || piece.len() < Self::LARGE || 2 * piece.len() < buffer.len() {
-            return self.put_together(&piece, buffers);
-        }
-        self.set_aside();
-        if self.kept_in != buffer {
-            self.take(buffer.len(), buffers)?;
-            self.kept_in = buffer;
-        }
-        self.whole.push(piece);
-        Ok(())
-    }
-
-    fn put_together(&mut self, mut bytes: &[u8], buffers: &Buffers) -> Result<(), Fault> {
-        while !bytes.is_empty() {
-            if self.last.len() == self.last.capacity() {
-                self.make_room(bytes.len(), buffers)?;
-            }
-            let room = self.last.capacity() - self.last.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.last.extend_from_slice(now);
-            bytes = later;
-        }
-        Ok(())
-    }
-
-    /// Allocates a buffer for joined pieces. Trusts the stated length only up to `STEP`
-    /// bytes: a client can state any length without sending the bytes.
-    fn make_room(&mut self, missing: usize, buffers: &Buffers) -> Result<(), Fault> {
-        let has = self.last.capacity();
-        if has < Self::STEP && self.whole.is_empty() {
-            let wanted = self.stated.max(missing + has).max(2 * has).min(Self::STEP);
-            self.take(wanted - has, buffers)?;
-            self.last.reserve_exact(wanted - has);
-        } else {
-            self.set_aside();
-            self.take(Self::STEP, buffers)?;
-            self.last = Vec::with_capacity(Self::STEP);
-        }
-        Ok(())
-    }
-
-    /// Counts memory towards the budget. New memory is counted before it is allocated.
-    fn take(&mut self, bytes: usize, buffers: &Buffers) -> Result<(), Fault> {
-        buffers.extend(&mut self.share, self.capacity + bytes)?;
-        self.capacity += bytes;
-        Ok(())
-    }
-
-    /// Moves the joined pieces to the finished parts of the body.
-    fn set_aside(&mut self) {
-        if !self.last.is_empty() {
-            self.whole.push(std::mem::take(&mut self.last).into());
-        }
-    }
-
-    fn finish(mut self) -> (Vec<Bytes>, Share) {
-        self.set_aside();
-        (self.whole, self.share)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BodyTooSlow, Fault, Pace, Pieces};
+    use super::{BodyTooSlow, Pace};
     use crate::cli::args::Args;
     use crate::config::connection::ConnectionLimits;
-    use crate::serve::buffers::Buffers;
-    use crate::serve::read_into::{ReadInto, Seen};
-    use bytes::BytesMut;
     use clap::Parser;
     use std::time::Duration;
     use tokio::time::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
-
-    /// Pushes a piece that has a read buffer of `room` bytes. Returns the capacity of the
-    /// buffer if the piece is kept, and 0 if it is copied.
-    fn push(pieces: &mut Pieces, piece: &[u8], room: usize, buffers: &Buffers) -> Result<usize, Fault> {
-        let mut buffer = BytesMut::with_capacity(room.max(piece.len()));
-        let read_into = ReadInto::default();
-        let mut seen = Seen::default();
-        seen.look(buffer.spare_capacity_mut().as_ptr().addr(), buffer.capacity(), &read_into);
-        let capacity = buffer.capacity();
-        buffer.extend_from_slice(piece);
-        let count = pieces.whole.len();
-        pieces.push(buffer.split().freeze(), &read_into, buffers)?;
-        let is_kept = pieces.whole.len() > count && pieces.last.is_empty();
-        Ok(if is_kept { capacity } else { 0 })
-    }
-
-    #[test]
-    fn pieces_of_any_size_stay_in_order_and_take_up_no_more_than_is_counted() {
-        for (stated, room) in [(0, 0), (1, 8 << 10), (100, 64 << 10), (200_000, 128 << 10)] {
-            let buffers = Buffers::new(8 * Pieces::STEP);
-            let mut pieces = Pieces { stated, ..Pieces::default() };
-            let (mut whole, mut kept) = (Vec::new(), 0);
-            for (index, size) in [1, 4095, 4096, 1, 1, 9000, 100_000, 2, 90_000].into_iter().enumerate() {
-                let piece = vec![index as u8; size];
-                kept += push(&mut pieces, &piece, room, &buffers).unwrap();
-                whole.extend(piece);
-                assert!(pieces.capacity >= kept + pieces.last.capacity());
-                assert!(pieces.capacity >= whole.len());
-                assert!(pieces.capacity <= Pieces::STEP.max(buffers.used()));
-            }
-            assert!(kept >= 190_000, "large pieces are kept as they are");
-            while push(&mut pieces, &[0; 10_000], room, &buffers).is_ok() {}
-            let (all, share) = pieces.finish();
-            assert!(all.concat().starts_with(&whole));
-            drop(share);
-            assert_eq!(buffers.used(), 0);
-        }
-    }
-
-    #[test]
-    fn a_small_piece_does_not_hold_on_to_a_large_buffer() {
-        let buffers = Buffers::new(4 * Pieces::STEP);
-        let mut pieces = Pieces::default();
-        for _ in 0..3 {
-            assert_eq!(push(&mut pieces, &[1; 60_000], 128 << 10, &buffers).unwrap(), 0);
-        }
-        assert_eq!(pieces.capacity, 3 * Pieces::STEP);
-    }
-
-    #[test]
-    fn a_buffer_is_counted_once_however_many_pieces_are_kept_in_it() {
-        let (buffers, read_into, mut seen) = (Buffers::new(1 << 20), ReadInto::default(), Seen::default());
-        let mut buffer = BytesMut::with_capacity(100_000);
-        let mut pieces = Pieces::default();
-        for _ in 0..2 {
-            let room = buffer.spare_capacity_mut();
-            seen.look(room.as_ptr().addr(), room.len(), &read_into);
-            buffer.extend_from_slice(&[1; 50_000]);
-            seen.filled(50_000);
-            pieces.push(buffer.split().freeze(), &read_into, &buffers).unwrap();
-        }
-        assert_eq!((pieces.whole.len(), pieces.capacity), (2, 100_000));
-    }
-
-    #[test]
-    fn a_small_body_takes_up_what_it_states() {
-        let mut pieces = Pieces { stated: 100, ..Pieces::default() };
-        (0..100).for_each(|_| _ = push(&mut pieces, b"x", 8192, &Buffers::new(0)).unwrap());
-        assert_eq!(pieces.capacity, 100);
-    }
 
     fn limits() -> ConnectionLimits {
         Args::parse_from(["host", "--body-rate-min", "100", "--body-time-max", "1min"])

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
@@ -58,48 +57,29 @@ impl Buffers {
         Ok(())
     }
 
-    /// Returns bytes that hold a share of the budget until their last clone is
-    /// dropped.
-    pub(super) fn hold(&self, bytes: Bytes) -> Result<Bytes, Fault> {
+    /// Returns a share of at least `bytes`, or fails if the budget is used up.
+    pub(super) fn share(&self, bytes: usize) -> Result<Share, Fault> {
         let mut share = Share::default();
-        self.extend(&mut share, bytes.len())?;
-        match share.taken {
-            None => Ok(bytes),
-            Some(_) => Ok(Bytes::from_owner(Held { bytes, _share: share })),
-        }
-    }
-}
-
-/// Bytes with their share of the budget.
-struct Held {
-    bytes: Bytes,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.extend(&mut share, bytes)?;
+        Ok(share)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Buffers, Share, UNCOUNTED};
-    use bytes::Bytes;
 
     #[test]
-    fn what_is_held_is_free_again_when_the_last_has_dropped_it() {
+    fn a_dropped_share_is_free_again() {
         let buffers = Buffers::new(4 * UNCOUNTED);
-        let body = |length| Bytes::from(vec![1; length]);
-        let first = buffers.hold(body(2 * UNCOUNTED)).unwrap();
-        let again = first.clone();
-        let second = buffers.hold(body(2 * UNCOUNTED)).unwrap();
-        assert!(buffers.hold(body(UNCOUNTED + 1)).is_err());
-        assert!(buffers.hold(body(UNCOUNTED)).is_ok(), "small ones are not counted");
+        let first = buffers.share(2 * UNCOUNTED).unwrap();
+        let second = buffers.share(2 * UNCOUNTED).unwrap();
+        assert!(buffers.share(UNCOUNTED + 1).is_err());
+        assert!(buffers.share(UNCOUNTED).is_ok(), "small ones are not counted");
         drop(first);
-        assert!(buffers.hold(body(UNCOUNTED + 1)).is_err());
-        drop(again);
-        assert_eq!(buffers.hold(body(2 * UNCOUNTED)).unwrap(), second);
+        assert!(buffers.share(2 * UNCOUNTED).is_ok());
+        drop(second);
+        assert_eq!(buffers.used(), 0);
     }
 
     #[test]
@@ -112,6 +92,6 @@ mod tests {
         assert_eq!(buffers.room.available_permits(), 0);
         assert!(buffers.extend(&mut share, 3 * UNCOUNTED + 1).is_err());
         drop(share);
-        assert!(buffers.hold(Bytes::from(vec![1; 3 * UNCOUNTED])).is_ok());
+        assert!(buffers.share(3 * UNCOUNTED).is_ok());
     }
 }

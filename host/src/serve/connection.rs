@@ -1,7 +1,8 @@
-//! Life of one connection. hyper serves it while requests arrive. An idle connection is
-//! parked and keeps only its socket. A closing connection is drained, so that the client
+//! Life of one connection: reads requests and answers them one after the other. An idle
+//! connection is parked and keeps only its socket. A closing connection is drained, so that the client
 //! can read the last response.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,19 +10,19 @@ use std::time::Duration;
 use bytes::BytesMut;
 use host_http::client_net::Peer;
 use host_http::forwarded::client_net;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use host_http::h1::{BadMessage, Framing, HeadParser, MessageLimits};
+use host_http::message::Message;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::service::{App, Client};
+use crate::serve::exchange::{App, Arrival, Client};
 use crate::serve::slots::{Slot, Slots};
-use crate::serve::stream::{Bounds, Notes, Stream};
+use crate::serve::stream::{Arrived, Stream, TOGETHER};
+use crate::serve::write_pace::WriteBounds;
 
 /// Longest time to drain a closing connection. Closing a socket with unread input sends a
 /// reset, which can destroy the response on its way to the client (RFC 9112,
@@ -47,26 +48,22 @@ const ACTIVE_MANY: usize = 1000;
 /// connected already, and its request may be on the way.
 pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// Largest read of a body, in bytes. Larger reads are no faster, and each
-/// connection that sends a body holds one buffer of this size.
-pub(crate) const READ_MAX: usize = 128 << 10;
-
-/// Default number of header fields that hyper accepts, and of trailers.
-pub(crate) const HYPER_FIELDS_DEFAULT: usize = 100;
-
 /// Memory of a connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
-/// Returns the most memory of a connection, in bytes: a request head in the buffers of
-/// both the stream and hyper, hyper's read buffer, and a body in each direction that is
-/// too short to be counted.
-pub fn memory(limits: &ConnectionLimits) -> u64 {
-    (CONNECTION + 2 * limits.head_max + read_max(limits) + 2 * UNCOUNTED) as u64
+/// Returns the most memory of a connection, in bytes: a head in the input, the places of
+/// its parts, the canonical head, responses that wait to be written, and a body in each
+/// direction that is too short to be counted.
+pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
+    let output = TOGETHER + response_head_max;
+    (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
 }
 
-/// Returns the size of hyper's read buffer in bytes, which must hold the longest head.
-fn read_max(limits: &ConnectionLimits) -> usize {
-    READ_MAX.max(limits.head_max + READ_MAX / 4)
+impl From<&ConnectionLimits> for MessageLimits {
+    fn from(limits: &ConnectionLimits) -> MessageLimits {
+        let ConnectionLimits { target_max, head_max, fields_max, body_max, .. } = *limits;
+        MessageLimits { target_max, head_max, fields_max, body_max: body_max as u64 }
+    }
 }
 
 /// State shared by all connections.
@@ -79,18 +76,21 @@ pub struct Connections {
     pub slots: Arc<Slots>,
     /// Number of active connections: all that are not parked.
     active: AtomicUsize,
-    http: http1::Builder,
-    bounds: Bounds,
+    messages: MessageLimits,
+    write: WriteBounds,
 }
 
 impl Connections {
     /// Creates the shared state, with no connection open.
     pub fn new(app: Arc<App>) -> Connections {
-        let (http, bounds) = (http(&app.limits.connection), Bounds::from(&app.limits.connection));
+        let limits = &app.limits.connection;
+        let messages = MessageLimits::from(limits);
+        let (timeout, rate_min, window) = (limits.write_timeout, limits.write_rate_min, limits.rate_window);
+        let write = WriteBounds { timeout, rate_min, window };
         let permits = Arc::clone(&app.permits);
         let slots =
             Arc::new(Slots::new(app.limits.connection.rate_window / 2, app.limits.server.fair_share.is_on()));
-        Connections { app, permits, slots, active: AtomicUsize::new(0), http, bounds }
+        Connections { app, permits, slots, active: AtomicUsize::new(0), messages, write }
     }
 
     /// Returns the number of open connections.
@@ -101,24 +101,31 @@ impl Connections {
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
         let taken = self.slots.take(client_net(peer, &self.app.trusted));
-        let notes = Arc::new(Notes::new(Arc::clone(&taken.slot)));
-        let client = Arc::new(Client::new(Arc::clone(&self.app), peer, socket.clone(), notes));
+        let slot = Arc::clone(&taken.slot);
+        let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot);
         let mut idle_since = Instant::now();
         let mut is_new = true;
         while self.rest(&socket, &taken.slot, idle_since, is_new).await {
             is_new = false;
             taken.slot.works();
-            // Closes the connection after an error: a response may have been sent in
-            // part, and nothing may follow it.
-            match self.serve_requests(&socket, &client).await.and_then(|()| client.notes.idle_since()) {
-                Some(since) => {
+            // Boxed, so that a parked connection does not reserve memory for this
+            // future.
+            match Box::pin(self.serve_requests(&socket, &taken.slot, &client)).await {
+                Ok(Some(since)) => {
                     debug!(%peer, "connection parked");
                     idle_since = since;
+                    continue;
                 }
-                // Skips draining: a new connection waits for the permit.
-                None if taken.slot.gives_way_now() => return,
-                None => return linger(&socket).await,
+                Ok(None) => {}
+                // Closes the connection: a response may have been sent in part, and
+                // nothing may follow it.
+                Err(error) => debug!(%peer, %error, "connection ended early"),
             }
+            // Skips draining: a new connection waits for the permit.
+            if !taken.slot.gives_way_now() {
+                linger(&socket).await;
+            }
+            return;
         }
     }
 
@@ -139,31 +146,69 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Lets hyper serve requests until the connection is idle or ends. Returns `None`
-    /// after an error.
-    async fn serve_requests(&self, socket: &Socket, client: &Arc<Client>) -> Option<()> {
-        let answering = Arc::clone(client);
-        let service = service_fn(move |request| Arc::clone(&answering).answer(request));
+    /// Serves requests until the connection is idle, and returns since when, or until it
+    /// ends.
+    async fn serve_requests(
+        &self,
+        socket: &Socket,
+        slot: &Arc<Slot>,
+        client: &Client,
+    ) -> io::Result<Option<Instant>> {
         let active = Active::one_more(&self.active);
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
-        let stream = Stream::new(socket.clone(), self.bounds, idle_check, Arc::clone(&client.notes));
-        // Boxed, so that a parked connection does not reserve memory for this
-        // future.
-        let serving = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
-        let Err(error) = serving.await else {
-            return Some(());
-        };
-        let peer = client.peer();
-        if error.is_parse() {
-            // Counted and logged here, because hyper itself has sent the response: its
-            // parser refused a head that the stream accepts.
-            self.app.faults.add("malformed");
-            info!(target: "request", %peer, cause = %error, "malformed");
-        } else {
-            debug!(%peer, error = format!("{:#}", anyhow::Error::new(error)), "connection ended early");
+        let head_timeout = self.app.limits.connection.head_timeout;
+        let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
+        let (mut parser, mut message) = (HeadParser::default(), Message::default());
+        loop {
+            let (length, framing) = match self.next_head(&mut stream, &mut parser).await? {
+                Next::Head(length, framing) => (length, framing),
+                Next::Idle(since) => return Ok(Some(since)),
+                Next::End => return Ok(None),
+                Next::Refused(why) => {
+                    client.refuse(&mut stream, why).await?;
+                    break;
+                }
+            };
+            let arrival = Arrival { length, framing, parser: &parser };
+            if !client.answer(&mut stream, arrival, &mut message).await? {
+                break;
+            }
         }
-        None
+        stream.flush().await?;
+        Ok(None)
     }
+
+    /// Waits for the next complete head. Sends the output before it waits.
+    async fn next_head(&self, stream: &mut Stream, parser: &mut HeadParser) -> io::Result<Next> {
+        parser.reset();
+        loop {
+            match parser.read(&stream.input, &self.messages) {
+                Ok(Some((length, framing))) => {
+                    stream.is_complete();
+                    return Ok(Next::Head(length, framing));
+                }
+                Ok(None) => stream.flush().await?,
+                Err(why) => return Ok(Next::Refused(why)),
+            }
+            match stream.more_of_head(parser.has_begun(&stream.input)).await? {
+                Arrived::Bytes(_) => {}
+                // A head that breaks off gets no response.
+                Arrived::End => return Ok(Next::End),
+                Arrived::Idle(since) => return Ok(Next::Idle(since)),
+                Arrived::TooSlow => return Ok(Next::Refused(BadMessage::HeadTooSlow)),
+                Arrived::GaveWay => return Ok(Next::Refused(BadMessage::GaveWay)),
+            }
+        }
+    }
+}
+
+/// What came instead of, or as, the next head.
+enum Next {
+    /// A head of this length, and the framing of the body behind it.
+    Head(usize, Framing),
+    Idle(Instant),
+    End,
+    Refused(BadMessage),
 }
 
 /// Counts a connection as active until dropped.
@@ -185,28 +230,8 @@ impl Drop for Active<'_> {
     }
 }
 
-/// Configures hyper. The timeout for heads is enforced by `serve::stream`, which costs
-/// less than hyper's.
-fn http(limits: &ConnectionLimits) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    // The stream enforces the limit on headers. hyper takes longer for each head when its
-    // own limit is changed, so the limit is only raised, never lowered.
-    if limits.fields_max > HYPER_FIELDS_DEFAULT {
-        http.max_headers(limits.fields_max);
-    }
-    http.max_header_size(limits.head_max)
-        .max_buf_size(read_max(limits))
-        // A client that has closed its sending side may still read the response.
-        .half_close(true)
-        // Flushing once for several pipelined requests would delay a response until
-        // the request behind it is complete.
-        .pipeline_flush(false);
-    http
-}
-
 /// Closes a connection after draining what the client still sends.
 async fn linger(socket: &Socket) {
-    // Closes the sending side, which hyper leaves open after an error.
     let _ = socket.finish();
     let discard = async {
         let mut unread = BytesMut::new();

@@ -5,11 +5,11 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
-//! | `stream` | checks the framing of what hyper reads and writes |
+//! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
-//! | `read_into` | notes the buffer that hyper last read into |
-//! | `service` | answers one request: checks, call, response |
+//! | `exchange` | answers one request: checks, call, response |
+//! | `date` | formats the field `date` |
 //! | `body` | reads a request body within its limits |
 //! | `buffers` | counts the memory of bodies |
 //! | `access_log` | writes one log line for each request |
@@ -19,11 +19,11 @@ pub mod access_log;
 pub mod body;
 pub mod buffers;
 pub mod connection;
+mod date;
 pub mod ending;
+pub mod exchange;
 pub mod look;
-pub mod read_into;
 pub mod server;
-pub mod service;
 pub mod slots;
 pub mod stream;
 pub mod write_pace;

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::net::listener::{Accepted, Listener};
 use crate::serve::connection::Connections;
-use crate::serve::service::App;
+use crate::serve::exchange::App;
 
 /// Pause before the next attempt when no file descriptor, memory or permit is left for a
 /// new connection. Meanwhile connections wait in the kernel's queue.

@@ -64,12 +64,13 @@ impl Swapper {
             left: Notify::new(),
             runtime: runtime.handle().clone(),
         });
-        if shared.settings.require_durable {
-            shared.store.save(&shared.versions).map_err(|error| {
-                io::Error::other(format!(
-                    "the first version would not survive a restart (--require-durable): {error:#}"
-                ))
-            })?;
+        if shared.settings.require_durable
+            && let Err(error) = shared.store.save(&shared.versions)
+        {
+            // Dropping a runtime waits for its threads, which panics on a thread of another one.
+            runtime.shutdown_background();
+            let what = "the first version would not survive a restart (--require-durable)";
+            return Err(io::Error::other(format!("{what}: {error:#}")));
         }
         optimise::serves(&shared, &shared.versions.current());
         shared.spawn(restore::restore(Arc::clone(&shared)));

@@ -89,19 +89,17 @@ fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
         canonical(request, &meaning, &reply, about);
     }
     assert!(reply.status != 200 || reply.reason == b"OK", "{about}");
+    // The body of a request that is declined by its head is not read.
+    let is_unread = ![200, 502].contains(&reply.status) && (request.is_chunked || !request.body.is_empty());
     if reply.closes() {
         // Where the bytes of the target are doubtful, the server may refuse the whole
         // message with 400 and close the connection.
         let is_refused = reply.status == 400 && (statuses.len() > 1 || !meaning.is_target_sure);
-        let may = is_last || rfc9110::may_close(request) || is_refused;
-        assert!(may, "it closes\n{about}");
+        assert!(is_last || is_unread || is_refused, "it closes\n{about}");
         return false;
     }
-    assert!(!is_last || rfc9110::may_close(request), "it does not say that it closes\n{about}");
-    // If the body is unread, the server may skip it, or end the connection although it has
-    // not said so.
-    let is_unread = reply.status != 200 && (request.is_chunked || !request.body.is_empty());
-    !(is_unread && output.is_at_end())
+    assert!(!is_last && !is_unread, "it does not say that it closes\n{about}");
+    true
 }
 
 /// Checks the response to a request with a bad body. The server may decline the request by

@@ -42,17 +42,13 @@ pub fn meaning(request: &Request) -> Meaning {
         Form::Absolute { host, path, is_http } => {
             must.extend((!is_http).then_some(421));
             target = match path {
-                b"" | b"/" if request.method == b"OPTIONS" => b"*".to_vec(),
+                b"" if request.method == b"OPTIONS" => b"*".to_vec(),
                 path if path.starts_with(b"/") => path.to_vec(),
                 path => [b"/", path].concat(),
             };
             authority = Some(host.to_vec());
         }
-        Form::Bad => {
-            must.push(400);
-            // KNOWN 7: the server may treat a malformed scheme as an unsupported one.
-            may.extend(request.target.windows(3).any(|window| window == b"://").then_some(421));
-        }
+        Form::Bad => must.push(400),
     }
     for (verdict, status) in [(check_host(request, authority.as_deref()), 400), (check_expect(request), 417)]
     {
@@ -61,9 +57,6 @@ pub fn meaning(request: &Request) -> Meaning {
             Verdict::Doubtful => may.push(status),
             Verdict::Wrong => must.push(status),
         }
-    }
-    if request.is_doubtful {
-        may.push(400);
     }
     // 502 needs a response of the handler, which a declined request never gets to.
     if must.iter().any(|status| *status != 502) {
@@ -88,8 +81,7 @@ enum Form<'a> {
 }
 
 /// Returns the form of a target, and whether RFC 3986 allows all its bytes. If it does not,
-/// the server may serve or refuse the request, because hyper's parser accepts some other
-/// bytes.
+/// the server may serve or refuse the request: it accepts some bytes that browsers send.
 fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
     let bad = (Form::Bad, false);
     if method == b"CONNECT" {
@@ -113,9 +105,8 @@ fn form<'a>(method: &[u8], target: &'a [u8]) -> (Form<'a>, bool) {
     let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    // KNOWN 7: the http crate accepts a scheme that is empty or does not begin with a
-    // letter.
-    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     match authority(host) {
         Some(Authority { name, is_sure, .. }) if is_scheme && !name.is_empty() => {
             let is_http = scheme.eq_ignore_ascii_case(b"http");
@@ -188,31 +179,22 @@ fn authority(text: &[u8]) -> Option<Authority<'_>> {
 }
 
 /// Checks the `host` headers (RFC 9112, section 3.2): HTTP/1.1 requires exactly one valid
-/// value. This server also requires that it equals the authority of the target.
+/// value, even if the authority of the target takes its place.
 fn check_host(request: &Request, of_target: Option<&[u8]>) -> Verdict {
     let host = match values(&request.fields, "host")[..] {
         [] if request.minor == 0 => return Verdict::Right,
         [host] => host,
         _ => return Verdict::Wrong,
     };
-    let Some(Authority { name, port, is_sure }) = authority(host) else {
+    let Some(Authority { is_sure, .. }) = authority(host) else {
         return Verdict::Wrong;
     };
-    if let Some(of_target) = of_target {
-        // The server declines a target with a bad authority.
-        let Some(other) = authority(of_target) else {
-            return Verdict::Wrong;
-        };
-        // A missing port means port 80, the default of HTTP.
-        let port_of =
-            |port: Option<&[u8]>| port.filter(|port| !port.is_empty()).map_or(Some(80), number::<u16>);
-        let is_same = name.eq_ignore_ascii_case(other.name) && port_of(port) == port_of(other.port);
-        return match is_sure && other.is_sure {
-            true if is_same => Verdict::Right,
-            true => Verdict::Wrong,
-            false => Verdict::Doubtful,
-        };
-    }
+    // The server declines a target with a bad authority.
+    let is_sure = match of_target.map(authority) {
+        Some(None) => return Verdict::Wrong,
+        Some(Some(other)) => is_sure && other.is_sure,
+        None => is_sure,
+    };
     if is_sure { Verdict::Right } else { Verdict::Doubtful }
 }
 
@@ -242,13 +224,6 @@ fn options(fields: &Fields) -> Vec<Vec<u8>> {
     options.map(|option| trimmed(option).to_ascii_lowercase()).collect()
 }
 
-/// Returns whether the server may keep or close the connection regardless of the options
-/// in `connection`.
-pub fn may_close(request: &Request) -> bool {
-    // KNOWN 5: hyper does not see options in a value that is not ASCII.
-    values(&request.fields, "connection").iter().any(|list| !list.is_ascii())
-}
-
 /// Returns whether the request is the last one of its connection (RFC 9112, section 9.3).
 pub fn closes(request: &Request) -> bool {
     let options = options(&request.fields);
@@ -257,7 +232,7 @@ pub fn closes(request: &Request) -> bool {
 }
 
 /// Returns the headers that are forwarded: all but hop-by-hop headers and those in
-/// `dropped`. Names are in lower case, and headers of one name follow the first of them.
+/// `dropped`. Names are in lower case.
 pub fn forwarded(fields: &Fields, dropped: &[&str]) -> Fields {
     let options = options(fields);
     let mut kept: Fields = Vec::new();
@@ -270,8 +245,7 @@ pub fn forwarded(fields: &Fields, dropped: &[&str]) -> Fields {
         if is_listed || HOP_BY_HOP.iter().chain(dropped).any(|each| each.as_bytes() == name) {
             continue;
         }
-        let last = kept.iter().rposition(|(each, _)| *each == name);
-        kept.insert(last.map_or(kept.len(), |last| last + 1), (name, value.clone()));
+        kept.push((name, value.clone()));
     }
     kept
 }

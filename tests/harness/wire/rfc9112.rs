@@ -18,9 +18,6 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Whether the body was chunked.
     pub is_chunked: bool,
-    /// Whether the server may also refuse the request with 400, because its trailers reach
-    /// the limits on headers (KNOWN 8).
-    pub is_doubtful: bool,
 }
 
 /// Names and values of headers, in their order.
@@ -204,6 +201,9 @@ fn unfinished_head(
         let of_token = pieces.get(1).filter(|_| is_token(pieces[0]));
         must_be_said = of_token.is_some_and(|target| target.len() > bounds.target.saturating_add(12));
     }
+    if is_first && pieces[0].len() > METHOD_MAX {
+        statuses.push(501);
+    }
     must_be_said |= head.len() > bounds.head;
     // The head is full: not even its end, or no further header, would fit.
     let is_full =
@@ -240,7 +240,8 @@ fn may_become_field_line(text: &[u8]) -> bool {
 fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16> {
     let pieces: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let is_version = |version: &[u8]| version.len() == VERSION.len() && may_become_version(version);
-    let is_known = |version: &[u8]| matches!(version, b"HTTP/1.0" | b"HTTP/1.1");
+    // A later minor version counts as 1.1 (RFC 9110, section 2.5).
+    let is_known = |version: &[u8]| version.starts_with(b"HTTP/1.");
     let mut statuses = Vec::new();
     // In a wrong line, the whole line may count as the target.
     let mut target = text;
@@ -250,7 +251,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
             if is_known(version) {
                 request.method = method.to_vec();
                 request.target = found.to_vec();
-                request.minor = version[7] - b'0';
+                request.minor = (version[7] - b'0').min(1);
             }
         }
         _ => statuses.push(400),
@@ -263,8 +264,12 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
         statuses.push(505);
     }
     statuses.extend((target.len() > bounds.target).then_some(414));
+    statuses.extend((pieces[0].len() > METHOD_MAX).then_some(501));
     statuses
 }
+
+/// Longest method that the server passes to the handler.
+const METHOD_MAX: usize = 64;
 
 /// Form of an HTTP version; 0 stands for any digit.
 const VERSION: &[u8; 8] = b"HTTP/0.0";

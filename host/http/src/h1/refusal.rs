@@ -1,4 +1,4 @@
-//! The limits of a message, how its body is framed, and why it is refused.
+//! The limits of a message, and why it is refused.
 
 use thiserror::Error;
 
@@ -22,6 +22,12 @@ pub enum BadMessage {
     /// The version is neither HTTP/1.1 nor HTTP/1.0.
     #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0")]
     Version,
+    /// The method is longer than any method that a handler could know.
+    #[error("its method is longer than {limit} bytes, so no handler knows it")]
+    MethodUnknown {
+        /// Limit in bytes.
+        limit: usize,
+    },
     /// The body has an unknown transfer coding.
     #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
     Coding,
@@ -77,15 +83,6 @@ pub struct MessageLimits {
     pub head_max: usize,
     /// Most fields.
     pub fields_max: usize,
-    /// Longest body, in bytes. Applied here to chunked bodies only.
+    /// Longest body, in bytes.
     pub body_max: u64,
-}
-
-/// How the body behind a head is framed (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    None,
-    /// Value of `content-length`, in bytes.
-    Length(u64),
-    Chunked,
 }

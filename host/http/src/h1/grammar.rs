@@ -1,0 +1,193 @@
+//! The smallest rules of the grammar: which bytes a token, a target, an authority, a
+//! field and a line may have.
+
+use std::net::Ipv6Addr;
+
+use crate::h1::refusal::{BadMessage, malformed};
+
+/// Whether each byte is a `tchar` (RFC 9110, section 5.6.2).
+#[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    table
+};
+
+/// Returns whether a `token` may have this byte (RFC 9110, section 5.6.2).
+#[allow(clippy::indexing_slicing, reason = "a byte is below 256")]
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
+/// Returns whether the bytes are a `token` (RFC 9110, section 5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| is_token_byte(byte)) && !bytes.is_empty()
+}
+
+/// Returns whether these bytes may stand in a path and a query: those of RFC 3986, and
+/// `[ ] { } | \ ^` and the backtick, which browsers send in a query as they are. A percent
+/// sign begins an encoded byte.
+pub(crate) fn is_path_and_query(bytes: &[u8]) -> bool {
+    let is_plain = |&byte: &u8| byte.is_ascii_graphic() && !b"\"#<>".contains(&byte);
+    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
+    bytes.iter().fold(true, |all, byte| all & is_plain(byte)) && is_encoded(bytes)
+}
+
+/// Returns whether each percent sign is followed by two hexadecimal digits.
+fn is_encoded(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', bytes)
+        .all(|at| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// Returns whether a text is `uri-host [ ":" port ]` (RFC 9110, section 7.2). It may be
+/// empty, but a port needs a host.
+pub(crate) fn is_authority(host: &str) -> bool {
+    let port = match host.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() || is_future(address) => rest,
+            _ => return false,
+        },
+        None => {
+            let end = host.bytes().position(|byte| byte == b':').unwrap_or(host.len());
+            match host.split_at_checked(end) {
+                Some((name, port)) if is_name(name) && (!name.is_empty() || port.is_empty()) => port,
+                _ => return false,
+            }
+        }
+    };
+    match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+        None => port.is_empty(),
+    }
+}
+
+/// Returns whether a text is an `IPvFuture` (RFC 3986, section 3.2.2).
+fn is_future(address: &str) -> bool {
+    let parts = address.strip_prefix(['v', 'V']).and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(version, address)| {
+        !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && !address.is_empty()
+            && address.bytes().all(|byte| is_unencoded(byte) || byte == b':')
+    })
+}
+
+/// Returns whether a byte may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
+fn is_unencoded(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+/// Returns whether a text is a `reg-name`, which includes IPv4 addresses.
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| is_unencoded(byte) || byte == b'%') && is_encoded(name.as_bytes())
+}
+
+/// Returns whether a field value or a chunk extension may have this byte (RFC 9110,
+/// section 5.5): a visible character, a space, a tab, or a byte above ASCII.
+pub(super) fn is_text(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7F || byte == b'\t'
+}
+
+/// Splits a field line without its end into name and value, and checks both.
+pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let (name, value) = match colon.and_then(|colon| line.split_at_checked(colon)) {
+        Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
+        None => (line, &[][..]),
+    };
+    if !is_token(name) {
+        return Err(match (line.first(), colon) {
+            (Some(b' ' | b'\t'), _) => {
+                malformed("5.2", "a line begins with white space; expected a field name")
+            }
+            (_, None) => malformed("5", "a line has no colon; expected a field"),
+            (_, Some(0)) => malformed("5", "a field has no name"),
+            _ if name.ends_with(b" ") || name.ends_with(b"\t") => {
+                malformed("5.1", "there is white space between a field name and its colon")
+            }
+            _ => malformed("5.1", "a field name has characters that none may have"),
+        });
+    }
+    if colon.is_none() {
+        return Err(malformed("5", "a line has no colon; expected a field"));
+    }
+    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
+    if !value.iter().fold(true, |all, &byte| all & is_text(byte)) {
+        return Err(malformed("5.5", "a field value has control bytes"));
+    }
+    Ok((name, value.trim_ascii()))
+}
+
+/// Returns the first line of these bytes without its CR LF, or `None` if the line is
+/// not complete yet.
+pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
+    let Some(end) = memchr::memchr(b'\n', bytes) else {
+        return partial(bytes).map(|()| None);
+    };
+    let line = bytes.get(..end).unwrap_or_default();
+    line.strip_suffix(b"\r").map(Some).ok_or(malformed("2.2", "a line ends in a bare LF; expected CR LF"))
+}
+
+/// Checks that the beginning of a line can still become a valid one.
+fn partial(bytes: &[u8]) -> Result<(), BadMessage> {
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    match bytes.iter().find(|&&byte| !is_text(byte)) {
+        None => Ok(()),
+        Some(b'\r') => Err(malformed("2.2", "a CR stands alone; expected LF behind it")),
+        Some(_) => Err(malformed("2.2", "there are control bytes in a line")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_authority, is_path_and_query};
+
+    #[test]
+    fn a_byte_is_allowed_or_refused_wherever_it_stands() {
+        for byte in 0..=0xFF_u8 {
+            let taken = byte.is_ascii_graphic() && !b"\"#<>%".contains(&byte);
+            for before in [&b"/"[..], b"/?", b"/a?b="] {
+                let target = [before, &[byte]].concat();
+                assert_eq!(is_path_and_query(&target), taken, "{}", target.escape_ascii());
+            }
+        }
+        for (target, taken) in [("/%2f?%C3", true), ("/%g0", false), ("/%2", false), ("/?%", false)] {
+            assert_eq!(is_path_and_query(target.as_bytes()), taken, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_name_or_an_address_is_followed_by_a_port_or_nothing() {
+        for host in
+            ["", "a", "a:", "a:80", "1.2.3.4:65535", "[::1]:8080", "[v1f.a:b]", "local%68ost", "a_b~c!"]
+        {
+            assert!(is_authority(host), "{host}");
+        }
+        for host in [
+            ":80",
+            "a:b",
+            "a:65536",
+            "a:80:80",
+            "[::1",
+            "[::1]a",
+            "[v.a]",
+            "[v1.]",
+            "[1.2.3.4]",
+            "a b",
+            "%6",
+            "ü",
+            "a/b",
+        ] {
+            assert!(!is_authority(host), "{host}");
+        }
+    }
+}

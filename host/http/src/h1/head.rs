@@ -1,0 +1,274 @@
+//! Parses a request's head line by line as it arrives, and finds how the body behind
+//! it is framed (RFC 9112, sections 2 to 6).
+
+use std::ops::Range;
+
+use crate::h1::grammar::{field, is_path_and_query, is_token, line};
+use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
+use crate::hop_by_hop::OPTIONS_MAX;
+use crate::request_head::{Field, Fields, RequestHead, Version};
+
+/// Longest method, in bytes. Registered ones have at most 17.
+pub const METHOD_MAX: usize = 64;
+
+/// Length of what follows the target: the version and the end of the line.
+const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
+
+/// First byte of a TLS connection: the type of a handshake record (RFC 8446,
+/// section 5.1). No method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How the body behind a head is framed (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    #[default]
+    None,
+    /// Value of `content-length`, in bytes.
+    Length(u64),
+    /// The body is chunked.
+    Chunked,
+}
+
+/// Parser of one head at a time, whose memory is reused for the next head.
+#[derive(Debug, Default)]
+pub struct HeadParser {
+    /// Length of the lines read so far, in bytes.
+    read: usize,
+    /// The request line, once that is read.
+    first: Option<RequestLine>,
+    fields: Vec<Field>,
+    /// Number of options in all `connection` fields, empty ones included.
+    options: usize,
+    /// Value of `content-length`, if given.
+    length: Option<u64>,
+    /// Whether there is the field `transfer-encoding`.
+    chunked: bool,
+}
+
+/// Places of the parts of a request line.
+#[derive(Clone, Debug)]
+struct RequestLine {
+    method: Range<usize>,
+    target: Range<usize>,
+    version: Version,
+}
+
+impl HeadParser {
+    /// Forgets the head, so that the next one can be read.
+    pub fn reset(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = HeadParser { fields, ..HeadParser::default() };
+    }
+
+    /// Continues with the head at the start of these bytes, whose first part earlier
+    /// calls have read. Returns its length and the framing of its body once it is
+    /// complete.
+    ///
+    /// # Errors
+    ///
+    /// [`BadMessage`] says why the message is refused.
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        limits: &MessageLimits,
+    ) -> Result<Option<(usize, Framing)>, BadMessage> {
+        let too_long = BadMessage::HeadTooLong { limit: limits.head_max };
+        if self.read == 0 && bytes.first() == Some(&TLS_HANDSHAKE) {
+            return Err(BadMessage::Tls);
+        }
+        loop {
+            let start = self.read;
+            let rest = bytes.get(start..).unwrap_or_default();
+            let Some(line) = line(rest)? else {
+                self.check_unfinished(rest, limits)?;
+                return if bytes.len() > limits.head_max { Err(too_long) } else { Ok(None) };
+            };
+            self.read += line.len() + 2;
+            match &self.first {
+                // Section 2.2: older clients send an empty line after a body.
+                None if line.is_empty() => {}
+                None => self.first = Some(request_line(start, line, limits)?),
+                Some(_) if self.read > limits.head_max => return Err(too_long),
+                Some(first) if line.is_empty() => {
+                    let framing = self.framing(first.version)?;
+                    return Ok(Some((self.read, framing)));
+                }
+                Some(_) => self.field(start, line, limits)?,
+            }
+            if self.read > limits.head_max {
+                return Err(too_long);
+            }
+        }
+    }
+
+    /// Returns whether a request line has begun: empty lines before it do not count.
+    pub fn has_begun(&self, bytes: &[u8]) -> bool {
+        self.first.is_some() || bytes.get(self.read..).is_some_and(|rest| !rest.is_empty() && rest != b"\r")
+    }
+
+    /// Returns the head that was read from these bytes.
+    pub fn head<'a>(&'a self, bytes: &'a [u8]) -> RequestHead<'a> {
+        let (mut method, mut target, mut version) = Default::default();
+        if let Some(first) = &self.first {
+            let text =
+                |range: &Range<usize>| std::str::from_utf8(bytes.get(range.clone()).unwrap_or_default());
+            // Both are ASCII, as `request_line` has checked.
+            method = text(&first.method).unwrap_or_default();
+            target = text(&first.target).unwrap_or_default();
+            version = first.version;
+        }
+        RequestHead { method, target, version, fields: Fields::new(bytes, &self.fields) }
+    }
+
+    /// Checks an incomplete line. An incomplete request line that cannot become a
+    /// valid one is refused at once.
+    fn check_unfinished(&self, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
+        if self.first.is_some() {
+            return Ok(());
+        }
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(malformed("3", "it begins with white space; expected a method"));
+        }
+        let method = line.iter().position(|&byte| byte == b' ');
+        if method.unwrap_or(line.len()) > METHOD_MAX && is_token(line.get(..METHOD_MAX).unwrap_or_default()) {
+            return Err(BadMessage::MethodUnknown { limit: METHOD_MAX });
+        }
+        if line.len() - method.unwrap_or(line.len()) > 1 + limits.target_max + AFTER_TARGET {
+            return Err(BadMessage::TargetTooLong { limit: limits.target_max });
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, start: usize, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
+        let (name, value) = field(line)?;
+        if self.fields.len() >= limits.fields_max {
+            return Err(BadMessage::TooManyFields { limit: limits.fields_max });
+        }
+        self.fields.push(Field::at(start, line, name, value));
+        // Most names have another length than these three.
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                if self.length.is_some() {
+                    return Err(malformed("6.3", "content-length stands there twice"));
+                }
+                self.length = Some(length(value, limits)?);
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.chunked {
+                    return Err(malformed("6.1", "transfer-encoding stands there twice"));
+                }
+                coding(value)?;
+                self.chunked = true;
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                // Each field is looked up among the options later.
+                self.options += 1 + memchr::memchr_iter(b',', value).count();
+                if self.options > OPTIONS_MAX {
+                    return Err(BadMessage::TooManyOptions { limit: OPTIONS_MAX });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns how the body of the request is framed (section 6.3).
+    fn framing(&self, version: Version) -> Result<Framing, BadMessage> {
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(malformed("6.1", "it has both transfer-encoding and content-length")),
+            (true, None) if version == Version::Http10 => {
+                Err(malformed("6.1", "it has transfer-encoding, which HTTP/1.0 does not know"))
+            }
+            (true, None) => Ok(Framing::Chunked),
+            (false, Some(0) | None) => Ok(Framing::None),
+            (false, Some(length)) => Ok(Framing::Length(length)),
+        }
+    }
+}
+
+/// Parses `method SP request-target SP HTTP-version` (section 3), which begins at `start`.
+fn request_line(start: usize, line: &[u8], limits: &MessageLimits) -> Result<RequestLine, BadMessage> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if !is_token(method) {
+        return Err(malformed("3.1", "it does not begin with a method"));
+    }
+    if method.len() > METHOD_MAX {
+        return Err(BadMessage::MethodUnknown { limit: METHOD_MAX });
+    }
+    if target.len() > limits.target_max {
+        return Err(BadMessage::TargetTooLong { limit: limits.target_max });
+    }
+    let (version, None) = (parts.next(), parts.next()) else {
+        return Err(malformed("3", "its first line has more than a method, a target and a version"));
+    };
+    let version = match version {
+        None => return Err(malformed("3", "its first line has no version")),
+        Some(b"HTTP/1.1") => Version::Http11,
+        Some(b"HTTP/1.0") => Version::Http10,
+        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            // A later minor version is processed as the latest one that is known
+            // (RFC 9110, section 2.5).
+            if *major != b'1' {
+                return Err(BadMessage::Version);
+            }
+            Version::Http11
+        }
+        Some(_) => return Err(malformed("2.3", "its version is malformed; expected HTTP/1.1")),
+    };
+    // Last, because another version may have other targets.
+    if target.is_empty() {
+        return Err(malformed("3.2", "its target is empty"));
+    }
+    if target.contains(&b'#') {
+        return Err(malformed("3.2", "its target has a fragment, which is the client's own"));
+    }
+    if !is_path_and_query(target) {
+        return Err(malformed("3.2", "its target has characters that no URL may have"));
+    }
+    let method = start..start + method.len();
+    let target = method.end + 1..method.end + 1 + target.len();
+    Ok(RequestLine { method, target, version })
+}
+
+/// Parses `1*DIGIT` (RFC 9110, section 8.6).
+fn length(value: &[u8], limits: &MessageLimits) -> Result<u64, BadMessage> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(malformed("6.2", "its content-length is not one whole number"));
+    }
+    // `--body-max` is checked later, when the body is read. Lengths from 2^63 on are
+    // refused here: programs that keep lengths in signed numbers see negative ones.
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    let number = number.filter(|number| *number <= i64::MAX as u64);
+    number.ok_or(BadMessage::BodyTooLong { limit: limits.body_max })
+}
+
+/// Checks that a `transfer-encoding` is exactly one `chunked` (section 6.1).
+fn coding(value: &[u8]) -> Result<(), BadMessage> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    // A coding may have parameters, which are ignored.
+    let names = value
+        .split(|&byte| byte == b',')
+        .map(|coding| coding.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii());
+    let (mut chunked, mut last_is_chunked) = (0, false);
+    for name in names {
+        if !is_token(name) {
+            return Err(malformed("6.1", "its transfer-encoding is malformed"));
+        }
+        last_is_chunked = name.eq_ignore_ascii_case(b"chunked");
+        chunked += usize::from(last_is_chunked);
+    }
+    match chunked {
+        0 => Err(BadMessage::Coding),
+        1 if last_is_chunked && value.contains(&b',') => Err(BadMessage::Coding),
+        1 if last_is_chunked => Err(malformed("6.1", "its body is chunked with parameters")),
+        1 => Err(malformed("6.3", "its transfer-encoding does not end in chunked, so its end is unknown")),
+        _ => Err(malformed("6.1", "its body is chunked more than once")),
+    }
+}

@@ -1,0 +1,308 @@
+//! Answers requests: checks the head, reads the body, calls the current version,
+//! checks its response, and logs one line.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use host_http::client_net::{ClientNet, Peer};
+use host_http::forwarded::{self, Trusted};
+use host_http::h1::{BadMessage, Framing, HeadParser};
+use host_http::invalid_response::InvalidResponse;
+use host_http::message::Message;
+use host_http::request::{self, Origin};
+use host_http::request_head::{RequestHead, Version};
+use host_http::request_id::{ConnectionIds, RequestId, RequestIds};
+use host_http::response::{self, Own, Places};
+use host_wasm::{Call, CallError};
+use tokio::sync::Semaphore;
+
+use crate::config::limits::Limits;
+use crate::fault::{Fault, Whose};
+use crate::fault_counts::FaultCounts;
+use crate::net::socket::Socket;
+use crate::record::Recorder;
+use crate::seed;
+use crate::serve::buffers::{Buffers, Share};
+use crate::serve::date;
+use crate::serve::ending::Ending;
+use crate::serve::slots::Slot;
+use crate::serve::stream::Stream;
+use crate::serve::{access_log, body};
+use crate::site::current::Serving;
+use crate::site::notice::Notice;
+use crate::site::swapper::Swapper;
+use crate::site::version;
+
+/// State shared by all connections.
+pub struct App {
+    /// Source of the current version.
+    pub swapper: Swapper,
+    /// Whether responses name the version that answered.
+    pub tell_version: bool,
+    /// Limits of the server.
+    pub limits: Limits,
+    /// Generator of connection and request ids.
+    pub ids: ConnectionIds,
+    /// Whether the response to a fault shows its cause (`--dev`).
+    pub tell_cause: bool,
+    /// Reason for which the newest version does not serve, shown by `host dev`.
+    pub notice: Notice,
+    /// Fault counts.
+    pub faults: FaultCounts,
+    /// Memory budget for bodies.
+    pub buffers: Buffers,
+    /// Permits for connections.
+    pub permits: Arc<Semaphore>,
+    /// Recorder of requests that end in a fault of the handler, if recording is on.
+    pub recorder: Option<Recorder>,
+    /// Proxies whose `x-forwarded-for` header is trusted.
+    pub trusted: Vec<Trusted>,
+    /// Shutdown signal.
+    pub ending: Ending,
+}
+
+/// Client of one connection.
+pub struct Client {
+    app: Arc<App>,
+    ids: RequestIds,
+    peer: Peer,
+    peer_text: String,
+    client_net: Option<ClientNet>,
+    socket: Socket,
+    slot: Arc<Slot>,
+}
+
+/// A request whose head has arrived.
+pub struct Arrival<'a> {
+    /// Length of the head, which is at the start of the input.
+    pub length: usize,
+    /// Framing of the body.
+    pub framing: Framing,
+    /// Parser that has read the head.
+    pub parser: &'a HeadParser,
+}
+
+/// Response as it was put into the output.
+#[derive(Default)]
+struct Put {
+    status: u16,
+    /// Bytes to be sent behind the head.
+    body: Bytes,
+}
+
+impl Client {
+    /// Creates the client of a new connection.
+    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>) -> Client {
+        let ids = app.ids.connection();
+        let client_net = forwarded::client_net(peer, &app.trusted);
+        Client { app, ids, peer, peer_text: peer.to_string(), client_net, socket, slot }
+    }
+
+    /// Returns the peer of the connection.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Answers one request, and returns whether another one may follow on the connection.
+    /// `message` is memory to reuse.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone, or the client reads too slowly.
+    pub async fn answer(
+        &self,
+        stream: &mut Stream,
+        arrival: Arrival<'_>,
+        message: &mut Message,
+    ) -> io::Result<bool> {
+        let (started, time) = (Instant::now(), SystemTime::now());
+        let Arrival { length, framing, parser } = arrival;
+        let bytes = stream.input.split_to(length);
+        let head = parser.head(&bytes);
+        let id = self.ids.request();
+        let (client, client_net) = match forwarded::client(self.peer, head.fields, &self.app.trusted) {
+            client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
+            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.app.trusted)),
+        };
+        let mut version_called = None;
+        let mut has_unread = framing != Framing::None;
+        let outcome = async {
+            let target = request::check_head(&head)?;
+            let mut called = started;
+            let mut _share = Share::default();
+            if has_unread {
+                // Boxed to keep the future small.
+                _share = Box::pin(self.read_body(stream, &head, framing, message)).await?;
+                has_unread = false;
+                called = Instant::now();
+            }
+            let body_bytes = message.body.iter().map(Bytes::len).sum();
+            let origin = Origin { id: &id, client: &client, time };
+            request::encode(&mut message.head, &head, target, body_bytes, &origin);
+
+            if let Some(cause) = self.app.notice.get() {
+                return Err(Fault::NotServed { cause });
+            }
+            let version = version_called.insert(self.app.swapper.current());
+            if version.module.draws() {
+                message.seed = seed::draw();
+            }
+            let response = match version.module.call_for(client_net, message, id, called) {
+                Call::Over(response) => response?,
+                Call::Running(call) => {
+                    // Earlier responses do not wait for this one.
+                    stream.flush().await.map_err(|_| Fault::ClientGone)?;
+                    Box::pin(self.unless_gone(call)).await?
+                }
+            };
+            let share = self.app.buffers.share(response.len())?;
+            Ok::<_, Fault>((response, share))
+        };
+        let outcome = outcome.await;
+        let version = version_called.as_ref().map(|version: &Serving| version.label.number);
+        let mut closes = has_unread || self.is_last() || !head.keeps_alive();
+        let put = |response: &Bytes, closes: bool, stream: &mut Stream| {
+            let version = version.filter(|_| self.app.tell_version);
+            self.put(response, &head, &id, version, closes, stream)
+        };
+        let answered = outcome.and_then(|(response, share)| Ok((put(&response, closes, stream)?, share)));
+        let (answer, _share, fault) = match answered {
+            Ok((answer, share)) => (answer, share, None),
+            Err(fault) => {
+                self.app.faults.add(fault.entry().name);
+                closes |= fault.leaves_unread();
+                let page = fault.page(self.app.tell_cause);
+                let answer = put(&page.into(), closes, stream).unwrap_or_default();
+                self.record(message, &id, time, version_called.as_deref(), &fault);
+                (answer, Share::default(), Some(fault))
+            }
+        };
+        access_log::write(&access_log::Line {
+            request: Some((head.method, head.target)),
+            client: &client,
+            status: answer.status,
+            length: answer.body.len(),
+            since: started,
+            version,
+            id: &id,
+            fault: fault.as_ref(),
+        });
+        message.head.clear();
+        message.body.clear();
+        stream.send(&answer.body).await?;
+        Ok(!closes)
+    }
+
+    /// Answers a message that is refused before its head is complete or understood.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone, or the client reads too slowly.
+    pub async fn refuse(&self, stream: &mut Stream, why: BadMessage) -> io::Result<()> {
+        let started = Instant::now();
+        let id = self.ids.request();
+        let mut begin = &stream.input[..];
+        while let Some(behind) = begin.strip_prefix(b"\r\n") {
+            begin = behind;
+        }
+        let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
+        let parser = HeadParser::default();
+        let head = RequestHead { method, ..parser.head(&[]) };
+        let fault = Fault::from(why);
+        self.app.faults.add(fault.entry().name);
+        let page = fault.page(self.app.tell_cause);
+        let answer = self.put(&page.into(), &head, &id, None, true, stream).unwrap_or_default();
+        access_log::write(&access_log::Line {
+            request: None,
+            client: &self.peer_text,
+            status: answer.status,
+            length: answer.body.len(),
+            since: started,
+            version: None,
+            id: &id,
+            fault: Some(&fault),
+        });
+        stream.send(&answer.body).await
+    }
+
+    /// Returns whether the current response is the last one of the connection.
+    fn is_last(&self) -> bool {
+        self.ids.count() >= self.app.limits.connection.connection_requests as u64
+            || self.app.ending.has_begun()
+            || self.slot.gives_way()
+    }
+
+    /// Checks a response, and puts the head that the client gets into the output.
+    fn put(
+        &self,
+        response: &Bytes,
+        head: &RequestHead<'_>,
+        id: &RequestId,
+        version: Option<u64>,
+        closes: bool,
+        stream: &mut Stream,
+    ) -> Result<Put, InvalidResponse> {
+        let mut places = Places::default();
+        let head_max = self.app.limits.call.response_head_max;
+        let checked = response::check(response, head.method, head_max, &mut places)?;
+        let connection = match (closes, head.version) {
+            (true, _) => Some("close"),
+            (false, Version::Http10) => Some("keep-alive"),
+            (false, Version::Http11) => None,
+        };
+        checked.write_head(&mut stream.output, &Own { id, version, connection, date: &date::now() });
+        Ok(Put { status: checked.status, body: response.slice_ref(checked.body()) })
+    }
+
+    /// Reads the body of a request, for which the client may wait to be asked.
+    async fn read_body(
+        &self,
+        stream: &mut Stream,
+        head: &RequestHead<'_>,
+        framing: Framing,
+        message: &mut Message,
+    ) -> Result<Share, Fault> {
+        let App { limits, buffers, .. } = &*self.app;
+        let is_too_long =
+            matches!(framing, Framing::Length(length) if length > limits.connection.body_max as u64);
+        if stream.input.is_empty() && head.expects_continue() && !is_too_long {
+            stream.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        stream.flush().await.map_err(|error| Fault::BodyUnreadable(error.to_string()))?;
+        let share = body::read_body(stream, framing, &limits.connection, buffers, &mut message.body).await?;
+        stream.is_complete();
+        Ok(share)
+    }
+
+    /// Waits for the result of a call, and gives the call up if the client resets the
+    /// connection.
+    async fn unless_gone(
+        &self,
+        call: impl Future<Output = Result<Bytes, CallError>>,
+    ) -> Result<Bytes, Fault> {
+        tokio::select! {
+            biased;
+            response = call => Ok(response?),
+            () = self.socket.reset() => Err(Fault::ClientGone),
+        }
+    }
+
+    /// Records a request, if recording is on and the fault is one of the handler.
+    fn record(
+        &self,
+        message: &mut Message,
+        id: &RequestId,
+        time: SystemTime,
+        version: Option<&Arc<version::Version>>,
+        fault: &Fault,
+    ) {
+        if let (Some(recorder), Some(version)) = (&self.app.recorder, version)
+            && fault.entry().whose == Whose::Handler
+        {
+            recorder.record(std::mem::take(message), id, time, &version.label, fault);
+        }
+    }
+}
