@@ -11,55 +11,31 @@
 )]
 
 mod check;
+mod inputs;
 
 use std::path::Path;
 
-/// Number of changed copies of each input.
-const CHANGES: usize = 100;
-
-/// Calls `check` with each input of a corpus and with changed copies of it. Each call also
-/// gets a generator of random numbers below a bound.
-fn for_each_input(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(corpus);
-    let mut state = 0x5eed_u64;
-    // A linear congruential generator, with the constants of Knuth's MMIX.
-    let mut below = move |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end.max(1)
-    };
-    let mut count = 0;
-    for file in std::fs::read_dir(folder).unwrap() {
-        let input = std::fs::read(file.unwrap().path()).unwrap();
-        check(&input, &mut below);
-        for _ in 0..CHANGES {
-            let mut changed = input.clone();
-            for _ in 0..=below(3) {
-                if changed.is_empty() {
-                    break;
-                }
-                let at = below(changed.len());
-                match below(3) {
-                    0 => changed[at] = below(256) as u8,
-                    1 => drop(changed.remove(at)),
-                    _ => changed.insert(at, b" \t\r\n\0:;,0f"[below(10)]),
-                }
-            }
-            check(&changed, &mut below);
-        }
-        count += 1;
-    }
-    assert!(count > 100, "{corpus} has {count} inputs");
-}
-
 #[test]
 fn a_connection_is_read_alike_however_its_bytes_arrive() {
-    for_each_input("requests", |bytes, below| {
+    inputs::for_each("requests", |bytes, below| {
         let pieces: Vec<usize> = (0..16).map(|_| 1 + below(40)).collect();
         check::messages(bytes, pieces);
     });
 }
 
+/// Cuts every kept input once, and not its changed copies.
+#[test]
+fn a_connection_is_read_alike_wherever_it_is_cut() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/requests");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        check::every_cut(&std::fs::read(file.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count >= 200, "{count} inputs");
+}
+
 #[test]
 fn a_response_is_refused_or_one_that_http_allows() {
-    for_each_input("responses", |bytes, _| check::response(bytes));
+    inputs::for_each("responses", |bytes, _| check::response(bytes));
 }

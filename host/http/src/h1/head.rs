@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::h1::grammar::{field, is_path_and_query, is_token, line};
+use crate::h1::grammar::{field, is_path_and_query, is_text, is_token, line};
 use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 use crate::hop_by_hop::OPTIONS_MAX;
 use crate::request_head::{Field, Fields, RequestHead, Version};
@@ -78,11 +78,16 @@ impl HeadParser {
         if self.read == 0 && bytes.first() == Some(&TLS_HANDSHAKE) {
             return Err(BadMessage::Tls);
         }
+        // Bytes past the limit are not looked at, so that it makes no difference when they
+        // arrive.
+        let head = bytes.get(..limits.head_max).unwrap_or(bytes);
         loop {
             let start = self.read;
-            let rest = bytes.get(start..).unwrap_or_default();
+            let rest = head.get(start..).unwrap_or_default();
+            if self.first.is_none() {
+                check_beginning(rest, limits)?;
+            }
             let Some(line) = line(rest)? else {
-                self.check_unfinished(rest, limits)?;
                 return if bytes.len() > limits.head_max { Err(too_long) } else { Ok(None) };
             };
             self.read += line.len() + 2;
@@ -90,15 +95,11 @@ impl HeadParser {
                 // Section 2.2: older clients send an empty line after a body.
                 None if line.is_empty() => {}
                 None => self.first = Some(request_line(start, line, limits)?),
-                Some(_) if self.read > limits.head_max => return Err(too_long),
                 Some(first) if line.is_empty() => {
                     let framing = self.framing(first.version)?;
                     return Ok(Some((self.read, framing)));
                 }
                 Some(_) => self.field(start, line, limits)?,
-            }
-            if self.read > limits.head_max {
-                return Err(too_long);
             }
         }
     }
@@ -120,25 +121,6 @@ impl HeadParser {
             version = first.version;
         }
         RequestHead { method, target, version, fields: Fields::new(bytes, &self.fields) }
-    }
-
-    /// Checks an incomplete line. An incomplete request line that cannot become a
-    /// valid one is refused at once.
-    fn check_unfinished(&self, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
-        if self.first.is_some() {
-            return Ok(());
-        }
-        if matches!(line.first(), Some(b' ' | b'\t')) {
-            return Err(malformed("3", "it begins with white space; expected a method"));
-        }
-        let method = line.iter().position(|&byte| byte == b' ');
-        if method.unwrap_or(line.len()) > METHOD_MAX && is_token(line.get(..METHOD_MAX).unwrap_or_default()) {
-            return Err(BadMessage::MethodUnknown { limit: METHOD_MAX });
-        }
-        if line.len() - method.unwrap_or(line.len()) > 1 + limits.target_max + AFTER_TARGET {
-            return Err(BadMessage::TargetTooLong { limit: limits.target_max });
-        }
-        Ok(())
     }
 
     fn field(&mut self, start: usize, line: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
@@ -185,6 +167,28 @@ impl HeadParser {
             (false, Some(0) | None) => Ok(Framing::None),
             (false, Some(length)) => Ok(Framing::Length(length)),
         }
+    }
+}
+
+/// Refuses a request line as soon as its beginning is wrong, before its end arrives.
+fn check_beginning(bytes: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
+    let end = bytes.iter().position(|&byte| !is_text(byte)).unwrap_or(bytes.len());
+    let line = bytes.get(..end).unwrap_or_default();
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(malformed("3", "it begins with white space; expected a method"));
+    }
+    let method = memchr::memchr(b' ', line).unwrap_or(line.len());
+    if method > METHOD_MAX && is_token(line.get(..METHOD_MAX).unwrap_or_default()) {
+        return Err(BadMessage::MethodUnknown { limit: METHOD_MAX });
+    }
+    if line.len() - method > 1 + limits.target_max + AFTER_TARGET {
+        return Err(BadMessage::TargetTooLong { limit: limits.target_max });
+    }
+    match bytes.get(end..).unwrap_or_default() {
+        [] | [b'\r'] | [b'\r', b'\n', ..] => Ok(()),
+        [b'\r', ..] => Err(malformed("2.2", "a CR stands alone; expected LF behind it")),
+        [b'\n', ..] => Err(malformed("2.2", "a line ends in a bare LF; expected CR LF")),
+        _ => Err(malformed("2.2", "there are control bytes in a line")),
     }
 }
 

@@ -12,17 +12,47 @@ const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fie
 /// Longest head of a response, in bytes.
 const HEAD_MAX: usize = 512;
 
+/// A request as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    pub method: String,
+    /// Target as it was sent.
+    pub target: String,
+    /// Fields in order, with names in lower case.
+    pub fields: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// Whether the client ends the connection with this request.
+    pub is_last: bool,
+    /// Head that a handler gets, or why the request is declined by its head.
+    pub canonical: Result<Vec<u8>, String>,
+}
+
 /// Checks that a connection is read alike, however its bytes arrive: in one piece,
 /// byte by byte, or in pieces of these lengths.
 pub fn messages(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
-    let whole = read(bytes, [bytes.len()]);
-    assert_eq!(whole, read(bytes, std::iter::repeat_n(1, bytes.len())), "{}", bytes.escape_ascii());
-    assert_eq!(whole, read(bytes, pieces), "{}", bytes.escape_ascii());
+    let whole = kind(read(bytes, [bytes.len()]));
+    assert_eq!(whole, kind(read(bytes, std::iter::repeat_n(1, bytes.len()))), "{}", bytes.escape_ascii());
+    assert_eq!(whole, kind(read(bytes, pieces)), "{}", bytes.escape_ascii());
 }
 
-/// Returns the canonical requests in these bytes, and whether the rest is refused. A body
-/// that is not complete is left out.
-fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Vec<u8>>, bool) {
+/// Checks that a connection is read alike wherever its bytes are cut in two.
+pub fn every_cut(bytes: &[u8]) {
+    let whole = kind(read(bytes, [bytes.len()]));
+    for cut in 1..bytes.len() {
+        assert_eq!(whole, kind(read(bytes, [cut])), "cut at {cut}: {}", bytes.escape_ascii());
+    }
+}
+
+/// Leaves the kind of a refusal, which decides the status of the response. Bytes that break
+/// two rules may be refused for either.
+fn kind(
+    (requests, refused): (Vec<Request>, Option<BadMessage>),
+) -> (Vec<Request>, Option<std::mem::Discriminant<BadMessage>>) {
+    (requests, refused.as_ref().map(std::mem::discriminant))
+}
+
+/// Returns the complete requests in these bytes, and why the rest is refused, if it is.
+pub fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Request>, Option<BadMessage>) {
     let mut requests = Vec::new();
     let mut left = Left { bytes, arrived: 0 };
     let mut pieces = pieces.into_iter();
@@ -36,9 +66,14 @@ fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Vec<u8>>,
     };
     loop {
         match request(&mut left, &mut more) {
-            Ok(Some(request)) => requests.push(request),
-            Ok(None) => return (requests, false),
-            Err(_) => return (requests, true),
+            Ok(Some(request)) => {
+                requests.push(request);
+                if requests.last().is_some_and(|request| request.is_last) {
+                    return (requests, None);
+                }
+            }
+            Ok(None) => return (requests, None),
+            Err(why) => return (requests, Some(why)),
         }
     }
 }
@@ -66,7 +101,7 @@ impl<'a> Left<'a> {
 fn request(
     left: &mut Left<'_>,
     more: &mut impl FnMut(&mut Left<'_>) -> bool,
-) -> Result<Option<Vec<u8>>, BadMessage> {
+) -> Result<Option<Request>, BadMessage> {
     let mut parser = HeadParser::default();
     let (length, framing) = loop {
         match parser.read(left.come(), &LIMITS)? {
@@ -103,17 +138,19 @@ fn request(
         }
     }
     let head = parser.head(head);
-    let mut canonical = Vec::new();
-    match check_head(&head) {
-        Ok(target) => {
-            let origin =
-                Origin { id: &RequestId::none(), client: "-", time: std::time::SystemTime::UNIX_EPOCH };
-            encode(&mut canonical, &head, target, body.len(), &origin);
-        }
-        Err(refused) => canonical.extend(refused.to_string().bytes()),
-    }
-    canonical.extend(body);
-    Ok(Some(canonical))
+    let canonical = check_head(&head).map_err(|declined| declined.to_string()).map(|target| {
+        let origin = Origin { id: &RequestId::none(), client: "-", time: std::time::SystemTime::UNIX_EPOCH };
+        let mut canonical = Vec::new();
+        encode(&mut canonical, &head, target, body.len(), &origin);
+        canonical
+    });
+    let fields = head
+        .fields
+        .iter()
+        .map(|(name, value)| (String::from_utf8_lossy(name).to_ascii_lowercase(), value.to_vec()));
+    let (method, target) = (head.method.to_owned(), head.target.to_owned());
+    let (fields, is_last) = (fields.collect(), !head.keeps_alive());
+    Ok(Some(Request { method, target, fields, body, is_last, canonical }))
 }
 
 /// Checks that a response is either refused, or one that HTTP allows.

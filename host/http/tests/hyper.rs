@@ -1,0 +1,22 @@
+//! Compares the parser with hyper's on the inputs of `tests/parsers.rs`: what both accept,
+//! both read alike, and each difference in acceptance is one that is known.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(dead_code, reason = "another test uses the rest")]
+mod check;
+mod inputs;
+mod peer;
+
+#[test]
+fn what_both_accept_is_read_alike_and_each_difference_is_known() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    inputs::for_each("requests", |bytes, _| runtime.block_on(peer::compare(bytes)));
+}
