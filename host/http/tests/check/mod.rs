@@ -21,6 +21,8 @@ pub struct Request {
     /// Fields in order, with names in lower case.
     pub fields: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
+    /// Whether the minor version is above 1.
+    pub is_later: bool,
     /// Whether the client ends the connection with this request.
     pub is_last: bool,
     /// Head that a handler gets, or why the request is declined by its head.
@@ -137,6 +139,7 @@ fn request(
             assert!(body.len() as u64 <= LIMITS.body_max);
         }
     }
+    let lines = String::from_utf8_lossy(head);
     let head = parser.head(head);
     let canonical = check_head(&head).map_err(|declined| declined.to_string()).map(|target| {
         let origin = Origin { id: &RequestId::none(), client: "-", time: std::time::SystemTime::UNIX_EPOCH };
@@ -150,7 +153,8 @@ fn request(
         .map(|(name, value)| (String::from_utf8_lossy(name).to_ascii_lowercase(), value.to_vec()));
     let (method, target) = (head.method.to_owned(), head.target.to_owned());
     let (fields, is_last) = (fields.collect(), !head.keeps_alive());
-    Ok(Some(Request { method, target, fields, body, is_last, canonical }))
+    let is_later = !lines.contains(" HTTP/1.0\r\n") && !lines.contains(" HTTP/1.1\r\n");
+    Ok(Some(Request { method, target, fields, body, is_later, is_last, canonical }))
 }
 
 /// Checks that a response is either refused, or one that HTTP allows.

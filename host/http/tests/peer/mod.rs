@@ -40,9 +40,11 @@ pub async fn compare(bytes: &[u8]) {
 
 /// Returns whether hyper is known to refuse this valid request.
 fn is_known(request: &Request) -> bool {
-    // A target whose form belongs to no method: hyper refuses it with the head, and the
-    // server declines it behind the head.
+    // A target whose form belongs to no method (RFC 9112, section 3.2): hyper refuses it with
+    // the head, and the server declines it behind the head.
     request.canonical.is_err()
+        // A later minor version, which counts as 1.1 (RFC 9110, section 2.5).
+        || request.is_later
 }
 
 /// Returns the fields sorted by name, as hyper's map keeps their order within a name only.
@@ -69,6 +71,7 @@ async fn by_hyper(bytes: &[u8]) -> Vec<Request> {
                     target: parts.uri.to_string(),
                     fields: fields.collect(),
                     body: body.to_bytes().to_vec(),
+                    is_later: false,
                     is_last: false,
                     canonical: Ok(Vec::new()),
                 });
