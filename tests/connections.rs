@@ -21,6 +21,21 @@ fn an_idle_connection_rests_comes_back_and_is_closed_in_the_end() {
 }
 
 #[test]
+fn responses_that_are_ready_do_not_wait_for_a_later_request_of_the_connection() {
+    let server = Server::of_with("loops_or_counts.wat", &["--deadline", "1h", "--body-timeout", "1h"]);
+    for later in [
+        "GET /l HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nx",
+    ] {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3) + later);
+        // The later request is never answered in the time of this test.
+        (0..3).for_each(|_| assert_eq!(client.reply_to("GET").status, 200, "{later}"));
+    }
+}
+
+#[test]
 fn a_head_that_does_not_get_whole_is_not_waited_for() {
     let server = Server::with(&["--head-timeout", "100ms"]);
     let mut client = server.connect();

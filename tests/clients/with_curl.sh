@@ -16,7 +16,7 @@ equal 'GET /' "$(ask -w "$told" "$HELLO/")" "$index 200 HTTP/1.1"
 equal 'GET /route' "$(ask -w "$told" "$HELLO/route?a=1#b")" "$route 200 HTTP/1.1"
 equal 'GET /nope' "$(ask -w "$told" "$HELLO/nope")" "$not_found 404 HTTP/1.1"
 equal 'GET //' "$(ask -w "$told" "$HELLO//")" "$not_found 404 HTTP/1.1"
-equal 'HTTP/1.0' "$(ask --http1.0 -w "$told" "$HELLO/route")" "$route 200 HTTP/1"
+equal 'HTTP/1.0' "$(ask --http1.0 -w "$told" "$HELLO/route")" "$route 200 HTTP/1.1"
 equal 'POST /' "$(ask -d a=1 -w "$told" "$HELLO/")" "$not_allowed 405 HTTP/1.1"
 equal 'DELETE /' "$(ask -X DELETE -w "$told" "$HELLO/")" "$not_allowed 405 HTTP/1.1"
 # Offers that a server need not take up.

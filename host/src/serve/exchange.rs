@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -89,8 +90,8 @@ pub struct Arrival<'a> {
 #[derive(Default)]
 struct Put {
     status: u16,
-    /// Bytes to be sent behind the head.
-    body: Bytes,
+    /// Part of the response that is to be sent behind the head.
+    body: Range<usize>,
 }
 
 impl Client {
@@ -164,20 +165,21 @@ impl Client {
         let outcome = outcome.await;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
-        let put = |response: &Bytes, closes: bool, stream: &mut Stream| {
+        let put = |response: &[u8], closes: bool, stream: &mut Stream| {
             let version = version.filter(|_| self.app.tell_version);
             self.put(response, &head, &id, version, closes, stream)
         };
-        let answered = outcome.and_then(|(response, share)| Ok((put(&response, closes, stream)?, share)));
-        let (answer, _share, fault) = match answered {
-            Ok((answer, share)) => (answer, share, None),
+        let answered =
+            outcome.and_then(|(response, share)| Ok((put(&response, closes, stream)?, response, share)));
+        let (answer, response, _share, fault) = match answered {
+            Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
                 self.app.faults.add(fault.entry().name);
                 closes |= fault.leaves_unread();
-                let page = fault.page(self.app.tell_cause);
-                let answer = put(&page.into(), closes, stream).unwrap_or_default();
+                let page = Bytes::from(fault.page(self.app.tell_cause));
+                let answer = put(&page, closes, stream).unwrap_or_default();
                 self.record(message, &id, time, version_called.as_deref(), &fault);
-                (answer, Share::default(), Some(fault))
+                (answer, page, Share::default(), Some(fault))
             }
         };
         access_log::write(&access_log::Line {
@@ -192,7 +194,7 @@ impl Client {
         });
         message.head.clear();
         message.body.clear();
-        stream.send(&answer.body).await?;
+        stream.send(response.get(answer.body).unwrap_or_default()).await?;
         Ok(!closes)
     }
 
@@ -214,7 +216,7 @@ impl Client {
         let fault = Fault::from(why);
         self.app.faults.add(fault.entry().name);
         let page = fault.page(self.app.tell_cause);
-        let answer = self.put(&page.into(), &head, &id, None, true, stream).unwrap_or_default();
+        let answer = self.put(&page, &head, &id, None, true, stream).unwrap_or_default();
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
@@ -225,7 +227,7 @@ impl Client {
             id: &id,
             fault: Some(&fault),
         });
-        stream.send(&answer.body).await
+        stream.send(page.get(answer.body).unwrap_or_default()).await
     }
 
     /// Returns whether the current response is the last one of the connection.
@@ -238,7 +240,7 @@ impl Client {
     /// Checks a response, and puts the head that the client gets into the output.
     fn put(
         &self,
-        response: &Bytes,
+        response: &[u8],
         head: &RequestHead<'_>,
         id: &RequestId,
         version: Option<u64>,
@@ -254,7 +256,8 @@ impl Client {
             (false, Version::Http11) => None,
         };
         checked.write_head(&mut stream.output, &Own { id, version, connection, date: &date::now() });
-        Ok(Put { status: checked.status, body: response.slice_ref(checked.body()) })
+        let start = response.len() - checked.content.len();
+        Ok(Put { status: checked.status, body: start..start + checked.body().len() })
     }
 
     /// Reads the body of a request, for which the client may wait to be asked.
