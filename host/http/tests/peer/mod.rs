@@ -43,6 +43,9 @@ fn is_known(request: &Request) -> bool {
     // A target whose form belongs to no method (RFC 9112, section 3.2): hyper refuses it with
     // the head, and the server declines it behind the head.
     request.canonical.is_err()
+        // Characters that RFC 3986, section 3.3 lacks and browsers send in a query. hyper
+        // takes some of them in a query only.
+        || request.target.bytes().any(|byte| b"[]{}|\\^`".contains(&byte))
         // A later minor version, which counts as 1.1 (RFC 9110, section 2.5).
         || request.is_later
 }
