@@ -153,7 +153,8 @@ fn request(
         .map(|(name, value)| (String::from_utf8_lossy(name).to_ascii_lowercase(), value.to_vec()));
     let (method, target) = (head.method.to_owned(), head.target.to_owned());
     let (fields, is_last) = (fields.collect(), !head.keeps_alive());
-    let is_later = !lines.contains(" HTTP/1.0\r\n") && !lines.contains(" HTTP/1.1\r\n");
+    let first = lines.trim_start_matches("\r\n").split("\r\n").next().unwrap_or_default();
+    let is_later = !first.ends_with("/1.0") && !first.ends_with("/1.1");
     Ok(Some(Request { method, target, fields, body, is_later, is_last, canonical }))
 }
 
