@@ -84,6 +84,8 @@ pub fn bad_files() -> Vec<BadFile> {
         bad(with("(func (export \"_initialize\") (result i32) (i32.const 0))"),
             "its export `_initialize` is a function () -> i32; expected a function ()", other_type),
         bad(with("(import \"env\" \"clock\" (func))"), not_offered("clock", "env"), "find the code that declares it"),
+        bad(with("(import \"env\" \"__getrandom_v03_custom\" (func (param i32 i32) (result i32)))"),
+            not_offered("__getrandom_v03_custom", "env"), "turn on the feature `getrandom` of handler-sdk"),
         bad(with("(import \"wasi_snapshot_preview1\" \"fd_write\" (func))"),
             not_offered("fd_write", "wasi_snapshot_preview1"), "rather than WASI"),
         bad(with("(import \"__wbindgen_placeholder__\" \"x\" (func))"),

@@ -26,7 +26,12 @@ fn the_server_comes_back_with_the_version_that_served() {
     // The module file becomes bad while the server is down.
     fs::write(place.file(), "nonsense").unwrap();
     let mut server = place.start(&[]);
-    server.log_line(&["rejected version 4", "it is a text file", "serving=2"]);
+    server.log_line(&[
+        "rejected version 4",
+        "it is a text file",
+        "serving=2",
+        "name the .wasm file that cargo build",
+    ]);
     server.says("two", 2);
     // The server compiles the other versions after the current one.
     wait_until("version 1 comes back", || place.tell(&["versions"]).contains("1  retired"));

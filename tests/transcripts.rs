@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Deployment, Folder, TextFile, host, output_of};
+use crate::harness::{Deployment, Folder, Server, TextFile, host, output_of};
 use crate::repository::root;
 
 /// Returns the output that a page shows below a command, up to the next command or the end
@@ -57,4 +57,34 @@ fn the_tools_print_what_the_guide_shows() {
     let (_, called) =
         output_of(host().args(["call", "tests/fixtures/traps.wat", "/boom"]).current_dir(root()));
     assert_eq!(masked(&called), masked(&shown(guide, "host call tests/fixtures/traps.wat /boom")));
+}
+
+#[test]
+fn the_module_of_the_guide_is_replayed_as_the_guide_shows() {
+    let page = "docs/handlers.md";
+    let guide = fs::read_to_string(root().join(page)).unwrap();
+    let traps = guide.split("```wat\n").nth(1).unwrap().split("```").next().unwrap();
+    let mended = traps.lines().filter(|line| !line.contains("if") && !line.contains("then"));
+    let folder = Folder::new();
+    fs::write(folder.file("traps.wat"), traps).unwrap();
+    fs::write(folder.file("mended.wat"), mended.collect::<Vec<_>>().join("\n")).unwrap();
+
+    let server = Server::with(&[folder.path("traps.wat"), "--record".into(), folder.path("faults")]);
+    let status = server.connect().ask("GET", "/boom?n=1").status;
+    assert!(
+        status == 500
+            && shown(page, "curl -s -o /dev/null -w '%{http_code}\\n' 'localhost:4444/boom?n=1'") == "500\n"
+    );
+    server.stop();
+    let unnamed = |text: &str| {
+        let (start, rest) = text.split_once("faults/").unwrap();
+        format!("{start}{}", rest.split_once(".fault.http").unwrap().1)
+    };
+    for command in [
+        "replay faults --module traps.wat --against mended.wat",
+        "replay faults --module mended.wat --expect-fixed",
+    ] {
+        let (_, printed) = output_of(host().args(command.split(' ')).current_dir(folder.file("")));
+        assert_eq!(unnamed(&printed), unnamed(&shown(page, &format!("host {command}"))));
+    }
 }

@@ -106,7 +106,7 @@ fn an_overflow_of_the_stack_is_called_that() {
     let file = TextFile::new(format!("{start}(call $deeper) {end}"));
     let (code, _, stderr) = tool(&["call", file.path(), "/"]);
     let expected = "trap: stack overflow: the module's stack is used up; ";
-    assert!(code == 1 && stderr.starts_with(expected) && stderr.contains("-z stack-size"), "{stderr}");
+    assert!(code == 1 && stderr.starts_with(expected) && stderr.contains("`STACK` in build.rs"), "{stderr}");
 }
 
 #[test]

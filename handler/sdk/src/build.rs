@@ -69,19 +69,23 @@ impl StaticSite {
             None => Err("static_site is for build scripts: Cargo sets OUT_DIR for them alone".to_owned()),
         };
         println!("cargo::rerun-if-changed={}", self.folder.display());
-        if let Err(error) = done {
-            println!("cargo::error={error}");
-            std::process::exit(1);
+        match done {
+            Ok(code) => println!("cargo::rustc-env=HANDLER_SDK_SITE={}", code.display()),
+            Err(error) => {
+                println!("cargo::error={error}");
+                std::process::exit(1);
+            }
         }
     }
 
-    /// Writes the site's code and copies of the files to the folder `out`. The module
-    /// includes the copies: a file that changes during the build would not match its tag.
+    /// Writes the site's code and copies of the files to the folder `out`, and returns the
+    /// path of the code. The module includes the copies: a file that changes during the
+    /// build would not match its tag.
     ///
     /// # Errors
     ///
     /// One line: which file cannot be included, and why.
-    fn write(&self, out: &Path) -> Result<(), String> {
+    fn write(&self, out: &Path) -> Result<PathBuf, String> {
         let mut files = Vec::new();
         self.collect(&self.folder, "", 0, &mut files)?;
         files.sort();
@@ -120,7 +124,8 @@ impl StaticSite {
         }
         code.push_str("])\n");
         let file = out.join("site.rs");
-        fs::write(&file, code).map_err(|error| cannot("write", &file, &error))
+        fs::write(&file, code).map_err(|error| cannot("write", &file, &error))?;
+        Ok(file)
     }
 
     /// Adds the files below a folder to `files`, as paths with slashes.
@@ -220,7 +225,7 @@ mod tests {
         }
 
         fn build(&self, site: &StaticSite) -> Result<String, String> {
-            site.write(&self.0.join("out")).map(|()| fs::read_to_string(self.0.join("out/site.rs")).unwrap())
+            site.write(&self.0.join("out")).map(|code| fs::read_to_string(code).unwrap())
         }
     }
 

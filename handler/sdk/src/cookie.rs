@@ -77,6 +77,7 @@ impl<'a> SetCookie<'a> {
     /// # Panics
     ///
     /// When the name is not a token; in a `const`, a compile error.
+    #[track_caller]
     pub const fn new(name: &'a str, value: &'a str) -> Self {
         assert!(is_token(name), "a cookie's name is a token (RFC 6265, section 4.1.1)");
         SetCookie {
@@ -97,6 +98,7 @@ impl<'a> SetCookie<'a> {
     /// # Panics
     ///
     /// When [`SetCookie::new`] panics.
+    #[track_caller]
     pub const fn removal(name: &'a str) -> Self {
         SetCookie::new(name, "").max_age(0)
     }
@@ -108,6 +110,7 @@ impl<'a> SetCookie<'a> {
     ///
     /// When the value holds a control byte or `;`.
     #[must_use]
+    #[track_caller]
     pub const fn path(mut self, path: &'a str) -> Self {
         assert!(is_attribute_value(path), "a cookie's path has no control bytes and no `;`");
         self.path = Some(path);
@@ -121,6 +124,7 @@ impl<'a> SetCookie<'a> {
     ///
     /// When the value holds a control byte or `;`.
     #[must_use]
+    #[track_caller]
     pub const fn domain(mut self, domain: &'a str) -> Self {
         assert!(is_attribute_value(domain), "a cookie's domain has no control bytes and no `;`");
         self.domain = Some(domain);

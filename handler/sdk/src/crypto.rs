@@ -58,6 +58,7 @@ impl<'k> SigningKeys<'k> {
     ///
     /// Without a key, with more than 8 keys, or when a key has fewer than 16 bytes;
     /// in a `const`, a compile error.
+    #[track_caller]
     pub const fn new(keys: &'k [&'k [u8]]) -> Self {
         assert!(!keys.is_empty() && keys.len() <= KEYS_MAX, "expected 1 to 8 keys");
         let mut rest = keys;

@@ -58,9 +58,18 @@ impl<'a> Pairs<'a> {
         Pairs(Split::new(bytes, b'&'))
     }
 
-    /// Returns the first value of this name among the pairs that remain.
-    pub fn value(mut self, name: &str) -> Option<Encoded<'a>> {
-        self.find(|(each, _)| each.is(name)).map(|(_, value)| value)
+    /// Returns the first value of this name among the pairs that remain. All of them remain
+    /// for the next call.
+    ///
+    /// ```
+    /// # use handler_sdk::Request;
+    /// let request = Request::parse(b"GET /?user=ada&role=admin HTTP/1.1\r\n\r\n").unwrap();
+    /// let pairs = request.query_pairs();
+    /// assert!(pairs.value("role").is_some_and(|role| role.is("admin")));
+    /// assert!(pairs.value("user").is_some_and(|user| user.is("ada")));
+    /// ```
+    pub fn value(&self, name: &str) -> Option<Encoded<'a>> {
+        self.clone().find(|(each, _)| each.is(name)).map(|(_, value)| value)
     }
 }
 

@@ -3,6 +3,8 @@
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
 
+use core::fmt;
+
 use crate::abi::SINGLE_FIELDS;
 use crate::bytes::{Split, is_field_value, is_token};
 use crate::content::Content;
@@ -63,6 +65,7 @@ impl<'a> Response<'a> {
     /// a module, a panic costs one request, as in [`Response::field`].
     #[cfg(feature = "json")]
     #[allow(clippy::panic, reason = "the author of a handler is to be told at once")]
+    #[track_caller]
     pub fn json(status: Status, value: &(impl serde::Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
             Ok(json) => Response::json_bytes(status, json),
@@ -77,6 +80,7 @@ impl<'a> Response<'a> {
     /// # Panics
     ///
     /// When the location holds control bytes, as in [`Response::field`].
+    #[track_caller]
     pub fn redirect(location: impl Content<'a>) -> Self {
         Response::new(Status::SEE_OTHER).field("location", location)
     }
@@ -108,6 +112,7 @@ impl<'a> Response<'a> {
     /// [`FIELDS_MAX`] fields of other names already. In a module, a panic costs one
     /// request: the client gets 500, and the text is logged.
     #[must_use]
+    #[track_caller]
     pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
         self.set(name, value.into_bytes());
         self
@@ -121,6 +126,7 @@ impl<'a> Response<'a> {
     ///
     /// When [`Response::field`] panics, or there are [`FIELDS_MAX`] fields already.
     #[must_use]
+    #[track_caller]
     pub fn add_field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
         if SINGLE_FIELDS.iter().any(|single| single.eq_ignore_ascii_case(name)) {
             self.set(name, value.into_bytes());
@@ -143,6 +149,7 @@ impl<'a> Response<'a> {
     ///
     /// When [`Response::field`] panics.
     #[must_use]
+    #[track_caller]
     pub fn vary(mut self, name: &'a str) -> Self {
         let listed =
             self.field_values("vary").flat_map(|value| Split::new(value, b',')).map(<[u8]>::trim_ascii);
@@ -153,6 +160,7 @@ impl<'a> Response<'a> {
     }
 
     #[inline(never)]
+    #[track_caller]
     fn set(&mut self, name: &'a str, value: &'a [u8]) {
         self.remove(name);
         self.add(name, value);
@@ -169,13 +177,21 @@ impl<'a> Response<'a> {
         }
     }
 
-    #[allow(clippy::expect_used, reason = "the author of a handler is to be told at once")]
+    #[allow(clippy::panic, reason = "the author of a handler is to be told at once")]
     #[inline(never)]
+    #[track_caller]
     fn add(&mut self, name: &'a str, value: &'a [u8]) {
-        assert!(is_token(name), "a field's name is a token (RFC 9110, section 5.6.2)");
-        assert!(is_field_value(value), "a field's value has no control bytes (RFC 9110, section 5.5)");
         let place = self.fields.iter_mut().find(|place| place.is_none());
-        *place.expect("a response has at most 16 fields") = Some((name, value));
+        let cause = match place {
+            _ if !is_token(name) => "a field's name is a token (RFC 9110, section 5.6.2)",
+            _ if !is_field_value(value) => "a field's value has no control bytes (RFC 9110, section 5.5)",
+            None => "a response has at most 16 fields",
+            Some(place) => {
+                *place = Some((name, value));
+                return;
+            }
+        };
+        panic!("{}", BadField { name, cause });
     }
 
     /// Adds a field `set-cookie`.
@@ -184,6 +200,7 @@ impl<'a> Response<'a> {
     ///
     /// When there are [`FIELDS_MAX`] fields already; each cookie is one.
     #[must_use]
+    #[track_caller]
     pub fn set_cookie(mut self, cookie: &SetCookie<'_>) -> Self {
         self.add("set-cookie", cookie.field_value());
         self
@@ -311,6 +328,21 @@ impl<'a> Response<'a> {
     }
 }
 
+/// A field that a response cannot have.
+struct BadField<'a> {
+    name: &'a str,
+    cause: &'static str,
+}
+
+/// Writes the pieces as they are, because padding would make a module larger.
+impl fmt::Display for BadField<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        [self.cause, ", found the field `", self.name, "`"]
+            .into_iter()
+            .try_for_each(|piece| out.write_str(piece))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{FIELDS_MAX, Methods, Response, Status};
@@ -346,22 +378,48 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "at most 16 fields")]
+    #[should_panic(expected = "at most 16 fields, found the field `a`")]
     fn one_field_more_panics() {
         let _ = (0..=FIELDS_MAX).fold(Response::new(Status::OK), |r, _| r.add_field("a", "b"));
     }
 
     #[test]
-    #[should_panic(expected = "no control bytes")]
+    #[should_panic(expected = "no control bytes (RFC 9110, section 5.5), found the field `location`")]
     fn a_value_cannot_begin_another_field() {
         let _ = Response::new(Status::OK).field("location", "/\r\nset-cookie: a=b");
     }
 
     #[test]
-    #[should_panic(expected = "is a token")]
+    #[should_panic(expected = "is a token (RFC 9110, section 5.6.2), found the field `a b`")]
     fn a_name_cannot_be_two_words() {
         let _ = Response::new(Status::OK).field("a b", "c");
     }
+
+    #[test]
+    fn a_panic_names_the_line_that_set_the_field() {
+        let wrong: [fn(); 5] = [
+            || drop_it(Response::new(Status::OK).field("a b", "c")),
+            || drop_it(Response::new(Status::OK).add_field("a b", "c")),
+            || drop_it(Response::new(Status::OK).add_field("location", "\n")),
+            || drop_it(Response::redirect("\n")),
+            || drop_it(Response::new(Status::OK).vary("\n")),
+        ];
+        let first = line!() - 6;
+        let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        // The hook belongs to all tests, so it asks which thread panics.
+        let (kept, own) = (std::sync::Arc::clone(&lines), std::thread::current().id());
+        let before = std::panic::take_hook();
+        std::panic::set_hook(std::boxed::Box::new(move |info| match info.location() {
+            Some(place) if std::thread::current().id() == own => kept.lock().unwrap().push(place.line()),
+            _ => before(info),
+        }));
+        let have_panicked = wrong.map(|wrong| std::panic::catch_unwind(wrong).is_err());
+        let _ = std::panic::take_hook();
+        assert_eq!(have_panicked, [true; 5]);
+        assert_eq!(*lines.lock().unwrap(), (first..first + 5).collect::<Vec<_>>());
+    }
+
+    fn drop_it(_: Response<'_>) {}
 
     #[test]
     fn a_field_is_replaced_and_only_lists_stand_twice() {

@@ -16,12 +16,15 @@ const INDEX: &[u8] = b"index.html";
 
 /// Includes the files that the build script made a static site of. Expands to an
 /// expression of type [`Site`](crate::Site).
+///
+/// The build script sets the variable. `OUT_DIR` would not do: every crate with a build
+/// script has it.
 #[macro_export]
 macro_rules! site {
     () => {
-        include!(concat!(
-            env!("OUT_DIR", "site!() needs a build script with handler_sdk::build::static_site(\"FOLDER\")"),
-            "/site.rs"
+        include!(env!(
+            "HANDLER_SDK_SITE",
+            "site!() needs a build script with handler_sdk::build::static_site(\"FOLDER\")"
         ))
     };
 }
@@ -102,6 +105,7 @@ impl Site {
     /// When the path does not begin and end with a slash; in a `const` or `static`,
     /// a compile error.
     #[must_use]
+    #[track_caller]
     pub const fn under(mut self, path: &'static str) -> Site {
         let bytes = path.as_bytes();
         assert!(

@@ -77,6 +77,7 @@ impl Status {
     /// const TEAPOT: Status = Status::new(418, "I'm a teapot");
     /// assert_eq!(TEAPOT.code(), 418);
     /// ```
+    #[track_caller]
     pub const fn new(code: u16, reason: &'static str) -> Status {
         assert!(200 <= code && code <= 599, "a final status code is 200 to 599");
         let mut rest = reason.as_bytes();

@@ -6,14 +6,15 @@ pub(super) fn of_build(errors: &str) -> Option<&'static str> {
     const REMEDIES: [(&[&str], &str); 4] = [
         (
             &["lang item `panic_impl`", "duplicate lang item"],
-            "a crate links the standard library: turn on the feature `std` of handler-sdk in Cargo.toml, and \
-             remove #![no_std] from src/lib.rs",
+            "a crate links the standard library: turn off its default features, or turn on the feature `std` of \
+             handler-sdk in Cargo.toml, and remove #![no_std] from src/lib.rs; or export! stands twice",
         ),
         (
             &[
                 "no global memory allocator found",
                 "cannot find macro `format`",
                 "cannot find macro `vec`",
+                "no method named `to_string`",
                 "unlinked crate `alloc`",
                 "TurnOnTheFeatureAllocOfHandlerSdk",
             ],
@@ -46,6 +47,7 @@ mod tests {
         for (errors, remedy) in [
             ("error[E0152]: found duplicate lang item `panic_impl`", "the feature `std`"),
             ("error: no global memory allocator found but one is required", "the feature `alloc`"),
+            ("error[E0599]: no method named `to_string` found for type `u8`", "the feature `alloc`"),
             ("error: cannot find macro `format` in this scope", "the feature `alloc`"),
             ("error: `#[panic_handler]` function required, but not found", "export!(answer)"),
             ("error[E0106]: missing lifetime\nfn page(request: &Request) -> Response {", "by value"),

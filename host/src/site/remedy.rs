@@ -174,6 +174,9 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         E::ImportUnknown { module, .. } if module.contains("wbindgen") => {
             "remove wasm-bindgen and crates that need it: there is no JavaScript here"
         }
+        E::ImportUnknown { name, .. } if name.starts_with("__getrandom_") => {
+            "turn on the feature `getrandom` of handler-sdk, which draws random bytes from the host"
+        }
         E::ImportUnknown { module, name, .. } if language == Language::AssemblyScript && module == "env" => {
             return format!(
                 "compile with --use {name}= (nothing behind the =), which turns it into nothing, or link a function"

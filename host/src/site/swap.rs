@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host_wasm::Priority;
 use tokio::time::sleep;
+use tracing::field::display;
 use tracing::{debug, info, warn};
 
 use crate::site::activate::{Rejection, Stage, Times};
@@ -163,8 +164,10 @@ impl Shared {
             self.store.forget_considered();
         }
         let serving = self.versions.current().label.number;
-        warn!(%stage, %cause, serving, "rejected {label}");
-        let notice = format!("the handler was rejected in stage {stage}: {cause}");
+        let helps = remedy.as_ref().map(display);
+        warn!(%stage, %cause, serving, remedy = helps, "rejected {label}");
+        let helps = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
+        let notice = format!("the handler was rejected in stage {stage}: {cause}{helps}");
         self.settings.notice.set_rejection(Some(notice));
         let (version, stage, cause, remedy) =
             (label.number, stage.to_string(), cause.clone(), remedy.clone());

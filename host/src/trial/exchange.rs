@@ -60,6 +60,11 @@ impl Default for Facts {
 pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
     let known = Method::from_str(method).ok();
     let known = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
+    if target.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+        return Err(format!(
+            "expected a URL with http://, because nothing is encrypted here (TLS ends at a proxy), found `{target}`"
+        ));
+    }
     let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
     let is_valid = |request: &Request<Bytes>| with_head(request, |head| check_head(head).map(drop)).is_ok();
     request.filter(is_valid).ok_or_else(|| {

@@ -134,7 +134,7 @@ impl Instance {
             if is_stack_overflow(trap, self.stack, now) {
                 *trap = format!(
                     "stack overflow: the module's stack is used up; recurse less, keep large values elsewhere, or link \
-                     with a larger -z stack-size ({trap})"
+                     with a larger -z stack-size (`STACK` in build.rs of a Rust crate) ({trap})"
                 );
             }
         }

@@ -26,6 +26,7 @@ impl<'a> ETag<'a> {
     ///
     /// When the text has a quote, a space or a control byte; in a `const`, a compile
     /// error.
+    #[track_caller]
     pub const fn strong(text: &'a str) -> Self {
         assert!(is_opaque(text.as_bytes()), "an entity tag has no quotes, spaces and control bytes");
         ETag { is_weak: false, opaque: text.as_bytes() }
@@ -36,6 +37,7 @@ impl<'a> ETag<'a> {
     /// # Panics
     ///
     /// When [`ETag::strong`] panics.
+    #[track_caller]
     pub const fn weak(text: &'a str) -> Self {
         ETag { is_weak: true, ..ETag::strong(text) }
     }

@@ -7,6 +7,7 @@ use handler_sdk::prelude::*;
 
 const ROUTES: Router = Router::new(&[get("/", index), get("/about", about)]);
 
+// Exports the handler. Without this line, `#[panic_handler]` is missing for WebAssembly.
 export!(answer);
 
 /// Answers a request by the route table.
