@@ -82,7 +82,7 @@ impl AcceptLoop {
                     debug!(%error, "connection lost before it was accepted")
                 }
                 Err(error) => {
-                    exhausted.log(|| warn!(%error, "cannot accept connections for now; retrying"));
+                    exhausted.log(|| warn!(%error, "cannot accept connections for now; retrying (limited by ulimit -n, LimitNOFILE, or memory; see --connections)"));
                     self.connections.slots.make_room(None);
                     sleep(ACCEPT_REST).await;
                 }

@@ -24,6 +24,14 @@ pub async fn compare(bytes: &[u8]) {
             && by_name(our) == by_name(their);
         assert!(same, "request {index} differs: {our:?}\n{their:?}\n{}", bytes.escape_ascii());
     }
+    // hyper reads no options of `connection` from a value with bytes above ASCII, so it may
+    // keep or end the connection by mistake (RFC 9110, section 7.6.1).
+    let is_hidden = |request: &Request| {
+        request.fields.iter().any(|(name, value)| name == "connection" && !value.is_ascii())
+    };
+    if ours.iter().take(theirs.len()).any(is_hidden) {
+        return;
+    }
     if ours.len() > theirs.len() {
         let ours = &ours[theirs.len()];
         assert!(is_known(ours), "hyper refuses {ours:?}\n{}", bytes.escape_ascii());
@@ -89,6 +97,5 @@ async fn by_hyper(bytes: &[u8]) -> Vec<Request> {
         let _ = client.read_to_end(&mut Vec::new()).await;
     };
     let _ = tokio::join!(serving, talking);
-    let found = std::mem::take(&mut *found.lock().unwrap());
-    found
+    std::mem::take(&mut *found.lock().unwrap())
 }
