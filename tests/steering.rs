@@ -55,6 +55,43 @@ fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
 }
 
 #[test]
+fn versions_names_what_each_version_replaced_which_is_where_rollback_goes() {
+    let place = Deployment::new();
+    let _server = Server::with(&["--control", &place.path("control")]);
+    place.serves(saying("two"), 2);
+    assert_eq!(output_of(&mut place.command(&["rollback"])).0, 0);
+    place.serves(saying("three"), 3);
+    let (_, table) = output_of(&mut place.command(&["versions"]));
+    let column = |index: usize| -> Vec<&str> {
+        table.lines().map(|line| line.split_whitespace().nth(index).unwrap()).collect()
+    };
+    assert_eq!(column(2), ["replaced", "-", "1", "1"], "{table}");
+    assert_eq!(column(3)[0], "made", "{table}");
+    let (_, json) = output_of(&mut place.command(&["versions", "--json"]));
+    let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&entries[0]["replaced"], &entries[2]["replaced"]), (&serde_json::Value::Null, &1.into()));
+    assert!(entries[2]["time"].is_string(), "{json}");
+}
+
+#[test]
+fn the_log_says_who_ordered_a_change() {
+    let place = Deployment::new();
+    let module = TextFile::new(saying("one"));
+    let mut server = Server::with(&[module.path(), "--control", &place.path("control")]);
+    let client = format!("by=\"uid {}, pid ", rustix::process::geteuid().as_raw());
+    fs::write(module.path(), saying("two")).unwrap();
+    server.log_line(&["serving version 2", "by=file"]);
+    place.serves(saying("three"), 3);
+    server.log_line(&["serving version 3", &client]);
+    output_of(&mut place.command(&["rollback", "1"]));
+    server.log_line(&["rolled back: serving version 1", &client]);
+    place.swap("(module)");
+    server.log_line(&["rejected version 4", &client]);
+    server.signal("HUP");
+    server.log_line(&["serving version 5", "by=SIGHUP"]);
+}
+
+#[test]
 fn the_control_socket_is_named_and_found_with_another_environment() {
     let folder = Folder::new();
     let with = |runtime: Option<&str>| {

@@ -21,6 +21,7 @@ use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
 use host::serve::server;
+use host::site::by::By;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host_wasm::{Compilers, compile, health};
@@ -106,7 +107,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let swapper = app.swapper.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            swapper.read_file(true);
+            swapper.read_file(By::Hangup);
         }
     });
     let control = Control::new(Arc::clone(&app), engine, urls.clone(), started);

@@ -52,7 +52,8 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
-    /// List the versions of a running server
+    /// List the versions of a running server: when each was made, and which one it replaced,
+    /// to which host rollback goes
     Versions {
         /// Flags that choose the server.
         #[command(flatten)]
@@ -154,16 +155,19 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
 
 fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
     let mut text = format!(
-        "{:>7}  {:<9}  {:<20}  {:<12}  {:>9}  origin\n",
-        "version", "state", "since", "sha256", "size"
+        "{:>7}  {:<9}  {:>8}  {:<20}  {:<12}  {:>9}  origin\n",
+        "version", "state", "replaced", "made", "sha256", "size"
     );
     for entry in entries {
         let hash = entry.sha256.get(..12).unwrap_or(&entry.sha256);
         let size = ByteSize(entry.size as u64).to_string();
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let replaced = entry.replaced.map_or("-".into(), |number| number.to_string());
         let Entry { number, state, time, origin, .. } = entry;
-        let _ =
-            writeln!(text, "{number:>7}  {state:<9}  {time:<20}  {hash:<12}  {size:>9}  {origin}{reason}");
+        let _ = writeln!(
+            text,
+            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{reason}"
+        );
     }
     (text, ExitCode::SUCCESS)
 }
