@@ -175,6 +175,38 @@ fn a_module_is_sent_from_standard_input_or_a_pipe_up_to_the_servers_limit() {
     }
 }
 
+#[test]
+fn a_group_that_may_not_enter_the_folder_of_the_socket_is_told_at_the_start() {
+    let folder = Folder::new();
+    // The own group, which every user may give.
+    let group = rustix::process::getegid().as_raw().to_string();
+    for (mode, is_open) in [(0o700, false), (0o750, true), (0o755, true)] {
+        let place = folder.file(&format!("{mode:o}"));
+        fs::create_dir(&place).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        let control = place.join("control");
+        let mut server = Server::with(&["--control", control.to_str().unwrap(), "--control-group", &group]);
+        server.log_line(&["memory that the limits allow"]);
+        let told =
+            server.log_line_now(&[" WARN ", "may not enter the folder", "(mode 0700)", "--control PATH"]);
+        assert_eq!(told.is_none(), is_open, "{mode:o}: {told:?}");
+    }
+}
+
+#[test]
+fn with_json_a_command_without_a_reply_prints_an_object_too() {
+    let folder = Folder::new();
+    let control = folder.path("control");
+    for arguments in [&["status"][..], &["versions"], &["rollback"], &["swap", "/no/such/file"]] {
+        let output = run_to_end(host().args(arguments).args(["--control", &control, "--json"]));
+        assert_eq!(output.status.code(), Some(1));
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed["outcome"], "failed");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("error: {}\n", printed["cause"].as_str().unwrap()));
+    }
+}
+
 /// Runs a server as another user, which only root can do.
 #[test]
 fn root_and_a_group_control_the_server_of_another_user() {
@@ -209,9 +241,11 @@ fn root_and_a_group_control_the_server_of_another_user() {
             let (found, printed) = output_of(as_user(user, group).args(["status", "--control", control]));
             assert_eq!(found, code, "{what}, with a group: {has_group}: {printed}");
             if code == 1 {
-                let is_told =
-                    printed.contains("permission denied for ") && printed.contains("--control-group");
+                let is_told = printed.contains("permission denied for ")
+                    && (has_group || printed.contains("--control-group"));
                 assert!(is_told && !printed.contains("running?"), "{printed}");
+                let joins = printed.contains(&format!("or join its group {OTHERS}"));
+                assert_eq!(joins, has_group, "{printed}");
             }
         }
         server.stop();

@@ -114,6 +114,9 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let control = start_control(&args, &listeners, control)?;
     announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
     MemoryBounds::new(&args.limits).state();
+    if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
+        warn!("{warning}");
+    }
 
     let mut stop_signal = async || {
         tokio::select! {
@@ -143,12 +146,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 /// Starts to take commands, unless `--no-control` is given. The result removes the
 /// socket on drop.
 fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
+    let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
-        Some(path) => place::bind(path, args.swap.control_group)?,
+        Some(path) => place::bind(path, group)?,
         None => {
             let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
-            match place::bind(&place::default_path(port), args.swap.control_group) {
+            match place::bind(&place::default_path(port), group) {
                 Ok(bound) => bound,
                 // The default socket is optional, so the server starts without it.
                 Err(error) => {
@@ -158,6 +162,15 @@ fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyh
             }
         }
     };
+    if let Some(group) = group
+        && let Some((folder, mode)) = place::closed_folder(bound.path(), group.id)
+    {
+        let (given, folder) = (&group.given, folder.display());
+        warn!(
+            "the group {given} cannot send commands, because it may not enter the folder {folder} (mode {mode:04o}); \
+             give a socket in a folder that the group may enter: --control PATH"
+        );
+    }
     listener::start(listener, &bound, control).context("cannot start the control thread")?;
     Ok(Some(bound))
 }
