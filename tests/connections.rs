@@ -89,6 +89,7 @@ fn when_descriptors_run_out_it_is_said_once_and_those_who_wait_are_served_later(
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n");
     }
+    server.log_line(&[" WARN ", "--connections 100 is more than the 40 descriptors", "LimitNOFILE"]);
     server.log_line(&["cannot accept connections for now"]);
     for mut client in clients {
         client.send("\r\n");

@@ -9,7 +9,7 @@ use std::thread;
 use command_fds::{CommandFdExt, FdMapping};
 
 use crate::answers::{INDEX, ROUTE};
-use crate::harness::{Client, Server, host_after};
+use crate::harness::{Client, Server, host, host_after, run_to_end};
 
 /// Returns a connection with a request in flight, which lacks only its body of two bytes.
 fn in_flight(server: &Server) -> Client {
@@ -120,6 +120,20 @@ fn handed(socket: &TcpListener) -> Server {
     let server = Server::spawn(command, &["--log-level", "info,request=off"]);
     assert_eq!(server.addresses, [socket.local_addr().unwrap()]);
     server
+}
+
+#[test]
+fn sockets_whose_number_cannot_be_read_are_an_error() {
+    for (name, value, expected) in [
+        ("LISTEN_FDS", "abc", "the number of sockets"),
+        ("LISTEN_FDS", "-1", "the number of sockets"),
+        ("LISTEN_PID", "x", "a process id"),
+    ] {
+        let output = run_to_end(host().args(["--no-control"]).env(name, value));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("{name} is `{value}`; expected {expected}")), "{said}");
+    }
 }
 
 #[test]

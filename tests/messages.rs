@@ -47,6 +47,7 @@ fn folder() -> Folder {
     );
     file("wrong.http", b"GET\n");
     fs::create_dir(folder.file("dir")).unwrap();
+    std::os::unix::fs::symlink("dir", folder.file("link")).unwrap();
     make_pipe(folder.file("pipe"));
     folder
 }

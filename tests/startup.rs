@@ -133,7 +133,7 @@ fn an_address_that_cannot_be_listened_on_is_told_with_the_reason() {
     for (address, complaint) in [
         ("4444", form),
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
-        ("[::1:4444", "expected an IPv6 address between [ and ]: [[::1]:4444"),
+        ("[::1:4444", "the ] behind the IPv6 address is missing; expected for example [::1]:4444"),
         ("::1:4444", "expected an IPv6 address between [ and ]: [::1]:4444"),
         ("[1.2.3.4]:80", "expected an IPv6 address between [ and ], found `1.2.3.4`"),
         (":4444", "expected HOST:PORT; the host is missing (0.0.0.0:4444 is every IPv4 address)"),

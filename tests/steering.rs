@@ -55,6 +55,43 @@ fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
 }
 
 #[test]
+fn versions_names_what_each_version_replaced_which_is_where_rollback_goes() {
+    let place = Deployment::new();
+    let _server = Server::with(&["--control", &place.path("control")]);
+    place.serves(saying("two"), 2);
+    assert_eq!(output_of(&mut place.command(&["rollback"])).0, 0);
+    place.serves(saying("three"), 3);
+    let (_, table) = output_of(&mut place.command(&["versions"]));
+    let column = |index: usize| -> Vec<&str> {
+        table.lines().map(|line| line.split_whitespace().nth(index).unwrap()).collect()
+    };
+    assert_eq!(column(2), ["replaced", "-", "1", "1"], "{table}");
+    assert_eq!(column(3)[0], "made", "{table}");
+    let (_, json) = output_of(&mut place.command(&["versions", "--json"]));
+    let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&entries[0]["replaced"], &entries[2]["replaced"]), (&serde_json::Value::Null, &1.into()));
+    assert!(entries[2]["time"].is_string(), "{json}");
+}
+
+#[test]
+fn the_log_says_who_ordered_a_change() {
+    let place = Deployment::new();
+    let module = TextFile::new(saying("one"));
+    let mut server = Server::with(&[module.path(), "--control", &place.path("control")]);
+    let client = format!("by=\"uid {}, pid ", rustix::process::geteuid().as_raw());
+    fs::write(module.path(), saying("two")).unwrap();
+    server.log_line(&["serving version 2", "by=file"]);
+    place.serves(saying("three"), 3);
+    server.log_line(&["serving version 3", &client]);
+    output_of(&mut place.command(&["rollback", "1"]));
+    server.log_line(&["rolled back: serving version 1", &client]);
+    place.swap("(module)");
+    server.log_line(&["rejected version 4", &client]);
+    server.signal("HUP");
+    server.log_line(&["serving version 5", "by=SIGHUP"]);
+}
+
+#[test]
 fn the_control_socket_is_named_and_found_with_another_environment() {
     let folder = Folder::new();
     let with = |runtime: Option<&str>| {
@@ -138,6 +175,38 @@ fn a_module_is_sent_from_standard_input_or_a_pipe_up_to_the_servers_limit() {
     }
 }
 
+#[test]
+fn a_group_that_may_not_enter_the_folder_of_the_socket_is_told_at_the_start() {
+    let folder = Folder::new();
+    // The own group, which every user may give.
+    let group = rustix::process::getegid().as_raw().to_string();
+    for (mode, is_open) in [(0o700, false), (0o750, true), (0o755, true)] {
+        let place = folder.file(&format!("{mode:o}"));
+        fs::create_dir(&place).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        let control = place.join("control");
+        let mut server = Server::with(&["--control", control.to_str().unwrap(), "--control-group", &group]);
+        server.log_line(&["memory that the limits allow"]);
+        let told =
+            server.log_line_now(&[" WARN ", "may not enter the folder", "(mode 0700)", "--control PATH"]);
+        assert_eq!(told.is_none(), is_open, "{mode:o}: {told:?}");
+    }
+}
+
+#[test]
+fn with_json_a_command_without_a_reply_prints_an_object_too() {
+    let folder = Folder::new();
+    let control = folder.path("control");
+    for arguments in [&["status"][..], &["versions"], &["rollback"], &["swap", "/no/such/file"]] {
+        let output = run_to_end(host().args(arguments).args(["--control", &control, "--json"]));
+        assert_eq!(output.status.code(), Some(1));
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed["outcome"], "failed");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("error: {}\n", printed["cause"].as_str().unwrap()));
+    }
+}
+
 /// Runs a server as another user, which only root can do.
 #[test]
 fn root_and_a_group_control_the_server_of_another_user() {
@@ -172,9 +241,11 @@ fn root_and_a_group_control_the_server_of_another_user() {
             let (found, printed) = output_of(as_user(user, group).args(["status", "--control", control]));
             assert_eq!(found, code, "{what}, with a group: {has_group}: {printed}");
             if code == 1 {
-                let is_told =
-                    printed.contains("permission denied for ") && printed.contains("--control-group");
+                let is_told = printed.contains("permission denied for ")
+                    && (has_group || printed.contains("--control-group"));
                 assert!(is_told && !printed.contains("running?"), "{printed}");
+                let joins = printed.contains(&format!("or join its group {OTHERS}"));
+                assert_eq!(joins, has_group, "{printed}");
             }
         }
         server.stop();

@@ -1,8 +1,10 @@
 //! The server notices every way to change the module file, and reads no incomplete file.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::harness::modules::saying;
 use crate::harness::{Folder, Server, rename_over};
@@ -138,4 +140,44 @@ fn hangup_reads_the_file_again() {
     server.signal("HUP");
     server.log_line(&["not swapped", "No such file or directory"]);
     server.says("two", 2);
+}
+
+#[test]
+fn a_file_that_stays_away_is_told_once_and_so_is_its_return() {
+    for mode in ["events", "poll"] {
+        let (file, mut server) = of_file(saying("one"), &["--watch", mode]);
+        let file = Path::new(file.path());
+        // Editors and compilers take the file away for a moment only.
+        for (word, number) in [("two", 2), ("three", 3)] {
+            fs::remove_file(file).unwrap();
+            sleep(Duration::from_millis(300));
+            fs::write(file, saying(word)).unwrap();
+            swapped(&mut server, word, number);
+        }
+        assert_eq!(server.log_line_now(&["cannot read the module file"]), None);
+
+        fs::remove_file(file).unwrap();
+        let line = server.log_line(&[" WARN ", "cannot read the module file", "version 3 goes on serving"]);
+        assert!(line.contains("No such file"), "{line}");
+        fs::create_dir(file).unwrap();
+        sleep(Duration::from_millis(1500));
+        fs::remove_dir(file).unwrap();
+        fs::write(file, saying("three")).unwrap();
+        server.log_line(&[" INFO ", "the module file ", "can be read again"]);
+        let lines = server.stop();
+        assert_eq!(lines.iter().filter(|line| line.contains("goes on serving")).count(), 1, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told_once_and_so_is_its_return() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (file, mut server) = of_file(saying("one"), &[]);
+    let file = Path::new(file.path());
+    fs::set_permissions(file, fs::Permissions::from_mode(0)).unwrap();
+    server.log_line(&[" WARN ", "cannot read the module file", "Permission denied"]);
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    server.log_line(&[" INFO ", "can be read again"]);
 }

@@ -203,8 +203,12 @@ pub fn reference(command: &Command) -> String {
          [Operating](../operating.md) explains those that belong together.\n\n\
          Each size, time and count has a largest value, too. A larger one is refused, and the message names the largest.\n\
          WebAssembly has limits of its own, such as 50,000 locals in a function. A module past one of them is not served.\n\n\
-         SIZE is a number of bytes, or has a unit: KiB, MiB or GiB. TIME has a unit: ms, s, min or h. N is a count. SWITCH\n\
-         is on or off.\n\n\
+         - SIZE is a number of bytes, or a number with a unit. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024, `KB`, `MB`,\n  \
+           `GB` and `TB` powers of 1000, all also without the B: `64Mi` is 67,108,864 bytes, and `64M` is 64,000,000. Case\n  \
+           does not matter. Fractions are taken (`1.5MiB`).\n\
+         - TIME is a number with a unit: `ms`, `s`, `min` or `m`, `h`, `day` or `d`. Fractions (`1.5s`) and sums (`1min 30s`)\n  \
+           are taken, a number without a unit is not.\n\
+         - N is a count. SWITCH is on or off.\n\n\
          This page is generated from the code (`host/src/config`, `host/src/bounds.rs`);\n\
          `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
          ## Flags\n\n\

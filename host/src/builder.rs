@@ -16,6 +16,7 @@ use crate::serve::ending::Ending;
 use crate::serve::exchange::App;
 use crate::site::activate::Activator;
 use crate::site::begin::{Beginning, begin};
+use crate::site::by::By;
 use crate::site::shared::Settings;
 use crate::site::state_dir::StateDir;
 use crate::site::swapper::Swapper;
@@ -85,7 +86,7 @@ impl Builder<'_> {
             // The first version may come from the state folder, and the file may have
             // changed while no server was running.
             if args.swap.state_dir.is_some() {
-                swapper.read_file(false);
+                swapper.read_file(By::File);
             }
         }
         Ok(App {

@@ -21,6 +21,7 @@ use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
 use host::serve::server;
+use host::site::by::By;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host_wasm::{Compilers, compile, health};
@@ -106,13 +107,16 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let swapper = app.swapper.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            swapper.read_file(true);
+            swapper.read_file(By::Hangup);
         }
     });
     let control = Control::new(Arc::clone(&app), engine, urls.clone(), started);
     let control = start_control(&args, &listeners, control)?;
     announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
     MemoryBounds::new(&args.limits).state();
+    if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
+        warn!("{warning}");
+    }
 
     let mut stop_signal = async || {
         tokio::select! {
@@ -142,12 +146,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 /// Starts to take commands, unless `--no-control` is given. The result removes the
 /// socket on drop.
 fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
+    let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
-        Some(path) => place::bind(path, args.swap.control_group)?,
+        Some(path) => place::bind(path, group)?,
         None => {
             let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
-            match place::bind(&place::default_path(port), args.swap.control_group) {
+            match place::bind(&place::default_path(port), group) {
                 Ok(bound) => bound,
                 // The default socket is optional, so the server starts without it.
                 Err(error) => {
@@ -157,6 +162,15 @@ fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyh
             }
         }
     };
+    if let Some(group) = group
+        && let Some((folder, mode)) = place::closed_folder(bound.path(), group.id)
+    {
+        let (given, folder) = (&group.given, folder.display());
+        warn!(
+            "the group {given} cannot send commands, because it may not enter the folder {folder} (mode {mode:04o}); \
+             give a socket in a folder that the group may enter: --control PATH"
+        );
+    }
     listener::start(listener, &bound, control).context("cannot start the control thread")?;
     Ok(Some(bound))
 }

@@ -148,6 +148,10 @@ pub fn cli(command: Command) -> String {
          Exit codes of the server: 0 after SIGTERM or SIGINT, 1 when it cannot start or was ended at once, 2 for a wrong\n\
          command line. Exit codes of `swap` and `rollback`: 0 when the version serves, 1 when it does not, 3 when it\n\
          serves and would not survive a restart.\n\n\
+         A command to a server prints one JSON value on standard output with `--json`: the reply of the server, or\n\
+         `{\"outcome\":\"failed\",\"cause\":\"...\"}` when there is no reply (no server, no file, no time) or the reply is an error.\n\
+         The exit code is then 1, and standard error has the same cause as text. Only a wrong command line (2) prints\n\
+         nothing there.\n\n\
          This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
     );
     command_section(&mut text, &mut command);

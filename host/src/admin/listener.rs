@@ -23,6 +23,7 @@ use crate::admin::place::Bound;
 use crate::admin::protocol::{ErrorReply, LINE_MAX, Request, Status};
 use crate::admin::resources::Resources;
 use crate::serve::exchange::App;
+use crate::site::by::By;
 use crate::site::history::VersionState;
 use crate::telemetry::log;
 
@@ -125,7 +126,9 @@ async fn listen(listener: UnixListener, control: Arc<Control>) {
 }
 
 async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
-    let user = stream.peer_cred()?.uid();
+    let peer = stream.peer_cred()?;
+    let user = peer.uid();
+    let by = By::Client { user, process: peer.pid() };
     let watched = stream.as_fd().try_clone_to_owned()?;
     let (read, mut write) = stream.into_split();
     let own = rustix::process::geteuid().as_raw();
@@ -137,7 +140,7 @@ async fn answer(stream: UnixStream, control: &Control) -> io::Result<()> {
         ))
     } else {
         match receive(BufReader::new(read), control).await {
-            Ok(received) => carry_out(received, control, watched).await,
+            Ok(received) => carry_out(received, control, watched, by).await,
             Err(error) => error_reply(error),
         }
     };
@@ -186,16 +189,18 @@ async fn receive(mut stream: impl AsyncBufReadExt + Unpin, control: &Control) ->
     Ok(Received { request, module, _permit: permit })
 }
 
-async fn carry_out(received: Received, control: &Control, client: OwnedFd) -> String {
+async fn carry_out(received: Received, control: &Control, client: OwnedFd, by: By) -> String {
     // Holds the permit until the request is carried out.
     let Received { request, module, _permit } = received;
     let app = &control.app;
     match request {
         Request::Swap { name, if_version, .. } => {
             let is_gone = Box::new(move || is_closed(&client));
-            line(&app.swapper.swap(name, module, if_version, is_gone).await)
+            line(&app.swapper.swap(name, module, if_version, is_gone, by).await)
         }
-        Request::Rollback { version, if_version } => line(&app.swapper.roll_back(version, if_version).await),
+        Request::Rollback { version, if_version } => {
+            line(&app.swapper.roll_back(version, if_version, by).await)
+        }
         Request::Versions {} => line(&app.swapper.versions()),
         Request::Status {} => {
             let mut versions = app.swapper.versions().into_iter();

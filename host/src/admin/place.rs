@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,11 @@ use rustix::fs::CWD;
 use crate::files::own_file;
 use crate::files::private_folder::PrivateFolder;
 use crate::net::listener::SocketFile;
-use crate::net::unix_socket::{self, Access};
+use crate::net::unix_socket::{self, Access, Group};
+
+/// Mode bits that let the group of a folder, and others, enter it.
+const GROUP_ENTERS: u32 = 0o010;
+const OTHERS_ENTER: u32 = 0o001;
 
 /// Most folder entries that are searched for sockets of other ports.
 const ENTRIES_MAX: usize = 1000;
@@ -116,7 +120,7 @@ impl Drop for Bound {
 ///
 /// When a running server holds the lock, the path is something other than a socket,
 /// or others can write to the default folder.
-pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
+pub fn bind(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, Bound)> {
     bind_at(path, group).with_context(|| {
         format!(
             "cannot bind the control socket {} (choose another with --control, or none with --no-control)",
@@ -125,7 +129,7 @@ pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bo
     })
 }
 
-fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bound)> {
+fn bind_at(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, Bound)> {
     unix_socket::check_length(path)?;
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
@@ -135,7 +139,7 @@ fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bou
         Err(error) => return Err(error.into()),
     }
     let mode = if group.is_some() { 0o660 } else { 0o600 };
-    let listener = unix_socket::bind(path, &Access { mode: Some(mode), group })?;
+    let listener = unix_socket::bind(path, &Access { mode: Some(mode), group: group.cloned() })?;
     let socket = Some(SocketFile::new(path)?);
     let bound = Bound { path: path.to_owned(), socket, lock, has_group: group.is_some() };
     if let Lock::InFolder(folder) = &bound.lock {
@@ -143,6 +147,18 @@ fn bind_at(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, Bou
         folder.check()?;
     }
     Ok((listener, bound))
+}
+
+/// Returns the first folder on the path of a socket that a group may not enter, with its
+/// mode, if there is one.
+pub fn closed_folder(path: &Path, group: u32) -> Option<(PathBuf, u32)> {
+    let path = fs::canonicalize(path).ok()?;
+    let folders = path.ancestors().skip(1).filter_map(|folder| Some((folder, folder.metadata().ok()?)));
+    let closed = folders.filter(|(_, found)| {
+        let by_group = found.gid() == group && found.mode() & GROUP_ENTERS != 0;
+        !by_group && found.mode() & OTHERS_ENTER == 0
+    });
+    closed.last().map(|(folder, found)| (folder.to_owned(), found.mode() & 0o7777))
 }
 
 fn lock(path: &Path) -> anyhow::Result<Lock> {
@@ -156,7 +172,7 @@ fn lock(path: &Path) -> anyhow::Result<Lock> {
     }
     unix_socket::check_path(path)?;
     let name = with_suffix(path.as_os_str());
-    let file = own_file::lock(CWD, &name)?;
+    let file = own_file::lock(CWD, &name, Path::new(&name))?;
     Ok(Lock::Alone { name, file })
 }
 

@@ -32,7 +32,8 @@ pub struct Server {
     /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Print the reply of the server as a line of JSON
+    /// Print the reply of the server as a line of JSON, or {"outcome":"failed","cause":"..."} when there
+    /// is none or it is an error
     #[arg(long)]
     pub json: bool,
 }
@@ -116,8 +117,8 @@ fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
     )
 }
 
-fn unreachable(path: &Path, error: &io::Error) -> anyhow::Error {
-    let path = path.display();
+fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
+    let path = socket.display();
     match error.kind() {
         ErrorKind::NotFound => {
             anyhow!(
@@ -127,12 +128,25 @@ fn unreachable(path: &Path, error: &io::Error) -> anyhow::Error {
         ErrorKind::ConnectionRefused => {
             anyhow!("no server answers at {path}: the one that made this socket has ended; start it again")
         }
-        ErrorKind::PermissionDenied => anyhow!(
-            "permission denied for {path}: it belongs to another user; run the command as that user or as root, \
-             or start the server with --control-group"
-        ),
+        ErrorKind::PermissionDenied => {
+            let remedy = match group_of(socket) {
+                Some(group) => format!("or join its group {group}"),
+                None => "or start the server with --control-group".into(),
+            };
+            anyhow!(
+                "permission denied for {path}: it belongs to another user; run the command as that user or as root, \
+                 {remedy}"
+            )
+        }
         _ => anyhow!("cannot connect to {path}: {error}"),
     }
+}
+
+/// Returns the group that a socket is open to, if it can be seen.
+fn group_of(socket: &Path) -> Option<String> {
+    let found = std::fs::symlink_metadata(socket).ok().filter(|found| found.mode() & GROUP_WRITES != 0)?;
+    let group = nix::unistd::Group::from_gid(found.gid().into()).ok().flatten();
+    Some(group.map_or_else(|| found.gid().to_string(), |group| group.name))
 }
 
 /// Checks that the server may be trusted with a module: another user's server could

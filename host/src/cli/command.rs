@@ -2,7 +2,6 @@
 //! done; 1: not done; 3: done, but the version would not survive a restart.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,10 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::Subcommand;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::protocol::{ErrorReply, Request, Status};
 use crate::cli::client::{self, Server};
+use crate::cli::output::print;
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
@@ -52,7 +53,8 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
-    /// List the versions of a running server
+    /// List the versions of a running server: when each was made, and which one it replaced,
+    /// to which host rollback goes
     Versions {
         /// Flags that choose the server.
         #[command(flatten)]
@@ -75,6 +77,30 @@ pub enum Command {
 ///
 /// One line: why the server could not be reached, or why it refused the command.
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let is_json = match &command {
+        Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
+        Command::Versions { server } | Command::Status { server } => server.json,
+        Command::Tool(_) => false,
+    };
+    let result = carry_out(command, develop);
+    if let (true, Err(error)) = (is_json, &result) {
+        let failed = Failed { outcome: "failed", cause: format!("{error:#}") };
+        print(serde_json::to_string(&failed)? + "\n");
+    }
+    result
+}
+
+/// Result in JSON of a command that got no reply, or an error as the reply.
+#[derive(Serialize)]
+struct Failed {
+    outcome: &'static str,
+    cause: String,
+}
+
+fn carry_out(
+    command: Command,
+    develop: impl FnOnce(Serve) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, server } => {
             upload::look(&file)?;
@@ -102,14 +128,13 @@ fn show<R: DeserializeOwned>(
     request: &Request,
     module: &[u8],
     patience: Duration,
-    print: impl Fn(&R) -> (String, ExitCode),
+    describe: impl Fn(&R) -> (String, ExitCode),
 ) -> anyhow::Result<ExitCode> {
     let line = client::ask(server, request, module, patience)?;
     let reply = reply(&line)?;
-    let (text, code) = print(&reply);
+    let (text, code) = describe(&reply);
     let text = if server.json { line } else { text };
-    // A closed reader is no failure, as in `output::print`.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(text);
     Ok(code)
 }
 
@@ -154,16 +179,19 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
 
 fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
     let mut text = format!(
-        "{:>7}  {:<9}  {:<20}  {:<12}  {:>9}  origin\n",
-        "version", "state", "since", "sha256", "size"
+        "{:>7}  {:<9}  {:>8}  {:<20}  {:<12}  {:>9}  origin\n",
+        "version", "state", "replaced", "made", "sha256", "size"
     );
     for entry in entries {
         let hash = entry.sha256.get(..12).unwrap_or(&entry.sha256);
         let size = ByteSize(entry.size as u64).to_string();
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let replaced = entry.replaced.map_or("-".into(), |number| number.to_string());
         let Entry { number, state, time, origin, .. } = entry;
-        let _ =
-            writeln!(text, "{number:>7}  {state:<9}  {time:<20}  {hash:<12}  {size:>9}  {origin}{reason}");
+        let _ = writeln!(
+            text,
+            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{reason}"
+        );
     }
     (text, ExitCode::SUCCESS)
 }

@@ -156,6 +156,10 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             }
         }
         ErrorKind::ArgumentConflict => conflict(error, command, &argument, &help),
+        // The only flag that needs another one (`serve::Swap`).
+        ErrorKind::MissingRequiredArgument if argument.starts_with("--state-dir") => {
+            format!("--require-durable needs {argument} ({help})")
+        }
         ErrorKind::MissingRequiredArgument => {
             let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
             let example =

@@ -8,7 +8,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::config::limits::Limits;
 use crate::config::value::count;
-use crate::net::unix_socket;
+use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::site::notice::Notice;
 use crate::source::watch;
@@ -118,7 +118,7 @@ pub struct Swap {
     /// Group whose members may send commands too: a name or a number. The socket should then be in a
     /// folder that they can enter (--control)
     #[arg(long, value_name = "GROUP", value_parser = unix_socket::group)]
-    pub control_group: Option<u32>,
+    pub control_group: Option<Group>,
 
     /// Do not open a control socket
     #[arg(long, conflicts_with_all = ["control", "control_group"])]

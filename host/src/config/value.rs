@@ -88,9 +88,30 @@ pub(super) fn connections(text: &str) -> Result<usize, String> {
         return count::<CONNECTIONS_MAX>(text)
             .map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
     }
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    Ok(connections_allowed(descriptors()))
+}
+
+fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Returns how many connections a limit on descriptors leaves room for.
+fn connections_allowed(descriptors: u64) -> usize {
     let left = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);
-    Ok(left.clamp(1, CONNECTIONS_MAX))
+    left.clamp(1, CONNECTIONS_MAX)
+}
+
+/// Returns a warning if the limit on descriptors has no room for this many connections.
+pub fn lack_of_descriptors(connections: usize) -> Option<String> {
+    let descriptors = descriptors();
+    let allowed = connections_allowed(descriptors);
+    (connections > allowed).then(|| {
+        format!(
+            "--connections {connections} is more than the {descriptors} descriptors of this process leave room for; \
+             expected at most {allowed} ({DESCRIPTORS_KEPT} are for other uses), or a higher `ulimit -Hn` \
+             (LimitNOFILE of systemd)"
+        )
+    })
 }
 
 pub(crate) fn count<const MAX: usize>(text: &str) -> Result<usize, String> {
@@ -120,6 +141,36 @@ mod tests {
         assert_eq!(size("1 MiB"), Ok(1 << 20));
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
         assert_eq!(count("64"), Ok(64));
+        // As the reference of bounds promises.
+        for (text, bytes) in [
+            ("1.5KiB", 1536),
+            ("1Ki", 1024),
+            ("1kib", 1024),
+            ("1k", 1000),
+            ("1KB", 1000),
+            ("2M", 2_000_000),
+            ("1G", 1_000_000_000),
+            ("7b", 7),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for (text, milliseconds) in [
+            ("1.5s", 1500),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("1h", 3_600_000),
+            ("1day", 86_400_000),
+            ("1min 30s", 90_000),
+            ("1h30m", 5_400_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["1,5KiB", "1KiBs", "KiB", ".KiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for text in ["5", "1.s", "s", "5S", "-1s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -91,15 +91,15 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Opens or creates a file and locks it for as long as it is open. The kernel
-/// releases the lock however the process ends.
+/// releases the lock however the process ends. Messages show the file as `path`.
 ///
 /// # Errors
 ///
 /// When another server holds the lock, or the file does not pass `check`.
-pub fn lock(folder: impl AsFd, name: &OsStr) -> anyhow::Result<File> {
+pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File> {
     let since = Instant::now();
     loop {
-        let file = open_lock(folder.as_fd(), name)?;
+        let file = open_lock(folder.as_fd(), name, path)?;
         match file.try_lock() {
             // A server that ends removes its lock file. If this process opened the file
             // before that, it has locked a file without a name, and tries again.
@@ -129,22 +129,22 @@ fn is_at(file: &File, folder: BorrowedFd<'_>, name: &OsStr) -> bool {
     matches!((found, open), (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-fn open_lock(folder: BorrowedFd<'_>, name: &OsStr) -> anyhow::Result<File> {
+fn open_lock(folder: BorrowedFd<'_>, name: &OsStr, path: &Path) -> anyhow::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | CAREFUL;
     let file = rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE));
-    let name = name.display();
+    let path = path.display();
     let file = match file {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::LOOP) => {
-            bail!("the lock file {name} is a symbolic link; expected a regular file")
+            bail!("the lock file {path} is a symbolic link; expected a regular file")
         }
-        Err(error) => bail!("cannot open the lock file {name}: {}", io::Error::from(error)),
+        Err(error) => bail!("cannot open the lock file {path}: {}", io::Error::from(error)),
     };
     let found = file.metadata()?;
     match check(&found) {
         // Removed since it was opened, by a server that ended.
         Err(_) if found.is_file() && found.nlink() == 0 => Ok(file),
-        Err(error) => bail!("cannot use the lock file {name}: {error}"),
+        Err(error) => bail!("cannot use the lock file {path}: {error}"),
         Ok(()) => Ok(file),
     }
 }

@@ -78,7 +78,7 @@ impl PrivateFolder {
     ///
     /// When another server holds the lock, or the file cannot be used as a lock.
     pub fn lock(&mut self, name: &OsStr) -> anyhow::Result<()> {
-        let file = own_file::lock(&self.folder, name)?;
+        let file = own_file::lock(&self.folder, name, &self.path.join(name))?;
         self.lock = Some((name.to_owned(), file));
         Ok(())
     }
@@ -334,6 +334,9 @@ fn open_folder(path: &Path) -> rustix::io::Result<File> {
 
 fn instead_of_a_folder(path: &Path, error: Errno) -> anyhow::Error {
     match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => {
+            anyhow!("it is a symbolic link; expected a folder; give the folder that it points to")
+        }
         Ok(found) if !found.is_dir() => {
             anyhow!("it is {}; expected a folder", own_file::kind(found.file_type()))
         }

@@ -2,6 +2,7 @@
 //! the parent process has passed.
 
 use std::collections::HashSet;
+use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -48,6 +49,7 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
 /// Returns the sockets that systemd, or another parent process, has bound for this
 /// process (sd_listen_fds(3)).
 fn inherited() -> anyhow::Result<Vec<Listener>> {
+    check_environment()?;
     let mut inherited_fds = ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..inherited_fds.len() {
@@ -63,6 +65,20 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
         }
     }
     Ok(listeners)
+}
+
+/// Refuses values that would be taken for no sockets at all.
+fn check_environment() -> anyhow::Result<()> {
+    for (name, meaning) in [("LISTEN_FDS", "the number of sockets"), ("LISTEN_PID", "a process id")] {
+        let Some(found) = env::var_os(name).filter(|found| !found.is_empty()) else {
+            continue;
+        };
+        if found.to_str().and_then(|found| found.parse::<u32>().ok()).is_none() {
+            let found = found.display();
+            bail!("{name} is `{found}`; expected {meaning}, or a process without this variable");
+        }
+    }
+    Ok(())
 }
 
 /// Binds a Unix socket, and replaces one on which no process listens any more.
@@ -152,6 +168,7 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
             }
         );
     }
+    check_form(address)?;
     let Some((host, port)) = address.rsplit_once(':') else {
         bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing");
     };
@@ -172,9 +189,6 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
             .map_err(|_| anyhow!("expected an IPv6 address between [ and ], found `{literal}`"))?;
         return Ok(vec![(ip, port).into()]);
     }
-    if host.contains(':') {
-        bail!("expected an IPv6 address between [ and ]: [{host}]:{port}");
-    }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, port).into()]);
     }
@@ -187,6 +201,42 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
         bail!("the name {host} has no address");
     }
     Ok(addresses)
+}
+
+/// Finds out what is meant by an address that is not of the form `HOST:PORT`.
+fn check_form(address: &str) -> anyhow::Result<()> {
+    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let (first, rest) = address.split_once(':').unwrap_or((address, ""));
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    if let Some(inner) = address.strip_prefix('[') {
+        if inner.strip_suffix(']').is_some_and(is_ipv6) {
+            bail!("expected a port behind the address, such as {address}:4444");
+        }
+        if !inner.contains(']') {
+            let with_port = inner.rsplit_once(':').filter(|(host, port)| is_ipv6(host) && is_port(port));
+            let (host, port) = with_port.unwrap_or((inner, "4444"));
+            bail!("the ] behind the IPv6 address is missing; expected for example [{host}]:{port}");
+        }
+        return Ok(());
+    }
+    // `::1:80` is an address as well, but with a port at its end it is more likely this.
+    if is_ipv6(host) && is_port(port) {
+        bail!("expected an IPv6 address between [ and ]: [{host}]:{port}");
+    }
+    if is_ipv6(address) {
+        bail!("expected an IPv6 address between [ and ], and a port: [{address}]:4444");
+    }
+    if first.eq_ignore_ascii_case("unix") {
+        bail!("expected `unix:` in small letters: unix:{rest}");
+    }
+    if host.contains(':') {
+        if first.bytes().all(|byte| byte.is_ascii_alphabetic()) && !first.is_empty() {
+            bail!("expected HOST:PORT without {first}:, such as {rest}");
+        }
+        bail!("expected HOST:PORT with one colon, or an IPv6 address between [ and ], such as [::1]:4444");
+    }
+    Ok(())
 }
 
 fn is_unavailable(error: &io::Error) -> bool {

@@ -21,13 +21,22 @@ pub(crate) const PATH_MAX: usize = 107;
 /// Largest mode: read, write and search for everybody.
 const MODE_MAX: u32 = 0o777;
 
+/// Group of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Id.
+    pub id: u32,
+    /// Name or number, as it was given.
+    pub given: String,
+}
+
 /// Who may connect to a Unix socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Mode of the socket [default: what the umask leaves].
     pub mode: Option<u32>,
     /// Group of the socket [default: that of the process].
-    pub group: Option<u32>,
+    pub group: Option<Group>,
 }
 
 /// Parses `PATH[,mode=MODE][,group=GROUP]`. Only the options at the end are taken,
@@ -58,17 +67,18 @@ fn parse_mode(text: &str) -> anyhow::Result<u32> {
     mode.with_context(|| format!("mode: found `{text}`; expected three octal digits, such as 0660"))
 }
 
-/// Returns the id of a group that is given by name or number.
+/// Returns a group that is given by name or number.
 ///
 /// # Errors
 ///
 /// When the system does not know the name.
-pub fn group(name: &str) -> Result<u32, String> {
+pub fn group(name: &str) -> Result<Group, String> {
+    let group = |id| Group { id, given: name.into() };
     if let Ok(id) = name.parse() {
-        return Ok(id);
+        return Ok(group(id));
     }
     match nix::unistd::Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(Some(found)) => Ok(group(found.gid.as_raw())),
         Ok(None) => {
             Err("expected the name or the number of a group that this machine has (getent group)".into())
         }
@@ -126,9 +136,9 @@ pub fn bind(path: &Path, access: &Access) -> anyhow::Result<UnixListener> {
 }
 
 fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> {
-    if let Some(group) = access.group {
-        chown(path, None, Some(group)).with_context(|| {
-            format!("cannot give the socket to the group {group}; expected a group of this user")
+    if let Some(Group { id, given }) = &access.group {
+        chown(path, None, Some(*id)).with_context(|| {
+            format!("cannot give the socket to the group {given}; expected a group of this user (id -Gn)")
         })?;
     }
     if let Some(mode) = access.mode {
@@ -156,16 +166,17 @@ fn unusable(path: &Path, error: io::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, parse};
+    use super::{Access, Group, parse};
 
     #[test]
     fn options_stand_at_the_end_of_an_address() {
-        let access = |mode, group| Access { mode, group };
+        let zero = Group { id: 0, given: "0".into() };
+        let access = |mode, group: Option<&Group>| Access { mode, group: group.cloned() };
         for (text, path, expected) in [
             ("/a", "/a", access(None, None)),
             ("/a,mode=0660", "/a", access(Some(0o660), None)),
-            ("/a,group=0", "/a", access(None, Some(0))),
-            ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(0))),
+            ("/a,group=0", "/a", access(None, Some(&zero))),
+            ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(&zero))),
             ("/a,b", "/a,b", access(None, None)),
             ("/a,mode=0660/b", "/a,mode=0660/b", access(None, None)),
             ("", "", access(None, None)),

@@ -55,6 +55,10 @@ pub struct Entry {
     pub size: usize,
     /// Time at which the version became a candidate, in UTC.
     pub time: String,
+    /// Number of the version that this one replaced when it was published, to which
+    /// `host rollback` goes from this one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaced: Option<u64>,
     /// Reason of the rejection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
@@ -236,8 +240,7 @@ impl History {
     /// Returns all versions as `host versions` shows them. `current` is the number of the
     /// current version.
     pub fn entries(&self, current: u64) -> Vec<Entry> {
-        let leaving =
-            self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None, None));
+        let leaving = self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None));
         let kept = self.records.iter().map(|record| {
             let (state, reason) = match &record.state {
                 RecordState::Candidate => (VersionState::Candidate, None),
@@ -249,7 +252,9 @@ impl History {
                 }
                 RecordState::Good(_) => (VersionState::Retired, None),
             };
-            entry(&record.kept.label, state, Some(record.kept.time), reason)
+            let Kept { label, time, replaced } = &record.kept;
+            let time = clock::seconds(*time).to_string();
+            Entry { time, replaced: *replaced, ..entry(label, state, reason) }
         });
         leaving.chain(kept).collect()
     }
@@ -265,14 +270,15 @@ impl Record {
     }
 }
 
-fn entry(label: &Label, state: VersionState, time: Option<SystemTime>, reason: Option<String>) -> Entry {
+fn entry(label: &Label, state: VersionState, reason: Option<String>) -> Entry {
     Entry {
         number: label.number,
         state,
         sha256: label.sha256.clone(),
         origin: label.origin.to_string(),
         size: label.size,
-        time: time.map_or("-".into(), |time| clock::seconds(time).to_string()),
+        time: "-".into(),
+        replaced: None,
         reason,
     }
 }

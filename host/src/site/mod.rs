@@ -7,6 +7,7 @@
 //! | `current` | stores the current version |
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
+//! | `by` | who ordered a swap or a rollback |
 //! | `restore` | brings back the versions of an earlier process |
 //! | `outcome` | the outcomes of swaps and rollbacks |
 //! | `shared` | state that the tasks of a swapper share |
@@ -22,6 +23,7 @@
 
 pub mod activate;
 pub mod begin;
+pub mod by;
 mod changes;
 pub mod current;
 pub mod history;

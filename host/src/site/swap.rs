@@ -9,6 +9,7 @@ use tracing::field::display;
 use tracing::{debug, info, warn};
 
 use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::by::By;
 use crate::site::changes::Change;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
@@ -24,10 +25,10 @@ const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
     /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
-    pub(super) async fn read_file(self: Arc<Self>, even_if_rejected: bool) {
+    pub(super) async fn read_file(self: Arc<Self>, by: By) {
         let Some(path) = self.settings.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
-            warn!(%cause, "not swapped");
+            warn!(%cause, %by, "not swapped");
             return;
         };
         let source = Origin::Path(path);
@@ -38,23 +39,23 @@ impl Shared {
             Err(error) => {
                 let serving = self.versions.current().label.number;
                 let cause = format!("cannot read {source}: {error}");
-                match even_if_rejected {
-                    true => warn!(%cause, serving, "not swapped"),
+                match by.tries_again() {
+                    true => warn!(%cause, serving, %by, "not swapped"),
                     // Not a warning: the file can be missing for a moment while it is
-                    // replaced.
-                    false => debug!(%cause, serving, "not swapped"),
+                    // replaced. The watch warns when it stays away.
+                    false => debug!(%cause, serving, %by, "not swapped"),
                 }
                 return;
             }
         };
         let candidate = Candidate::new(source, bytes);
-        if self.store.consider(&candidate.sha256) && !even_if_rejected {
+        if self.store.consider(&candidate.sha256) && !by.tries_again() {
             return;
         }
         let change = self.changes.begin();
-        let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false)).await;
+        let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false), by).await;
         if let Outcome::Unchanged { version } = outcome {
-            info!(serving = version, "the file is unchanged: its bytes serve already");
+            info!(serving = version, %by, "the file is unchanged: its bytes serve already");
             // Saves the file's new hash, so that a restart does not try the file again.
             self.save(|store| store.save_state(&self.versions));
         }
@@ -67,6 +68,7 @@ impl Shared {
         bytes: Vec<u8>,
         if_version: Option<u64>,
         is_gone: IsGone,
+        by: By,
     ) -> Outcome {
         if let Err(cause) = self.expect_current(if_version) {
             return self.refused(cause);
@@ -75,7 +77,7 @@ impl Shared {
         // newer change and is not undone.
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
-        self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone).await
+        self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone, by).await
     }
 
     async fn prepare_and_publish(
@@ -85,6 +87,7 @@ impl Shared {
         mut times: Times,
         if_version: Option<u64>,
         is_gone: IsGone,
+        by: By,
     ) -> Outcome {
         let serving = self.versions.current();
         if candidate.sha256 == serving.label.sha256 {
@@ -120,10 +123,10 @@ impl Shared {
                 self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
-                info!(replaced, %total, stages = %times, "serving {label}");
+                info!(replaced, %total, stages = %times, %by, "serving {label}");
                 Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
             }
-            Err(rejection) => self.reject(label, rejection),
+            Err(rejection) => self.reject(label, rejection, by),
         }
     }
 
@@ -158,14 +161,14 @@ impl Shared {
         published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
     }
 
-    fn reject(&self, label: Label, rejection: Rejection) -> Outcome {
+    fn reject(&self, label: Label, rejection: Rejection, by: By) -> Outcome {
         let Rejection { stage, cause, remedy, is_passing } = &rejection;
         if *is_passing {
             self.store.forget_considered();
         }
         let serving = self.versions.current().label.number;
         let helps = remedy.as_ref().map(display);
-        warn!(%stage, %cause, serving, remedy = helps, "rejected {label}");
+        warn!(%stage, %cause, serving, %by, remedy = helps, "rejected {label}");
         let helps = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
         let notice = format!("the handler was rejected in stage {stage}: {cause}{helps}");
         self.settings.notice.set_rejection(Some(notice));

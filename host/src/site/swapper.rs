@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::site::begin::Beginning;
+use crate::site::by::By;
 use crate::site::changes::Changes;
 use crate::site::current::Serving;
 use crate::site::history::Entry;
@@ -94,18 +95,19 @@ impl Swapper {
         bytes: Vec<u8>,
         if_version: Option<u64>,
         is_gone: IsGone,
+        by: By,
     ) -> Outcome {
-        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, is_gone);
+        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, is_gone, by);
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
     /// Starts to read the module file, and to swap if its content has changed since it was
-    /// last read. `even_if_rejected` also tries unchanged content that was rejected before.
+    /// last read. SIGHUP also tries unchanged content that was rejected before.
     /// Returns at once; the outcome is only logged.
-    pub fn read_file(&self, even_if_rejected: bool) {
+    pub fn read_file(&self, by: By) {
         let swapper = self.clone();
         self.0.spawn(async move {
-            let _ = swapper.run(Arc::clone(&swapper.0).read_file(even_if_rejected)).await;
+            let _ = swapper.run(Arc::clone(&swapper.0).read_file(by)).await;
         });
     }
 
@@ -128,7 +130,7 @@ impl Swapper {
 
     /// Rolls back to version `number`, or to the version that the current one
     /// replaced. Takes effect at once and cancels a swap in progress.
-    pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>) -> Outcome {
+    pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         let shared = &self.0;
         let rolled_back = shared.changes.overrule(|| {
             shared.expect_current(if_version)?;
@@ -148,7 +150,7 @@ impl Swapper {
             return Outcome::Unchanged { version: replaced };
         }
         shared.settings.notice.set_rejection(None);
-        info!(replaced, "rolled back: serving {label}");
+        info!(replaced, %by, "rolled back: serving {label}");
         let not_durable = shared.save_state_on_thread().await;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
     }

@@ -1,3 +1,4 @@
 //! Source of automatic swaps: the watched module file.
 
+mod absence;
 pub mod watch;

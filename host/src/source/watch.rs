@@ -20,7 +20,9 @@ use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
+use crate::site::by::By;
 use crate::site::swapper::Swapper;
+use crate::source::absence::Absence;
 
 /// Way to watch the module file (`--watch`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +71,7 @@ pub struct FileStamp {
 /// When the working folder is gone, or the thread cannot be created.
 pub fn start(path: &Path, seen: Option<FileStamp>, mode: Mode, swapper: Swapper) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    let mut watch = Watch { seen, path, swapper };
+    let mut watch = Watch { seen, path, swapper, absence: Absence::default() };
     health::keep_running("watch", move || match mode {
         Mode::Events => watch.by_events(),
         Mode::Poll => watch.by_polling(),
@@ -82,6 +84,7 @@ struct Watch {
     /// Stamp of the file when it was last compared; `None` while the file is missing.
     seen: Option<FileStamp>,
     swapper: Swapper,
+    absence: Absence,
 }
 
 impl Watch {
@@ -89,6 +92,7 @@ impl Watch {
         let mut last = self.seen;
         loop {
             thread::sleep(POLL_INTERVAL);
+            self.look_for_absence();
             // Waits until two checks in a row find the same stamp: then no write is in
             // progress.
             let now = look(&self.path);
@@ -131,10 +135,12 @@ impl Watch {
                         (trail, events) = watched;
                     }
                     self.order_if_changed(look(&self.path));
+                    self.look_for_absence();
                 }
                 // Checks periodically, even while events of other files keep arriving.
                 _ if Instant::now() >= next_check => {
                     next_check = Instant::now() + CHECK_INTERVAL;
+                    self.look_for_absence();
                     let now = look(&self.path);
                     if now == self.seen {
                         continue;
@@ -153,10 +159,14 @@ impl Watch {
         }
     }
 
+    fn look_for_absence(&mut self) {
+        self.absence.look(&self.path, || self.swapper.current().label.number);
+    }
+
     fn order_if_changed(&mut self, now: Option<FileStamp>) {
         let before = std::mem::replace(&mut self.seen, now);
         if now.is_some() && now != before {
-            self.swapper.read_file(false);
+            self.swapper.read_file(By::File);
         }
     }
 

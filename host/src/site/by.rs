@@ -1,0 +1,37 @@
+//! Who ordered a swap or a rollback, for the log.
+
+use std::fmt;
+
+/// Who ordered a swap or a rollback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A change of the module file.
+    File,
+    /// SIGHUP.
+    Hangup,
+    /// A client of the control socket.
+    Client {
+        /// User id of the client.
+        user: u32,
+        /// Process id of the client, if the kernel knows it.
+        process: Option<i32>,
+    },
+}
+
+impl By {
+    /// Returns whether a module file is tried even if its content was rejected before.
+    pub(super) fn tries_again(self) -> bool {
+        self != By::File
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            By::File => f.write_str("file"),
+            By::Hangup => f.write_str("SIGHUP"),
+            By::Client { user, process: Some(process) } => write!(f, "uid {user}, pid {process}"),
+            By::Client { user, process: None } => write!(f, "uid {user}"),
+        }
+    }
+}

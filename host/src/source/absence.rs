@@ -1,0 +1,47 @@
+//! Notices that the module file is missing or unreadable, and stays so for longer than the
+//! moment in which an editor or a compiler replaces it.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, AtFlags, CWD};
+use tracing::{info, warn};
+
+/// Time for which the file must be missing or unreadable before that is logged.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the module file is missing or unreadable, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Absence {
+    since: Option<Instant>,
+    is_logged: bool,
+}
+
+impl Absence {
+    /// Looks at the file. Logs once that it is missing or unreadable, and once that it is
+    /// back. `serving` returns the number of the current version.
+    pub(super) fn look(&mut self, path: &Path, serving: impl FnOnce() -> u64) {
+        let Err(error) = check(path) else {
+            if self.is_logged {
+                info!("the module file {} can be read again", path.display());
+            }
+            *self = Absence::default();
+            return;
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if !self.is_logged && since.elapsed() >= PATIENCE {
+            self.is_logged = true;
+            let serving = serving();
+            warn!(cause = %error, "cannot read the module file {}: version {serving} goes on serving", path.display());
+        }
+    }
+}
+
+/// Checks without opening the file, because each look would cause events.
+fn check(path: &Path) -> io::Result<()> {
+    if path.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a folder; expected a .wasm or .wat file"));
+    }
+    Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?)
+}
