@@ -176,7 +176,7 @@ fn a_file_that_may_not_be_read_is_told_once_and_so_is_its_return() {
     }
     let (file, mut server) = of_file(saying("one"), &[]);
     let file = Path::new(file.path());
-    fs::set_permissions(file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
     server.log_line(&[" WARN ", "cannot read the module file", "Permission denied"]);
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
     server.log_line(&[" INFO ", "can be read again"]);

@@ -66,6 +66,19 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Sends the same bytes again and again on another thread, until the connection fails.
+    pub fn send_for_ever(&self, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
+        let mut stream = self.stream.try_clone().unwrap();
+        std::thread::spawn(move || while stream.write_all(&bytes).is_ok() {})
+    }
+
+    /// Reads all that comes before the end of the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        // A reset is an end, too.
+        let _ = self.stream.read_to_end(&mut self.buffer);
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Closes the sending side of the connection.
     pub fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -54,3 +54,49 @@ fn bodies_were_counted_by_their_length_and_not_by_their_buffers() {
     // Allows 400 KiB more for each connection, which also has a read buffer.
     assert!(grown < (32 << 10) + 40 * 400, "{grown} KiB");
 }
+
+/// The page for a fault followed a response that had been sent in part, because the error
+/// of the write was taken for a fault of the next request.
+#[test]
+fn a_page_stood_in_the_middle_of_a_response_that_was_read_too_slowly() {
+    let flags = ["--write-timeout", "500ms", "--log-level", "debug"];
+    let mut server = Server::of_with("echo.wat", &flags);
+    let mut client = Client::connect_with_room(4096, server.addresses[0]);
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3000\r\n\r\n";
+    let request = [head.as_bytes(), &[b'x'; 3000]].concat();
+    let sending = client.send_for_ever(request);
+    server.log_line(&["connection ended early", "--write-timeout"]);
+    let rest = String::from_utf8(client.read_to_end()).unwrap();
+    assert!(rest.starts_with("HTTP/1.1 200 OK") && !rest.contains("HTTP/1.1 400"), "{}", rest.len());
+    sending.join().unwrap();
+}
+
+/// Each later request of a pipeline got a write timeout of its own.
+#[test]
+fn a_client_that_read_nothing_kept_its_connection_by_pipelined_long_calls() {
+    let flags = ["--write-timeout", "500ms", "--write-rate-min", "0", "--log-level", "debug"];
+    let mut server = Server::of_with("answers_much.wat", &flags);
+    let mut client = Client::connect_with_room(4096, server.addresses[0]);
+    client.try_send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(200));
+    server.log_line(&["connection ended early", "--write-timeout"]);
+    assert_eq!(server.log_line_now(&["client gone"]), None);
+}
+
+/// The pages of the host were checked by the limit on heads of the module.
+#[test]
+fn a_low_limit_on_heads_of_responses_left_refused_requests_without_an_answer() {
+    let server = Server::of_with("echo.wat", &["--response-head-max", "64"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\nPOST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi");
+    assert_eq!(client.reply_to("GET").status, 400);
+    assert_eq!(client.reply_to("POST").text(), "hi");
+}
+
+/// The beginning of an empty line was lost when the connection was parked.
+#[test]
+fn a_lone_carriage_return_counted_as_nothing() {
+    let server = Server::with(&["--head-timeout", "300ms"]);
+    let mut client = server.connect();
+    client.send("\r");
+    assert_eq!(client.reply_to("GET").status, 408);
+}

@@ -15,6 +15,13 @@ pub struct Message {
 }
 
 impl Message {
+    /// Forgets the message, and keeps the memory of the head.
+    pub fn clear(&mut self) {
+        self.head.clear();
+        self.body.clear();
+        self.seed = None;
+    }
+
     /// Returns the length of the message in bytes.
     pub fn length(&self) -> usize {
         self.pieces().map(<[u8]>::len).sum()

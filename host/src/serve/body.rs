@@ -89,10 +89,17 @@ impl Reader<'_> {
                 Part::Data(length) => {
                     let data = self.stream.input.split_to(length);
                     self.put(&data, 0)?;
+                    self.pace.came(length, Instant::now()).map_err(Fault::BodyTooSlow)?;
                 }
                 Part::Framing(length) => self.stream.input.advance(length),
                 Part::Incomplete => {
                     let received = self.stream.more_of_body(self.pace.next_look()).await;
+                    // Only data counts as progress: sizes, extensions and trailers are as long
+                    // as a client likes.
+                    let received = received.map(|arrived| match arrived {
+                        Arrived::Bytes(_) => Arrived::Bytes(0),
+                        other => other,
+                    });
                     came(received, &mut self.pace)?;
                 }
                 Part::End => return Ok(()),

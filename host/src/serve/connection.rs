@@ -13,6 +13,7 @@ use host_http::forwarded::client_net;
 use host_http::h1::{BadMessage, Framing, HeadParser, MessageLimits};
 use host_http::message::Message;
 use tokio::sync::Semaphore;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
@@ -110,7 +111,7 @@ impl Connections {
             taken.slot.works();
             // Boxed, so that a parked connection does not reserve memory for this
             // future.
-            match Box::pin(self.serve_requests(&socket, &taken.slot, &client)).await {
+            match Box::pin(self.serve_requests(&socket, &taken.slot, &client, idle_since)).await {
                 Ok(Some(since)) => {
                     debug!(%peer, "connection parked");
                     idle_since = since;
@@ -153,16 +154,21 @@ impl Connections {
         socket: &Socket,
         slot: &Arc<Slot>,
         client: &Client,
+        idle_since: Instant,
     ) -> io::Result<Option<Instant>> {
         let active = Active::one_more(&self.active);
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let head_timeout = self.app.limits.connection.head_timeout;
         let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
         let (mut parser, mut message) = (HeadParser::default(), Message::default());
+        let mut has_answered = false;
         loop {
+            // Lets other connections of the thread go on beside a long pipeline.
+            consume_budget().await;
             let (length, framing) = match self.next_head(&mut stream, &mut parser).await? {
                 Next::Head(length, framing) => (length, framing),
-                Next::Idle(since) => return Ok(Some(since)),
+                // Empty lines do not end the idle time.
+                Next::Idle(since) => return Ok(Some(if has_answered { since } else { idle_since })),
                 Next::End => return Ok(None),
                 Next::Refused(why) => {
                     client.refuse(&mut stream, why).await?;
@@ -173,6 +179,7 @@ impl Connections {
             if !client.answer(&mut stream, arrival, &mut message).await? {
                 break;
             }
+            has_answered = true;
         }
         stream.flush().await?;
         Ok(None)

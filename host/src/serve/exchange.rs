@@ -87,7 +87,6 @@ pub struct Arrival<'a> {
 }
 
 /// Response as it was put into the output.
-#[derive(Default)]
 struct Put {
     status: u16,
     /// Part of the response that is to be sent behind the head.
@@ -163,21 +162,24 @@ impl Client {
             Ok::<_, Fault>((response, share))
         };
         let outcome = outcome.await;
+        // Earlier responses could not be sent whole, so nothing may follow them.
+        stream.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
-        let put = |response: &[u8], closes: bool, stream: &mut Stream| {
+        let put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let version = version.filter(|_| self.app.tell_version);
-            self.put(response, &head, &id, version, closes, stream)
+            self.put(response, head_max, &head, &id, version, closes, stream)
         };
-        let answered =
-            outcome.and_then(|(response, share)| Ok((put(&response, closes, stream)?, response, share)));
+        let head_max = self.app.limits.call.response_head_max;
+        let answered = outcome
+            .and_then(|(response, share)| Ok((put(&response, head_max, closes, stream)?, response, share)));
         let (answer, response, _share, fault) = match answered {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
                 self.app.faults.add(fault.entry().name);
                 closes |= fault.leaves_unread();
                 let page = Bytes::from(fault.page(self.app.tell_cause));
-                let answer = put(&page, closes, stream).unwrap_or_default();
+                let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
                 self.record(message, &id, time, version_called.as_deref(), &fault);
                 (answer, page, Share::default(), Some(fault))
             }
@@ -192,9 +194,8 @@ impl Client {
             id: &id,
             fault: fault.as_ref(),
         });
-        message.head.clear();
-        message.body.clear();
-        stream.send(response.get(answer.body).unwrap_or_default()).await?;
+        message.clear();
+        stream.send(response.get(answer.body).unwrap_or_default(), started.into()).await?;
         Ok(!closes)
     }
 
@@ -216,7 +217,7 @@ impl Client {
         let fault = Fault::from(why);
         self.app.faults.add(fault.entry().name);
         let page = fault.page(self.app.tell_cause);
-        let answer = self.put(&page, &head, &id, None, true, stream).unwrap_or_default();
+        let answer = self.put(&page, usize::MAX, &head, &id, None, true, stream).map_err(io::Error::other)?;
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
@@ -227,7 +228,7 @@ impl Client {
             id: &id,
             fault: Some(&fault),
         });
-        stream.send(page.get(answer.body).unwrap_or_default()).await
+        stream.send(page.get(answer.body).unwrap_or_default(), started.into()).await
     }
 
     /// Returns whether the current response is the last one of the connection.
@@ -237,10 +238,13 @@ impl Client {
             || self.slot.gives_way()
     }
 
-    /// Checks a response, and puts the head that the client gets into the output.
+    /// Checks a response, whose head may have `head_max` bytes, and puts the head that the
+    /// client gets into the output.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one response")]
     fn put(
         &self,
         response: &[u8],
+        head_max: usize,
         head: &RequestHead<'_>,
         id: &RequestId,
         version: Option<u64>,
@@ -248,7 +252,6 @@ impl Client {
         stream: &mut Stream,
     ) -> Result<Put, InvalidResponse> {
         let mut places = Places::default();
-        let head_max = self.app.limits.call.response_head_max;
         let checked = response::check(response, head.method, head_max, &mut places)?;
         let connection = match (closes, head.version) {
             (true, _) => Some("close"),
@@ -274,7 +277,6 @@ impl Client {
         if stream.input.is_empty() && head.expects_continue() && !is_too_long {
             stream.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        stream.flush().await.map_err(|error| Fault::BodyUnreadable(error.to_string()))?;
         let share = body::read_body(stream, framing, &limits.connection, buffers, &mut message.body).await?;
         stream.is_complete();
         Ok(share)

@@ -26,6 +26,10 @@ const COPIED_MAX: usize = 4 << 10;
 /// Responses to pipelined requests that are written together, in bytes.
 pub(crate) const TOGETHER: usize = 32 << 10;
 
+/// Longest time for which a response waits for those of requests that were sent with its
+/// own.
+const TOGETHER_TIME: Duration = Duration::from_millis(1);
+
 /// What came of waiting for the client.
 #[derive(Debug)]
 pub enum Arrived {
@@ -56,6 +60,10 @@ pub struct Stream {
     head_timer: Option<Pin<Box<Sleep>>>,
     /// Whether the slot says that the connection waits for its client in a transfer.
     waits: bool,
+    /// Time at which the oldest request was read whose response is in the output.
+    unsent_since: Option<Instant>,
+    /// Why a write failed. Nothing may follow it, because a part may have been sent.
+    broken: Option<io::Error>,
 }
 
 impl Stream {
@@ -78,6 +86,8 @@ impl Stream {
             look: Look::new(idle),
             head_timer: None,
             waits: false,
+            unsent_since: None,
+            broken: None,
         }
     }
 
@@ -127,12 +137,13 @@ impl Stream {
         arrived
     }
 
-    /// Waits until `until` for more bytes of a body.
+    /// Sends the output, and waits until `until` for more bytes of a body.
     ///
     /// # Errors
     ///
     /// When the connection is gone.
     pub async fn read_body(&mut self, into: &mut impl BufMut, until: Instant) -> io::Result<Arrived> {
+        self.flush().await?;
         let read = poll_fn(|cx| match self.socket.poll_read(cx, into)? {
             Poll::Ready(0) => Poll::Ready(Ok(Arrived::End)),
             Poll::Ready(received) => {
@@ -145,16 +156,29 @@ impl Stream {
     }
 
     /// Sends the output and then this body, which may be put off until [`Stream::flush`].
+    /// The request was read at `since`.
     ///
     /// # Errors
     ///
     /// When the connection is gone, or the client reads too slowly.
-    pub async fn send(&mut self, body: &[u8]) -> io::Result<()> {
-        if body.len() <= COPIED_MAX {
-            self.output.extend_from_slice(body);
-            return if self.output.len() > TOGETHER { self.flush().await } else { Ok(()) };
+    pub async fn send(&mut self, body: &[u8], since: Instant) -> io::Result<()> {
+        if body.len() > COPIED_MAX {
+            return self.write_all(body).await;
         }
-        self.write_all(body).await
+        self.output.extend_from_slice(body);
+        let since = *self.unsent_since.get_or_insert(since);
+        // Without further input, the output is sent before the next wait.
+        let is_late = !self.input.is_empty() && since.elapsed() > TOGETHER_TIME;
+        if is_late || self.output.len() > TOGETHER { self.flush().await } else { Ok(()) }
+    }
+
+    /// Returns why an earlier write failed, if one did.
+    ///
+    /// # Errors
+    ///
+    /// When an earlier write failed.
+    pub fn check(&mut self) -> io::Result<()> {
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Sends the output.
@@ -167,6 +191,15 @@ impl Stream {
     }
 
     async fn write_all(&mut self, body: &[u8]) -> io::Result<()> {
+        self.unsent_since = None;
+        let written = self.write_output_and(body).await;
+        if let Err(error) = &written {
+            self.broken = Some(io::Error::new(error.kind(), error.to_string()));
+        }
+        written
+    }
+
+    async fn write_output_and(&mut self, body: &[u8]) -> io::Result<()> {
         let mut output = std::mem::take(&mut self.output);
         let mut pieces = [IoSlice::new(&output), IoSlice::new(body)];
         let mut left = &mut pieces[..];

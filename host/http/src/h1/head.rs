@@ -104,9 +104,9 @@ impl HeadParser {
         }
     }
 
-    /// Returns whether a request line has begun: empty lines before it do not count.
+    /// Returns whether a line has begun: empty lines before a request line do not count.
     pub fn has_begun(&self, bytes: &[u8]) -> bool {
-        self.first.is_some() || bytes.get(self.read..).is_some_and(|rest| !rest.is_empty() && rest != b"\r")
+        self.first.is_some() || bytes.len() > self.read
     }
 
     /// Returns the head that was read from these bytes.
