@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use host_http::authority::BadHost;
 use host_http::h1::BadMessage;
 use host_http::invalid_response::InvalidResponse;
@@ -178,7 +178,13 @@ fn command_section(text: &mut String, command: &mut Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = write!(text, "\n## `{name}`\n\n{about}.\n\n```text\n{usage}\n```\n");
 
-    let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+    let is_general = |arg: &Arg| {
+        matches!(
+            arg.get_action(),
+            ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
+        )
+    };
+    let shown = |arg: &&Arg| !arg.is_hide_set() && !is_general(arg);
     let arguments: Vec<&Arg> = command.get_arguments().filter(shown).collect();
     let mut headings: Vec<Option<&str>> = Vec::new();
     for argument in &arguments {

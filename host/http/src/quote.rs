@@ -16,7 +16,8 @@ pub struct Quoted<'a> {
     max: usize,
 }
 
-/// Returns a text to be displayed in at most `max` bytes, counted after escaping.
+/// Returns a text of which at most `max` bytes are displayed, counted after escaping and
+/// without the mark of a cut.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }

@@ -14,7 +14,7 @@ pub struct SwapLimits {
     pub module_max: usize,
 
     // Enough for modules of several megabytes. Each module is compiled in a process of
-    // its own; usually at most two such processes run at once.
+    // its own, one at a time.
     /// Most memory of the process that compiles a module; past it the module is
     /// rejected
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUDGET_MAX>)]

@@ -4,8 +4,9 @@
 //! Each page is read-only at first. The first write to it raises a signal. The signal
 //! handler records the page, makes it writable, and lets the write happen. The page
 //! stays writable after the reset, because the next request most likely writes to
-//! the same pages. So after a few requests there are no more signals, and a reset
-//! only visits the pages that requests use.
+//! the same pages. So after a few requests there are hardly any signals. Pages that
+//! requests no longer change become read-only again from time to time, so that a reset
+//! visits few pages beyond those in use.
 //!
 //! A stretch is a range of adjacent pages that was made writable in one step. Each
 //! takes up to two of the process's memory mappings, so stretches are limited.
