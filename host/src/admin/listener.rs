@@ -22,7 +22,7 @@ use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::place::Bound;
 use crate::admin::protocol::{ErrorReply, LINE_MAX, Request, Status};
 use crate::admin::resources::Resources;
-use crate::serve::exchange::App;
+use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::history::VersionState;
 use crate::telemetry::log;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use crate::config::limits::Limits;
-use crate::serve::exchange::App;
+use crate::serve::app::App;
 use crate::telemetry::{log, log_queue};
 
 /// Current use of each resource.

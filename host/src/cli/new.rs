@@ -129,7 +129,7 @@ fn fill_in(text: &str, name: &str) -> String {
 fn with_std(text: &str) -> String {
     text.replace("#![no_std]\n\n", "")
         .replace("{ path = \"handler-sdk\" }", "{ path = \"handler-sdk\", features = [\"std\"] }")
-        .replace("16 * 1024", "64 * 1024")
+        .replace("16 * 1024", "512 * 1024")
 }
 
 fn sdk_manifest() -> String {

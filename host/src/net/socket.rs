@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use socket2::SockRef;
-use tokio::io::{Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// Most bytes per connection that the kernel queues and has not sent yet
@@ -17,9 +17,6 @@ use tokio::net::{TcpStream, UnixStream};
 /// that do not read would use up its memory for TCP, and all connections of the machine
 /// would stall (`cargo bench -p host-benches --bench slow -- read`).
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
-
-/// Largest write in bytes whose pieces are first copied into one buffer.
-const SMALL: usize = 1024;
 
 /// Socket; clones share it.
 #[derive(Clone)]
@@ -103,15 +100,12 @@ impl Socket {
 
     /// Writes as many bytes as the kernel accepts, and waits while it accepts none.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        // Joins small pieces, because one piece costs the kernel less than several.
-        let mut room = [MaybeUninit::uninit(); SMALL];
-        let mut room = ReadBuf::uninit(&mut room);
-        let small = put_together(pieces, &mut room);
         loop {
             ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
-            let written = match small {
-                Some(bytes) => with!(self, stream => stream.try_write(bytes)),
-                None => with!(self, stream => stream.try_write_vectored(pieces)),
+            let written = match pieces {
+                // Costs the kernel less than a list of one piece.
+                [bytes] => with!(self, stream => stream.try_write(bytes)),
+                pieces => with!(self, stream => stream.try_write_vectored(pieces)),
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -141,15 +135,4 @@ impl Socket {
     pub fn finish(&self) -> io::Result<()> {
         with!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
     }
-}
-
-/// Joins the pieces in `room`. Returns `None` if they do not fit.
-fn put_together<'a>(pieces: &[IoSlice<'_>], room: &'a mut ReadBuf<'_>) -> Option<&'a [u8]> {
-    for piece in pieces {
-        if piece.len() > room.remaining() {
-            return None;
-        }
-        room.put_slice(piece);
-    }
-    Some(room.filled())
 }

@@ -1,6 +1,6 @@
 //! Life of one connection: reads requests and answers them one after the other. An idle
-//! connection is parked and keeps only its socket. A closing connection is drained, so that the client
-//! can read the last response.
+//! connection is parked and keeps only its socket. A closing connection is drained, so
+//! that the client can read the last response.
 
 use std::io;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use tracing::debug;
 
 use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
+use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::exchange::{App, Arrival, Client};
+use crate::serve::exchange::{Arrival, Client};
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, Stream, TOGETHER};
 use crate::serve::write_pace::WriteBounds;

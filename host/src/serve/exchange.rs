@@ -9,61 +9,27 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use host_http::client_net::{ClientNet, Peer};
-use host_http::forwarded::{self, Trusted};
+use host_http::forwarded;
 use host_http::h1::{BadMessage, Framing, HeadParser};
 use host_http::invalid_response::InvalidResponse;
 use host_http::message::Message;
 use host_http::request::{self, Origin};
 use host_http::request_head::{RequestHead, Version};
-use host_http::request_id::{ConnectionIds, RequestId, RequestIds};
+use host_http::request_id::{RequestId, RequestIds};
 use host_http::response::{self, Own, Places};
 use host_wasm::{Call, CallError};
-use tokio::sync::Semaphore;
 
-use crate::config::limits::Limits;
 use crate::fault::{Fault, Whose};
-use crate::fault_counts::FaultCounts;
 use crate::net::socket::Socket;
-use crate::record::Recorder;
 use crate::seed;
-use crate::serve::buffers::{Buffers, Share};
+use crate::serve::app::App;
+use crate::serve::buffers::Share;
 use crate::serve::date;
-use crate::serve::ending::Ending;
 use crate::serve::slots::Slot;
 use crate::serve::stream::Stream;
 use crate::serve::{access_log, body};
 use crate::site::current::Serving;
-use crate::site::notice::Notice;
-use crate::site::swapper::Swapper;
 use crate::site::version;
-
-/// State shared by all connections.
-pub struct App {
-    /// Source of the current version.
-    pub swapper: Swapper,
-    /// Whether responses name the version that answered.
-    pub tell_version: bool,
-    /// Limits of the server.
-    pub limits: Limits,
-    /// Generator of connection and request ids.
-    pub ids: ConnectionIds,
-    /// Whether the response to a fault shows its cause (`--dev`).
-    pub tell_cause: bool,
-    /// Reason for which the newest version does not serve, shown by `host dev`.
-    pub notice: Notice,
-    /// Fault counts.
-    pub faults: FaultCounts,
-    /// Memory budget for bodies.
-    pub buffers: Buffers,
-    /// Permits for connections.
-    pub permits: Arc<Semaphore>,
-    /// Recorder of requests that end in a fault of the handler, if recording is on.
-    pub recorder: Option<Recorder>,
-    /// Proxies whose `x-forwarded-for` header is trusted.
-    pub trusted: Vec<Trusted>,
-    /// Shutdown signal.
-    pub ending: Ending,
-}
 
 /// Client of one connection.
 pub struct Client {
@@ -165,10 +131,12 @@ impl Client {
         // Earlier responses could not be sent whole, so nothing may follow them.
         stream.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
+        let shown = version.filter(|_| self.app.tell_version);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
         let put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
-            let version = version.filter(|_| self.app.tell_version);
-            self.put(response, head_max, &head, &id, version, closes, stream)
+            let connection = connection(closes, head.version);
+            let own = Own { id: &id, version: shown, connection, date: &date::now() };
+            put(&mut stream.output, response, head.method, head_max, &own)
         };
         let head_max = self.app.limits.call.response_head_max;
         let answered = outcome
@@ -212,12 +180,11 @@ impl Client {
             begin = behind;
         }
         let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
-        let parser = HeadParser::default();
-        let head = RequestHead { method, ..parser.head(&[]) };
         let fault = Fault::from(why);
         self.app.faults.add(fault.entry().name);
         let page = fault.page(self.app.tell_cause);
-        let answer = self.put(&page, usize::MAX, &head, &id, None, true, stream).map_err(io::Error::other)?;
+        let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::now() };
+        let answer = put(&mut stream.output, &page, method, usize::MAX, &own).map_err(io::Error::other)?;
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
@@ -236,31 +203,6 @@ impl Client {
         self.ids.count() >= self.app.limits.connection.connection_requests as u64
             || self.app.ending.has_begun()
             || self.slot.gives_way()
-    }
-
-    /// Checks a response, whose head may have `head_max` bytes, and puts the head that the
-    /// client gets into the output.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one response")]
-    fn put(
-        &self,
-        response: &[u8],
-        head_max: usize,
-        head: &RequestHead<'_>,
-        id: &RequestId,
-        version: Option<u64>,
-        closes: bool,
-        stream: &mut Stream,
-    ) -> Result<Put, InvalidResponse> {
-        let mut places = Places::default();
-        let checked = response::check(response, head.method, head_max, &mut places)?;
-        let connection = match (closes, head.version) {
-            (true, _) => Some("close"),
-            (false, Version::Http10) => Some("keep-alive"),
-            (false, Version::Http11) => None,
-        };
-        checked.write_head(&mut stream.output, &Own { id, version, connection, date: &date::now() });
-        let start = response.len() - checked.content.len();
-        Ok(Put { status: checked.status, body: start..start + checked.body().len() })
     }
 
     /// Reads the body of a request, for which the client may wait to be asked.
@@ -310,4 +252,33 @@ impl Client {
             recorder.record(std::mem::take(message), id, time, &version.label, fault);
         }
     }
+}
+
+/// Value of `connection` in the last response of a connection.
+const CLOSE: &str = "close";
+
+/// Returns the value of `connection` in a response. Each version of HTTP has another default
+/// (RFC 9112, section 9.3).
+fn connection(closes: bool, version: Version) -> Option<&'static str> {
+    match (closes, version) {
+        (true, _) => Some(CLOSE),
+        (false, Version::Http10) => Some("keep-alive"),
+        (false, Version::Http11) => None,
+    }
+}
+
+/// Checks a response, whose head may have `head_max` bytes, and appends the head that the
+/// client gets.
+fn put(
+    output: &mut Vec<u8>,
+    response: &[u8],
+    method: &str,
+    head_max: usize,
+    own: &Own<'_>,
+) -> Result<Put, InvalidResponse> {
+    let mut places = Places::default();
+    let checked = response::check(response, method, head_max, &mut places)?;
+    checked.write_head(output, own);
+    let start = response.len() - checked.content.len();
+    Ok(Put { status: checked.status, body: start..start + checked.body().len() })
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | responsibility |
 //! | --- | --- |
+//! | `app` | the state that all connections share |
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
@@ -16,6 +17,7 @@
 //! | `ending` | tells connections that shutdown has begun |
 
 pub mod access_log;
+pub mod app;
 pub mod body;
 pub mod buffers;
 pub mod connection;

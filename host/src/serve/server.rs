@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::net::listener::{Accepted, Listener};
+use crate::serve::app::App;
 use crate::serve::connection::Connections;
-use crate::serve::exchange::App;
 
 /// Pause before the next attempt when no file descriptor, memory or permit is left for a
 /// new connection. Meanwhile connections wait in the kernel's queue.

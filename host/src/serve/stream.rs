@@ -202,7 +202,8 @@ impl Stream {
     async fn write_output_and(&mut self, body: &[u8]) -> io::Result<()> {
         let mut output = std::mem::take(&mut self.output);
         let mut pieces = [IoSlice::new(&output), IoSlice::new(body)];
-        let mut left = &mut pieces[..];
+        let count = if body.is_empty() { 1 } else { 2 };
+        let mut left = pieces.get_mut(..count).unwrap_or_default();
         // Pace of the client, measured since a write blocked.
         let mut pace = None;
         let mut missing = output.len() + body.len();

@@ -34,7 +34,7 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
             let names = members.filter_map(|member| member.split(|&byte| byte == b';').next());
             let names: Vec<&[u8]> = names.map(trimmed).collect();
             let knows_all = names.iter().all(|name| name.is_empty() || name.eq_ignore_ascii_case(b"chunked"));
-            // Where `chunked` is not the last coding, nobody knows the end of the body.
+            // Where `chunked` is not the last coding, the end of the body is unknown.
             let is_last = names.last().is_some_and(|name| name.eq_ignore_ascii_case(b"chunked"));
             let is_there = names.iter().any(|name| name.eq_ignore_ascii_case(b"chunked"));
             if is_there && !is_last {
