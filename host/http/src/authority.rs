@@ -4,6 +4,7 @@
 
 use thiserror::Error;
 
+use crate::field::Name;
 use crate::h1::grammar::is_authority;
 use crate::request_head::{RequestHead, Version};
 
@@ -27,7 +28,7 @@ pub enum BadHost {
 /// Checks the `host` field of a request, which must be valid even where the authority of
 /// the target takes its place (RFC 9112, section 3.2).
 pub(super) fn check(head: &RequestHead<'_>) -> Result<(), BadHost> {
-    let mut values = head.fields.values("host");
+    let mut values = head.fields.values(Name::Host);
     let Some(host) = values.next() else {
         // HTTP/1.0 does not require the field.
         return if head.version == Version::Http10 { Ok(()) } else { Err(BadHost::Missing) };
@@ -36,6 +37,5 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<(), BadHost> {
     if more > 0 {
         return Err(BadHost::Repeated { count: 1 + more });
     }
-    let host = std::str::from_utf8(host).map_err(|_| BadHost::Malformed)?;
     if is_authority(host) { Ok(()) } else { Err(BadHost::Malformed) }
 }

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use handler_sdk::abi::FORWARDED_FOR;
 use ipnet::IpNet;
 
 use crate::client_net::{ClientNet, Peer};
-use crate::request_head::Fields;
+use crate::field::{Fields, Name};
 
 /// Proxies whose `x-forwarded-for` field is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
         return peer;
     }
     let is_trusted = |peer| trusted.iter().any(|trusted| trusted.includes(peer));
-    let lists = fields.values(FORWARDED_FOR).rev();
+    let lists = fields.values(Name::ForwardedFor).rev();
     let mut claims = lists.flat_map(|list| list.rsplit(|&byte| byte == b','));
     let mut client = peer;
     while is_trusted(client) {

@@ -12,20 +12,6 @@ pub const OPTIONS_MAX: usize = 64;
 /// else without them.
 const KEPT: [&[u8]; 2] = [b"host", b"content-length"];
 
-/// Returns whether a field, named in lower case, is hop-by-hop in any message.
-pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection"
-            | b"keep-alive"
-            | b"proxy-connection"
-            | b"te"
-            | b"trailer"
-            | b"transfer-encoding"
-            | b"upgrade"
-    )
-}
-
 /// Splits the values of `connection` into options.
 fn options<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
     values.flat_map(|list| list.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)

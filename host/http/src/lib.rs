@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `h1` | parses HTTP/1.1 requests, and refuses what is ambiguous |
 //! | `request_head` | the head of a request as it arrived |
+//! | `field` | header fields, and the names that the host knows |
 //! | `request` | encodes the canonical request |
 //! | `target` | the forms of a request target |
 //! | `authority` | checks the field `host` |
@@ -20,6 +21,7 @@
 
 pub mod authority;
 pub mod client_net;
+pub mod field;
 pub mod forwarded;
 pub mod h1;
 pub mod hop_by_hop;

@@ -12,11 +12,11 @@ use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
 use thiserror::Error;
 
 use crate::authority::{self, BadHost};
+use crate::field::{Name, put};
 use crate::h1::BadMessage;
-use crate::hop_by_hop::{Listed, is_hop_by_hop};
+use crate::hop_by_hop::Listed;
 use crate::request_head::RequestHead;
 use crate::request_id::RequestId;
-use crate::response::put;
 use crate::target::{BadTarget, Target};
 
 /// Facts about a request that the host adds to it.
@@ -56,7 +56,7 @@ pub fn check_head<'a>(head: &RequestHead<'a>) -> Result<Target<'a>, BadRequest> 
     let target = Target::new(head.method, head.target)?;
     authority::check(head)?;
     // RFC 9110, section 10.1.1 defines only this expectation.
-    if !head.fields.values("expect").all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+    if !head.fields.values(Name::Expect).all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         return Err(BadRequest::ExpectationUnknown);
     }
     Ok(target)
@@ -79,37 +79,27 @@ pub fn encode(
     if let Some(authority) = authority {
         put(to, [b"host: ", authority.as_bytes(), b"\r\n"]);
     }
-    let listed = Listed::by(head.fields.values("connection"));
-    for (name, value) in head.fields.iter() {
-        let start = to.len();
-        to.extend_from_slice(name);
-        let written = to.get_mut(start..).unwrap_or_default();
-        written.make_ascii_lowercase();
-        let replaced = authority.is_some() && *written == *b"host";
-        if replaced || is_set_here(written) || is_hop_by_hop(written) || listed.contains(written) {
-            to.truncate(start);
-        } else {
-            put(to, [b": ", value, b"\r\n"]);
+    let listed = Listed::by(head.fields.values(Name::Connection));
+    head.fields.write(to, &listed, |name| match name {
+        Name::Host => authority.is_none(),
+        // The host has met `expect`, and sets the others itself.
+        Name::Expect | Name::ContentLength | Name::RequestId | Name::ForwardedFor | Name::RequestTime => {
+            false
         }
-    }
-    let mut own = |name: &str, value: &[u8]| put(to, [name.as_bytes(), b": ", value, b"\r\n"]);
+        name => !name.is_hop_by_hop(),
+    });
     let mut digits = itoa::Buffer::new();
     if body_bytes > 0 {
-        own("content-length", digits.format(body_bytes).as_bytes());
+        put(to, [b"content-length: ", digits.format(body_bytes).as_bytes(), b"\r\n"]);
     }
-    own(REQUEST_ID, origin.id.as_bytes());
-    own(FORWARDED_FOR, origin.client.as_bytes());
     // A time before 1970 is sent as 0.
     let time = origin.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
-    own(REQUEST_TIME, digits.format(time as u64).as_bytes());
+    let time = digits.format(time as u64).as_bytes();
+    let mut own = |name: &str, value: &[u8]| put(to, [name.as_bytes(), b": ", value, b"\r\n"]);
+    own(REQUEST_ID, origin.id.as_bytes());
+    own(FORWARDED_FOR, origin.client.as_bytes());
+    own(REQUEST_TIME, time);
     put(to, [b"\r\n"]);
-}
-
-/// Returns whether the client's field of this name, in lower case, is dropped. The host
-/// has met `expect`, and sets the other fields itself.
-fn is_set_here(name: &[u8]) -> bool {
-    matches!(name, b"content-length" | b"expect")
-        || [REQUEST_ID, FORWARDED_FOR, REQUEST_TIME].iter().any(|own| name == own.as_bytes())
 }
 
 #[cfg(test)]

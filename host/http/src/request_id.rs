@@ -32,6 +32,19 @@ const LENGTH_MAX: usize = 16 + 1 + 16 + 1 + 16;
 /// Digits of the hash.
 const HASH_DIGITS: u32 = 16;
 
+/// The two hexadecimal digits of each byte.
+#[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 0xF]];
+        byte += 1;
+    }
+    table
+};
+
 /// Id of one request. A copy costs less than reference counting.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId {
@@ -96,10 +109,16 @@ impl RequestId {
 
     /// Appends a number in at least this many hexadecimal digits. Faster than `{:x}`.
     fn push_hex(&mut self, number: u64, digits_min: u32) {
-        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min);
-        for place in (0..digits).rev() {
-            let digit = (number >> (4 * place)) as u8 & 0xF;
-            self.push(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+        let mut text = [[0; 2]; 8];
+        for (digits, byte) in text.iter_mut().zip(number.to_be_bytes()) {
+            *digits = HEX.get(usize::from(byte)).copied().unwrap_or_default();
+        }
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min) as usize;
+        let text = text.as_flattened();
+        let text = text.get(text.len().saturating_sub(digits)..).unwrap_or_default();
+        if let Some(place) = self.text.get_mut(self.length..self.length + text.len()) {
+            place.copy_from_slice(text);
+            self.length += text.len();
         }
     }
 

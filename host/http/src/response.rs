@@ -1,13 +1,12 @@
 //! Checks what a handler returned: one HTTP/1.1 message, which the host frames. A
 //! doubtful message is refused as a whole, because half a response is worse than a 502.
 
-use std::mem::MaybeUninit;
-
 use handler_sdk::HttpDate;
 use handler_sdk::abi::{REQUEST_ID, SINGLE_FIELDS};
-use httparse::Header;
 
-use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options, is_hop_by_hop};
+use crate::field::{Field, Fields, Name, is, put};
+use crate::h1::grammar::{is_value, split_field};
+use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options};
 use crate::invalid_response::InvalidResponse;
 use crate::request_id::RequestId;
 
@@ -17,19 +16,9 @@ const VERSION: &[u8] = b"HTTP/1.1 ";
 /// Most fields in the head of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
-/// Name of the field with the number of the handler's version.
-pub const HANDLER_VERSION: &str = "x-handler-version";
-
-const CONTENT_LENGTH: &str = "content-length";
-
-/// Room for the fields of one response.
-pub struct Places<'a>([MaybeUninit<Header<'a>>; FIELDS_MAX]);
-
-impl Default for Places<'_> {
-    fn default() -> Self {
-        Places([const { MaybeUninit::uninit() }; FIELDS_MAX])
-    }
-}
+/// Places of the fields of one response, whose memory is reused for the next.
+#[derive(Debug, Default)]
+pub struct Places(Vec<Field>);
 
 /// A response that was checked.
 pub struct Checked<'a> {
@@ -41,7 +30,7 @@ pub struct Checked<'a> {
     pub content: &'a [u8],
     /// Length that the response states, in bytes.
     pub length: Option<u64>,
-    fields: &'a [Header<'a>],
+    fields: Fields<'a>,
     listed: Listed<'a>,
     is_for_head: bool,
 }
@@ -68,7 +57,7 @@ pub fn check<'a>(
     response: &'a [u8],
     method: &str,
     head_max: usize,
-    places: &'a mut Places<'a>,
+    places: &'a mut Places,
 ) -> Result<Checked<'a>, InvalidResponse> {
     if response.is_empty() {
         return Err(InvalidResponse::Empty);
@@ -79,35 +68,30 @@ pub fn check<'a>(
     if !response.starts_with(VERSION) {
         return Err(InvalidResponse::Head("it does not begin with HTTP/1.1"));
     }
-    let text = head(response, head_max)?;
-    let mut head = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
-    let length = match parser.parse_response_with_uninit_headers(&mut head, text, &mut places.0) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Err(InvalidResponse::HeadUnfinished),
-        Err(error) => return Err(InvalidResponse::Head(complaint(error))),
-    };
-    let status = head.code.unwrap_or_default();
+    let (status, reason, length) = read_head(response, head_max, &mut places.0)?;
     if !(200..=599).contains(&status) {
         return Err(InvalidResponse::Status(status));
     }
     if method == "CONNECT" && status < 300 {
         return Err(InvalidResponse::Tunnel(status));
     }
-    let (fields, content) = (&*head.headers, response.get(length..).unwrap_or_default());
-    let listed = check_fields(fields)?;
+    let (fields, content) = (Fields::new(response, &places.0), response.get(length..).unwrap_or_default());
+    if has_too_many_options(fields.values(Name::Connection)) {
+        return Err(InvalidResponse::TooManyOptions { limit: OPTIONS_MAX });
+    }
+    let listed = Listed::by(fields.values(Name::Connection));
     let is_for_head = method == "HEAD";
     let length = content_length(status, stated_length(fields)?, content.len(), is_for_head)?;
-    Ok(Checked { status, reason: reason(text)?, content, length, fields, listed, is_for_head })
+    Ok(Checked { status, reason, content, length, fields, listed, is_for_head })
 }
 
 impl<'a> Checked<'a> {
     /// Returns the fields to be sent: without hop-by-hop fields, and without those that
     /// the host states itself, such as `content-length` and `date`.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let is_sent =
-            |field: &&Header<'_>| !is_dropped(field.name) && !self.listed.contains(field.name.as_bytes());
-        self.fields.iter().filter(is_sent).map(|field| (field.name, field.value))
+            |(known, name, _): &(Name, &[u8], &[u8])| is_sent(*known) && !self.listed.contains(name);
+        self.fields.named().filter(is_sent).map(|(_, name, value)| (name, value))
     }
 
     /// Returns the bytes to be sent after the head.
@@ -119,115 +103,124 @@ impl<'a> Checked<'a> {
     pub fn write_head(&self, out: &mut Vec<u8>, own: &Own<'_>) {
         let mut digits = itoa::Buffer::new();
         put(out, [VERSION, digits.format(self.status).as_bytes(), b" ", self.reason, b"\r\n"]);
-        for (name, value) in self.fields() {
-            let start = out.len();
-            out.extend_from_slice(name.as_bytes());
-            out.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
-            put(out, [b": ", value, b"\r\n"]);
-        }
+        self.fields.write(out, &self.listed, is_sent);
         if let Some(length) = self.length {
             put(out, [b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);
         }
-        put(out, [REQUEST_ID.as_bytes(), b": ", own.id.as_bytes(), b"\r\n"]);
         if let Some(number) = own.version {
-            put(out, [HANDLER_VERSION.as_bytes(), b": ", digits.format(number).as_bytes(), b"\r\n"]);
+            put(out, [b"x-handler-version: ", digits.format(number).as_bytes(), b"\r\n"]);
         }
         if let Some(option) = own.connection {
             put(out, [b"connection: ", option.as_bytes(), b"\r\n"]);
         }
-        put(out, [b"date: ", own.date, b"\r\n\r\n"]);
+        put(out, [REQUEST_ID.as_bytes(), b": ", own.id.as_bytes(), b"\r\ndate: ", own.date, b"\r\n\r\n"]);
     }
 }
 
-/// Appends pieces. Their number is a constant, so the compiler unrolls the loop and
-/// knows the lengths of literals.
-pub(crate) fn put<const N: usize>(to: &mut Vec<u8>, pieces: [&[u8]; N]) {
-    pieces.into_iter().for_each(|piece| to.extend_from_slice(piece));
+/// Returns whether a handler's fields of this name are sent.
+fn is_sent(name: Name) -> bool {
+    !matches!(name, Name::Date | Name::ContentLength | Name::RequestId | Name::HandlerVersion)
+        && !name.is_hop_by_hop()
 }
 
-/// Returns whether a field of a handler is never sent.
-fn is_dropped(name: &str) -> bool {
-    // No such name is longer than this room.
-    let mut room = [0; 24];
-    let Some(lower) = room.get_mut(..name.len()) else {
-        return false;
-    };
-    lower.copy_from_slice(name.as_bytes());
-    lower.make_ascii_lowercase();
-    matches!(&*lower, b"date" | b"content-length")
-        || [REQUEST_ID, HANDLER_VERSION].iter().any(|own| lower == own.as_bytes())
-        || is_hop_by_hop(lower)
-}
-
-/// Returns the bytes of a response's head, with the empty line at its end. Searches
-/// the first `max` bytes only.
-fn head(response: &[u8], max: usize) -> Result<&[u8], InvalidResponse> {
+/// Reads the head. Returns the status, the reason phrase and the length of the head. Lines
+/// may end in LF alone.
+fn read_head<'a>(
+    response: &'a [u8],
+    max: usize,
+    places: &mut Vec<Field>,
+) -> Result<(u16, &'a [u8], usize), InvalidResponse> {
     let searched = response.get(..max).unwrap_or(response);
-    let end = memchr::memchr_iter(b'\n', searched).find_map(|at| match searched.get(at + 1..)? {
-        [b'\n', ..] => Some(at + 2),
-        [b'\r', b'\n', ..] => Some(at + 3),
-        _ => None,
-    });
-    match end.and_then(|end| searched.get(..end)) {
-        Some(head) => Ok(head),
-        None if response.len() > max => Err(InvalidResponse::HeadTooLong { limit: max }),
-        None => Err(InvalidResponse::HeadUnfinished),
-    }
-}
-
-/// Refuses `transfer-encoding` and repeated fields that may stand once. Returns the names
-/// that `connection` lists.
-fn check_fields<'a>(fields: &'a [Header<'a>]) -> Result<Listed<'a>, InvalidResponse> {
-    for (index, field) in fields.iter().enumerate() {
-        let same = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if same("transfer-encoding") {
-            return Err(InvalidResponse::TransferEncoding);
-        }
-        if let Some(single) = SINGLE_FIELDS.into_iter().find(|single| same(single)) {
-            let earlier = fields.get(..index).unwrap_or_default();
-            if earlier.iter().any(|earlier| same(earlier.name)) {
-                return Err(InvalidResponse::Repeated { name: single });
-            }
-        }
-    }
-    let options = || {
-        let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
-        named.map(|field| field.value)
+    let mut read = 0;
+    let mut next_line = || {
+        let start = read;
+        let rest = searched.get(start..).unwrap_or_default();
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            return Err(match response.len() > max {
+                true => InvalidResponse::HeadTooLong { limit: max },
+                false => InvalidResponse::HeadUnfinished,
+            });
+        };
+        read += end + 1;
+        let line = rest.get(..end).unwrap_or_default();
+        Ok((start, line.strip_suffix(b"\r").unwrap_or(line)))
     };
-    if has_too_many_options(options()) {
-        return Err(InvalidResponse::TooManyOptions { limit: OPTIONS_MAX });
+    let (status, reason) = status_line(next_line()?.1)?;
+    places.clear();
+    let mut singles = 0_u16;
+    loop {
+        let (start, line) = next_line()?;
+        if line.is_empty() {
+            return Ok((status, reason, read));
+        }
+        let (name, value) = split_field(line).ok_or(InvalidResponse::Head("a field name is malformed"))?;
+        if !is_value(value) {
+            return Err(InvalidResponse::Head("a field value is malformed"));
+        }
+        if places.len() >= FIELDS_MAX {
+            return Err(InvalidResponse::Head("it has more than 100 fields"));
+        }
+        let known = Name::of(name);
+        match known {
+            Name::TransferEncoding => return Err(InvalidResponse::TransferEncoding),
+            Name::Other => check_single(name, &mut singles)?,
+            _ => {}
+        }
+        places.push(Field::at(start, line, name, value.trim_ascii(), known));
     }
-    Ok(Listed::by(options()))
 }
 
-/// Returns the reason phrase. Takes it from the status line: httparse has checked it, but
-/// returns an empty one in its place if it has bytes above 0x7F.
-fn reason(head: &[u8]) -> Result<&[u8], InvalidResponse> {
-    let start = VERSION.len() + "200 ".len();
-    let end = memchr::memchr(b'\n', head).unwrap_or_default();
-    let line = head.get(start..end).unwrap_or_default();
-    let reason = line.strip_suffix(b"\r").unwrap_or(line);
-    match reason.iter().all(|&byte| byte == b'\t' || byte >= b' ' && byte != 0x7F) {
-        true => Ok(reason),
-        false => Err(InvalidResponse::Head("its reason phrase is malformed")),
+/// Parses `HTTP/1.1 SP status [SP reason]`, of which the first part was checked.
+fn status_line(line: &[u8]) -> Result<(u16, &[u8]), InvalidResponse> {
+    let malformed = || InvalidResponse::Head("the status line is malformed");
+    let behind = line.get(VERSION.len()..).unwrap_or_default();
+    let (code, rest) = behind.split_at_checked(3).ok_or_else(malformed)?;
+    if !code.iter().all(u8::is_ascii_digit) {
+        return Err(malformed());
     }
+    let status = code.iter().fold(0, |number, digit| 10 * number + u16::from(digit - b'0'));
+    let reason = match rest {
+        [] => rest,
+        [b' ', reason @ ..] => reason,
+        _ => return Err(malformed()),
+    };
+    if !is_value(reason) {
+        return Err(InvalidResponse::Head("its reason phrase is malformed"));
+    }
+    Ok((status, reason))
+}
+
+/// Refuses a repeated field that may stand once. `seen` has a bit for each of these.
+fn check_single(name: &[u8], seen: &mut u16) -> Result<(), InvalidResponse> {
+    let mut singles = SINGLE_FIELDS.into_iter().enumerate();
+    let Some((place, name)) = singles.find(|(_, single)| is(name, single)) else {
+        return Ok(());
+    };
+    let bit = 1 << place;
+    if *seen & bit != 0 {
+        return Err(InvalidResponse::Repeated { name });
+    }
+    *seen |= bit;
+    Ok(())
 }
 
 /// Returns the value of `content-length`, if the handler has given one.
-fn stated_length(fields: &[Header<'_>]) -> Result<Option<u64>, InvalidResponse> {
-    let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(CONTENT_LENGTH));
-    let mut values = named.map(|field| field.value);
+fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
+    let mut values = fields.values(Name::ContentLength);
     let Some(value) = values.next() else {
         return Ok(None);
     };
     // Recipients differ on what they make of leading zeros and of numbers that do
     // not fit a signed integer, so neither is sent.
-    let is_plain = |digits: &&str| {
-        digits.bytes().all(|byte| byte.is_ascii_digit()) && (*digits == "0" || !digits.starts_with('0'))
+    let number = match value {
+        [b'0', _, ..] | [] => None,
+        digits => digits.iter().try_fold(0_i64, |number, byte| {
+            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        }),
     };
-    let number = std::str::from_utf8(value).ok().filter(is_plain).and_then(|digits| digits.parse().ok());
-    let number = number.filter(|number| *number <= i64::MAX as u64 && values.next().is_none());
-    number.map(Some).ok_or(InvalidResponse::LengthMalformed)
+    let number = number.filter(|_| values.next().is_none());
+    number.map(|number| Some(number.unsigned_abs())).ok_or(InvalidResponse::LengthMalformed)
 }
 
 /// Checks the stated length against the content. Returns the length to be sent: also of
@@ -253,19 +246,6 @@ fn content_length(
         Some(stated) => Ok(Some(stated)),
         None if left_out => Ok(None),
         None => Ok(Some(actual as u64)),
-    }
-}
-
-/// Describes an error of httparse to the author of a handler.
-fn complaint(error: httparse::Error) -> &'static str {
-    match error {
-        httparse::Error::HeaderName => "a field name is malformed",
-        httparse::Error::HeaderValue => "a field value is malformed",
-        httparse::Error::NewLine => "a line ends in a lone CR",
-        httparse::Error::Status => "the status line is malformed",
-        httparse::Error::Token => "it does not begin with HTTP/1.1",
-        httparse::Error::TooManyHeaders => "it has more than 100 fields",
-        httparse::Error::Version => "it does not begin with HTTP/1.1",
     }
 }
 
@@ -307,7 +287,10 @@ mod tests {
             (
                 found.reason == b"Fine",
                 found.length,
-                found.fields().map(|(name, value)| format!("{name}={}", value.len())).collect::<Vec<_>>(),
+                found
+                    .fields()
+                    .map(|(name, value)| format!("{}={}", name.escape_ascii(), value.len()))
+                    .collect::<Vec<_>>(),
             )
         };
         assert_eq!(

@@ -44,7 +44,9 @@ impl<'a> Target<'a> {
         if method == "CONNECT" {
             return match target.rsplit_once(':') {
                 _ if target.contains('@') => Err(BadTarget::UserInformation),
-                Some((_, port)) if !port.is_empty() && is_authority(target) => Ok(Target::Authority(target)),
+                Some((_, port)) if !port.is_empty() && is_authority(target.as_bytes()) => {
+                    Ok(Target::Authority(target))
+                }
                 _ => Err(BadTarget::Form),
             };
         }
@@ -63,7 +65,7 @@ impl<'a> Target<'a> {
         if authority.contains('@') {
             return Err(BadTarget::UserInformation);
         }
-        match is_authority(authority) && !authority.is_empty() {
+        match is_authority(authority.as_bytes()) && !authority.is_empty() {
             true if scheme.eq_ignore_ascii_case("http") => Ok(Target::Absolute(authority, path)),
             true => Err(BadTarget::Scheme),
             false => Err(BadTarget::Authority),

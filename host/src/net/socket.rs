@@ -101,14 +101,16 @@ impl Socket {
     /// Writes as many bytes as the kernel accepts, and waits while it accepts none.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
+            // Nearly always the socket is writable, so that is not asked first.
             let written = match pieces {
                 // Costs the kernel less than a list of one piece.
                 [bytes] => with!(self, stream => stream.try_write(bytes)),
                 pieces => with!(self, stream => stream.try_write_vectored(pieces)),
             };
             match written {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(with!(self, stream => stream.poll_write_ready(cx)))?;
+                }
                 result => return Poll::Ready(result),
             }
         }

@@ -11,7 +11,6 @@ use bytes::BytesMut;
 use host_http::client_net::Peer;
 use host_http::forwarded::client_net;
 use host_http::h1::{BadMessage, Framing, HeadParser, MessageLimits};
-use host_http::message::Message;
 use tokio::sync::Semaphore;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,7 +20,7 @@ use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::exchange::{Arrival, Client};
+use crate::serve::exchange::{Arrival, Client, Reused};
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, Stream, TOGETHER};
 use crate::serve::write_pace::WriteBounds;
@@ -161,7 +160,7 @@ impl Connections {
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let head_timeout = self.app.limits.connection.head_timeout;
         let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
-        let (mut parser, mut message) = (HeadParser::default(), Message::default());
+        let (mut parser, mut reused) = (HeadParser::default(), Reused::default());
         let mut has_answered = false;
         loop {
             // Lets other connections of the thread go on beside a long pipeline.
@@ -177,7 +176,7 @@ impl Connections {
                 }
             };
             let arrival = Arrival { length, framing, parser: &parser };
-            if !client.answer(&mut stream, arrival, &mut message).await? {
+            if !client.answer(&mut stream, arrival, &mut reused).await? {
                 break;
             }
             has_answered = true;

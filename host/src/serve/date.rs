@@ -10,9 +10,9 @@ thread_local! {
     static LAST: Cell<(u64, [u8; HttpDate::LENGTH])> = const { Cell::new((u64::MAX, [b' '; HttpDate::LENGTH])) };
 }
 
-/// Returns the present time in the form of HTTP (RFC 9110, section 5.6.7).
-pub(super) fn now() -> [u8; HttpDate::LENGTH] {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+/// Returns a time in the form of HTTP (RFC 9110, section 5.6.7).
+pub(super) fn of(time: SystemTime) -> [u8; HttpDate::LENGTH] {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (last, text) = LAST.get();
     if last == seconds {
         return text;

@@ -52,6 +52,13 @@ pub struct Arrival<'a> {
     pub parser: &'a HeadParser,
 }
 
+/// Memory of one exchange that the next one on the connection reuses.
+#[derive(Default)]
+pub struct Reused {
+    message: Message,
+    places: Places,
+}
+
 /// Response as it was put into the output.
 struct Put {
     status: u16,
@@ -73,7 +80,6 @@ impl Client {
     }
 
     /// Answers one request, and returns whether another one may follow on the connection.
-    /// `message` is memory to reuse.
     ///
     /// # Errors
     ///
@@ -82,7 +88,7 @@ impl Client {
         &self,
         stream: &mut Stream,
         arrival: Arrival<'_>,
-        message: &mut Message,
+        Reused { message, places }: &mut Reused,
     ) -> io::Result<bool> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let Arrival { length, framing, parser } = arrival;
@@ -95,6 +101,8 @@ impl Client {
         };
         let mut version_called = None;
         let mut has_unread = framing != Framing::None;
+        // Whether little time has passed since the head, so that the clock need not be read.
+        let mut is_quick = !has_unread;
         let outcome = async {
             let target = request::check_head(&head)?;
             let mut called = started;
@@ -119,6 +127,7 @@ impl Client {
             let response = match version.module.call_for(client_net, message, id, called) {
                 Call::Over(response) => response?,
                 Call::Running(call) => {
+                    is_quick = false;
                     // Earlier responses do not wait for this one.
                     stream.flush().await.map_err(|_| Fault::ClientGone)?;
                     Box::pin(self.unless_gone(call)).await?
@@ -133,10 +142,11 @@ impl Client {
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let shown = version.filter(|_| self.app.tell_version);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
-        let put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
+        let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
-            let own = Own { id: &id, version: shown, connection, date: &date::now() };
-            put(&mut stream.output, response, head.method, head_max, &own)
+            let date = date::of(if is_quick { time } else { SystemTime::now() });
+            let own = Own { id: &id, version: shown, connection, date: &date };
+            put(&mut stream.output, response, head.method, head_max, &own, places)
         };
         let head_max = self.app.limits.call.response_head_max;
         let answered = outcome
@@ -183,8 +193,10 @@ impl Client {
         let fault = Fault::from(why);
         self.app.faults.add(fault.entry().name);
         let page = fault.page(self.app.tell_cause);
-        let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::now() };
-        let answer = put(&mut stream.output, &page, method, usize::MAX, &own).map_err(io::Error::other)?;
+        let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
+        let mut places = Places::default();
+        let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
+        let answer = answer.map_err(io::Error::other)?;
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
@@ -275,9 +287,9 @@ fn put(
     method: &str,
     head_max: usize,
     own: &Own<'_>,
+    places: &mut Places,
 ) -> Result<Put, InvalidResponse> {
-    let mut places = Places::default();
-    let checked = response::check(response, method, head_max, &mut places)?;
+    let checked = response::check(response, method, head_max, places)?;
     checked.write_head(output, own);
     let start = response.len() - checked.content.len();
     Ok(Put { status: checked.status, body: start..start + checked.body().len() })

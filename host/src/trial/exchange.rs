@@ -173,7 +173,7 @@ impl Answer {
         let checked = response::check(bytes, method.as_str(), head_max, &mut places)?;
         let mut fields = HeaderMap::new();
         for (name, value) in checked.fields() {
-            if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_bytes(value)) {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
                 fields.append(name, value);
             }
         }

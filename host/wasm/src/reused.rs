@@ -1,14 +1,24 @@
-//! Reuses the memory of large responses. The kernel zeroes fresh memory page by page,
-//! which takes longer than copying the response.
+//! Reuses the memory of responses. Small ones share a block of each thread, so that a
+//! request allocates nothing. For large ones, the kernel would zero fresh memory page by
+//! page, which takes longer than copying the response.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::limits::CallLimits;
 
-/// Shortest response whose memory is reused, in bytes. For shorter ones, the allocator
-/// itself keeps memory.
+/// Longest response that is copied to the block of its thread, in bytes.
+const SMALL_MAX: usize = 4 << 10;
+
+thread_local! {
+    /// Block for small responses, used again from its start once all of them are dropped.
+    static SMALL: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(SMALL_MAX));
+}
+
+/// Shortest response whose memory is kept, in bytes. For those between small and large,
+/// the allocator itself keeps memory.
 const LARGE: usize = 128 << 10;
 
 /// Longest response whose memory is reused, in bytes. Longer ones are rare, and would
@@ -45,6 +55,12 @@ impl Reused {
 
     /// Returns a copy of these bytes, in a reused buffer if one fits.
     pub(super) fn copy(&self, bytes: &[u8]) -> Bytes {
+        if bytes.len() <= SMALL_MAX {
+            return SMALL.with_borrow_mut(|block| {
+                block.extend_from_slice(bytes);
+                block.split().freeze()
+            });
+        }
         if !(LARGE..=KEPT_LENGTH_MAX).contains(&bytes.len()) {
             return Bytes::copy_from_slice(bytes);
         }
@@ -94,7 +110,7 @@ impl Drop for Copied {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused, STEP};
+    use super::{KEPT, KEPT_LENGTH_MAX, LARGE, Reused, SMALL_MAX, STEP};
     use std::sync::Arc;
 
     fn reused() -> Reused {
@@ -103,6 +119,20 @@ mod tests {
 
     fn kept(reused: &Reused) -> usize {
         reused.kept.lock().unwrap().len()
+    }
+
+    #[test]
+    fn small_responses_share_a_block_as_long_as_none_is_overwritten() {
+        let reused = reused();
+        let first = reused.copy(b"first");
+        let others: Vec<_> = (0..SMALL_MAX).map(|number| reused.copy(&number.to_le_bytes())).collect();
+        assert_eq!(first, &b"first"[..]);
+        assert!(others.iter().enumerate().all(|(number, other)| *other == number.to_le_bytes()[..]));
+        drop((first, others));
+        drop(reused.copy(&[1; SMALL_MAX]));
+        let begin = reused.copy(b"again").as_ptr();
+        drop(reused.copy(&[1; SMALL_MAX]));
+        assert_eq!(reused.copy(b"again").as_ptr(), begin);
     }
 
     #[test]

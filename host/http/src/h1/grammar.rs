@@ -5,28 +5,80 @@ use std::net::Ipv6Addr;
 
 use crate::h1::refusal::{BadMessage, malformed};
 
-/// Whether each byte is a `tchar` (RFC 9110, section 5.6.2).
+/// What a byte may be, as bits.
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        let at = byte as u8;
+        let alphanumeric = matches!(at, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        let token = alphanumeric
+            || matches!(
+                at,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+        let target = matches!(at, 0x21..=0x7E) && !matches!(at, b'"' | b'#' | b'<' | b'>');
+        let name = alphanumeric
+            || matches!(
+                at,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b';'
+                    | b'='
+            );
+        table[byte] = if token { IN_TOKEN } else { 0 }
+            | if target { IN_TARGET } else { 0 }
+            | if name { IN_NAME } else { 0 };
         byte += 1;
     }
     table
 };
 
-/// Returns whether a `token` may have this byte (RFC 9110, section 5.6.2).
+/// Bit of a `tchar` (RFC 9110, section 5.6.2).
+const IN_TOKEN: u8 = 1;
+
+/// Bit of a byte that may stand in a path and a query.
+const IN_TARGET: u8 = 2;
+
+/// Bit of a byte that may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
+const IN_NAME: u8 = 4;
+
 #[allow(clippy::indexing_slicing, reason = "a byte is below 256")]
+fn is(byte: u8, class: u8) -> bool {
+    CLASS[usize::from(byte)] & class != 0
+}
+
+/// Returns whether a `token` may have this byte (RFC 9110, section 5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+    is(byte, IN_TOKEN)
 }
 
 /// Returns whether the bytes are a `token` (RFC 9110, section 5.6.2).
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| is_token_byte(byte)) && !bytes.is_empty()
 }
 
@@ -34,9 +86,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 /// `[ ] { } | \ ^` and the backtick, which browsers send in a query as they are. A percent
 /// sign begins an encoded byte.
 pub(crate) fn is_path_and_query(bytes: &[u8]) -> bool {
-    let is_plain = |&byte: &u8| byte.is_ascii_graphic() && !b"\"#<>".contains(&byte);
-    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
-    bytes.iter().fold(true, |all, byte| all & is_plain(byte)) && is_encoded(bytes)
+    bytes.iter().all(|&byte| is(byte, IN_TARGET)) && is_encoded(bytes)
 }
 
 /// Returns whether each percent sign is followed by two hexadecimal digits.
@@ -47,27 +97,34 @@ fn is_encoded(bytes: &[u8]) -> bool {
 
 /// Returns whether a text is `uri-host [ ":" port ]` (RFC 9110, section 7.2). It may be
 /// empty, but a port needs a host.
-pub(crate) fn is_authority(host: &str) -> bool {
-    let port = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() || is_future(address) => rest,
+pub(crate) fn is_authority(host: &[u8]) -> bool {
+    let port = match host.strip_prefix(b"[") {
+        Some(rest) => match std::str::from_utf8(rest).ok().and_then(|rest| rest.split_once(']')) {
+            Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() || is_future(address) => {
+                rest.as_bytes()
+            }
             _ => return false,
         },
         None => {
-            let end = host.bytes().position(|byte| byte == b':').unwrap_or(host.len());
+            let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
             match host.split_at_checked(end) {
                 Some((name, port)) if is_name(name) && (!name.is_empty() || port.is_empty()) => port,
                 _ => return false,
             }
         }
     };
-    match port.strip_prefix(':') {
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.is_empty() || digits.parse::<u16>().is_ok())
-        }
+    match port.strip_prefix(b":") {
+        Some(digits) => port_number(digits).is_some(),
         None => port.is_empty(),
     }
+}
+
+/// Returns the number of a port, which is 0 if there are no digits.
+fn port_number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Returns whether a text is an `IPvFuture` (RFC 3986, section 3.2.2).
@@ -83,12 +140,12 @@ fn is_future(address: &str) -> bool {
 
 /// Returns whether a byte may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
 fn is_unencoded(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    is(byte, IN_NAME)
 }
 
 /// Returns whether a text is a `reg-name`, which includes IPv4 addresses.
-fn is_name(name: &str) -> bool {
-    name.bytes().all(|byte| is_unencoded(byte) || byte == b'%') && is_encoded(name.as_bytes())
+fn is_name(name: &[u8]) -> bool {
+    name.iter().all(|&byte| is_unencoded(byte) || byte == b'%') && is_encoded(name)
 }
 
 /// Returns whether a field value or a chunk extension may have this byte (RFC 9110,
@@ -99,32 +156,39 @@ pub(super) fn is_text(byte: u8) -> bool {
 
 /// Splits a field line without its end into name and value, and checks both.
 pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
-    let colon = line.iter().position(|&byte| byte == b':');
-    let (name, value) = match colon.and_then(|colon| line.split_at_checked(colon)) {
-        Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
-        None => (line, &[][..]),
-    };
-    if !is_token(name) {
-        return Err(match (line.first(), colon) {
-            (Some(b' ' | b'\t'), _) => {
-                malformed("5.2", "a line begins with white space; expected a field name")
-            }
-            (_, None) => malformed("5", "a line has no colon; expected a field"),
-            (_, Some(0)) => malformed("5", "a field has no name"),
-            _ if name.ends_with(b" ") || name.ends_with(b"\t") => {
-                malformed("5.1", "there is white space between a field name and its colon")
-            }
-            _ => malformed("5.1", "a field name has characters that none may have"),
-        });
-    }
-    if colon.is_none() {
-        return Err(malformed("5", "a line has no colon; expected a field"));
-    }
-    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
-    if !value.iter().fold(true, |all, &byte| all & is_text(byte)) {
+    let (name, value) = split_field(line).ok_or_else(|| bad_name(line))?;
+    if !is_value(value) {
         return Err(malformed("5.5", "a field value has control bytes"));
     }
     Ok((name, value.trim_ascii()))
+}
+
+/// Splits a field line at its colon. Returns `None` if no `token` stands before it.
+pub(crate) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = line.iter().position(|&byte| !is_token_byte(byte))?;
+    let (name, value) = line.split_at_checked(end)?;
+    Some((name, value.strip_prefix(b":")?)).filter(|(name, _)| !name.is_empty())
+}
+
+/// Returns whether a field value has no control bytes.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    // Checks all bytes even after a bad one, so that the compiler can vectorise the loop.
+    value.iter().fold(true, |all, &byte| all & is_text(byte))
+}
+
+/// Says why a line does not begin with a field name and a colon.
+fn bad_name(line: &[u8]) -> BadMessage {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();
+    match (line.first(), colon) {
+        (Some(b' ' | b'\t'), _) => malformed("5.2", "a line begins with white space; expected a field name"),
+        (_, None) => malformed("5", "a line has no colon; expected a field"),
+        (_, Some(0)) => malformed("5", "a field has no name"),
+        _ if name.ends_with(b" ") || name.ends_with(b"\t") => {
+            malformed("5.1", "there is white space between a field name and its colon")
+        }
+        _ => malformed("5.1", "a field name has characters that none may have"),
+    }
 }
 
 /// Returns the first line of these bytes without its CR LF, or `None` if the line is
@@ -133,8 +197,10 @@ pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
     let Some(end) = memchr::memchr(b'\n', bytes) else {
         return partial(bytes).map(|()| None);
     };
-    let line = bytes.get(..end).unwrap_or_default();
-    line.strip_suffix(b"\r").map(Some).ok_or(malformed("2.2", "a line ends in a bare LF; expected CR LF"))
+    match bytes.get(..end) {
+        Some([line @ .., b'\r']) => Ok(Some(line)),
+        _ => Err(malformed("2.2", "a line ends in a bare LF; expected CR LF")),
+    }
 }
 
 /// Checks that the beginning of a line can still become a valid one.
@@ -170,7 +236,7 @@ mod tests {
         for host in
             ["", "a", "a:", "a:80", "1.2.3.4:65535", "[::1]:8080", "[v1f.a:b]", "local%68ost", "a_b~c!"]
         {
-            assert!(is_authority(host), "{host}");
+            assert!(is_authority(host.as_bytes()), "{host}");
         }
         for host in [
             ":80",
@@ -187,7 +253,7 @@ mod tests {
             "ü",
             "a/b",
         ] {
-            assert!(!is_authority(host), "{host}");
+            assert!(!is_authority(host.as_bytes()), "{host}");
         }
     }
 }

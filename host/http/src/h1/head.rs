@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
+use crate::field::{Field, Fields, Name};
 use crate::h1::grammar::{field, is_path_and_query, is_text, is_token, line};
 use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 use crate::hop_by_hop::OPTIONS_MAX;
-use crate::request_head::{Field, Fields, RequestHead, Version};
+use crate::request_head::{RequestHead, Version};
 
 /// Longest method, in bytes. Registered ones have at most 17.
 pub const METHOD_MAX: usize = 64;
@@ -84,17 +85,26 @@ impl HeadParser {
         loop {
             let start = self.read;
             let rest = head.get(start..).unwrap_or_default();
-            if self.first.is_none() {
-                check_beginning(rest, limits)?;
-            }
-            let Some(line) = line(rest)? else {
-                return if bytes.len() > limits.head_max { Err(too_long) } else { Ok(None) };
+            let line = match line(rest) {
+                Ok(Some(line)) => line,
+                // The line is incomplete, or has an end that no line may have.
+                incomplete => {
+                    if self.first.is_none() && !rest.is_empty() {
+                        check_beginning(rest, limits)?;
+                    }
+                    incomplete?;
+                    return if bytes.len() > limits.head_max { Err(too_long) } else { Ok(None) };
+                }
             };
             self.read += line.len() + 2;
             match &self.first {
                 // Section 2.2: older clients send an empty line after a body.
                 None if line.is_empty() => {}
-                None => self.first = Some(request_line(start, line, limits)?),
+                None => match request_line(start, line, limits) {
+                    Ok(first) => self.first = Some(first),
+                    // The reason is the same as if the line had come in pieces.
+                    Err(why) => return Err(check_beginning(rest, limits).err().unwrap_or(why)),
+                },
                 Some(first) if line.is_empty() => {
                     let framing = self.framing(first.version)?;
                     return Ok(Some((self.read, framing)));
@@ -128,23 +138,23 @@ impl HeadParser {
         if self.fields.len() >= limits.fields_max {
             return Err(BadMessage::TooManyFields { limit: limits.fields_max });
         }
-        self.fields.push(Field::at(start, line, name, value));
-        // Most names have another length than these three.
-        match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+        let known = Name::of(name);
+        self.fields.push(Field::at(start, line, name, value, known));
+        match known {
+            Name::ContentLength => {
                 if self.length.is_some() {
                     return Err(malformed("6.3", "content-length stands there twice"));
                 }
                 self.length = Some(length(value, limits)?);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            Name::TransferEncoding => {
                 if self.chunked {
                     return Err(malformed("6.1", "transfer-encoding stands there twice"));
                 }
                 coding(value)?;
                 self.chunked = true;
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            Name::Connection => {
                 // Each field is looked up among the options later.
                 self.options += 1 + memchr::memchr_iter(b',', value).count();
                 if self.options > OPTIONS_MAX {

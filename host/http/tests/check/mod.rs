@@ -2,9 +2,10 @@
 //! share them.
 
 use host_http::h1::{BadMessage, Chunks, Framing, HeadParser, MessageLimits, Part};
+use host_http::invalid_response::InvalidResponse;
 use host_http::request::{Origin, check_head, encode};
 use host_http::request_id::RequestId;
-use host_http::response::{Own, Places, check};
+use host_http::response::{Checked, FIELDS_MAX, Own, Places, check};
 
 /// Limits of a message, small enough for inputs to exceed them.
 const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fields_max: 16, body_max: 4096 };
@@ -162,7 +163,9 @@ fn request(
 pub fn response(bytes: &[u8]) {
     for method in ["GET", "HEAD", "CONNECT"] {
         let mut places = Places::default();
-        let Ok(checked) = check(bytes, method, HEAD_MAX, &mut places) else {
+        let checked = check(bytes, method, HEAD_MAX, &mut places);
+        compare(bytes, checked.as_ref());
+        let Ok(checked) = checked else {
             continue;
         };
         let (id, date) = (RequestId::none(), b"Thu, 01 Jan 1970 00:00:00 GMT");
@@ -185,5 +188,30 @@ pub fn response(bytes: &[u8]) {
         let stated = stated.map(|field| std::str::from_utf8(field.value).unwrap().parse::<usize>().unwrap());
         let body = checked.body().len();
         assert!(method == "HEAD" || status == 304 || stated.unwrap_or(0) == body, "{}", bytes.escape_ascii());
+    }
+}
+
+/// Compares with httparse how the head of a response was read.
+fn compare(bytes: &[u8], checked: Result<&Checked<'_>, &InvalidResponse>) {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut peer = httparse::Response::new(&mut fields);
+    let read = peer.parse(bytes);
+    match checked {
+        Ok(checked) => {
+            assert!(matches!(read, Ok(httparse::Status::Complete(_))), "{read:?}: {}", bytes.escape_ascii());
+            assert_eq!(peer.code, Some(checked.status), "{}", bytes.escape_ascii());
+            let mut left = peer.headers.iter();
+            for (name, value) in checked.fields() {
+                let same =
+                    |field: &httparse::Header<'_>| field.name.as_bytes() == name && field.value == value;
+                assert!(left.any(same), "{}", bytes.escape_ascii());
+            }
+        }
+        // httparse skips a reason phrase that it cannot read.
+        Err(InvalidResponse::Head("its reason phrase is malformed")) => {}
+        Err(InvalidResponse::Head(why)) => {
+            assert!(read.is_err() || !bytes.starts_with(b"HTTP/1.1 "), "{why}: {}", bytes.escape_ascii());
+        }
+        Err(_) => {}
     }
 }
