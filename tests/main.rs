@@ -34,6 +34,7 @@ mod parity;
 mod regressions;
 mod repository;
 mod sdk;
+mod segments;
 mod startup;
 mod starvation;
 mod state;
