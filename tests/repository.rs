@@ -82,6 +82,7 @@ const RULES: [Rule; 6] = [
         &[
             "handler/sdk/src/export.rs",
             "handler/sdk/src/random.rs",
+            "host/src/serve/idle_memory.rs",
             "host/wasm/src/compile/worker.rs",
             "host/wasm/src/mapped.rs",
             "host/wasm/src/module.rs",

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 use host_benches::harness::Folder;
 use host_benches::parts::peers::{
-    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NODE, PAUSE, Peer, Running,
-    WASMTIME_SERVE,
+    HOST, HOST_ECHO, HOST_ECHO_GROWING, HOST_LOGGING, NATIVE, NGINX, NGINX_LOGGING, NODE, PAUSE, Peer,
+    Running, WASMTIME_SERVE,
 };
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::process::{processor_time, raise_descriptors, resident_kib};
@@ -43,7 +43,7 @@ struct Scenario {
     peers: &'static [Peer],
 }
 
-const ALL: &[Peer] = &[HOST, HOST_LOGGING, NATIVE, NGINX, NODE, WASMTIME_SERVE];
+const ALL: &[Peer] = &[HOST, HOST_LOGGING, NATIVE, NGINX, NGINX_LOGGING, NODE, WASMTIME_SERVE];
 const ECHOING: &[Peer] = &[HOST_ECHO, NATIVE, NODE];
 const ECHOING_MUCH: &[Peer] = &[HOST_ECHO, HOST_ECHO_GROWING, NATIVE, NODE];
 const SCALING: &[Peer] = &[HOST, NATIVE, NGINX, NODE];

@@ -1,12 +1,14 @@
 //! Measures the time in which the host starts, and its memory with and without idle
 //! connections. Compares it with nginx and with a native server of hyper.
 //!
-//! `cargo bench -p host-benches --bench memory -- [start] [connections]`
+//! `cargo bench -p host-benches --bench memory -- [start] [connections] [burst]`
 //!
 //! - `start`: from the start of the process to the first answer, for which a client
 //!   tries every 200 us
 //! - `connections`: resident memory without connections, and 1 s and 3 s after 1,000,
 //!   5,000 and 10,000 connections were opened and made one request each
+//! - `burst`: resident memory before and after 5 s in which 64 clients echo 1 MiB, where
+//!   wrk is installed
 //!
 //! A plot is drawn of `connections`.
 
@@ -14,10 +16,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use host_benches::harness::Folder;
-use host_benches::parts::peers::{self, HOST, NATIVE, NGINX, NGINX_ROOMY, Peer};
+use host_benches::parts::peers::{
+    self, HOST, HOST_ECHO, HOST_ECHO_GROWING, NATIVE, NGINX, NGINX_ROOMY, Peer,
+};
 use host_benches::parts::plot::{Axis, Plot, Scale, plain};
 use host_benches::parts::process::{raise_descriptors, resident_kib};
 use host_benches::parts::steady::{ask, connect};
+use host_benches::parts::wrk::{self, Asked};
 use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
 const STARTS: usize = 11;
@@ -30,7 +35,7 @@ const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
 
 fn main() {
     native::serve_if_asked();
-    run_chosen(&[("start", start), ("connections", connections)]);
+    run_chosen(&[("start", start), ("connections", connections), ("burst", burst)]);
 }
 
 fn start() {
@@ -100,4 +105,28 @@ fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
         each(later)
     );
     Some((count as f64, each(later)))
+}
+
+fn burst() {
+    if !wrk::is_there() {
+        return;
+    }
+    println!("resident memory around a burst of bodies of 1 MiB:");
+    for peer in [HOST_ECHO, HOST_ECHO_GROWING, NATIVE] {
+        let folder = Folder::new();
+        let Some(running) = peer.start(&folder, peers::PAUSE) else { continue };
+        wrk::drive(&folder, running.address, Asked::Route, 8, 1);
+        sleep(Duration::from_secs(1));
+        let before = resident_kib(running.pid());
+        wrk::drive(&folder, running.address, Asked::Echo(1 << 20), 64, 5);
+        let at_end = resident_kib(running.pid());
+        sleep(Duration::from_secs(10));
+        let [before, at_end, later] =
+            [before, at_end, resident_kib(running.pid())].map(|kib| kib as f64 / 1024.0);
+        println!(
+            "{:28} {before:6.1} MiB before, {at_end:6.1} at the end, {later:6.1} after 10 s ({:.2} x)",
+            peer.name,
+            later / before
+        );
+    }
 }

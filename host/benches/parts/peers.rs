@@ -64,12 +64,23 @@ pub const HOST_ECHO_GROWING: Peer = Peer {
 /// The server of `native`, which serves the routes and the echo.
 pub const NATIVE: Peer = Peer { name: "native hyper", command: |_, address| Some(native::command(address)) };
 
-pub const NGINX: Peer =
-    Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS) };
+pub const NGINX: Peer = Peer {
+    name: "nginx",
+    command: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS, ""),
+};
+
+/// nginx with a line for each request, written at once as the host's are.
+pub const NGINX_LOGGING: Peer = Peer {
+    name: "nginx, with access log",
+    command: |folder, address| {
+        let log = format!("access_log {};", folder.file("nginx-access").display());
+        nginx_answering(folder, address, nginx::CONNECTIONS, &log)
+    },
+};
 
 /// nginx with room for all connections of a bench in one worker process.
 pub const NGINX_ROOMY: Peer =
-    Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384) };
+    Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384, "") };
 
 /// node with a script that serves the routes and the echo, in one process.
 pub const NODE: Peer = Peer {
@@ -168,10 +179,10 @@ fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Comm
 }
 
 /// Returns a command that runs nginx with a worker process for each core. The answer
-/// stands in its configuration.
-fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize) -> Option<Command> {
+/// stands in its configuration, to which `more` is added.
+fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize, more: &str) -> Option<Command> {
     let http = format!(
-        "server {{ listen {address};
+        "server {{ listen {address}; {more}
            location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
     );
     Some(nginx::command(folder, "auto", connections, &http))

@@ -13,6 +13,7 @@
 //! | `date` | formats the field `date` |
 //! | `body` | reads a request body within its limits |
 //! | `buffers` | counts the memory of bodies |
+//! | `idle_memory` | gives memory back when a burst is over |
 //! | `access_log` | writes one log line for each request |
 //! | `ending` | tells connections that shutdown has begun |
 
@@ -24,6 +25,7 @@ pub mod connection;
 mod date;
 pub mod ending;
 pub mod exchange;
+mod idle_memory;
 pub mod look;
 pub mod server;
 pub mod slots;

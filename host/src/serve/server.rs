@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::net::listener::{Accepted, Listener};
 use crate::serve::app::App;
 use crate::serve::connection::Connections;
+use crate::serve::idle_memory;
 
 /// Pause before the next attempt when no file descriptor, memory or permit is left for a
 /// new connection. Meanwhile connections wait in the kernel's queue.
@@ -29,6 +30,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// in flight are answered.
 pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
+    let idle_memory = tokio::spawn(idle_memory::give_back(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let accept_loop = Arc::new(AcceptLoop { listener, connections: Arc::clone(&connections) });
@@ -36,6 +38,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
     }
 
     shutdown.await;
+    idle_memory.abort();
     app.ending.begin();
     info!(connections = connections.open(), "shutting down: draining requests in flight");
     // Waits until the backlog is accepted: its connections are established for their

@@ -130,6 +130,11 @@ impl HandlerModule {
         self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
     }
 
+    /// Frees the buffers that are kept for the responses of all versions.
+    pub fn free_buffers(&self) {
+        self.engine.responses().clear();
+    }
+
     /// Sets whether this version serves. If so, idle instances are kept from now on; if not,
     /// all are dropped. A new handler keeps none.
     pub fn set_serving(&self, serves: bool) {

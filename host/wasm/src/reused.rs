@@ -70,6 +70,13 @@ impl Reused {
         Bytes::from_owner(Copied { bytes: room, kept_by: self.clone() })
     }
 
+    /// Frees all unused buffers.
+    pub(super) fn clear(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        // Freeing takes time, so it happens after the lock is released.
+        drop(kept);
+    }
+
     fn take(&self, length: usize) -> Option<Vec<u8>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.iter().rposition(|room| room.capacity() == length)?;

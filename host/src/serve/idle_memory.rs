@@ -1,0 +1,61 @@
+//! Gives memory back to the system when a burst of large bodies is over. The C library
+//! keeps what its threads have freed, in case that they need it again.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::serve::app::App;
+
+/// Interval at which the resident memory is looked at.
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// Growth of the resident memory from which memory is given back, in bytes.
+const GROWTH_MIN: usize = 2 << 20;
+
+/// Intervals to leave out after an attempt that gave little back: the memory is in use.
+const PAUSE: u32 = 20;
+
+/// Most bytes of bodies in flight with which a burst counts as over.
+const IN_FLIGHT_MAX: usize = 1 << 20;
+
+/// Gives memory back, for as long as the server runs.
+pub async fn give_back(app: Arc<App>) {
+    let Some(mut least) = resident() else { return };
+    let (mut last, mut pause) = (least, 0_u32);
+    loop {
+        sleep(INTERVAL).await;
+        let Some(now) = resident() else { return };
+        least = least.min(now);
+        pause = if now > last + GROWTH_MIN { 0 } else { pause.saturating_sub(1) };
+        if now <= least + GROWTH_MIN || pause > 0 || app.buffers.used() > IN_FLIGHT_MAX {
+            continue;
+        }
+        app.swapper.current().module.free_buffers();
+        // It takes milliseconds, in which no connection should wait.
+        let _ = spawn_blocking(trim).await;
+        last = resident().unwrap_or(now);
+        pause = if last + GROWTH_MIN > now { PAUSE } else { 0 };
+    }
+}
+
+/// Returns the resident memory of this process in bytes, if the system tells.
+fn resident() -> Option<usize> {
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = pages.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size())
+}
+
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code, reason = "no safe function asks the C library to give memory back")]
+fn trim() {
+    // SAFETY: malloc_trim(3) only touches memory that is free, and locks it meanwhile.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other C libraries give memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}
