@@ -22,7 +22,7 @@ use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::exchange::{Arrival, Client, Reused};
 use crate::serve::slots::{Slot, Slots};
-use crate::serve::stream::{Arrived, Stream, TOGETHER};
+use crate::serve::stream::{Arrived, READ, READ_FIRST, Stream, TOGETHER};
 use crate::serve::write_pace::WriteBounds;
 
 /// Longest time to drain a closing connection. Closing a socket with unread input sends a
@@ -160,7 +160,7 @@ impl Connections {
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let head_timeout = self.app.limits.connection.head_timeout;
         let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
-        let (mut parser, mut reused) = (HeadParser::default(), Reused::default());
+        let (mut parser, mut reused) = (HeadParser::default(), Reused::new());
         let mut has_answered = false;
         loop {
             // Lets other connections of the thread go on beside a long pipeline.
@@ -242,10 +242,11 @@ async fn linger(socket: &Socket) {
     let _ = socket.finish();
     let discard = async {
         let mut unread = BytesMut::new();
-        let mut left = LINGER_MAX;
+        let (mut left, mut room) = (LINGER_MAX, READ_FIRST);
         loop {
             unread.clear();
-            unread.reserve(8192);
+            unread.reserve(room);
+            room = READ;
             let received = std::future::poll_fn(|cx| socket.poll_read(cx, &mut unread)).await;
             left = match received {
                 Ok(received @ 1..) if received < left => left - received,

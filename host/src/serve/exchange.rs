@@ -26,7 +26,7 @@ use crate::serve::app::App;
 use crate::serve::buffers::Share;
 use crate::serve::date;
 use crate::serve::slots::Slot;
-use crate::serve::stream::Stream;
+use crate::serve::stream::{READ_FIRST, Stream};
 use crate::serve::{access_log, body};
 use crate::site::current::Serving;
 use crate::site::version;
@@ -53,10 +53,17 @@ pub struct Arrival<'a> {
 }
 
 /// Memory of one exchange that the next one on the connection reuses.
-#[derive(Default)]
 pub struct Reused {
     message: Message,
     places: Places,
+}
+
+impl Reused {
+    /// Allocates enough for most requests, so that it need not grow step by step.
+    pub fn new() -> Reused {
+        let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
+        Reused { message, places: Places::default() }
+    }
 }
 
 /// Response as it was put into the output.

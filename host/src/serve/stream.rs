@@ -16,8 +16,12 @@ use crate::serve::look::Look;
 use crate::serve::slots::Slot;
 use crate::serve::write_pace::{WriteBounds, WritePace, too_slow};
 
-/// Room for a read, in bytes.
-const READ: usize = 8 << 10;
+/// Most room for a read, in bytes.
+pub(crate) const READ: usize = 8 << 10;
+
+/// Room for the first read, and first capacity of the output, in bytes. It holds most
+/// requests, and the allocator has such blocks at hand for new connections.
+pub(crate) const READ_FIRST: usize = 1 << 10;
 
 /// Longest body that is copied behind its head, in bytes. A longer one is written from
 /// where it is.
@@ -53,6 +57,8 @@ pub struct Stream {
     write: WriteBounds,
     /// Bytes that were received and not used yet.
     pub input: BytesMut,
+    /// Room for the next read of a head, in bytes. It grows when a read fills it.
+    room: usize,
     /// Responses that were not written yet.
     pub output: Vec<u8>,
     look: Look,
@@ -82,7 +88,8 @@ impl Stream {
             head_timeout,
             write,
             input: BytesMut::new(),
-            output: Vec::new(),
+            room: READ_FIRST,
+            output: Vec::with_capacity(READ_FIRST),
             look: Look::new(idle),
             head_timer: None,
             waits: false,
@@ -104,10 +111,13 @@ impl Stream {
     ///
     /// When the connection is gone.
     pub async fn more_of_head(&mut self, has_begun: bool) -> io::Result<Arrived> {
-        self.input.reserve(READ);
+        self.input.reserve(self.room);
         poll_fn(|cx| match self.socket.poll_read(cx, &mut self.input)? {
             Poll::Ready(0) => Poll::Ready(Ok(Arrived::End)),
             Poll::Ready(received) => {
+                if received >= self.room {
+                    self.room = READ;
+                }
                 self.moved(received);
                 Poll::Ready(Ok(Arrived::Bytes(received)))
             }
