@@ -160,7 +160,7 @@ impl Connections {
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let head_timeout = self.app.limits.connection.head_timeout;
         let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
-        let (mut parser, mut reused) = (HeadParser::default(), Reused::new());
+        let (mut parser, mut reused) = (HeadParser::default(), Reused::default());
         let mut has_answered = false;
         loop {
             // Lets other connections of the thread go on beside a long pipeline.

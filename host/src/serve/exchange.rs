@@ -58,9 +58,9 @@ pub struct Reused {
     places: Places,
 }
 
-impl Reused {
+impl Default for Reused {
     /// Allocates enough for most requests, so that it need not grow step by step.
-    pub fn new() -> Reused {
+    fn default() -> Reused {
         let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
         Reused { message, places: Places::default() }
     }
