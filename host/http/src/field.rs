@@ -18,15 +18,15 @@ pub enum Name {
     Date,
     /// `expect`.
     Expect,
-    /// The client of each proxy.
+    /// [`FORWARDED_FOR`].
     ForwardedFor,
     /// `x-handler-version`.
     HandlerVersion,
     /// `host`.
     Host,
-    /// The id of the request.
+    /// [`REQUEST_ID`].
     RequestId,
-    /// The time of the request.
+    /// [`REQUEST_TIME`].
     RequestTime,
     /// `transfer-encoding`.
     TransferEncoding,

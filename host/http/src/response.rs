@@ -5,7 +5,7 @@ use handler_sdk::HttpDate;
 use handler_sdk::abi::{REQUEST_ID, SINGLE_FIELDS};
 
 use crate::field::{Field, Fields, Name, is, put};
-use crate::h1::grammar::{is_value, split_field};
+use crate::h1::grammar::{is_value, number, split_field};
 use crate::hop_by_hop::{Listed, OPTIONS_MAX, has_too_many_options};
 use crate::invalid_response::InvalidResponse;
 use crate::request_id::RequestId;
@@ -212,15 +212,8 @@ fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
     };
     // Recipients differ on what they make of leading zeros and of numbers that do
     // not fit a signed integer, so neither is sent.
-    let number = match value {
-        [b'0', _, ..] | [] => None,
-        digits => digits.iter().try_fold(0_i64, |number, byte| {
-            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-            number.checked_mul(10)?.checked_add(digit.into())
-        }),
-    };
-    let number = number.filter(|_| values.next().is_none());
-    number.map(|number| Some(number.unsigned_abs())).ok_or(InvalidResponse::LengthMalformed)
+    let length = if matches!(value, [] | [b'0', _, ..]) { None } else { number(value) };
+    length.filter(|_| values.next().is_none()).map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
 /// Checks the stated length against the content. Returns the length to be sent: also of

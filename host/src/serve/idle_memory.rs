@@ -1,5 +1,5 @@
 //! Gives memory back to the system when a burst of large bodies is over. The C library
-//! keeps what its threads have freed, in case that they need it again.
+//! keeps what its threads have freed, for later use.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::time::sleep;
 
 use crate::serve::app::App;
 
-/// Interval at which the resident memory is looked at.
+/// Interval at which the resident memory is checked.
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// Growth of the resident memory from which memory is given back, in bytes.
 const GROWTH_MIN: usize = 2 << 20;
 
-/// Intervals to leave out after an attempt that gave little back: the memory is in use.
+/// Checks to skip after an attempt that gave little back, because the memory is in use.
 const PAUSE: u32 = 20;
 
 /// Most bytes of bodies in flight with which a burst counts as over.

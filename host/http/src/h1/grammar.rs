@@ -114,17 +114,19 @@ pub(crate) fn is_authority(host: &[u8]) -> bool {
         }
     };
     match port.strip_prefix(b":") {
-        Some(digits) => port_number(digits).is_some(),
+        Some(digits) => number(digits).is_some_and(|port| port <= u16::MAX.into()),
         None => port.is_empty(),
     }
 }
 
-/// Returns the number of a port, which is 0 if there are no digits.
-fn port_number(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0_u16, |number, byte| {
+/// Parses `*DIGIT`, which is 0 without digits. Returns `None` for other bytes, and for
+/// numbers of 2^63 and more: programs that keep numbers with a sign read these as negative.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    let number = digits.iter().try_fold(0_i64, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
         number.checked_mul(10)?.checked_add(digit.into())
-    })
+    })?;
+    Some(number.unsigned_abs())
 }
 
 /// Returns whether a text is an `IPvFuture` (RFC 3986, section 3.2.2).

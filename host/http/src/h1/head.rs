@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::field::{Field, Fields, Name};
-use crate::h1::grammar::{field, is_path_and_query, is_text, is_token, line};
+use crate::h1::grammar::{field, is_path_and_query, is_text, is_token, line, number};
 use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 use crate::hop_by_hop::OPTIONS_MAX;
 use crate::request_head::{RequestHead, Version};
@@ -254,11 +254,8 @@ fn length(value: &[u8], limits: &MessageLimits) -> Result<u64, BadMessage> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(malformed("6.2", "its content-length is not one whole number"));
     }
-    // `--body-max` is checked later, when the body is read. Lengths from 2^63 on are
-    // refused here: programs that keep lengths in signed numbers see negative ones.
-    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    let number = number.filter(|number| *number <= i64::MAX as u64);
-    number.ok_or(BadMessage::BodyTooLong { limit: limits.body_max })
+    // `--body-max` is checked later, when the body is read.
+    number(value).ok_or(BadMessage::BodyTooLong { limit: limits.body_max })
 }
 
 /// Checks that a `transfer-encoding` is exactly one `chunked` (section 6.1).
