@@ -108,9 +108,9 @@ fn for_development_the_client_sees_the_cause_and_the_operator_the_counts() {
 fn a_full_queue_is_told_at_once_and_a_client_that_is_gone_frees_its_place() {
     let flags = ["--instances", "1", "--queue", "1", "--deadline", "1h", "--queue-timeout", "1h"];
     let mut server = Server::of_with("mixed.wat", &flags);
-    // One of these requests occupies the permit for long calls, one fills the queue, and
-    // one is refused.
-    let endless = [(); 3].map(|()| server.asking("/l"));
+    // One of these requests occupies the permit for long calls, one fills the queue, one may
+    // wait for its first attempt, and the last is refused.
+    let endless = [(); 4].map(|()| server.asking("/l"));
     server.log_line(&["status=503", "fault=\"busy\"", "1 long calls may run and 1 may wait (--instances, "]);
     endless.into_iter().for_each(Client::reset);
     // The server has to notice the resets before it can admit other requests.
