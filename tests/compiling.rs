@@ -119,7 +119,7 @@ fn an_order_whose_client_has_gone_is_dropped() {
 #[test]
 fn a_version_goes_on_with_its_first_code_when_it_cannot_be_compiled_again() {
     let place = Deployment::new();
-    let mut server = place.start(&[]);
+    let mut server = place.start(&["--compile-timeout", "10min"]);
     let module = bombs::much_code(1500);
     place.serves(&module, 2);
     // Kills all compilers: the one that optimises, and the idle one.
@@ -197,7 +197,7 @@ fn a_compile_process_has_nothing_but_its_pipes_and_ends_with_the_server() {
 #[test]
 fn kept_versions_are_bounded_by_the_memory_of_their_code() {
     let place = Deployment::new();
-    let _server = place.start(&["--keep-bytes", "2MiB"]);
+    let _server = place.start(&["--keep-bytes", "2MiB", "--compile-timeout", "10min"]);
     let said = place.swap(bombs::much_code(1000));
     assert!(said.contains("in stage compile: its code is "), "{said}");
     assert!(said.contains("more than 2.0 MiB (--keep-bytes)"), "{said}");

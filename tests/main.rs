@@ -15,6 +15,7 @@ mod bodies;
 mod bulk;
 mod compiling;
 mod conditional;
+mod configuration;
 mod connections;
 mod control;
 mod docs;

@@ -49,7 +49,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Stop::Wrong(message)) => {
-            let _ = writeln!(io::stderr(), "error: {message}");
+            for line in message.lines() {
+                let _ = writeln!(io::stderr(), "error: {line}");
+            }
             return ExitCode::from(WRONG_COMMAND_LINE);
         }
     };
@@ -58,7 +60,9 @@ fn main() -> ExitCode {
         None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        for line in format!("{error:#}").lines() {
+            let _ = writeln!(io::stderr(), "error: {line}");
+        }
         ExitCode::FAILURE
     })
 }
@@ -92,6 +96,10 @@ where
 
 async fn serve(args: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
+    if let Some(file) = &args.source.file {
+        info!(file = %file.display(), settings = args.source.settings.len(), "configuration read");
+    }
+    args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) =
         (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);

@@ -11,6 +11,7 @@ use host_http::request::BadRequest;
 use host_http::target::BadTarget;
 use host_wasm::{BadSpan, CallError};
 
+use crate::config::schema::help_and_default;
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
 /// Heading of the flags that `docs/reference/bounds.md` lists.
@@ -158,6 +159,11 @@ pub fn cli(command: Command) -> String {
     for name in names(&command) {
         if let Some(subcommand) = command.find_subcommand_mut(&name) {
             command_section(&mut text, subcommand);
+            for nested in names(subcommand) {
+                if let Some(nested) = subcommand.find_subcommand_mut(&nested) {
+                    command_section(&mut text, nested);
+                }
+            }
         }
     }
     text
@@ -230,13 +236,8 @@ fn row(text: &mut String, argument: &Arg) {
     let takes_value = argument.get_action().takes_values() && !argument.is_positional();
     let value = argument.get_value_names().filter(|_| takes_value).and_then(|names| names.first());
     let value = value.map(|value| format!(" `{}`", cell(value))).unwrap_or_default();
-    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    // A default that is computed at the start stands at the end of the help text, in
-    // brackets.
-    let (help, computed) = match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {
-        Some((help, default)) => (help.to_owned(), default.to_owned()),
-        None => (help, String::new()),
-    };
+    let (help, computed) = help_and_default(argument);
+    let computed = computed.unwrap_or_default();
     let defaults: Vec<_> = argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
     let default = match defaults.join(" ") {
         _ if !takes_value && !argument.is_positional() => String::new(),

@@ -10,20 +10,29 @@ use std::time::{Duration, Instant};
 use super::{Client, fixture, paths};
 
 /// Longest wait for anything, far more than a test that passes needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns a command that runs the program under test.
 pub fn host() -> Command {
     let mut command = Command::new(paths::program());
-    command.env_remove("NO_COLOR").stdin(Stdio::null());
+    clean(&mut command);
     command
+}
+
+/// Removes what the environment of the tests would change in the program.
+fn clean(command: &mut Command) {
+    let own = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOST_"));
+    for (name, _) in own {
+        command.env_remove(name);
+    }
+    command.env_remove("NO_COLOR").stdin(Stdio::null());
 }
 
 /// Returns a command that runs a shell script and then becomes the program under test.
 pub fn host_after(script: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]).arg(paths::program());
-    shell.env_remove("NO_COLOR").stdin(Stdio::null());
+    clean(&mut shell);
     shell
 }
 
@@ -150,6 +159,11 @@ impl Server {
         if !has_place && !has("--control") {
             command.arg("--no-control");
         }
+        Server::begin_as_it_is(command)
+    }
+
+    /// Starts a server by a command with all its arguments, without waiting for the ready line.
+    pub fn begin_as_it_is(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         let ready = lines(child.stdout.take().unwrap());

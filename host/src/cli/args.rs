@@ -4,6 +4,7 @@ use clap::Parser;
 
 use crate::cli::command::Command;
 use crate::cli::serve::Serve;
+use crate::config::file::FileChoice;
 
 /// An HTTP server whose behaviour is one WebAssembly module, called for each request.
 #[derive(Clone, Debug, Parser)]
@@ -13,6 +14,10 @@ pub struct Args {
     /// What is done instead of starting a server.
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// Choice of the configuration file.
+    #[command(flatten)]
+    pub file: FileChoice,
 
     /// The server to start.
     #[command(flatten)]

@@ -11,10 +11,14 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::admin::place;
 use crate::admin::protocol::{REPLY_MAX, Request};
+use crate::config::environment;
 use crate::config::value::{duration, port, showable};
 
 /// Longest wait for the reply to anything but a swap.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Port of the server, unless another one is given.
+const PORT: u16 = 4444;
 
 /// Mode bit that lets the group of a socket connect.
 const GROUP_WRITES: u32 = 0o020;
@@ -22,11 +26,11 @@ const GROUP_WRITES: u32 = 0o020;
 /// Flags that choose the server and the output format.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Server {
-    /// Port of the server, which determines its default control socket
-    #[arg(long, value_name = "PORT", default_value = "4444", value_parser = port)]
-    pub port: u16,
+    /// Port of the server, which determines its default control socket [default: 4444]
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    pub port: Option<u16>,
     /// Path of the server's control socket, as its ready banner and host status show it. A socket of
-    /// another user is used only if it is named here
+    /// another user is used only if it is named here [default: $HOST_CONTROL, unless --port is given]
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub control: Option<PathBuf>,
     /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
@@ -85,12 +89,16 @@ pub(super) fn ask(
 
 /// Connects to the socket that was chosen, or to the first one at the usual places.
 fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
-    if let Some(path) = &server.control {
+    let variable = || std::env::var_os(environment::CONTROL).filter(|path| !path.is_empty());
+    let by_variable = || variable().filter(|_| server.port.is_none()).map(PathBuf::from);
+    if let Some(path) = server.control.clone().or_else(by_variable) {
+        let path = &path;
         let stream = UnixStream::connect(path).map_err(|error| unreachable(path, &error))?;
         check_owner(&stream, path, true)?;
         return Ok((stream, path.clone()));
     }
-    let places = place::usual_paths(server.port);
+    let port = server.port.unwrap_or(PORT);
+    let places = place::usual_paths(port);
     for path in &places {
         match UnixStream::connect(path) {
             Ok(stream) => {
@@ -111,8 +119,7 @@ fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
         }
     };
     bail!(
-        "found no server for port {}, looking for {}; start one, or choose another by --port or --control ({others})",
-        server.port,
+        "found no server for port {port}, looking for {}; start one, or choose another by --port or --control ({others})",
         looked.join(" and ")
     )
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admin::protocol::{ErrorReply, Request, Status};
 use crate::cli::client::{self, Server};
+use crate::cli::config::{self, Config};
 use crate::cli::output::print;
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
@@ -66,6 +67,9 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Tools that need no running server.
     #[command(flatten)]
     Tool(Tool),
@@ -80,7 +84,7 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
         Command::Versions { server } | Command::Status { server } => server.json,
-        Command::Tool(_) => false,
+        Command::Config(_) | Command::Tool(_) => false,
     };
     let result = carry_out(command, develop);
     if let (true, Err(error)) = (is_json, &result) {
@@ -119,6 +123,7 @@ fn carry_out(
             show(&server, &Request::Versions {}, &[], client::TIMEOUT, show_versions)
         }
         Command::Status { server } => show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status),
+        Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),
     }
 }

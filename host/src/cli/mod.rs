@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `args` | the command line as a whole |
 //! | `serve` | the arguments of the server |
+//! | `configured` | adds the configuration file and the environment to the command line |
+//! | `config` | checks and shows the configuration |
 //! | `tool` | the commands that need no server |
 //! | `parse` | parses the command line, and explains a wrong one |
 //! | `client` | finds a running server, and asks it |
@@ -31,6 +33,8 @@ mod call;
 mod check;
 mod client;
 pub mod command;
+pub mod config;
+pub mod configured;
 pub mod dev;
 mod facts;
 mod loader;

@@ -1,20 +1,25 @@
 //! Parses the command line. For a wrong one, returns one line that says what was found, what
 //! was expected and what to do.
 
-use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::args::Args;
+use crate::cli::command;
+use crate::cli::config::Config;
+use crate::cli::configured;
+use crate::cli::serve::{self, Serve};
+use crate::cli::tool::Tool;
+use crate::config::value_error;
 
 /// Most edits between a word and the command that it is taken for.
 const EDITS_MAX: usize = 2;
 
 /// Words that other programs use for what a command or a signal does here.
-const FOREIGN: [(&[&str], &str); 8] = [
+const FOREIGN: [(&[&str], &str); 9] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
         &["stop", "kill", "quit", "shutdown"],
@@ -25,6 +30,10 @@ const FOREIGN: [(&[&str], &str); 8] = [
     (&["list", "ls", "history"], "to list versions: host versions"),
     (&["ps", "info", "ping", "health"], "to see the state of a server: host status"),
     (&["version"], "to see the version: host --version"),
+    (
+        &["validate", "configure", "configtest", "lint"],
+        "to check a configuration file: host config check FILE",
+    ),
     (&["init", "create", "generate"], "to create a crate for a handler: host new NAME"),
 ];
 
@@ -66,7 +75,7 @@ const EXAMPLES: [(&str, &str); 6] = [
 pub enum Stop {
     /// Text that was asked for, for standard output.
     Shown(String),
-    /// One line that describes a wrong command line.
+    /// Lines that describe what is wrong with the command line or the configuration.
     Wrong(String),
 }
 
@@ -82,34 +91,47 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     {
         return Err(Stop::Wrong(message));
     }
-    let parsed = command.try_get_matches_from_mut(line).and_then(|found| Args::from_arg_matches(&found));
-    parsed.map_err(|error| match error.kind() {
+    let stop = |error: Error, command: &Command| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Shown(error.render().to_string()),
-        _ => Stop::Wrong(explain(&error, line, &command)),
-    })
+        _ => Stop::Wrong(explain(&error, line, command)),
+    };
+    let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
+    let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
+    if let Some((serve, matches)) = configurable(&mut args, &matches) {
+        *serve = configured::load(&serve::definition(), matches)
+            .map_err(|mistakes| Stop::Wrong(mistakes.join("\n")))?;
+    }
+    let served = match &args.command {
+        Some(command::Command::Tool(Tool::Dev(serve))) => serve,
+        _ => &args.serve,
+    };
+    served.check().map_err(|error| Stop::Wrong(error.to_string()))?;
+    Ok(args)
+}
+
+/// Returns the server that a command line starts or describes, with its part of the command
+/// line.
+fn configurable<'a>(args: &'a mut Args, matches: &'a ArgMatches) -> Option<(&'a mut Serve, &'a ArgMatches)> {
+    match &mut args.command {
+        None => Some((&mut args.serve, matches)),
+        Some(command::Command::Config(Config::Show(show))) => {
+            let matches = matches.subcommand_matches("config")?.subcommand_matches("show")?;
+            Some((&mut show.serve, matches))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Returns the definition of the command line.
 pub fn command() -> Command {
-    let command = Args::command().mut_args(take_negatives);
-    let names: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
-    names
-        .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |each| each.mut_args(take_negatives)))
+    with_negatives(Args::command())
 }
 
-/// Makes a limit take a value that begins with a hyphen, so that its own parser
-/// explains a negative number.
-fn take_negatives(argument: Arg) -> Arg {
-    let is_limit = argument.get_help_heading() == Some("Limits");
-    let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];
-    let takes =
-        argument.get_action().takes_values() && (is_limit || is_number.contains(&argument.get_id().as_str()));
-    match argument.is_positional() {
-        _ if !takes => argument,
-        true => argument.allow_negative_numbers(true),
-        false => argument.allow_hyphen_values(true),
-    }
+/// Lets the flags of a command and of its subcommands take negative numbers.
+fn with_negatives(command: Command) -> Command {
+    let command = command.mut_args(serve::take_negatives);
+    let names: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_negatives))
 }
 
 /// Returns what is wrong with a first word that is neither a command nor a file, if
@@ -133,32 +155,30 @@ fn mistaken(word: &str, command: &Command) -> Option<String> {
 fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
     let sub = line.get(1).and_then(|word| word.to_str()).and_then(|word| command.find_subcommand(word));
     let of = sub.map_or("host".into(), |sub| format!("host {}", sub.get_name()));
-    let text = |kind| error.get(kind).map(plain).unwrap_or_default();
+    let text = |kind| value_error::detail(error, kind);
     let (argument, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
     let help = format!("see {of} --help");
+    let names = || {
+        let names = sub.into_iter().flat_map(Command::get_subcommands).map(Command::get_name);
+        names.filter(|name| *name != "help").collect::<Vec<_>>().join(", ")
+    };
     match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{} has no value; expected: {argument} ({help})", name_of(&argument))
         }
-        ErrorKind::InvalidValue => {
-            let expected = text(ContextKind::ValidValue);
-            format!("{}: found `{value}`; expected one of: {expected}", name_of(&argument))
-        }
-        ErrorKind::ValueValidation => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            let cause = cause.lines().next().unwrap_or_default();
-            // The message below already shows the value.
-            let cause = cause.rsplit_once(", found ").map_or(cause, |(cause, _)| cause);
-            let name = name_of(&argument);
-            match cause.starts_with("expected") {
-                true => format!("{name}: found `{value}`; {cause}"),
-                false => format!("{name}: `{value}` is refused: {cause} ({help})"),
-            }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let said = value_error::describe(error, name_of(&argument)).unwrap_or_default();
+            if said.contains("is refused: ") { format!("{said} ({help})") } else { said }
         }
         ErrorKind::ArgumentConflict => conflict(error, command, &argument, &help),
-        // The only flag that needs another one (`serve::Swap`).
-        ErrorKind::MissingRequiredArgument if argument.starts_with("--state-dir") => {
-            format!("--require-durable needs {argument} ({help})")
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("{of} lacks a command; expected one of: {} ({help})", names())
+        }
+        ErrorKind::InvalidSubcommand => {
+            let (found, near) =
+                (text(ContextKind::InvalidSubcommand), text(ContextKind::SuggestedSubcommand));
+            let near = if near.is_empty() { String::new() } else { format!("; did you mean {near}?") };
+            format!("{of} has no command `{found}`{near}; expected one of: {} ({help})", names())
         }
         ErrorKind::MissingRequiredArgument => {
             let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
@@ -174,7 +194,9 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             let curl = CURL.iter().find(|(flags, _)| of == "host call" && flags.contains(&argument.as_str()));
             match (curl, error.get(ContextKind::SuggestedArg)) {
                 (Some((_, instead)), _) => format!("{found}; {instead} ({help})"),
-                (None, Some(near)) => format!("{found}; did you mean {}? ({help})", plain(near)),
+                (None, Some(_)) => {
+                    format!("{found}; did you mean {}? ({help})", text(ContextKind::SuggestedArg))
+                }
                 (None, None) => format!("{found} ({help})"),
             }
         }
@@ -187,8 +209,9 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
 }
 
 fn conflict(error: &Error, command: &Command, argument: &str, help: &str) -> String {
-    let prior = error.get(ContextKind::PriorArg).map(plain).unwrap_or_default();
-    if let Some(second) = error.get(ContextKind::InvalidSubcommand).map(plain) {
+    let prior = value_error::detail(error, ContextKind::PriorArg);
+    let second = value_error::detail(error, ContextKind::InvalidSubcommand);
+    if !second.is_empty() {
         return match command.find_subcommand(&second) {
             Some(_) => {
                 format!("the command {second} stands behind {prior}; a command comes first: host {second}")
@@ -212,13 +235,6 @@ fn conflict(error: &Error, command: &Command, argument: &str, help: &str) -> Str
 fn name_of(argument: &str) -> &str {
     let name = argument.split(' ').next().unwrap_or(argument);
     name.trim_matches(|c| "[]<>.".contains(c))
-}
-
-fn plain(value: &ContextValue) -> String {
-    match value {
-        ContextValue::Strings(each) => each.join(", "),
-        value => value.to_string(),
-    }
 }
 
 #[cfg(test)]

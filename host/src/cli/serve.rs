@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::builder::ArgPredicate;
+use clap::{Arg, Args as _, Command};
 use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
 use crate::config::limits::Limits;
+use crate::config::setting::Source;
 use crate::config::value::count;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
@@ -68,6 +71,10 @@ pub struct Serve {
     #[command(flatten)]
     pub limits: Limits,
 
+    /// Where the settings come from.
+    #[arg(skip)]
+    pub source: Source,
+
     /// Rejection notice that `host dev` shows in the browser.
     #[arg(skip)]
     pub notice: Notice,
@@ -107,7 +114,7 @@ pub struct Swap {
 
     /// Reject a candidate that cannot be written to the state folder, and so would not survive a
     /// restart
-    #[arg(long, requires = "state_dir")]
+    #[arg(long)]
     pub require_durable: bool,
 
     /// Unix socket for commands such as `host swap` [default: host-PORT.sock in $XDG_RUNTIME_DIR,
@@ -129,6 +136,22 @@ pub struct Swap {
     pub no_version_field: bool,
 }
 
+impl Serve {
+    /// Checks what the parsers of single settings cannot.
+    ///
+    /// # Errors
+    ///
+    /// One line: which setting needs another one.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.swap.require_durable && self.swap.state_dir.is_none() {
+            bail!(
+                "--require-durable needs a state folder; expected --state-dir DIR with it (see host --help)"
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Swap {
     /// Returns the probes that each candidate must pass before it serves.
     ///
@@ -144,5 +167,24 @@ impl Swap {
             probes.extend(read_requests(file)?);
         }
         Ok(probes)
+    }
+}
+
+/// Returns the definition of the server's command line alone.
+pub fn definition() -> Command {
+    Serve::augment_args(Command::new("host")).mut_args(take_negatives)
+}
+
+/// Makes a limit take a value that begins with a hyphen, so that its own parser
+/// explains a negative number.
+pub(super) fn take_negatives(argument: Arg) -> Arg {
+    let is_limit = argument.get_help_heading() == Some("Limits");
+    let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];
+    let takes =
+        argument.get_action().takes_values() && (is_limit || is_number.contains(&argument.get_id().as_str()));
+    match argument.is_positional() {
+        _ if !takes => argument,
+        true => argument.allow_negative_numbers(true),
+        false => argument.allow_hyphen_values(true),
     }
 }

@@ -1,4 +1,4 @@
-//! Limits of the server. Each is a flag with its default, its unit and the effect of
+//! Configuration of the server: its limits, and the ways to set them. Each limit is a flag with its default, its unit and the effect of
 //! exceeding it. A comment above a field gives the reason for the limit or its default,
 //! unless the reason is obvious.
 //!
@@ -10,10 +10,20 @@
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
 //! | `value` | parses the values of flags, and bounds them |
+//! | `setting` | values of flags, where each was given, and which one counts |
+//! | `file` | finds and reads the configuration file |
+//! | `environment` | reads the environment variables |
+//! | `value_error` | describes refused values and settings that exclude each other |
+//! | `schema` | JSON Schema of the configuration file |
 
 pub mod call;
 pub mod connection;
+pub mod environment;
+pub mod file;
 pub mod limits;
+pub mod schema;
 pub mod server;
+pub mod setting;
 pub mod swap;
 pub mod value;
+pub mod value_error;

@@ -81,6 +81,18 @@ fn check_environment() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks the form of an address, without resolving its name or binding it.
+///
+/// # Errors
+///
+/// What was found, and what was expected.
+pub fn check(address: &str) -> anyhow::Result<()> {
+    match address.strip_prefix(UNIX) {
+        Some(address) => unix_socket::parse(address).map(drop),
+        None => split(address).map(drop),
+    }
+}
+
 /// Binds a Unix socket, and replaces one on which no process listens any more.
 fn bind_path(address: &str) -> anyhow::Result<Listener> {
     let (path, access) = unix_socket::parse(address)?;
@@ -156,8 +168,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Resolves `HOST:PORT` to IP addresses.
-fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+/// Returns the host and the port of an address.
+fn split(address: &str) -> anyhow::Result<(&str, u16)> {
     if let Some((scheme, rest)) = address.split_once("://") {
         let rest = rest.trim_end_matches('/');
         bail!(
@@ -178,6 +190,12 @@ fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     if host.is_empty() {
         bail!("expected HOST:PORT; the host is missing (0.0.0.0:{port} is every IPv4 address)");
     }
+    Ok((host, port))
+}
+
+/// Resolves `HOST:PORT` to IP addresses.
+fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    let (host, port) = split(address)?;
     // localhost is loopback by definition (RFC 6761, section 6.3), whatever the
     // resolver says.
     if host.eq_ignore_ascii_case("localhost") {

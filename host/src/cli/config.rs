@@ -1,0 +1,184 @@
+//! `host config`: checks a configuration, shows it, or prints its schema.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+use clap::{Arg, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::configured;
+use crate::cli::output::print;
+use crate::cli::serve::{self, Serve};
+use crate::config::file::FileChoice;
+use crate::config::schema;
+use crate::config::setting::{self, Given, Place, Source};
+use crate::net::listen;
+use crate::site::version::{Origin, hint};
+
+/// What `host config` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Config {
+    /// Check a configuration file without starting a server: its keys and values, the addresses,
+    /// and whether the files that it names can be read
+    Check {
+        /// File [default: $HOST_CONFIG, or ./host.toml, or /etc/host/host.toml]
+        file: Option<PathBuf>,
+    },
+    /// Show each setting as a server with the same flags would have it, and where it comes from. Takes
+    /// all flags of the server
+    #[command(mut_args(hide_flags_of_server))]
+    Show(Box<Show>),
+    /// Print the JSON Schema of the configuration file, by which editors complete it
+    Schema,
+}
+
+/// Flags of `host config show`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Show {
+    /// Print a JSON array, with one object for each setting
+    #[arg(long)]
+    json: bool,
+    /// Choice of the configuration file.
+    #[command(flatten)]
+    file: FileChoice,
+    /// Flags of the server.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// Hides the flags of the server, which the help of the server explains.
+fn hide_flags_of_server(flag: Arg) -> Arg {
+    let is_own = ["json", "config", "no_config"].contains(&flag.get_id().as_str());
+    if is_own { flag } else { flag.hide(true) }
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When there is no file, or one line for each mistake in it.
+pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    match config {
+        Config::Check { file } => check(file),
+        Config::Show(shown) => {
+            let Source { file, settings, .. } = &shown.serve.source;
+            print(if shown.json { json(settings) } else { text(file.as_ref(), settings) });
+            Ok(ExitCode::SUCCESS)
+        }
+        Config::Schema => {
+            print(format!("{:#}\n", schema::schema(&serve::definition())));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let choice = FileChoice { config: file, no_config: false };
+    let Some(path) = choice.path(configured::named_by_environment()) else {
+        bail!(
+            "there is no configuration file ./host.toml or /etc/host/host.toml; name one: host config check FILE"
+        );
+    };
+    let serve = configured::load_file(&serve::definition(), path.clone());
+    let serve = serve.map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
+    let mistakes = mistakes(&serve);
+    if !mistakes.is_empty() {
+        bail!(mistakes.join("\n"));
+    }
+    print(format!("{} is valid and sets {} keys\n", path.display(), serve.source.settings.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks what the settings name: addresses, the module, files of probes.
+fn mistakes(serve: &Serve) -> Vec<String> {
+    let place = |id: &str| serve.source.settings.get(id).map(|setting| &setting.place);
+    let said = |id: &str, cause: String| match place(id) {
+        Some(place) => format!("{place}: {}: {cause}", id.replace('_', "-")),
+        None => cause,
+    };
+    let mut found = Vec::new();
+    for address in &serve.listen {
+        found.extend(
+            listen::check(address).err().map(|error| said("listen", format!("found `{address}`; {error:#}"))),
+        );
+    }
+    if let Some(path) = &serve.module {
+        let read = Origin::Path(path.clone()).read(serve.limits.swap.module_max).map_err(hint);
+        found.extend(
+            read.err().map(|error| said("module", format!("cannot read {}: {error}", path.display()))),
+        );
+    }
+    found.extend(serve.swap.probes().err().map(|error| said("probe_file", format!("{error:#}"))));
+    found.extend(serve.check().err().map(|error| said("require_durable", format!("{error:#}"))));
+    found
+}
+
+/// Returns the settings as a configuration file, with the defaults as comments.
+pub fn text(file: Option<&PathBuf>, settings: &setting::Settings) -> String {
+    let file = file.map_or("none".into(), |path| path.display().to_string());
+    let mut text = format!("# Configuration file: {file}. A line behind # is a default.\n");
+    let command = serve::definition();
+    for flag in setting::flags(&command) {
+        let key = setting::key(flag);
+        let _ = match settings.get(flag.get_id().as_str()) {
+            Some(set) => writeln!(text, "{key} = {}  # {}", toml(flag, &set.given), set.place),
+            None => match (default(flag), schema::help_and_default(flag).1) {
+                (Some(given), _) => writeln!(text, "# {key} = {}", toml(flag, &given)),
+                (None, computed) => {
+                    writeln!(text, "# {key}: {}", computed.unwrap_or_else(|| "none".into()))
+                }
+            },
+        };
+    }
+    text
+}
+
+fn json(settings: &setting::Settings) -> String {
+    let command = serve::definition();
+    let entries = setting::flags(&command).map(|flag| {
+        let set = settings.get(flag.get_id().as_str());
+        let given = set.map(|set| set.given.clone()).or_else(|| default(flag));
+        let (key, value) = (setting::key(flag), given.map(|given| value(flag, &given)));
+        match set.map(|set| &set.place) {
+            None => json!({ "key": key, "value": value, "source": "default" }),
+            Some(Place::CommandLine) => json!({ "key": key, "value": value, "source": "command line" }),
+            Some(Place::Variable(name)) => {
+                json!({ "key": key, "value": value, "source": "environment", "variable": name })
+            }
+            Some(Place::Line(file, line)) => {
+                let file = file.to_string_lossy();
+                json!({ "key": key, "value": value, "source": "file", "file": file, "line": line })
+            }
+        }
+    });
+    format!("{:#}\n", Value::Array(entries.collect()))
+}
+
+/// Returns the default of a flag, unless it is computed at the start or depends on others.
+fn default(flag: &Arg) -> Option<Given> {
+    if !flag.get_action().takes_values() {
+        return Some(Given::Switch(false));
+    }
+    let values: Vec<_> = flag.get_default_values().iter().map(|value| value.to_os_string()).collect();
+    (!values.is_empty()).then_some(Given::Values(values))
+}
+
+fn toml(flag: &Arg, given: &Given) -> String {
+    // One line each, as JSON: all escapes of JSON are escapes of TOML too.
+    value(flag, given).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn value(flag: &Arg, given: &Given) -> Value {
+    match given {
+        Given::Switch(is_on) => (*is_on).into(),
+        Given::Values(values) => {
+            let mut values = values.iter().map(|value| value.to_string_lossy()).map(|text| {
+                let number = text.parse::<u32>().ok().filter(|number| number.to_string() == text);
+                number.filter(|_| !setting::repeats(flag)).map_or_else(|| text.as_ref().into(), Value::from)
+            });
+            if setting::repeats(flag) { values.collect() } else { values.next().unwrap_or_default() }
+        }
+    }
+}

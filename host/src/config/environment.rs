@@ -1,0 +1,84 @@
+//! Environment variables: `HOST_` and the name of a flag in capitals, with `_` for `-`.
+
+use std::ffi::OsString;
+
+use clap::{Arg, Command};
+use toml::de::DeValue;
+
+use crate::config::setting::{self, Given, Place, Setting, Settings};
+use crate::config::value_error;
+
+/// Prefix of the variables.
+const PREFIX: &str = "HOST_";
+
+/// Variable that names the configuration file.
+pub const CONFIG: &str = "HOST_CONFIG";
+
+/// Variable that names the control socket, also for the commands to a server.
+pub const CONTROL: &str = "HOST_CONTROL";
+
+/// Reads the settings in the environment. Also returns a warning for each variable that is
+/// probably a misspelt setting. Other unknown variables may belong to other programs.
+///
+/// # Errors
+///
+/// One line for each mistake: the variable, what was found and what was expected.
+pub fn read(
+    command: &Command,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<(Settings, Vec<String>), Vec<String>> {
+    let (mut settings, mut warnings, mut mistakes) = (Settings::new(), Vec::new(), Vec::new());
+    let own = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let mut own: Vec<_> = own.filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG).collect();
+    own.sort();
+    for (name, value) in own {
+        let key = name.get(PREFIX.len()..).unwrap_or_default().to_ascii_lowercase().replace('_', "-");
+        let Some(flag) = setting::find(command, &key) else {
+            let near = setting::near(command, &key);
+            warnings.extend(near.map(|near| format!("{name} is not used; did you mean {}?", variable(near))));
+            continue;
+        };
+        // Tools that pass a variable on cannot always leave it out.
+        if value.is_empty() {
+            continue;
+        }
+        let read = given(flag, &value).map_err(|cause| format!("{name}: {cause}"));
+        match read.and_then(|given| value_error::check(command, flag, &given, &name).map(|()| given)) {
+            Ok(given) => {
+                let place = Place::Variable(name);
+                settings.insert(flag.get_id().to_string(), Setting { given, place });
+            }
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    mistakes.extend(value_error::conflict(command, &settings));
+    if mistakes.is_empty() { Ok((settings, warnings)) } else { Err(mistakes) }
+}
+
+/// Returns the variable of a key.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn given(flag: &Arg, value: &OsString) -> Result<Given, String> {
+    if !flag.get_action().takes_values() {
+        return match value.to_str() {
+            Some("true" | "1") => Ok(Given::Switch(true)),
+            Some("false" | "0") => Ok(Given::Switch(false)),
+            _ => Err(format!(
+                "found `{}`; expected true or false",
+                value_error::shown(&value.to_string_lossy())
+            )),
+        };
+    }
+    let list = value.to_str().filter(|text| setting::repeats(flag) && text.starts_with('['));
+    let Some(list) = list else {
+        return Ok(Given::Values(vec![value.clone()]));
+    };
+    let expected = "expected one value, or an array as in TOML, such as [\"a\", \"b\"]";
+    let parsed = DeValue::parse(list)
+        .map_err(|error| format!("{}; {expected}", error.message().replace('\n', ", ")))?;
+    let array = parsed.get_ref().as_array().ok_or(expected)?;
+    let texts = array.iter().map(|value| value.get_ref().as_str().map(OsString::from));
+    Ok(Given::Values(texts.collect::<Option<_>>().ok_or("expected strings in the array")?))
+}

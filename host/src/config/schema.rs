@@ -1,0 +1,77 @@
+//! JSON Schema of the configuration file, by which editors complete and check it.
+
+use clap::{Arg, Command};
+use serde_json::{Map, Value, json};
+
+use crate::config::setting;
+
+/// Pattern of a size, such as `64KiB`.
+const SIZE: &str = "^[0-9]+(\\.[0-9]+)? *[A-Za-z]*$";
+
+/// Pattern of a time, such as `1min 30s`.
+const TIME: &str = "^([0-9]+(\\.[0-9]+)? *[a-z]+ *)+$";
+
+/// Returns the schema of all keys.
+pub fn schema(command: &Command) -> Value {
+    let properties: Map<_, _> =
+        setting::flags(command).map(|flag| (setting::key(flag).to_owned(), property(flag))).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of host",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn property(flag: &Arg) -> Value {
+    let Value::Object(mut property) = form(flag) else { return Value::Null };
+    let (help, computed) = help_and_default(flag);
+    let default = computed.map(|text| format!(" (default: {text})")).unwrap_or_default();
+    let mut add = |name: &str, value: Value| drop(property.insert(name.to_owned(), value));
+    add("description", format!("{help}{default}").into());
+    let defaults: Vec<_> = flag.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+    if let (true, [default]) = (flag.get_action().takes_values(), &defaults[..]) {
+        add("default", default.parse::<u64>().map_or_else(|_| (*default).into(), Value::from));
+    }
+    property.into()
+}
+
+fn form(flag: &Arg) -> Value {
+    match setting::repeats(flag) {
+        false => value(flag),
+        true => json!({ "anyOf": [value(flag), { "type": "array", "items": value(flag) }] }),
+    }
+}
+
+fn value(flag: &Arg) -> Value {
+    if !flag.get_action().takes_values() {
+        return json!({ "type": "boolean" });
+    }
+    let possible: Vec<_> =
+        flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    if !possible.is_empty() {
+        return json!({ "enum": possible });
+    }
+    let number = json!({ "type": "integer", "minimum": 0 });
+    match flag.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
+        // Not all are above zero, and one may be `auto`.
+        Some("N") => match flag.get_default_values().iter().find(|value| value.to_str() == Some("auto")) {
+            Some(_) => json!({ "anyOf": [number, { "const": "auto" }] }),
+            None => number,
+        },
+        Some("SIZE") => json!({ "anyOf": [number, { "type": "string", "pattern": SIZE }] }),
+        Some("TIME") => json!({ "type": "string", "pattern": TIME }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
+}
+
+/// Returns the help of a flag, and its default if that is computed at the start: it stands at
+/// the end of the help in brackets.
+pub(crate) fn help_and_default(flag: &Arg) -> (String, Option<String>) {
+    let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {
+        Some((help, default)) => (help.to_owned(), Some(default.to_owned())),
+        None => (help, None),
+    }
+}

@@ -1,0 +1,172 @@
+//! Settings: values of flags, and where each was given. Each layer of the configuration
+//! (file, environment, command line) is a list of settings.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+
+/// Flags that are not settings: they choose the configuration file.
+const ABOUT_THE_FILE: [&str; 2] = ["config", "no_config"];
+
+/// Most edits between an unknown key and the key that it is taken for.
+const EDITS_MAX: usize = 2;
+
+/// Settings by the id of their flag.
+pub type Settings = BTreeMap<String, Setting>;
+
+/// Settings of a server, and where they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Configuration file, if one was read.
+    pub file: Option<PathBuf>,
+    /// Settings of all layers.
+    pub settings: Settings,
+    /// Warnings for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Value of a flag, and where it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What was given.
+    pub given: Given,
+    /// Where it was given.
+    pub place: Place,
+}
+
+/// What was given for a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Whether a flag without a value is given.
+    Switch(bool),
+    /// Values of any other flag; more than one only if the flag may be repeated.
+    Values(Vec<OsString>),
+}
+
+/// Place of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Line of the configuration file, counted from 1.
+    Line(PathBuf, usize),
+    /// Environment variable.
+    Variable(String),
+    /// Command line.
+    CommandLine,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(file, line) => write!(f, "{}:{line}", file.display()),
+            Place::Variable(name) => f.write_str(name),
+            Place::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// Returns the flags that a configuration can set: all but those that show a text or choose
+/// the file.
+pub fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
+    let is_setting = |flag: &&Arg| {
+        let sets = matches!(flag.get_action(), ArgAction::Set | ArgAction::SetTrue | ArgAction::Append);
+        sets && !ABOUT_THE_FILE.contains(&flag.get_id().as_str())
+    };
+    command.get_arguments().filter(is_setting)
+}
+
+/// Returns the name of a flag without hyphens in front, which is its key in the file.
+pub fn key(flag: &Arg) -> &str {
+    flag.get_long().unwrap_or_else(|| flag.get_id().as_str())
+}
+
+/// Returns the flag that a key names.
+pub fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    flags(command).find(|flag| key(flag) == name)
+}
+
+/// Returns the key that an unknown one is probably meant to be.
+pub fn near<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
+    let near = flags(command).map(|flag| (strsim::damerau_levenshtein(key(flag), name), key(flag))).min()?;
+    // A short word is near to many others.
+    (near.0 <= EDITS_MAX.min(name.len() / 3)).then_some(near.1)
+}
+
+/// Returns whether a flag may be repeated.
+pub fn repeats(flag: &Arg) -> bool {
+    matches!(flag.get_action(), ArgAction::Append)
+}
+
+/// Returns the settings that the command line has.
+pub fn of_command_line(command: &Command, matches: &ArgMatches) -> Settings {
+    let is_given = |flag: &&Arg| {
+        matches.try_contains_id(flag.get_id().as_str()).is_ok()
+            && matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let setting = |flag: &Arg| {
+        let id = flag.get_id().as_str();
+        let given = match flag.get_action().takes_values() {
+            true => Given::Values(matches.get_raw(id).into_iter().flatten().map(Into::into).collect()),
+            false => Given::Switch(true),
+        };
+        (id.to_owned(), Setting { given, place: Place::CommandLine })
+    };
+    flags(command).filter(is_given).map(setting).collect()
+}
+
+/// Returns the settings of all layers, the first of which has the highest precedence. A
+/// flag excludes itself and the flags that it conflicts with from the layers below.
+pub fn merge(command: &Command, layers: impl IntoIterator<Item = Settings>) -> Settings {
+    layers.into_iter().fold(Settings::new(), |above, below| {
+        let left = below.into_iter().filter(|(id, _)| {
+            !above
+                .iter()
+                .any(|(other, setting)| id == other || (is_on(setting) && conflict(command, id, other)))
+        });
+        let left: Vec<_> = left.collect();
+        above.into_iter().chain(left).collect()
+    })
+}
+
+/// Returns two settings of one layer that exclude each other.
+pub fn conflicting<'a>(command: &Command, settings: &'a Settings) -> Option<(&'a str, &'a str)> {
+    let given: Vec<_> = settings.iter().filter(|(_, setting)| is_on(setting)).map(|(id, _)| id).collect();
+    let pairs = given.iter().flat_map(|one| given.iter().map(move |other| (one.as_str(), other.as_str())));
+    { pairs }.find(|(one, other)| one < other && conflict(command, one, other))
+}
+
+fn is_on(setting: &Setting) -> bool {
+    setting.given != Given::Switch(false)
+}
+
+fn conflict(command: &Command, one: &str, other: &str) -> bool {
+    let excludes = |one: &str, other: &str| {
+        let flag = command.get_arguments().find(|flag| flag.get_id() == one);
+        let others = flag.map(|flag| command.get_arg_conflicts_with(flag)).unwrap_or_default();
+        others.iter().any(|flag| flag.get_id() == other)
+    };
+    excludes(one, other) || excludes(other, one)
+}
+
+/// Returns the command line that gives these settings, program name first.
+pub fn command_line(command: &Command, settings: &Settings) -> Vec<OsString> {
+    let mut line = vec![OsString::from(command.get_name())];
+    let mut positional = vec![OsString::from("--")];
+    for flag in flags(command) {
+        let name = key(flag);
+        match settings.get(flag.get_id().as_str()).map(|setting| &setting.given) {
+            None | Some(Given::Switch(false)) => {}
+            Some(Given::Switch(true)) => line.push(format!("--{name}").into()),
+            Some(Given::Values(values)) if flag.is_positional() => positional.extend(values.iter().cloned()),
+            Some(Given::Values(values)) => line.extend(values.iter().map(|value| {
+                let mut argument = OsString::from(format!("--{name}="));
+                argument.push(value);
+                argument
+            })),
+        }
+    }
+    line.extend(positional);
+    line
+}
