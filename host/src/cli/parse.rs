@@ -159,7 +159,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
     let (argument, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
     let help = format!("see {of} --help");
     let names = || {
-        let names = sub.into_iter().flat_map(Command::get_subcommands).map(Command::get_name);
+        let of = sub.filter(|sub| sub.has_subcommands()).unwrap_or(command);
+        let names = of.get_subcommands().map(Command::get_name);
         names.filter(|name| *name != "help").collect::<Vec<_>>().join(", ")
     };
     match error.kind() {
@@ -175,10 +176,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             format!("{of} lacks a command; expected one of: {} ({help})", names())
         }
         ErrorKind::InvalidSubcommand => {
-            let (found, near) =
-                (text(ContextKind::InvalidSubcommand), text(ContextKind::SuggestedSubcommand));
-            let near = if near.is_empty() { String::new() } else { format!("; did you mean {near}?") };
-            format!("{of} has no command `{found}`{near}; expected one of: {} ({help})", names())
+            let found = text(ContextKind::InvalidSubcommand);
+            format!("{of} has no command `{found}`; expected one of: {} ({help})", names())
         }
         ErrorKind::MissingRequiredArgument => {
             let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
