@@ -13,7 +13,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/wasm/src", &[]),
     ("host/src", &[
         "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
-        "source", "admin", "bounds", "reference", "cli", "builder",
+        "source", "admin", "bounds", "reference", "cli", "builder", "reload",
     ]),
 ];
 

@@ -33,6 +33,7 @@ mod messages;
 mod output;
 mod parity;
 mod regressions;
+mod reload;
 mod repository;
 mod sdk;
 mod segments;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::harness::modules::saying;
 use crate::harness::{Deployment, Folder, Server, TextFile, host, output_of};
 use crate::repository::root;
 
@@ -87,4 +88,38 @@ fn the_module_of_the_guide_is_replayed_as_the_guide_shows() {
         let (_, printed) = output_of(host().args(command.split(' ')).current_dir(folder.file("")));
         assert_eq!(unnamed(&printed), unnamed(&shown(page, &format!("host {command}"))));
     }
+}
+
+#[test]
+fn a_configuration_is_checked_and_reloaded_as_the_page_shows() {
+    let page = "docs/operating.md";
+    let folder = Folder::new();
+    let write = |text: &str| fs::write(folder.file("host.toml"), text).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = host();
+        command.args(arguments).current_dir(folder.file("")).env("HOST_CONTROL", folder.file("control.sock"));
+        let output = command.output().unwrap();
+        String::from_utf8([output.stderr, output.stdout].concat()).unwrap()
+    };
+    write("listen = '127.0.0.1:0'\nmodul = 'a.wat'\n\nbody-max = '64 KByte'\nfair-share = true\n");
+    assert_eq!(run(&["config", "check"]), shown(page, "host config check"));
+
+    let example = fs::read_to_string(root().join(page)).unwrap();
+    let example = example.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let module = wat::parse_str(saying("hi")).unwrap();
+    fs::write(folder.file("greeter.wasm"), module).unwrap();
+    write(example);
+    assert_eq!(run(&["config", "check"]), "host.toml is valid and sets 8 keys\n");
+
+    let start = "listen = '127.0.0.1:0'\ncontrol = 'control.sock'\n";
+    write(start);
+    let mut command = host();
+    command.current_dir(folder.file(""));
+    let _server = Server::begin_as_it_is(command).until_ready();
+    write(&format!("{start}queue = 0\n"));
+    assert_eq!(run(&["reload"]), shown(page, "host reload"));
+    write(&format!("{start}queue = 1\nbody-max = '64KiB'\nmodule = 'greeter.wasm'\n"));
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let second = text.split("$ host reload\n").nth(2).unwrap().split("```").next().unwrap();
+    assert_eq!(masked(&run(&["reload"])), masked(second));
 }

@@ -14,6 +14,7 @@ use crate::record::Recorder;
 use crate::serve::app::App;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
+use crate::serve::settings::InForce;
 use crate::site::activate::Activator;
 use crate::site::begin::{Beginning, begin};
 use crate::site::by::By;
@@ -21,7 +22,7 @@ use crate::site::shared::Settings;
 use crate::site::state_dir::StateDir;
 use crate::site::swapper::Swapper;
 use crate::site::version::Label;
-use crate::source::watch::{self, FileStamp};
+use crate::source::watch::{self, FileStamp, Watching};
 
 /// Server with its first version loaded, before it swaps, watches or records.
 pub struct Builder<'a> {
@@ -39,8 +40,8 @@ impl Builder<'_> {
     ///
     /// One line that names the file, folder or module that cannot be used, and why.
     pub async fn load(args: &Serve, compilers: Compilers) -> anyhow::Result<Builder<'_>> {
-        let probes = args.swap.probes()?.into();
-        let activator = Activator { engine: Engine::new(&args.limits.for_engine())?, compilers, probes };
+        let demand = args.demand()?;
+        let activator = Activator { engine: Engine::new(&args.limits.for_engine())?, compilers };
         let limits = &args.limits.swap;
         let open = |path| {
             let dir = StateDir::open(path, limits.module_max);
@@ -48,7 +49,7 @@ impl Builder<'_> {
         };
         let dir = args.swap.state_dir.as_deref().map(open).transpose()?;
         let seen = args.module.as_deref().and_then(watch::look);
-        let beginning = begin(&activator, limits, args.module.as_deref(), dir).await?;
+        let beginning = begin(&activator, limits, demand, dir).await?;
         Ok(Builder { args, activator, beginning, seen })
     }
 
@@ -63,45 +64,57 @@ impl Builder<'_> {
     }
 
     /// Starts the threads that swap, watch the module file and record requests.
-    /// Returns the state that connections share.
+    /// Returns the state that connections share, and the watch of the module file.
     ///
     /// # Errors
     ///
     /// One line that names the thread, file or folder that cannot be used, and why.
-    pub fn start(self) -> anyhow::Result<App> {
+    pub fn start(self) -> anyhow::Result<(App, Option<Watching>)> {
         let Builder { args, activator, beginning, seen } = self;
         let settings = Settings {
             activator,
             module_max: args.limits.swap.module_max,
-            file: args.module.clone(),
             require_durable: args.swap.require_durable,
             notice: args.notice.clone(),
         };
         let swapper = Swapper::start(settings, beginning).context("cannot start the swap thread")?;
-        if let Some(path) = &args.module {
-            if !args.swap.no_watch {
-                watch::start(path, seen, args.swap.watch, swapper.clone())
-                    .with_context(|| format!("cannot watch {} (disable with --no-watch)", path.display()))?;
-            }
-            // The first version may come from the state folder, and the file may have
-            // changed while no server was running.
-            if args.swap.state_dir.is_some() {
-                swapper.read_file(By::File);
-            }
+        let watching = watch(args, seen, &swapper)?;
+        // The first version may come from the state folder, and the file may have changed
+        // while no server was running.
+        if args.module.is_some() && args.swap.state_dir.is_some() {
+            swapper.read_file(By::File);
         }
-        Ok(App {
+        let app = App {
             swapper,
-            tell_version: !args.swap.no_version_field,
+            settings: InForce::new(args.settings()),
             buffers: Buffers::new(args.limits.server.buffer_max),
             permits: Arc::new(Semaphore::new(args.limits.server.connections)),
             ids: ConnectionIds::new(),
-            tell_cause: args.dev,
             notice: args.notice.clone(),
             faults: FaultCounts::default(),
             recorder: Recorder::start(&args.recording)?,
-            trusted: args.trust_forwarded.clone(),
             ending: Ending::default(),
             limits: args.limits.clone(),
-        })
+        };
+        Ok((app, watching))
     }
+}
+
+/// Starts to watch the module file, if there is one to watch. `seen` is the file's stamp
+/// before it was last read.
+///
+/// # Errors
+///
+/// One line that names the file, and why it cannot be watched.
+pub(crate) fn watch(
+    args: &Serve,
+    seen: Option<FileStamp>,
+    swapper: &Swapper,
+) -> anyhow::Result<Option<Watching>> {
+    let Some(path) = args.module.as_ref().filter(|_| !args.swap.no_watch) else {
+        return Ok(None);
+    };
+    let watching = watch::start(path, seen, args.swap.watch, swapper.clone());
+    let context = || format!("cannot watch {} (disable with --no-watch)", path.display());
+    watching.map(Some).with_context(context)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use host::admin::listener::{self, Control};
+use host::admin::listener::{self, Control, Reload};
 use host::admin::memory_bounds::MemoryBounds;
 use host::admin::place::{self, Bound};
 use host::builder::Builder;
@@ -20,8 +20,8 @@ use host::cli::serve::Serve;
 use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
+use host::reload::Reloader;
 use host::serve::server;
-use host::site::by::By;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host_wasm::{Compilers, compile, health};
@@ -110,15 +110,21 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let (engine, label) = (builder.engine().clone(), builder.label().clone());
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    let app = Arc::new(builder.start()?);
+    let (app, watching) = builder.start()?;
+    let app = Arc::new(app);
 
-    let swapper = app.swapper.clone();
+    let reloader = Arc::new(Reloader::new(&args, Arc::clone(&app), watching));
+    let for_signals = Arc::clone(&reloader);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            swapper.read_file(By::Hangup);
+            for_signals.hang_up().await;
         }
     });
-    let control = Control::new(Arc::clone(&app), engine, urls.clone(), started);
+    let reload: Reload = Box::new(move |by| {
+        let reloader = Arc::clone(&reloader);
+        Box::pin(async move { reloader.reload(by).await })
+    });
+    let control = Control::new(Arc::clone(&app), engine, urls.clone(), started, reload);
     let control = start_control(&args, &listeners, control)?;
     announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
     MemoryBounds::new(&args.limits).state();

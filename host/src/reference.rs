@@ -12,6 +12,7 @@ use host_http::target::BadTarget;
 use host_wasm::{BadSpan, CallError};
 
 use crate::config::schema::help_and_default;
+use crate::config::setting;
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
 /// Heading of the flags that `docs/reference/bounds.md` lists.
@@ -137,17 +138,19 @@ pub fn faults() -> String {
 }
 
 /// Returns the reference of the command line, in Markdown: the server, then each
-/// command.
-pub fn cli(command: Command) -> String {
+/// command. `live` lists the flags that a reload changes, by their id.
+pub fn cli(command: Command, live: &[&str]) -> String {
     // By default clap wraps the text to the width of this terminal.
     let mut command = command.term_width(usize::MAX);
     command.build();
     let mut text = String::from(
         "# Command line\n\n\
-         Flags under *Limits* are explained in [Bounds](bounds.md). `-h` prints a summary of this text, `--help` all of\n\
+         Each flag of the server may also stand in the configuration file or in the environment
+\
+         ([Operating](../operating.md#configuration)). Flags under *Limits* are explained in [Bounds](bounds.md). `-h` prints a summary of this text, `--help` all of\n\
          it, and `--version` the version.\n\n\
          Exit codes of the server: 0 after SIGTERM or SIGINT, 1 when it cannot start or was ended at once, 2 for a wrong\n\
-         command line. Exit codes of `swap` and `rollback`: 0 when the version serves, 1 when it does not, 3 when it\n\
+         command line or configuration. Exit codes of `swap` and `rollback`: 0 when the version serves, 1 when it does not, 3 when it\n\
          serves and would not survive a restart.\n\n\
          A command to a server prints one JSON value on standard output with `--json`: the reply of the server, or\n\
          `{\"outcome\":\"failed\",\"cause\":\"...\"}` when there is no reply (no server, no file, no time) or the reply is an error.\n\
@@ -156,6 +159,9 @@ pub fn cli(command: Command) -> String {
          This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
     );
     command_section(&mut text, &mut command);
+    let flags = setting::flags(&command).filter(|flag| live.contains(&flag.get_id().as_str()));
+    let flags: Vec<_> = flags.map(flag_name).collect();
+    let _ = write!(text, "\n*Changed by a reload of the configuration*: {}.\n", flags.join(", "));
     for name in names(&command) {
         if let Some(subcommand) = command.find_subcommand_mut(&name) {
             command_section(&mut text, subcommand);

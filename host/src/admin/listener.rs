@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use tracing::{debug, warn};
 
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::place::Bound;
-use crate::admin::protocol::{ErrorReply, LINE_MAX, Request, Status};
+use crate::admin::protocol::{ErrorReply, LINE_MAX, Reloaded, Request, Status};
 use crate::admin::resources::Resources;
 use crate::serve::app::App;
 use crate::site::by::By;
@@ -41,6 +42,10 @@ const SWAP_ROOM: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, for example when no descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// Reloads the configuration, on behalf of someone.
+pub type Reload =
+    Box<dyn Fn(By) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send>> + Send + Sync>;
+
 /// State that commands read and change.
 pub struct Control {
     app: Arc<App>,
@@ -55,11 +60,18 @@ pub struct Control {
     has_group: bool,
     /// Permits for uploads.
     uploads: Arc<Semaphore>,
+    reload: Reload,
 }
 
 impl Control {
     /// Creates the state of a server that started at `started`.
-    pub fn new(app: Arc<App>, engine: Engine, urls: Vec<String>, started: Instant) -> Control {
+    pub fn new(
+        app: Arc<App>,
+        engine: Engine,
+        urls: Vec<String>,
+        started: Instant,
+        reload: Reload,
+    ) -> Control {
         let (path, has_group) = (PathBuf::new(), false);
         Control {
             app,
@@ -69,6 +81,7 @@ impl Control {
             path,
             has_group,
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            reload,
         }
     }
 }
@@ -201,6 +214,10 @@ async fn carry_out(received: Received, control: &Control, client: OwnedFd, by: B
         Request::Rollback { version, if_version } => {
             line(&app.swapper.roll_back(version, if_version, by).await)
         }
+        Request::Reload {} => match (control.reload)(by).await {
+            Ok(reloaded) => line(&reloaded),
+            Err(cause) => error_reply(cause),
+        },
         Request::Versions {} => line(&app.swapper.versions()),
         Request::Status {} => {
             let mut versions = app.swapper.versions().into_iter();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::resources::Resources;
 use crate::site::history::Entry;
+use crate::site::outcome::Outcome;
 
 /// Longest line of a request in bytes. The longest line that a command sends holds a path,
 /// and Linux limits paths to 4,096 bytes.
@@ -45,6 +46,19 @@ pub enum Request {
     Versions {},
     /// Returns the state of the server.
     Status {},
+    /// Reads the configuration and the module file again.
+    Reload {},
+}
+
+/// Outcome of a reload.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Keys that were changed.
+    pub applied: Vec<String>,
+    /// Keys that differ from those with which the server runs, and need a restart.
+    pub needs_restart: Vec<String>,
+    /// What came of the module file, if there is one.
+    pub handler: Option<Outcome>,
 }
 
 /// State of a server.

@@ -45,7 +45,8 @@ pub struct Used {
 impl Resources {
     /// Reads the current use of all resources.
     pub fn read(app: &App, engine: &Engine, uploads: &Semaphore) -> Resources {
-        let Limits { server, call, swap, .. } = &app.limits;
+        let limits = app.limits();
+        let Limits { server, call, swap, .. } = &limits;
         let of = |max: usize, used: usize| Used { used: used as u64, max: max as u64 };
         let Calls { running, waiting } = engine.calls();
         Resources {
@@ -56,7 +57,7 @@ impl Resources {
             buffers: of(server.buffer_max, app.buffers.used()),
             kept_versions: of(swap.keep_bytes, app.swapper.kept_memory()),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
-            memory: MemoryBounds::new(&app.limits),
+            memory: MemoryBounds::new(&limits),
         }
     }
 }

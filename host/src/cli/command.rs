@@ -12,7 +12,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::admin::protocol::{ErrorReply, Request, Status};
+use crate::admin::protocol::{ErrorReply, Reloaded, Request, Status};
 use crate::cli::client::{self, Server};
 use crate::cli::config::{self, Config};
 use crate::cli::output::print;
@@ -67,6 +67,13 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Reload the configuration of a running server and read its module file again, as SIGHUP
+    /// does, and wait for the outcome
+    Reload {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
     /// Check or show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -83,7 +90,7 @@ pub enum Command {
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
-        Command::Versions { server } | Command::Status { server } => server.json,
+        Command::Versions { server } | Command::Status { server } | Command::Reload { server } => server.json,
         Command::Config(_) | Command::Tool(_) => false,
     };
     let result = carry_out(command, develop);
@@ -123,6 +130,11 @@ fn carry_out(
             show(&server, &Request::Versions {}, &[], client::TIMEOUT, show_versions)
         }
         Command::Status { server } => show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status),
+        Command::Reload { server } => {
+            let line = client::ask(&server, &Request::Status {}, &[], client::TIMEOUT)?;
+            let Status { swap_seconds, .. } = reply(&line)?;
+            show(&server, &Request::Reload {}, &[], Duration::from_secs(swap_seconds), show_reloaded)
+        }
         Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),
     }
@@ -178,6 +190,22 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
         }
         Outcome::Refused { cause, serving } => {
             (format!("refused: {cause}\nversion {serving} goes on serving\n"), ExitCode::FAILURE)
+        }
+    }
+}
+
+fn show_reloaded(reloaded: &Reloaded) -> (String, ExitCode) {
+    let Reloaded { applied, needs_restart, handler } = reloaded;
+    let list = |keys: &Vec<String>| if keys.is_empty() { "none".into() } else { keys.join(", ") };
+    let mut text = format!("reloaded; settings changed: {}\n", list(applied));
+    if !needs_restart.is_empty() {
+        let _ = writeln!(text, "need a restart: {}", list(needs_restart));
+    }
+    match handler {
+        None => (text, ExitCode::SUCCESS),
+        Some(outcome) => {
+            let (handler, code) = show_outcome(outcome, false);
+            (text + &handler, code)
         }
     }
 }

@@ -91,8 +91,9 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks what the settings name: addresses, the module, files of probes.
-fn mistakes(serve: &Serve) -> Vec<String> {
+/// Checks what the settings name: addresses, the module, files of probes. Returns one line
+/// for each mistake.
+pub fn mistakes(serve: &Serve) -> Vec<String> {
     let place = |id: &str| serve.source.settings.get(id).map(|setting| &setting.place);
     let said = |id: &str, cause: String| match place(id) {
         Some(place) => format!("{place}: {}: {cause}", id.replace('_', "-")),

@@ -33,7 +33,7 @@ pub fn load(definition: &Command, matches: &ArgMatches) -> Result<Serve, Vec<Str
     let settings = setting::merge(definition, [of_line, of_environment, of_file]);
     let line = setting::command_line(definition, &settings);
     let mut serve = parse(definition, line).map_err(|error| vec![error.to_string()])?;
-    serve.source = Source { file: path, settings, warnings };
+    serve.source = Source { file: path, settings, warnings, line: Vec::new() };
     Ok(serve)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn load_file(definition: &Command, path: PathBuf) -> Result<Serve, Ve
     let settings = file::read(definition, &path)?;
     let line = setting::command_line(definition, &settings);
     let mut serve = parse(definition, line).map_err(|error| vec![error.to_string()])?;
-    serve.source = Source { file: Some(path), settings, warnings: Vec::new() };
+    serve.source = Source { file: Some(path), settings, ..Source::default() };
     Ok(serve)
 }
 

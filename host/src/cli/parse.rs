@@ -25,7 +25,7 @@ const FOREIGN: [(&[&str], &str); 9] = [
         &["stop", "kill", "quit", "shutdown"],
         "to stop a server, send SIGTERM to the process that host status names",
     ),
-    (&["deploy", "publish", "push", "upload", "reload"], "to swap a module in: host swap FILE"),
+    (&["deploy", "publish", "push", "upload"], "to swap a module in: host swap FILE"),
     (&["undo", "revert"], "to go back to the version before: host rollback"),
     (&["list", "ls", "history"], "to list versions: host versions"),
     (&["ps", "info", "ping", "health"], "to see the state of a server: host status"),
@@ -98,8 +98,9 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
     let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
     if let Some((serve, matches)) = configurable(&mut args, &matches) {
-        *serve = configured::load(&serve::definition(), matches)
-            .map_err(|mistakes| Stop::Wrong(mistakes.join("\n")))?;
+        let loaded = configured::load(&serve::definition(), matches);
+        *serve = loaded.map_err(|mistakes| Stop::Wrong(mistakes.join("\n")))?;
+        serve.source.line = line.to_vec();
     }
     let served = match &args.command {
         Some(command::Command::Tool(Tool::Dev(serve))) => serve,

@@ -13,7 +13,9 @@ use crate::config::setting::Source;
 use crate::config::value::count;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
+use crate::serve::settings::Settings;
 use crate::site::notice::Notice;
+use crate::site::shared::Demand;
 use crate::source::watch;
 use crate::telemetry::log;
 use crate::telemetry::log::Format;
@@ -137,6 +139,26 @@ pub struct Swap {
 }
 
 impl Serve {
+    /// Returns the source of the handler, and its probes.
+    ///
+    /// # Errors
+    ///
+    /// One line: which probe file cannot be parsed, and on which line.
+    pub fn demand(&self) -> anyhow::Result<Demand> {
+        Ok(Demand { file: self.module.clone(), probes: self.swap.probes()?.into() })
+    }
+
+    /// Returns the settings of connections.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            limits: self.limits.connection.clone(),
+            drain: self.limits.server.drain,
+            trusted: self.trust_forwarded.clone(),
+            tell_version: !self.swap.no_version_field,
+            tell_cause: self.dev,
+        }
+    }
+
     /// Checks what the parsers of single settings cannot.
     ///
     /// # Errors

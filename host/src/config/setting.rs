@@ -24,6 +24,8 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// Settings of all layers.
     pub settings: Settings,
+    /// Command line, program name first. Empty if no file and no environment were read.
+    pub line: Vec<OsString>,
     /// Warnings for the log.
     pub warnings: Vec<String>,
 }

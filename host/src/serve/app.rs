@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use host_http::forwarded::Trusted;
 use host_http::request_id::ConnectionIds;
 use tokio::sync::Semaphore;
 
@@ -11,6 +10,7 @@ use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
+use crate::serve::settings::InForce;
 use crate::site::notice::Notice;
 use crate::site::swapper::Swapper;
 
@@ -18,14 +18,12 @@ use crate::site::swapper::Swapper;
 pub struct App {
     /// Source of the current version.
     pub swapper: Swapper,
-    /// Whether responses name the version that answered.
-    pub tell_version: bool,
-    /// Limits of the server.
+    /// Settings that a reload changes.
+    pub settings: InForce,
+    /// Limits of the server as it was started. A reload changes those in `settings`.
     pub limits: Limits,
     /// Generator of connection and request ids.
     pub ids: ConnectionIds,
-    /// Whether the response to a fault shows its cause (`--dev`).
-    pub tell_cause: bool,
     /// Reason for which the newest version does not serve, shown by `host dev`.
     pub notice: Notice,
     /// Fault counts.
@@ -36,8 +34,17 @@ pub struct App {
     pub permits: Arc<Semaphore>,
     /// Recorder of requests that end in a fault of the handler, if recording is on.
     pub recorder: Option<Recorder>,
-    /// Proxies whose `x-forwarded-for` header is trusted.
-    pub trusted: Vec<Trusted>,
     /// Shutdown signal.
     pub ending: Ending,
+}
+
+impl App {
+    /// Returns the limits in force.
+    pub fn limits(&self) -> Limits {
+        let settings = self.settings.get();
+        let mut limits = self.limits.clone();
+        limits.connection = settings.limits.clone();
+        limits.server.drain = settings.drain;
+        limits
+    }
 }

@@ -60,13 +60,6 @@ pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
 }
 
-impl From<&ConnectionLimits> for MessageLimits {
-    fn from(limits: &ConnectionLimits) -> MessageLimits {
-        let ConnectionLimits { target_max, head_max, fields_max, body_max, .. } = *limits;
-        MessageLimits { target_max, head_max, fields_max, body_max: body_max as u64 }
-    }
-}
-
 /// State shared by all connections.
 pub struct Connections {
     /// Application that the connections serve.
@@ -77,21 +70,15 @@ pub struct Connections {
     pub slots: Arc<Slots>,
     /// Number of active connections: all that are not parked.
     active: AtomicUsize,
-    messages: MessageLimits,
-    write: WriteBounds,
 }
 
 impl Connections {
     /// Creates the shared state, with no connection open.
     pub fn new(app: Arc<App>) -> Connections {
-        let limits = &app.limits.connection;
-        let messages = MessageLimits::from(limits);
-        let (timeout, rate_min, window) = (limits.write_timeout, limits.write_rate_min, limits.rate_window);
-        let write = WriteBounds { timeout, rate_min, window };
         let permits = Arc::clone(&app.permits);
         let slots =
             Arc::new(Slots::new(app.limits.connection.rate_window / 2, app.limits.server.fair_share.is_on()));
-        Connections { app, permits, slots, active: AtomicUsize::new(0), messages, write }
+        Connections { app, permits, slots, active: AtomicUsize::new(0) }
     }
 
     /// Returns the number of open connections.
@@ -101,12 +88,12 @@ impl Connections {
 
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
-        let taken = self.slots.take(client_net(peer, &self.app.trusted));
+        let taken = self.slots.take(client_net(peer, &self.app.settings.get().trusted));
         let slot = Arc::clone(&taken.slot);
         let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot);
         let mut idle_since = Instant::now();
         let mut is_new = true;
-        while self.rest(&socket, &taken.slot, idle_since, is_new).await {
+        while self.rest(&socket, &client, &taken.slot, idle_since, is_new).await {
             is_new = false;
             taken.slot.works();
             // Boxed, so that a parked connection does not reserve memory for this
@@ -133,8 +120,15 @@ impl Connections {
     /// Waits for input on a parked or new connection. Returns false when the connection is
     /// to be closed; then no input is unread. (A connection that is active when shutdown
     /// begins is parked within a second, or its next response says `connection: close`.)
-    async fn rest(&self, socket: &Socket, slot: &Slot, since: Instant, is_new: bool) -> bool {
-        let limits = &self.app.limits.connection;
+    async fn rest(
+        &self,
+        socket: &Socket,
+        client: &Client,
+        slot: &Slot,
+        since: Instant,
+        is_new: bool,
+    ) -> bool {
+        let idle_timeout = client.settings().limits.idle_timeout;
         tokio::select! {
             biased;
             () = socket.readable() => return true,
@@ -142,7 +136,7 @@ impl Connections {
                 let _ = timeout(FIRST_REQUEST, socket.readable()).await;
             },
             () = slot.rest(since, is_new) => {}
-            () = sleep_until(since + limits.idle_timeout) => {}
+            () = sleep_until(since + idle_timeout) => {}
         }
         socket.has_input()
     }
@@ -158,14 +152,16 @@ impl Connections {
     ) -> io::Result<Option<Instant>> {
         let active = Active::one_more(&self.active);
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
-        let head_timeout = self.app.limits.connection.head_timeout;
-        let mut stream = Stream::new(socket.clone(), Arc::clone(slot), head_timeout, self.write, idle_check);
+        let limits = &client.settings().limits;
+        let (messages, write) = (MessageLimits::from(limits), WriteBounds::from(limits));
+        let mut stream =
+            Stream::new(socket.clone(), Arc::clone(slot), limits.head_timeout, write, idle_check);
         let (mut parser, mut reused) = (HeadParser::default(), Reused::default());
         let mut has_answered = false;
         loop {
             // Lets other connections of the thread go on beside a long pipeline.
             consume_budget().await;
-            let (length, framing) = match self.next_head(&mut stream, &mut parser).await? {
+            let (length, framing) = match next_head(&mut stream, &mut parser, &messages).await? {
                 Next::Head(length, framing) => (length, framing),
                 // Empty lines do not end the idle time.
                 Next::Idle(since) => return Ok(Some(if has_answered { since } else { idle_since })),
@@ -184,29 +180,6 @@ impl Connections {
         stream.flush().await?;
         Ok(None)
     }
-
-    /// Waits for the next complete head. Sends the output before it waits.
-    async fn next_head(&self, stream: &mut Stream, parser: &mut HeadParser) -> io::Result<Next> {
-        parser.reset();
-        loop {
-            match parser.read(&stream.input, &self.messages) {
-                Ok(Some((length, framing))) => {
-                    stream.is_complete();
-                    return Ok(Next::Head(length, framing));
-                }
-                Ok(None) => stream.flush().await?,
-                Err(why) => return Ok(Next::Refused(why)),
-            }
-            match stream.more_of_head(parser.has_begun(&stream.input)).await? {
-                Arrived::Bytes(_) => {}
-                // A head that breaks off gets no response.
-                Arrived::End => return Ok(Next::End),
-                Arrived::Idle(since) => return Ok(Next::Idle(since)),
-                Arrived::TooSlow => return Ok(Next::Refused(BadMessage::HeadTooSlow)),
-                Arrived::GaveWay => return Ok(Next::Refused(BadMessage::GaveWay)),
-            }
-        }
-    }
 }
 
 /// What came instead of, or as, the next head.
@@ -216,6 +189,29 @@ enum Next {
     Idle(Instant),
     End,
     Refused(BadMessage),
+}
+
+/// Waits for the next complete head. Sends the output before it waits.
+async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &MessageLimits) -> io::Result<Next> {
+    parser.reset();
+    loop {
+        match parser.read(&stream.input, limits) {
+            Ok(Some((length, framing))) => {
+                stream.is_complete();
+                return Ok(Next::Head(length, framing));
+            }
+            Ok(None) => stream.flush().await?,
+            Err(why) => return Ok(Next::Refused(why)),
+        }
+        match stream.more_of_head(parser.has_begun(&stream.input)).await? {
+            Arrived::Bytes(_) => {}
+            // A head that breaks off gets no response.
+            Arrived::End => return Ok(Next::End),
+            Arrived::Idle(since) => return Ok(Next::Idle(since)),
+            Arrived::TooSlow => return Ok(Next::Refused(BadMessage::HeadTooSlow)),
+            Arrived::GaveWay => return Ok(Next::Refused(BadMessage::GaveWay)),
+        }
+    }
 }
 
 /// Counts a connection as active until dropped.

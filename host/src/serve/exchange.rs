@@ -25,6 +25,7 @@ use crate::seed;
 use crate::serve::app::App;
 use crate::serve::buffers::Share;
 use crate::serve::date;
+use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
 use crate::serve::{access_log, body};
@@ -34,6 +35,7 @@ use crate::site::version;
 /// Client of one connection.
 pub struct Client {
     app: Arc<App>,
+    settings: Arc<Settings>,
     ids: RequestIds,
     peer: Peer,
     peer_text: String,
@@ -76,9 +78,14 @@ struct Put {
 impl Client {
     /// Creates the client of a new connection.
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>) -> Client {
-        let ids = app.ids.connection();
-        let client_net = forwarded::client_net(peer, &app.trusted);
-        Client { app, ids, peer, peer_text: peer.to_string(), client_net, socket, slot }
+        let (settings, ids) = (app.settings.get(), app.ids.connection());
+        let client_net = forwarded::client_net(peer, &settings.trusted);
+        Client { app, settings, ids, peer, peer_text: peer.to_string(), client_net, socket, slot }
+    }
+
+    /// Returns the settings of the connection.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Returns the peer of the connection.
@@ -102,9 +109,9 @@ impl Client {
         let bytes = stream.input.split_to(length);
         let head = parser.head(&bytes);
         let id = self.ids.request();
-        let (client, client_net) = match forwarded::client(self.peer, head.fields, &self.app.trusted) {
+        let (client, client_net) = match forwarded::client(self.peer, head.fields, &self.settings.trusted) {
             client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
-            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.app.trusted)),
+            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.settings.trusted)),
         };
         let mut version_called = None;
         let mut has_unread = framing != Framing::None;
@@ -147,7 +154,7 @@ impl Client {
         // Earlier responses could not be sent whole, so nothing may follow them.
         stream.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
-        let shown = version.filter(|_| self.app.tell_version);
+        let shown = version.filter(|_| self.settings.tell_version);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
         let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
@@ -163,7 +170,7 @@ impl Client {
             Err(fault) => {
                 self.app.faults.add(fault.entry().name);
                 closes |= fault.leaves_unread();
-                let page = Bytes::from(fault.page(self.app.tell_cause));
+                let page = Bytes::from(fault.page(self.settings.tell_cause));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
                 self.record(message, &id, time, version_called.as_deref(), &fault);
                 (answer, page, Share::default(), Some(fault))
@@ -199,7 +206,7 @@ impl Client {
         let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
         let fault = Fault::from(why);
         self.app.faults.add(fault.entry().name);
-        let page = fault.page(self.app.tell_cause);
+        let page = fault.page(self.settings.tell_cause);
         let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
         let mut places = Places::default();
         let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
@@ -219,7 +226,7 @@ impl Client {
 
     /// Returns whether the current response is the last one of the connection.
     fn is_last(&self) -> bool {
-        self.ids.count() >= self.app.limits.connection.connection_requests as u64
+        self.ids.count() >= self.settings.limits.connection_requests as u64
             || self.app.ending.has_begun()
             || self.slot.gives_way()
     }
@@ -232,13 +239,12 @@ impl Client {
         framing: Framing,
         message: &mut Message,
     ) -> Result<Share, Fault> {
-        let App { limits, buffers, .. } = &*self.app;
-        let is_too_long =
-            matches!(framing, Framing::Length(length) if length > limits.connection.body_max as u64);
+        let (limits, buffers) = (&self.settings.limits, &self.app.buffers);
+        let is_too_long = matches!(framing, Framing::Length(length) if length > limits.body_max as u64);
         if stream.input.is_empty() && head.expects_continue() && !is_too_long {
             stream.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let share = body::read_body(stream, framing, &limits.connection, buffers, &mut message.body).await?;
+        let share = body::read_body(stream, framing, limits, buffers, &mut message.body).await?;
         stream.is_complete();
         Ok(share)
     }

@@ -3,6 +3,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `app` | the state that all connections share |
+//! | `settings` | the settings that a reload changes |
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
@@ -28,6 +29,7 @@ pub mod exchange;
 mod idle_memory;
 pub mod look;
 pub mod server;
+pub mod settings;
 pub mod slots;
 pub mod stream;
 pub mod write_pace;

@@ -45,7 +45,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
     // clients, who may have sent requests.
     while accepting.join_next().await.is_some() {}
     let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
-    if timeout(app.limits.server.drain, connections.permits.acquire_many(all)).await.is_err() {
+    if timeout(app.settings.get().drain, connections.permits.acquire_many(all)).await.is_err() {
         warn!("some requests were not answered within the drain time (--drain)");
     }
 }
@@ -115,7 +115,7 @@ impl AcceptLoop {
             );
         });
         let mut permit = pin!(Arc::clone(&self.connections.permits).acquire_owned());
-        let client = client_net(peer, &self.connections.app.trusted);
+        let client = client_net(peer, &self.connections.app.settings.get().trusted);
         loop {
             self.connections.slots.make_room(client);
             tokio::select! {

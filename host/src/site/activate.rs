@@ -91,8 +91,6 @@ pub struct Activator {
     pub engine: Engine,
     /// Compiler processes.
     pub compilers: Compilers,
-    /// Probes that each candidate must pass.
-    pub probes: Arc<[Probe]>,
 }
 
 impl Activator {
@@ -110,6 +108,7 @@ impl Activator {
         &self,
         label: Label,
         file: &Arc<[u8]>,
+        probes: &[Probe],
         compiled: Option<CompiledModule>,
         priority: Priority,
         times: &mut Times,
@@ -125,13 +124,8 @@ impl Activator {
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module };
-        let probed = times.measure(Stage::Probe, async {
-            for probe in self.probes.iter() {
-                probe.send(&version.module).await?;
-            }
-            Ok(())
-        });
-        probed.await.map_err(|error: anyhow::Error| times.rejection(error.to_string()))?;
+        let probed = times.measure(Stage::Probe, probe(&version, probes)).await;
+        probed.map_err(|error| times.rejection(error.to_string()))?;
         Ok(version)
     }
 
@@ -157,6 +151,18 @@ impl Activator {
         let remedy = Some(remedy::of_module(&error, language));
         Err(Rejection { stage, cause: error.to_string(), remedy, is_passing: error.is_passing() })
     }
+}
+
+/// Sends the probes to a version.
+///
+/// # Errors
+///
+/// Which probe was not answered as expected, and how.
+pub(super) async fn probe(version: &Version, probes: &[Probe]) -> anyhow::Result<()> {
+    for probe in probes {
+        probe.send(&version.module).await?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Stage {

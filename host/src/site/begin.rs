@@ -1,7 +1,6 @@
 //! Chooses the first version after the start: the one that served when an earlier
 //! process ended, or the one that the command line names.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -11,8 +10,10 @@ use tracing::warn;
 use crate::config::swap::SwapLimits;
 use crate::site::activate::{Activator, Times};
 use crate::site::history::History;
+use crate::site::shared::Demand;
 use crate::site::state_dir::{State, StateDir};
 use crate::site::version::{Candidate, Label, Origin, Version, hint};
+use crate::trial::probe::Probe;
 
 /// First version, and the state that an earlier process has saved.
 pub struct Beginning {
@@ -22,13 +23,15 @@ pub struct Beginning {
     pub file: Arc<[u8]>,
     /// History, which has the first version as a candidate, unless the version is restored.
     pub history: History,
+    /// Source of the handler, and its probes.
+    pub demand: Demand,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,
     /// Saved state of an earlier process; the first version may be one of its versions.
     pub left: Option<State>,
 }
 
-/// Loads the first version: from the state folder, or else from the file `module`, or
+/// Loads the first version: from the state folder, or else from the module file, or
 /// else the embedded handler. The version passes all stages of a swap but `Save`.
 ///
 /// # Errors
@@ -37,42 +40,50 @@ pub struct Beginning {
 pub async fn begin(
     activator: &Activator,
     limits: &SwapLimits,
-    module: Option<&Path>,
+    demand: Demand,
     dir: Option<StateDir>,
 ) -> anyhow::Result<Beginning> {
     let mut history = History::new(limits);
     let left = dir.as_ref().map(StateDir::load).transpose()?.flatten();
     if let (Some(folder), Some(state)) = (&dir, &left) {
         history.count_from(state.next_number);
-        if let Some((version, file)) = restore(activator, folder, state).await {
-            return Ok(Beginning { version, file, history, dir, left });
+        if let Some((version, file)) = restore(activator, &demand.probes, folder, state).await {
+            return Ok(Beginning { version, file, history, demand, dir, left });
         }
     }
-    let origin = module.map_or(Origin::Embedded, |path| Origin::Path(path.to_owned()));
+    let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");
     let bytes = origin.read(limits.module_max).map_err(hint).with_context(|| context.clone())?;
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
     let mut times = Times::default();
-    let version = activator.prepare(label, &candidate.bytes, None, Priority::Awaited, &mut times).await;
+    let prepared =
+        activator.prepare(label, &candidate.bytes, &demand.probes, None, Priority::Awaited, &mut times);
+    let version = prepared.await;
     let version = version.map_err(|rejection| match rejection.remedy {
         Some(remedy) => anyhow!("{} (remedy: {remedy})", rejection.cause),
         None => anyhow!(rejection.cause),
     });
     let version = version.context(context)?;
-    Ok(Beginning { version, file: candidate.bytes, history, dir, left })
+    Ok(Beginning { version, file: candidate.bytes, history, demand, dir, left })
 }
 
 /// Prepares the version that served when an earlier process ended, or else the newest
 /// saved version that can serve.
-async fn restore(activator: &Activator, dir: &StateDir, left: &State) -> Option<(Version, Arc<[u8]>)> {
+async fn restore(
+    activator: &Activator,
+    probes: &[Probe],
+    dir: &StateDir,
+    left: &State,
+) -> Option<(Version, Arc<[u8]>)> {
     let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
     labels.sort_by_key(|label| label.number != left.current);
     for label in labels {
         let prepared = async {
             let file = dir.module(label)?.into();
             let (label, mut times) = (label.clone(), Times::default());
-            let version = activator.prepare(label, &file, None, Priority::Awaited, &mut times).await?;
+            let version =
+                activator.prepare(label, &file, probes, None, Priority::Awaited, &mut times).await?;
             anyhow::Ok((version, file))
         };
         match prepared.await {

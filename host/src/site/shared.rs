@@ -1,7 +1,7 @@
 //! State that the tasks of a swapper share.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use host_wasm::health;
@@ -16,6 +16,17 @@ use crate::site::notice::Notice;
 use crate::site::outcome::Outcome;
 use crate::site::store::Store;
 use crate::site::versions::Versions;
+use crate::trial::probe::Probe;
+
+/// Where the handler comes from, and what it must answer before it serves. A reload of the
+/// configuration changes both.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Module file, if one is named. `read_file` swaps to its content.
+    pub file: Option<PathBuf>,
+    /// Probes that each candidate must pass.
+    pub probes: Arc<[Probe]>,
+}
 
 /// Settings of a swapper.
 pub struct Settings {
@@ -23,8 +34,6 @@ pub struct Settings {
     pub activator: Activator,
     /// Largest module file in bytes.
     pub module_max: usize,
-    /// Module file named on the command line, if any. `read_file` swaps to its content.
-    pub file: Option<PathBuf>,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,
     /// Shows rejections to the author of the handler during development.
@@ -33,6 +42,7 @@ pub struct Settings {
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) demand: Mutex<Demand>,
     pub(super) versions: Versions,
     pub(super) changes: Changes,
     pub(super) store: Store,
@@ -45,6 +55,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Returns the source of the handler, and its probes.
+    pub(super) fn demand(&self) -> Demand {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Spawns a task on the swap thread.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.runtime.spawn(work).abort_handle()

@@ -1,6 +1,6 @@
 //! Carries out a swap: prepares the bytes of a candidate, and publishes or rejects it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use host_wasm::Priority;
@@ -8,14 +8,15 @@ use tokio::time::sleep;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::changes::Change;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
-use crate::site::shared::Shared;
+use crate::site::shared::{Demand, Shared};
 use crate::site::state_dir::Kept;
 use crate::site::version::{Candidate, Label, Origin, Version};
+use crate::trial::probe::Probe;
 
 /// Returns whether the client that asked for a swap has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
@@ -26,39 +27,80 @@ const GONE_INTERVAL: Duration = Duration::from_millis(50);
 impl Shared {
     /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
     pub(super) async fn read_file(self: Arc<Self>, by: By) {
-        let Some(path) = self.settings.file.clone() else {
+        let demand = self.demand();
+        let Some(path) = demand.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
             warn!(%cause, %by, "not swapped");
             return;
         };
-        let source = Origin::Path(path);
+        if let Err(cause) = self.read(Origin::Path(path), &demand, by).await {
+            let serving = self.versions.current().label.number;
+            match by.tries_again() {
+                true => warn!(%cause, serving, %by, "not swapped"),
+                // Not a warning: the file can be missing for a moment while it is
+                // replaced. The watch warns when it stays away.
+                false => debug!(%cause, serving, %by, "not swapped"),
+            }
+        }
+    }
+
+    /// Changes the source and the probes, as `Swapper::reload` describes.
+    pub(super) async fn reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Option<Outcome>, String> {
+        let before = self.demand();
+        let source = match (&demand.file, &before.file) {
+            (Some(path), _) => Some(Origin::Path(path.clone())),
+            (None, Some(_)) => Some(Origin::Embedded),
+            // A version that was sent stays: there is nothing that replaces it.
+            (None, None) => None,
+        };
+        let outcome = match source {
+            Some(source) => self.read(source, &demand, by).await?,
+            None => None,
+        };
+        match &outcome {
+            Some(Outcome::Rejected { version, stage, cause, .. }) => {
+                return Err(format!("version {version} was rejected in stage {stage}: {cause}"));
+            }
+            Some(Outcome::Refused { cause, .. }) => return Err(cause.clone()),
+            Some(Outcome::Serving { .. }) => {}
+            Some(Outcome::Unchanged { .. }) | None => {
+                let serving = self.versions.current();
+                let (number, version) = (serving.label.number, Arc::clone(&serving));
+                drop(serving);
+                let probed = probe(&version, &demand.probes).await;
+                probed
+                    .map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
+            }
+        }
+        *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
+        Ok(outcome)
+    }
+
+    /// Reads a source and swaps to its content. Returns `None` if the content is that of the
+    /// last attempt, and is not tried again.
+    async fn read(
+        self: &Arc<Self>,
+        source: Origin,
+        demand: &Demand,
+        by: By,
+    ) -> Result<Option<Outcome>, String> {
         let mut times = Times::default();
         let read = times.measure_here(Stage::Read, || source.read(self.settings.module_max));
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let serving = self.versions.current().label.number;
-                let cause = format!("cannot read {source}: {error}");
-                match by.tries_again() {
-                    true => warn!(%cause, serving, %by, "not swapped"),
-                    // Not a warning: the file can be missing for a moment while it is
-                    // replaced. The watch warns when it stays away.
-                    false => debug!(%cause, serving, %by, "not swapped"),
-                }
-                return;
-            }
-        };
+        let bytes = read.map_err(|error| format!("cannot read {source}: {error}"))?;
         let candidate = Candidate::new(source, bytes);
         if self.store.consider(&candidate.sha256) && !by.tries_again() {
-            return;
+            return Ok(None);
         }
         let change = self.changes.begin();
-        let outcome = self.prepare_and_publish(change, candidate, times, None, Box::new(|| false), by).await;
+        let never = Box::new(|| false);
+        let outcome =
+            self.prepare_and_publish(change, candidate, &demand.probes, times, None, never, by).await;
         if let Outcome::Unchanged { version } = outcome {
             info!(serving = version, %by, "the file is unchanged: its bytes serve already");
             // Saves the file's new hash, so that a restart does not try the file again.
             self.save(|store| store.save_state(&self.versions));
         }
+        Ok(Some(outcome))
     }
 
     /// Swaps to bytes that a client has sent under the name `name`.
@@ -77,13 +119,16 @@ impl Shared {
         // newer change and is not undone.
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
-        self.prepare_and_publish(change, candidate, Times::default(), if_version, is_gone, by).await
+        let (probes, times) = (self.demand().probes, Times::default());
+        self.prepare_and_publish(change, candidate, &probes, times, if_version, is_gone, by).await
     }
 
+    #[allow(clippy::too_many_arguments, reason = "each is another part of one order")]
     async fn prepare_and_publish(
         self: &Arc<Self>,
         mut change: Change,
         candidate: Candidate,
+        probes: &[Probe],
         mut times: Times,
         if_version: Option<u64>,
         is_gone: IsGone,
@@ -103,8 +148,8 @@ impl Shared {
         };
         let since = Instant::now();
         let activator = &self.settings.activator;
-        let preparing =
-            activator.prepare(label.clone(), &candidate.bytes, compiled, Priority::Awaited, &mut times);
+        let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
+        let preparing = activator.prepare(label.clone(), bytes, probes, compiled, priority, &mut times);
         let prepared = tokio::select! {
             biased;
             () = change.cancelled() => Err(SUPERSEDED),

@@ -20,7 +20,7 @@ use crate::site::history::Entry;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
 use crate::site::restore;
-use crate::site::shared::{Settings, Shared};
+use crate::site::shared::{Demand, Settings, Shared};
 use crate::site::store::Store;
 use crate::site::swap::IsGone;
 use crate::site::versions::Versions;
@@ -37,7 +37,7 @@ impl Swapper {
     /// When the thread cannot be created, or `--require-durable` is set and the
     /// first version cannot be saved.
     pub fn start(settings: Settings, beginning: Beginning) -> io::Result<Swapper> {
-        let Beginning { version, file, mut history, dir, left } = beginning;
+        let Beginning { version, file, mut history, demand, dir, left } = beginning;
         let first = Arc::new(version);
         let label = first.label.clone();
         let restored = left.as_ref().and_then(|left| left.versions.iter().find(|kept| kept.label == label));
@@ -58,6 +58,7 @@ impl Swapper {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let shared = Arc::new(Shared {
             settings,
+            demand: Mutex::new(demand),
             versions: Versions::new(first, history),
             changes: Changes::default(),
             store,
@@ -109,6 +110,16 @@ impl Swapper {
         self.0.spawn(async move {
             let _ = swapper.run(Arc::clone(&swapper.0).read_file(by)).await;
         });
+    }
+
+    /// Changes the source of the handler and its probes, and swaps to the source if its
+    /// bytes do not serve already. Returns the outcome, if there is a source to read.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
+    pub async fn reload(&self, demand: Demand, by: By) -> Result<Option<Outcome>, String> {
+        self.run(Arc::clone(&self.0).reload(demand, by)).await?
     }
 
     /// Runs work on the swap thread and waits for its result. The error, which is also

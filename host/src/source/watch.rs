@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,20 +65,30 @@ pub struct FileStamp {
     changed: (i64, i64),
 }
 
+/// Watch of a file, which ends within a second after this is dropped.
+pub struct Watching(Arc<AtomicBool>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Starts the thread that watches a file and orders swaps. `seen` is the file's stamp
 /// before it was first read.
 ///
 /// # Errors
 ///
 /// When the working folder is gone, or the thread cannot be created.
-pub fn start(path: &Path, seen: Option<FileStamp>, mode: Mode, swapper: Swapper) -> io::Result<()> {
+pub fn start(path: &Path, seen: Option<FileStamp>, mode: Mode, swapper: Swapper) -> io::Result<Watching> {
     let path = std::path::absolute(path)?;
-    let mut watch = Watch { seen, path, swapper, absence: Absence::default() };
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut watch = Watch { seen, path, swapper, absence: Absence::default(), ended: Arc::clone(&ended) };
     health::keep_running("watch", move || match mode {
         Mode::Events => watch.by_events(),
         Mode::Poll => watch.by_polling(),
-    })
-    .map(drop)
+    })?;
+    Ok(Watching(ended))
 }
 
 struct Watch {
@@ -85,12 +97,14 @@ struct Watch {
     seen: Option<FileStamp>,
     swapper: Swapper,
     absence: Absence,
+    /// Whether the watch has ended, because another file is watched now.
+    ended: Arc<AtomicBool>,
 }
 
 impl Watch {
     fn by_polling(&mut self) {
         let mut last = self.seen;
-        loop {
+        while !self.ended.load(Relaxed) {
             thread::sleep(POLL_INTERVAL);
             self.look_for_absence();
             // Waits until two checks in a row find the same stamp: then no write is in
@@ -116,7 +130,7 @@ impl Watch {
         let mut unconfirmed = None;
         // Checks at once, because the file may have changed before the watch began.
         let mut next_check = Instant::now();
-        loop {
+        while !self.ended.load(Relaxed) {
             match events.inbox.recv_timeout(next_check.saturating_duration_since(Instant::now())) {
                 Ok(event) if concerns(&event, &trail) => {
                     let in_a_burst = last_change.is_some_and(|change| change.elapsed() < BURST_GAP);
@@ -160,12 +174,15 @@ impl Watch {
     }
 
     fn look_for_absence(&mut self) {
+        if self.ended.load(Relaxed) {
+            return;
+        }
         self.absence.look(&self.path, || self.swapper.current().label.number);
     }
 
     fn order_if_changed(&mut self, now: Option<FileStamp>) {
         let before = std::mem::replace(&mut self.seen, now);
-        if now.is_some() && now != before {
+        if now.is_some() && now != before && !self.ended.load(Relaxed) {
             self.swapper.read_file(By::File);
         }
     }

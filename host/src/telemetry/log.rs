@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -11,6 +12,7 @@ use host_wasm::health;
 use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, reload};
 
 use crate::telemetry::log_line::TextLine;
 use crate::telemetry::log_queue::Queue;
@@ -68,22 +70,35 @@ pub fn tell(text: &str) {
     QUEUE.settle(TELL);
 }
 
+/// Levels of the log, which a reload of the configuration changes.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Changes the levels of the log.
+pub fn set_levels(filter: &Targets) {
+    if let Some(handle) = FILTER.get() {
+        // Fails only when the log is gone.
+        let _ = handle.reload(filter.clone());
+    }
+}
+
 /// Sets up the log of the server. Must be called at most once in a process.
 ///
 /// A separate thread writes the lines. Lines that arrive faster than they can be written
 /// are dropped, because a stopped terminal or an unread pipe must not block requests.
 pub fn init(format: Format, filter: &Targets) -> Flush {
+    let (filter, handle) = reload::Layer::new(filter.clone());
+    let _ = FILTER.set(handle);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Line(format));
     let registry = tracing_subscriber::registry();
     match format {
         Format::Text => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             let lines = lines.with_ansi(colour).event_format(TextLine { has_time: true });
-            registry.with(lines.with_filter(filter.clone())).init();
+            registry.with(lines.with_filter(filter)).init();
         }
         Format::Json => {
             let lines = lines.json().with_current_span(false).with_span_list(false);
-            registry.with(lines.with_filter(filter.clone())).init();
+            registry.with(lines.with_filter(filter)).init();
         }
     }
     // Logged at level error, so that only `off` hides the loss of lines.

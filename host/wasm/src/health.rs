@@ -22,6 +22,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Restarts of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
+    /// Number of running threads of this name.
+    #[serde(skip)]
+    running: usize,
     /// Number of restarts.
     pub restarts: u64,
     /// Cause of the last restart.
@@ -58,14 +61,24 @@ pub fn keep_running(name: &'static str, mut work: impl FnMut() + Send + 'static)
             thread::sleep(backoff);
             backoff = (2 * backoff).min(BACKOFF_MAX);
         }
-        threads().remove(name);
+        ended(name);
     };
-    threads().entry(name).or_default();
-    thread::Builder::new()
-        .name(name.into())
-        .stack_size(STACK)
-        .spawn(run)
-        .map(|handle| handle.thread().clone())
+    threads().entry(name).or_default().running += 1;
+    let spawned = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run);
+    if spawned.is_err() {
+        ended(name);
+    }
+    spawned.map(|handle| handle.thread().clone())
+}
+
+fn ended(name: &'static str) {
+    let mut threads = threads();
+    if let Some(state) = threads.get_mut(name) {
+        state.running -= 1;
+        if state.running == 0 {
+            threads.remove(name);
+        }
+    }
 }
 
 /// Returns the message of a panic.

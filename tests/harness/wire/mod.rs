@@ -58,7 +58,7 @@ impl Host {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let app = runtime.block_on(async {
             let compilers = Compilers::here(&args.limits.for_compilers());
-            Builder::load(&args, compilers).await.unwrap().start().unwrap()
+            Builder::load(&args, compilers).await.unwrap().start().unwrap().0
         });
         Host { runtime, connections: Connections::new(Arc::new(app)) }
     }

@@ -1,0 +1,65 @@
+//! Settings that a reload of the configuration changes. A connection keeps those that
+//! were in force when it was accepted.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use host_http::forwarded::Trusted;
+use host_http::h1::MessageLimits;
+
+use crate::config::connection::ConnectionLimits;
+use crate::serve::write_pace::WriteBounds;
+
+/// Settings of connections.
+pub struct Settings {
+    /// Limits of one connection and its messages.
+    pub limits: ConnectionLimits,
+    /// Longest wait on shutdown for requests in flight.
+    pub drain: Duration,
+    /// Proxies whose `x-forwarded-for` header is trusted.
+    pub trusted: Vec<Trusted>,
+    /// Whether responses name the version that answered.
+    pub tell_version: bool,
+    /// Whether the response to a fault shows its cause (`--dev`).
+    pub tell_cause: bool,
+}
+
+/// Settings in force.
+pub struct InForce(Mutex<Arc<Settings>>);
+
+impl InForce {
+    /// Puts the first settings in force.
+    pub fn new(settings: Settings) -> InForce {
+        InForce(Mutex::new(Arc::new(settings)))
+    }
+
+    /// Returns the settings in force.
+    pub fn get(&self) -> Arc<Settings> {
+        Arc::clone(&self.lock())
+    }
+
+    /// Puts other settings in force, for new connections.
+    pub fn set(&self, settings: Settings) {
+        *self.lock() = Arc::new(settings);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Settings>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<&ConnectionLimits> for MessageLimits {
+    fn from(limits: &ConnectionLimits) -> MessageLimits {
+        let ConnectionLimits { target_max, head_max, fields_max, body_max, .. } = *limits;
+        MessageLimits { target_max, head_max, fields_max, body_max: body_max as u64 }
+    }
+}
+
+impl From<&ConnectionLimits> for WriteBounds {
+    fn from(limits: &ConnectionLimits) -> WriteBounds {
+        let ConnectionLimits {
+            write_timeout: timeout, write_rate_min: rate_min, rate_window: window, ..
+        } = *limits;
+        WriteBounds { timeout, rate_min, window }
+    }
+}

@@ -1,0 +1,213 @@
+//! Reload: a new configuration is checked as a whole and takes effect as a whole or not at
+//! all, and no request is lost meanwhile.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use host::cli::serve;
+use host::config::setting;
+use host::reload::LIVE;
+
+use crate::harness::modules::saying;
+use crate::harness::{Client, Folder, Server, host, output_of, wait_until};
+
+/// Server with a configuration file.
+struct Place {
+    folder: Folder,
+    server: Server,
+}
+
+impl Place {
+    /// Starts a server whose configuration has these lines. `a.wat` says `a`, and `b.wat` `b`.
+    fn new(lines: &str) -> Place {
+        let folder = Folder::new();
+        fs::write(folder.file("a.wat"), saying("a")).unwrap();
+        fs::write(folder.file("b.wat"), saying("b")).unwrap();
+        write(&folder, lines);
+        let mut command = host();
+        command.current_dir(folder.file(""));
+        let server = Server::begin_as_it_is(command).until_ready();
+        Place { folder, server }
+    }
+
+    /// Reloads with these lines. Returns the exit code and everything that was printed.
+    fn reload(&self, lines: &str) -> (i32, String) {
+        write(&self.folder, lines);
+        let mut command = host();
+        output_of(command.arg("reload").env("HOST_CONTROL", self.folder.file("control")))
+    }
+
+    /// Asks over a new connection with a body of 2 KiB.
+    fn status_of_body(&self) -> u16 {
+        post(&mut self.server.connect())
+    }
+}
+
+fn write(folder: &Folder, lines: &str) {
+    let text = format!("listen = '127.0.0.1:0'\ncontrol = 'control'\n{lines}");
+    fs::write(folder.file("host.toml"), text).unwrap();
+}
+
+fn post(client: &mut Client) -> u16 {
+    client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2048\r\n\r\n{}", "x".repeat(2048)));
+    client.reply_to("POST").status
+}
+
+#[test]
+fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
+    let mut place = Place::new("module = 'a.wat'\n");
+    place.server.says("a", 1);
+    let mut old = place.server.connect();
+    assert_eq!(post(&mut old), 200);
+    let (code, said) =
+        place.reload("module = 'b.wat'\nbody-max = '1KiB'\nthreads = 1\nlog-level = 'info,request=off'\n");
+    let expected = "reloaded; settings changed: body-max, log-level, module\nneed a restart: threads\nserving version 2 ";
+    assert!(code == 0 && said.starts_with(expected), "{said}");
+    place.server.log_line(&[
+        "configuration reloaded",
+        "applied=\"body-max log-level module\"",
+        "needs_restart=\"threads\"",
+    ]);
+    place.server.says("b", 2);
+    assert_eq!(place.server.connect().ask("GET", "/quiet").status, 200);
+    assert_eq!(place.status_of_body(), 413);
+    // A connection keeps the settings with which it began.
+    assert_eq!(post(&mut old), 200);
+    // What needs a restart does so until the restart; what is left out is the default again.
+    let (code, said) = place.reload("module = 'b.wat'\nthreads = 1\n");
+    let expected =
+        "reloaded; settings changed: body-max, log-level\nneed a restart: threads\nunchanged: version 2 ";
+    assert!(code == 0 && said.starts_with(expected), "{said}");
+    assert_eq!(place.status_of_body(), 200);
+    assert_eq!(place.server.connect().ask("GET", "/loud").status, 200);
+    place.server.log_line(&["target=/loud"]);
+    assert_eq!(place.server.log_line_now(&["target=/quiet"]), None);
+    let (_, said) = place.reload("module = 'b.wat'\n");
+    assert!(said.starts_with("reloaded; settings changed: none\nunchanged"), "{said}");
+}
+
+#[test]
+fn a_reload_that_fails_changes_nothing() {
+    let mut place = Place::new("module = 'a.wat'\nprobe = 'GET / 200'\n");
+    fs::write(place.folder.file("bad.wat"), "(module)").unwrap();
+    for (lines, cause) in [
+        (
+            "module = 'b.wat'\nbody-max = '1KiB'\nqueue = 0\n",
+            "host.toml:5: queue: found `0`; expected a whole number",
+        ),
+        ("module = 'b.wat'\nbody-max = '1KiB'\nlisten = 'x'\n", "duplicate key"),
+        (
+            "module = 'b.wat'\nbody-max = '1KiB'\nprobe-file = 'gone.http'\n",
+            "host.toml:5: probe-file: cannot read ",
+        ),
+        ("module = 'gone.wat'\nbody-max = '1KiB'\n", "host.toml:3: module: cannot read "),
+        ("module = 'bad.wat'\nbody-max = '1KiB'\n", "was rejected in stage check: it has no export `memory`"),
+        (
+            "module = 'b.wat'\nbody-max = '1KiB'\nprobe = 'GET / 404'\n",
+            "was rejected in stage probe: GET / was answered 200",
+        ),
+        (
+            "module = 'a.wat'\nbody-max = '1KiB'\nprobe = 'GET / 404'\n",
+            "version 1, which serves, fails the probes: GET / was",
+        ),
+    ] {
+        let (code, said) = place.reload(lines);
+        assert!(code == 1 && said.contains(cause), "{lines}: {said}");
+        assert_eq!(place.status_of_body(), 200, "{lines}");
+        place.server.says("a", 1);
+    }
+    place.server.log_line(&["configuration not reloaded: nothing has changed", "duplicate key"]);
+    // The old probes are still in force: a candidate that fails only the refused ones serves.
+    fs::write(place.folder.file("a.wat"), saying("again")).unwrap();
+    wait_until("the file is swapped in", || place.server.connect().ask("GET", "/").text() == "again");
+}
+
+#[test]
+fn a_reload_watches_another_file() {
+    let mut place = Place::new("module = 'a.wat'\n");
+    assert_eq!(place.reload("module = 'b.wat'\n").0, 0);
+    place.server.says("b", 2);
+    fs::write(place.folder.file("a.wat"), saying("not watched")).unwrap();
+    fs::write(place.folder.file("b.wat"), saying("new")).unwrap();
+    place.server.log_line(&["serving version 3", "by=file"]);
+    place.server.says("new", 3);
+    // Without a module, the embedded one serves.
+    assert_eq!(place.reload("").0, 0);
+    place.server.says("<h1> hello index</h1>", 4);
+    assert_eq!(place.reload("module = 'b.wat'\nno-watch = true\n").0, 0);
+    place.server.says("new", 5);
+}
+
+#[test]
+fn a_hangup_reloads_the_configuration() {
+    let mut place = Place::new("module = 'a.wat'\n");
+    write(&place.folder, "module = 'b.wat'\nno-version-field = true\n");
+    place.server.signal("HUP");
+    place.server.log_line(&["configuration reloaded", "applied=\"module no-version-field\"", "by=SIGHUP"]);
+    let reply = place.server.connect().ask("GET", "/");
+    assert_eq!((reply.text(), reply.field("x-handler-version")), ("b", None));
+    write(&place.folder, "modul = 'b.wat'\n");
+    place.server.signal("HUP");
+    place.server.log_line(&["configuration not reloaded", "did you mean `module`?", "by=SIGHUP"]);
+    place.server.stop();
+}
+
+#[test]
+fn a_file_that_appears_later_is_reloaded_too() {
+    let folder = Folder::new();
+    let mut command = host();
+    command.args(["--listen", "127.0.0.1:0", "--no-control"]).current_dir(folder.file(""));
+    let mut server = Server::begin_as_it_is(command).until_ready();
+    server.says("<h1> hello index</h1>", 1);
+    fs::write(folder.file("a.wat"), saying("a")).unwrap();
+    fs::write(folder.file("host.toml"), "module = 'a.wat'\nlisten = 'localhost:1'\n").unwrap();
+    server.signal("HUP");
+    // The command line still counts before the file.
+    server.log_line(&["configuration reloaded", "applied=\"module\"", "needs_restart=\"\""]);
+    server.says("a", 2);
+}
+
+#[test]
+fn a_reload_drops_nothing() {
+    let place = Place::new("module = 'a.wat'\n");
+    let (address, done) = (place.server.addresses[0], AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|number| {
+                let done = &done;
+                scope.spawn(move || {
+                    let mut client = Client::connect(address);
+                    let mut count = 0;
+                    while !done.load(Relaxed) {
+                        if number % 2 == 0 {
+                            client = Client::connect(address);
+                        }
+                        let reply = client.ask("GET", "/");
+                        assert!(
+                            reply.status == 200 && ["a", "b"].contains(&reply.text()),
+                            "{}",
+                            reply.status
+                        );
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 0..20 {
+            let module = ["a", "b"][round % 2];
+            let (code, said) =
+                place.reload(&format!("module = '{module}.wat'\nhead-max = '{}KiB'\n", 8 + round));
+            assert_eq!(code, 0, "{said}");
+        }
+        done.store(true, Relaxed);
+        assert!(clients.into_iter().map(|client| client.join().unwrap()).all(|count| count > 20));
+    });
+}
+
+#[test]
+fn what_a_reload_changes_are_flags_of_the_server() {
+    let command = serve::definition();
+    let ids: Vec<_> = setting::flags(&command).map(|flag| flag.get_id().as_str()).collect();
+    assert!(LIVE.iter().all(|live| ids.contains(live)), "{ids:?}");
+}
