@@ -11,6 +11,7 @@
 
 mod admission;
 mod answers;
+mod api;
 mod bodies;
 mod bulk;
 mod compiling;

@@ -140,7 +140,8 @@ fn open_connections(place: &Place) -> Held {
 
 fn upload(place: &Place) -> Held {
     let size = 8 * MIB as usize;
-    let order = format!("{{\"verb\":\"swap\",\"name\":\"x\",\"size\":{size}}}\n");
+    let order =
+        format!("POST /v1/versions HTTP/1.1\r\nhost: a\r\nx-host-admin: 1\r\ncontent-length: {size}\r\n\r\n");
     let connect = |_| UnixStream::connect(place.deployment.socket()).unwrap();
     let mut uploads: Vec<_> = (0..6).map(connect).collect();
     uploads.iter_mut().for_each(|stream| stream.write_all(order.as_bytes()).unwrap());

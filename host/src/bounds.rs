@@ -11,9 +11,12 @@ use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
 use host_http::response;
 
+use crate::admin::api;
 use crate::admin::listener;
 use crate::admin::memory_bounds;
-use crate::admin::protocol::{LINE_MAX, REPLY_MAX};
+use crate::admin::protocol::{BODY_MAX, REPLY_MAX};
+use crate::config::file;
+use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
@@ -155,11 +158,15 @@ fn commands() -> Vec<Row> {
         ),
         time(
             "Time to receive a command, to wait for an upload permit, or to receive a module",
-            listener::REQUEST_TIMEOUT,
+            api::REQUEST_TIMEOUT,
             "the command is refused",
         ),
-        bytes("Line of a command", LINE_MAX, "the command is refused"),
-        bytes("Reply to a command", REPLY_MAX as usize, "the command fails"),
+        bytes("Head of a request to the API", listener::HEAD_MAX, "431, and the connection is closed"),
+        bytes("Body of a request to the API, except for a module", BODY_MAX, "413"),
+        bytes("Reply to a command", REPLY_MAX, "the command fails"),
+        count("Faults that the API remembers", fault_counts::RECENT_MAX as u64, "the oldest is dropped"),
+        bytes("Target or cause of a fault that the API remembers", fault_counts::TEXT_MAX, "it is cut"),
+        bytes("Configuration file", file::FILE_MAX, "it is refused"),
         time(
             "Time to wait for the lock of a folder or of a control socket",
             own_file::LOCK_TIMEOUT,

@@ -1,22 +1,100 @@
-//! Counts the responses that the host made itself, by fault.
+//! Counts the responses that the host made itself, by fault, and remembers the latest of
+//! those that are not the client's.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
-/// Number of faults since the start, by their names in `fault`. A request without a
-/// fault does not take this lock.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::fault::{Fault, Whose};
+
+/// Most faults that are remembered.
+pub const RECENT_MAX: usize = 32;
+
+/// Most bytes of a target, and of a cause, that are remembered.
+pub const TEXT_MAX: usize = 4 << 10;
+
+/// Faults since the start. A request without a fault does not take this lock.
 #[derive(Default)]
-pub struct FaultCounts(Mutex<BTreeMap<&'static str, u64>>);
+pub struct FaultCounts(Mutex<Faults>);
+
+#[derive(Default)]
+struct Faults {
+    /// Number of faults by their names in `fault`.
+    counts: BTreeMap<&'static str, u64>,
+    recent: VecDeque<Recent>,
+}
+
+/// Fault of the handler or of the server.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Recent {
+    /// Time at which the request arrived, in UTC.
+    pub time: String,
+    /// Id of the request, as in the log.
+    pub id: String,
+    /// Name of the fault.
+    pub fault: String,
+    /// Status of the response.
+    pub status: u16,
+    /// Method of the request.
+    pub method: String,
+    /// Target of the request.
+    pub target: String,
+    /// Number of the version that was called, if one was.
+    pub version: Option<u64>,
+    /// Cause, with the functions that were running if the handler trapped.
+    pub cause: String,
+}
 
 impl FaultCounts {
     /// Counts a fault.
-    pub fn add(&self, name: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    pub fn add(&self, fault: &Fault) {
+        *self.lock().counts.entry(fault.entry().name).or_default() += 1;
+    }
+
+    /// Remembers a fault, unless it is the client's.
+    pub fn remember(
+        &self,
+        fault: &Fault,
+        time: SystemTime,
+        id: String,
+        (method, target): (&str, &str),
+        version: Option<u64>,
+    ) {
+        let entry = fault.entry();
+        if entry.whose == Whose::Client {
+            return;
+        }
+        let cut = |text: &str| text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or_default().to_owned();
+        let recent = Recent {
+            time: clock::micros(time).to_string(),
+            id,
+            fault: entry.name.into(),
+            status: entry.status.as_u16(),
+            method: method.into(),
+            target: cut(target),
+            version,
+            cause: cut(&fault.to_string()),
+        };
+        let mut faults = self.lock();
+        faults.recent.truncate(RECENT_MAX - 1);
+        faults.recent.push_front(recent);
     }
 
     /// Returns the number of each fault that has occurred.
     pub fn all(&self) -> BTreeMap<String, u64> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        self.lock().counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    /// Returns the latest faults, newest first.
+    pub fn recent(&self) -> Vec<Recent> {
+        self.lock().recent.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Faults> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use host::admin::listener::{self, Control, Reload};
-use host::admin::memory_bounds::MemoryBounds;
+use host::admin::api::Api;
+use host::admin::listener;
+use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use host::admin::place::{self, Bound};
 use host::builder::Builder;
 use host::cli::command;
@@ -27,7 +28,7 @@ use host::telemetry::log::{self, Format};
 use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{error, info, warn};
 
 /// Stack size of a thread that serves, in bytes.
@@ -120,11 +121,15 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             for_signals.hang_up().await;
         }
     });
-    let reload: Reload = Box::new(move |by| {
-        let reloader = Arc::clone(&reloader);
-        Box::pin(async move { reloader.reload(by).await })
-    });
-    let control = Control::new(Arc::clone(&app), engine, urls.clone(), started, reload);
+    let control = Api {
+        app: Arc::clone(&app),
+        engine,
+        urls: urls.clone(),
+        started,
+        control: String::new(),
+        uploads: Semaphore::new(UPLOADS_MAX),
+        configuration: reloader,
+    };
     let control = start_control(&args, &listeners, control)?;
     announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
     MemoryBounds::new(&args.limits).state();
@@ -159,7 +164,11 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 
 /// Starts to take commands, unless `--no-control` is given. The result removes the
 /// socket on drop.
-fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyhow::Result<Option<Bound>> {
+fn start_control(
+    args: &Serve,
+    listeners: &[Listener],
+    mut control: Api<Arc<Reloader>>,
+) -> anyhow::Result<Option<Bound>> {
     let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
@@ -185,7 +194,8 @@ fn start_control(args: &Serve, listeners: &[Listener], control: Control) -> anyh
              give a socket in a folder that the group may enter: --control PATH"
         );
     }
-    listener::start(listener, &bound, control).context("cannot start the control thread")?;
+    control.control = bound.path().display().to_string();
+    listener::start(listener, bound.has_group(), control).context("cannot start the control thread")?;
     Ok(Some(bound))
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use crate::admin::protocol::Reloaded;
+use crate::admin::api::Configuration;
+use crate::admin::protocol::{Reloaded, ShownSetting};
 use crate::builder;
 use crate::cli::config;
 use crate::cli::parse::{self, Stop};
@@ -56,18 +57,13 @@ impl Reloader {
         };
         if !source.line.is_empty() && is_configured() {
             // The outcome is logged.
-            let _ = self.reload(By::Hangup).await;
+            let _ = self.reload_by(By::Hangup).await;
         } else {
             self.app.swapper.read_file(By::Hangup);
         }
     }
 
-    /// Reads the configuration again, and the module file. Logs what has changed.
-    ///
-    /// # Errors
-    ///
-    /// One line for each reason for which nothing was changed.
-    pub async fn reload(&self, by: By) -> Result<Reloaded, String> {
+    async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
         // Reloads wait for each other.
         let mut running = self.running.lock().await;
         let reloaded = self.load(&mut running, by).await;
@@ -132,6 +128,16 @@ impl Reloader {
         running.source.file = args.source.file;
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
         Ok(Reloaded { applied, needs_restart, handler })
+    }
+}
+
+impl Configuration for Arc<Reloader> {
+    async fn reload(&self, by: By) -> Result<Reloaded, String> {
+        self.reload_by(by).await
+    }
+
+    async fn settings(&self) -> Vec<ShownSetting> {
+        config::entries(&self.running.lock().await.source.settings)
     }
 }
 

@@ -8,6 +8,7 @@ use ::host_wasm as wasm;
 use bytesize::ByteSize;
 use host_wasm::system_memory;
 use rustix::process::{Resource, getrlimit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -20,7 +21,7 @@ use crate::telemetry::log_queue;
 pub const UPLOADS_MAX: usize = 4;
 
 /// One consumer of memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// Name of the part.
     pub what: Cow<'static, str>,
@@ -31,7 +32,7 @@ pub struct Part {
 }
 
 /// Most memory that the limits allow.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct MemoryBounds {
     parts: Vec<Part>,

@@ -1,16 +1,24 @@
-//! Commands to a running server, over a Unix socket for its user, root, and the members of
+//! API of a running server: HTTP and JSON, over a Unix socket for its user, root, and the members of
 //! `--control-group`.
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `protocol` | requests and replies |
 //! | `place` | binds the socket at its path, and locks the path against other servers |
-//! | `listener` | answers commands |
+//! | `listener` | accepts connections, and speaks HTTP on them |
+//! | `peer` | who the client is, and whether it has gone |
+//! | `routes` | the table of resources |
+//! | `api` | answers one request |
+//! | `protocol` | requests and replies |
+//! | `openapi` | describes the API for programs |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |
 
+pub mod api;
 pub mod listener;
 pub mod memory_bounds;
+pub mod openapi;
+mod peer;
 pub mod place;
 pub mod protocol;
 pub mod resources;
+mod routes;

@@ -1,82 +1,43 @@
-//! Protocol of the control socket: one request and one reply per connection, each one line
-//! of JSON. After the line of a `swap` request comes the module, whose size the request
-//! states.
+//! Requests and replies of the API, in JSON. The commands use the same types.
 
 use std::collections::BTreeMap;
 
 use host_wasm::health::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::resources::Resources;
+use crate::fault_counts::Recent;
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
 
-/// Longest line of a request in bytes. The longest line that a command sends holds a path,
-/// and Linux limits paths to 4,096 bytes.
-pub const LINE_MAX: usize = 16 << 10;
+/// Header that every request that changes something must have, so that no page in a browser
+/// can send one by a form or a link.
+pub const CHANGES: &str = "x-host-admin";
+
+/// Largest body of a request in bytes, except for a module.
+pub const BODY_MAX: usize = 16 << 10;
 
 /// Longest reply that a command reads, in bytes: 100,000 versions with long names.
-pub const REPLY_MAX: u64 = 64 << 20;
-
-/// Request to a server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// Swaps to the module that follows the line.
-    Swap {
-        /// Name of the module's file, for the log.
-        name: String,
-        /// Length of the module in bytes.
-        size: usize,
-        /// Number that the current version must have.
-        #[serde(default)]
-        if_version: Option<u64>,
-    },
-    /// Rolls back to a kept version.
-    Rollback {
-        /// Number of the version; by default the one that the current version
-        /// replaced.
-        #[serde(default)]
-        version: Option<u64>,
-        /// Number that the current version must have.
-        #[serde(default)]
-        if_version: Option<u64>,
-    },
-    /// Lists the versions.
-    Versions {},
-    /// Returns the state of the server.
-    Status {},
-    /// Reads the configuration and the module file again.
-    Reload {},
-}
-
-/// Outcome of a reload.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// Keys that were changed.
-    pub applied: Vec<String>,
-    /// Keys that differ from those with which the server runs, and need a restart.
-    pub needs_restart: Vec<String>,
-    /// What came of the module file, if there is one.
-    pub handler: Option<Outcome>,
-}
+pub const REPLY_MAX: usize = 64 << 20;
 
 /// State of a server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Process id.
     pub pid: u32,
     /// Version of the program.
     pub host_version: String,
-    /// Seconds since the start.
+    /// Time since the start in seconds.
     pub uptime_seconds: u64,
-    /// URLs of the listeners.
+    /// URLs at which the server listens.
     pub urls: Vec<String>,
     /// Path of the control socket.
+    #[serde(default)]
     pub control: String,
-    /// Largest module file in bytes.
+    /// Largest module that the server takes, in bytes.
     pub module_max: usize,
-    /// Longest time that a swap may take, in seconds.
+    /// Longest time that a swap takes, in seconds.
     pub swap_seconds: u64,
     /// Current version.
     pub serving: Entry,
@@ -89,11 +50,80 @@ pub struct Status {
     pub lost_log_lines: u64,
     /// Threads that do not serve requests, with their restarts.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ThreadSchema>")]
     pub threads: BTreeMap<String, State>,
 }
 
+/// Restarts of a thread.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "describes a type of another crate")]
+struct ThreadSchema {
+    /// Number of restarts.
+    restarts: u64,
+    /// Cause of the last restart.
+    cause: Option<String>,
+}
+
+/// Version to which a rollback goes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Number of the version; by default the one that the current version replaced.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schemars(range(min = 1))]
+    pub version: Option<u64>,
+}
+
+/// Levels of the log.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevel {
+    /// Levels as `--log-level` takes them, such as `info,request=off`.
+    pub level: String,
+}
+
+/// Faults since the start.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Faults {
+    /// Number of responses that the host made itself, by fault.
+    pub counts: BTreeMap<String, u64>,
+    /// Latest faults of the handler and of the server, newest first.
+    pub recent: Vec<Recent>,
+}
+
+/// Outcome of a reload.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Reloaded {
+    /// Keys that were changed.
+    pub applied: Vec<String>,
+    /// Keys that differ from those with which the server runs, and need a restart.
+    pub needs_restart: Vec<String>,
+    /// What came of the module file, if there is one.
+    pub handler: Option<Outcome>,
+}
+
+/// Setting of the server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ShownSetting {
+    /// Name of the flag without its hyphens.
+    pub key: String,
+    /// Value; null if there is none.
+    pub value: serde_json::Value,
+    /// `default`, `file`, `environment` or `command line`.
+    pub source: String,
+    /// Configuration file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+    /// Line in the file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<usize>,
+    /// Environment variable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub variable: Option<String>,
+}
+
 /// Reply to a request that cannot be met.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReply {
     /// Cause.
     pub error: String,

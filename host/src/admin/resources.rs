@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytesize::ByteSize;
 use host_wasm::{Calls, Engine};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -13,7 +14,7 @@ use crate::serve::app::App;
 use crate::telemetry::{log, log_queue};
 
 /// Current use of each resource.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// Open connections.
     pub connections: Used,
@@ -34,7 +35,7 @@ pub struct Resources {
 }
 
 /// Use of one resource.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Used {
     /// Amount in use.
     pub used: u64,

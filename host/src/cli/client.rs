@@ -1,16 +1,24 @@
-//! Client of the control socket: finds the server, checks whose it is, sends one
+//! Client of the API: finds the control socket of the server, checks whose it is, sends one
 //! request and waits for the reply.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use http::header::{HOST, IF_MATCH};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::runtime;
+use tokio::time::timeout;
 
 use crate::admin::place;
-use crate::admin::protocol::{REPLY_MAX, Request};
+use crate::admin::protocol::{CHANGES, REPLY_MAX};
 use crate::config::environment;
 use crate::config::value::{duration, port, showable};
 
@@ -42,49 +50,71 @@ pub struct Server {
     pub json: bool,
 }
 
-/// Sends a request, followed by the bytes of a module, and returns the reply.
-/// `patience` is the longest wait, unless `--timeout` is given.
+/// Request to a server.
+pub(super) struct Ask<'a> {
+    /// Method.
+    pub method: Method,
+    /// Path and query.
+    pub target: &'a str,
+    /// Number of the version that has to be current.
+    pub if_version: Option<u64>,
+    /// Body: a module, or JSON.
+    pub body: Vec<u8>,
+    /// Longest wait, unless `--timeout` is given.
+    pub patience: Duration,
+}
+
+impl Ask<'_> {
+    /// Asks for a resource without changing it.
+    pub(super) fn get(target: &str) -> Ask<'_> {
+        Ask { method: Method::GET, target, if_version: None, body: Vec::new(), patience: TIMEOUT }
+    }
+
+    /// Orders a change.
+    pub(super) fn post(target: &str, if_version: Option<u64>, body: Vec<u8>, patience: Duration) -> Ask<'_> {
+        Ask { method: Method::POST, target, if_version, body, patience }
+    }
+}
+
+/// Sends a request to a server, and returns its reply.
 ///
 /// # Errors
 ///
 /// One line: why there is no reply, and what to do.
-pub(super) fn ask(
-    server: &Server,
-    request: &Request,
-    module: &[u8],
-    patience: Duration,
-) -> anyhow::Result<String> {
-    let (mut stream, path) = connect(server)?;
-    let patience = server.timeout.unwrap_or(patience);
-    let mut line = serde_json::to_string(request)?;
-    line.push('\n');
-    let deadline = Instant::now() + patience;
-    stream.set_write_timeout(Some(patience))?;
-    // A server may refuse before it has read everything; its reply is read all the
-    // same.
-    let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.write_all(module));
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    stream.set_read_timeout(Some(left))?;
-    let mut reply = String::new();
-    let mut stream = BufReader::new(stream.take(REPLY_MAX));
-    if let Err(error) = stream.read_line(&mut reply) {
-        return Err(match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!(
-                "the server at {} has not replied within {} (--timeout); host status, or its log, says whether it \
-                 carried the command out",
-                path.display(),
-                showable(patience)
-            ),
-            _ => anyhow!(error).context("cannot read the server's reply"),
-        });
+pub(super) fn ask(server: &Server, ask: Ask<'_>) -> anyhow::Result<String> {
+    let (stream, path) = connect(server)?;
+    let patience = server.timeout.unwrap_or(ask.patience);
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.context("cannot start an asynchronous runtime")?;
+    let reply = runtime.block_on(async { timeout(patience, exchange(stream, ask)).await });
+    let path = path.display();
+    match reply {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) if error.is::<hyper::Error>() => Err(error.context(format!(
+            "the server at {path} closed the connection without a reply; it may be ending (its log says so)"
+        ))),
+        Ok(Err(error)) => Err(error.context(format!("cannot read the reply of the server at {path}"))),
+        Err(_) => Err(anyhow!(
+            "the server at {path} has not replied within {} (--timeout); host status, or its log, says whether it \
+             carried the command out",
+            showable(patience)
+        )),
     }
-    if reply.is_empty() {
-        bail!(
-            "the server at {} closed the connection without a reply; it may be ending (its log says so)",
-            path.display()
-        );
+}
+
+async fn exchange(stream: UnixStream, ask: Ask<'_>) -> anyhow::Result<String> {
+    stream.set_nonblocking(true)?;
+    let stream = TokioIo::new(tokio::net::UnixStream::from_std(stream)?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    tokio::spawn(connection);
+    let mut request =
+        Request::builder().method(ask.method).uri(ask.target).header(HOST, "host").header(CHANGES, "cli");
+    if let Some(version) = ask.if_version {
+        request = request.header(IF_MATCH, format!("\"{version}\""));
     }
-    Ok(reply)
+    let reply = sender.send_request(request.body(Full::new(Bytes::from(ask.body)))?).await?;
+    let body = Limited::new(reply.into_body(), REPLY_MAX).collect().await.map_err(|error| anyhow!(error))?;
+    Ok(String::from_utf8(body.to_bytes().into())?)
 }
 
 /// Connects to the socket that was chosen, or to the first one at the usual places.

@@ -12,8 +12,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::admin::protocol::{ErrorReply, Reloaded, Request, Status};
-use crate::cli::client::{self, Server};
+use crate::admin::protocol::{ErrorReply, Reloaded, Rollback, Status};
+use crate::cli::client::{self, Ask, Server};
 use crate::cli::config::{self, Config};
 use crate::cli::output::print;
 use crate::cli::serve::Serve;
@@ -25,6 +25,9 @@ use crate::site::outcome::Outcome;
 
 /// Exit code when a version serves but would not survive a restart.
 const NOT_DURABLE: u8 = 3;
+
+/// Path of the state of a server in its API.
+const STATUS: &str = "/v1/status";
 
 /// Commands for a running server, and tools that need none.
 #[derive(Clone, Debug, Subcommand)]
@@ -115,25 +118,27 @@ fn carry_out(
     match command {
         Command::Swap { file, if_version, server } => {
             upload::look(&file)?;
-            let line = client::ask(&server, &Request::Status {}, &[], client::TIMEOUT)?;
+            let line = client::ask(&server, Ask::get(STATUS))?;
             let Status { module_max, swap_seconds, .. } = reply(&line)?;
             let (name, bytes) = upload::read(&file, module_max)?;
-            let request = Request::Swap { name, size: bytes.len(), if_version };
-            let patience = Duration::from_secs(swap_seconds);
-            show(&server, &request, &bytes, patience, |outcome| show_outcome(outcome, false))
+            let query: String =
+                form_urlencoded::Serializer::new(String::new()).append_pair("name", &name).finish();
+            let target = format!("/v1/versions?{query}");
+            let ask = Ask::post(&target, if_version, bytes, Duration::from_secs(swap_seconds));
+            show(&server, ask, |outcome| show_outcome(outcome, false))
         }
         Command::Rollback { version, if_version, server } => {
-            let request = Request::Rollback { version, if_version };
-            show(&server, &request, &[], client::TIMEOUT, |outcome| show_outcome(outcome, true))
+            let body = serde_json::to_vec(&Rollback { version })?;
+            let ask = Ask::post("/v1/rollback", if_version, body, client::TIMEOUT);
+            show(&server, ask, |outcome| show_outcome(outcome, true))
         }
-        Command::Versions { server } => {
-            show(&server, &Request::Versions {}, &[], client::TIMEOUT, show_versions)
-        }
-        Command::Status { server } => show(&server, &Request::Status {}, &[], client::TIMEOUT, show_status),
+        Command::Versions { server } => show(&server, Ask::get("/v1/versions"), show_versions),
+        Command::Status { server } => show(&server, Ask::get(STATUS), show_status),
         Command::Reload { server } => {
-            let line = client::ask(&server, &Request::Status {}, &[], client::TIMEOUT)?;
+            let line = client::ask(&server, Ask::get(STATUS))?;
             let Status { swap_seconds, .. } = reply(&line)?;
-            show(&server, &Request::Reload {}, &[], Duration::from_secs(swap_seconds), show_reloaded)
+            let ask = Ask::post("/v1/reload", None, Vec::new(), Duration::from_secs(swap_seconds));
+            show(&server, ask, show_reloaded)
         }
         Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),
@@ -142,12 +147,10 @@ fn carry_out(
 
 fn show<R: DeserializeOwned>(
     server: &Server,
-    request: &Request,
-    module: &[u8],
-    patience: Duration,
+    ask: Ask<'_>,
     describe: impl Fn(&R) -> (String, ExitCode),
 ) -> anyhow::Result<ExitCode> {
-    let line = client::ask(server, request, module, patience)?;
+    let line = client::ask(server, ask)?;
     let reply = reply(&line)?;
     let (text, code) = describe(&reply);
     let text = if server.json { line } else { text };

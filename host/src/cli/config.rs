@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::{Arg, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::admin::protocol::ShownSetting;
 use crate::cli::configured;
 use crate::cli::output::print;
 use crate::cli::serve::{self, Serve};
@@ -64,7 +65,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         Config::Check { file } => check(file),
         Config::Show(shown) => {
             let Source { file, settings, .. } = &shown.serve.source;
-            print(if shown.json { json(settings) } else { text(file.as_ref(), settings) });
+            print(if shown.json { json(settings)? } else { text(file.as_ref(), settings) });
             Ok(ExitCode::SUCCESS)
         }
         Config::Schema => {
@@ -136,25 +137,31 @@ pub fn text(file: Option<&PathBuf>, settings: &setting::Settings) -> String {
     text
 }
 
-fn json(settings: &setting::Settings) -> String {
+fn json(settings: &setting::Settings) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&entries(settings))? + "\n")
+}
+
+/// Returns each setting of a server, and its place.
+pub fn entries(settings: &setting::Settings) -> Vec<ShownSetting> {
     let command = serve::definition();
-    let entries = setting::flags(&command).map(|flag| {
+    let entry = |flag: &Arg| {
         let set = settings.get(flag.get_id().as_str());
         let given = set.map(|set| set.given.clone()).or_else(|| default(flag));
-        let (key, value) = (setting::key(flag), given.map(|given| value(flag, &given)));
+        let value = given.map_or(Value::Null, |given| value(flag, &given));
+        let entry = ShownSetting { key: setting::key(flag).into(), value, ..ShownSetting::default() };
         match set.map(|set| &set.place) {
-            None => json!({ "key": key, "value": value, "source": "default" }),
-            Some(Place::CommandLine) => json!({ "key": key, "value": value, "source": "command line" }),
+            None => ShownSetting { source: "default".into(), ..entry },
+            Some(Place::CommandLine) => ShownSetting { source: "command line".into(), ..entry },
             Some(Place::Variable(name)) => {
-                json!({ "key": key, "value": value, "source": "environment", "variable": name })
+                ShownSetting { source: "environment".into(), variable: Some(name.clone()), ..entry }
             }
             Some(Place::Line(file, line)) => {
-                let file = file.to_string_lossy();
-                json!({ "key": key, "value": value, "source": "file", "file": file, "line": line })
+                let file = Some(file.to_string_lossy().into_owned());
+                ShownSetting { source: "file".into(), file, line: Some(*line), ..entry }
             }
         }
-    });
-    format!("{:#}\n", Value::Array(entries.collect()))
+    };
+    setting::flags(&command).map(entry).collect()
 }
 
 /// Returns the default of a flag, unless it is computed at the start or depends on others.

@@ -168,7 +168,10 @@ impl Client {
         let (answer, response, _share, fault) = match answered {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
-                self.app.faults.add(fault.entry().name);
+                self.app.faults.add(&fault);
+                let (request, version) = ((head.method, head.target), version_called.as_ref());
+                let version = version.map(|version: &Serving| version.label.number);
+                self.app.faults.remember(&fault, time, id.to_string(), request, version);
                 closes |= fault.leaves_unread();
                 let page = Bytes::from(fault.page(self.settings.tell_cause));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
@@ -205,7 +208,7 @@ impl Client {
         }
         let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
         let fault = Fault::from(why);
-        self.app.faults.add(fault.entry().name);
+        self.app.faults.add(&fault);
         let page = fault.page(self.settings.tell_cause);
         let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
         let mut places = Places::default();

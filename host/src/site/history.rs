@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use host_wasm::CompiledModule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -41,7 +42,7 @@ enum RecordState {
 }
 
 /// Version as shown by `host versions`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Number, counted from 1.
     pub number: u64,
@@ -65,7 +66,7 @@ pub struct Entry {
 }
 
 /// State of a version, as `host versions` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
     /// Being prepared.

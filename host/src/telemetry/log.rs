@@ -73,6 +73,12 @@ pub fn tell(text: &str) {
 /// Levels of the log, which a reload of the configuration changes.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
+/// Returns the levels of the log, as `--log-level` takes them.
+pub fn levels() -> String {
+    let levels = FILTER.get().and_then(|handle| handle.with_current(ToString::to_string).ok());
+    levels.unwrap_or_else(|| "off".into())
+}
+
 /// Changes the levels of the log.
 pub fn set_levels(filter: &Targets) {
     if let Some(handle) = FILTER.get() {

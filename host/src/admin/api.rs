@@ -1,0 +1,354 @@
+//! Answers one request of the API.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use host_wasm::{Engine, health};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::admin::memory_bounds::UPLOADS_MAX;
+use crate::admin::openapi;
+use crate::admin::peer;
+use crate::admin::protocol::{
+    BODY_MAX, CHANGES, ErrorReply, Faults, LogLevel, Reloaded, Rollback, ShownSetting, Status,
+};
+use crate::admin::resources::Resources;
+use crate::admin::routes::{Found, Operation, find};
+use crate::serve::app::App;
+use crate::site::by::By;
+use crate::site::history::{Entry, VersionState};
+use crate::site::outcome::Outcome;
+use crate::telemetry::log;
+
+/// Longest time to receive a body, and to wait for an upload permit, each.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
+/// timeouts: a rejected module is compiled, and then inspected for a remedy.
+const SWAP_ROOM: Duration = Duration::from_secs(60);
+
+/// Name of a module whose sender gives none.
+const UNNAMED: &str = "a client";
+
+/// Response of the API.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Configuration of the server, which a layer above this one reads and applies.
+pub trait Configuration: Send + Sync {
+    /// Reads the configuration again and applies it.
+    fn reload(&self, by: By) -> impl Future<Output = Result<Reloaded, String>> + Send;
+
+    /// Returns the settings with which the server runs.
+    fn settings(&self) -> impl Future<Output = Vec<ShownSetting>> + Send;
+}
+
+/// What the API reads and changes.
+pub struct Api<C> {
+    /// State that connections share.
+    pub app: Arc<App>,
+    /// Engine that runs the calls.
+    pub engine: Engine,
+    /// URLs of the server's listeners.
+    pub urls: Vec<String>,
+    /// Start of the server.
+    pub started: Instant,
+    /// Path of the control socket.
+    pub control: String,
+    /// Permits for uploads.
+    pub uploads: Semaphore,
+    /// Configuration of the server.
+    pub configuration: C,
+}
+
+/// Client of the API.
+pub(super) struct Caller {
+    pub(super) by: By,
+    /// Socket, by which a client that has gone is noticed.
+    pub(super) socket: Arc<OwnedFd>,
+}
+
+/// Reason for which a request is not carried out.
+enum Refusal {
+    /// Status, and the cause in words.
+    Error(StatusCode, String),
+    /// Another version is current than the client expects.
+    Outdated(Outcome),
+}
+
+fn error(status: StatusCode, cause: impl Into<String>) -> Refusal {
+    Refusal::Error(status, cause.into())
+}
+
+fn refuse<T>(status: StatusCode, cause: impl Into<String>) -> Result<T, Refusal> {
+    Err(error(status, cause))
+}
+
+impl<C: Configuration> Api<C> {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
+        let path = request.uri().path().to_owned();
+        let (operation, segment) = match find(request.method(), &path) {
+            Found::Operation(operation, segment) => (operation, segment),
+            Found::OtherMethods(methods) => return method_not_allowed(&methods),
+            Found::Nothing => {
+                let cause = format!("there is no resource {path}; GET /v1/openapi.json lists all");
+                return json(StatusCode::NOT_FOUND, &ErrorReply { error: cause });
+            }
+        };
+        match self.carry_out(operation, segment, request, caller).await {
+            Ok(reply) => reply,
+            Err(Refusal::Error(status, error)) => json(status, &ErrorReply { error }),
+            Err(Refusal::Outdated(refused)) => json(StatusCode::PRECONDITION_FAILED, &refused),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        operation: Operation,
+        segment: &str,
+        request: Request<Incoming>,
+        caller: &Caller,
+    ) -> Result<Reply, Refusal> {
+        if !request.method().is_safe() && !request.headers().contains_key(CHANGES) {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                format!("a request that changes something needs the header {CHANGES}, with any value"),
+            );
+        }
+        let if_match = if_match(request.headers())?;
+        Ok(match operation {
+            Operation::Status => json(StatusCode::OK, &self.status()?),
+            Operation::Versions => {
+                let mut reply = json(StatusCode::OK, &self.app.swapper.versions());
+                set_tag(&mut reply, self.app.swapper.current().label.number);
+                reply
+            }
+            Operation::Version => json(StatusCode::OK, &self.version(segment)?),
+            Operation::Swap => self.swap(request, if_match, caller).await?,
+            Operation::Rollback => {
+                let Rollback { version } = body(request).await?;
+                let if_version = self.check_current(if_match)?;
+                outcome(&self.app.swapper.roll_back(version, if_version, caller.by).await, if_version)
+            }
+            Operation::Reload => match self.configuration.reload(caller.by).await {
+                Ok(reloaded) => json(StatusCode::OK, &reloaded),
+                Err(error) => json(StatusCode::UNPROCESSABLE_ENTITY, &ErrorReply { error }),
+            },
+            Operation::Settings => json(StatusCode::OK, &self.configuration.settings().await),
+            Operation::Faults => {
+                let (counts, recent) = (self.app.faults.all(), self.app.faults.recent());
+                json(StatusCode::OK, &Faults { counts, recent })
+            }
+            Operation::LogLevel => json(StatusCode::OK, &LogLevel { level: log::levels() }),
+            Operation::SetLogLevel => {
+                let LogLevel { level } = body(request).await?;
+                let levels = log::filter(&level).or_else(|cause| refuse(StatusCode::BAD_REQUEST, cause))?;
+                log::set_levels(&levels);
+                json(StatusCode::OK, &LogLevel { level: log::levels() })
+            }
+            Operation::OpenApi => json(StatusCode::OK, &openapi::document()),
+        })
+    }
+
+    fn status(&self) -> Result<Status, Refusal> {
+        let app = &self.app;
+        let mut versions = app.swapper.versions().into_iter();
+        let Some(serving) = versions.rfind(|entry| entry.state == VersionState::Current) else {
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "no version serves");
+        };
+        Ok(Status {
+            pid: std::process::id(),
+            host_version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            urls: self.urls.clone(),
+            control: self.control.clone(),
+            module_max: app.limits.swap.module_max,
+            swap_seconds: (2 * app.limits.swap.compile_timeout + SWAP_ROOM).as_secs(),
+            serving,
+            resources: Resources::read(app, &self.engine, &self.uploads),
+            faults: app.faults.all(),
+            lost_log_lines: log::QUEUE.lost(),
+            threads: health::all(),
+        })
+    }
+
+    fn version(&self, number: &str) -> Result<Entry, Refusal> {
+        let found = number.parse().ok().and_then(|number: u64| {
+            self.app.swapper.versions().into_iter().find(|entry| entry.number == number)
+        });
+        found.ok_or_else(|| {
+            error(StatusCode::NOT_FOUND, format!("there is no version {number}; GET /v1/versions lists all"))
+        })
+    }
+
+    async fn swap(
+        &self,
+        request: Request<Incoming>,
+        if_match: Option<Vec<u64>>,
+        caller: &Caller,
+    ) -> Result<Reply, Refusal> {
+        let query = request.uri().query().unwrap_or_default();
+        let name = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "name");
+        let name = name.map(|(_, name)| name.into_owned()).filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| UNNAMED.into());
+        let max = self.app.limits.swap.module_max;
+        let too_large = |size: u64| {
+            let cause = format!("the module is {size} bytes long, more than {max} (--module-max)");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, cause)
+        };
+        let length = request.body().size_hint().exact();
+        if let Some(size) = length.filter(|size| *size > max as u64) {
+            return too_large(size);
+        }
+        let if_version = self.check_current(if_match)?;
+        let seconds = REQUEST_TIMEOUT.as_secs();
+        let Ok(permit) = timeout(REQUEST_TIMEOUT, self.uploads.acquire()).await else {
+            let cause = format!("{UPLOADS_MAX} other swaps were in progress for {seconds} s; try again");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, cause);
+        };
+        let _permit = permit.map_err(|closed| error(StatusCode::SERVICE_UNAVAILABLE, closed.to_string()))?;
+        let Ok(module) = timeout(REQUEST_TIMEOUT, receive(request, max)).await else {
+            return refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the module did not arrive within {seconds} s"),
+            );
+        };
+        let Some(module) = module? else { return too_large(max as u64 + 1) };
+        let client = Arc::clone(&caller.socket);
+        let is_gone = Box::new(move || peer::is_closed(&client));
+        Ok(outcome(&self.app.swapper.swap(name, module, if_version, is_gone, caller.by).await, if_version))
+    }
+
+    /// Checks that the current version is one of those that the client expects, and returns
+    /// its number if the client expects any.
+    fn check_current(&self, expected: Option<Vec<u64>>) -> Result<Option<u64>, Refusal> {
+        let current = self.app.swapper.current().label.number;
+        match expected {
+            Some(expected) if !expected.contains(&current) => {
+                let list: Vec<_> = expected.iter().map(u64::to_string).collect();
+                let cause = format!(
+                    "version {current} is current; expected version {} (--if-version, If-Match)",
+                    list.join(" or ")
+                );
+                Err(Refusal::Outdated(Outcome::Refused { cause, serving: current }))
+            }
+            expected => Ok(expected.map(|_| current)),
+        }
+    }
+}
+
+/// Receives a module of at most `max` bytes. Returns `None` for a longer one.
+async fn receive(request: Request<Incoming>, max: usize) -> Result<Option<Vec<u8>>, Refusal> {
+    let length = request.body().size_hint().exact();
+    let mut body = request.into_body();
+    let mut module = Vec::with_capacity(length.map_or(0, |length| length as usize));
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|broken| error(StatusCode::BAD_REQUEST, format!("cannot read the module: {broken}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if module.len() + data.len() > max {
+            return Ok(None);
+        }
+        module.extend_from_slice(&data);
+    }
+    Ok(Some(module))
+}
+
+/// Receives a body in JSON. An empty one stands for an empty object.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+    let collected = timeout(REQUEST_TIMEOUT, Limited::new(request.into_body(), BODY_MAX).collect());
+    let Ok(collected) = collected.await else {
+        let cause = format!("the body did not arrive within {} s", REQUEST_TIMEOUT.as_secs());
+        return refuse(StatusCode::REQUEST_TIMEOUT, cause);
+    };
+    let bytes = match collected {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            let cause = format!("the body is too long; expected at most {BODY_MAX} bytes of JSON");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, cause);
+        }
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}")),
+    };
+    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+    serde_json::from_slice(bytes)
+        .or_else(|error| refuse(StatusCode::BAD_REQUEST, format!("the body is malformed: {error}")))
+}
+
+/// Returns the versions that a client expects to be current, if it expects any. `*` is met by
+/// every version.
+fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
+    let mut expected = None;
+    for value in headers.get_all(IF_MATCH) {
+        let list = value.to_str().ok().map(|text| text.split(',').map(str::trim));
+        for tag in list.into_iter().flatten().filter(|tag| *tag != "*") {
+            let number =
+                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+            let Some(number) = number else {
+                let cause = "if-match: expected the number of a version in quotation marks, such as \"3\"";
+                return refuse(StatusCode::BAD_REQUEST, cause);
+            };
+            expected.get_or_insert_with(Vec::new).push(number);
+        }
+    }
+    Ok(expected)
+}
+
+/// Returns the response about a swap or a rollback.
+fn outcome(outcome: &Outcome, if_version: Option<u64>) -> Reply {
+    let (status, current) = match outcome {
+        Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
+        Outcome::Unchanged { version } => (StatusCode::OK, *version),
+        Outcome::Rejected { serving, .. } => (StatusCode::UNPROCESSABLE_ENTITY, *serving),
+        Outcome::Refused { serving, .. } if if_version.is_some_and(|expected| expected != *serving) => {
+            (StatusCode::PRECONDITION_FAILED, *serving)
+        }
+        Outcome::Refused { serving, .. } => (StatusCode::CONFLICT, *serving),
+    };
+    let mut reply = json(status, outcome);
+    set_tag(&mut reply, current);
+    if status == StatusCode::CREATED
+        && let Ok(place) = HeaderValue::try_from(format!("/v1/versions/{current}"))
+    {
+        reply.headers_mut().insert(LOCATION, place);
+    }
+    reply
+}
+
+fn set_tag(reply: &mut Reply, current: u64) {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{current}\"")) {
+        reply.headers_mut().insert(ETAG, tag);
+    }
+}
+
+fn method_not_allowed(methods: &[&'static Method]) -> Reply {
+    let mut names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    let list = names.join(", ");
+    let error = format!("this resource has no such method; expected one of: {list}");
+    let mut reply = json(StatusCode::METHOD_NOT_ALLOWED, &ErrorReply { error });
+    if let Ok(list) = HeaderValue::try_from(list) {
+        reply.headers_mut().insert(ALLOW, list);
+    }
+    reply
+}
+
+/// Returns a response with one line of JSON.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    let mut text = serde_json::to_vec(body)
+        .unwrap_or_else(|error| format!("{{\"error\":\"cannot encode the reply: {error}\"}}").into());
+    text.push(b'\n');
+    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}

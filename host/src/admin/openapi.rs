@@ -1,0 +1,153 @@
+//! OpenAPI description of the API, made from the table of routes and the types of the
+//! replies.
+
+use http::Method;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::admin::protocol::{self, CHANGES, ErrorReply, Reloaded, Rollback, ShownSetting};
+use crate::admin::routes::{Operation, ROUTES, Route};
+use crate::site::history::Entry;
+use crate::site::outcome::Outcome;
+
+/// Returns the description.
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut schemas = settings.into_generator();
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let operation = operation(route, &mut schemas);
+        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(methods) = methods.as_object_mut() {
+            methods.insert(route.method.as_str().to_ascii_lowercase(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "host",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Steers a server: its versions, its configuration and its log. \
+                The API is served over HTTP on the control socket.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas.take_definitions(true) },
+    })
+}
+
+fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+    let mut parameters = Vec::new();
+    if let Some((_, rest)) = route.path.split_once('{') {
+        let name = rest.trim_end_matches('}');
+        let schema = json!({ "type": "integer", "minimum": 1 });
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+    }
+    let changes = route.method != Method::GET;
+    if changes {
+        let description = "Any value. Protects against requests that a page in a browser forges.";
+        parameters.push(json!({
+            "name": CHANGES, "in": "header", "required": true, "description": description,
+            "schema": { "type": "string" },
+        }));
+    }
+    if let Operation::Swap | Operation::Rollback = route.operation {
+        let description = "Number of the version that has to be current, in quotation marks, or *.";
+        parameters.push(json!({
+            "name": "if-match", "in": "header", "description": description,
+            "schema": { "type": "string", "pattern": r#"^(\*|"[1-9][0-9]{0,8}")$"# },
+        }));
+    }
+    if route.operation == Operation::Swap {
+        let description = "Name of the module, for the log and the list of versions.";
+        parameters.push(json!({
+            "name": "name", "in": "query", "description": description, "schema": { "type": "string" },
+        }));
+    }
+    let mut operation = json!({
+        "operationId": format!("{:?}", route.operation),
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": responses(route, schemas),
+    });
+    if let (Some(body), Some(operation)) = (body(route.operation, schemas), operation.as_object_mut()) {
+        operation.insert("requestBody".into(), body);
+    }
+    operation
+}
+
+fn body(operation: Operation, schemas: &mut SchemaGenerator) -> Option<Value> {
+    let json = |schema: Value, required: bool| {
+        Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
+    };
+    match operation {
+        Operation::Swap => Some(json!({
+            "required": true,
+            "description": "Module: WebAssembly, binary or text.",
+            "content": { "application/wasm": { "schema": {} } },
+        })),
+        Operation::Rollback => json(schema::<Rollback>(schemas), false),
+        Operation::SetLogLevel => json(schema::<protocol::LogLevel>(schemas), true),
+        _ => None,
+    }
+}
+
+fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+    schemas.subschema_for::<T>().to_value()
+}
+
+fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+    use Operation::*;
+    let done = match route.operation {
+        Status => schema::<protocol::Status>(schemas),
+        Versions => schema::<Vec<Entry>>(schemas),
+        Version => schema::<Entry>(schemas),
+        Swap | Rollback => schema::<Outcome>(schemas),
+        Reload => schema::<Reloaded>(schemas),
+        Settings => schema::<Vec<ShownSetting>>(schemas),
+        Faults => schema::<protocol::Faults>(schemas),
+        LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
+        OpenApi => json!({ "type": "object" }),
+    };
+    let error = schema::<ErrorReply>(schemas);
+    let either = json!({ "anyOf": [done.clone(), error.clone()] });
+    let statuses: &[(u16, &str, &Value)] = match route.operation {
+        Swap => &[
+            (200, "The bytes serve already", &done),
+            (201, "The module serves", &done),
+            (408, "The module did not arrive in time", &error),
+            (409, "A newer change was ordered", &done),
+            (412, "Another version is current", &either),
+            (413, "The module is too large", &error),
+            (422, "The module was rejected", &done),
+            (503, "Too many other swaps are in progress", &error),
+        ],
+        Rollback => &[
+            (200, "The version serves already", &done),
+            (201, "The version serves", &done),
+            (408, "The body did not arrive in time", &error),
+            (409, "The version is not kept", &done),
+            (412, "Another version is current", &either),
+            (413, "The body is too long", &error),
+        ],
+        Reload => &[(200, "The configuration was reloaded", &done), (422, "Nothing was changed", &error)],
+        Version => &[(200, "The version", &done), (404, "There is no such version", &error)],
+        SetLogLevel => &[
+            (200, "The levels in force", &done),
+            (408, "The body did not arrive in time", &error),
+            (413, "The body is too long", &error),
+        ],
+        Status | Versions | Settings | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
+    };
+    let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
+    let mut all = Map::new();
+    for (status, description, schema) in statuses {
+        all.insert(status.to_string(), entry(description, schema));
+    }
+    all.insert("400".into(), entry("The request is malformed", &error));
+    all.insert("403".into(), entry("The client may not do this, or a header is missing", &error));
+    all.into()
+}

@@ -1,0 +1,34 @@
+//! Client at the other end of the control socket: who it is, and whether it has gone.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::net::unix::UCred;
+
+use crate::site::by::By;
+
+/// Returns who the client is.
+///
+/// # Errors
+///
+/// Why the client may not send commands. `has_group` tells whether the socket is open to a
+/// group, so that its mode decides who may connect.
+pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
+    let (user, own) = (peer.uid(), rustix::process::geteuid().as_raw());
+    if user == own || user == 0 || has_group {
+        return Ok(By::Client { user, process: peer.pid() });
+    }
+    Err(format!(
+        "this server belongs to the user id {own}, and the command came from {user}; expected that user or root, \
+         or a server with --control-group"
+    ))
+}
+
+/// Returns whether the other end of a socket is closed in both directions. A client
+/// that has only shut down its sending side may still wait for the reply.
+pub(super) fn is_closed(socket: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    // Does not wait. A hang-up is reported without being requested.
+    let has_polled = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
+    has_polled && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}

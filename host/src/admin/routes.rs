@@ -1,0 +1,99 @@
+//! Resources of the API: their paths, methods and replies. Dispatch and the OpenAPI document
+//! are made from this table.
+
+use http::Method;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Status,
+    Versions,
+    Version,
+    Swap,
+    Rollback,
+    Reload,
+    Settings,
+    Faults,
+    LogLevel,
+    SetLogLevel,
+    OpenApi,
+}
+
+/// Operation of one method on one path.
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// Path, in which a segment in braces stands for any segment.
+    pub(super) path: &'static str,
+    pub(super) operation: Operation,
+    pub(super) summary: &'static str,
+}
+
+const fn route(method: Method, path: &'static str, operation: Operation, summary: &'static str) -> Route {
+    Route { method, path, operation, summary }
+}
+
+/// All operations.
+pub(super) static ROUTES: [Route; 11] = [
+    route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
+    route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
+    route(
+        Method::POST,
+        "/v1/versions",
+        Operation::Swap,
+        "Swaps to the module in the body, and waits until it serves or is rejected",
+    ),
+    route(Method::GET, "/v1/versions/{number}", Operation::Version, "One version"),
+    route(Method::POST, "/v1/rollback", Operation::Rollback, "Rolls back to a kept version"),
+    route(Method::POST, "/v1/reload", Operation::Reload, "Reads the configuration and the module file again"),
+    route(
+        Method::GET,
+        "/v1/settings",
+        Operation::Settings,
+        "Settings with which the server runs, and their places",
+    ),
+    route(Method::GET, "/v1/faults", Operation::Faults, "Number of each fault, and the latest faults"),
+    route(Method::GET, "/v1/log-level", Operation::LogLevel, "Levels of the log"),
+    route(
+        Method::PUT,
+        "/v1/log-level",
+        Operation::SetLogLevel,
+        "Changes the levels of the log, until a reload or a restart",
+    ),
+    route(Method::GET, "/v1/openapi.json", Operation::OpenApi, "This description"),
+];
+
+/// What a method and a path lead to.
+pub(super) enum Found<'a> {
+    /// An operation, with the segment that stands for the part in braces.
+    Operation(Operation, &'a str),
+    /// The path exists; these are its methods.
+    OtherMethods(Vec<&'static Method>),
+    /// There is no such path.
+    Nothing,
+}
+
+/// Finds the operation of a request. HEAD is answered like GET.
+pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let mut others = Vec::new();
+    for route in &ROUTES {
+        if let Some(segment) = matched(route.path, path) {
+            if route.method == method {
+                return Found::Operation(route.operation, segment);
+            }
+            others.push(&route.method);
+        }
+    }
+    if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others) }
+}
+
+/// Returns the segment that stands for the part in braces, or an empty one without such a
+/// part, if a path matches.
+fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    match pattern.split_once('{') {
+        None => (pattern == path).then_some(""),
+        Some((start, _)) => {
+            path.strip_prefix(start).filter(|segment| !segment.is_empty() && !segment.contains('/'))
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! API on the control socket: its resources and their replies, by a client of HTTP that is
+//! not the program's own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::harness::modules::saying;
+use crate::harness::{Deployment, fixture_text, host, output_of, wait_until};
+
+/// Reply of the API.
+struct Reply {
+    status: u16,
+    head: String,
+    body: Value,
+}
+
+impl Reply {
+    /// Returns the value of a field.
+    fn field(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        { lines }.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Sends a request with these fields, each with its line end, and reads the reply.
+fn send(place: &Deployment, line: &str, fields: &str, body: &[u8]) -> Reply {
+    let mut stream = UnixStream::connect(place.socket()).unwrap();
+    let head = format!("{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}");
+    let head = format!("{head}content-length: {}\r\n\r\n", body.len());
+    // Fails if the server has refused the request before everything was sent.
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    read(&mut stream)
+}
+
+fn read(stream: &mut UnixStream) -> Reply {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}"));
+    let status = head[9..12].parse().unwrap();
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() };
+    Reply { status, head: head.into(), body }
+}
+
+fn get(place: &Deployment, path: &str) -> Reply {
+    send(place, &format!("GET {path}"), "", b"")
+}
+
+const CHANGES: &str = "x-host-admin: test\r\n";
+
+fn post(place: &Deployment, path: &str, fields: &str, body: &[u8]) -> Reply {
+    send(place, &format!("POST {path}"), &format!("{CHANGES}{fields}"), body)
+}
+
+#[test]
+fn a_module_is_uploaded_rolled_back_and_listed() {
+    let place = Deployment::new();
+    let server = place.start(&["--keep", "2", "--module-max", "64KiB"]);
+    let versions = get(&place, "/v1/versions");
+    assert_eq!((versions.status, versions.field("etag")), (200, Some("\"1\"")));
+    assert_eq!(versions.field("content-type"), Some("application/json"));
+    assert_eq!(versions.body[0]["state"], "current");
+
+    let two = post(
+        &place,
+        "/v1/versions?name=two%20%C3%A9.wat&x=1",
+        "if-match: \"1\"\r\n",
+        saying("two").as_bytes(),
+    );
+    assert_eq!(
+        (two.status, two.field("etag"), two.field("location")),
+        (201, Some("\"2\""), Some("/v1/versions/2"))
+    );
+    assert_eq!((&two.body["outcome"], &two.body["replaced"]), (&json!("serving"), &json!(1)));
+    server.says("two", 2);
+    assert_eq!(get(&place, "/v1/versions/2").body["origin"], "two \u{e9}.wat (sent)");
+    assert_eq!(get(&place, "/v1/versions/3").status, 404);
+    assert_eq!(get(&place, "/v1/versions/x").status, 404);
+
+    let same = post(&place, "/v1/versions", "", saying("two").as_bytes());
+    assert_eq!((same.status, &same.body["outcome"]), (200, &json!("unchanged")));
+    let bad = post(&place, "/v1/versions", "", b"(module)");
+    assert_eq!((bad.status, &bad.body["stage"], &bad.body["serving"]), (422, &json!("check"), &json!(2)));
+    // The list of tags is met by one of them, and by `*`.
+    for (tags, status) in [
+        ("\"1\"", 412),
+        ("\"7\", \"1\"", 412),
+        ("W/\"2\"", 400),
+        ("2", 400),
+        ("*", 200),
+        ("\"1\", \"2\"", 200),
+    ] {
+        let reply = post(&place, "/v1/versions", &format!("if-match: {tags}\r\n"), saying("two").as_bytes());
+        assert_eq!(reply.status, status, "{tags}: {}", reply.body);
+        assert!(status != 412 || reply.body["outcome"] == "refused", "{}", reply.body);
+    }
+    let large = post(&place, "/v1/versions", "", &vec![b' '; 65_537]);
+    assert_eq!(
+        (large.status, &large.body["error"]),
+        (413, &json!("the module is 65537 bytes long, more than 65536 (--module-max)"))
+    );
+
+    let back = post(&place, "/v1/rollback", "", b"");
+    assert_eq!((back.status, &back.body["version"], back.field("etag")), (201, &json!(1), Some("\"1\"")));
+    server.says("<h1> hello index</h1>", 1);
+    let forth = post(&place, "/v1/rollback", "", b"{\"version\":2}");
+    assert_eq!((forth.status, &forth.body["replaced"]), (201, &json!(1)));
+    assert_eq!(post(&place, "/v1/rollback", "", b"{\"version\":2}").status, 200);
+    assert_eq!(post(&place, "/v1/rollback", "", b"{\"version\":9}").status, 409);
+    assert_eq!(post(&place, "/v1/rollback", "if-match: \"1\"\r\n", b"").status, 412);
+    for body in [&b"{\"version\":-1}"[..], b"{\"more\":1}", b"[", b"\xff"] {
+        let reply = post(&place, "/v1/rollback", "", body);
+        assert!(reply.status == 400 && reply.body["error"].is_string(), "{}", body.escape_ascii());
+    }
+    assert_eq!(post(&place, "/v1/rollback", "", &[b' '; 20_000]).status, 413);
+}
+
+#[test]
+fn a_body_in_chunks_is_bounded_like_any_other() {
+    let place = Deployment::new();
+    let _server = place.start(&["--module-max", "64KiB"]);
+    let send = |count: usize| {
+        let mut stream = UnixStream::connect(place.socket()).unwrap();
+        let head = format!(
+            "POST /v1/versions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{CHANGES}transfer-encoding: chunked\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..count {
+            let _ = stream.write_all(format!("1000\r\n{}\r\n", " ".repeat(4096)).as_bytes());
+        }
+        let _ = stream.write_all(b"0\r\n\r\n");
+        read(&mut stream).status
+    };
+    assert_eq!(send(16), 422);
+    assert_eq!(send(17), 413);
+}
+
+#[test]
+fn a_change_needs_a_field_that_no_page_in_a_browser_can_send() {
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    for line in ["POST /v1/versions", "POST /v1/rollback", "POST /v1/reload", "PUT /v1/log-level"] {
+        let reply = send(&place, line, "", b"{}");
+        assert_eq!(reply.status, 403, "{line}");
+        assert!(reply.body["error"].as_str().unwrap().contains("x-host-admin"), "{}", reply.body);
+    }
+    server.says("<h1> hello index</h1>", 1);
+}
+
+#[test]
+fn unknown_resources_and_methods_are_told() {
+    let place = Deployment::new();
+    let _server = place.start(&[]);
+    assert_eq!(get(&place, "/").status, 404);
+    assert_eq!(get(&place, "/v1/versions/1/more").status, 404);
+    for (line, allow) in [
+        ("DELETE /v1/versions", "GET, POST, HEAD"),
+        ("GET /v1/reload", "POST"),
+        ("POST /v1/status", "GET, HEAD"),
+    ] {
+        let reply = send(&place, line, CHANGES, b"");
+        assert_eq!((reply.status, reply.field("allow")), (405, Some(allow)), "{line}");
+    }
+    let head = send(&place, "HEAD /v1/status", "", b"");
+    assert_eq!((head.status, head.body), (200, Value::Null));
+}
+
+#[test]
+fn the_log_level_is_read_and_changed() {
+    let place = Deployment::new();
+    let mut server = place.start(&["--log-level", "info,request=off"]);
+    let level = get(&place, "/v1/log-level").body["level"].as_str().unwrap().to_owned();
+    let put = |level: &str| {
+        send(&place, "PUT /v1/log-level", CHANGES, json!({ "level": level }).to_string().as_bytes())
+    };
+    assert_eq!(server.connect().ask("GET", "/quiet").status, 404);
+    assert_eq!(put("info").status, 200);
+    assert_eq!(server.connect().ask("GET", "/loud").status, 404);
+    server.log_line(&["target=/loud"]);
+    assert_eq!(server.log_line_now(&["target=/quiet"]), None);
+    assert_eq!(put(&level).body["level"], level);
+    let wrong = put("loud");
+    assert!(
+        wrong.status == 400 && wrong.body["error"].as_str().unwrap().contains("expected one of off"),
+        "{}",
+        wrong.body
+    );
+}
+
+#[test]
+fn the_settings_are_those_with_which_the_server_runs() {
+    let place = Deployment::new();
+    let _server = place.start(&["--body-max", "64KiB"]);
+    let settings = get(&place, "/v1/settings").body;
+    let find =
+        |key: &str| settings.as_array().unwrap().iter().find(|entry| entry["key"] == key).unwrap().clone();
+    assert_eq!(find("body-max"), json!({ "key": "body-max", "value": "64KiB", "source": "command line" }));
+    assert_eq!(find("head-max"), json!({ "key": "head-max", "value": "16KiB", "source": "default" }));
+}
+
+#[test]
+fn the_latest_faults_have_their_causes() {
+    let place = Deployment::of(fixture_text("traps.wat"));
+    let server = place.start(&[]);
+    assert_eq!(server.connect().ask("GET", "/boom").status, 500);
+    // Faults of clients are counted and not remembered.
+    assert_eq!(server.connect().ask("TRACE", "*").status, 400);
+    let faults = get(&place, "/v1/faults").body;
+    assert_eq!(faults["counts"]["trap"], 1);
+    assert_eq!(faults["recent"].as_array().unwrap().len(), 1, "{faults}");
+    let recent = &faults["recent"][0];
+    assert_eq!(
+        (&recent["fault"], &recent["target"], &recent["version"]),
+        (&json!("trap"), &json!("/boom"), &json!(1))
+    );
+    assert!(recent["cause"].as_str().unwrap().contains("integer divide by zero; in divide < "), "{recent}");
+    for _ in 0..40 {
+        server.connect().ask("GET", "/boom");
+    }
+    assert_eq!(get(&place, "/v1/faults").body["recent"].as_array().unwrap().len(), 32);
+}
+
+#[test]
+fn a_reload_is_a_resource() {
+    let place = Deployment::of(saying("one"));
+    let server = place.start(&["--no-watch"]);
+    fs::write(place.file(), saying("two")).unwrap();
+    let reply = post(&place, "/v1/reload", "", b"");
+    assert_eq!((reply.status, &reply.body["handler"]["outcome"]), (200, &json!("serving")), "{}", reply.body);
+    server.says("two", 2);
+    fs::write(place.file(), "(module)").unwrap();
+    let reply = post(&place, "/v1/reload", "", b"");
+    assert!(
+        reply.status == 422 && reply.body["error"].as_str().unwrap().contains("was rejected"),
+        "{}",
+        reply.body
+    );
+}
+
+#[test]
+fn a_client_that_leaves_orders_nothing() {
+    let place = Deployment::new();
+    let mut server = place.start(&[]);
+    let mut stream = UnixStream::connect(place.socket()).unwrap();
+    let module = saying("never");
+    let head =
+        format!("POST /v1/versions HTTP/1.1\r\nhost: a\r\n{CHANGES}content-length: {}\r\n\r\n", module.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&module.as_bytes()[..module.len() - 1]).unwrap();
+    drop(stream);
+    wait_until("the upload ends", || get(&place, "/v1/status").body["resources"]["uploads"]["used"] == 0);
+    server.says("<h1> hello index</h1>", 1);
+    assert_eq!(server.log_line_now(&["serving version 2"]), None);
+}
+
+#[test]
+fn the_description_has_every_resource_and_status() {
+    let place = Deployment::new();
+    let _server = place.start(&[]);
+    let document = get(&place, "/v1/openapi.json").body;
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 9, "{paths:?}");
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().unwrap() {
+            assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");
+        }
+    }
+    assert!(document["components"]["schemas"]["Status"]["properties"]["serving"].is_object());
+}
+
+#[test]
+fn commands_to_a_server_go_through_the_api() {
+    let place = Deployment::of(saying("one"));
+    let _server = place.start(&[]);
+    // Passes connections on to the server, and keeps what the commands send.
+    let front = place.path("front");
+    let listener = UnixListener::bind(&front).unwrap();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (socket, kept) = (place.socket(), Arc::clone(&sent));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = UnixStream::connect(&socket).unwrap();
+            let (mut replies, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut replies, &mut back));
+            let mut line = String::new();
+            let mut client = BufReader::new(client);
+            client.read_line(&mut line).unwrap();
+            kept.lock().unwrap().push(line.trim_end().to_owned());
+            (&server).write_all(line.as_bytes()).unwrap();
+            std::thread::spawn(move || std::io::copy(&mut client, &mut &server));
+        }
+    });
+    fs::write(place.path("two.wat"), saying("two")).unwrap();
+    for (command, line) in [
+        (vec!["status"], "GET /v1/status HTTP/1.1"),
+        (vec!["versions"], "GET /v1/versions HTTP/1.1"),
+        (vec!["swap", &place.path("two.wat")], "POST /v1/versions?name="),
+        (vec!["rollback"], "POST /v1/rollback HTTP/1.1"),
+        (vec!["reload"], "POST /v1/reload HTTP/1.1"),
+    ] {
+        let (code, said) = output_of(host().args(&command).args(["--control", &front]));
+        assert_eq!(code, 0, "{command:?}: {said}");
+        let last = sent.lock().unwrap().last().cloned().unwrap();
+        assert!(last.starts_with(line), "{command:?}: {last}");
+    }
+}
