@@ -38,7 +38,8 @@ fn send(place: &Deployment, line: &str, fields: &str, body: &[u8]) -> Reply {
 
 fn read(stream: &mut UnixStream) -> Reply {
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    // The end may be a reset, if the server has not read everything.
+    let _ = stream.read_to_string(&mut text);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}"));
     let status = head[9..12].parse().unwrap();
     let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() };
@@ -230,7 +231,7 @@ fn a_reload_is_a_resource() {
     fs::write(place.file(), saying("two")).unwrap();
     let reply = post(&place, "/v1/reload", "", b"");
     assert_eq!((reply.status, &reply.body["handler"]["outcome"]), (200, &json!("serving")), "{}", reply.body);
-    server.says("two", 2);
+    assert_eq!(server.connect().ask("GET", "/").text(), "two");
     fs::write(place.file(), "(module)").unwrap();
     let reply = post(&place, "/v1/reload", "", b"");
     assert!(

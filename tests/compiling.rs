@@ -71,7 +71,7 @@ fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
         assert!(place.tell(&["status"]).contains("serves version 2"));
     }
     assert!(place.tell(&["rollback"]).starts_with("serving version 1"));
-    let cause = "a newer swap or rollback was ordered before it was ready";
+    let cause = "a newer swap, rollback or reload was ordered before it was ready";
     let expected = format!("rejected version 3 in stage compile: {cause}\nversion 1 goes on serving\n");
     assert_eq!(said(slow), expected);
     server.log_line(&["rejected version 3", cause]);
@@ -82,7 +82,7 @@ fn undoing_and_asking_do_not_wait_for_a_candidate_and_undoing_ends_it() {
 fn a_newer_order_takes_the_place_of_an_older_one() {
     let (place, server, slow) = with_slow_candidate();
     place.serves(saying("four"), 4);
-    let rejected = "rejected version 3 in stage compile: a newer swap or rollback was ordered";
+    let rejected = "rejected version 3 in stage compile: a newer swap, rollback or reload was ordered";
     assert!(said(slow).starts_with(rejected));
     assert_eq!(server.connect().ask("GET", "/").text(), "four");
 }

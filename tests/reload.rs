@@ -2,6 +2,7 @@
 //! all, and no request is lost meanwhile.
 
 use std::fs;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use host::cli::serve;
@@ -9,7 +10,7 @@ use host::config::setting;
 use host::reload::LIVE;
 
 use crate::harness::modules::saying;
-use crate::harness::{Client, Folder, Server, host, output_of, wait_until};
+use crate::harness::{Client, Folder, Server, bombs, host, make_pipe, output_of, wait_until};
 
 /// Server with a configuration file.
 struct Place {
@@ -203,6 +204,82 @@ fn a_reload_drops_nothing() {
         done.store(true, Relaxed);
         assert!(clients.into_iter().map(|client| client.join().unwrap()).all(|count| count > 20));
     });
+}
+
+#[test]
+fn a_file_that_is_gone_is_no_configuration() {
+    let place = Place::new("module = 'a.wat'\n");
+    fs::remove_file(place.folder.file("host.toml")).unwrap();
+    let mut command = host();
+    let (code, said) = output_of(command.arg("reload").env("HOST_CONTROL", place.folder.file("control")));
+    assert!(code == 1 && said.contains("the configuration file host.toml is gone"), "{said}");
+    place.server.says("a", 1);
+}
+
+#[test]
+fn a_file_that_would_block_is_refused() {
+    let place = Place::new("module = 'a.wat'\nthreads = 1\n");
+    make_pipe(place.folder.file("pipe"));
+    for line in ["probe-file = 'pipe'", "probe-file = '/dev/zero'", "module = 'pipe'"] {
+        let (code, said) = place.reload(&format!("threads = 1\n{line}\n"));
+        assert!(code == 1 && said.contains("host.toml:4: "), "{said}");
+        place.server.says("a", 1);
+    }
+}
+
+#[test]
+fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
+    let state = "module = 'a.wat'\nstate-dir = 'state'\nno-watch = true\ncompile-timeout = '10min'\n";
+    let place = Place::new(state);
+    fs::write(place.folder.file("bad.wat"), "(module)").unwrap();
+    let swap = |module: Vec<u8>| {
+        fs::write(place.folder.file("sent.wasm"), module).unwrap();
+        let mut command = host();
+        command
+            .args(["swap", &place.folder.path("sent.wasm")])
+            .env("HOST_CONTROL", place.folder.file("control"));
+        command
+    };
+    let mut sent = swap(bombs::much_code(1000)).stdout(Stdio::piped()).spawn().unwrap();
+    let is_candidate = || {
+        let mut versions = host();
+        output_of(versions.arg("versions").env("HOST_CONTROL", place.folder.file("control")))
+            .1
+            .contains("candidate")
+    };
+    wait_until("the swap has begun", is_candidate);
+    let (code, said) = place.reload(&state.replace("a.wat", "bad.wat"));
+    assert!(code == 1 && said.contains("was rejected"), "{said}");
+    assert!(sent.wait().unwrap().success(), "the swap goes on");
+    assert_eq!(output_of(&mut swap(saying("sent").into())).0, 0);
+    // A restart serves what was sent: the module of the failed reload was not considered.
+    write(&place.folder, state);
+    let Place { folder, server } = place;
+    server.stop();
+    let mut command = host();
+    command.current_dir(folder.file(""));
+    let server = Server::begin_as_it_is(command).until_ready();
+    assert_eq!(server.connect().ask("GET", "/").text(), "sent");
+    server.stop();
+}
+
+#[test]
+fn a_swap_in_progress_does_not_escape_new_probes() {
+    let place = Place::new("no-probe = true\ncompile-timeout = '10min'\n");
+    fs::write(place.folder.file("sent.wasm"), bombs::much_code(1000)).unwrap();
+    let mut swap = host();
+    swap.args(["swap", &place.folder.path("sent.wasm")]).env("HOST_CONTROL", place.folder.file("control"));
+    let swap = swap.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let control = place.folder.file("control");
+    wait_until("the swap has begun", || {
+        output_of(host().arg("versions").env("HOST_CONTROL", &control)).1.contains("candidate")
+    });
+    let (code, said) = place.reload("probe = 'GET /route 200'\ncompile-timeout = '10min'\n");
+    assert_eq!(code, 0, "{said}");
+    let swapped = swap.wait_with_output().unwrap();
+    let said = String::from_utf8(swapped.stdout).unwrap();
+    assert!(said.contains("a newer swap, rollback or reload was ordered"), "{said}");
+    place.server.says("<h1> hello index</h1>", 1);
 }
 
 #[test]

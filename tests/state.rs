@@ -115,7 +115,7 @@ fn versions_that_cannot_serve_now_are_kept_for_later() {
     server.log_line(&["version 1", "cannot be restored", "(--module-max)"]);
     assert_eq!(server.connect().ask("GET", "/").field("x-handler-version"), Some("2"));
     server.signal("HUP");
-    server.log_line(&["not swapped"]);
+    server.log_line(&["configuration reloaded"]);
     drop(server);
     let server = place.start(&[]);
     wait_until("version 1 comes back", || place.tell(&["versions"]).contains("1  retired"));

@@ -138,7 +138,7 @@ fn hangup_reads_the_file_again() {
     swapped(&mut server, "two", 2);
     fs::remove_file(file).unwrap();
     server.signal("HUP");
-    server.log_line(&["not swapped", "No such file or directory"]);
+    server.log_line(&["not reloaded", "there is no such file"]);
     server.says("two", 2);
 }
 

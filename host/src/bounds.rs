@@ -11,10 +11,9 @@ use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
 use host_http::response;
 
-use crate::admin::api;
-use crate::admin::listener;
 use crate::admin::memory_bounds;
-use crate::admin::protocol::{BODY_MAX, REPLY_MAX};
+use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
+use crate::admin::{body, listener};
 use crate::config::file;
 use crate::fault_counts;
 use crate::files::{own_file, private_folder};
@@ -25,6 +24,7 @@ use crate::serve::{connection, slots};
 use crate::site::state_dir;
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
+use crate::trial::request_file;
 
 /// Row of a table: what is bounded, its largest amount, and the effect of exceeding
 /// it.
@@ -158,15 +158,27 @@ fn commands() -> Vec<Row> {
         ),
         time(
             "Time to receive a command, to wait for an upload permit, or to receive a module",
-            api::REQUEST_TIMEOUT,
+            REQUEST_TIMEOUT,
             "the command is refused",
         ),
         bytes("Head of a request to the API", listener::HEAD_MAX, "431, and the connection is closed"),
         bytes("Body of a request to the API, except for a module", BODY_MAX, "413"),
+        time("Time to drain a body that the API has refused", body::DRAIN, "the connection is closed"),
+        bytes(
+            "Bytes drained from a body that the API has refused",
+            body::DRAIN_MAX,
+            "the connection is closed",
+        ),
         bytes("Reply to a command", REPLY_MAX, "the command fails"),
         count("Faults that the API remembers", fault_counts::RECENT_MAX as u64, "the oldest is dropped"),
         bytes("Target or cause of a fault that the API remembers", fault_counts::TEXT_MAX, "it is cut"),
         bytes("Configuration file", file::FILE_MAX, "it is refused"),
+        count(
+            "Mistakes in a configuration that are told one by one",
+            file::MISTAKES_MAX as u64,
+            "their number is told",
+        ),
+        bytes("File of requests, and file with a body of one", request_file::FILE_MAX, "it is refused"),
         time(
             "Time to wait for the lock of a folder or of a control socket",
             own_file::LOCK_TIMEOUT,

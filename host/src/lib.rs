@@ -21,6 +21,7 @@ pub mod files;
 pub mod net;
 pub mod record;
 pub mod reference;
+pub mod regular_file;
 pub mod reload;
 pub(crate) mod seed;
 pub mod serve;

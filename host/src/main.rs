@@ -2,17 +2,18 @@
 //! sets the exit code.
 
 use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
 use std::panic;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use host::admin::api::Api;
-use host::admin::listener;
+use host::admin::listener::{self, Door};
 use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use host::admin::place::{self, Bound};
+use host::admin::token::Token;
 use host::builder::Builder;
 use host::cli::command;
 use host::cli::dev;
@@ -126,12 +127,13 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         engine,
         urls: urls.clone(),
         started,
-        control: String::new(),
+        control: "none".into(),
+        admin: Vec::new(),
         uploads: Semaphore::new(UPLOADS_MAX),
         configuration: reloader,
     };
-    let control = start_control(&args, &listeners, control)?;
-    announce(&label, &urls, control.as_ref().map(Bound::path), args.log_format);
+    let (_bound, control, admin) = start_control(&args, &listeners, control)?;
+    announce(&label, &urls, &control, &admin, args.log_format);
     MemoryBounds::new(&args.limits).state();
     if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
         warn!("{warning}");
@@ -162,13 +164,38 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     result
 }
 
-/// Starts to take commands, unless `--no-control` is given. The result removes the
-/// socket on drop.
+/// Serves the API on the control socket and on the address of `--admin`. Returns the bound
+/// control socket, which is removed on drop, its path, and the URLs of the address.
 fn start_control(
     args: &Serve,
     listeners: &[Listener],
-    mut control: Api<Arc<Reloader>>,
-) -> anyhow::Result<Option<Bound>> {
+    mut api: Api<Arc<Reloader>>,
+) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
+    let mut doors = Vec::new();
+    let bound = match bind_control(args, listeners)? {
+        Some((listener, bound)) => {
+            api.control = bound.path().display().to_string();
+            doors.push(Door::Unix { listener, has_group: bound.has_group() });
+            Some(bound)
+        }
+        None => None,
+    };
+    if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
+        let token = Token::new(token)?;
+        for listener in listen::bind_tcp(address)? {
+            api.admin.push(format!("http://{}", listener.local_addr()?));
+            doors.push(Door::Tcp { listener, token: token.clone() });
+        }
+    }
+    let (control, admin) = (api.control.clone(), api.admin.clone());
+    if !doors.is_empty() {
+        listener::start(doors, api).context("cannot start the control thread")?;
+    }
+    Ok((bound, control, admin))
+}
+
+/// Binds the control socket, unless `--no-control` is given.
+fn bind_control(args: &Serve, listeners: &[Listener]) -> anyhow::Result<Option<(UnixListener, Bound)>> {
     let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {
         _ if args.swap.no_control => return Ok(None),
@@ -177,6 +204,7 @@ fn start_control(
             let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
             match place::bind(&place::default_path(port), group) {
                 Ok(bound) => bound,
+                Err(error) if group.is_some() => return Err(error),
                 // The default socket is optional, so the server starts without it.
                 Err(error) => {
                     warn!("the server takes no commands: {error:#}");
@@ -194,9 +222,7 @@ fn start_control(
              give a socket in a folder that the group may enter: --control PATH"
         );
     }
-    control.control = bound.path().display().to_string();
-    listener::start(listener, bound.has_group(), control).context("cannot start the control thread")?;
-    Ok(Some(bound))
+    Ok(Some((listener, bound)))
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
@@ -206,16 +232,17 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 /// Announces the version and the URLs: to people on standard error, to scripts on
 /// standard output in one line that begins with `ready`. A closed stream must not
 /// keep the server from serving.
-fn announce(version: &Label, urls: &[String], control: Option<&Path>, format: Format) {
-    let control = control.map_or("none".into(), |path| path.display().to_string());
+fn announce(version: &Label, urls: &[String], control: &str, admin: &[String], format: Format) {
     match format {
         Format::Json => {
-            info!(version = version.number, module = %version, urls = urls.join(" "), control, "serving")
+            let (urls, admin) = (urls.join(" "), admin.join(" "));
+            info!(version = version.number, module = %version, urls, control, admin, "serving")
         }
         Format::Text => {
             let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
+            let admin: String = admin.iter().map(|url| format!("API: {url}\n")).collect();
             let banner = format!(
-                "host {} serves {version}\n{list}Control socket: {control}\nStop it with Ctrl-C.\n",
+                "host {} serves {version}\n{list}Control socket: {control}\n{admin}Stop it with Ctrl-C.\n",
                 env!("CARGO_PKG_VERSION")
             );
             log::tell(&banner);

@@ -1,9 +1,9 @@
 //! Reloads the configuration of a running server. The new one is checked as a whole, and
 //! takes effect as a whole or not at all. Settings that need a restart are listed.
 
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use crate::admin::api::Configuration;
@@ -15,7 +15,8 @@ use crate::cli::serve::Serve;
 use crate::config::setting::{Settings, Source};
 use crate::serve::app::App;
 use crate::site::by::By;
-use crate::source::watch::{self, Watching};
+use crate::site::shared::Demand;
+use crate::source::watch::{self, FileStamp, Watching};
 use crate::telemetry::log;
 
 /// Flags that a reload changes, by their id. The others need a restart.
@@ -29,106 +30,113 @@ pub const LIVE: [&str; 23] = [
 /// Reloads the configuration.
 pub struct Reloader {
     app: Arc<App>,
-    running: Mutex<Running>,
-}
-
-/// What the server runs with.
-struct Running {
-    source: Source,
-    watching: Option<Watching>,
+    /// What the server runs with.
+    source: Mutex<Source>,
+    /// Watch of the module file. Locked during a reload, so that reloads wait for each other.
+    watching: tokio::sync::Mutex<Option<Watching>>,
 }
 
 impl Reloader {
     /// Creates the reloader of a server that was started with these flags.
     pub fn new(args: &Serve, app: Arc<App>, watching: Option<Watching>) -> Reloader {
-        Reloader { app, running: Mutex::new(Running { source: args.source.clone(), watching }) }
+        Reloader { app, source: Mutex::new(args.source.clone()), watching: tokio::sync::Mutex::new(watching) }
     }
 
-    /// Does what SIGHUP asks for: reloads the configuration, or without a configuration file
-    /// only reads the module file again.
+    /// Does what SIGHUP asks for: reloads the configuration, and under `host dev` reads the
+    /// module file again.
     pub async fn hang_up(&self) {
-        let running = self.running.lock().await;
-        let source = running.source.clone();
-        drop(running);
-        // `host dev` has no configuration.
-        let is_configured = || {
-            source.file.is_some()
-                || parse::parse(&source.line).map_or(true, |args| args.serve.source.file.is_some())
-        };
-        if !source.line.is_empty() && is_configured() {
+        if self.source().line.is_empty() {
+            self.app.swapper.read_file(By::Hangup);
+        } else {
             // The outcome is logged.
             let _ = self.reload_by(By::Hangup).await;
-        } else {
-            self.app.swapper.read_file(By::Hangup);
         }
     }
 
     async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
-        // Reloads wait for each other.
-        let mut running = self.running.lock().await;
-        let reloaded = self.load(&mut running, by).await;
+        let mut watching = self.watching.lock().await;
+        let reloaded = self.load(&mut watching, by).await;
         match &reloaded {
             Ok(Reloaded { applied, needs_restart, .. }) => {
                 let (applied, needs_restart) = (applied.join(" "), needs_restart.join(" "));
                 info!(applied, needs_restart, %by, "configuration reloaded");
             }
             Err(causes) => {
-                causes
-                    .lines()
-                    .for_each(|cause| warn!(cause, %by, "configuration not reloaded: nothing has changed"));
+                let what = "configuration not reloaded: nothing has changed";
+                causes.lines().for_each(|cause| warn!(cause, %by, "{what}"));
             }
         }
         reloaded
     }
 
-    async fn load(&self, running: &mut Running, by: By) -> Result<Reloaded, String> {
-        if running.source.line.is_empty() {
+    async fn load(&self, watching: &mut Option<Watching>, by: By) -> Result<Reloaded, String> {
+        let before = self.source().clone();
+        if before.line.is_empty() {
             return Err(
                 "host dev takes its settings from the command line; there is nothing to reload".into()
             );
         }
-        let args = match parse::parse(&running.source.line) {
-            Ok(args) => args.serve,
-            Err(Stop::Wrong(mistakes)) => return Err(mistakes),
-            Err(Stop::Shown(_)) => return Err("the command line of the server shows a text".into()),
-        };
-        let mistakes = config::mistakes(&args);
-        if !mistakes.is_empty() {
-            return Err(mistakes.join("\n"));
+        // On a thread for blocking work: a file may be on a file system that does not answer.
+        let line = before.line.clone();
+        let read = tokio::task::spawn_blocking(move || read(&line)).await;
+        let (args, demand, seen) = read.map_err(|failed| format!("the server panicked: {failed}"))??;
+        if let Some(file) = &before.file
+            && args.source.file.as_ref() != Some(file)
+        {
+            let now = args.source.file.as_ref().map_or("none".into(), |path| path.display().to_string());
+            return Err(format!(
+                "the configuration file {} is gone, from which this server was configured (found: {now}); put it back, \
+                 or restart the server",
+                file.display()
+            ));
         }
-        let (applied, needs_restart) = changes(&running.source.settings, &args.source.settings);
+        let (applied, needs_restart) = changes(&before.settings, &args.source.settings);
 
         // The only part that can fail comes first.
-        let seen = args.module.as_deref().and_then(watch::look);
-        let demand = args.demand().map_err(|error| format!("{error:#}"))?;
         let handler = self.app.swapper.reload(demand, by).await?;
         let mut settings = args.settings();
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
         log::set_levels(&args.log_level);
-        if ["module", "watch", "no_watch"]
-            .iter()
-            .any(|id| applied.iter().any(|key| key == &id.replace('_', "-")))
-        {
-            running.watching = match builder::watch(&args, seen, &self.app.swapper) {
-                Ok(watching) => watching,
-                Err(error) => {
-                    warn!("{error:#}");
-                    None
-                }
-            };
+        if ["module", "watch", "no-watch"].iter().any(|key| applied.iter().any(|applied| applied == key)) {
+            *watching = builder::watch(&args, seen, &self.app.swapper).unwrap_or_else(|error| {
+                warn!("{error:#}");
+                None
+            });
         }
+        let mut source = self.source();
         for id in LIVE {
             match args.source.settings.get(id) {
-                Some(setting) => drop(running.source.settings.insert(id.into(), setting.clone())),
-                None => drop(running.source.settings.remove(id)),
+                Some(setting) => drop(source.settings.insert(id.into(), setting.clone())),
+                None => drop(source.settings.remove(id)),
             }
         }
-        running.source.file = args.source.file;
+        source.file = args.source.file;
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
         Ok(Reloaded { applied, needs_restart, handler })
     }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the configuration again, and the files that it names. Also returns the stamp of the
+/// module file.
+fn read(line: &[OsString]) -> Result<(Serve, Demand, Option<FileStamp>), String> {
+    let args = match parse::parse(line) {
+        Ok(args) => args.serve,
+        Err(Stop::Wrong(mistakes)) => return Err(mistakes),
+        Err(Stop::Shown(_)) => return Err("the command line of the server shows a text".into()),
+    };
+    let mistakes = config::mistakes(&args, true);
+    if !mistakes.is_empty() {
+        return Err(mistakes.join("\n"));
+    }
+    let seen = args.module.as_deref().and_then(watch::look);
+    let demand = args.demand().map_err(|error| format!("{error:#}"))?;
+    Ok((args, demand, seen))
 }
 
 impl Configuration for Arc<Reloader> {
@@ -137,7 +145,8 @@ impl Configuration for Arc<Reloader> {
     }
 
     async fn settings(&self) -> Vec<ShownSetting> {
-        config::entries(&self.running.lock().await.source.settings)
+        let settings = self.source().settings.clone();
+        config::entries(&settings)
     }
 }
 

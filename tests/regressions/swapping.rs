@@ -76,7 +76,7 @@ fn a_pipe_at_the_path_of_the_module_blocked_the_watcher() {
     make_pipe(&pipe);
     fs::rename(pipe, file).unwrap();
     server.signal("HUP");
-    server.log_line(&["not swapped", "it is a pipe or a socket"]);
+    server.log_line(&["not reloaded", "it is a pipe or a socket"]);
     let complaint = fails_to_start(&[file]);
     assert!(complaint.ends_with("it is a pipe or a socket; expected a .wasm or .wat file"), "{complaint}");
     rename_over(file, saying("two"));

@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::admin::body;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
 use crate::admin::peer;
 use crate::admin::protocol::{
-    BODY_MAX, CHANGES, ErrorReply, Faults, LogLevel, Reloaded, Rollback, ShownSetting, Status,
+    CHANGES, ErrorReply, Faults, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
+use crate::admin::refusal::{Refusal, error, refuse};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
 use crate::serve::app::App;
@@ -27,9 +29,6 @@ use crate::site::by::By;
 use crate::site::history::{Entry, VersionState};
 use crate::site::outcome::Outcome;
 use crate::telemetry::log;
-
-/// Longest time to receive a body, and to wait for an upload permit, each.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
 /// timeouts: a rejected module is compiled, and then inspected for a remedy.
@@ -60,8 +59,10 @@ pub struct Api<C> {
     pub urls: Vec<String>,
     /// Start of the server.
     pub started: Instant,
-    /// Path of the control socket.
+    /// Path of the control socket; `none` if there is none.
     pub control: String,
+    /// URLs at which the API is served.
+    pub admin: Vec<String>,
     /// Permits for uploads.
     pub uploads: Semaphore,
     /// Configuration of the server.
@@ -75,27 +76,18 @@ pub(super) struct Caller {
     pub(super) socket: Arc<OwnedFd>,
 }
 
-/// Reason for which a request is not carried out.
-enum Refusal {
-    /// Status, and the cause in words.
-    Error(StatusCode, String),
-    /// Another version is current than the client expects.
-    Outdated(Outcome),
-}
-
-fn error(status: StatusCode, cause: impl Into<String>) -> Refusal {
-    Refusal::Error(status, cause.into())
-}
-
-fn refuse<T>(status: StatusCode, cause: impl Into<String>) -> Result<T, Refusal> {
-    Err(error(status, cause))
-}
-
 impl<C: Configuration> Api<C> {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
-        let path = request.uri().path().to_owned();
-        let (operation, segment) = match find(request.method(), &path) {
+        let (parts, mut body) = request.into_parts();
+        let reply = self.find_and_carry_out(&parts, &mut body, caller).await;
+        body::drain(body).await;
+        reply
+    }
+
+    async fn find_and_carry_out(&self, parts: &Parts, body: &mut Incoming, caller: &Caller) -> Reply {
+        let path = parts.uri.path();
+        let (operation, segment) = match find(&parts.method, path) {
             Found::Operation(operation, segment) => (operation, segment),
             Found::OtherMethods(methods) => return method_not_allowed(&methods),
             Found::Nothing => {
@@ -103,7 +95,7 @@ impl<C: Configuration> Api<C> {
                 return json(StatusCode::NOT_FOUND, &ErrorReply { error: cause });
             }
         };
-        match self.carry_out(operation, segment, request, caller).await {
+        match self.carry_out(operation, segment, parts, body, caller).await {
             Ok(reply) => reply,
             Err(Refusal::Error(status, error)) => json(status, &ErrorReply { error }),
             Err(Refusal::Outdated(refused)) => json(StatusCode::PRECONDITION_FAILED, &refused),
@@ -114,16 +106,17 @@ impl<C: Configuration> Api<C> {
         &self,
         operation: Operation,
         segment: &str,
-        request: Request<Incoming>,
+        parts: &Parts,
+        body: &mut Incoming,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
-        if !request.method().is_safe() && !request.headers().contains_key(CHANGES) {
+        if !parts.method.is_safe() && !parts.headers.contains_key(CHANGES) {
             return refuse(
                 StatusCode::FORBIDDEN,
                 format!("a request that changes something needs the header {CHANGES}, with any value"),
             );
         }
-        let if_match = if_match(request.headers())?;
+        let if_match = if_match(&parts.headers)?;
         Ok(match operation {
             Operation::Status => json(StatusCode::OK, &self.status()?),
             Operation::Versions => {
@@ -132,9 +125,9 @@ impl<C: Configuration> Api<C> {
                 reply
             }
             Operation::Version => json(StatusCode::OK, &self.version(segment)?),
-            Operation::Swap => self.swap(request, if_match, caller).await?,
+            Operation::Swap => self.swap(parts, body, if_match, caller).await?,
             Operation::Rollback => {
-                let Rollback { version } = body(request).await?;
+                let Rollback { version } = body::json(body).await?;
                 let if_version = self.check_current(if_match)?;
                 outcome(&self.app.swapper.roll_back(version, if_version, caller.by).await, if_version)
             }
@@ -149,7 +142,7 @@ impl<C: Configuration> Api<C> {
             }
             Operation::LogLevel => json(StatusCode::OK, &LogLevel { level: log::levels() }),
             Operation::SetLogLevel => {
-                let LogLevel { level } = body(request).await?;
+                let LogLevel { level } = body::json(body).await?;
                 let levels = log::filter(&level).or_else(|cause| refuse(StatusCode::BAD_REQUEST, cause))?;
                 log::set_levels(&levels);
                 json(StatusCode::OK, &LogLevel { level: log::levels() })
@@ -170,6 +163,7 @@ impl<C: Configuration> Api<C> {
             uptime_seconds: self.started.elapsed().as_secs(),
             urls: self.urls.clone(),
             control: self.control.clone(),
+            admin: self.admin.clone(),
             module_max: app.limits.swap.module_max,
             swap_seconds: (2 * app.limits.swap.compile_timeout + SWAP_ROOM).as_secs(),
             serving,
@@ -191,11 +185,12 @@ impl<C: Configuration> Api<C> {
 
     async fn swap(
         &self,
-        request: Request<Incoming>,
+        parts: &Parts,
+        body: &mut Incoming,
         if_match: Option<Vec<u64>>,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
-        let query = request.uri().query().unwrap_or_default();
+        let query = parts.uri.query().unwrap_or_default();
         let name = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "name");
         let name = name.map(|(_, name)| name.into_owned()).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| UNNAMED.into());
@@ -204,7 +199,7 @@ impl<C: Configuration> Api<C> {
             let cause = format!("the module is {size} bytes long, more than {max} (--module-max)");
             refuse(StatusCode::PAYLOAD_TOO_LARGE, cause)
         };
-        let length = request.body().size_hint().exact();
+        let length = body.size_hint().exact();
         if let Some(size) = length.filter(|size| *size > max as u64) {
             return too_large(size);
         }
@@ -215,13 +210,7 @@ impl<C: Configuration> Api<C> {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, cause);
         };
         let _permit = permit.map_err(|closed| error(StatusCode::SERVICE_UNAVAILABLE, closed.to_string()))?;
-        let Ok(module) = timeout(REQUEST_TIMEOUT, receive(request, max)).await else {
-            return refuse(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the module did not arrive within {seconds} s"),
-            );
-        };
-        let Some(module) = module? else { return too_large(max as u64 + 1) };
+        let Some(module) = body::module(body, max).await? else { return too_large(max as u64 + 1) };
         let client = Arc::clone(&caller.socket);
         let is_gone = Box::new(move || peer::is_closed(&client));
         Ok(outcome(&self.app.swapper.swap(name, module, if_version, is_gone, caller.by).await, if_version))
@@ -243,43 +232,6 @@ impl<C: Configuration> Api<C> {
             expected => Ok(expected.map(|_| current)),
         }
     }
-}
-
-/// Receives a module of at most `max` bytes. Returns `None` for a longer one.
-async fn receive(request: Request<Incoming>, max: usize) -> Result<Option<Vec<u8>>, Refusal> {
-    let length = request.body().size_hint().exact();
-    let mut body = request.into_body();
-    let mut module = Vec::with_capacity(length.map_or(0, |length| length as usize));
-    while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|broken| error(StatusCode::BAD_REQUEST, format!("cannot read the module: {broken}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if module.len() + data.len() > max {
-            return Ok(None);
-        }
-        module.extend_from_slice(&data);
-    }
-    Ok(Some(module))
-}
-
-/// Receives a body in JSON. An empty one stands for an empty object.
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
-    let collected = timeout(REQUEST_TIMEOUT, Limited::new(request.into_body(), BODY_MAX).collect());
-    let Ok(collected) = collected.await else {
-        let cause = format!("the body did not arrive within {} s", REQUEST_TIMEOUT.as_secs());
-        return refuse(StatusCode::REQUEST_TIMEOUT, cause);
-    };
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let cause = format!("the body is too long; expected at most {BODY_MAX} bytes of JSON");
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, cause);
-        }
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}")),
-    };
-    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
-    serde_json::from_slice(bytes)
-        .or_else(|error| refuse(StatusCode::BAD_REQUEST, format!("the body is malformed: {error}")))
 }
 
 /// Returns the versions that a client expects to be current, if it expects any. `*` is met by

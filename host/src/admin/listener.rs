@@ -3,25 +3,31 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host_wasm::health;
-use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::admin::api::{Api, Caller, Configuration, REQUEST_TIMEOUT, json};
+use crate::admin::api::{Api, Caller, Configuration, Reply, json};
 use crate::admin::peer;
-use crate::admin::protocol::ErrorReply;
+use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
+use crate::admin::token::Token;
+use crate::site::by::By;
 
 /// Most control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
@@ -32,41 +38,129 @@ pub(crate) const HEAD_MAX: usize = 16 << 10;
 /// Pause after a failed accept, for example when no descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// Starts the thread that serves the API. `has_group` tells whether the socket is open to a
-/// group.
+/// Where the API is served, and to whom.
+pub enum Door {
+    /// Control socket, for its user, for root, and if `has_group` is set for whom its mode lets
+    /// in.
+    Unix {
+        /// Bound socket.
+        listener: net::UnixListener,
+        /// Whether the socket is open to a group.
+        has_group: bool,
+    },
+    /// Address, for those who have the token.
+    Tcp {
+        /// Bound socket.
+        listener: std::net::TcpListener,
+        /// Token that each request must have.
+        token: Token,
+    },
+}
+
+/// Client of a connection, and what its requests must have.
+struct Guest {
+    by: Result<By, String>,
+    socket: Arc<OwnedFd>,
+    token: Option<Token>,
+}
+
+/// Starts the thread that serves the API.
 ///
 /// # Errors
 ///
 /// When the thread cannot be created.
-pub fn start<C>(listener: net::UnixListener, has_group: bool, api: Api<C>) -> io::Result<()>
+pub fn start<C>(doors: Vec<Door>, api: Api<C>) -> io::Result<()>
 where
     C: Configuration + 'static,
 {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let api = Arc::new(api);
     health::keep_running("control", move || {
-        let (listener, api) = (listener.try_clone(), Arc::clone(&api));
         runtime.block_on(async {
-            match listener.and_then(UnixListener::from_std) {
-                Ok(listener) => listen(listener, has_group, api).await,
-                Err(error) => warn!(%error, "cannot accept commands any more"),
+            let mut listening = JoinSet::new();
+            for door in &doors {
+                match door.open() {
+                    Ok(open) => drop(listening.spawn(listen(open, Arc::clone(&api)))),
+                    Err(error) => warn!(%error, "cannot accept commands any more"),
+                }
+            }
+            while let Some(ended) = listening.join_next().await {
+                // The thread is restarted after a panic.
+                if let Err(failed) = ended
+                    && let Ok(panic) = failed.try_into_panic()
+                {
+                    std::panic::resume_unwind(panic);
+                }
             }
         });
     })
     .map(drop)
 }
 
-async fn listen<C: Configuration + 'static>(listener: UnixListener, has_group: bool, api: Arc<Api<C>>) {
+/// Listener on the runtime of the control thread.
+enum Open {
+    Unix(UnixListener, bool),
+    Tcp(TcpListener, Token),
+}
+
+/// Accepted connection.
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Door {
+    fn open(&self) -> io::Result<Open> {
+        Ok(match self {
+            Door::Unix { listener, has_group } => {
+                Open::Unix(UnixListener::from_std(listener.try_clone()?)?, *has_group)
+            }
+            Door::Tcp { listener, token } => {
+                Open::Tcp(TcpListener::from_std(listener.try_clone()?)?, token.clone())
+            }
+        })
+    }
+}
+
+impl Open {
+    async fn accept(&self) -> io::Result<(Stream, Guest)> {
+        match self {
+            Open::Unix(listener, has_group) => {
+                let (stream, _) = listener.accept().await?;
+                let by = peer::check(&stream.peer_cred()?, *has_group);
+                if let Err(cause) = &by {
+                    warn!(%cause, "command refused: it came from another user");
+                }
+                let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
+                Ok((Stream::Unix(stream), Guest { by, socket, token: None }))
+            }
+            Open::Tcp(listener, token) => {
+                let (stream, address) = listener.accept().await?;
+                let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
+                Ok((
+                    Stream::Tcp(stream),
+                    Guest { by: Ok(By::Remote(address)), socket, token: Some(token.clone()) },
+                ))
+            }
+        }
+    }
+}
+
+async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match open.accept().await {
+            Ok((stream, guest)) => {
                 let api = Arc::clone(&api);
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, has_group, api).await {
+                    let served = match stream {
+                        Stream::Unix(stream) => serve(stream, guest, api).await,
+                        Stream::Tcp(stream) => serve(stream, guest, api).await,
+                    };
+                    if let Err(error) = served {
                         debug!(%error, "control connection ended early");
                     }
                     drop(permit);
@@ -80,28 +174,45 @@ async fn listen<C: Configuration + 'static>(listener: UnixListener, has_group: b
     }
 }
 
-async fn serve<C: Configuration>(
-    stream: UnixStream,
-    has_group: bool,
-    api: Arc<Api<C>>,
-) -> anyhow::Result<()> {
-    let by = peer::check(&stream.peer_cred()?, has_group);
-    if let Err(cause) = &by {
-        warn!(%cause, "command refused: it came from another user");
-    }
-    let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
+async fn serve<S, C>(stream: S, guest: Guest, api: Arc<Api<C>>) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    C: Configuration,
+{
+    let guest = &guest;
     let service = service_fn(|request| {
-        let (api, by, socket) = (Arc::clone(&api), by.clone(), Arc::clone(&socket));
-        async move {
-            Ok::<_, Infallible>(match by {
-                Ok(by) => api.answer(request, &Caller { by, socket }).await,
-                Err(error) => json(StatusCode::FORBIDDEN, &ErrorReply { error }),
-            })
-        }
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(answer(request, guest, &api).await) }
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT).max_buf_size(HEAD_MAX);
     // A client that closes its sending side may still wait for the reply.
     connection.half_close(true);
-    Ok(connection.serve_connection(TokioIo::new(stream), service).await?)
+    connection.serve_connection(TokioIo::new(stream), service).await
+}
+
+/// Answers a request of a guest who may ask.
+async fn answer<C: Configuration>(request: Request<Incoming>, guest: &Guest, api: &Api<C>) -> Reply {
+    let refuse = |status, error: String| json(status, &ErrorReply { error });
+    let by = match &guest.by {
+        Ok(by) => *by,
+        Err(cause) => return refuse(StatusCode::FORBIDDEN, cause.clone()),
+    };
+    let is_let_in = guest.token.as_ref().map_or(Ok(true), |token| token.is_in(request.headers()));
+    match is_let_in {
+        Ok(true) => api.answer(request, &Caller { by, socket: Arc::clone(&guest.socket) }).await,
+        Ok(false) => {
+            let cause = "expected the token of the server: authorization: Bearer TOKEN (--admin-token)";
+            let mut reply = refuse(StatusCode::UNAUTHORIZED, cause.into());
+            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            reply
+        }
+        Err(error) => {
+            warn!(cause = format!("{error:#}"), "command refused: the token cannot be read (--admin-token)");
+            refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server cannot read its token; its log says why".into(),
+            )
+        }
+    }
 }

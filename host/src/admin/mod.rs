@@ -6,19 +6,25 @@
 //! | `place` | binds the socket at its path, and locks the path against other servers |
 //! | `listener` | accepts connections, and speaks HTTP on them |
 //! | `peer` | who the client is, and whether it has gone |
+//! | `token` | the token of clients at an address |
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
+//! | `body` | receives the body of a request |
+//! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
 //! | `openapi` | describes the API for programs |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |
 
 pub mod api;
+pub(crate) mod body;
 pub mod listener;
 pub mod memory_bounds;
 pub mod openapi;
 mod peer;
 pub mod place;
 pub mod protocol;
+mod refusal;
 pub mod resources;
 mod routes;
+pub mod token;

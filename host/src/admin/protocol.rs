@@ -1,6 +1,7 @@
 //! Requests and replies of the API, in JSON. The commands use the same types.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use host_wasm::health::State;
 use schemars::JsonSchema;
@@ -17,6 +18,9 @@ pub const CHANGES: &str = "x-host-admin";
 
 /// Largest body of a request in bytes, except for a module.
 pub const BODY_MAX: usize = 16 << 10;
+
+/// Longest time to receive a body, and to wait for an upload permit, each.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest reply that a command reads, in bytes: 100,000 versions with long names.
 pub const REPLY_MAX: usize = 64 << 20;
@@ -35,6 +39,9 @@ pub struct Status {
     /// Path of the control socket.
     #[serde(default)]
     pub control: String,
+    /// URLs at which the API is served.
+    #[serde(default)]
+    pub admin: Vec<String>,
     /// Largest module that the server takes, in bytes.
     pub module_max: usize,
     /// Longest time that a swap takes, in seconds.

@@ -244,8 +244,11 @@ fn show_status(status: &Status) -> (String, ExitCode) {
         threads,
         lost_log_lines,
         control,
+        admin,
         ..
     } = status;
+    let control: String =
+        std::iter::once(control).chain(admin).map(String::as_str).collect::<Vec<_>>().join(" ");
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
     let threads: Vec<_> = threads

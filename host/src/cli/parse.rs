@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::args::Args;
 use crate::cli::command;
-use crate::cli::config::Config;
+use crate::cli::config::{self, Config};
 use crate::cli::configured;
 use crate::cli::serve::{self, Serve};
 use crate::cli::tool::Tool;
@@ -106,7 +106,14 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
         Some(command::Command::Tool(Tool::Dev(serve))) => serve,
         _ => &args.serve,
     };
-    served.check().map_err(|error| Stop::Wrong(error.to_string()))?;
+    let mistakes = match &args.command {
+        None => config::mistakes(served, false),
+        Some(_) => Vec::new(),
+    };
+    if !mistakes.is_empty() {
+        return Err(Stop::Wrong(mistakes.join("\n")));
+    }
+    served.check().map_err(|(_, message)| Stop::Wrong(message))?;
     Ok(args)
 }
 

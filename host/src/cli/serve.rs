@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args as _, Command};
 use host_http::forwarded::Trusted;
@@ -133,6 +132,14 @@ pub struct Swap {
     #[arg(long, conflicts_with_all = ["control", "control_group"])]
     pub no_control: bool,
 
+    /// Address at which the API is served too, to clients that have the token of --admin-token: HOST:PORT
+    #[arg(long, value_name = "HOST:PORT")]
+    pub admin: Option<String>,
+
+    /// File with the token of clients at --admin: one line of at least 16 characters
+    #[arg(long, value_name = "FILE")]
+    pub admin_token: Option<PathBuf>,
+
     /// Do not name the version that answered in the x-handler-version header
     #[arg(long)]
     pub no_version_field: bool,
@@ -163,12 +170,17 @@ impl Serve {
     ///
     /// # Errors
     ///
-    /// One line: which setting needs another one.
-    pub fn check(&self) -> anyhow::Result<()> {
+    /// The id of a setting that needs another one, and which one.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let needs = |id, message: &str| Err((id, format!("{message} with it (see host --help)")));
         if self.swap.require_durable && self.swap.state_dir.is_none() {
-            bail!(
-                "--require-durable needs a state folder; expected --state-dir DIR with it (see host --help)"
+            return needs(
+                "require_durable",
+                "--require-durable needs a state folder; expected --state-dir DIR",
             );
+        }
+        if self.swap.admin.is_some() && self.swap.admin_token.is_none() {
+            return needs("admin", "--admin needs a token; expected --admin-token FILE");
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
+use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::config::file;
 use crate::config::setting::{self, Given, Place, Setting, Settings};
 use crate::config::value_error;
 
@@ -33,7 +35,8 @@ pub fn read(
     own.sort();
     for (name, value) in own {
         let key = name.get(PREFIX.len()..).unwrap_or_default().to_ascii_lowercase().replace('_', "-");
-        let Some(flag) = setting::find(command, &key) else {
+        let flag = setting::find(command, &key).filter(|flag| variable(setting::key(flag)) == name);
+        let Some(flag) = flag else {
             let near = setting::near(command, &key);
             warnings.extend(near.map(|near| format!("{name} is not used; did you mean {}?", variable(near))));
             continue;
@@ -51,7 +54,7 @@ pub fn read(
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    mistakes.extend(value_error::conflict(command, &settings));
+    mistakes.extend(value_error::conflicts(command, &settings));
     if mistakes.is_empty() { Ok((settings, warnings)) } else { Err(mistakes) }
 }
 
@@ -71,14 +74,15 @@ fn given(flag: &Arg, value: &OsString) -> Result<Given, String> {
             )),
         };
     }
-    let list = value.to_str().filter(|text| setting::repeats(flag) && text.starts_with('['));
-    let Some(list) = list else {
+    let text = value.to_str().map(str::trim).filter(|_| setting::repeats(flag));
+    // An address such as `[::1]:80` begins like an array and is none.
+    let parsed = text.filter(|text| text.starts_with('[')).and_then(|text| DeValue::parse(text).ok());
+    let Some(array) = parsed.as_ref().and_then(|parsed| parsed.get_ref().as_array()) else {
         return Ok(Given::Values(vec![value.clone()]));
     };
-    let expected = "expected one value, or an array as in TOML, such as [\"a\", \"b\"]";
-    let parsed = DeValue::parse(list)
-        .map_err(|error| format!("{}; {expected}", error.message().replace('\n', ", ")))?;
-    let array = parsed.get_ref().as_array().ok_or(expected)?;
-    let texts = array.iter().map(|value| value.get_ref().as_str().map(OsString::from));
-    Ok(Given::Values(texts.collect::<Option<_>>().ok_or("expected strings in the array")?))
+    let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Ok(OsString::from(&**text)),
+        other => Err(format!("found {} in the array; expected strings", file::kind(other))),
+    };
+    Ok(Given::Values(array.iter().map(text).collect::<Result<_, _>>()?))
 }

@@ -1,8 +1,9 @@
 //! Configuration file: finds it, and reads the settings in it. A key is the name of a flag
 //! without its hyphens, so each setting is parsed and checked as that flag is.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueHint;
@@ -12,12 +13,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::setting::{self, Given, Place, Setting, Settings};
 use crate::config::value_error;
+use crate::regular_file;
 
 /// Places of the configuration file, unless one is named. The first that exists is read.
 const USUAL: [&str; 2] = ["host.toml", "/etc/host/host.toml"];
 
 /// Largest configuration file in bytes.
 pub(crate) const FILE_MAX: usize = 4 << 20;
+
+/// Most mistakes that are told one by one.
+pub(crate) const MISTAKES_MAX: usize = 100;
 
 /// Prefix of an address that is the path of a Unix socket.
 const UNIX: &str = "unix:";
@@ -54,31 +59,19 @@ impl FileChoice {
 /// One line for each mistake: the file and the line, the key, what was found and what was
 /// expected.
 pub fn read(command: &Command, path: &Path) -> Result<Settings, Vec<String>> {
-    let text = read_text(path)
-        .map_err(|cause| vec![format!("cannot read the configuration file {}: {cause}", path.display())])?;
+    let text = regular_file::read_text(path, FILE_MAX).map_err(|error| {
+        let cause = match error.kind() {
+            ErrorKind::NotFound => "there is no such file".into(),
+            _ => error.to_string(),
+        };
+        let path = path.to_string_lossy();
+        let path = value_error::shown(&path);
+        vec![format!(
+            "cannot read the configuration file {path}: {cause}; expected a TOML file (--config, HOST_CONFIG)"
+        )]
+    })?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     parse(command, &text, path, absolute.parent().unwrap_or(Path::new("/")))
-}
-
-fn read_text(path: &Path) -> Result<String, String> {
-    let said = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => "there is no such file; expected a TOML file (--config, HOST_CONFIG)".into(),
-        _ => error.to_string(),
-    };
-    // A pipe would block; a device might never end.
-    let found = path.metadata().map_err(said)?;
-    if !found.is_file() {
-        return Err("it is not a regular file; expected a TOML file".into());
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(said)?;
-    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(said)?;
-    if bytes.len() > FILE_MAX {
-        return Err(format!("it is longer than {FILE_MAX} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        format!("it is not UTF-8 from byte {} on; expected a TOML file", error.utf8_error().valid_up_to())
-    })
 }
 
 /// Parses the text of a file. `base` is the folder to which paths are relative.
@@ -87,18 +80,23 @@ fn read_text(path: &Path) -> Result<String, String> {
 ///
 /// As [`read`].
 pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<Settings, Vec<String>> {
-    let line_of = |offset: usize| {
-        let before = text.as_bytes().get(..offset).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
-    };
-    let at = |offset: usize, message: &str| format!("{}:{}: {message}", path.display(), line_of(offset));
+    let ends: Vec<_> = text.match_indices('\n').map(|(offset, _)| offset).collect();
+    let line_of = |offset: usize| 1 + ends.partition_point(|end| *end < offset);
+    let shown = path.to_string_lossy();
+    let shown = value_error::shown(&shown);
+    let at = |offset: usize, message: &str| format!("{shown}:{}: {message}", line_of(offset));
     let table = DeTable::parse(text).map_err(|error| {
-        let message = value_error::shown(&error.message().replace('\n', ", ")).to_string();
-        vec![at(error.span().map_or(0, |span| span.start), &message)]
+        let span = error.span().unwrap_or_default();
+        let found = match error.message() {
+            "duplicate key" => format!(" `{}`", text.get(span.clone()).unwrap_or_default()),
+            _ => String::new(),
+        };
+        let message = format!("{}{found}", error.message().replace('\n', ", "));
+        vec![at(span.start, &value_error::shown(&message).to_string())]
     })?;
 
     let mut settings = Settings::new();
-    let mut mistakes = Vec::new();
+    let (mut mistakes, mut more) = (Vec::new(), 0);
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     for (name, value) in entries {
@@ -114,10 +112,14 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
                 let place = Place::Line(path.to_owned(), line_of(start));
                 settings.insert(id, Setting { given, place });
             }
+            Err(_) if mistakes.len() == MISTAKES_MAX => more += 1,
             Err(message) => mistakes.push(at(start, &message)),
         }
     }
-    mistakes.extend(value_error::conflict(command, &settings));
+    mistakes.extend(value_error::conflicts(command, &settings));
+    if more > 0 {
+        mistakes.push(format!("{shown}: there are {more} more mistakes"));
+    }
     if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
 }
 
@@ -147,26 +149,29 @@ fn given(flag: &Arg, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Given,
         value => vec![value],
     };
     let texts =
-        values.into_iter().map(|value| text(flag, value).map(|text| resolve(flag, text, base).into()));
+        values.into_iter().map(|value| text(flag, value).map(|text| resolve(flag, text.into(), base)));
     Ok(Given::Values(texts.collect::<Result<_, _>>()?))
 }
 
 fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
+    let takes_number = setting::takes_number(flag);
     match value {
         DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Ok(number.to_string()),
-            Err(_) => Err(format!("found {}; expected a number of at most 64 bits", number.as_str())),
-        },
-        other if setting::repeats(flag) => {
-            Err(format!("found {}; expected a string, or an array of strings", kind(other)))
+        DeValue::Integer(number) if takes_number => {
+            let parsed = i64::from_str_radix(number.as_str(), number.radix());
+            parsed.map(|number| number.to_string()).map_err(|_| {
+                let found = value_error::shown(number.as_str());
+                format!("found {found}; expected a number of at most 64 bits")
+            })
         }
         other => {
             let possible: Vec<_> =
                 flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-            let expected = match possible.is_empty() {
-                true => "a string or a whole number".into(),
-                false => format!("one of: {}", possible.join(", ")),
+            let expected = match (possible.is_empty(), setting::repeats(flag), takes_number) {
+                (false, ..) => format!("one of: {}", possible.join(", ")),
+                (true, true, _) => "a string, or an array of strings".into(),
+                (true, false, true) => "a string or a whole number".into(),
+                (true, false, false) => "a string".into(),
             };
             Err(format!("found {}; expected {expected}", kind(other)))
         }
@@ -174,17 +179,20 @@ fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
 }
 
 /// Makes a path absolute, if the flag takes one.
-fn resolve(flag: &Arg, text: String, base: &Path) -> String {
-    let join = |path: &str| base.join(path).to_str().map(str::to_owned);
-    let resolved = match text.strip_prefix(UNIX).filter(|_| setting::key(flag) == "listen") {
-        Some(path) if !path.is_empty() => join(path).map(|path| format!("{UNIX}{path}")),
-        _ if flag.get_value_hint() == ValueHint::AnyPath && !text.is_empty() => join(&text),
-        _ => None,
-    };
-    resolved.unwrap_or(text)
+pub fn resolve(flag: &Arg, value: OsString, base: &Path) -> OsString {
+    let path = value.as_bytes().strip_prefix(UNIX.as_bytes()).filter(|_| setting::key(flag) == "listen");
+    match path {
+        Some(path) if !path.is_empty() => {
+            let mut resolved = OsString::from(UNIX);
+            resolved.push(base.join(OsStr::from_bytes(path)));
+            resolved
+        }
+        None if flag.get_value_hint() == ValueHint::AnyPath && !value.is_empty() => base.join(&value).into(),
+        _ => value,
+    }
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

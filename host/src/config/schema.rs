@@ -5,11 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::setting;
 
-/// Pattern of a size, such as `64KiB`.
-const SIZE: &str = "^[0-9]+(\\.[0-9]+)? *[A-Za-z]*$";
-
-/// Pattern of a time, such as `1min 30s`.
-const TIME: &str = "^([0-9]+(\\.[0-9]+)? *[a-z]+ *)+$";
+/// Pattern of a size, such as `64KiB`, or of a time, such as `1min 30s`. The server knows the
+/// units.
+const QUANTITY: &str = "[0-9]";
 
 /// Returns the schema of all keys.
 pub fn schema(command: &Command) -> Value {
@@ -55,13 +53,13 @@ fn value(flag: &Arg) -> Value {
     }
     let number = json!({ "type": "integer", "minimum": 0 });
     match flag.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
-        // Not all are above zero, and one may be `auto`.
+        // One may be `auto`.
         Some("N") => match flag.get_default_values().iter().find(|value| value.to_str() == Some("auto")) {
-            Some(_) => json!({ "anyOf": [number, { "const": "auto" }] }),
-            None => number,
+            Some(_) => json!({ "anyOf": [number, { "type": "string" }] }),
+            None => json!({ "anyOf": [number, { "type": "string", "pattern": QUANTITY }] }),
         },
-        Some("SIZE") => json!({ "anyOf": [number, { "type": "string", "pattern": SIZE }] }),
-        Some("TIME") => json!({ "type": "string", "pattern": TIME }),
+        Some("SIZE") => json!({ "anyOf": [number, { "type": "string", "pattern": QUANTITY }] }),
+        Some("TIME") => json!({ "type": "string", "pattern": QUANTITY }),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use host_http::quote::quoted;
 
 /// Flags that are not settings: they choose the configuration file.
 const ABOUT_THE_FILE: [&str; 2] = ["config", "no_config"];
@@ -62,7 +63,10 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line(file, line) => write!(f, "{}:{line}", file.display()),
+            Place::Line(file, line) => {
+                let file = file.to_string_lossy();
+                write!(f, "{}:{line}", quoted(&file, usize::MAX))
+            }
             Place::Variable(name) => f.write_str(name),
             Place::CommandLine => f.write_str("command line"),
         }
@@ -101,6 +105,12 @@ pub fn repeats(flag: &Arg) -> bool {
     matches!(flag.get_action(), ArgAction::Append)
 }
 
+/// Returns whether a flag takes a count or a size, which may be a number in the file.
+pub fn takes_number(flag: &Arg) -> bool {
+    let name = flag.get_value_names().and_then(|names| names.first());
+    name.is_some_and(|name| ["N", "SIZE"].contains(&name.as_str()))
+}
+
 /// Returns the settings that the command line has.
 pub fn of_command_line(command: &Command, matches: &ArgMatches) -> Settings {
     let is_given = |flag: &&Arg| {
@@ -132,11 +142,16 @@ pub fn merge(command: &Command, layers: impl IntoIterator<Item = Settings>) -> S
     })
 }
 
-/// Returns two settings of one layer that exclude each other.
-pub fn conflicting<'a>(command: &Command, settings: &'a Settings) -> Option<(&'a str, &'a str)> {
+/// Returns the pairs of settings of one layer that exclude each other.
+pub fn conflicting<'a>(command: &Command, settings: &'a Settings) -> Vec<(&'a str, &'a str)> {
     let given: Vec<_> = settings.iter().filter(|(_, setting)| is_on(setting)).map(|(id, _)| id).collect();
     let pairs = given.iter().flat_map(|one| given.iter().map(move |other| (one.as_str(), other.as_str())));
-    { pairs }.find(|(one, other)| one < other && conflict(command, one, other))
+    pairs.filter(|(one, other)| one < other && conflict(command, one, other)).collect()
+}
+
+/// Returns whether a setting excludes a flag.
+pub fn is_excluded(command: &Command, settings: &Settings, id: &str) -> bool {
+    settings.iter().any(|(other, setting)| is_on(setting) && conflict(command, id, other))
 }
 
 fn is_on(setting: &Setting) -> bool {

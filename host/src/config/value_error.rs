@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use clap::builder::ValueHint;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
@@ -56,10 +57,15 @@ pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
 ///
 /// What was found, and what was expected. `name` names the setting.
 pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result<(), String> {
-    if let Given::Values(values) = given
-        && values.iter().any(|value| value.is_empty())
-    {
-        return Err(format!("{name}: found an empty string; expected a value"));
+    if let Given::Values(values) = given {
+        if values.iter().any(|value| value.is_empty()) {
+            return Err(format!("{name}: found an empty string; expected a value"));
+        }
+        let is_path = flag.get_value_hint() == ValueHint::AnyPath;
+        if let Some(value) = values.iter().find(|value| !is_path && value.to_str().is_none()) {
+            let found = value.to_string_lossy();
+            return Err(format!("{name}: found `{}`, which is not UTF-8; expected UTF-8", shown(&found)));
+        }
     }
     let setting = Setting { given: given.clone(), place: Place::CommandLine };
     let line = setting::command_line(command, &[(flag.get_id().to_string(), setting)].into());
@@ -73,10 +79,14 @@ pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result
     })
 }
 
-/// Describes two settings of one layer that exclude each other, if there are such.
-pub fn conflict(command: &Command, settings: &Settings) -> Option<String> {
-    let (one, other) = setting::conflicting(command, settings)?;
-    let (one, other) = (settings.get_key_value(one)?, settings.get_key_value(other)?);
+/// Describes the settings of one layer that exclude each other.
+pub fn conflicts(command: &Command, settings: &Settings) -> Vec<String> {
+    let entry = |id| settings.get_key_value(id);
+    let pairs = setting::conflicting(command, settings).into_iter();
+    pairs.filter_map(|(one, other)| Some(conflict(entry(one)?, entry(other)?))).collect()
+}
+
+fn conflict(one: (&String, &Setting), other: (&String, &Setting)) -> String {
     let name = |(id, setting): (&String, &Setting)| match &setting.place {
         Place::Variable(name) => name.clone(),
         Place::Line(..) | Place::CommandLine => id.replace('_', "-"),
@@ -84,14 +94,10 @@ pub fn conflict(command: &Command, settings: &Settings) -> Option<String> {
     match (&one.1.place, &other.1.place) {
         (Place::Line(_, earlier), Place::Line(_, later)) => {
             let (first, second) = if earlier <= later { (one, other) } else { (other, one) };
-            let line = earlier.min(later);
-            let place = &second.1.place;
-            Some(format!(
-                "{place}: {} and {} (line {line}) exclude each other; leave one out",
-                name(second),
-                name(first)
-            ))
+            let (place, line) = (&second.1.place, earlier.min(later));
+            let (first, second) = (name(first), name(second));
+            format!("{place}: {second} and {first} (line {line}) exclude each other; leave one out")
         }
-        _ => Some(format!("{} and {} exclude each other; leave one out", name(one), name(other))),
+        _ => format!("{} and {} exclude each other; leave one out", name(one), name(other)),
     }
 }

@@ -93,6 +93,28 @@ pub fn check(address: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Checks the form of a `HOST:PORT`, without resolving the name or binding it.
+///
+/// # Errors
+///
+/// What was found, and what was expected.
+pub fn check_tcp(address: &str) -> anyhow::Result<()> {
+    split(address).map(drop)
+}
+
+/// Binds a `HOST:PORT`, with all addresses of its name.
+///
+/// # Errors
+///
+/// One line that names the address that cannot be bound, and why.
+pub fn bind_tcp(address: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let listeners = bind_name(address).with_context(|| format!("cannot listen on {address}"))?;
+    for listener in &listeners {
+        listener.set_nonblocking(true)?;
+    }
+    Ok(listeners)
+}
+
 /// Binds a Unix socket, and replaces one on which no process listens any more.
 fn bind_path(address: &str) -> anyhow::Result<Listener> {
     let (path, access) = unix_socket::parse(address)?;

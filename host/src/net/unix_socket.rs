@@ -59,6 +59,9 @@ pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access)> {
         }
         path = rest;
     }
+    if path.is_empty() {
+        bail!("the path of the socket is missing; expected for example unix:/run/host/http.sock");
+    }
     Ok((path.into(), access))
 }
 
@@ -179,14 +182,13 @@ mod tests {
             ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(&zero))),
             ("/a,b", "/a,b", access(None, None)),
             ("/a,mode=0660/b", "/a,mode=0660/b", access(None, None)),
-            ("", "", access(None, None)),
         ] {
             match text.ends_with("/b") {
                 true => assert!(parse(text).is_err(), "{text}"),
                 false => assert_eq!(parse(text).unwrap(), (path.into(), expected), "{text}"),
             }
         }
-        for wrong in ["/a,mode=888", "/a,mode=7777", "/a,mode=", "/a,group=no such group"] {
+        for wrong in ["", ",mode=0660", "/a,mode=888", "/a,mode=7777", "/a,mode=", "/a,group=no such group"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

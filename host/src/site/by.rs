@@ -1,6 +1,7 @@
 //! Who ordered a swap or a rollback, for the log.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Who ordered a swap or a rollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum By {
         /// Process id of the client, if the kernel knows it.
         process: Option<i32>,
     },
+    /// Client of the API at this address.
+    Remote(SocketAddr),
 }
 
 impl By {
@@ -32,6 +35,7 @@ impl fmt::Display for By {
             By::Hangup => f.write_str("SIGHUP"),
             By::Client { user, process: Some(process) } => write!(f, "uid {user}, pid {process}"),
             By::Client { user, process: None } => write!(f, "uid {user}"),
+            By::Remote(address) => write!(f, "{address}"),
         }
     }
 }

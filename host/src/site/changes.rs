@@ -49,6 +49,30 @@ impl Changes {
         Ok(published)
     }
 
+    /// Returns the number of the newest change, for [`Changes::supersede`].
+    pub(super) fn number(&self) -> u64 {
+        self.newest().number
+    }
+
+    /// Runs `publish` unless a change has begun since the newest one was number `seen`. If it
+    /// succeeds, any change in progress is cancelled.
+    pub(super) fn supersede<T, E>(
+        &self,
+        seen: u64,
+        publish: impl FnOnce() -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let mut newest = self.newest();
+        if newest.number != seen {
+            return None;
+        }
+        let published = publish();
+        if published.is_ok() {
+            newest.number += 1;
+            newest.cancel = None;
+        }
+        Some(published)
+    }
+
     fn newest(&self) -> MutexGuard<'_, Newest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,5 +102,12 @@ mod tests {
         assert_eq!(changes.overrule(|| Ok::<_, &str>(3)), Ok(3));
         second.cancelled().await;
         assert_eq!(changes.if_newest(&second, || 2), None);
+        let mut third = changes.begin();
+        let seen = changes.number();
+        assert_eq!(changes.supersede(seen, || Err::<u8, _>("refused")), Some(Err("refused")));
+        assert_eq!(changes.if_newest(&third, || 4), Some(4), "nothing came of the other one");
+        assert_eq!(changes.supersede(seen, || Ok::<_, &str>(5)), Some(Ok(5)));
+        third.cancelled().await;
+        assert_eq!(changes.supersede(seen, || Ok::<_, &str>(6)), None);
     }
 }

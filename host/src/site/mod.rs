@@ -14,6 +14,7 @@
 //! | `swapper` | the handle by which others order swaps and rollbacks |
 //! | `changes` | lets the newest change cancel older ones |
 //! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
+//! | `reload` | changes the source of the handler and its probes |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
 //! | `store` | saves versions, and tracks which are saved |
@@ -30,6 +31,7 @@ pub mod history;
 pub mod notice;
 mod optimise;
 pub mod outcome;
+mod reload;
 pub mod remedy;
 mod restore;
 pub mod shared;

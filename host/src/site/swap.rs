@@ -1,6 +1,6 @@
 //! Carries out a swap: prepares the bytes of a candidate, and publishes or rejects it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use host_wasm::Priority;
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-use crate::site::activate::{Rejection, Stage, Times, probe};
+use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::changes::Change;
 use crate::site::optimise;
@@ -27,80 +27,46 @@ const GONE_INTERVAL: Duration = Duration::from_millis(50);
 impl Shared {
     /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
     pub(super) async fn read_file(self: Arc<Self>, by: By) {
-        let demand = self.demand();
-        let Some(path) = demand.file.clone() else {
+        let Demand { file, probes } = self.demand();
+        let Some(path) = file else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
             warn!(%cause, %by, "not swapped");
             return;
         };
-        if let Err(cause) = self.read(Origin::Path(path), &demand, by).await {
-            let serving = self.versions.current().label.number;
-            match by.tries_again() {
-                true => warn!(%cause, serving, %by, "not swapped"),
-                // Not a warning: the file can be missing for a moment while it is
-                // replaced. The watch warns when it stays away.
-                false => debug!(%cause, serving, %by, "not swapped"),
-            }
-        }
-    }
-
-    /// Changes the source and the probes, as `Swapper::reload` describes.
-    pub(super) async fn reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Option<Outcome>, String> {
-        let before = self.demand();
-        let source = match (&demand.file, &before.file) {
-            (Some(path), _) => Some(Origin::Path(path.clone())),
-            (None, Some(_)) => Some(Origin::Embedded),
-            // A version that was sent stays: there is nothing that replaces it.
-            (None, None) => None,
-        };
-        let outcome = match source {
-            Some(source) => self.read(source, &demand, by).await?,
-            None => None,
-        };
-        match &outcome {
-            Some(Outcome::Rejected { version, stage, cause, .. }) => {
-                return Err(format!("version {version} was rejected in stage {stage}: {cause}"));
-            }
-            Some(Outcome::Refused { cause, .. }) => return Err(cause.clone()),
-            Some(Outcome::Serving { .. }) => {}
-            Some(Outcome::Unchanged { .. }) | None => {
-                let serving = self.versions.current();
-                let (number, version) = (serving.label.number, Arc::clone(&serving));
-                drop(serving);
-                let probed = probe(&version, &demand.probes).await;
-                probed
-                    .map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
-            }
-        }
-        *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
-        Ok(outcome)
-    }
-
-    /// Reads a source and swaps to its content. Returns `None` if the content is that of the
-    /// last attempt, and is not tried again.
-    async fn read(
-        self: &Arc<Self>,
-        source: Origin,
-        demand: &Demand,
-        by: By,
-    ) -> Result<Option<Outcome>, String> {
+        let source = Origin::Path(path);
         let mut times = Times::default();
         let read = times.measure_here(Stage::Read, || source.read(self.settings.module_max));
-        let bytes = read.map_err(|error| format!("cannot read {source}: {error}"))?;
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let serving = self.versions.current().label.number;
+                let cause = format!("cannot read {source}: {error}");
+                match by.tries_again() {
+                    true => warn!(%cause, serving, %by, "not swapped"),
+                    // Not a warning: the file can be missing for a moment while it is
+                    // replaced. The watch warns when it stays away.
+                    false => debug!(%cause, serving, %by, "not swapped"),
+                }
+                return;
+            }
+        };
         let candidate = Candidate::new(source, bytes);
         if self.store.consider(&candidate.sha256) && !by.tries_again() {
-            return Ok(None);
+            return;
         }
         let change = self.changes.begin();
         let never = Box::new(|| false);
-        let outcome =
-            self.prepare_and_publish(change, candidate, &demand.probes, times, None, never, by).await;
+        let outcome = self.prepare_and_publish(change, candidate, &probes, times, None, never, by).await;
         if let Outcome::Unchanged { version } = outcome {
-            info!(serving = version, %by, "the file is unchanged: its bytes serve already");
-            // Saves the file's new hash, so that a restart does not try the file again.
-            self.save(|store| store.save_state(&self.versions));
+            self.is_unchanged(version, by);
         }
-        Ok(Some(outcome))
+    }
+
+    /// Logs that a file has the bytes of the current version.
+    pub(super) fn is_unchanged(&self, version: u64, by: By) {
+        info!(serving = version, %by, "the file is unchanged: its bytes serve already");
+        // Saves the file's new hash, so that a restart does not try the file again.
+        self.save(|store| store.save_state(&self.versions));
     }
 
     /// Swaps to bytes that a client has sent under the name `name`.
@@ -158,10 +124,29 @@ impl Shared {
         };
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
-            Ok(Ok(version)) => self.publish(&change, version, &candidate.bytes, if_version, &mut times),
+            Ok(Ok(version)) => {
+                let publish = || self.publish(version, &candidate.bytes, if_version, &mut times);
+                let published = self.changes.if_newest(&change, publish);
+                published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
+            }
             Ok(Err(rejection)) => Err(rejection),
             Err(cause) => Err(times.rejection(cause)),
         };
+        if published.as_ref().is_err_and(|rejection| rejection.is_passing) {
+            self.store.forget_considered();
+        }
+        self.conclude(label, published, since, &times, by)
+    }
+
+    /// Saves and logs what came of a candidate, whose preparation began at `since`.
+    pub(super) fn conclude(
+        &self,
+        label: Label,
+        published: Result<u64, Rejection>,
+        since: Instant,
+        times: &Times,
+        by: By,
+    ) -> Outcome {
         match published {
             Ok(replaced) => {
                 self.left.notify_one();
@@ -176,11 +161,10 @@ impl Shared {
     }
 
     /// Publishes a candidate, and returns the number of the version that it replaced. Fails
-    /// if a newer change has begun, if `if_version` is not current, or if a required save
-    /// fails.
-    fn publish(
+    /// if `if_version` is not current, or if a required save fails. Called under the lock of
+    /// the changes.
+    pub(super) fn publish(
         self: &Arc<Self>,
-        change: &Change,
         version: Version,
         file: &Arc<[u8]>,
         if_version: Option<u64>,
@@ -188,29 +172,22 @@ impl Shared {
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
         let version = Arc::new(version);
-        let published = self.changes.if_newest(change, || {
-            let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
-            if self.settings.require_durable {
-                let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
-                let saved =
-                    times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
-                saved.map_err(|error| {
-                    let cause = "it would not survive a restart (--require-durable)";
-                    times.rejection(format!("{cause}: {error:#}"))
-                })?;
-            }
-            let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
-            optimise::serves(self, &version);
-            Ok(replaced)
-        });
-        published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
+        let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
+        if self.settings.require_durable {
+            let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
+            let saved = times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
+            saved.map_err(|error| {
+                let cause = "it would not survive a restart (--require-durable)";
+                times.rejection(format!("{cause}: {error:#}"))
+            })?;
+        }
+        let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
+        optimise::serves(self, &version);
+        Ok(replaced)
     }
 
     fn reject(&self, label: Label, rejection: Rejection, by: By) -> Outcome {
-        let Rejection { stage, cause, remedy, is_passing } = &rejection;
-        if *is_passing {
-            self.store.forget_considered();
-        }
+        let Rejection { stage, cause, remedy, .. } = &rejection;
         let serving = self.versions.current().label.number;
         let helps = remedy.as_ref().map(display);
         warn!(%stage, %cause, serving, %by, remedy = helps, "rejected {label}");
@@ -226,7 +203,7 @@ impl Shared {
 }
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
-const SUPERSEDED: &str = "a newer swap or rollback was ordered before it was ready";
+pub(super) const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 const GONE: &str = "its client disconnected before it was ready";

@@ -22,16 +22,19 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http::Request;
 
+use crate::regular_file;
 use crate::trial::exchange::{add_field, request};
 use crate::trial::expectation::Expectation;
 use crate::trial::probe::{Expected, Probe};
+
+/// Largest file of requests, and largest file with a body, in bytes.
+pub(crate) const FILE_MAX: usize = 64 << 20;
 
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
@@ -43,7 +46,7 @@ const SEPARATOR: &str = "###";
 /// One line that names the file that cannot be read, or `file:line` and the mistake.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Probe>> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let bytes = regular_file::read(path, FILE_MAX).with_context(|| format!("cannot read {name}"))?;
     let Ok(text) = String::from_utf8(bytes) else {
         bail!("{name}: the file is not UTF-8 text; expected requests separated by lines that begin with ###");
     };
@@ -174,7 +177,7 @@ impl Reader<'_> {
             && let Some(name) = line.strip_prefix("< ")
         {
             let path = self.file.parent().unwrap_or(Path::new("")).join(name.trim());
-            return fs::read(&path)
+            return regular_file::read(&path, FILE_MAX)
                 .with_context(|| format!("{}cannot read {}", self.at(*number), path.display()));
         }
         let lines = lines.iter().map(|(number, line)| self.filled_in(*number, line));

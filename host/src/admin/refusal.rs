@@ -1,0 +1,21 @@
+//! Reason for which a request of the API is not carried out.
+
+use http::StatusCode;
+
+use crate::site::outcome::Outcome;
+
+/// Reason for which a request is not carried out.
+pub(super) enum Refusal {
+    /// Status, and the cause in words.
+    Error(StatusCode, String),
+    /// Another version is current than the client expects.
+    Outdated(Outcome),
+}
+
+pub(super) fn error(status: StatusCode, cause: impl Into<String>) -> Refusal {
+    Refusal::Error(status, cause.into())
+}
+
+pub(super) fn refuse<T>(status: StatusCode, cause: impl Into<String>) -> Result<T, Refusal> {
+    Err(error(status, cause))
+}

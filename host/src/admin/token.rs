@@ -1,0 +1,57 @@
+//! Bearer token, by which a client at an address shows that it may use the API.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+
+use crate::regular_file;
+
+/// Least length of a token in bytes: it must not be guessed.
+const TOKEN_MIN: usize = 16;
+
+/// Largest file of a token in bytes.
+const FILE_MAX: usize = 4096;
+
+/// Token in a file. The file is read for each request, so that a token is replaced by
+/// replacing the file.
+#[derive(Clone)]
+pub struct Token(PathBuf);
+
+impl Token {
+    /// Checks that the file has a token.
+    ///
+    /// # Errors
+    ///
+    /// Why the file cannot be used.
+    pub fn new(path: &Path) -> anyhow::Result<Token> {
+        let token = Token(path.to_owned());
+        token
+            .read()
+            .with_context(|| format!("cannot use the token in {} (--admin-token)", path.display()))?;
+        Ok(token)
+    }
+
+    fn read(&self) -> anyhow::Result<String> {
+        let text = regular_file::read_text(&self.0, FILE_MAX)?;
+        let token = text.trim();
+        let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.len() < TOKEN_MIN || !is_plain {
+            bail!("expected one line of at least {TOKEN_MIN} visible ASCII characters without spaces");
+        }
+        Ok(token.to_owned())
+    }
+
+    /// Returns whether a request has the token.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> anyhow::Result<bool> {
+        let token = self.read()?;
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return Ok(false) };
+        let given = value.to_str().ok().and_then(|value| value.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        // Compares hashes, so that the time of the comparison tells nothing about the token.
+        Ok(given.is_some_and(|(_, given)| Sha256::digest(given.trim()) == Sha256::digest(&token)))
+    }
+}
