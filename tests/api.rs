@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use crate::harness::modules::saying;
-use crate::harness::{Deployment, fixture_text, host, output_of, wait_until};
+use crate::harness::{Client, Deployment, fails_to_start, fixture_text, host, output_of, wait_until};
 
 /// Reply of the API.
 struct Reply {
@@ -308,4 +309,70 @@ fn commands_to_a_server_go_through_the_api() {
         let last = sent.lock().unwrap().last().cloned().unwrap();
         assert!(last.starts_with(line), "{command:?}: {last}");
     }
+}
+
+#[test]
+fn at_an_address_each_request_needs_the_token() {
+    let place = Deployment::new();
+    fs::write(place.path("token"), "0123456789abcdef\n").unwrap();
+    let token = place.path("token");
+    let mut server = place.start(&["--admin", "127.0.0.1:0", "--admin-token", &token]);
+    let url = server.log_line(&["API: http://127.0.0.1:"]);
+    let address: SocketAddr = url.split("http://").nth(1).unwrap().parse().unwrap();
+    let ask = |line: &str, fields: &str| {
+        let mut client = Client::connect(address);
+        client.send(format!("{line} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        client.reply_to(line.split(' ').next().unwrap())
+    };
+    for fields in [
+        "",
+        "authorization: Bearer\r\n",
+        "authorization: Bearer 0123456789abcde\r\n",
+        "authorization: Bearer 0123456789abcdef0\r\n",
+        "authorization: Basic 0123456789abcdef\r\n",
+        "authorization: Bearer 0123456789abcdef\r\nauthorization: Bearer 0123456789abcdef\r\n",
+    ] {
+        let reply = ask("GET /v1/status", fields);
+        assert_eq!((reply.status, reply.field("www-authenticate")), (401, Some("Bearer")), "{fields}");
+    }
+    let right = "authorization: bearer 0123456789abcdef\r\n";
+    let status = ask("GET /v1/status", right);
+    let status: Value = serde_json::from_str(status.text()).unwrap();
+    assert_eq!(status["admin"], json!([format!("http://{address}")]));
+    assert_eq!(ask("POST /v1/reload", right).status, 403, "the field against forgery is needed, too");
+    assert_eq!(ask("POST /v1/reload", &format!("{right}{CHANGES}")).status, 200);
+    server.log_line(&["configuration reloaded", "by=127.0.0.1:"]);
+    // A token is replaced by replacing the file.
+    fs::write(&token, "another token of some length".replace(' ', "-")).unwrap();
+    assert_eq!(ask("GET /v1/status", right).status, 401);
+    assert_eq!(ask("GET /v1/status", "authorization: Bearer another-token-of-some-length\r\n").status, 200);
+    fs::remove_file(&token).unwrap();
+    assert_eq!(ask("GET /v1/status", right).status, 503);
+    server.log_line(&["the token cannot be read (--admin-token)"]);
+}
+
+#[test]
+fn a_token_that_could_be_guessed_is_refused() {
+    let place = Deployment::new();
+    let token = place.path("token");
+    for (text, cause) in
+        [("short\n", "at least 16 visible ASCII characters"), ("0123456789 abcdef\n", "without spaces")]
+    {
+        fs::write(&token, text).unwrap();
+        let said = fails_to_start(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--no-control",
+            "--admin",
+            "127.0.0.1:0",
+            "--admin-token",
+            &token,
+        ]);
+        assert!(said.contains(cause) && said.contains("(--admin-token)"), "{said}");
+    }
+    let (code, said) = output_of(host().args(["--admin", "127.0.0.1:0"]));
+    assert_eq!(
+        (code, &*said),
+        (2, "error: --admin needs a token; expected --admin-token FILE with it (see host --help)\n")
+    );
 }

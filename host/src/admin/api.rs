@@ -240,7 +240,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
     let mut expected = None;
     for value in headers.get_all(IF_MATCH) {
         let list = value.to_str().ok().map(|text| text.split(',').map(str::trim));
-        for tag in list.into_iter().flatten().filter(|tag| *tag != "*") {
+        for tag in list.into_iter().flatten().filter(|tag| !tag.is_empty() && *tag != "*") {
             let number =
                 tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
             let Some(number) = number else {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use host_wasm::health::State;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 
 use crate::admin::resources::Resources;
 use crate::fault_counts::Recent;
@@ -15,6 +17,10 @@ use crate::site::outcome::Outcome;
 /// Header that every request that changes something must have, so that no page in a browser
 /// can send one by a form or a link.
 pub const CHANGES: &str = "x-host-admin";
+
+/// Pattern of the levels of the log.
+const LEVELS: &str = "^((request|handler|host)=)?(off|error|warn|info|debug|trace)\
+    (,((request|handler|host)=)?(off|error|warn|info|debug|trace))*$";
 
 /// Largest body of a request in bytes, except for a module.
 pub const BODY_MAX: usize = 16 << 10;
@@ -76,16 +82,31 @@ struct ThreadSchema {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     /// Number of the version; by default the one that the current version replaced.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "whole_number")]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub version: Option<u64>,
 }
+
+/// Parses a whole number, which some programs write with a fraction of zero.
+fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Error> {
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number);
+    let parse = |number: Number| {
+        let rounded = || number.as_f64().filter(is_whole).map(|number| number as u64);
+        let whole = number.as_u64().or_else(rounded);
+        whole.ok_or_else(|| D::Error::custom(format!("found {number}; expected the number of a version")))
+    };
+    Option::<Number>::deserialize(from)?.map(parse).transpose()
+}
+
+/// Largest whole number up to which a floating-point number tells all from each other.
+const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// Levels of the log.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogLevel {
     /// Levels as `--log-level` takes them, such as `info,request=off`.
+    #[schemars(regex(pattern = LEVELS))]
     pub level: String,
 }
 
