@@ -133,6 +133,7 @@ fn the_reference_lists_every_bound_with_its_flag_its_amount_and_what_happens_pas
 #[test]
 fn the_references_of_faults_and_of_the_command_line_are_as_the_code_has_them() {
     is_written("docs/reference/faults.md", &host::reference::faults());
+    is_written("docs/reference/api.md", &host::admin::openapi_page::page());
     let command = <host::cli::args::Args as clap::CommandFactory>::command();
     is_written("docs/reference/cli.md", &host::reference::cli(command, &host::reload::LIVE));
 }

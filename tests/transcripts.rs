@@ -1,6 +1,8 @@
 //! The program prints what the README and the guide for authors show.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Folder, Server, TextFile, host, output_of};
@@ -122,4 +124,31 @@ fn a_configuration_is_checked_and_reloaded_as_the_page_shows() {
     let text = fs::read_to_string(root().join(page)).unwrap();
     let second = text.split("$ host reload\n").nth(2).unwrap().split("```").next().unwrap();
     assert_eq!(masked(&run(&["reload"])), masked(second));
+    // The API, by the paths and bodies that the page shows for curl.
+    let mut rollback = host();
+    rollback.arg("rollback").env("HOST_CONTROL", folder.file("control.sock"));
+    assert_eq!(output_of(&mut rollback).0, 0);
+    let replies = text.split("## API").nth(1).unwrap();
+    let shown_replies: Vec<_> = replies.lines().filter(|line| line.starts_with('{')).collect();
+    let ask = |line: &str, fields: &str, body: &[u8]| {
+        let mut stream = UnixStream::connect(folder.file("control.sock")).unwrap();
+        let head =
+            format!("{line} HTTP/1.1\r\nhost: host\r\nconnection: close\r\nx-host-admin: 1\r\n{fields}");
+        stream.write_all(format!("{head}content-length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply.split("\r\n\r\n").nth(1).unwrap().trim_end().to_owned()
+    };
+    let other = wat::parse_str(saying("other")).unwrap();
+    for (reply, shown) in [
+        ask("GET /v1/log-level", "", b""),
+        ask("POST /v1/versions?name=greeter.wasm", "if-match: \"1\"\r\n", &other),
+        ask("POST /v1/rollback", "if-match: \"1\"\r\n", b""),
+    ]
+    .iter()
+    .zip(shown_replies)
+    {
+        assert_eq!(masked(reply), masked(shown));
+    }
 }

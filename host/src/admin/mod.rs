@@ -13,6 +13,7 @@
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
 //! | `openapi` | describes the API for programs |
+//! | `openapi_page` | describes the API for people |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |
 
@@ -21,6 +22,7 @@ pub(crate) mod body;
 pub mod listener;
 pub mod memory_bounds;
 pub mod openapi;
+pub mod openapi_page;
 mod peer;
 pub mod place;
 pub mod protocol;

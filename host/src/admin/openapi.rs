@@ -35,7 +35,12 @@ pub fn document() -> Value {
                 The API is served over HTTP on the control socket.",
         },
         "paths": paths,
-        "components": { "schemas": schemas.take_definitions(true) },
+        "components": {
+            "schemas": schemas.take_definitions(true),
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+        // On the control socket no token is needed.
+        "security": [{ "token": [] }, {}],
     })
 }
 
@@ -148,6 +153,8 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         all.insert(status.to_string(), entry(description, schema));
     }
     all.insert("400".into(), entry("The request is malformed", &error));
+    all.insert("401".into(), entry("The token is missing or wrong, at an address", &error));
+    all.entry("503").or_insert_with(|| entry("The server cannot read its token, at an address", &error));
     all.insert("403".into(), entry("The client may not do this, or a header is missing", &error));
     all.into()
 }

@@ -1,0 +1,52 @@
+//! Reference page of the API, generated from its OpenAPI description.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::admin::openapi::document;
+use crate::admin::protocol::CHANGES;
+
+/// Returns the reference of the API, in Markdown, made from its OpenAPI description.
+pub fn page() -> String {
+    let mut text = String::from(
+        "# API\n\n\
+         HTTP and JSON on the control socket, and at `--admin` ([Operating](../operating.md#api)). `GET /v1/openapi.json`\n\
+         has this description for programs, with the types of all bodies. A reply is one line of JSON. An error has the\n\
+         form `{\"error\":\"...\"}`. HEAD is answered like GET. Every request but GET needs the header `x-host-admin`.\n\n\
+         This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
+    );
+    let document = document();
+    let text_of = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    for (path, methods) in entries(&member(&document, "paths")) {
+        for (method, operation) in entries(&methods) {
+            let _ = write!(text, "\n## {} {path}\n\n", method.to_uppercase());
+            let _ = writeln!(text, "{}.\n", text_of(&member(&operation, "summary")));
+            for parameter in member(&operation, "parameters").as_array().into_iter().flatten() {
+                let name = text_of(&member(parameter, "name"));
+                let (place, meaning) =
+                    (text_of(&member(parameter, "in")), text_of(&member(parameter, "description")));
+                if name != CHANGES && !meaning.is_empty() {
+                    let _ = writeln!(text, "- `{name}` ({place}): {meaning}");
+                }
+            }
+            let body = member(&member(&operation, "requestBody"), "content");
+            for (kind, body) in entries(&body) {
+                let of = text_of(&member(&member(&body, "schema"), "$ref"));
+                let of = of.rsplit('/').next().unwrap_or_default().to_owned();
+                let of = if of.is_empty() { of } else { format!(": `{of}`") };
+                let _ = writeln!(text, "- body (`{kind}`){of}");
+            }
+            text.push_str("\n| status | when |\n| --- | --- |\n");
+            for (status, response) in entries(&member(&operation, "responses")) {
+                let _ = writeln!(text, "| {status} | {} |", text_of(&member(&response, "description")));
+            }
+        }
+    }
+    while let Some(at) = text.find("\n\n\n") {
+        text.remove(at);
+    }
+    text
+}
