@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::harness::modules::saying;
-use crate::harness::{Client, Deployment, fails_to_start, fixture_text, host, output_of, wait_until};
+use crate::harness::{Client, Deployment, bombs, fails_to_start, fixture_text, host, output_of, wait_until};
 
 /// Reply of the API.
 struct Reply {
@@ -92,6 +92,8 @@ fn a_module_is_uploaded_rolled_back_and_listed() {
         ("\"7\", \"1\"", 412),
         ("W/\"2\"", 400),
         ("2", 400),
+        ("", 412),
+        ("*, \"99\"", 400),
         ("*", 200),
         ("\"1\", \"2\"", 200),
     ] {
@@ -113,7 +115,7 @@ fn a_module_is_uploaded_rolled_back_and_listed() {
     assert_eq!(post(&place, "/v1/rollback", "", b"{\"version\":2}").status, 200);
     assert_eq!(post(&place, "/v1/rollback", "", b"{\"version\":9}").status, 409);
     assert_eq!(post(&place, "/v1/rollback", "if-match: \"1\"\r\n", b"").status, 412);
-    for body in [&b"{\"version\":-1}"[..], b"{\"more\":1}", b"[", b"\xff"] {
+    for body in [&b"{\"version\":-1}"[..], b"{\"more\":1}", b"[]", b"[2]", b"[", b"\xff"] {
         let reply = post(&place, "/v1/rollback", "", body);
         assert!(reply.status == 400 && reply.body["error"].is_string(), "{}", body.escape_ascii());
     }
@@ -256,6 +258,41 @@ fn a_client_that_leaves_orders_nothing() {
     wait_until("the upload ends", || get(&place, "/v1/status").body["resources"]["uploads"]["used"] == 0);
     server.says("<h1> hello index</h1>", 1);
     assert_eq!(server.log_line_now(&["serving version 2"]), None);
+}
+
+#[test]
+fn over_tcp_a_client_that_leaves_orders_nothing_either() {
+    let place = Deployment::new();
+    fs::write(place.path("token"), "0123456789abcdef\n").unwrap();
+    let flags =
+        ["--admin", "127.0.0.1:0", "--admin-token", &place.path("token"), "--compile-timeout", "10min"];
+    let mut server = place.start(&flags);
+    let url = server.log_line(&["API: http://"]);
+    let address: SocketAddr = url.split("http://").nth(1).unwrap().parse().unwrap();
+    let module = bombs::much_code(1000);
+    let mut client = Client::connect(address);
+    client.send(format!(
+        "POST /v1/versions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer 0123456789abcdef\r\n{CHANGES}content-length: {}\r\n\r\n",
+        module.len()
+    ));
+    client.send(&module);
+    wait_until("it is prepared", || get(&place, "/v1/versions").body[1]["state"] == "candidate");
+    drop(client);
+    server.log_line(&["rejected version 2", "its client disconnected before it was ready", "by=127.0.0.1:"]);
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_given_up() {
+    let place = Deployment::new();
+    let _server = place.start(&[]);
+    let mut stream = UnixStream::connect(place.socket()).unwrap();
+    // Only the first request is answered, so replies that nobody reads do not add up.
+    let request = "GET /v1/status HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(request.repeat(3).as_bytes()).unwrap();
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 1, "{text}");
+    assert!(text.contains("connection: close\r\n"), "{text}");
 }
 
 #[test]

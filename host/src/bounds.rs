@@ -164,11 +164,7 @@ fn commands() -> Vec<Row> {
         bytes("Head of a request to the API", listener::HEAD_MAX, "431, and the connection is closed"),
         bytes("Body of a request to the API, except for a module", BODY_MAX, "413"),
         time("Time to drain a body that the API has refused", body::DRAIN, "the connection is closed"),
-        bytes(
-            "Bytes drained from a body that the API has refused",
-            body::DRAIN_MAX,
-            "the connection is closed",
-        ),
+        time("Time to send a reply of the API", listener::SEND_TIMEOUT, "the connection is closed"),
         bytes("Reply to a command", REPLY_MAX, "the command fails"),
         count("Faults that the API remembers", fault_counts::RECENT_MAX as u64, "the oldest is dropped"),
         bytes("Target or cause of a fault that the API remembers", fault_counts::TEXT_MAX, "it is cut"),

@@ -9,12 +9,13 @@ use http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Bytes, Incoming};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tracing::info;
 
-use crate::admin::body;
+use crate::admin::body::Body;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
 use crate::admin::peer;
@@ -79,13 +80,14 @@ pub(super) struct Caller {
 impl<C: Configuration> Api<C> {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let mut body = Body::new(body, &parts);
         let reply = self.find_and_carry_out(&parts, &mut body, caller).await;
-        body::drain(body).await;
+        body.drain(self.app.limits.swap.module_max).await;
         reply
     }
 
-    async fn find_and_carry_out(&self, parts: &Parts, body: &mut Incoming, caller: &Caller) -> Reply {
+    async fn find_and_carry_out(&self, parts: &Parts, body: &mut Body, caller: &Caller) -> Reply {
         let path = parts.uri.path();
         let (operation, segment) = match find(&parts.method, path) {
             Found::Operation(operation, segment) => (operation, segment),
@@ -98,7 +100,11 @@ impl<C: Configuration> Api<C> {
         match self.carry_out(operation, segment, parts, body, caller).await {
             Ok(reply) => reply,
             Err(Refusal::Error(status, error)) => json(status, &ErrorReply { error }),
-            Err(Refusal::Outdated(refused)) => json(StatusCode::PRECONDITION_FAILED, &refused),
+            Err(Refusal::Outdated { refused, current }) => {
+                let mut reply = json(StatusCode::PRECONDITION_FAILED, &refused);
+                set_tag(&mut reply, current);
+                reply
+            }
         }
     }
 
@@ -107,7 +113,7 @@ impl<C: Configuration> Api<C> {
         operation: Operation,
         segment: &str,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut Body,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
         if !parts.method.is_safe() && !parts.headers.contains_key(CHANGES) {
@@ -127,7 +133,7 @@ impl<C: Configuration> Api<C> {
             Operation::Version => json(StatusCode::OK, &self.version(segment)?),
             Operation::Swap => self.swap(parts, body, if_match, caller).await?,
             Operation::Rollback => {
-                let Rollback { version } = body::json(body).await?;
+                let Rollback { version } = body.json().await?;
                 let if_version = self.check_current(if_match)?;
                 outcome(&self.app.swapper.roll_back(version, if_version, caller.by).await, if_version)
             }
@@ -142,8 +148,10 @@ impl<C: Configuration> Api<C> {
             }
             Operation::LogLevel => json(StatusCode::OK, &LogLevel { level: log::levels() }),
             Operation::SetLogLevel => {
-                let LogLevel { level } = body::json(body).await?;
+                let LogLevel { level } = body.json().await?;
                 let levels = log::filter(&level).or_else(|cause| refuse(StatusCode::BAD_REQUEST, cause))?;
+                // Logged before the change, which may silence it.
+                info!(levels = level, by = %caller.by, "levels of the log are changed");
                 log::set_levels(&levels);
                 json(StatusCode::OK, &LogLevel { level: log::levels() })
             }
@@ -175,9 +183,9 @@ impl<C: Configuration> Api<C> {
     }
 
     fn version(&self, number: &str) -> Result<Entry, Refusal> {
-        let found = number.parse().ok().and_then(|number: u64| {
-            self.app.swapper.versions().into_iter().find(|entry| entry.number == number)
-        });
+        let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
+        let found = parsed
+            .and_then(|number| self.app.swapper.versions().into_iter().find(|entry| entry.number == number));
         found.ok_or_else(|| {
             error(StatusCode::NOT_FOUND, format!("there is no version {number}; GET /v1/versions lists all"))
         })
@@ -186,7 +194,7 @@ impl<C: Configuration> Api<C> {
     async fn swap(
         &self,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut Body,
         if_match: Option<Vec<u64>>,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
@@ -199,7 +207,7 @@ impl<C: Configuration> Api<C> {
             let cause = format!("the module is {size} bytes long, more than {max} (--module-max)");
             refuse(StatusCode::PAYLOAD_TOO_LARGE, cause)
         };
-        let length = body.size_hint().exact();
+        let length = body.length();
         if let Some(size) = length.filter(|size| *size > max as u64) {
             return too_large(size);
         }
@@ -210,9 +218,10 @@ impl<C: Configuration> Api<C> {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, cause);
         };
         let _permit = permit.map_err(|closed| error(StatusCode::SERVICE_UNAVAILABLE, closed.to_string()))?;
-        let Some(module) = body::module(body, max).await? else { return too_large(max as u64 + 1) };
+        let Some(module) = body.module(max).await? else { return too_large(max as u64 + 1) };
         let client = Arc::clone(&caller.socket);
-        let is_gone = Box::new(move || peer::is_closed(&client));
+        let is_tcp = matches!(caller.by, By::Remote(_));
+        let is_gone = Box::new(move || peer::is_closed(&client, is_tcp));
         Ok(outcome(&self.app.swapper.swap(name, module, if_version, is_gone, caller.by).await, if_version))
     }
 
@@ -223,11 +232,10 @@ impl<C: Configuration> Api<C> {
         match expected {
             Some(expected) if !expected.contains(&current) => {
                 let list: Vec<_> = expected.iter().map(u64::to_string).collect();
-                let cause = format!(
-                    "version {current} is current; expected version {} (--if-version, If-Match)",
-                    list.join(" or ")
-                );
-                Err(Refusal::Outdated(Outcome::Refused { cause, serving: current }))
+                let list = if list.is_empty() { "none".into() } else { list.join(" or ") };
+                let cause =
+                    format!("version {current} is current; expected version {list} (--if-version, If-Match)");
+                Err(Refusal::Outdated { refused: Outcome::Refused { cause, serving: current }, current })
             }
             expected => Ok(expected.map(|_| current)),
         }
@@ -237,20 +245,23 @@ impl<C: Configuration> Api<C> {
 /// Returns the versions that a client expects to be current, if it expects any. `*` is met by
 /// every version.
 fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
-    let mut expected = None;
+    let mut expected = Vec::new();
+    let mut is_met = true;
     for value in headers.get_all(IF_MATCH) {
-        let list = value.to_str().ok().map(|text| text.split(',').map(str::trim));
-        for tag in list.into_iter().flatten().filter(|tag| !tag.is_empty() && *tag != "*") {
+        is_met = value.as_bytes() == b"*";
+        let tags = if is_met { "" } else { value.to_str().unwrap_or("unreadable") };
+        for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
             let number =
                 tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
             let Some(number) = number else {
-                let cause = "if-match: expected the number of a version in quotation marks, such as \"3\"";
+                let cause =
+                    "if-match: expected the number of a version in quotation marks, such as \"3\", or *";
                 return refuse(StatusCode::BAD_REQUEST, cause);
             };
-            expected.get_or_insert_with(Vec::new).push(number);
+            expected.push(number);
         }
     }
-    Ok(expected)
+    Ok((!is_met || !expected.is_empty()).then_some(expected))
 }
 
 /// Returns the response about a swap or a rollback.

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -34,6 +34,9 @@ pub(crate) const CONNECTIONS_MAX: usize = 256;
 
 /// Largest head of a request in bytes, which is also the size of the read buffer.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
+
+/// Longest time to send a reply.
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept, for example when no descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -179,16 +182,29 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Configuration,
 {
-    let guest = &guest;
+    let (guest, answered) = (&guest, &Notify::new());
     let service = service_fn(|request| {
         let api = Arc::clone(&api);
-        async move { Ok::<_, Infallible>(answer(request, guest, &api).await) }
+        async move {
+            let reply = answer(request, guest, &api).await;
+            answered.notify_one();
+            Ok::<_, Infallible>(reply)
+        }
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT).max_buf_size(HEAD_MAX);
     // A client that closes its sending side may still wait for the reply.
     connection.half_close(true);
-    connection.serve_connection(TokioIo::new(stream), service).await
+    // One request a connection: a client that does not read its reply is given up.
+    connection.keep_alive(false);
+    let given_up = async {
+        answered.notified().await;
+        sleep(SEND_TIMEOUT).await;
+    };
+    tokio::select! {
+        served = connection.serve_connection(TokioIo::new(stream), service) => served,
+        () = given_up => Ok(()),
+    }
 }
 
 /// Answers a request of a guest who may ask.

@@ -24,11 +24,14 @@ pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
     ))
 }
 
-/// Returns whether the other end of a socket is closed in both directions. A client
-/// that has only shut down its sending side may still wait for the reply.
-pub(super) fn is_closed(socket: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+/// Returns whether the other end of a socket is closed. A client of a Unix socket that has
+/// only shut down its sending side may still wait for the reply. Over TCP that looks like a
+/// client that has gone, and counts as one if `is_tcp` is set.
+pub(super) fn is_closed(socket: &OwnedFd, is_tcp: bool) -> bool {
+    let also = if is_tcp { PollFlags::RDHUP } else { PollFlags::empty() };
+    let mut polled = [PollFd::new(socket, also)];
     // Does not wait. A hang-up is reported without being requested.
     let has_polled = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok();
-    has_polled && polled.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    let gone = PollFlags::HUP | PollFlags::ERR | also;
+    has_polled && polled.iter().any(|one| one.revents().intersects(gone))
 }

@@ -92,7 +92,7 @@ fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Erro
     let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number);
     let parse = |number: Number| {
         let rounded = || number.as_f64().filter(is_whole).map(|number| number as u64);
-        let whole = number.as_u64().or_else(rounded);
+        let whole = number.as_u64().or_else(rounded).filter(|number| *number > 0);
         whole.ok_or_else(|| D::Error::custom(format!("found {number}; expected the number of a version")))
     };
     Option::<Number>::deserialize(from)?.map(parse).transpose()

@@ -9,7 +9,12 @@ pub(super) enum Refusal {
     /// Status, and the cause in words.
     Error(StatusCode, String),
     /// Another version is current than the client expects.
-    Outdated(Outcome),
+    Outdated {
+        /// What the reply says.
+        refused: Outcome,
+        /// Number of the current version.
+        current: u64,
+    },
 }
 
 pub(super) fn error(status: StatusCode, cause: impl Into<String>) -> Refusal {

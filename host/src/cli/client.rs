@@ -2,6 +2,7 @@
 //! request and waits for the reply.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::runtime;
 use tokio::time::timeout;
 
@@ -82,14 +84,17 @@ impl Ask<'_> {
 ///
 /// One line: why there is no reply, and what to do.
 pub(super) fn ask(server: &Server, ask: Ask<'_>) -> anyhow::Result<String> {
-    let (stream, path) = connect(server)?;
     let patience = server.timeout.unwrap_or(ask.patience);
+    let (stream, path) = connect(server, patience)?;
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("cannot start an asynchronous runtime")?;
     let reply = runtime.block_on(async { timeout(patience, exchange(stream, ask)).await });
     let path = path.display();
     match reply {
         Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) if error.downcast_ref().is_some_and(hyper::Error::is_parse) => {
+            Err(anyhow!("the reply of the server at {path} is no HTTP (is it another version of host?)"))
+        }
         Ok(Err(error)) if error.is::<hyper::Error>() => Err(error.context(format!(
             "the server at {path} closed the connection without a reply; it may be ending (its log says so)"
         ))),
@@ -113,24 +118,29 @@ async fn exchange(stream: UnixStream, ask: Ask<'_>) -> anyhow::Result<String> {
         request = request.header(IF_MATCH, format!("\"{version}\""));
     }
     let reply = sender.send_request(request.body(Full::new(Bytes::from(ask.body)))?).await?;
+    let status = reply.status();
     let body = Limited::new(reply.into_body(), REPLY_MAX).collect().await.map_err(|error| anyhow!(error))?;
-    Ok(String::from_utf8(body.to_bytes().into())?)
+    let text = String::from_utf8(body.to_bytes().into())?;
+    if text.is_empty() {
+        bail!("it answered {status} and nothing else");
+    }
+    Ok(text)
 }
 
 /// Connects to the socket that was chosen, or to the first one at the usual places.
-fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
+fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, PathBuf)> {
     let variable = || std::env::var_os(environment::CONTROL).filter(|path| !path.is_empty());
     let by_variable = || variable().filter(|_| server.port.is_none()).map(PathBuf::from);
     if let Some(path) = server.control.clone().or_else(by_variable) {
         let path = &path;
-        let stream = UnixStream::connect(path).map_err(|error| unreachable(path, &error))?;
+        let stream = open(path, patience).map_err(|error| unreachable(path, &error))?;
         check_owner(&stream, path, true)?;
         return Ok((stream, path.clone()));
     }
     let port = server.port.unwrap_or(PORT);
     let places = place::usual_paths(port);
     for path in &places {
-        match UnixStream::connect(path) {
+        match open(path, patience) {
             Ok(stream) => {
                 check_owner(&stream, path, false)?;
                 return Ok((stream, path.clone()));
@@ -154,6 +164,16 @@ fn connect(server: &Server) -> anyhow::Result<(UnixStream, PathBuf)> {
     )
 }
 
+/// Connects to a socket. A server that accepts no connections is waited for at most
+/// `patience`.
+fn open(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(patience))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_write_timeout(None)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
 fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
     let path = socket.display();
     match error.kind() {
@@ -175,6 +195,7 @@ fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
                  {remedy}"
             )
         }
+        ErrorKind::WouldBlock => anyhow!("the server at {path} accepts no connection (--timeout)"),
         _ => anyhow!("cannot connect to {path}: {error}"),
     }
 }

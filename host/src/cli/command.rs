@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::Subcommand;
+use host_http::quote::quoted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::protocol::{ErrorReply, Reloaded, Rollback, Status};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::config::{self, Config};
-use crate::cli::output::print;
+use crate::cli::output::{one_line, print};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
@@ -25,6 +26,9 @@ use crate::site::outcome::Outcome;
 
 /// Exit code when a version serves but would not survive a restart.
 const NOT_DURABLE: u8 = 3;
+
+/// Most bytes of a reply that is not understood, and of the name of a module.
+const SHOWN_MAX: usize = 1000;
 
 /// Path of the state of a server in its API.
 const STATUS: &str = "/v1/status";
@@ -121,8 +125,11 @@ fn carry_out(
             let line = client::ask(&server, Ask::get(STATUS))?;
             let Status { module_max, swap_seconds, .. } = reply(&line)?;
             let (name, bytes) = upload::read(&file, module_max)?;
+            // The end of a long path tells more than its begin.
+            let name =
+                name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default();
             let query: String =
-                form_urlencoded::Serializer::new(String::new()).append_pair("name", &name).finish();
+                form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
             let target = format!("/v1/versions?{query}");
             let ask = Ask::post(&target, if_version, bytes, Duration::from_secs(swap_seconds));
             show(&server, ask, |outcome| show_outcome(outcome, false))
@@ -161,10 +168,13 @@ fn show<R: DeserializeOwned>(
 /// Parses a reply.
 fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
     if let Ok(ErrorReply { error }) = serde_json::from_str(line) {
-        bail!("the server refused the command: {error}");
+        // A reload has a line for each mistake.
+        let lines: Vec<_> = error.lines().map(|line| one_line(line).to_string()).collect();
+        bail!("the server refused the command: {}", lines.join("\n"));
     }
     serde_json::from_str(line).with_context(|| {
-        format!("the server's reply is not understood (is it another version of host?): {}", line.trim_end())
+        let line = quoted(line.trim_end(), SHOWN_MAX);
+        format!("the server's reply is not understood (is it another version of host?): {line}")
     })
 }
 

@@ -34,10 +34,14 @@ impl Changes {
         Change { number: newest.number, cancelled }
     }
 
-    /// Runs `publish` unless a newer change has begun.
-    pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
-        let newest = self.newest();
-        (newest.number == change.number).then(publish)
+    /// Runs `publish` unless a newer change has begun. If it succeeds, it counts as the newest
+    /// change, so that [`Changes::supersede`] notices it.
+    pub(super) fn if_newest<T, E>(
+        &self,
+        change: &Change,
+        publish: impl FnOnce() -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.supersede(change.number, publish)
     }
 
     /// Runs `publish` at once. If it succeeds, any change in progress is cancelled.
@@ -92,20 +96,22 @@ mod tests {
     #[tokio::test]
     async fn only_the_newest_change_publishes() {
         let changes = Changes::default();
+        let ok = Ok::<u8, &str>;
         let mut first = changes.begin();
-        assert_eq!(changes.if_newest(&first, || 1), Some(1));
-        let mut second = changes.begin();
+        let second = changes.begin();
         first.cancelled().await;
-        assert_eq!(changes.if_newest(&first, || 1), None);
+        assert_eq!(changes.if_newest(&first, || ok(1)), None);
         assert_eq!(changes.overrule(|| Err::<u8, _>("refused")), Err("refused"));
-        assert_eq!(changes.if_newest(&second, || 2), Some(2), "nothing came of the other one");
-        assert_eq!(changes.overrule(|| Ok::<_, &str>(3)), Ok(3));
+        let seen = changes.number();
+        assert_eq!(changes.if_newest(&second, || ok(2)), Some(Ok(2)), "nothing came of the other one");
+        assert_eq!(changes.supersede(seen, || ok(3)), None, "what was published is newer");
+        let mut second = changes.begin();
+        assert_eq!(changes.overrule(|| ok(4)), Ok(4));
         second.cancelled().await;
-        assert_eq!(changes.if_newest(&second, || 2), None);
+        assert_eq!(changes.if_newest(&second, || ok(5)), None);
         let mut third = changes.begin();
         let seen = changes.number();
         assert_eq!(changes.supersede(seen, || Err::<u8, _>("refused")), Some(Err("refused")));
-        assert_eq!(changes.if_newest(&third, || 4), Some(4), "nothing came of the other one");
         assert_eq!(changes.supersede(seen, || Ok::<_, &str>(5)), Some(Ok(5)));
         third.cancelled().await;
         assert_eq!(changes.supersede(seen, || Ok::<_, &str>(6)), None);

@@ -10,8 +10,10 @@ use crate::site::activate::{Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::outcome::Outcome;
 use crate::site::shared::{Demand, Shared};
-use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Origin};
+
+/// Why a reload fails when a swap, a rollback or another reload takes effect first.
+const OVERTAKEN: &str = "a swap, a rollback or another reload took effect before it was ready; reload again";
 
 impl Shared {
     /// Changes the source and the probes, as `Swapper::reload` describes.
@@ -52,7 +54,7 @@ impl Shared {
             self.put_in_force(demand, considered);
             Ok::<_, String>(())
         };
-        self.changes.supersede(seen, put_in_force).unwrap_or_else(|| Err(SUPERSEDED.into()))
+        self.changes.supersede(seen, put_in_force).unwrap_or_else(|| Err(OVERTAKEN.into()))
     }
 
     /// Prepares a candidate with the new probes, and publishes it.
@@ -80,7 +82,7 @@ impl Shared {
                 Ok(replaced)
             };
             let published = self.changes.supersede(seen, publish);
-            published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
+            published.unwrap_or_else(|| Err(times.rejection(OVERTAKEN)))
         });
         match self.conclude(label, published, since, &times, by) {
             Outcome::Rejected { version, stage, cause, .. } => {
