@@ -269,7 +269,7 @@ fn over_tcp_a_client_that_leaves_orders_nothing_either() {
     let mut server = place.start(&flags);
     let url = server.log_line(&["API: http://"]);
     let address: SocketAddr = url.split("http://").nth(1).unwrap().parse().unwrap();
-    let module = bombs::much_code(1000);
+    let module = bombs::much_code(2500);
     let mut client = Client::connect(address);
     client.send(format!(
         "POST /v1/versions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer 0123456789abcdef\r\n{CHANGES}content-length: {}\r\n\r\n",

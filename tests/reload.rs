@@ -266,7 +266,7 @@ fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
 #[test]
 fn a_swap_in_progress_does_not_escape_new_probes() {
     let place = Place::new("no-probe = true\ncompile-timeout = '10min'\n");
-    fs::write(place.folder.file("sent.wasm"), bombs::much_code(1000)).unwrap();
+    fs::write(place.folder.file("sent.wasm"), bombs::much_code(2500)).unwrap();
     let mut swap = host();
     swap.args(["swap", &place.folder.path("sent.wasm")]).env("HOST_CONTROL", place.folder.file("control"));
     let swap = swap.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -203,7 +203,7 @@ impl Shared {
 }
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
-const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
+pub(super) const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 const GONE: &str = "its client disconnected before it was ready";
