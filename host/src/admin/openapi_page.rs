@@ -22,7 +22,7 @@ pub fn page() -> String {
     let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
     for (path, methods) in entries(&member(&document, "paths")) {
         for (method, operation) in entries(&methods) {
-            let _ = write!(text, "\n## {} {path}\n\n", method.to_uppercase());
+            let _ = write!(text, "\n## `{} {path}`\n\n", method.to_uppercase());
             let _ = writeln!(text, "{}.\n", text_of(&member(&operation, "summary")));
             for parameter in member(&operation, "parameters").as_array().into_iter().flatten() {
                 let name = text_of(&member(parameter, "name"));
