@@ -74,7 +74,7 @@ fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
     assert_eq!(place.status_of_body(), 413);
     // A connection keeps the settings with which it began.
     assert_eq!(post(&mut old), 200);
-    // What needs a restart does so until the restart; what is left out is the default again.
+    // `threads` differs until the server is restarted. Keys that were removed have their defaults.
     let (code, said) = place.reload("module = 'b.wat'\nthreads = 1\n");
     let expected =
         "reloaded; settings changed: body-max, log-level\nneed a restart: threads\nunchanged: version 2 ";
