@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::call_error::CallError;
 use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
-use crate::permits::{Permit, Permits};
+use crate::permits::{Bounds, Permit, Permits, Share};
 
 /// Instances beyond `--instances`, in which candidates for the next version are tried
 /// while all others are in use.
@@ -28,16 +28,23 @@ pub const INSTANCES_SPARE: usize = 2;
 /// microsecond to some milliseconds.
 const SHORT_RETRY: Duration = Duration::from_millis(1);
 
-/// The permits for short and long calls and for candidates, with their queues.
-pub(super) struct Admission {
+/// What the sites of a server share.
+pub(super) struct Common {
     /// Whether a short call runs, for each thread. With a slot of its own, a thread
     /// does not wait for the short calls of others.
     short: PerThread<AtomicBool>,
-    short_queue: Semaphore,
     long: Arc<Permits>,
     candidates: Arc<Permits>,
-    turns: Semaphore,
-    queue: usize,
+    turns: Arc<Permits>,
+}
+
+/// The permits of one site for short and long calls and for candidates, with their queues.
+pub(super) struct Admission {
+    common: Arc<Common>,
+    short_queue: Semaphore,
+    long: Share,
+    candidates: Share,
+    turns: Share,
     queue_timeout: Duration,
 }
 
@@ -56,18 +63,44 @@ pub struct Calls {
     pub waiting: usize,
 }
 
-impl Admission {
-    pub(super) fn new(limits: &CallLimits, threads: usize) -> Admission {
+impl Common {
+    /// Creates the permits of a server with these limits.
+    pub(super) fn new(limits: &CallLimits, threads: usize) -> Arc<Common> {
         // At most half of the instances, so that short calls leave permits for long ones.
         let short = PerThread::new(threads.min(limits.instances / 2));
-        let long = limits.instances - short.count();
+        let long = Permits::new(limits.instances - short.count(), true);
+        let (candidates, turns) = (Permits::new(INSTANCES_SPARE, true), Permits::new(threads, false));
+        Arc::new(Common { short, long, candidates, turns })
+    }
+
+    /// Returns whether any call runs, a candidate's included.
+    pub(super) fn is_busy(&self) -> bool {
+        self.long.taken() > 0 || self.short_running() > 0 || self.candidates.taken() > 0
+    }
+
+    /// Returns how many calls of all sites run and wait.
+    pub(super) fn calls(&self) -> Calls {
+        Calls { running: self.long.taken() + self.short_running(), waiting: self.long.waiting() }
+    }
+
+    fn short_running(&self) -> usize {
+        self.short.all().filter(|runs| runs.load(Relaxed)).count()
+    }
+}
+
+impl Admission {
+    /// Creates the permits of one site.
+    pub(super) fn new(common: &Arc<Common>, limits: &CallLimits) -> Admission {
+        let max = limits.instances.min(common.long.max());
+        let bounds = Bounds { max, queue: limits.queue, fair: limits.fair_share };
+        let for_candidates = Bounds { max: INSTANCES_SPARE, queue: INSTANCES_SPARE, fair: false };
+        let for_turns = Bounds { max: usize::MAX, queue: usize::MAX, fair: false };
         Admission {
-            short,
+            common: Arc::clone(common),
             short_queue: Semaphore::new(limits.queue),
-            long: Permits::new(long, limits.queue, limits.fair_share),
-            candidates: Permits::new(INSTANCES_SPARE, INSTANCES_SPARE, false),
-            turns: Semaphore::new(threads),
-            queue: limits.queue,
+            long: common.long.share(bounds),
+            candidates: common.candidates.share(for_candidates),
+            turns: common.turns.share(for_turns),
             queue_timeout: limits.queue_timeout,
         }
     }
@@ -75,7 +108,8 @@ impl Admission {
     /// Returns the right to make one short call, if that needs no waiting. Takes the
     /// slot of this thread, else of another thread, else a permit for long calls.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
-        let places = self.short.own().into_iter().chain(self.short.all());
+        let short = &self.common.short;
+        let places = short.own().into_iter().chain(short.all());
         if let Some(place) = places.into_iter().find(|place| !place.swap(true, Relaxed)) {
             return Some(Short { own: Some(place), _other: None });
         }
@@ -115,11 +149,11 @@ impl Admission {
     }
 
     /// Runs a long call, taking turns with the others: each time the call yields, the
-    /// turn passes to the call that has waited longest.
+    /// turn passes to the next site, and to its call that has waited longest.
     pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         loop {
-            let turn = self.turns.acquire().await;
+            let turn = self.turns.acquire_at_last().await;
             // The first yield lets the thread poll its sockets, the second lets it answer
             // what has arrived.
             yield_now().await;
@@ -132,21 +166,14 @@ impl Admission {
         }
     }
 
-    /// Returns whether any call runs, a candidate's included.
-    pub(super) fn is_busy(&self) -> bool {
-        self.running() > 0 || self.candidates.taken() > 0
-    }
-
-    pub(super) fn calls(&self) -> Calls {
-        Calls { running: self.running(), waiting: self.long.waiting() }
-    }
-
-    fn running(&self) -> usize {
-        self.long.taken() + self.short.all().filter(|runs| runs.load(Relaxed)).count()
+    /// Returns how many long calls of the site run and wait.
+    pub(super) fn long_calls(&self) -> Calls {
+        Calls { running: self.long.taken(), waiting: self.long.waiting() }
     }
 
     fn busy(&self) -> CallError {
-        CallError::Busy { calls: self.long.max(), queue: self.queue }
+        let Bounds { max, queue, .. } = self.long.bounds();
+        CallError::Busy { calls: max, queue }
     }
 }
 

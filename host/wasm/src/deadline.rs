@@ -18,7 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
-use crate::admission::Admission;
+use crate::admission::Common;
 use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::health;
@@ -96,7 +96,7 @@ pub(super) struct Ticker {
 
 impl Ticker {
     /// Starts the ticker thread.
-    pub(super) fn start(engine: EngineWeak, admission: Arc<Admission>) -> io::Result<Ticker> {
+    pub(super) fn start(engine: EngineWeak, common: Arc<Common>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
         let thread = health::keep_running("epoch", move || {
@@ -104,7 +104,7 @@ impl Ticker {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                let busy = admission.is_busy();
+                let busy = common.is_busy();
                 idle_ticks = if busy { 0 } else { idle_ticks + 1 };
                 if idle_ticks < IDLE_TICKS {
                     thread::sleep(TICK);

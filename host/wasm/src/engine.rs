@@ -1,5 +1,5 @@
-//! The wasmtime engine: one for the process, shared by all versions of the
-//! handler.
+//! The wasmtime engine: one for the process, shared by all sites and all versions of their
+//! handlers. Each site has limits and permits of its own.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 use wasmtime::{WasmBacktraceDetails, WasmFeatures};
 
-use crate::admission::{Admission, Calls, INSTANCES_SPARE, serving_threads};
+use crate::admission::{Admission, Calls, Common, INSTANCES_SPARE, serving_threads};
 use crate::call_state::CallState;
 use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
+use crate::idle::Instances;
 use crate::limits::CallLimits;
 use crate::name::FRAMES_MAX;
 use crate::reused::Reused;
@@ -27,21 +28,30 @@ const KEEP_RESIDENT: usize = 128 << 10;
 /// Most bytes of native stack for a call, which traps when it needs more.
 pub const STACK_MAX: usize = 512 << 10;
 
-/// The wasmtime engine with everything that all modules share.
+/// The wasmtime engine with everything that all modules share, for the modules of one site.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine {
+    shared: Arc<Shared>,
+    site: Arc<Site>,
+}
 
 struct Shared {
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
-    admission: Arc<Admission>,
+    common: Arc<Common>,
     /// How many threads serve.
     threads: usize,
     responses: Reused,
-    limits: CallLimits,
+    instances: Instances,
     /// Most stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
     ticker: Ticker,
+}
+
+/// What the modules of one site share.
+struct Site {
+    limits: CallLimits,
+    admission: Admission,
 }
 
 impl Engine {
@@ -62,54 +72,78 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         import::define(&mut linker).map_err(other)?;
         let threads = serving_threads();
-        let admission = Arc::new(Admission::new(limits, threads));
-        let ticker = Ticker::start(engine.weak(), Arc::clone(&admission))
+        let common = Common::new(limits, threads);
+        let ticker = Ticker::start(engine.weak(), Arc::clone(&common))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        let (limits, responses) = (limits.clone(), Reused::new(limits));
-        let shared = Shared { engine, linker, admission, threads, responses, limits, stretches, ticker };
-        Ok(Engine(Arc::new(shared)))
+        let (responses, instances) = (Reused::new(limits), Instances::new(slots(limits) - INSTANCES_SPARE));
+        let shared = Shared { engine, linker, common, threads, responses, instances, stretches, ticker };
+        let shared = Arc::new(shared);
+        Ok(Engine { site: Site::new(&shared, limits), shared })
+    }
+
+    /// Returns the engine for another site, with limits of its own. Memory, tables and all
+    /// instances together stay within the limits of the first one.
+    #[must_use]
+    pub fn for_site(&self, limits: &CallLimits) -> Engine {
+        Engine { site: Site::new(&self.shared, limits), shared: Arc::clone(&self.shared) }
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.engine
+        &self.shared.engine
     }
 
     pub(super) fn linker(&self) -> &Linker<CallState> {
-        &self.0.linker
+        &self.shared.linker
     }
 
     pub(crate) fn limits(&self) -> &CallLimits {
-        &self.0.limits
+        &self.site.limits
     }
 
     /// Returns the most stretches (see `mappings`) with which an instance is still reset.
     pub(super) fn stretches(&self) -> u32 {
-        self.0.stretches
+        self.shared.stretches
     }
 
     /// Returns the reusable memory for responses.
     pub(super) fn responses(&self) -> &Reused {
-        &self.0.responses
+        &self.shared.responses
+    }
+
+    /// Returns the instances of all sites.
+    pub(super) fn instances(&self) -> &Instances {
+        &self.shared.instances
     }
 
     /// Returns how many threads serve.
     pub(super) fn threads(&self) -> usize {
-        self.0.threads
+        self.shared.threads
     }
 
-    /// Returns how many calls run and wait.
+    /// Returns how many calls of all sites run and wait.
     pub fn calls(&self) -> Calls {
-        self.0.admission.calls()
+        self.shared.common.calls()
+    }
+
+    /// Returns how many long calls of the site run and wait.
+    pub fn long_calls(&self) -> Calls {
+        self.site.admission.long_calls()
     }
 
     /// Returns the permits for calls.
     pub(super) fn admission(&self) -> &Admission {
-        &self.0.admission
+        &self.site.admission
     }
 
     /// Wakes the ticker, because a call begins.
     pub(super) fn wake_ticker(&self) {
-        self.0.ticker.wake();
+        self.shared.ticker.wake();
+    }
+}
+
+impl Site {
+    fn new(shared: &Shared, limits: &CallLimits) -> Arc<Site> {
+        Arc::new(Site { limits: limits.clone(), admission: Admission::new(&shared.common, limits) })
     }
 }
 

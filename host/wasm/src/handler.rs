@@ -22,10 +22,10 @@ use crate::verify;
 /// A module that meets the contract and has run `_initialize`.
 pub struct HandlerModule {
     engine: Engine,
-    code: Code,
+    code: Arc<Code>,
     /// The snapshot, and the idle instances that were reset to it. [`None`] if each
     /// request needs a new instance.
-    kept: Option<(Snapshot, Idle)>,
+    kept: Option<(Snapshot, Arc<Idle>)>,
     unoptimised: Option<Arc<[u8]>>,
     /// Whether the latest calls grew their instances' memory. A grown instance cannot be
     /// reset, so new instances are then not prepared for a reset.
@@ -60,11 +60,13 @@ impl CompiledModule {
         let permit = engine.admission().begin_candidate().await?;
         engine.wake_ticker();
         let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
-        let mut instance = Instance::new(&code, if quiet { state.quiet() } else { state }).await?;
+        let mut instance = Instance::new(&engine, &code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
                 let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
-                Some((snapshot, Idle::new(engine.limits().instances, engine.threads())))
+                let idle = Arc::new(Idle::new(engine.limits().instances, engine.threads()));
+                engine.instances().register(&idle);
+                Some((snapshot, idle))
             }
             None => {
                 instance.initialise().await?;
@@ -91,7 +93,7 @@ impl HandlerModule {
     pub fn compiled(&self) -> CompiledModule {
         CompiledModule {
             engine: self.engine.clone(),
-            code: self.code.clone(),
+            code: Arc::clone(&self.code),
             unoptimised: self.unoptimised(),
         }
     }
@@ -152,7 +154,7 @@ impl HandlerModule {
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {
-            let mut instance = Instance::new(&self.code, state.quiet()).await?;
+            let mut instance = Instance::new(&self.engine, &self.code, state.quiet()).await?;
             instance.initialise().await?;
             instance.unmute(self.engine.limits());
             return Ok(Box::new(instance));
@@ -161,7 +163,7 @@ impl HandlerModule {
             instance.begin(state);
             return Ok(instance);
         }
-        let mut instance = Instance::new(&self.code, state).await?;
+        let mut instance = Instance::new(&self.engine, &self.code, state).await?;
         snapshot.load(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }

@@ -1,7 +1,9 @@
-//! Keeps reset instances until their next request.
+//! Keeps reset instances until their next request. When all slots are in use, an instance
+//! that has been idle for long gives way to a new one, of whatever site.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use crate::instance::Instance;
 use crate::per_thread::PerThread;
@@ -17,8 +19,13 @@ pub(super) struct Idle {
     kept: AtomicBool,
 }
 
+#[derive(Default)]
 #[allow(clippy::vec_box, reason = "a box is moved, not the instance")]
-type Stack = Vec<Box<Instance>>;
+struct Stack {
+    instances: Vec<Box<Instance>>,
+    /// Whether an instance was taken since the latest look for one that gives way.
+    used: bool,
+}
 
 impl Idle {
     /// Creates empty stacks that keep nothing until [`Idle::set_kept`]. After that they keep
@@ -30,15 +37,20 @@ impl Idle {
     }
 
     pub(super) fn take(&self) -> Option<Box<Instance>> {
-        self.free_places().find_map(|mut place| place.pop())
+        self.free_places().find_map(|mut place| {
+            let instance = place.instances.pop()?;
+            place.used = true;
+            Some(instance)
+        })
     }
 
     /// Keeps an instance that was reset, or drops it if there is no room or none are kept.
     pub(super) fn put(&self, instance: Box<Instance>) {
         // `kept` is read under the lock, so `set_kept` cannot miss this instance.
-        let has_room = |place: &MutexGuard<'_, Stack>| self.kept.load(Relaxed) && place.len() < self.max;
+        let has_room =
+            |place: &MutexGuard<'_, Stack>| self.kept.load(Relaxed) && place.instances.len() < self.max;
         if let Some(mut place) = self.free_places().find(has_room) {
-            place.push(instance);
+            place.instances.push(instance);
         }
     }
 
@@ -46,10 +58,21 @@ impl Idle {
     pub(super) fn set_kept(&self, kept: bool) {
         self.kept.store(kept, Relaxed);
         for place in self.places.all().filter(|_| !kept) {
-            let instances = std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
+            let instances =
+                std::mem::take(&mut place.lock().unwrap_or_else(PoisonError::into_inner).instances);
             // Dropping takes time, so it happens after the lock is released.
             drop(instances);
         }
+    }
+
+    /// Removes the instance that has been idle for longest in a stack that was not used since
+    /// the latest look.
+    fn evict(&self) -> Option<Box<Instance>> {
+        self.places.all().find_map(|place| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = std::mem::replace(&mut place.used, false);
+            (!used && !place.instances.is_empty()).then(|| place.instances.remove(0))
+        })
     }
 
     /// Returns the stacks that no other thread has locked, the current thread's first.
@@ -59,5 +82,70 @@ impl Idle {
             Err(TryLockError::Poisoned(place)) => Some(place.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         })
+    }
+}
+
+/// Counts the instances of all sites, and makes idle ones give way.
+pub(super) struct Instances {
+    count: Arc<AtomicUsize>,
+    /// Most instances, besides those of candidates.
+    max: usize,
+    /// The idle instances of all modules, in the order in which they are looked at.
+    idle: Mutex<VecDeque<Weak<Idle>>>,
+}
+
+/// Counts an instance until it is dropped.
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Instances {
+    pub(super) fn new(max: usize) -> Instances {
+        Instances { count: Arc::default(), max, idle: Mutex::default() }
+    }
+
+    /// Registers the idle instances of a new module.
+    pub(super) fn register(&self, idle: &Arc<Idle>) {
+        self.lock().push_back(Arc::downgrade(idle));
+    }
+
+    /// Counts a new instance, for which an idle one gives way if all slots are in use.
+    pub(super) fn enter(&self) -> Counted {
+        if self.count.fetch_add(1, Relaxed) >= self.max {
+            // Dropped after the lock is released, because that takes time.
+            let evicted = self.evict();
+            drop(evicted);
+        }
+        Counted(Arc::clone(&self.count))
+    }
+
+    fn evict(&self) -> Option<Box<Instance>> {
+        let mut all = self.lock();
+        // Twice: the first look finds those that were used since the one before.
+        for _ in 0..2 * all.len() {
+            let Some(idle) = all.pop_front() else { break };
+            let Some(known) = idle.upgrade() else { continue };
+            let evicted = known.evict();
+            all.push_back(idle);
+            if evicted.is_some() {
+                return evicted;
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Weak<Idle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// Counts on after the drop, because the slot of the instance is lost.
+    pub(super) fn forever(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }

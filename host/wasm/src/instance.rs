@@ -19,7 +19,9 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::code::Code;
 use crate::deadline::DeadlinePassed;
+use crate::engine::Engine;
 use crate::failure::{Stopped, explain, invoke, is_stack_overflow};
+use crate::idle::Counted;
 use crate::limits::CallLimits;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
@@ -43,12 +45,15 @@ pub(super) struct Instance {
     /// Value that may be the stack pointer before the first call.
     stack: Option<i32>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
+    /// Dropped after the store, which then has freed the slot.
+    counted: Counted,
 }
 
 impl Instance {
     /// Creates an instance. `_initialize` has not run yet; a start function has, unless
     /// `instrument` turned it into an export.
-    pub(super) async fn new(code: &Code, state: CallState) -> Result<Instance, Stopped> {
+    pub(super) async fn new(engine: &Engine, code: &Code, state: CallState) -> Result<Instance, Stopped> {
+        let counted = engine.instances().enter();
         let mut store = Store::new(code.instance.module().engine(), state);
         store.limiter(|state| state);
         deadline::arm(&mut store);
@@ -57,13 +62,14 @@ impl Instance {
             false => code.instance.instantiate(&mut store),
         };
         let instance = instance.map_err(|error| Stopped::by(&error, instantiation_failed))?;
-        Ok(Instance::of(&code.exports, store, instance)?)
+        Ok(Instance::of(&code.exports, store, instance, counted)?)
     }
 
     fn of(
         exports: &Exports,
         mut store: Store<CallState>,
         instance: wasmtime::Instance,
+        counted: Counted,
     ) -> Result<Instance, CallError> {
         let panic_message = exports.panic_message.as_ref();
         let globals: Vec<_> = (exports.globals.iter())
@@ -82,6 +88,7 @@ impl Instance {
                 .collect::<Result<_, _>>()?,
             panic_message: panic_message.map(|name| function(&mut store, instance, name)).transpose()?,
             store,
+            counted,
         })
     }
 
@@ -169,6 +176,7 @@ impl Drop for Instance {
             let state = CallState { log_cut: true, ..*self.store.data() };
             let empty = Store::new(&self.store.engine().clone(), state);
             std::mem::forget(std::mem::replace(&mut self.store, empty));
+            self.counted.forever();
         }
     }
 }

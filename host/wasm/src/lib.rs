@@ -20,7 +20,7 @@
 //! | `call_state` | holds the data of a store during a call |
 //! | `call_error` | says why a call gave no response |
 //! | `admission` | limits how many calls run at once, and schedules long ones |
-//! | `permits` | queues long calls, and shares their permits among clients |
+//! | `permits` | queues long calls, and shares their permits among sites and clients |
 //! | `long_targets` | predicts which requests take long |
 //! | `deadline` | ends calls past their deadline, and makes long ones yield |
 //! | `failure` | calls one function of a module, and converts wasmtime's errors |
@@ -32,7 +32,7 @@
 //! | `mapped` | maps a large image instead of copying it |
 //! | `pages` | tracks which pages of an instance's memory were written to |
 //! | `mappings` | keeps the instances within the process's limit on memory mappings |
-//! | `idle` | keeps reset instances for the next request |
+//! | `idle` | keeps reset instances for the next request, and counts all instances |
 //! | `per_thread` | gives each serving thread its own value |
 //! | `reused` | reuses the memory of large responses |
 //! | `measure` | measures one call, for the tools of handler authors |
@@ -91,7 +91,7 @@ pub use handler::HandlerModule;
 pub use inspect::{Anatomy, Size};
 pub use limits::{CallLimits, CompileLimits};
 pub use measure::Usage;
-pub use module::CompiledModule;
+pub use module::{CompiledModule, SharedCode};
 pub use module_error::ModuleError;
 pub use reused::kept_for_responses;
 

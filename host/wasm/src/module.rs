@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "loads machine code that the compiler returned as bytes")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use wasmtime::Module;
 
@@ -18,12 +18,44 @@ use crate::verify::Exports;
 /// A compiled module that meets the contract and can be started.
 pub struct CompiledModule {
     pub(super) engine: Engine,
-    pub(super) code: Code,
+    pub(super) code: Arc<Code>,
     /// The file, if it was compiled quickly and is still to be compiled thoroughly.
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
+/// Machine code that other versions and other sites may use, as long as one uses it.
+#[derive(Clone)]
+pub struct SharedCode {
+    code: Weak<Code>,
+    unoptimised: Option<Weak<[u8]>>,
+}
+
+impl SharedCode {
+    /// Returns the code as a module of a site. `None` if nobody uses it any more, or the
+    /// limits of the site do not allow it.
+    pub fn module(&self, engine: &Engine) -> Option<CompiledModule> {
+        let code = self.code.upgrade()?;
+        let unoptimised = match &self.unoptimised {
+            Some(file) => Some(file.upgrade()?),
+            None => None,
+        };
+        verify::check_memory(code.instance.module(), engine.limits().memory_max).ok()?;
+        Some(CompiledModule { engine: engine.clone(), code, unoptimised })
+    }
+
+    /// Returns whether the code is optimised.
+    pub fn is_optimised(&self) -> bool {
+        self.unoptimised.is_none()
+    }
+}
+
 impl CompiledModule {
+    /// Returns the machine code, for other versions and sites.
+    pub fn shared_code(&self) -> SharedCode {
+        let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
+        SharedCode { code: Arc::downgrade(&self.code), unoptimised }
+    }
+
     /// Compiles a file in a process of its own, and checks that it meets the contract.
     ///
     /// # Errors
@@ -68,7 +100,7 @@ impl CompiledModule {
         let instance = instance.map_err(|error| ModuleError::Invalid(one_line(&format!("{error:#}"))))?;
         let data =
             compiled.reset.map(|reset| Arc::new(Data { segments: reset.segments, bytes: compiled.data }));
-        let code = Code { instance, exports, data };
+        let code = Arc::new(Code { instance, exports, data });
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 }

@@ -1,8 +1,9 @@
-//! Permits for calls, with a bounded queue. With fair sharing, a free permit goes to
-//! the waiting client that holds the fewest permits, and a full queue drops the last
-//! entry of the client that holds and waits for the most.
+//! Permits for calls, shared by the sites of a server. Each site has a bounded queue. A free
+//! permit goes to the waiting site that holds the fewest, and within a site to the client
+//! that holds the fewest. A full queue drops the last entry of the client that holds and
+//! waits for the most.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,21 +11,37 @@ use host_http::client_net::ClientNet;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// A fixed number of permits with a queue of bounded length.
+/// A fixed number of permits.
 pub(super) struct Permits {
     state: Mutex<State>,
     max: usize,
-    queue_max: usize,
-    /// Whether permits are shared fairly among clients.
-    fair: bool,
+    /// Whether a site leaves at least as many permits free as it holds, for other sites.
+    leaves_some: bool,
 }
 
 #[derive(Default)]
 struct State {
     free: usize,
+    /// Shares by their number.
+    shares: BTreeMap<u64, Held>,
+    /// Number of the next share.
+    next: u64,
+    /// Number of permits that were granted.
+    granted: u64,
+}
+
+/// What one site holds and waits for.
+struct Held {
+    /// Most permits of the site.
+    max: usize,
+    count: usize,
     /// Permits held by each client that holds any.
-    held: HashMap<ClientNet, usize>,
+    by_client: HashMap<ClientNet, usize>,
     queue: VecDeque<Waiting>,
+    /// Value of `granted` at the latest permit, so that sites take turns.
+    latest: u64,
+    /// Whether the site is gone, but for calls that still hold permits.
+    is_gone: bool,
 }
 
 /// A call in the queue. The channel is closed once the call has stopped waiting.
@@ -33,16 +50,48 @@ struct Waiting {
     granted: oneshot::Sender<Permit>,
 }
 
+/// Bounds of one site.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Most permits at once.
+    pub(super) max: usize,
+    /// Most calls that wait.
+    pub(super) queue: usize,
+    /// Whether the clients of the site share its permits fairly.
+    pub(super) fair: bool,
+}
+
+/// The part of one site, which waits for permits until it is dropped.
+pub(super) struct Share {
+    permits: Arc<Permits>,
+    number: u64,
+    bounds: Bounds,
+}
+
 /// The right to make one call, until it is dropped.
 pub(super) struct Permit {
     permits: Arc<Permits>,
+    share: u64,
     client: Option<ClientNet>,
 }
 
 impl Permits {
-    pub(super) fn new(max: usize, queue_max: usize, fair: bool) -> Arc<Permits> {
+    /// Creates `max` permits. With `leaves_some`, no site may hold more than it leaves free,
+    /// if there are several.
+    pub(super) fn new(max: usize, leaves_some: bool) -> Arc<Permits> {
         let state = Mutex::new(State { free: max, ..State::default() });
-        Arc::new(Permits { state, max, queue_max, fair })
+        Arc::new(Permits { state, max, leaves_some })
+    }
+
+    /// Returns the part of another site.
+    pub(super) fn share(self: &Arc<Self>, bounds: Bounds) -> Share {
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        let (by_client, queue) = (HashMap::new(), VecDeque::new());
+        let (max, count, latest, is_gone) = (bounds.max, 0, 0, false);
+        state.shares.insert(number, Held { max, count, by_client, queue, latest, is_gone });
+        Share { permits: Arc::clone(self), number, bounds }
     }
 
     pub(super) fn max(&self) -> usize {
@@ -56,81 +105,165 @@ impl Permits {
 
     /// Returns how many calls wait for a permit.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().queue.len()
+        self.lock().shares.values_mut().map(Held::waiting).sum()
     }
 
-    /// Returns a permit if one is free.
-    pub(super) fn try_acquire(self: &Arc<Self>, client: Option<ClientNet>) -> Option<Permit> {
-        let client = client.filter(|_| self.fair);
-        let mut state = self.lock();
-        state.free = state.free.checked_sub(1)?;
-        state.hold(client);
-        Some(Permit { permits: Arc::clone(self), client })
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a permit for a client of a share, if the share may have one.
+    fn take(self: &Arc<Self>, state: &mut State, share: u64, client: Option<ClientNet>) -> Option<Permit> {
+        let is_shared = self.leaves_some && state.shares.len() > 1;
+        let held = state.shares.get_mut(&share)?;
+        let may = held.count < held.max && (!is_shared || held.count < state.free);
+        state.free = state.free.checked_sub(1).filter(|_| may)?;
+        state.granted += 1;
+        held.count += 1;
+        held.latest = state.granted;
+        if let Some(client) = client {
+            *held.by_client.entry(client).or_default() += 1;
+        }
+        Some(Permit { permits: Arc::clone(self), share, client })
+    }
+
+    /// Takes permits for as many waiting calls as possible.
+    fn grant(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+        let mut granted = Vec::new();
+        while state.free > 0 {
+            let mut waiting: Vec<_> = (state.shares.iter_mut())
+                .filter_map(|(number, held)| {
+                    (held.waiting() > 0).then_some((held.count, held.latest, *number))
+                })
+                .collect();
+            waiting.sort_unstable();
+            let next = waiting.into_iter().find_map(|(.., number)| {
+                let place = state.shares.get(&number)?.next()?;
+                let client = state.shares.get(&number)?.queue.get(place)?.client;
+                let permit = self.take(state, number, client)?;
+                let call = state.shares.get_mut(&number)?.queue.remove(place)?;
+                Some((call.granted, permit))
+            });
+            match next {
+                Some(next) => granted.push(next),
+                None => break,
+            }
+        }
+        granted
+    }
+}
+
+impl Share {
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Returns how many permits the site holds.
+    pub(super) fn taken(&self) -> usize {
+        self.permits.lock().shares.get(&self.number).map_or(0, |held| held.count)
+    }
+
+    /// Returns how many calls of the site wait for a permit.
+    pub(super) fn waiting(&self) -> usize {
+        let mut state = self.permits.lock();
+        state.shares.get_mut(&self.number).map_or(0, Held::waiting)
+    }
+
+    /// Returns a permit if the site may have one.
+    pub(super) fn try_acquire(&self, client: Option<ClientNet>) -> Option<Permit> {
+        let client = client.filter(|_| self.bounds.fair);
+        self.permits.take(&mut self.permits.lock(), self.number, client)
     }
 
     /// Waits for a permit; [`None`] if none comes free in time, or the queue is full.
-    pub(super) async fn acquire(
-        self: &Arc<Self>,
-        client: Option<ClientNet>,
-        wait: Duration,
-    ) -> Option<Permit> {
+    pub(super) async fn acquire(&self, client: Option<ClientNet>, wait: Duration) -> Option<Permit> {
         match self.try_acquire(client) {
             Some(permit) => Some(permit),
             None => timeout(wait, self.queue(client)?).await.ok()?.ok(),
         }
     }
 
+    /// Waits for a permit for as long as it takes; [`None`] if the queue is full.
+    pub(super) async fn acquire_at_last(&self) -> Option<Permit> {
+        match self.try_acquire(None) {
+            Some(permit) => Some(permit),
+            None => self.queue(None)?.await.ok(),
+        }
+    }
+
     /// Queues a call; [`None`] if the queue is full and no other call is dropped for it.
     /// Dropping the receiver frees its place, and a permit that was granted meanwhile.
     fn queue(&self, client: Option<ClientNet>) -> Option<oneshot::Receiver<Permit>> {
-        let client = client.filter(|_| self.fair);
-        let mut state = self.lock();
-        if state.queue.len() >= self.queue_max {
-            let place = state.displaced_by(client)?;
-            // Dropping the entry's sender ends the wait of its call.
-            state.queue.remove(place);
-        }
+        let client = client.filter(|_| self.bounds.fair);
         let (granted, receiver) = oneshot::channel();
-        state.queue.push_back(Waiting { client, granted });
+        let mut state = self.permits.lock();
+        let held = state.shares.get_mut(&self.number)?;
+        if held.waiting() >= self.bounds.queue {
+            let place = held.displaced_by(client)?;
+            // Dropping the entry's sender ends the wait of its call.
+            held.queue.remove(place);
+        }
+        held.queue.push_back(Waiting { client, granted });
+        // A permit may have come free since the caller tried to take one.
+        let ready = self.permits.grant(&mut state);
+        drop(state);
+        send(ready);
         Some(receiver)
     }
+}
 
-    /// Locks the state, and removes calls from the queue that have stopped waiting.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.queue.retain(|waiting| !waiting.granted.is_closed());
-        state
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Without the share, others may hold more.
+        let mut state = self.permits.lock();
+        if let Some(held) = state.shares.get_mut(&self.number) {
+            held.is_gone = true;
+        }
+        state.forget(self.number);
+        let ready = self.permits.grant(&mut state);
+        drop(state);
+        send(ready);
     }
 }
 
 impl State {
-    fn hold(&mut self, client: Option<ClientNet>) {
-        if let Some(client) = client {
-            *self.held.entry(client).or_default() += 1;
+    /// Removes a share that is gone and holds nothing.
+    fn forget(&mut self, share: u64) {
+        if self.shares.get(&share).is_some_and(|held| held.is_gone && held.count == 0) {
+            self.shares.remove(&share);
         }
+    }
+}
+
+impl Held {
+    /// Removes calls from the queue that have stopped waiting, and returns how many others
+    /// wait.
+    fn waiting(&mut self) -> usize {
+        self.queue.retain(|waiting| !waiting.granted.is_closed());
+        self.queue.len()
     }
 
     fn give_back(&mut self, client: Option<ClientNet>) {
+        self.count -= 1;
         if let Some(client) = client
-            && let Some(held) = self.held.get_mut(&client)
+            && let Some(held) = self.by_client.get_mut(&client)
         {
             *held -= 1;
             if *held == 0 {
-                self.held.remove(&client);
+                self.by_client.remove(&client);
             }
         }
     }
 
     fn held_by(&self, client: Option<ClientNet>) -> usize {
-        client.and_then(|client| self.held.get(&client)).copied().unwrap_or(0)
+        client.and_then(|client| self.by_client.get(&client)).copied().unwrap_or(0)
     }
 
-    /// Removes the next call from the queue: the first one whose client holds the fewest
+    /// Returns the position of the next call: the first one whose client holds the fewest
     /// permits.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&self) -> Option<usize> {
         let queue = self.queue.iter().enumerate();
-        let (place, _) = queue.min_by_key(|(_, waiting)| self.held_by(waiting.client))?;
-        self.queue.remove(place)
+        queue.min_by_key(|(_, waiting)| self.held_by(waiting.client)).map(|(place, _)| place)
     }
 
     /// Returns the position in a full queue to drop for a newcomer: the last one of the
@@ -153,22 +286,28 @@ impl State {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.permits.lock();
-        state.give_back(self.client);
-        let Some(Waiting { client, granted }) = state.next() else {
-            state.free += 1;
-            return;
-        };
-        state.hold(client);
+        state.free += 1;
+        if let Some(held) = state.shares.get_mut(&self.share) {
+            held.give_back(self.client);
+        }
+        state.forget(self.share);
+        let ready = self.permits.grant(&mut state);
         drop(state);
-        // If that call has just stopped waiting, the permit comes back and is dropped
-        // here, which passes it on to the next call.
-        drop(granted.send(Permit { permits: Arc::clone(&self.permits), client }));
+        send(ready);
+    }
+}
+
+/// Passes permits on. If a call has just stopped waiting, its permit comes back and is
+/// dropped here, which passes it on to the next call.
+fn send(ready: Vec<(oneshot::Sender<Permit>, Permit)>) {
+    for (call, permit) in ready {
+        drop(call.send(permit));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Permits;
+    use super::{Bounds, Permits, Share};
     use host_http::client_net::ClientNet;
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
@@ -184,60 +323,106 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    fn only(max: usize, queue: usize, fair: bool) -> Share {
+        Permits::new(max, true).share(Bounds { max, queue, fair })
+    }
+
     #[tokio::test]
     async fn a_permit_goes_to_the_client_that_holds_the_fewest() {
         for (fair, first) in [(true, false), (false, true)] {
-            let permits = Permits::new(2, 2, fair);
-            let (one, _two) = (permits.try_acquire(net(1)).unwrap(), permits.try_acquire(net(1)).unwrap());
-            assert!(permits.try_acquire(net(2)).is_none());
-            let mut greedy = pin!(permits.acquire(net(1), HOUR));
-            let mut modest = pin!(permits.acquire(net(2), HOUR));
+            let share = only(2, 2, fair);
+            let (one, _two) = (share.try_acquire(net(1)).unwrap(), share.try_acquire(net(1)).unwrap());
+            assert!(share.try_acquire(net(2)).is_none());
+            let mut greedy = pin!(share.acquire(net(1), HOUR));
+            let mut modest = pin!(share.acquire(net(2), HOUR));
             assert!(poll(greedy.as_mut()).is_pending() && poll(modest.as_mut()).is_pending());
-            assert_eq!(permits.waiting(), 2);
+            assert_eq!(share.waiting(), 2);
             drop(one);
             let (greedy, modest) = (poll(greedy.as_mut()), poll(modest.as_mut()));
             assert_eq!((greedy.is_ready(), modest.is_ready()), (first, !first));
-            assert_eq!(permits.taken(), 2);
+            assert_eq!(share.taken(), 2);
         }
     }
 
     #[tokio::test]
     async fn a_full_queue_drops_a_call_of_the_client_with_the_most() {
-        let permits = Permits::new(1, 2, true);
-        let _held = permits.try_acquire(net(1)).unwrap();
-        let (mut first, mut last) =
-            (pin!(permits.acquire(net(1), HOUR)), pin!(permits.acquire(net(1), HOUR)));
+        let share = only(1, 2, true);
+        let _held = share.try_acquire(net(1)).unwrap();
+        let (mut first, mut last) = (pin!(share.acquire(net(1), HOUR)), pin!(share.acquire(net(1), HOUR)));
         assert!(poll(first.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
-        let mut own = pin!(permits.acquire(net(1), HOUR));
+        let mut own = pin!(share.acquire(net(1), HOUR));
         assert!(matches!(poll(own.as_mut()), Poll::Ready(None)), "nobody else has more");
-        let mut other = pin!(permits.acquire(net(2), HOUR));
+        let mut other = pin!(share.acquire(net(2), HOUR));
         assert!(poll(other.as_mut()).is_pending());
         assert!(matches!(poll(last.as_mut()), Poll::Ready(None)));
         assert!(poll(first.as_mut()).is_pending());
         // A call without a client displaces a call of a client that has more than one.
-        let mut exempt = pin!(permits.acquire(None, HOUR));
+        let mut exempt = pin!(share.acquire(None, HOUR));
         assert!(poll(exempt.as_mut()).is_pending());
         assert!(matches!(poll(first.as_mut()), Poll::Ready(None)));
     }
 
     #[tokio::test]
     async fn a_call_that_stops_waiting_frees_its_place_and_its_permit() {
-        let permits = Permits::new(1, 1, true);
-        let held = permits.try_acquire(net(1)).unwrap();
+        let share = only(1, 1, true);
+        let held = share.try_acquire(net(1)).unwrap();
         {
-            let mut waiting = pin!(permits.acquire(net(2), HOUR));
+            let mut waiting = pin!(share.acquire(net(2), HOUR));
             assert!(poll(waiting.as_mut()).is_pending());
         }
-        assert_eq!(permits.waiting(), 0);
+        assert_eq!(share.waiting(), 0);
         {
-            let mut waiting = pin!(permits.acquire(net(2), HOUR));
+            let mut waiting = pin!(share.acquire(net(2), HOUR));
             assert!(poll(waiting.as_mut()).is_pending());
             drop(held);
         }
-        assert_eq!((permits.taken(), permits.lock().held.len()), (0, 0));
-        assert!(permits.try_acquire(None).is_some());
-        let held = permits.try_acquire(None);
-        assert!(permits.acquire(None, Duration::from_millis(1)).await.is_none());
+        assert_eq!(share.taken(), 0);
+        assert!(share.try_acquire(None).is_some());
+        let held = share.try_acquire(None);
+        assert!(share.acquire(None, Duration::from_millis(1)).await.is_none());
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn a_site_leaves_as_many_permits_as_it_holds_if_there_are_others() {
+        let permits = Permits::new(8, true);
+        let bounds = Bounds { max: 8, queue: 8, fair: true };
+        let greedy = permits.share(bounds);
+        let held: Vec<_> = std::iter::from_fn(|| greedy.try_acquire(net(1))).collect();
+        assert_eq!(held.len(), 8, "a single site has all");
+        drop(held);
+        let modest = permits.share(bounds);
+        let held: Vec<_> = std::iter::from_fn(|| greedy.try_acquire(net(1))).collect();
+        assert_eq!(held.len(), 4);
+        let mut waiting = pin!(greedy.acquire(net(1), HOUR));
+        assert!(poll(waiting.as_mut()).is_pending());
+        let others: Vec<_> = std::iter::from_fn(|| modest.try_acquire(net(2))).collect();
+        assert_eq!(others.len(), 2);
+        drop(others);
+        assert!(poll(waiting.as_mut()).is_pending(), "that would be more than it leaves");
+        // Without the other site, the permits are for the first one.
+        drop(modest);
+        assert!(poll(waiting.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn sites_that_wait_take_turns() {
+        let permits = Permits::new(1, false);
+        let bounds = Bounds { max: 1, queue: 9, fair: false };
+        let (first, second) = (permits.share(bounds), permits.share(bounds));
+        let mut held = first.try_acquire(None);
+        for _ in 0..3 {
+            let (mut one, mut another) = (pin!(first.acquire(None, HOUR)), pin!(second.acquire(None, HOUR)));
+            let mut third = pin!(first.acquire(None, HOUR));
+            for call in [&mut one, &mut third] {
+                assert!(poll(call.as_mut()).is_pending());
+            }
+            assert!(poll(another.as_mut()).is_pending());
+            drop(held.take());
+            let Poll::Ready(Some(permit)) = poll(another.as_mut()) else { panic!("the other site is next") };
+            drop(permit);
+            let Poll::Ready(permit) = poll(one.as_mut()) else { panic!("then the first one again") };
+            held = permit;
+        }
     }
 }

@@ -87,13 +87,19 @@ impl Exports {
 
 fn find_memory(module: &Module, memory_max: usize) -> Result<ModuleExport, ModuleError> {
     let export = require(module, abi::MEMORY, A_MEMORY.into())?;
+    check_memory(module, memory_max)?;
+    Ok(export)
+}
+
+/// Checks that a module starts with no more memory than allowed.
+pub(super) fn check_memory(module: &Module, memory_max: usize) -> Result<(), ModuleError> {
     let memory = module.get_export(abi::MEMORY);
     let minimum = memory.and_then(|memory| memory.memory().map(MemoryType::minimum)).unwrap_or(0);
     match minimum.saturating_mul(PAGE) {
         minimum if minimum > memory_max as u64 => {
             Err(ModuleError::MemoryTooLarge { minimum, limit: memory_max })
         }
-        _ => Ok(export),
+        _ => Ok(()),
     }
 }
 
