@@ -8,6 +8,8 @@ use std::path::Path;
 
 use host::cli::{config, serve};
 use host::config::setting::{self, Given, Settings};
+use host::config::site::{self, SiteSource, Source};
+use host::config::file::Read;
 use host::config::{file, schema};
 use serde_json::Value;
 
@@ -262,7 +264,9 @@ fn the_schema_has_every_key_and_its_values() {
     let schema = schema::schema(&serve::definition());
     let command = serve::definition();
     let properties = schema["properties"].as_object().unwrap();
-    assert_eq!(properties.len(), setting::flags(&command).count());
+    assert_eq!(properties.len(), setting::flags(&command).count() + 1);
+    let of_site = properties["site"]["items"]["properties"].as_object().unwrap();
+    assert_eq!(of_site.len(), site::FLAGS.len() + site::KEYS.len());
     for flag in setting::flags(&command) {
         assert!(properties[setting::key(flag)]["description"].as_str().unwrap().len() > 10);
     }
@@ -282,10 +286,14 @@ fn check(text: &str) -> bool {
         settings.iter().map(|(id, setting)| (id.clone(), setting.given.clone())).collect()
     };
     match read(text) {
-        Ok(settings) => {
-            let shown = config::text(None, &settings).unwrap();
+        Ok(Read { settings, sites }) => {
+            let source = Source { settings, sites, ..Source::default() };
+            let shown = config::text(&source).unwrap();
             let again = read(&shown).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{shown}\n{text}"));
-            assert_eq!(given(&again), given(&settings), "{shown}\n{text}");
+            assert_eq!(given(&again.settings), given(&source.settings), "{shown}\n{text}");
+            let site = |site: &SiteSource| (site.name.clone(), site.place.clone(), given(&site.settings));
+            let (again, sites) = (again.sites.iter().map(site), source.sites.iter().map(site));
+            assert_eq!(again.collect::<Vec<_>>(), sites.collect::<Vec<_>>(), "{shown}\n{text}");
             true
         }
         Err(mistakes) => {
@@ -300,7 +308,7 @@ fn random_files_are_refused_or_come_back_as_they_were() {
     let command = serve::definition();
     let keys: Vec<_> = setting::flags(&command).map(setting::key).collect();
     // The defaults, which `host config show` prints as comments.
-    let defaults = config::text(None, &Settings::new()).unwrap();
+    let defaults = config::text(&Source::default()).unwrap();
     let defaults: Vec<_> = defaults.lines().filter_map(|line| line.strip_prefix("# ")).collect();
     let defaults: Vec<_> = defaults.into_iter().filter(|line| line.contains(" = ")).collect();
     let mut random = Random::new(0x5eed);
@@ -317,6 +325,24 @@ const VALUES: [&str; 32] = [
     "'''a\nb'''", "\"\u{1f600}\"", "[[1], {}]", "{ a = 1 }", "\"\\u0000\"",
 ];
 
+/// Lines of a table of a site: most are right.
+#[rustfmt::skip]
+const SITE_LINES: [&str; 16] = [
+    "name = 'shop'", "name = 'blog'", "name = 'Shop'", "name = 1", "hosts = 'a.example'", "hosts = ['*.a.example', 'b']",
+    "hosts = []", "hosts = '*'", "path = '/a'", "path = '/a/b/'", "path = 'a'", "strip-path = true", "deadline = '1s'",
+    "module = \"m\\u00e9.wasm\"", "listen = 'localhost:1'", "dedline = 1",
+];
+
+fn random_site(random: &mut Random) -> String {
+    let mut text = ["[[site]]\n", "[[site]]\nname = 'x'\n", "[site]\n"][random.below(21).div_ceil(10)].to_owned();
+    let (first, count) = (random.below(SITE_LINES.len()), 1 + random.below(3));
+    for line in SITE_LINES.iter().cycle().skip(first).take(count) {
+        text += line;
+        text += "\n";
+    }
+    text
+}
+
 fn random_file(random: &mut Random, keys: &[&str], lines: &[&str]) -> String {
     let mut text = String::new();
     for _ in 0..1 + random.below(4) {
@@ -329,6 +355,9 @@ fn random_file(random: &mut Random, keys: &[&str], lines: &[&str]) -> String {
         text += [" = ", "=", " ", ".x = "][random.below(40).saturating_sub(36)];
         text += VALUES[random.below(VALUES.len())];
         text += ["\n", "\n# \u{e9}\n", "\r\n", ""][random.below(20).saturating_sub(16)];
+    }
+    for _ in 0..random.below(6).saturating_sub(3) {
+        text += &random_site(random);
     }
     if random.below(4) == 0 {
         let mut bytes = text.into_bytes();

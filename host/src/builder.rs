@@ -1,6 +1,8 @@
-//! Builds a server from its flags: the engine, the first version, the background threads,
-//! and the state that connections share.
+//! Builds a server from its flags: the engine, the sites with their first versions, the
+//! background threads, and the state that connections share.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -8,7 +10,8 @@ use host_http::request_id::ConnectionIds;
 use host_wasm::{Compilers, Engine};
 use tokio::sync::Semaphore;
 
-use crate::cli::serve::Serve;
+use crate::cli::serve::{Serve, SitePlan};
+use crate::config::site::DEFAULT;
 use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
 use crate::serve::app::App;
@@ -18,103 +21,178 @@ use crate::serve::settings::InForce;
 use crate::site::activate::Activator;
 use crate::site::begin::{Beginning, begin};
 use crate::site::by::By;
+use crate::site::current::Published;
+use crate::site::directory::{Directory, Site};
 use crate::site::shared::Settings;
+use crate::site::shelf::Shelf;
 use crate::site::state_dir::StateDir;
-use crate::site::swapper::Swapper;
+use crate::site::swapper::{SwapThread, Swapper};
 use crate::site::version::Label;
-use crate::source::watch::{self, FileStamp, Watching};
+use crate::source::watch::{self, FileStamp, Watches, Watching};
 
-/// Server with its first version loaded, before it swaps, watches or records.
-pub struct Builder<'a> {
-    args: &'a Serve,
+/// Watches of module files, by the name of the site.
+pub type WatchingBySite = BTreeMap<Arc<str>, Watching>;
+
+/// What the sites of a server are built from.
+pub struct Foundation {
+    engine: Engine,
+    compilers: Compilers,
+    shelf: Shelf,
+    thread: SwapThread,
+    watches: Watches,
+    state_dir: Option<PathBuf>,
+    require_durable: bool,
+    module_max: usize,
+}
+
+/// Site with its first version loaded, before it swaps or watches.
+pub struct Loaded {
+    plan: SitePlan,
     activator: Activator,
     beginning: Beginning,
     /// Stamp of the module file before it was read.
     seen: Option<FileStamp>,
 }
 
-impl Builder<'_> {
-    /// Creates the engine, opens the state folder, and loads the first version.
+impl Foundation {
+    /// Sets up the engine and the thread that swaps.
     ///
     /// # Errors
     ///
-    /// One line that names the file, folder or module that cannot be used, and why.
-    pub async fn load(args: &Serve, compilers: Compilers) -> anyhow::Result<Builder<'_>> {
-        let demand = args.demand()?;
-        let activator = Activator { engine: Engine::new(&args.limits.for_engine())?, compilers };
-        let limits = &args.limits.swap;
-        let open = |path| {
-            let dir = StateDir::open(path, limits.module_max);
-            dir.with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
-        };
-        let dir = args.swap.state_dir.as_deref().map(open).transpose()?;
-        let seen = args.module.as_deref().and_then(watch::look);
-        let beginning = begin(&activator, limits, demand, dir).await?;
-        Ok(Builder { args, activator, beginning, seen })
-    }
-
-    /// Returns the label of the first version.
-    pub fn label(&self) -> &Label {
-        &self.beginning.version.label
+    /// One line that names what the system refuses.
+    pub fn new(args: &Serve, compilers: Compilers) -> anyhow::Result<Foundation> {
+        Ok(Foundation {
+            engine: Engine::new(&args.limits.for_engine())?,
+            compilers,
+            shelf: Shelf::default(),
+            thread: SwapThread::start().context("cannot start the swap thread")?,
+            watches: Watches::default(),
+            state_dir: args.swap.state_dir.clone(),
+            require_durable: args.swap.require_durable,
+            module_max: args.limits.swap.module_max,
+        })
     }
 
     /// Returns the engine that runs the calls.
     pub fn engine(&self) -> &Engine {
-        &self.activator.engine
+        &self.engine
     }
 
-    /// Starts the threads that swap, watch the module file and record requests.
-    /// Returns the state that connections share, and the watch of the module file.
+    /// Opens the state folder of a site, and loads its first version.
     ///
     /// # Errors
     ///
-    /// One line that names the thread, file or folder that cannot be used, and why.
-    pub fn start(self) -> anyhow::Result<(App, Option<Watching>)> {
-        let Builder { args, activator, beginning, seen } = self;
+    /// One line that names the file, folder or module that cannot be used, and why.
+    pub async fn load(&self, plan: SitePlan) -> anyhow::Result<Loaded> {
+        let context = (&*plan.name != DEFAULT).then(|| format!("site {}", plan.name));
+        let loaded = self.load_plan(plan).await;
+        match context {
+            Some(context) => loaded.context(context),
+            None => loaded,
+        }
+    }
+
+    async fn load_plan(&self, plan: SitePlan) -> anyhow::Result<Loaded> {
+        let args = &plan.args;
+        let demand = args.demand()?;
+        let engine = self.engine.for_site(&args.limits.for_engine());
+        let (compilers, shelf) = (self.compilers.clone(), self.shelf.clone());
+        let activator = Activator { engine, compilers, shelf };
+        let open = |path: &PathBuf| {
+            let path = match &*plan.name {
+                DEFAULT => path.clone(),
+                name => path.join(format!("site-{name}")),
+            };
+            let dir = StateDir::open(&path, self.module_max);
+            dir.with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
+        };
+        let dir = self.state_dir.as_ref().map(open).transpose()?;
+        let seen = args.module.as_deref().and_then(watch::look);
+        let beginning = begin(&activator, &args.limits.swap, demand, dir).await?;
+        Ok(Loaded { plan, activator, beginning, seen })
+    }
+
+    /// Starts to swap and to watch the module file of a site.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file or folder that cannot be used, and why.
+    pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
+        let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
         let settings = Settings {
+            site: (&*name != DEFAULT).then(|| Arc::clone(&name)),
             activator,
-            module_max: args.limits.swap.module_max,
-            require_durable: args.swap.require_durable,
+            module_max: self.module_max,
+            require_durable: self.require_durable,
             notice: args.notice.clone(),
         };
-        let swapper = Swapper::start(settings, beginning).context("cannot start the swap thread")?;
-        let watching = watch(args, seen, &swapper)?;
+        let swapper = Swapper::start(settings, beginning, &self.thread)?;
+        let watching = self.watch(&args, seen, &swapper)?;
         // The first version may come from the state folder, and the file may have changed
         // while no server was running.
-        if args.module.is_some() && args.swap.state_dir.is_some() {
+        if args.module.is_some() && self.state_dir.is_some() {
             swapper.read_file(By::File);
         }
-        let app = App {
-            swapper,
-            settings: InForce::new(args.settings()),
-            buffers: Buffers::new(args.limits.server.buffer_max),
-            permits: Arc::new(Semaphore::new(args.limits.server.connections)),
-            ids: ConnectionIds::new(),
-            notice: args.notice.clone(),
-            faults: FaultCounts::default(),
-            recorder: Recorder::start(&args.recording)?,
-            ending: Ending::default(),
-            limits: args.limits.clone(),
+        Ok((Site { name, place, swapper }, watching))
+    }
+
+    /// Starts to watch the module file of a site, if there is one to watch. `seen` is the
+    /// file's stamp before it was last read.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file, and why it cannot be watched.
+    pub fn watch(
+        &self,
+        args: &Serve,
+        seen: Option<FileStamp>,
+        swapper: &Swapper,
+    ) -> anyhow::Result<Option<Watching>> {
+        let Some(path) = args.module.as_ref().filter(|_| !args.swap.no_watch) else {
+            return Ok(None);
         };
-        Ok((app, watching))
+        let watching = self.watches.start(path, seen, args.swap.watch, swapper.clone());
+        let context = || format!("cannot watch {} (disable with --no-watch)", path.display());
+        watching.map(Some).with_context(context)
     }
 }
 
-/// Starts to watch the module file, if there is one to watch. `seen` is the file's stamp
-/// before it was last read.
+impl Loaded {
+    /// Returns the name of the site, and the label of its first version.
+    pub fn first(&self) -> (&str, &Label) {
+        (&self.plan.name, &self.beginning.version.label)
+    }
+}
+
+/// Starts the sites and the recorder. Returns the state that connections share, and the
+/// watches of the module files.
 ///
 /// # Errors
 ///
-/// One line that names the file, and why it cannot be watched.
-pub(crate) fn watch(
+/// One line that names the thread, file or folder that cannot be used, and why.
+pub fn start(
     args: &Serve,
-    seen: Option<FileStamp>,
-    swapper: &Swapper,
-) -> anyhow::Result<Option<Watching>> {
-    let Some(path) = args.module.as_ref().filter(|_| !args.swap.no_watch) else {
-        return Ok(None);
+    foundation: &Foundation,
+    loaded: Vec<Loaded>,
+) -> anyhow::Result<(App, WatchingBySite)> {
+    let mut watching = WatchingBySite::new();
+    let mut sites = Vec::new();
+    for each in loaded {
+        let (site, watch) = foundation.start(each)?;
+        watching.extend(watch.map(|watch| (Arc::clone(&site.name), watch)));
+        sites.push(Arc::new(site));
+    }
+    let app = App {
+        sites: Published::new(Directory::new(sites)),
+        settings: InForce::new(args.settings()),
+        buffers: Buffers::new(args.limits.server.buffer_max),
+        permits: Arc::new(Semaphore::new(args.limits.server.connections)),
+        ids: ConnectionIds::new(),
+        notice: args.notice.clone(),
+        faults: FaultCounts::default(),
+        recorder: Recorder::start(&args.recording)?,
+        ending: Ending::default(),
+        limits: args.limits.clone(),
     };
-    let watching = watch::start(path, seen, args.swap.watch, swapper.clone());
-    let context = || format!("cannot watch {} (disable with --no-watch)", path.display());
-    watching.map(Some).with_context(context)
+    Ok((app, watching))
 }

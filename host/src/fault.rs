@@ -11,6 +11,8 @@ use host_wasm::CallError;
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::config::place::Nowhere;
+
 /// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -47,6 +49,9 @@ pub enum Fault {
         /// Cause of the failed build or of the rejection.
         cause: Arc<str>,
     },
+    /// No site has the host and the path of the request.
+    #[error(transparent)]
+    NoSite(Nowhere),
     /// The client reset the connection.
     #[error("the client reset the connection before it was answered")]
     ClientGone,
@@ -141,6 +146,8 @@ impl Fault {
             Fault::BodyTooSlow(_) => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),
             Fault::NoBuffer { .. } => ("no buffer", S::SERVICE_UNAVAILABLE, Operator),
+            Fault::NoSite(Nowhere::Host) => ("host unknown", S::MISDIRECTED_REQUEST, Client),
+            Fault::NoSite(Nowhere::Path) => ("path unknown", S::NOT_FOUND, Client),
             // No client receives this response.
             Fault::ClientGone => ("client gone", S::BAD_REQUEST, Client),
             Fault::NotServed { .. } => ("not served", S::INTERNAL_SERVER_ERROR, Handler),

@@ -43,6 +43,9 @@ pub struct Recent {
     pub method: String,
     /// Target of the request.
     pub target: String,
+    /// Name of the site, unless it is the default one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub site: Option<String>,
     /// Number of the version that was called, if one was.
     pub version: Option<u64>,
     /// Cause, with the functions that were running if the handler trapped.
@@ -62,7 +65,7 @@ impl FaultCounts {
         time: SystemTime,
         id: String,
         (method, target): (&str, &str),
-        version: Option<u64>,
+        (site, version): (Option<&str>, Option<u64>),
     ) {
         let entry = fault.entry();
         if entry.whose == Whose::Client {
@@ -76,6 +79,7 @@ impl FaultCounts {
             status: entry.status.as_u16(),
             method: method.into(),
             target: cut(target),
+            site: site.map(str::to_owned),
             version,
             cause: cut(&fault.to_string()),
         };

@@ -14,11 +14,12 @@ use host::admin::listener::{self, Door};
 use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use host::admin::place::{self, Bound};
 use host::admin::token::Token;
-use host::builder::Builder;
+use host::builder::{self, Foundation, Loaded};
 use host::cli::command;
 use host::cli::dev;
 use host::cli::parse::{self, Stop};
 use host::cli::serve::Serve;
+use host::config::site::DEFAULT;
 use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
@@ -34,6 +35,9 @@ use tracing::{error, info, warn};
 
 /// Stack size of a thread that serves, in bytes.
 const STACK: usize = 2 << 20;
+
+/// Most sites that the banner names.
+const SITES_SHOWN: usize = 10;
 
 /// Exit code for a command line that cannot be parsed.
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -108,14 +112,20 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 
     // Started first, because the compiler processes get ready in the background.
     let compilers = Compilers::new(&args.limits.for_compilers());
-    let builder = Builder::load(&args, compilers).await?;
-    let (engine, label) = (builder.engine().clone(), builder.label().clone());
+    let foundation = Foundation::new(&args, compilers)?;
+    let mut loaded = Vec::new();
+    for plan in args.plans() {
+        loaded.push(foundation.load(plan).await?);
+    }
+    let engine = foundation.engine().clone();
+    let first: Vec<_> =
+        loaded.iter().map(Loaded::first).map(|(name, label)| (name.to_owned(), label.clone())).collect();
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    let (app, watching) = builder.start()?;
+    let (app, watching) = builder::start(&args, &foundation, loaded)?;
     let app = Arc::new(app);
 
-    let reloader = Arc::new(Reloader::new(&args, Arc::clone(&app), watching));
+    let reloader = Arc::new(Reloader::new(&args, Arc::clone(&app), foundation, watching));
     let for_signals = Arc::clone(&reloader);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -133,7 +143,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         configuration: reloader,
     };
     let (_bound, control, admin) = start_control(&args, &listeners, control)?;
-    announce(&label, &urls, &control, &admin, args.log_format);
+    announce(&first, &urls, &control, &admin, args.log_format);
     MemoryBounds::new(&args.limits).state();
     if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
         warn!("{warning}");
@@ -232,18 +242,30 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 /// Announces the version and the URLs: to people on standard error, to scripts on
 /// standard output in one line that begins with `ready`. A closed stream must not
 /// keep the server from serving.
-fn announce(version: &Label, urls: &[String], control: &str, admin: &[String], format: Format) {
+fn announce(sites: &[(String, Label)], urls: &[String], control: &str, admin: &[String], format: Format) {
     match format {
         Format::Json => {
             let (urls, admin) = (urls.join(" "), admin.join(" "));
-            info!(version = version.number, module = %version, urls, control, admin, "serving")
+            for (site, version) in sites {
+                let site = (site != DEFAULT).then_some(site);
+                info!(site, version = version.number, module = %version, urls, control, admin, "serving");
+            }
         }
         Format::Text => {
             let list: String = urls.iter().map(|url| format!("  {url}\n")).collect();
             let admin: String = admin.iter().map(|url| format!("API: {url}\n")).collect();
+            let of_site = |(site, version): &(String, Label)| match site.as_str() {
+                DEFAULT => version.to_string(),
+                name => format!("site {name}, {version}"),
+            };
+            let mut shown: Vec<_> = sites.iter().take(SITES_SHOWN).map(of_site).collect();
+            if let more @ 1.. = sites.len().saturating_sub(SITES_SHOWN) {
+                shown.push(format!("{more} more sites (host status lists them)"));
+            }
             let banner = format!(
-                "host {} serves {version}\n{list}Control socket: {control}\n{admin}Stop it with Ctrl-C.\n",
-                env!("CARGO_PKG_VERSION")
+                "host {} serves {}\n{list}Control socket: {control}\n{admin}Stop it with Ctrl-C.\n",
+                env!("CARGO_PKG_VERSION"),
+                shown.join("\n  and "),
             );
             log::tell(&banner);
         }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::config::place::Nowhere;
 use clap::{Arg, ArgAction, Command};
 use host_http::authority::BadHost;
 use host_http::h1::BadMessage;
@@ -73,6 +74,10 @@ rows! {
         => "the head has too many fields (`--fields-max`)";
     Fault::Request(BadRequest::Message(BadMessage::TooManyOptions { .. })) = Fault::Request(BadRequest::Message(BadMessage::TooManyOptions { limit: 0 }))
         => "the field `connection` lists more than 64 options";
+    Fault::NoSite(Nowhere::Path) = Fault::NoSite(Nowhere::Path)
+        => "the host has sites, but none for the path (`path` of `[[site]]`)";
+    Fault::NoSite(Nowhere::Host) = Fault::NoSite(Nowhere::Host)
+        => "no site has the host (`hosts` of `[[site]]`)";
     Fault::Call(CallError::Trap { .. }) = Fault::Call(trap())
         => "the handler trapped or panicked";
     Fault::NotServed { .. } = Fault::NotServed { cause: "".into() }

@@ -7,15 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::admin::api::Configuration;
-use crate::admin::protocol::{Reloaded, ShownSetting};
-use crate::builder;
+use crate::admin::protocol::{Reloaded, ShownSetting, SiteOutcome};
+use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
 use crate::cli::parse::{self, Stop};
-use crate::cli::serve::Serve;
-use crate::config::setting::{Settings, Source};
+use crate::cli::serve::{Serve, SitePlan};
+use crate::config::setting::Settings;
+use crate::config::site::{DEFAULT, SiteSource, Source};
 use crate::serve::app::App;
 use crate::site::by::By;
+use crate::site::directory::{Directory, Site};
+use crate::site::outcome::Outcome;
+use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::shared::Demand;
+use crate::site::swap::SUPERSEDED;
 use crate::source::watch::{self, FileStamp, Watching};
 use crate::telemetry::log;
 
@@ -27,26 +32,52 @@ pub const LIVE: [&str; 23] = [
     "body_timeout", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
 ];
 
+/// Flags of a site that a reload changes. Those of its calls and of its kept versions need a
+/// restart.
+const LIVE_OF_SITE: [&str; 6] = ["module", "watch", "no_watch", "probe", "probe_file", "no_probe"];
+
+/// Most attempts to commit the change of a site while other swaps are published.
+const ATTEMPTS: usize = 10;
+
 /// Reloads the configuration.
 pub struct Reloader {
     app: Arc<App>,
+    foundation: Foundation,
     /// What the server runs with.
     source: Mutex<Source>,
-    /// Watch of the module file. Locked during a reload, so that reloads wait for each other.
-    watching: tokio::sync::Mutex<Option<Watching>>,
+    /// Watches of the module files. Locked during a reload, so that reloads wait for each
+    /// other.
+    watching: tokio::sync::Mutex<WatchingBySite>,
+}
+
+/// Change of the sites that is ready.
+struct Change {
+    /// Sites that stay, in the order of the configuration, each with its change.
+    kept: Vec<(NewSite, Arc<Site>, Prepared)>,
+    /// Sites that are added, with their watch.
+    added: Vec<(Arc<Site>, Option<Watching>)>,
+    removed: Vec<Arc<Site>>,
+}
+
+/// Site as the configuration describes it now.
+struct NewSite {
+    plan: SitePlan,
+    demand: Demand,
+    seen: Option<FileStamp>,
 }
 
 impl Reloader {
     /// Creates the reloader of a server that was started with these flags.
-    pub fn new(args: &Serve, app: Arc<App>, watching: Option<Watching>) -> Reloader {
-        Reloader { app, source: Mutex::new(args.source.clone()), watching: tokio::sync::Mutex::new(watching) }
+    pub fn new(args: &Serve, app: Arc<App>, foundation: Foundation, watching: WatchingBySite) -> Reloader {
+        let (source, watching) = (Mutex::new(args.source.clone()), tokio::sync::Mutex::new(watching));
+        Reloader { app, foundation, source, watching }
     }
 
     /// Does what SIGHUP asks for: reloads the configuration, and under `host dev` reads the
     /// module file again.
     pub async fn hang_up(&self) {
         if self.source().line.is_empty() {
-            self.app.swapper.read_file(By::Hangup);
+            self.app.sites.get().all().iter().for_each(|site| site.swapper.read_file(By::Hangup));
         } else {
             // The outcome is logged.
             let _ = self.reload_by(By::Hangup).await;
@@ -69,7 +100,7 @@ impl Reloader {
         reloaded
     }
 
-    async fn load(&self, watching: &mut Option<Watching>, by: By) -> Result<Reloaded, String> {
+    async fn load(&self, watching: &mut WatchingBySite, by: By) -> Result<Reloaded, String> {
         let before = self.source().clone();
         if before.line.is_empty() {
             return Err(
@@ -79,7 +110,7 @@ impl Reloader {
         // On a thread for blocking work: a file may be on a file system that does not answer.
         let line = before.line.clone();
         let read = tokio::task::spawn_blocking(move || read(&line)).await;
-        let (args, demand, seen) = read.map_err(|failed| format!("the server panicked: {failed}"))??;
+        let (args, new) = read.map_err(|failed| format!("the server panicked: {failed}"))??;
         if let Some(file) = &before.file
             && args.source.file.as_ref() != Some(file)
         {
@@ -90,21 +121,20 @@ impl Reloader {
                 file.display()
             ));
         }
-        let (applied, needs_restart) = changes(&before.settings, &args.source.settings);
+        let (applied, needs_restart) = changes(&before.settings, &args.source.settings, &LIVE);
 
-        // The only part that can fail comes first.
-        let handler = self.app.swapper.reload(demand, by).await?;
+        let (more_applied, more_need_restart) = site_changes(&before, &args.source);
+        let applied: Vec<_> = applied.into_iter().chain(more_applied).collect();
+        let needs_restart: Vec<_> = needs_restart.into_iter().chain(more_need_restart).collect();
+
+        // The only parts that can fail come first.
+        let change = self.prepare(new, by).await?;
+        let sites = self.commit(change, watching, by).await?;
         let mut settings = args.settings();
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
         log::set_levels(&args.log_level);
-        if ["module", "watch", "no-watch"].iter().any(|key| applied.iter().any(|applied| applied == key)) {
-            *watching = builder::watch(&args, seen, &self.app.swapper).unwrap_or_else(|error| {
-                warn!("{error:#}");
-                None
-            });
-        }
         let mut source = self.source();
         for id in LIVE {
             match args.source.settings.get(id) {
@@ -112,9 +142,120 @@ impl Reloader {
                 None => drop(source.settings.remove(id)),
             }
         }
+        source.sites = running(&source.sites, args.source.sites);
         source.file = args.source.file;
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
-        Ok(Reloaded { applied, needs_restart, handler })
+        Ok(Reloaded { applied, needs_restart, sites })
+    }
+
+    /// Prepares the change of all sites. If that fails, nothing has changed.
+    async fn prepare(&self, new: Vec<NewSite>, by: By) -> Result<Change, String> {
+        let directory = self.app.sites.get();
+        let is_gone = |site: &&Arc<Site>| !new.iter().any(|new| new.plan.name == site.name);
+        let removed = directory.all().iter().filter(is_gone).cloned().collect();
+        let mut change = Change { kept: Vec::new(), added: Vec::new(), removed };
+        let current = directory.all().to_vec();
+        drop(directory);
+        for new in new {
+            let name = Arc::clone(&new.plan.name);
+            let prepared = self.prepare_site(new, &current, &mut change, by).await;
+            if let Err(cause) = prepared {
+                change.abandon("the reload failed for another site");
+                return Err(of_site(&name, cause));
+            }
+        }
+        if let Some((_, site, _)) = change.kept.iter().find(|(.., prepared)| !prepared.is_newest()) {
+            let cause = of_site(&site.name, SUPERSEDED.into());
+            change.abandon(SUPERSEDED);
+            return Err(cause);
+        }
+        Ok(change)
+    }
+
+    async fn prepare_site(
+        &self,
+        new: NewSite,
+        current: &[Arc<Site>],
+        change: &mut Change,
+        by: By,
+    ) -> Result<(), String> {
+        match current.iter().find(|site| site.name == new.plan.name) {
+            Some(site) => {
+                let prepared = site.swapper.prepare_reload(new.demand.clone(), by).await?;
+                change.kept.push((new, Arc::clone(site), prepared));
+            }
+            None => {
+                let loaded = self.foundation.load(new.plan).await;
+                let started = loaded.and_then(|loaded| self.foundation.start(loaded));
+                let (site, watching) = started.map_err(|error| format!("{error:#}"))?;
+                change.added.push((Arc::new(site), watching));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the change of all sites.
+    async fn commit(
+        &self,
+        change: Change,
+        watching: &mut WatchingBySite,
+        by: By,
+    ) -> Result<Vec<SiteOutcome>, String> {
+        let Change { kept, added, removed } = change;
+        let (mut sites, mut outcomes, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for (NewSite { plan: SitePlan { name, place, args }, demand, seen }, site, prepared) in kept {
+            match commit(&site, prepared, &demand, by).await {
+                Ok(outcome) => {
+                    outcomes.extend(outcome.map(|outcome| SiteOutcome { site: name.to_string(), outcome }));
+                    self.watch_again(watching, &name, &args, seen, &site);
+                }
+                Err(cause) => failures.push(of_site(&name, cause)),
+            }
+            let swapper = site.swapper.clone();
+            sites.push(Arc::new(Site { name, place, swapper }));
+        }
+        if !failures.is_empty() && sites.len() == failures.len() {
+            added.iter().for_each(|(site, _)| site.swapper.close());
+            return Err(failures.join("\n"));
+        }
+        for (site, watch) in added {
+            watching.extend(watch.map(|watch| (Arc::clone(&site.name), watch)));
+            info!(site = &*site.name, version = site.swapper.current().label.number, %by, "site added");
+            sites.push(site);
+        }
+        self.app.sites.set(Directory::new(sites));
+        for site in removed {
+            watching.remove(&site.name);
+            site.swapper.close();
+            info!(site = &*site.name, %by, "site removed; requests that it is answering go on");
+        }
+        // Rare: another swap came between the preparation and here.
+        failures.iter().for_each(|failure| warn!("{failure}"));
+        Ok(outcomes)
+    }
+
+    /// Watches the module file of a site, as the configuration says now.
+    fn watch_again(
+        &self,
+        watching: &mut WatchingBySite,
+        name: &Arc<str>,
+        args: &Serve,
+        seen: Option<FileStamp>,
+        site: &Site,
+    ) {
+        let is_same = watching
+            .get(name)
+            .is_some_and(|watching| watching.is_of(args.module.as_deref(), args.swap.watch));
+        let is_wanted = args.module.is_some() && !args.swap.no_watch;
+        if is_same && is_wanted {
+            return;
+        }
+        watching.remove(name);
+        let watch = self.foundation.watch(args, seen, &site.swapper).unwrap_or_else(|error| {
+            warn!("{error:#}");
+            None
+        });
+        watching.extend(watch.map(|watch| (Arc::clone(name), watch)));
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {
@@ -122,9 +263,39 @@ impl Reloader {
     }
 }
 
-/// Reads the configuration again, and the files that it names. Also returns the stamp of the
-/// module file.
-fn read(line: &[OsString]) -> Result<(Serve, Demand, Option<FileStamp>), String> {
+impl Change {
+    fn abandon(self, cause: &str) {
+        self.kept.into_iter().for_each(|(.., prepared)| prepared.abandon(cause));
+        self.added.iter().for_each(|(site, _)| site.swapper.close());
+    }
+}
+
+/// Commits the change of a site. Prepares it again if another version was published meanwhile.
+async fn commit(
+    site: &Site,
+    mut prepared: Prepared,
+    demand: &Demand,
+    by: By,
+) -> Result<Option<Outcome>, String> {
+    for _ in 0..ATTEMPTS {
+        match prepared.commit() {
+            Ok(outcome) => return Ok(outcome),
+            Err(NotCommitted::Failed(cause)) => return Err(cause),
+            Err(NotCommitted::Outdated) => {
+                prepared = site.swapper.prepare_reload(demand.clone(), by).await?;
+            }
+        }
+    }
+    Err(SUPERSEDED.into())
+}
+
+/// Names the site in a message, unless it is the default one.
+fn of_site(name: &str, cause: String) -> String {
+    if name == DEFAULT || cause.starts_with("site ") { cause } else { format!("site {name}: {cause}") }
+}
+
+/// Reads the configuration again, and the files that it names.
+fn read(line: &[OsString]) -> Result<(Serve, Vec<NewSite>), String> {
     let args = match parse::parse(line) {
         Ok(args) => args.serve,
         Err(Stop::Wrong(mistakes)) => return Err(mistakes),
@@ -134,9 +305,52 @@ fn read(line: &[OsString]) -> Result<(Serve, Demand, Option<FileStamp>), String>
     if !mistakes.is_empty() {
         return Err(mistakes.join("\n"));
     }
-    let seen = args.module.as_deref().and_then(watch::look);
-    let demand = args.demand().map_err(|error| format!("{error:#}"))?;
-    Ok((args, demand, seen))
+    let new = |plan: SitePlan| {
+        let seen = plan.args.module.as_deref().and_then(watch::look);
+        let demand = plan.args.demand().map_err(|error| of_site(&plan.name, format!("{error:#}")))?;
+        Ok::<_, String>(NewSite { plan, demand, seen })
+    };
+    let new = args.plans().into_iter().map(new).collect::<Result<_, _>>()?;
+    Ok((args, new))
+}
+
+/// Returns how the sites differ: what a reload changes, and what needs a restart.
+fn site_changes(before: &Source, after: &Source) -> (Vec<String>, Vec<String>) {
+    let (mut applied, mut needs_restart) = (Vec::new(), Vec::new());
+    let find = |sites: &[SiteSource], name: &str| sites.iter().find(|site| site.name == name).cloned();
+    for site in &before.sites {
+        if find(&after.sites, &site.name).is_none() {
+            applied.push(format!("site {} (removed)", site.name));
+        }
+    }
+    for site in &after.sites {
+        let Some(old) = find(&before.sites, &site.name) else {
+            applied.push(format!("site {} (added)", site.name));
+            continue;
+        };
+        let (live, rest) = changes(&old.settings, &site.settings, &LIVE_OF_SITE);
+        let place = (old.place != site.place).then(|| "place".to_owned());
+        let named = |key: String| format!("site {} ({key})", site.name);
+        applied.extend(place.into_iter().chain(live).map(named));
+        needs_restart.extend(rest.into_iter().map(named));
+    }
+    (applied, needs_restart)
+}
+
+/// Returns the sites as they run after a reload: what needs a restart is as before.
+fn running(before: &[SiteSource], after: Vec<SiteSource>) -> Vec<SiteSource> {
+    let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
+    after
+        .into_iter()
+        .map(|mut site| {
+            if let Some(old) = before.iter().find(|old| old.name == site.name) {
+                site.settings.retain(|id, _| is_live(id));
+                let kept = old.settings.iter().filter(|(id, _)| !is_live(id));
+                site.settings.extend(kept.map(|(id, set)| (id.clone(), set.clone())));
+            }
+            site
+        })
+        .collect()
 }
 
 impl Configuration for Arc<Reloader> {
@@ -145,20 +359,20 @@ impl Configuration for Arc<Reloader> {
     }
 
     async fn settings(&self) -> Vec<ShownSetting> {
-        let settings = self.source().settings.clone();
-        config::entries(&settings)
+        let source = self.source().clone();
+        config::entries(&source)
     }
 }
 
 /// Returns the keys whose values differ: those that a reload changes, and those that need a
 /// restart.
-fn changes(before: &Settings, after: &Settings) -> (Vec<String>, Vec<String>) {
+fn changes(before: &Settings, after: &Settings, live: &[&str]) -> (Vec<String>, Vec<String>) {
     let given = |settings: &Settings, id: &str| settings.get(id).map(|setting| setting.given.clone());
     let mut ids: Vec<_> = before.keys().chain(after.keys()).collect();
     ids.sort();
     ids.dedup();
     let changed = ids.into_iter().filter(|id| given(before, id) != given(after, id));
-    let (live, rest): (Vec<_>, Vec<_>) = changed.partition(|id| LIVE.contains(&id.as_str()));
+    let (live, rest): (Vec<_>, Vec<_>) = changed.partition(|id| live.contains(&id.as_str()));
     let keys = |ids: Vec<&String>| ids.into_iter().map(|id| id.replace('_', "-")).collect();
     (keys(live), keys(rest))
 }

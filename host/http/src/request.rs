@@ -62,16 +62,30 @@ pub fn check_head<'a>(head: &RequestHead<'a>) -> Result<Target<'a>, BadRequest> 
     Ok(target)
 }
 
-/// Appends the head of the canonical message, whose body has this length.
+/// Returns the server that a request names, with its port if it names one; empty for a
+/// request of HTTP/1.0 that names none.
+pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
+    match *target {
+        Target::Absolute(authority, _) => authority.as_bytes(),
+        _ => head.fields.values(Name::Host).next().unwrap_or_default(),
+    }
+}
+
+/// Appends the head of the canonical message, whose body has this length. Leaves out the
+/// first `strip` bytes of the path.
 pub fn encode(
     to: &mut Vec<u8>,
     head: &RequestHead<'_>,
     target: Target<'_>,
+    strip: usize,
     body_bytes: usize,
     origin: &Origin<'_>,
 ) {
     let canonical = target.canonical(head.method);
-    put(to, [head.method.as_bytes(), b" ", canonical.as_bytes(), b" HTTP/1.1\r\n"]);
+    let rest = canonical.get(strip..).filter(|_| canonical.starts_with('/')).unwrap_or(&canonical);
+    let slash: &[u8] =
+        if strip == 0 || rest.starts_with('/') || rest.len() == canonical.len() { b"" } else { b"/" };
+    put(to, [head.method.as_bytes(), b" ", slash, rest.as_bytes(), b" HTTP/1.1\r\n"]);
     let authority = match target {
         Target::Absolute(authority, _) => Some(authority),
         _ => None,
@@ -125,7 +139,7 @@ mod tests {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         };
         let mut canonical = Vec::new();
-        encode(&mut canonical, &head, check_head(&head).unwrap(), 0, &origin);
+        encode(&mut canonical, &head, check_head(&head).unwrap(), 0, 0, &origin);
         let expected = "CONNECT a.example:443 HTTP/1.1\r\nhost: b.example:1\r\nx-request-id: -\r\n";
         assert!(String::from_utf8(canonical).unwrap().starts_with(expected));
     }

@@ -72,6 +72,15 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Returns the path, which a query may follow: `/` for a target without one.
+    pub fn path(&self) -> &'a str {
+        match *self {
+            Target::Origin(path) => path,
+            Target::Absolute(_, path) if path.starts_with('/') => path,
+            Target::Absolute(..) | Target::Authority(_) | Target::Asterisk => "/",
+        }
+    }
+
     /// Returns the target as a handler gets it: path and query; or `*`; or, with
     /// CONNECT, the authority.
     pub(super) fn canonical(&self, method: &str) -> Cow<'a, str> {

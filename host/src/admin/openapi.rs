@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::admin::protocol::{self, CHANGES, ErrorReply, Reloaded, Rollback, ShownSetting};
+use crate::admin::protocol::{self, CHANGES, ErrorReply, Reloaded, Rollback, ShownSetting, SiteStatus};
 use crate::admin::routes::{Operation, ROUTES, Route};
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
@@ -66,6 +66,13 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "schema": { "type": "string", "pattern": r#"^(\*|"[1-9][0-9]{0,8}")$"# },
         }));
     }
+    if let Operation::Swap | Operation::Rollback | Operation::Versions | Operation::Version = route.operation
+    {
+        let description = "Name of the site; needed if there are several and none is named default.";
+        parameters.push(json!({
+            "name": "site", "in": "query", "description": description, "schema": { "type": "string" },
+        }));
+    }
     if route.operation == Operation::Swap {
         let description = "Name of the module, for the log and the list of versions.";
         parameters.push(json!({
@@ -108,6 +115,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     use Operation::*;
     let done = match route.operation {
         Status => schema::<protocol::Status>(schemas),
+        Sites => schema::<Vec<SiteStatus>>(schemas),
         Versions => schema::<Vec<Entry>>(schemas),
         Version => schema::<Entry>(schemas),
         Swap | Rollback => schema::<Outcome>(schemas),
@@ -123,6 +131,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Swap => &[
             (200, "The bytes serve already", &done),
             (201, "The module serves", &done),
+            (404, "There is no such site", &error),
             (408, "The module did not arrive in time", &error),
             (409, "A newer change was ordered", &done),
             (412, "Another version is current", &either),
@@ -133,19 +142,21 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Rollback => &[
             (200, "The version serves already", &done),
             (201, "The version serves", &done),
+            (404, "There is no such site", &error),
             (408, "The body did not arrive in time", &error),
             (409, "The version is not kept", &done),
             (412, "Another version is current", &either),
             (413, "The body is too long", &error),
         ],
         Reload => &[(200, "The configuration was reloaded", &done), (422, "Nothing was changed", &error)],
-        Version => &[(200, "The version", &done), (404, "There is no such version", &error)],
+        Version => &[(200, "The version", &done), (404, "There is no such version or site", &error)],
         SetLogLevel => &[
             (200, "The levels in force", &done),
             (408, "The body did not arrive in time", &error),
             (413, "The body is too long", &error),
         ],
-        Status | Versions | Settings | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
+        Versions => &[(200, "The versions", &done), (404, "There is no such site", &error)],
+        Status | Sites | Settings | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let mut all = Map::new();

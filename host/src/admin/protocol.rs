@@ -52,8 +52,8 @@ pub struct Status {
     pub module_max: usize,
     /// Longest time that a swap takes, in seconds.
     pub swap_seconds: u64,
-    /// Current version.
-    pub serving: Entry,
+    /// Sites, each with its current version.
+    pub sites: Vec<SiteStatus>,
     /// Use of bounded resources.
     pub resources: Resources,
     /// Number of responses that the host made itself since the start, by fault.
@@ -65,6 +65,21 @@ pub struct Status {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ThreadSchema>")]
     pub threads: BTreeMap<String, State>,
+}
+
+/// State of a site.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SiteStatus {
+    /// Name; `default` is the site that the general settings describe.
+    pub name: String,
+    /// Hosts; none stands for all.
+    pub hosts: Vec<String>,
+    /// Path.
+    pub path: String,
+    /// Whether the handler gets the target without the path.
+    pub strip_path: bool,
+    /// Current version.
+    pub serving: Entry,
 }
 
 /// Restarts of a thread.
@@ -126,13 +141,26 @@ pub struct Reloaded {
     pub applied: Vec<String>,
     /// Keys that differ from those with which the server runs, and need a restart.
     pub needs_restart: Vec<String>,
-    /// What came of the module file, if there is one.
-    pub handler: Option<Outcome>,
+    /// What came of the module file of each site that has one.
+    pub sites: Vec<SiteOutcome>,
+}
+
+/// Outcome for one site.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SiteOutcome {
+    /// Name of the site.
+    pub site: String,
+    /// Outcome.
+    #[serde(flatten)]
+    pub outcome: Outcome,
 }
 
 /// Setting of the server.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ShownSetting {
+    /// Site that sets it, unless it is a general setting.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub site: Option<String>,
     /// Name of the flag without its hyphens.
     pub key: String,
     /// Value; null if there is none.

@@ -56,7 +56,10 @@ impl Resources {
             queue: of(call.queue, waiting),
             uploads: of(UPLOADS_MAX, taken(uploads, UPLOADS_MAX)),
             buffers: of(server.buffer_max, app.buffers.used()),
-            kept_versions: of(swap.keep_bytes, app.swapper.kept_memory()),
+            kept_versions: of(
+                swap.keep_bytes,
+                app.sites.get().all().iter().map(|site| site.swapper.kept_memory()).sum(),
+            ),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
             memory: MemoryBounds::new(&limits),
         }

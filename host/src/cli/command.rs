@@ -13,13 +13,14 @@ use host_http::quote::quoted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::admin::protocol::{ErrorReply, Reloaded, Rollback, Status};
+use crate::admin::protocol::{ErrorReply, Reloaded, Rollback, SiteOutcome, SiteStatus, Status};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::config::{self, Config};
 use crate::cli::output::{one_line, print};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
+use crate::config::site::DEFAULT;
 use crate::config::value::version_number;
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
@@ -44,6 +45,9 @@ pub enum Command {
         /// Swap only if this version is current
         #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
+        /// Choice of the site.
+        #[command(flatten)]
+        of: OfSite,
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
@@ -57,6 +61,9 @@ pub enum Command {
         /// Roll back only if this version is current
         #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
+        /// Choice of the site.
+        #[command(flatten)]
+        of: OfSite,
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
@@ -64,6 +71,9 @@ pub enum Command {
     /// List the versions of a running server: when each was made, and which one it replaced,
     /// to which host rollback goes
     Versions {
+        /// Choice of the site.
+        #[command(flatten)]
+        of: OfSite,
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
@@ -89,6 +99,26 @@ pub enum Command {
     Tool(Tool),
 }
 
+/// Choice of the site.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OfSite {
+    /// Site that the command concerns [default: the one that the general settings describe, or the
+    /// only one]
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+}
+
+impl OfSite {
+    /// Returns the target of a request: a path, and parameters.
+    fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let site = self.site.as_deref().map(|name| ("site", name));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(site.iter().chain(parameters))
+            .finish();
+        if query.is_empty() { path.into() } else { format!("{path}?{query}") }
+    }
+}
+
 /// Runs a command. `develop` starts a server for a crate.
 ///
 /// # Errors
@@ -97,7 +127,9 @@ pub enum Command {
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
-        Command::Versions { server } | Command::Status { server } | Command::Reload { server } => server.json,
+        Command::Versions { server, .. } | Command::Status { server } | Command::Reload { server } => {
+            server.json
+        }
         Command::Config(_) | Command::Tool(_) => false,
     };
     let result = carry_out(command, develop);
@@ -120,7 +152,7 @@ fn carry_out(
     develop: impl FnOnce(Serve) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Swap { file, if_version, server } => {
+        Command::Swap { file, if_version, of, server } => {
             upload::look(&file)?;
             let line = client::ask(&server, Ask::get(STATUS))?;
             let Status { module_max, swap_seconds, .. } = reply(&line)?;
@@ -128,18 +160,19 @@ fn carry_out(
             // The end of a long path tells more than its begin.
             let name =
                 name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default();
-            let query: String =
-                form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
-            let target = format!("/v1/versions?{query}");
+            let target = of.target("/v1/versions", &[("name", name)]);
             let ask = Ask::post(&target, if_version, bytes, Duration::from_secs(swap_seconds));
             show(&server, ask, |outcome| show_outcome(outcome, false))
         }
-        Command::Rollback { version, if_version, server } => {
+        Command::Rollback { version, if_version, of, server } => {
             let body = serde_json::to_vec(&Rollback { version })?;
-            let ask = Ask::post("/v1/rollback", if_version, body, client::TIMEOUT);
+            let target = of.target("/v1/rollback", &[]);
+            let ask = Ask::post(&target, if_version, body, client::TIMEOUT);
             show(&server, ask, |outcome| show_outcome(outcome, true))
         }
-        Command::Versions { server } => show(&server, Ask::get("/v1/versions"), show_versions),
+        Command::Versions { of, server } => {
+            show(&server, Ask::get(&of.target("/v1/versions", &[])), show_versions)
+        }
         Command::Status { server } => show(&server, Ask::get(STATUS), show_status),
         Command::Reload { server } => {
             let line = client::ask(&server, Ask::get(STATUS))?;
@@ -208,19 +241,22 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
 }
 
 fn show_reloaded(reloaded: &Reloaded) -> (String, ExitCode) {
-    let Reloaded { applied, needs_restart, handler } = reloaded;
+    let Reloaded { applied, needs_restart, sites } = reloaded;
     let list = |keys: &Vec<String>| if keys.is_empty() { "none".into() } else { keys.join(", ") };
     let mut text = format!("reloaded; settings changed: {}\n", list(applied));
     if !needs_restart.is_empty() {
         let _ = writeln!(text, "need a restart: {}", list(needs_restart));
     }
-    match handler {
-        None => (text, ExitCode::SUCCESS),
-        Some(outcome) => {
-            let (handler, code) = show_outcome(outcome, false);
-            (text + &handler, code)
+    let mut all = ExitCode::SUCCESS;
+    for SiteOutcome { site, outcome } in sites {
+        let (shown, code) = show_outcome(outcome, false);
+        let of = if site == DEFAULT { String::new() } else { format!("site {site}: ") };
+        let _ = write!(text, "{of}{shown}");
+        if code != ExitCode::SUCCESS {
+            all = code;
         }
     }
+    (text, all)
 }
 
 fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
@@ -248,7 +284,7 @@ fn show_status(status: &Status) -> (String, ExitCode) {
         host_version,
         uptime_seconds,
         urls,
-        serving,
+        sites,
         resources,
         faults,
         threads,
@@ -268,14 +304,24 @@ fn show_status(status: &Status) -> (String, ExitCode) {
             (restarts, Some(cause)) => format!("{name} (restarted {restarts} times, last because: {cause})"),
         })
         .collect();
+    let sites: String = sites.iter().map(show_site).collect();
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\nserves version {}: {}, {}, sha256 {}\n{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
         urls.join(" "),
-        serving.number,
-        serving.origin,
-        ByteSize(serving.size as u64),
-        serving.sha256,
         threads.join(", "),
     );
     (text, ExitCode::SUCCESS)
+}
+
+fn show_site(site: &SiteStatus) -> String {
+    let SiteStatus { name, hosts, path, strip_path, serving } = site;
+    let (number, origin, size, sha256) =
+        (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
+    let version = format!("serves version {number}: {origin}, {size}, sha256 {sha256}\n");
+    if name == DEFAULT {
+        return version;
+    }
+    let hosts = if hosts.is_empty() { "all hosts".into() } else { hosts.join(" ") };
+    let stripped = if *strip_path { ", stripped" } else { "" };
+    format!("site {name} ({hosts}, path {path}{stripped}) {version}")
 }

@@ -15,9 +15,11 @@ use crate::admin::token::Token;
 use crate::cli::configured;
 use crate::cli::output::print;
 use crate::cli::serve::{self, Serve};
-use crate::config::file::{self, FileChoice};
+use crate::config::file::FileChoice;
 use crate::config::schema;
-use crate::config::setting::{self, Given, Place, Source};
+use crate::config::setting::{self, Given, Place, Setting};
+use crate::config::site::{SiteSource, Source};
+use crate::config::toml_value;
 use crate::net::listen;
 use crate::site::version::{Origin, hint};
 
@@ -70,8 +72,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     match config {
         Config::Check { file } => check(file),
         Config::Show(shown) => {
-            let Source { file, settings, warnings, .. } = &shown.serve.source;
-            print(if shown.json { json(settings)? } else { text(file.as_ref(), settings)? });
+            let Source { warnings, .. } = &shown.serve.source;
+            print(if shown.json { json(&shown.serve.source)? } else { text(&shown.serve.source)? });
             warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
             Ok(ExitCode::SUCCESS)
         }
@@ -95,23 +97,31 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     if !mistakes.is_empty() {
         bail!(mistakes.join("\n"));
     }
-    print(format!("{} is valid and sets {} keys\n", path.display(), serve.source.settings.len()));
+    let Source { settings, sites, .. } = &serve.source;
+    let sites = match sites.len() {
+        0 => String::new(),
+        1 => " and has 1 site".into(),
+        count => format!(" and has {count} sites"),
+    };
+    print(format!("{} is valid and sets {} keys{sites}\n", path.display(), settings.len()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Checks what the settings name: addresses, the module, files of probes. Leaves out those of
 /// the command line unless `with_line` is set. Returns one line for each mistake.
 pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |id: &str, check: &dyn Fn() -> Result<(), String>| {
-        let place = serve.source.settings.get(id).map(|setting| &setting.place);
+    let found = std::cell::RefCell::new(Vec::new());
+    let check_of = |settings: &setting::Settings, id: &str, check: &dyn Fn() -> Result<(), String>| {
+        let place = settings.get(id).map(|setting| &setting.place);
         if let Some(place) = place.filter(|place| with_line || **place != Place::CommandLine)
             && let Err(cause) = check()
         {
-            found.push(
-                quoted(&format!("{place}: {}: {cause}", id.replace('_', "-")), MESSAGE_MAX).to_string(),
-            );
+            let message = format!("{place}: {}: {cause}", id.replace('_', "-"));
+            found.borrow_mut().push(quoted(&message, MESSAGE_MAX).to_string());
         }
+    };
+    let check = |id: &str, check: &dyn Fn() -> Result<(), String>| {
+        check_of(&serve.source.settings, id, check);
     };
     for address in &serve.listen {
         let wrong = |error| format!("found `{address}`; {error:#}");
@@ -128,14 +138,26 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     if let Err((id, message)) = serve.check() {
         check(id, &|| Err(message.clone()));
     }
-    if let Some(path) = &serve.module {
-        let read = || Origin::Path(path.clone()).read(serve.limits.swap.module_max).map_err(hint);
-        check("module", &|| {
-            read().map(drop).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    let check_site = |serve: &Serve, settings: &setting::Settings| {
+        if let Some(path) = &serve.module {
+            let read = || Origin::Path(path.clone()).read(serve.limits.swap.module_max).map_err(hint);
+            check_of(settings, "module", &|| {
+                read().map(drop).map_err(|error| format!("cannot read {}: {error}", path.display()))
+            });
+        }
+        let probes = || serve.swap.probes().map(drop).map_err(|error| format!("{error:#}"));
+        check_of(settings, "probe_file", &probes);
+    };
+    check_site(serve, &serve.source.settings);
+    for (site, source) in serve.sites.iter().zip(&serve.source.sites) {
+        check_site(&site.args, &source.settings);
+        let (of_site, most) = (site.args.limits.call.memory_max, serve.limits.call.memory_max);
+        check_of(&source.settings, "memory_max", &|| match of_site > most {
+            true => Err(format!("found {of_site} bytes; expected at most the {most} of the whole server")),
+            false => Ok(()),
         });
     }
-    check("probe_file", &|| serve.swap.probes().map(drop).map_err(|error| format!("{error:#}")));
-    found
+    found.into_inner()
 }
 
 /// Returns the settings as a configuration file, with the defaults as comments.
@@ -143,8 +165,9 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
 /// # Errors
 ///
 /// When a value cannot stand in a file, because it is not UTF-8.
-pub fn text(file: Option<&PathBuf>, settings: &setting::Settings) -> anyhow::Result<String> {
-    let file = file.map_or("none".into(), |path| path.to_string_lossy());
+pub fn text(source: &Source) -> anyhow::Result<String> {
+    let Source { file, settings, sites, .. } = source;
+    let file = file.as_ref().map_or("none".into(), |path| path.to_string_lossy());
     let file = quoted(&file, usize::MAX);
     let mut text = format!("# Configuration file: {file}. A line behind # is a default.\n");
     let command = serve::definition();
@@ -160,34 +183,80 @@ pub fn text(file: Option<&PathBuf>, settings: &setting::Settings) -> anyhow::Res
             },
         };
     }
+    for site in sites {
+        text += &site_text(&command, site)?;
+    }
     Ok(text)
 }
 
-fn json(settings: &setting::Settings) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&entries(settings))? + "\n")
+/// Returns a site as a table of a configuration file.
+fn site_text(command: &Command, site: &SiteSource) -> anyhow::Result<String> {
+    let SiteSource { name, settings, at, .. } = site;
+    let mut text = format!("\n[[site]]  # {at}\nname = {}\n", Value::from(name.as_str()));
+    for (key, value) in place(site) {
+        let _ = writeln!(text, "{key} = {value}");
+    }
+    for (flag, Setting { given, place }) in own(command, settings) {
+        let _ = writeln!(text, "{} = {}  # {place}", setting::key(flag), toml(flag, given)?);
+    }
+    Ok(text)
 }
 
-/// Returns each setting of a server, and its place.
-pub fn entries(settings: &setting::Settings) -> Vec<ShownSetting> {
+/// Returns the keys about the place of a site that differ from their defaults.
+fn place(site: &SiteSource) -> Vec<(&'static str, Value)> {
+    let place = &site.place;
+    let hosts: Vec<_> = place.hosts.iter().map(ToString::to_string).collect();
+    let hosts = (!hosts.is_empty()).then(|| ("hosts", hosts.into()));
+    let path = (!place.path.as_str().is_empty()).then(|| ("path", place.path.as_str().into()));
+    let strip = place.strip.then(|| ("strip-path", true.into()));
+    [hosts, path, strip].into_iter().flatten().collect()
+}
+
+fn own<'a>(
+    command: &'a Command,
+    settings: &'a setting::Settings,
+) -> impl Iterator<Item = (&'a Arg, &'a Setting)> {
+    setting::flags(command).filter_map(|flag| Some((flag, settings.get(flag.get_id().as_str())?)))
+}
+
+fn json(source: &Source) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&entries(source))? + "\n")
+}
+
+/// Returns each setting of a server, and its place. Of each site, returns what the site sets
+/// itself.
+pub fn entries(source: &Source) -> Vec<ShownSetting> {
     let command = serve::definition();
-    let entry = |flag: &Arg| {
+    let settings = &source.settings;
+    let general = |flag: &Arg| {
         let set = settings.get(flag.get_id().as_str());
         let given = set.map(|set| set.given.clone()).or_else(|| default(&command, flag, settings));
         let value = given.map_or(Value::Null, |given| value(flag, &given));
-        let entry = ShownSetting { key: setting::key(flag).into(), value, ..ShownSetting::default() };
-        match set.map(|set| &set.place) {
-            None => ShownSetting { source: "default".into(), ..entry },
-            Some(Place::CommandLine) => ShownSetting { source: "command line".into(), ..entry },
-            Some(Place::Variable(name)) => {
-                ShownSetting { source: "environment".into(), variable: Some(name.clone()), ..entry }
-            }
-            Some(Place::Line(file, line)) => {
-                let file = Some(file.to_string_lossy().into_owned());
-                ShownSetting { source: "file".into(), file, line: Some(*line), ..entry }
-            }
-        }
+        entry(setting::key(flag), value, set.map(|set| &set.place))
     };
-    setting::flags(&command).map(entry).collect()
+    let of_site = |site: &SiteSource| {
+        let place = place(site).into_iter().map(|(key, value)| entry(key, value, Some(&site.at)));
+        let set = own(&command, &site.settings)
+            .map(|(flag, set)| entry(setting::key(flag), value(flag, &set.given), Some(&set.place)));
+        let name = Some(site.name.clone());
+        place.chain(set).map(|entry| ShownSetting { site: name.clone(), ..entry }).collect::<Vec<_>>()
+    };
+    setting::flags(&command).map(general).chain(source.sites.iter().flat_map(of_site)).collect()
+}
+
+fn entry(key: &str, value: Value, place: Option<&Place>) -> ShownSetting {
+    let entry = ShownSetting { key: key.into(), value, ..ShownSetting::default() };
+    match place {
+        None => ShownSetting { source: "default".into(), ..entry },
+        Some(Place::CommandLine) => ShownSetting { source: "command line".into(), ..entry },
+        Some(Place::Variable(name)) => {
+            ShownSetting { source: "environment".into(), variable: Some(name.clone()), ..entry }
+        }
+        Some(Place::Line(file, line)) => {
+            let file = Some(file.to_string_lossy().into_owned());
+            ShownSetting { source: "file".into(), file, line: Some(*line), ..entry }
+        }
+    }
 }
 
 /// Returns the default of a flag, unless it is computed at the start, or another setting
@@ -225,7 +294,7 @@ fn value(flag: &Arg, given: &Given) -> Value {
         Given::Switch(is_on) => (*is_on).into(),
         Given::Values(values) => {
             let mut values = values.iter().map(|value| {
-                let text = file::resolve(flag, value.clone(), &base).to_string_lossy().into_owned();
+                let text = toml_value::resolve(flag, value.clone(), &base).to_string_lossy().into_owned();
                 let number = text.parse::<u32>().ok().filter(|number| number.to_string() == text);
                 number.filter(|_| setting::takes_number(flag)).map_or_else(|| text.into(), Value::from)
             });

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use crate::cli::serve::Serve;
+use crate::cli::serve::{Serve, SitePlan};
 use crate::config::environment;
-use crate::config::file::{self, FileChoice};
-use crate::config::setting::{self, Settings, Source};
+use crate::config::file::{self, FileChoice, Read};
+use crate::config::setting::{self, Settings};
+use crate::config::site::{SiteSource, Source};
 
 /// Adds the settings of the environment and of the configuration file to those of the command
 /// line. `definition` is the command line of the server.
@@ -21,9 +22,9 @@ pub fn load(definition: &Command, matches: &ArgMatches) -> Result<Serve, Vec<Str
     let choice = FileChoice::from_arg_matches(matches).map_err(|error| vec![error.to_string()])?;
     let variables = std::env::vars_os();
     let path = choice.path(named_by_environment());
-    let of_file = path.as_deref().map_or_else(|| Ok(Settings::new()), |path| file::read(definition, path));
+    let of_file = path.as_deref().map_or_else(|| Ok(Read::default()), |path| file::read(definition, path));
     let of_environment = environment::read(definition, variables);
-    let (of_file, (of_environment, warnings)) = match (of_file, of_environment) {
+    let (Read { settings: of_file, sites }, (of_environment, warnings)) = match (of_file, of_environment) {
         (Ok(file), Ok(environment)) => (file, environment),
         (file, environment) => {
             return Err([file.err(), environment.err()].into_iter().flatten().flatten().collect());
@@ -31,10 +32,8 @@ pub fn load(definition: &Command, matches: &ArgMatches) -> Result<Serve, Vec<Str
     };
     let of_line = setting::of_command_line(definition, matches);
     let settings = setting::merge(definition, [of_line, of_environment, of_file]);
-    let line = setting::command_line(definition, &settings);
-    let mut serve = parse(definition, line).map_err(|error| vec![error.to_string()])?;
-    serve.source = Source { file: path, settings, warnings, line: Vec::new() };
-    Ok(serve)
+    let source = Source { file: path, settings, sites, warnings, line: Vec::new() };
+    serve(definition, source)
 }
 
 /// Returns the path of the configuration file that the environment names.
@@ -48,11 +47,29 @@ pub(super) fn named_by_environment() -> Option<PathBuf> {
 ///
 /// As [`load`].
 pub(super) fn load_file(definition: &Command, path: PathBuf) -> Result<Serve, Vec<String>> {
-    let settings = file::read(definition, &path)?;
-    let line = setting::command_line(definition, &settings);
-    let mut serve = parse(definition, line).map_err(|error| vec![error.to_string()])?;
-    serve.source = Source { file: Some(path), settings, ..Source::default() };
-    Ok(serve)
+    let Read { settings, sites } = file::read(definition, &path)?;
+    serve(definition, Source { file: Some(path), settings, sites, ..Source::default() })
+}
+
+/// Returns the server with these settings, and its sites.
+fn serve(definition: &Command, source: Source) -> Result<Serve, Vec<String>> {
+    let mut mistakes = Vec::new();
+    let mut parse = |settings: &Settings, of: &str| {
+        let parsed = parse(definition, setting::command_line(definition, settings));
+        parsed.map_err(|error| mistakes.push(format!("{of}{error}"))).ok()
+    };
+    let general = parse(&source.settings, "");
+    let site = |site: &SiteSource| {
+        let settings = site.merged(definition, &source.settings);
+        let mut args = parse(&settings, &format!("{}: site {}: ", site.at, site.name))?;
+        args.source.settings = settings;
+        Some(SitePlan { name: site.name.as_str().into(), place: site.place.clone(), args })
+    };
+    let sites: Vec<_> = source.sites.iter().filter_map(site).collect();
+    match general.filter(|_| sites.len() == source.sites.len()) {
+        Some(serve) => Ok(Serve { sites, source, ..serve }),
+        None => Err(mistakes),
+    }
 }
 
 fn parse(definition: &Command, line: Vec<OsString>) -> Result<Serve, clap::Error> {

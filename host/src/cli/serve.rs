@@ -1,6 +1,7 @@
 //! Command-line flags of the server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args as _, Command};
@@ -8,7 +9,8 @@ use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
 use crate::config::limits::Limits;
-use crate::config::setting::Source;
+use crate::config::place::Place;
+use crate::config::site::{DEFAULT, Source};
 use crate::config::value::count;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
@@ -76,9 +78,24 @@ pub struct Serve {
     #[arg(skip)]
     pub source: Source,
 
+    /// Sites of the configuration file.
+    #[arg(skip)]
+    pub sites: Vec<SitePlan>,
+
     /// Rejection notice that `host dev` shows in the browser.
     #[arg(skip)]
     pub notice: Notice,
+}
+
+/// Site that a server has.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    /// Name.
+    pub name: Arc<str>,
+    /// Hosts and path.
+    pub place: Place,
+    /// Settings: those of the site, and the general ones.
+    pub args: Serve,
 }
 
 /// Flags about swapping the handler while the server runs.
@@ -146,6 +163,17 @@ pub struct Swap {
 }
 
 impl Serve {
+    /// Returns the sites that the server has. The general settings describe one too, unless
+    /// there are others and no module is named for it.
+    pub fn plans(&self) -> Vec<SitePlan> {
+        let default = (self.sites.is_empty() || self.module.is_some()).then(|| SitePlan {
+            name: DEFAULT.into(),
+            place: Place::default(),
+            args: Serve { sites: Vec::new(), ..self.clone() },
+        });
+        default.into_iter().chain(self.sites.iter().cloned()).collect()
+    }
+
     /// Returns the source of the handler, and its probes.
     ///
     /// # Errors

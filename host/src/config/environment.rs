@@ -6,8 +6,8 @@ use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::config::file;
 use crate::config::setting::{self, Given, Place, Setting, Settings};
+use crate::config::toml_value;
 use crate::config::value_error;
 
 /// Prefix of the variables.
@@ -82,7 +82,7 @@ fn given(flag: &Arg, value: &OsString) -> Result<Given, String> {
     };
     let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::String(text) => Ok(OsString::from(&**text)),
-        other => Err(format!("found {} in the array; expected strings", file::kind(other))),
+        other => Err(format!("found {} in the array; expected strings", toml_value::kind(other))),
     };
     Ok(Given::Values(array.iter().map(text).collect::<Result<_, _>>()?))
 }

@@ -1,5 +1,5 @@
-//! Configuration of the server: its limits, and the ways to set them. Each limit is a flag with its default, its unit and the effect of
-//! exceeding it. A comment above a field gives the reason for the limit or its default,
+//! Configuration of the server: its limits, and the ways to set them. Each limit is a flag with
+//! its default, its unit and the effect of exceeding it. A comment above a field gives the reason for the limit or its default,
 //! unless the reason is obvious.
 //!
 //! | file | responsibility |
@@ -11,6 +11,10 @@
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
 //! | `value` | parses the values of flags, and bounds them |
 //! | `setting` | values of flags, where each was given, and which one counts |
+//! | `site` | sites as the configuration describes them |
+//! | `toml_value` | reads the value of a setting in TOML |
+//! | `sites` | reads the sites in the configuration file |
+//! | `place` | hosts and path of a site |
 //! | `file` | finds and reads the configuration file |
 //! | `environment` | reads the environment variables |
 //! | `value_error` | describes refused values and settings that exclude each other |
@@ -21,9 +25,13 @@ pub mod connection;
 pub mod environment;
 pub mod file;
 pub mod limits;
+pub mod place;
 pub mod schema;
 pub mod server;
 pub mod setting;
+pub mod site;
+pub mod sites;
 pub mod swap;
+pub mod toml_value;
 pub mod value;
 pub mod value_error;

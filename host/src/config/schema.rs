@@ -4,6 +4,8 @@ use clap::{Arg, Command};
 use serde_json::{Map, Value, json};
 
 use crate::config::setting;
+use crate::config::site::FLAGS;
+use crate::config::sites;
 
 /// Pattern of a size, such as `64KiB`, or of a time, such as `1min 30s`. The server knows the
 /// units.
@@ -11,14 +13,37 @@ const QUANTITY: &str = "[0-9]";
 
 /// Returns the schema of all keys.
 pub fn schema(command: &Command) -> Value {
-    let properties: Map<_, _> =
+    let mut properties: Map<_, _> =
         setting::flags(command).map(|flag| (setting::key(flag).to_owned(), property(flag))).collect();
+    properties.insert(sites::TABLE.into(), sites(command));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of host",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
+    })
+}
+
+/// Returns the schema of the tables of sites.
+fn sites(command: &Command) -> Value {
+    let text = |description: &str| json!({ "description": description, "type": "string", "minLength": 1 });
+    let hosts = text("Host, such as example.org, or *.example.org for all names below it.");
+    let of_flags = setting::flags(command).filter(|flag| FLAGS.contains(&flag.get_id().as_str()));
+    let mut properties: Map<_, _> =
+        of_flags.map(|flag| (setting::key(flag).to_owned(), property(flag))).collect();
+    for (key, value) in [
+        ("name", text("Name of the site: small letters, digits and hyphens.")),
+        ("hosts", json!({ "anyOf": [hosts, { "type": "array", "items": hosts, "minItems": 1 }] })),
+        ("path", text("Path below which the site answers, such as /shop.")),
+        ("strip-path", json!({ "description": "Whether the handler gets the target without the path.", "type": "boolean" })),
+    ] {
+        properties.insert(key.into(), value);
+    }
+    json!({
+        "description": "Sites: handlers with their own versions, each at its hosts and its path.",
+        "type": "array",
+        "items": { "type": "object", "properties": properties, "required": ["name"], "additionalProperties": false },
     })
 }
 

@@ -18,19 +18,6 @@ const EDITS_MAX: usize = 2;
 /// Settings by the id of their flag.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// Settings of a server, and where they come from.
-#[derive(Clone, Debug, Default)]
-pub struct Source {
-    /// Configuration file, if one was read.
-    pub file: Option<PathBuf>,
-    /// Settings of all layers.
-    pub settings: Settings,
-    /// Command line, program name first. Empty if no file and no environment were read.
-    pub line: Vec<OsString>,
-    /// Warnings for the log.
-    pub warnings: Vec<String>,
-}
-
 /// Value of a flag, and where it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -95,7 +82,12 @@ pub fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 
 /// Returns the key that an unknown one is probably meant to be.
 pub fn near<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
-    let near = flags(command).map(|flag| (strsim::damerau_levenshtein(key(flag), name), key(flag))).min()?;
+    near_of(flags(command).map(key), name)
+}
+
+/// Returns which of these keys an unknown one is probably meant to be.
+pub fn near_of<'a>(keys: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let near = keys.into_iter().map(|key| (strsim::damerau_levenshtein(key, name), key)).min()?;
     // A short word is near to many others.
     (near.0 <= EDITS_MAX.min(name.len() / 3)).then_some(near.1)
 }

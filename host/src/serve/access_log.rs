@@ -22,6 +22,8 @@ pub struct Line<'a> {
     pub length: usize,
     /// Time at which the request head was complete.
     pub since: Instant,
+    /// Name of the site, unless it is the default one.
+    pub site: Option<&'a str>,
     /// Number of the version that was called, if one was.
     pub version: Option<u64>,
     /// Id of the request.
@@ -45,6 +47,7 @@ pub fn write(line: &Line<'_>) {
                 length = line.length,
                 client = field::display(line.client),
                 time_us = line.since.elapsed().as_micros() as u64,
+                site = line.site,
                 version = line.version,
                 id = field::display(line.id),
                 fault = line.fault.map(|fault| fault.entry().name),

@@ -11,13 +11,14 @@ use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
 use crate::serve::settings::InForce;
+use crate::site::current::Published;
+use crate::site::directory::Directory;
 use crate::site::notice::Notice;
-use crate::site::swapper::Swapper;
 
 /// State shared by all connections.
 pub struct App {
-    /// Source of the current version.
-    pub swapper: Swapper,
+    /// Sites, each with its current version.
+    pub sites: Published<Directory>,
     /// Settings that a reload changes.
     pub settings: InForce,
     /// Limits of the server as it was started. A reload changes those in `settings`.

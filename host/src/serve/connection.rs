@@ -20,7 +20,7 @@ use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::exchange::{Arrival, Client, Reused};
+use crate::serve::exchange::{Arrival, Client};
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, READ, READ_FIRST, Stream, TOGETHER};
 use crate::serve::write_pace::WriteBounds;
@@ -156,7 +156,7 @@ impl Connections {
         let (messages, write) = (MessageLimits::from(limits), WriteBounds::from(limits));
         let mut stream =
             Stream::new(socket.clone(), Arc::clone(slot), limits.head_timeout, write, idle_check);
-        let (mut parser, mut reused) = (HeadParser::default(), Reused::default());
+        let (mut parser, mut reused) = (HeadParser::default(), client.memory());
         let mut has_answered = false;
         loop {
             // Lets other connections of the thread go on beside a long pipeline.

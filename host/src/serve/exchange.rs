@@ -29,7 +29,8 @@ use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
 use crate::serve::{access_log, body};
-use crate::site::current::Serving;
+use crate::site::current::{Cached, Serving};
+use crate::site::directory::Directory;
 use crate::site::version;
 
 /// Client of one connection.
@@ -58,14 +59,7 @@ pub struct Arrival<'a> {
 pub struct Reused {
     message: Message,
     places: Places,
-}
-
-impl Default for Reused {
-    /// Allocates enough for most requests, so that it need not grow step by step.
-    fn default() -> Reused {
-        let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
-        Reused { message, places: Places::default() }
-    }
+    sites: Cached<Directory>,
 }
 
 /// Response as it was put into the output.
@@ -81,6 +75,13 @@ impl Client {
         let (settings, ids) = (app.settings.get(), app.ids.connection());
         let client_net = forwarded::client_net(peer, &settings.trusted);
         Client { app, settings, ids, peer, peer_text: peer.to_string(), client_net, socket, slot }
+    }
+
+    /// Allocates the memory of exchanges: enough for most requests, so that it need not grow
+    /// step by step.
+    pub fn memory(&self) -> Reused {
+        let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
+        Reused { message, places: Places::default(), sites: self.app.sites.cached() }
     }
 
     /// Returns the settings of the connection.
@@ -102,7 +103,7 @@ impl Client {
         &self,
         stream: &mut Stream,
         arrival: Arrival<'_>,
-        Reused { message, places }: &mut Reused,
+        Reused { message, places, sites }: &mut Reused,
     ) -> io::Result<bool> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let Arrival { length, framing, parser } = arrival;
@@ -113,12 +114,15 @@ impl Client {
             client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
             client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.settings.trusted)),
         };
-        let mut version_called = None;
+        let (mut version_called, mut site_name) = (None, None);
+        let sites = sites.get();
         let mut has_unread = framing != Framing::None;
         // Whether little time has passed since the head, so that the clock need not be read.
         let mut is_quick = !has_unread;
         let outcome = async {
             let target = request::check_head(&head)?;
+            let site = sites.find(request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
+            site_name = site.shown();
             let mut called = started;
             let mut _share = Share::default();
             if has_unread {
@@ -129,12 +133,13 @@ impl Client {
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
             let origin = Origin { id: &id, client: &client, time };
-            request::encode(&mut message.head, &head, target, body_bytes, &origin);
+            let strip = site.place.stripped();
+            request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
 
             if let Some(cause) = self.app.notice.get() {
                 return Err(Fault::NotServed { cause });
             }
-            let version = version_called.insert(self.app.swapper.current());
+            let version = version_called.insert(site.swapper.current());
             if version.module.draws() {
                 message.seed = seed::draw();
             }
@@ -162,7 +167,9 @@ impl Client {
             let own = Own { id: &id, version: shown, connection, date: &date };
             put(&mut stream.output, response, head.method, head_max, &own, places)
         };
-        let head_max = self.app.limits.call.response_head_max;
+        let head_max = version_called
+            .as_ref()
+            .map_or(usize::MAX, |version: &Serving| version.module.limits().response_head_max);
         let answered = outcome
             .and_then(|(response, share)| Ok((put(&response, head_max, closes, stream)?, response, share)));
         let (answer, response, _share, fault) = match answered {
@@ -171,7 +178,7 @@ impl Client {
                 self.app.faults.add(&fault);
                 let (request, version) = ((head.method, head.target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
-                self.app.faults.remember(&fault, time, id.to_string(), request, version);
+                self.app.faults.remember(&fault, time, id.to_string(), request, (site_name, version));
                 closes |= fault.leaves_unread();
                 let page = Bytes::from(fault.page(self.settings.tell_cause));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
@@ -185,6 +192,7 @@ impl Client {
             status: answer.status,
             length: answer.body.len(),
             since: started,
+            site: site_name,
             version,
             id: &id,
             fault: fault.as_ref(),
@@ -220,6 +228,7 @@ impl Client {
             status: answer.status,
             length: answer.body.len(),
             since: started,
+            site: None,
             version: None,
             id: &id,
             fault: Some(&fault),

@@ -34,7 +34,10 @@ pub async fn give_back(app: Arc<App>) {
         if now <= least + GROWTH_MIN || pause > 0 || app.buffers.used() > IN_FLIGHT_MAX {
             continue;
         }
-        app.swapper.current().module.free_buffers();
+        // All sites share the buffers.
+        if let Some(site) = app.sites.get().all().first() {
+            site.swapper.current().module.free_buffers();
+        }
         // It takes milliseconds, in which no connection should wait.
         let _ = spawn_blocking(trim).await;
         last = resident().unwrap_or(now);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::site::remedy::{self, Language};
+use crate::site::shelf::Shelf;
 use crate::site::version::{Label, Version};
 use crate::trial::probe::Probe;
 
@@ -91,6 +92,8 @@ pub struct Activator {
     pub engine: Engine,
     /// Compiler processes.
     pub compilers: Compilers,
+    /// Code that other sites have compiled.
+    pub shelf: Shelf,
 }
 
 impl Activator {
@@ -113,10 +116,11 @@ impl Activator {
         priority: Priority,
         times: &mut Times,
     ) -> Result<Version, Rejection> {
-        let compiled = match compiled {
+        let compiled = match compiled.or_else(|| self.shelf.get(&label.sha256, &self.engine)) {
             Some(compiled) => compiled,
             None => self.compile(file, priority, times).await?,
         };
+        self.shelf.put(&label.sha256, &compiled);
         let started = times.measure(Stage::Start, compiled.start()).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),

@@ -1,10 +1,11 @@
-//! Versions of the handler: which one serves, and how another one replaces it.
+//! Sites, and the versions of their handlers: which one serves, and how another one replaces it.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `version` | a version: its label, origin and module |
 //! | `versions` | all versions, and the one that serves |
-//! | `current` | stores the current version |
+//! | `directory` | finds the site of a request by its host and its path |
+//! | `current` | stores the current version, and the sites |
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
 //! | `by` | who ordered a swap or a rollback |
@@ -14,9 +15,10 @@
 //! | `swapper` | the handle by which others order swaps and rollbacks |
 //! | `changes` | lets the newest change cancel older ones |
 //! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
-//! | `reload` | changes the source of the handler and its probes |
+//! | `reload` | changes the source of the handler, its probes and its values |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
+//! | `shelf` | machine code that sites share |
 //! | `store` | saves versions, and tracks which are saved |
 //! | `state_dir` | reads and writes the state folder |
 //! | `notice` | why the newest version does not serve, for `host dev` |
@@ -27,14 +29,16 @@ pub mod begin;
 pub mod by;
 mod changes;
 pub mod current;
+pub mod directory;
 pub mod history;
 pub mod notice;
 mod optimise;
 pub mod outcome;
-mod reload;
+pub mod reload;
 pub mod remedy;
 mod restore;
 pub mod shared;
+pub mod shelf;
 pub mod state_dir;
 mod store;
 pub mod swap;

@@ -9,6 +9,7 @@ use host_wasm::{CompiledModule, Effort, Priority};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::site::activate::Activator;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
@@ -31,10 +32,18 @@ pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
 
 async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
     let since = Instant::now();
-    let (engine, compilers) = (&shared.settings.activator.engine, &shared.settings.activator.compilers);
+    let Activator { engine, compilers, shelf } = &shared.settings.activator;
+    let Some(sha256) = version.upgrade().map(|version| version.label.sha256.clone()) else {
+        return;
+    };
     let optimised = async {
-        let compiled =
-            CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?;
+        let compiled = match shelf.optimised(&sha256, engine) {
+            Some(compiled) => compiled,
+            None => {
+                CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?
+            }
+        };
+        shelf.put(&sha256, &compiled);
         anyhow::Ok(compiled.start_quietly().await?)
     };
     let optimised = optimised.await;
@@ -46,7 +55,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
     match optimised {
         Ok(module) => {
             let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-            debug!(version = number, %time, "optimised");
+            debug!(site = shared.site(), version = number, %time, "optimised");
             let better = Arc::new(Version { label: version.label.clone(), module });
             if shared.versions.replace(&version, better) {
                 // Holds the version until no request uses it, so that its first code is
@@ -58,7 +67,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         }
         Err(error) => {
             let cause = format!("{error:#}");
-            warn!(version = number, %cause, "optimised compilation failed; the version keeps its first code");
+            warn!(site = shared.site(), version = number, %cause, "optimised compilation failed; the version keeps its first code");
         }
     }
 }

@@ -1,21 +1,51 @@
-//! Changes the source of the handler and its probes, when the configuration is reloaded.
-//! Until that succeeds, nothing changes, and a swap in progress goes on.
+//! Changes the source of the handler, its probes and its values, when the configuration is
+//! reloaded. A change is prepared first and then committed, so that the changes of several
+//! sites take effect together. Until then nothing changes, and a swap in progress goes on.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use host_wasm::Priority;
 
-use crate::site::activate::{Stage, Times, probe};
+use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::outcome::Outcome;
 use crate::site::shared::{Demand, Shared};
 use crate::site::swap::SUPERSEDED;
-use crate::site::version::{Candidate, Origin, Version};
+use crate::site::version::{Candidate, Label, Origin, Version};
+
+/// Change of one site that is ready.
+pub struct Prepared {
+    shared: Arc<Shared>,
+    /// Number of the newest change when the preparation began.
+    seen: u64,
+    demand: Demand,
+    work: Work,
+    by: By,
+}
+
+enum Work {
+    /// The current version stays. It has passed the new probes.
+    Keep {
+        number: u64,
+        /// Hash of the source, if there is one.
+        sha256: Option<String>,
+    },
+    /// A candidate has passed all stages.
+    Replace { label: Label, version: Box<Version>, candidate: Candidate, times: Times, since: Instant },
+}
+
+/// Reason for which a prepared change was not committed.
+pub enum NotCommitted {
+    /// Another version has become current since, which has to pass the probes too.
+    Outdated,
+    /// The change cannot be made.
+    Failed(String),
+}
 
 impl Shared {
-    /// Changes the source and the probes, as `Swapper::reload` describes.
-    pub(super) async fn reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Option<Outcome>, String> {
+    /// Prepares a change, as `Swapper::prepare_reload` describes.
+    pub(super) async fn prepare_reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Prepared, String> {
         let seen = self.changes.number();
         let source = match (&demand.file, self.demand().file) {
             (Some(path), _) => Some(Origin::Path(path.clone())),
@@ -30,89 +60,121 @@ impl Shared {
             Ok::<_, String>(Candidate::new(source, bytes))
         };
         let candidate = source.map(read).transpose()?;
-        loop {
-            // Not a guard, which would keep a replaced version from being freed.
-            let version = Arc::clone(&self.versions.current());
-            match candidate {
-                Some(candidate) if candidate.sha256 != version.label.sha256 => {
-                    return self.replace(seen, demand, candidate, times, by).await.map(Some);
-                }
-                _ => {}
+        // Not a guard, which would keep a replaced version from being freed.
+        let version = Arc::clone(&self.versions.current());
+        let work = match candidate {
+            Some(candidate) if candidate.sha256 != version.label.sha256 => {
+                self.prepare_candidate(&demand, candidate, times, by).await?
             }
-            let considered = candidate.as_ref().map(|candidate| &*candidate.sha256);
-            if self.keep(seen, &version, demand.clone(), considered).await? {
-                let unchanged = candidate.map(|_| {
-                    self.is_unchanged(version.label.number, by);
-                    Outcome::Unchanged { version: version.label.number }
-                });
-                return Ok(unchanged);
+            candidate => {
+                let number = version.label.number;
+                let probed = probe(&version, &demand.probes).await;
+                probed
+                    .map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
+                Work::Keep { number, sha256: candidate.map(|candidate| candidate.sha256) }
             }
-            // A swap that had begun earlier was published meanwhile.
-        }
-    }
-
-    /// Sends the new probes to the current version, and puts them in force unless another
-    /// version has become current. `considered` is the hash of the module file.
-    async fn keep(
-        &self,
-        seen: u64,
-        version: &Arc<Version>,
-        demand: Demand,
-        considered: Option<&str>,
-    ) -> Result<bool, String> {
-        let number = version.label.number;
-        let probed = probe(version, &demand.probes).await;
-        probed.map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
-        let put_in_force = || {
-            if self.versions.current().label.number != number {
-                return Err(());
-            }
-            self.put_in_force(demand, considered);
-            Ok(())
         };
-        let done = self.changes.supersede(seen, put_in_force).ok_or(SUPERSEDED)?;
-        Ok(done.is_ok())
+        Ok(Prepared { shared: self, seen, demand, work, by })
     }
 
-    /// Prepares a candidate with the new probes, and publishes it.
-    async fn replace(
+    /// Prepares a candidate with the new probes.
+    async fn prepare_candidate(
         self: &Arc<Self>,
-        seen: u64,
-        demand: Demand,
+        demand: &Demand,
         candidate: Candidate,
         mut times: Times,
         by: By,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Work, String> {
         let since = Instant::now();
         let (label, compiled) = {
             let mut history = self.versions.history();
             (history.begin(&candidate), history.compiled(&candidate.sha256))
         };
-        let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
         let activator = &self.settings.activator;
+        let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
         let prepared =
             activator.prepare(label.clone(), bytes, &demand.probes, compiled, priority, &mut times).await;
-        let published = prepared.and_then(|version| {
-            let publish = || {
-                let replaced = self.publish(version, bytes, None, &mut times)?;
-                self.put_in_force(demand, Some(&candidate.sha256));
-                Ok(replaced)
-            };
-            let published = self.changes.supersede(seen, publish);
-            published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
-        });
-        match self.conclude(label, published, since, &times, by) {
-            Outcome::Rejected { version, stage, cause, .. } => {
-                Err(format!("version {version} was rejected in stage {stage}: {cause}"))
-            }
-            outcome => Ok(outcome),
+        match prepared {
+            Ok(version) => Ok(Work::Replace { label, version: Box::new(version), candidate, times, since }),
+            Err(rejection) => Err(self.reject_reloaded(label, rejection, since, &times, by)),
         }
+    }
+
+    /// Logs that a candidate is rejected, and returns the cause.
+    fn reject_reloaded(
+        &self,
+        label: Label,
+        rejection: Rejection,
+        since: Instant,
+        times: &Times,
+        by: By,
+    ) -> String {
+        let cause = format!(
+            "version {} was rejected in stage {}: {}",
+            label.number, rejection.stage, rejection.cause
+        );
+        self.conclude(label, Err(rejection), since, times, by);
+        cause
     }
 
     fn put_in_force(&self, demand: Demand, considered: Option<&str>) {
         *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
         if let Some(sha256) = considered {
             self.store.consider(sha256);
+        }
+    }
+}
+
+impl Prepared {
+    /// Returns whether no newer change has been ordered since the preparation began.
+    pub fn is_newest(&self) -> bool {
+        self.shared.changes.number() == self.seen
+    }
+
+    /// Makes the change. Returns the outcome, if there is a source.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
+    pub fn commit(self) -> Result<Option<Outcome>, NotCommitted> {
+        let Prepared { shared, seen, demand, work, by } = self;
+        match work {
+            Work::Keep { number, sha256 } => {
+                let put_in_force = || {
+                    if shared.versions.current().label.number != number {
+                        return Err(NotCommitted::Outdated);
+                    }
+                    shared.put_in_force(demand, sha256.as_deref());
+                    Ok(())
+                };
+                let done = shared.changes.supersede(seen, put_in_force);
+                done.unwrap_or_else(|| Err(NotCommitted::Failed(SUPERSEDED.into())))?;
+                Ok(sha256.map(|_| {
+                    shared.is_unchanged(number, by);
+                    Outcome::Unchanged { version: number }
+                }))
+            }
+            Work::Replace { label, version, candidate, mut times, since } => {
+                let publish = || {
+                    let replaced = shared.publish(*version, &candidate.bytes, None, &mut times)?;
+                    shared.put_in_force(demand, Some(&candidate.sha256));
+                    Ok(replaced)
+                };
+                let published = shared.changes.supersede(seen, publish);
+                match published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED))) {
+                    Ok(replaced) => Ok(Some(shared.conclude(label, Ok(replaced), since, &times, by))),
+                    Err(rejection) => {
+                        Err(NotCommitted::Failed(shared.reject_reloaded(label, rejection, since, &times, by)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the change up, for a reason outside of the site.
+    pub fn abandon(self, cause: &str) {
+        if let Work::Replace { label, times, since, .. } = self.work {
+            self.shared.reject_reloaded(label, times.rejection(cause), since, &times, self.by);
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn restore(shared: Arc<Shared>) {
         }
         match restore_one(&shared, &kept).await {
             Ok(()) => shared.store.loaded(kept.label.number),
-            Err(error) => warn!("{} cannot be restored: {error:#}", kept.label),
+            Err(error) => warn!(site = shared.site(), "{} cannot be restored: {error:#}", kept.label),
         }
     }
     shared.save(|store| store.save(&shared.versions));

@@ -30,6 +30,8 @@ pub struct Demand {
 
 /// Settings of a swapper.
 pub struct Settings {
+    /// Name of the site, for the log, unless it is the default one.
+    pub site: Option<Arc<str>>,
     /// Prepares candidates.
     pub activator: Activator,
     /// Largest module file in bytes.
@@ -52,12 +54,19 @@ pub(super) struct Shared {
     pub(super) left: Notify,
     /// Runtime of the swap thread.
     pub(super) runtime: Handle,
+    /// Tasks that run as long as the site exists.
+    pub(super) tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Shared {
     /// Returns the source of the handler, and its probes.
     pub(super) fn demand(&self) -> Demand {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the name of the site, for the log.
+    pub(super) fn site(&self) -> Option<&str> {
+        self.settings.site.as_deref()
     }
 
     /// Spawns a task on the swap thread.
@@ -69,7 +78,7 @@ impl Shared {
     pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
         let error = save(&self.store).err()?;
         let cause = format!("{error:#}");
-        warn!(%cause, "cannot save the versions: not all of them would survive a restart");
+        warn!(site = self.site(), %cause, "cannot save the versions: not all of them would survive a restart");
         Some(cause)
     }
 

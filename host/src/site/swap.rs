@@ -30,7 +30,7 @@ impl Shared {
         let Demand { file, probes } = self.demand();
         let Some(path) = file else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
-            warn!(%cause, %by, "not swapped");
+            warn!(site = self.site(), %cause, %by, "not swapped");
             return;
         };
         let source = Origin::Path(path);
@@ -42,10 +42,10 @@ impl Shared {
                 let serving = self.versions.current().label.number;
                 let cause = format!("cannot read {source}: {error}");
                 match by.tries_again() {
-                    true => warn!(%cause, serving, %by, "not swapped"),
+                    true => warn!(site = self.site(), %cause, serving, %by, "not swapped"),
                     // Not a warning: the file can be missing for a moment while it is
                     // replaced. The watch warns when it stays away.
-                    false => debug!(%cause, serving, %by, "not swapped"),
+                    false => debug!(site = self.site(), %cause, serving, %by, "not swapped"),
                 }
                 return;
             }
@@ -64,7 +64,7 @@ impl Shared {
 
     /// Logs that a file has the bytes of the current version.
     pub(super) fn is_unchanged(&self, version: u64, by: By) {
-        info!(serving = version, %by, "the file is unchanged: its bytes serve already");
+        info!(site = self.site(), serving = version, %by, "the file is unchanged: its bytes serve already");
         // Saves the file's new hash, so that a restart does not try the file again.
         self.save(|store| store.save_state(&self.versions));
     }
@@ -153,7 +153,7 @@ impl Shared {
                 self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
-                info!(replaced, %total, stages = %times, %by, "serving {label}");
+                info!(site = self.site(), replaced, %total, stages = %times, %by, "serving {label}");
                 Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
             }
             Err(rejection) => self.reject(label, rejection, by),
@@ -190,7 +190,7 @@ impl Shared {
         let Rejection { stage, cause, remedy, .. } = &rejection;
         let serving = self.versions.current().label.number;
         let helps = remedy.as_ref().map(display);
-        warn!(%stage, %cause, serving, %by, remedy = helps, "rejected {label}");
+        warn!(site = self.site(), %stage, %cause, serving, %by, remedy = helps, "rejected {label}");
         let helps = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
         let notice = format!("the handler was rejected in stage {stage}: {cause}{helps}");
         self.settings.notice.set_rejection(Some(notice));
@@ -203,7 +203,7 @@ impl Shared {
 }
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
-pub(super) const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
+pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 const GONE: &str = "its client disconnected before it was ready";

@@ -5,10 +5,10 @@
 //! so it happens at once on the caller's thread.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use host_wasm::health;
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tracing::{error, info};
 
@@ -19,24 +19,45 @@ use crate::site::current::Serving;
 use crate::site::history::Entry;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
+use crate::site::reload::Prepared;
 use crate::site::restore;
 use crate::site::shared::{Demand, Settings, Shared};
 use crate::site::store::Store;
 use crate::site::swap::IsGone;
 use crate::site::versions::Versions;
 
-/// Handle to swap, roll back and list versions.
+/// Thread on which the candidates of all sites are prepared.
+#[derive(Clone)]
+pub struct SwapThread(Handle);
+
+impl SwapThread {
+    /// Starts the thread, which runs as long as the process.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be created.
+    pub fn start() -> io::Result<SwapThread> {
+        // Runs on a thread of its own, so that work on a candidate does not delay requests
+        // on a serving thread.
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
+        // A panic in a task does not end the thread, because the runtime catches it.
+        health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
+        Ok(SwapThread(handle))
+    }
+}
+
+/// Handle to swap, roll back and list the versions of one site.
 #[derive(Clone)]
 pub struct Swapper(Arc<Shared>);
 
 impl Swapper {
-    /// Starts the swap thread with the first version.
+    /// Begins with the first version, and restores the others of an earlier process.
     ///
     /// # Errors
     ///
-    /// When the thread cannot be created, or `--require-durable` is set and the
-    /// first version cannot be saved.
-    pub fn start(settings: Settings, beginning: Beginning) -> io::Result<Swapper> {
+    /// When `--require-durable` is set and the first version cannot be saved.
+    pub fn start(settings: Settings, beginning: Beginning, thread: &SwapThread) -> io::Result<Swapper> {
         let Beginning { version, file, mut history, demand, dir, left } = beginning;
         let first = Arc::new(version);
         let label = first.label.clone();
@@ -53,9 +74,6 @@ impl Swapper {
                 store.add(&label, &file, || history.accept(Arc::clone(&first), None));
             }
         }
-        // Runs on a thread of its own, so that work on a candidate does not delay requests
-        // on a serving thread.
-        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let shared = Arc::new(Shared {
             settings,
             demand: Mutex::new(demand),
@@ -64,22 +82,31 @@ impl Swapper {
             store,
             optimising: Mutex::default(),
             left: Notify::new(),
-            runtime: runtime.handle().clone(),
+            runtime: thread.0.clone(),
+            tasks: Mutex::default(),
         });
         if shared.settings.require_durable
             && let Err(error) = shared.store.save(&shared.versions)
         {
-            // Dropping a runtime waits for its threads, which panics on a thread of another one.
-            runtime.shutdown_background();
             let what = "the first version would not survive a restart (--require-durable)";
             return Err(io::Error::other(format!("{what}: {error:#}")));
         }
         optimise::serves(&shared, &shared.versions.current());
-        shared.spawn(restore::restore(Arc::clone(&shared)));
-        shared.spawn(restore::release(Arc::clone(&shared)));
-        // A panic in a task does not end the thread, because the runtime catches it.
-        health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
+        let tasks = vec![
+            shared.spawn(restore::restore(Arc::clone(&shared))),
+            shared.spawn(restore::release(Arc::clone(&shared))),
+        ];
+        *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(Swapper(shared))
+    }
+
+    /// Ends the work on candidates and in the background, because the site is gone. Requests
+    /// that are being answered go on.
+    pub fn close(&self) {
+        drop(self.0.changes.begin());
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let optimising = self.0.optimising.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tasks.into_iter().chain(optimising).for_each(|task| task.abort());
     }
 
     /// Returns the current version.
@@ -112,14 +139,14 @@ impl Swapper {
         });
     }
 
-    /// Changes the source of the handler and its probes, and swaps to the source if its
-    /// bytes do not serve already. Returns the outcome, if there is a source to read.
+    /// Prepares a change of the source of the handler, its probes and its values. Nothing
+    /// changes until it is committed.
     ///
     /// # Errors
     ///
-    /// Why nothing was changed.
-    pub async fn reload(&self, demand: Demand, by: By) -> Result<Option<Outcome>, String> {
-        self.run(Arc::clone(&self.0).reload(demand, by)).await?
+    /// Why it cannot be made.
+    pub async fn prepare_reload(&self, demand: Demand, by: By) -> Result<Prepared, String> {
+        self.run(Arc::clone(&self.0).prepare_reload(demand, by)).await?
     }
 
     /// Runs work on the swap thread and waits for its result. The error, which is also
@@ -134,7 +161,7 @@ impl Swapper {
                 Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
                 Err(_) => "the server is shutting down".into(),
             };
-            error!(%cause, "swap not carried out");
+            error!(site = self.0.site(), %cause, "swap not carried out");
             cause
         })
     }
@@ -161,7 +188,7 @@ impl Swapper {
             return Outcome::Unchanged { version: replaced };
         }
         shared.settings.notice.set_rejection(None);
-        info!(replaced, %by, "rolled back: serving {label}");
+        info!(site = shared.site(), replaced, %by, "rolled back: serving {label}");
         let not_durable = shared.save_state_on_thread().await;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
     }

@@ -111,7 +111,7 @@ fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadReques
     let origin = Origin { id: &facts.id, client: &facts.client, time };
     let mut head = Vec::new();
     with_head(request, |parsed| {
-        encode(&mut head, parsed, check_head(parsed)?, request.body().len(), &origin);
+        encode(&mut head, parsed, check_head(parsed)?, 0, request.body().len(), &origin);
         Ok(())
     })?;
     let seed = request.extensions().get::<Seed>().map(|seed| seed.0).or_else(seed::draw);

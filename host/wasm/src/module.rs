@@ -43,6 +43,11 @@ impl SharedCode {
         Some(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 
+    /// Returns whether a version uses the code.
+    pub fn is_used(&self) -> bool {
+        self.code.strong_count() > 0
+    }
+
     /// Returns whether the code is optimised.
     pub fn is_optimised(&self) -> bool {
         self.unoptimised.is_none()

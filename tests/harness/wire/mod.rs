@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use host::builder::Builder;
+use host::builder::{self, Foundation};
 use host::cli::args::Args;
 use host::net::socket::Socket;
 use host::serve::connection::Connections;
@@ -58,7 +58,10 @@ impl Host {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let app = runtime.block_on(async {
             let compilers = Compilers::here(&args.limits.for_compilers());
-            Builder::load(&args, compilers).await.unwrap().start().unwrap().0
+            let foundation = Foundation::new(&args, compilers).unwrap();
+            let plan = args.plans().remove(0);
+            let loaded = foundation.load(plan).await.unwrap();
+            builder::start(&args, &foundation, vec![loaded]).unwrap().0
         });
         Host { runtime, connections: Connections::new(Arc::new(app)) }
     }

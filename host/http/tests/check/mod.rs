@@ -145,7 +145,7 @@ fn request(
     let canonical = check_head(&head).map_err(|declined| declined.to_string()).map(|target| {
         let origin = Origin { id: &RequestId::none(), client: "-", time: std::time::SystemTime::UNIX_EPOCH };
         let mut canonical = Vec::new();
-        encode(&mut canonical, &head, target, body.len(), &origin);
+        encode(&mut canonical, &head, target, 0, body.len(), &origin);
         canonical
     });
     let fields = head

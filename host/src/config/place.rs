@@ -1,0 +1,167 @@
+//! Place of a site: the hosts and the path for which its handler answers.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Longest name of a host, in bytes (RFC 1035, section 2.3.4).
+pub const HOST_MAX: usize = 253;
+
+/// Most segments of a path. Choosing a site takes a step for each.
+pub const SEGMENTS_MAX: usize = 16;
+
+/// Place of a site. Of all places that a request is in, the one with the most specific host
+/// has it, and then the one with the longest path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Hosts; none stands for all.
+    pub hosts: Vec<Host>,
+    /// Path.
+    pub path: Prefix,
+    /// Whether the handler gets the target without the path.
+    pub strip: bool,
+}
+
+/// Hosts for which a site answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A name, or an address as it stands in a URL, in lower case.
+    Exact(String),
+    /// All names that end in a dot and this name, as `*.example.org` says.
+    Below(String),
+}
+
+/// Path in whole segments, without a slash at its end: `/shop` contains `/shop`, `/shop/` and
+/// `/shop/cart`, but not `/shopping`. The empty one contains all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Prefix(String);
+
+/// Reason for which a request has no site.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Nowhere {
+    /// No site has the host.
+    #[error("no site has this host (hosts of [[site]])")]
+    Host,
+    /// The host has sites, but none for the path.
+    #[error("the host has no site for this path (path of [[site]])")]
+    Path,
+}
+
+impl Place {
+    /// Returns how many bytes of the path the handler does not get.
+    pub fn stripped(&self) -> usize {
+        if self.strip { self.path.0.len() } else { 0 }
+    }
+
+    /// Returns whether the place contains every request.
+    pub fn is_everywhere(&self) -> bool {
+        self.hosts.is_empty() && self.path.0.is_empty()
+    }
+}
+
+impl Host {
+    /// Parses a host.
+    ///
+    /// # Errors
+    ///
+    /// What is expected instead.
+    pub fn parse(text: &str) -> Result<Host, String> {
+        let lower = text.to_ascii_lowercase();
+        let (name, is_below) = match lower.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (lower.as_str(), false),
+        };
+        let is_label = |label: &str| {
+            let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            !label.is_empty() && label.bytes().all(is_known)
+        };
+        let is_name = name.split('.').all(is_label);
+        let is_address = || {
+            let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+            address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+        };
+        if name.len() > HOST_MAX || !(is_name || (!is_below && is_address())) {
+            return Err(
+                "expected a name such as example.org, without a port, or *.example.org for all names below it".into()
+            );
+        }
+        Ok(if is_below { Host::Below(name.into()) } else { Host::Exact(name.into()) })
+    }
+}
+
+impl Prefix {
+    /// Parses a path.
+    ///
+    /// # Errors
+    ///
+    /// What is expected instead.
+    pub fn parse(text: &str) -> Result<Prefix, String> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let is_known = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+        let is_valid = text.starts_with('/')
+            && !path.ends_with('/')
+            && path.bytes().all(is_known)
+            && path.bytes().filter(|byte| *byte == b'/').count() <= SEGMENTS_MAX;
+        match is_valid {
+            true => Ok(Prefix(path.into())),
+            false => Err(format!(
+                "expected a path such as /shop, of at most {SEGMENTS_MAX} segments, without a query"
+            )),
+        }
+    }
+
+    /// Returns the path without a slash at its end; empty for all paths.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Exact(name) => f.write_str(name),
+            Host::Below(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, Prefix};
+
+    #[test]
+    fn hosts_are_parsed() {
+        for (text, shown) in [
+            ("Example.ORG", "example.org"),
+            ("*.example.org", "*.example.org"),
+            ("localhost", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(Host::parse(text).unwrap().to_string(), shown);
+        }
+        let long = "a.".repeat(130) + "b";
+        for text in
+            ["", "*", "*.", "a..b", "a.*.b", "a:80", "a b", "http://a", "[::1", "*.[::1]", "ä", "a.", &long]
+        {
+            assert!(Host::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_parsed() {
+        for (text, shown) in [("/", "/"), ("/shop", "/shop"), ("/shop/", "/shop"), ("/a/b%20c", "/a/b%20c")] {
+            assert_eq!(Prefix::parse(text).unwrap().to_string(), shown);
+        }
+        let deep = "/a".repeat(17);
+        for text in ["", "shop", "//", "/a//", "/a?b", "/a#b", "/a b", "/ä", &deep] {
+            assert!(Prefix::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Sites as the configuration describes them, and where all settings of a server come from.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Command;
+
+use crate::config::place::Place as SitePlace;
+use crate::config::setting::{self, Place, Settings};
+
+/// Name of the site that the general settings describe.
+pub const DEFAULT: &str = "default";
+
+/// Flags that a site may set, by their id. Without its own, a site has the general ones, except
+/// for its module.
+#[rustfmt::skip]
+pub const FLAGS: [&str; 17] = [
+    "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",
+    "deadline", "memory_max", "response_max", "response_head_max", "log_lines_max", "log_line_max", "keep", "keep_bytes",
+];
+
+/// Flags that a site does not take over from the general settings.
+const OWN: [&str; 1] = ["module"];
+
+/// Keys of a site that are no flags.
+pub const KEYS: [&str; 4] = ["name", "hosts", "path", "strip-path"];
+
+/// A site as the configuration file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteSource {
+    /// Name.
+    pub name: String,
+    /// Hosts and path.
+    pub place: SitePlace,
+    /// Settings of its own.
+    pub settings: Settings,
+    /// Where its table begins.
+    pub at: Place,
+}
+
+impl SiteSource {
+    /// Returns the settings of the site, with the general ones for those that it does not set.
+    pub fn merged(&self, command: &Command, general: &Settings) -> Settings {
+        let takes_over = |id: &str| FLAGS.contains(&id) && !OWN.contains(&id);
+        let general =
+            general.iter().filter(|(id, _)| takes_over(id)).map(|(id, set)| (id.clone(), set.clone()));
+        setting::merge(command, [self.settings.clone(), general.collect()])
+    }
+}
+
+/// Settings of a server, and where they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Configuration file, if one was read.
+    pub file: Option<PathBuf>,
+    /// Settings of all layers.
+    pub settings: Settings,
+    /// Sites of the file.
+    pub sites: Vec<SiteSource>,
+    /// Command line, program name first. Empty if no file and no environment were read.
+    pub line: Vec<OsString>,
+    /// Warnings for the log.
+    pub warnings: Vec<String>,
+}

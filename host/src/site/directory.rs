@@ -1,0 +1,146 @@
+//! Finds the site of a request by its host and its path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::place::{HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
+use crate::config::site::DEFAULT;
+use crate::site::swapper::Swapper;
+
+/// A handler with its own versions, limits and permits, at a place.
+pub struct Site {
+    /// Name.
+    pub name: Arc<str>,
+    /// Hosts and path.
+    pub place: Place,
+    /// Handle to the versions.
+    pub swapper: Swapper,
+}
+
+impl Site {
+    /// Returns the name, unless the site is the default one.
+    pub fn shown(&self) -> Option<&str> {
+        (&*self.name != DEFAULT).then_some(&*self.name)
+    }
+}
+
+/// All sites of a server.
+#[derive(Default)]
+pub struct Directory {
+    sites: Vec<Arc<Site>>,
+    /// The only site, if it answers for all hosts and paths.
+    only: Option<Arc<Site>>,
+    exact: HashMap<String, Paths>,
+    /// Sites for all names below a name.
+    below: HashMap<String, Paths>,
+    /// Sites for all hosts.
+    any: Paths,
+}
+
+/// Sites of one host, by their path.
+#[derive(Default)]
+struct Paths {
+    by_prefix: HashMap<String, Arc<Site>>,
+    /// Most segments of a path.
+    segments: usize,
+}
+
+impl Directory {
+    /// Creates the directory of these sites. Of several at one place, the first is found.
+    pub fn new(sites: Vec<Arc<Site>>) -> Directory {
+        let only = match &sites[..] {
+            [site] if site.place.is_everywhere() => Some(Arc::clone(site)),
+            _ => None,
+        };
+        let mut directory = Directory { only, ..Directory::default() };
+        for site in &sites {
+            let hosts: Vec<_> = match site.place.hosts.is_empty() {
+                true => vec![None],
+                false => site.place.hosts.iter().map(Some).collect(),
+            };
+            for host in hosts {
+                let paths = match host {
+                    None => &mut directory.any,
+                    Some(Host::Exact(name)) => directory.exact.entry(name.clone()).or_default(),
+                    Some(Host::Below(name)) => directory.below.entry(name.clone()).or_default(),
+                };
+                let prefix = site.place.path.as_str();
+                paths.segments = paths.segments.max(prefix.matches('/').count());
+                paths.by_prefix.entry(prefix.into()).or_insert_with(|| Arc::clone(site));
+            }
+        }
+        directory.sites = sites;
+        directory
+    }
+
+    /// Returns all sites, in the order of the configuration.
+    pub fn all(&self) -> &[Arc<Site>] {
+        &self.sites
+    }
+
+    /// Returns the site of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Site>> {
+        self.sites.iter().find(|site| &*site.name == name)
+    }
+
+    /// Finds the site of a request. `host` may have a port; it is empty if the request names
+    /// none. `path` may be followed by a query.
+    ///
+    /// # Errors
+    ///
+    /// Whether the host or the path is unknown.
+    pub fn find(&self, host: &[u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
+        match &self.only {
+            Some(only) => Ok(only),
+            None => self.search(host, path),
+        }
+    }
+
+    fn search(&self, host: &[u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
+        let mut lower = [0; HOST_MAX];
+        let host = normal(host, &mut lower);
+        let suffixes = host.match_indices('.').map(|(dot, _)| host.get(dot + 1..).unwrap_or_default());
+        let mut below = suffixes.filter_map(|name| self.below.get(name)).peekable();
+        let exact = self.exact.get(host);
+        let is_known = exact.is_some() || below.peek().is_some() || !self.any.by_prefix.is_empty();
+        let ends = ends(path);
+        let mut groups = exact.into_iter().chain(below).chain([&self.any]);
+        let found = groups.find_map(|paths| paths.find(path, &ends));
+        found.ok_or(if is_known { Nowhere::Path } else { Nowhere::Host })
+    }
+}
+
+impl Paths {
+    /// Finds the site with the longest path.
+    fn find(&self, path: &str, ends: &[usize]) -> Option<&Arc<Site>> {
+        let ends = ends.get(..=self.segments).unwrap_or(ends);
+        ends.iter().rev().find_map(|end| self.by_prefix.get(path.get(..*end)?))
+    }
+}
+
+/// Returns where the segments of a path end, shortest first.
+fn ends(path: &str) -> Vec<usize> {
+    let path = path.find('?').map_or(path, |query| path.get(..query).unwrap_or_default());
+    let slashes = path.match_indices('/').map(|(slash, _)| slash);
+    // What is no path, such as `*`, is at the root.
+    let end = if path.starts_with('/') { path.len() } else { 0 };
+    let mut ends: Vec<_> = slashes.chain([end]).take(SEGMENTS_MAX + 1).collect();
+    ends.dedup();
+    ends
+}
+
+/// Returns a host in lower case, without its port and without a dot at its end.
+fn normal<'a>(host: &[u8], lower: &'a mut [u8; HOST_MAX]) -> &'a str {
+    let end = match host.iter().rposition(|byte| *byte == b':') {
+        // The colons of an address in brackets are not those of a port.
+        Some(colon) if !host.get(colon..).unwrap_or_default().contains(&b']') => colon,
+        _ => host.len(),
+    };
+    let host = host.get(..end).unwrap_or_default();
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    // No site has a longer name.
+    let Some(room) = lower.get_mut(..host.len()) else { return "" };
+    room.copy_from_slice(host);
+    room.make_ascii_lowercase();
+    str::from_utf8(room).unwrap_or_default()
+}

@@ -1,0 +1,35 @@
+//! Machine code that sites share: a module that several sites serve is compiled once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use host_wasm::{CompiledModule, Engine, SharedCode};
+
+/// Machine code by the SHA-256 of its module, as long as a version uses it.
+#[derive(Clone, Default)]
+pub struct Shelf(Arc<Mutex<HashMap<String, SharedCode>>>);
+
+impl Shelf {
+    /// Returns the code of a module for a site, if a version of any site uses it.
+    pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
+        let code = self.lock().get(sha256).cloned();
+        code?.module(engine)
+    }
+
+    /// Returns the optimised code of a module for a site, if a version of any site uses it.
+    pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
+        let code = self.lock().get(sha256).cloned();
+        code.filter(SharedCode::is_optimised)?.module(engine)
+    }
+
+    /// Offers the code of a module to other sites.
+    pub(super) fn put(&self, sha256: &str, module: &CompiledModule) {
+        let mut codes = self.lock();
+        codes.retain(|_, code| code.is_used());
+        codes.insert(sha256.to_owned(), module.shared_code());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SharedCode>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
