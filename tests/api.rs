@@ -233,7 +233,12 @@ fn a_reload_is_a_resource() {
     let server = place.start(&["--no-watch"]);
     fs::write(place.file(), saying("two")).unwrap();
     let reply = post(&place, "/v1/reload", "", b"");
-    assert_eq!((reply.status, &reply.body["handler"]["outcome"]), (200, &json!("serving")), "{}", reply.body);
+    assert_eq!(
+        (reply.status, &reply.body["sites"][0]["outcome"]),
+        (200, &json!("serving")),
+        "{}",
+        reply.body
+    );
     assert_eq!(server.connect().ask("GET", "/").text(), "two");
     fs::write(place.file(), "(module)").unwrap();
     let reply = post(&place, "/v1/reload", "", b"");
@@ -302,13 +307,13 @@ fn the_description_has_every_resource_and_status() {
     let document = get(&place, "/v1/openapi.json").body;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 9, "{paths:?}");
+    assert_eq!(paths.len(), 10, "{paths:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");
         }
     }
-    assert!(document["components"]["schemas"]["Status"]["properties"]["serving"].is_object());
+    assert!(document["components"]["schemas"]["Status"]["properties"]["sites"].is_object());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use host::cli::{config, serve};
+use host::config::file::Read;
 use host::config::setting::{self, Given, Settings};
 use host::config::site::{self, SiteSource, Source};
-use host::config::file::Read;
 use host::config::{file, schema};
 use serde_json::Value;
 
@@ -334,7 +334,8 @@ const SITE_LINES: [&str; 16] = [
 ];
 
 fn random_site(random: &mut Random) -> String {
-    let mut text = ["[[site]]\n", "[[site]]\nname = 'x'\n", "[site]\n"][random.below(21).div_ceil(10)].to_owned();
+    let mut text =
+        ["[[site]]\n", "[[site]]\nname = 'x'\n", "[site]\n"][random.below(21).div_ceil(10)].to_owned();
     let (first, count) = (random.below(SITE_LINES.len()), 1 + random.below(3));
     for line in SITE_LINES.iter().cycle().skip(first).take(count) {
         text += line;

@@ -79,7 +79,7 @@ fn commands_swap_roll_back_and_tell() {
     assert!(status.contains(&format!("http://{}", server.addresses[0])), "{status}");
     let json = succeeds(place, &["status", "--json"], "");
     let status: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&status["pid"], &status["serving"]["number"]), (&server.pid().into(), &6.into()));
+    assert_eq!((&status["pid"], &status["sites"][0]["serving"]["number"]), (&server.pid().into(), &6.into()));
 }
 
 #[test]

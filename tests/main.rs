@@ -38,6 +38,7 @@ mod reload;
 mod repository;
 mod sdk;
 mod segments;
+mod sites;
 mod startup;
 mod starvation;
 mod state;

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use host::cli::serve;
+use host::config::live::LIVE;
 use host::config::setting;
-use host::reload::LIVE;
 
 use crate::harness::modules::saying;
 use crate::harness::{Client, Folder, Server, bombs, host, make_pipe, output_of, wait_until};

@@ -135,7 +135,7 @@ fn the_references_of_faults_and_of_the_command_line_are_as_the_code_has_them() {
     is_written("docs/reference/faults.md", &host::reference::faults());
     is_written("docs/reference/api.md", &host::admin::openapi_page::page());
     let command = <host::cli::args::Args as clap::CommandFactory>::command();
-    is_written("docs/reference/cli.md", &host::reference::cli(command, &host::reload::LIVE));
+    is_written("docs/reference/cli.md", &host::reference::cli(command, &host::config::live::LIVE));
 }
 
 #[test]

@@ -28,7 +28,8 @@ use crate::site::shelf::Shelf;
 use crate::site::state_dir::StateDir;
 use crate::site::swapper::{SwapThread, Swapper};
 use crate::site::version::Label;
-use crate::source::watch::{self, FileStamp, Watches, Watching};
+use crate::source::watch::{self, FileStamp};
+use crate::source::watches::{Watches, Watching};
 
 /// Watches of module files, by the name of the site.
 pub type WatchingBySite = BTreeMap<Arc<str>, Watching>;
@@ -133,7 +134,7 @@ impl Foundation {
         if args.module.is_some() && self.state_dir.is_some() {
             swapper.read_file(By::File);
         }
-        Ok((Site { name, place, swapper }, watching))
+        Ok((Site { name, place, swapper, limits: Arc::new(args.limits) }, watching))
     }
 
     /// Starts to watch the module file of a site, if there is one to watch. `seen` is the

@@ -144,7 +144,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     };
     let (_bound, control, admin) = start_control(&args, &listeners, control)?;
     announce(&first, &urls, &control, &admin, args.log_format);
-    MemoryBounds::new(&args.limits).state();
+    let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
+    MemoryBounds::new(&args.limits, &of_sites.iter().map(|limits| &**limits).collect::<Vec<_>>()).state();
     if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
         warn!("{warning}");
     }

@@ -12,8 +12,8 @@ use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
 use crate::cli::parse::{self, Stop};
 use crate::cli::serve::{Serve, SitePlan};
-use crate::config::setting::Settings;
-use crate::config::site::{DEFAULT, SiteSource, Source};
+use crate::config::live::Changes;
+use crate::config::site::{DEFAULT, Source};
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::{Directory, Site};
@@ -21,20 +21,9 @@ use crate::site::outcome::Outcome;
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::shared::Demand;
 use crate::site::swap::SUPERSEDED;
-use crate::source::watch::{self, FileStamp, Watching};
+use crate::source::watch::{self, FileStamp};
+use crate::source::watches::Watching;
 use crate::telemetry::log;
-
-/// Flags that a reload changes, by their id. The others need a restart.
-#[rustfmt::skip]
-pub const LIVE: [&str; 23] = [
-    "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "log_level", "trust_forwarded", "dev",
-    "no_version_field", "drain", "target_max", "head_max", "fields_max", "body_max", "head_timeout", "idle_timeout",
-    "body_timeout", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
-];
-
-/// Flags of a site that a reload changes. Those of its calls and of its kept versions need a
-/// restart.
-const LIVE_OF_SITE: [&str; 6] = ["module", "watch", "no_watch", "probe", "probe_file", "no_probe"];
 
 /// Most attempts to commit the change of a site while other swaps are published.
 const ATTEMPTS: usize = 10;
@@ -121,11 +110,7 @@ impl Reloader {
                 file.display()
             ));
         }
-        let (applied, needs_restart) = changes(&before.settings, &args.source.settings, &LIVE);
-
-        let (more_applied, more_need_restart) = site_changes(&before, &args.source);
-        let applied: Vec<_> = applied.into_iter().chain(more_applied).collect();
-        let needs_restart: Vec<_> = needs_restart.into_iter().chain(more_need_restart).collect();
+        let Changes { applied, needs_restart } = Changes::between(&before, &args.source);
 
         // The only parts that can fail come first.
         let change = self.prepare(new, by).await?;
@@ -135,15 +120,7 @@ impl Reloader {
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
         log::set_levels(&args.log_level);
-        let mut source = self.source();
-        for id in LIVE {
-            match args.source.settings.get(id) {
-                Some(setting) => drop(source.settings.insert(id.into(), setting.clone())),
-                None => drop(source.settings.remove(id)),
-            }
-        }
-        source.sites = running(&source.sites, args.source.sites);
-        source.file = args.source.file;
+        self.source().reloaded(args.source.clone());
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
         Ok(Reloaded { applied, needs_restart, sites })
     }
@@ -211,8 +188,8 @@ impl Reloader {
                 }
                 Err(cause) => failures.push(of_site(&name, cause)),
             }
-            let swapper = site.swapper.clone();
-            sites.push(Arc::new(Site { name, place, swapper }));
+            let (swapper, limits) = (site.swapper.clone(), Arc::clone(&site.limits));
+            sites.push(Arc::new(Site { name, place, swapper, limits }));
         }
         if !failures.is_empty() && sites.len() == failures.len() {
             added.iter().for_each(|(site, _)| site.swapper.close());
@@ -314,45 +291,6 @@ fn read(line: &[OsString]) -> Result<(Serve, Vec<NewSite>), String> {
     Ok((args, new))
 }
 
-/// Returns how the sites differ: what a reload changes, and what needs a restart.
-fn site_changes(before: &Source, after: &Source) -> (Vec<String>, Vec<String>) {
-    let (mut applied, mut needs_restart) = (Vec::new(), Vec::new());
-    let find = |sites: &[SiteSource], name: &str| sites.iter().find(|site| site.name == name).cloned();
-    for site in &before.sites {
-        if find(&after.sites, &site.name).is_none() {
-            applied.push(format!("site {} (removed)", site.name));
-        }
-    }
-    for site in &after.sites {
-        let Some(old) = find(&before.sites, &site.name) else {
-            applied.push(format!("site {} (added)", site.name));
-            continue;
-        };
-        let (live, rest) = changes(&old.settings, &site.settings, &LIVE_OF_SITE);
-        let place = (old.place != site.place).then(|| "place".to_owned());
-        let named = |key: String| format!("site {} ({key})", site.name);
-        applied.extend(place.into_iter().chain(live).map(named));
-        needs_restart.extend(rest.into_iter().map(named));
-    }
-    (applied, needs_restart)
-}
-
-/// Returns the sites as they run after a reload: what needs a restart is as before.
-fn running(before: &[SiteSource], after: Vec<SiteSource>) -> Vec<SiteSource> {
-    let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
-    after
-        .into_iter()
-        .map(|mut site| {
-            if let Some(old) = before.iter().find(|old| old.name == site.name) {
-                site.settings.retain(|id, _| is_live(id));
-                let kept = old.settings.iter().filter(|(id, _)| !is_live(id));
-                site.settings.extend(kept.map(|(id, set)| (id.clone(), set.clone())));
-            }
-            site
-        })
-        .collect()
-}
-
 impl Configuration for Arc<Reloader> {
     async fn reload(&self, by: By) -> Result<Reloaded, String> {
         self.reload_by(by).await
@@ -362,17 +300,4 @@ impl Configuration for Arc<Reloader> {
         let source = self.source().clone();
         config::entries(&source)
     }
-}
-
-/// Returns the keys whose values differ: those that a reload changes, and those that need a
-/// restart.
-fn changes(before: &Settings, after: &Settings, live: &[&str]) -> (Vec<String>, Vec<String>) {
-    let given = |settings: &Settings, id: &str| settings.get(id).map(|setting| setting.given.clone());
-    let mut ids: Vec<_> = before.keys().chain(after.keys()).collect();
-    ids.sort();
-    ids.dedup();
-    let changed = ids.into_iter().filter(|id| given(before, id) != given(after, id));
-    let (live, rest): (Vec<_>, Vec<_>) = changed.partition(|id| live.contains(&id.as_str()));
-    let keys = |ids: Vec<&String>| ids.into_iter().map(|id| id.replace('_', "-")).collect();
-    (keys(live), keys(rest))
 }

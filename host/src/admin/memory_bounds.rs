@@ -39,20 +39,22 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
-    /// Computes the most memory of each part.
-    pub fn new(limits: &Limits) -> MemoryBounds {
+    /// Computes the most memory of each part. `sites` has the limits of each site.
+    pub fn new(limits: &Limits, sites: &[&Limits]) -> MemoryBounds {
         let part = |what: &'static str, bytes, flags: &'static str| Part {
             what: what.into(),
             bytes,
             flags: flags.into(),
         };
-        let Limits { connection, server, call, swap } = limits;
+        let Limits { connection, server, swap, .. } = limits;
         let connections = server.connections as u64;
         let bodies = server.buffer_max as u64 + wasm::kept_for_responses(&limits.for_engine());
-        // One more candidate may come from the module file.
-        let candidates = (UPLOADS_MAX as u64 + 1) * swap.module_max as u64;
-        // The current version may exceed `keep_bytes` by its memory image.
-        let kept = swap.keep_bytes as u64 + call.memory_max as u64;
+        // One more candidate may come from the module file of each site.
+        let candidates = (UPLOADS_MAX + sites.len()) as u64 * swap.module_max as u64;
+        // The current version of a site may exceed `keep_bytes` by its memory image.
+        let kept = sites.iter().map(|site| site.swap.keep_bytes as u64 + site.call.memory_max as u64);
+        let kept = kept.fold(0, u64::saturating_add);
+        let head_max = sites.iter().map(|site| site.call.response_head_max).max().unwrap_or_default();
         // Queued lines, and lines that are being written.
         let log = 2 * log_queue::BYTES_MAX as u64;
         MemoryBounds {
@@ -65,7 +67,7 @@ impl MemoryBounds {
                 part("bodies", bodies, "--buffer-max"),
                 part(
                     "connections",
-                    connections * connection::memory(connection, call.response_head_max),
+                    connections * connection::memory(connection, head_max),
                     "--connections, --head-max, --response-head-max",
                 ),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
@@ -127,7 +129,8 @@ mod tests {
 
     fn sum(flags: &[&str]) -> u64 {
         let flags = [&["host", "--connections", "1"], flags].concat();
-        MemoryBounds::new(&Args::parse_from(flags).serve.limits).sum()
+        let limits = Args::parse_from(flags).serve.limits;
+        MemoryBounds::new(&limits, &[&limits]).sum()
     }
 
     #[test]
@@ -147,6 +150,6 @@ mod tests {
             assert!(after >= before + least, "{flag}: {before} {after}");
         }
         let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
-        assert!(MemoryBounds::new(&limits).sum() > before + 1000 * (256 << 10));
+        assert!(MemoryBounds::new(&limits, &[&limits]).sum() > before + 1000 * (256 << 10));
     }
 }

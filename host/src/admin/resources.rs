@@ -47,21 +47,23 @@ impl Resources {
     /// Reads the current use of all resources.
     pub fn read(app: &App, engine: &Engine, uploads: &Semaphore) -> Resources {
         let limits = app.limits();
-        let Limits { server, call, swap, .. } = &limits;
+        let Limits { server, call, .. } = &limits;
         let of = |max: usize, used: usize| Used { used: used as u64, max: max as u64 };
         let Calls { running, waiting } = engine.calls();
+        let sites = app.sites.get();
+        let of_sites: Vec<&Limits> = sites.all().iter().map(|site| &*site.limits).collect();
+        let queue = of_sites.iter().map(|site| site.call.queue).sum();
+        let keep_bytes = of_sites.iter().map(|site| site.swap.keep_bytes).sum();
+        let kept = sites.all().iter().map(|site| site.swapper.kept_memory()).sum();
         Resources {
             connections: of(server.connections, taken(&app.permits, server.connections)),
             instances: of(call.instances, running),
-            queue: of(call.queue, waiting),
+            queue: of(queue, waiting),
             uploads: of(UPLOADS_MAX, taken(uploads, UPLOADS_MAX)),
             buffers: of(server.buffer_max, app.buffers.used()),
-            kept_versions: of(
-                swap.keep_bytes,
-                app.sites.get().all().iter().map(|site| site.swapper.kept_memory()).sum(),
-            ),
+            kept_versions: of(keep_bytes, kept),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
-            memory: MemoryBounds::new(&limits),
+            memory: MemoryBounds::new(&limits, &of_sites),
         }
     }
 }

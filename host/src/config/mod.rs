@@ -11,6 +11,7 @@
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
 //! | `value` | parses the values of flags, and bounds them |
 //! | `setting` | values of flags, where each was given, and which one counts |
+//! | `live` | which settings a reload changes, and how two configurations differ |
 //! | `site` | sites as the configuration describes them |
 //! | `toml_value` | reads the value of a setting in TOML |
 //! | `sites` | reads the sites in the configuration file |
@@ -25,6 +26,7 @@ pub mod connection;
 pub mod environment;
 pub mod file;
 pub mod limits;
+pub mod live;
 pub mod place;
 pub mod schema;
 pub mod server;

@@ -36,7 +36,10 @@ fn sites(command: &Command) -> Value {
         ("name", text("Name of the site: small letters, digits and hyphens.")),
         ("hosts", json!({ "anyOf": [hosts, { "type": "array", "items": hosts, "minItems": 1 }] })),
         ("path", text("Path below which the site answers, such as /shop.")),
-        ("strip-path", json!({ "description": "Whether the handler gets the target without the path.", "type": "boolean" })),
+        (
+            "strip-path",
+            json!({ "description": "Whether the handler gets the target without the path.", "type": "boolean" }),
+        ),
     ] {
         properties.insert(key.into(), value);
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::limits::Limits;
 use crate::config::place::{HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
 use crate::config::site::DEFAULT;
 use crate::site::swapper::Swapper;
@@ -15,6 +16,8 @@ pub struct Site {
     pub place: Place,
     /// Handle to the versions.
     pub swapper: Swapper,
+    /// Limits.
+    pub limits: Arc<Limits>,
 }
 
 impl Site {

@@ -2,3 +2,4 @@
 
 mod absence;
 pub mod watch;
+pub mod watches;

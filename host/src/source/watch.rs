@@ -10,14 +10,13 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use host_wasm::health;
 use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
@@ -38,7 +37,7 @@ pub enum Mode {
 /// Interval of checks in addition to events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval of checks without events.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Debounce time outside a burst: the time without events after which the file is read. A
 /// rename has none, because it puts a complete file in place.
@@ -65,105 +64,8 @@ pub struct FileStamp {
     changed: (i64, i64),
 }
 
-/// Most files that are watched by events: each needs a thread, and the system has few event
-/// queues for each user. The others are checked by one thread.
-pub(crate) const BY_EVENTS_MAX: usize = 32;
-
-/// Watches of all files.
-#[derive(Clone, Default)]
-pub struct Watches(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    /// Number of files that are watched by events.
-    by_events: AtomicUsize,
-    /// Files that one thread checks; `None` before it has started.
-    polled: Mutex<Option<Vec<Watch>>>,
-}
-
-/// Watch of a file, which ends within a second after this is dropped.
-pub struct Watching {
-    path: PathBuf,
-    mode: Mode,
-    ended: Arc<AtomicBool>,
-    by_events: Option<Arc<Shared>>,
-}
-
-impl Watching {
-    /// Returns whether this watches a file in this way.
-    pub fn is_of(&self, path: Option<&Path>, mode: Mode) -> bool {
-        let path = path.and_then(|path| std::path::absolute(path).ok());
-        self.mode == mode && path.is_some_and(|path| path == self.path)
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.ended.store(true, Relaxed);
-        if let Some(shared) = &self.by_events {
-            shared.by_events.fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-impl Watches {
-    /// Starts to watch a file and to order swaps. `seen` is the file's stamp before it was
-    /// first read.
-    ///
-    /// # Errors
-    ///
-    /// When the working folder is gone, or a thread cannot be created.
-    pub fn start(
-        &self,
-        path: &Path,
-        seen: Option<FileStamp>,
-        mode: Mode,
-        swapper: Swapper,
-    ) -> io::Result<Watching> {
-        let path = std::path::absolute(path)?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let (its_ended, its_path) = (Arc::clone(&ended), path.clone());
-        let mut watch = Watch {
-            seen,
-            last: seen,
-            path: its_path,
-            swapper,
-            absence: Absence::default(),
-            ended: its_ended,
-        };
-        let shared = &self.0;
-        if mode == Mode::Events && shared.by_events.fetch_add(1, Relaxed) < BY_EVENTS_MAX {
-            let by_events = Some(Arc::clone(shared));
-            health::keep_running("watch", move || watch.by_events())?;
-            return Ok(Watching { path, mode, ended, by_events });
-        }
-        if mode == Mode::Events {
-            shared.by_events.fetch_sub(1, Relaxed);
-        }
-        let mut polled = shared.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        if polled.is_none() {
-            let shared = Arc::clone(shared);
-            health::keep_running("poll", move || shared.poll_always())?;
-        }
-        polled.get_or_insert_default().push(watch);
-        Ok(Watching { path, mode, ended, by_events: None })
-    }
-}
-
-impl Shared {
-    /// Checks the files that are not watched by events.
-    fn poll_always(&self) {
-        loop {
-            thread::sleep(POLL_INTERVAL);
-            let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
-            let watches = polled.get_or_insert_default();
-            watches.retain(|watch| !watch.ended.load(Relaxed));
-            watches.iter_mut().for_each(Watch::poll);
-        }
-    }
-}
-
-struct Watch {
+/// Watch of one file.
+pub(super) struct Watch {
     path: PathBuf,
     /// Stamp of the file when it was last compared; `None` while the file is missing.
     seen: Option<FileStamp>,
@@ -176,6 +78,21 @@ struct Watch {
 }
 
 impl Watch {
+    /// Creates the watch of a file, which ends when `ended` is set.
+    pub(super) fn new(
+        path: PathBuf,
+        seen: Option<FileStamp>,
+        swapper: Swapper,
+        ended: Arc<AtomicBool>,
+    ) -> Watch {
+        Watch { path, seen, last: seen, swapper, absence: Absence::default(), ended }
+    }
+
+    /// Returns whether the watch has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
     fn by_polling(&mut self) {
         while !self.ended.load(Relaxed) {
             thread::sleep(POLL_INTERVAL);
@@ -185,7 +102,7 @@ impl Watch {
 
     /// Checks the file once. Waits until two checks in a row find the same stamp: then no
     /// write is in progress.
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         self.look_for_absence();
         let now = look(&self.path);
         if now == self.last {
@@ -194,7 +111,8 @@ impl Watch {
         self.last = now;
     }
 
-    fn by_events(&mut self) {
+    /// Watches until the end.
+    pub(super) fn by_events(&mut self) {
         let (mut trail, mut events) = match self.watch_trail() {
             Ok(watched) => watched,
             Err(error) => {

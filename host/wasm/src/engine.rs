@@ -2,7 +2,7 @@
 //! handlers. Each site has limits and permits of its own.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 use wasmtime::{WasmBacktraceDetails, WasmFeatures};
@@ -11,10 +11,10 @@ use crate::admission::{Admission, Calls, Common, INSTANCES_SPARE, serving_thread
 use crate::call_state::CallState;
 use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
-use crate::idle::Instances;
 use crate::limits::CallLimits;
 use crate::name::FRAMES_MAX;
 use crate::reused::Reused;
+use crate::slots::Slots;
 use crate::{import, mappings, proposals};
 
 /// Most tables of a module. Compilers emit one; hand-written modules may have a few.
@@ -42,7 +42,7 @@ struct Shared {
     /// How many threads serve.
     threads: usize,
     responses: Reused,
-    instances: Instances,
+    slots: Slots,
     /// Most stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
     ticker: Ticker,
@@ -51,7 +51,8 @@ struct Shared {
 /// What the modules of one site share.
 struct Site {
     limits: CallLimits,
-    admission: Admission,
+    /// Made at the first use, so that only sites that call count as sites.
+    admission: OnceLock<Admission>,
 }
 
 impl Engine {
@@ -75,17 +76,19 @@ impl Engine {
         let common = Common::new(limits, threads);
         let ticker = Ticker::start(engine.weak(), Arc::clone(&common))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
-        let (responses, instances) = (Reused::new(limits), Instances::new(slots(limits) - INSTANCES_SPARE));
-        let shared = Shared { engine, linker, common, threads, responses, instances, stretches, ticker };
+        let (responses, slots) = (Reused::new(limits), Slots::new(slots(limits) - INSTANCES_SPARE));
+        let shared = Shared { engine, linker, common, threads, responses, slots, stretches, ticker };
         let shared = Arc::new(shared);
-        Ok(Engine { site: Site::new(&shared, limits), shared })
+        Ok(Engine { site: Site::new(limits), shared })
     }
 
     /// Returns the engine for another site, with limits of its own. Memory, tables and all
     /// instances together stay within the limits of the first one.
     #[must_use]
     pub fn for_site(&self, limits: &CallLimits) -> Engine {
-        Engine { site: Site::new(&self.shared, limits), shared: Arc::clone(&self.shared) }
+        let engine = Engine { site: Site::new(limits), shared: Arc::clone(&self.shared) };
+        engine.admission();
+        engine
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -110,9 +113,9 @@ impl Engine {
         &self.shared.responses
     }
 
-    /// Returns the instances of all sites.
-    pub(super) fn instances(&self) -> &Instances {
-        &self.shared.instances
+    /// Returns the slots for the instances of all sites.
+    pub(super) fn slots(&self) -> &Slots {
+        &self.shared.slots
     }
 
     /// Returns how many threads serve.
@@ -127,12 +130,13 @@ impl Engine {
 
     /// Returns how many long calls of the site run and wait.
     pub fn long_calls(&self) -> Calls {
-        self.site.admission.long_calls()
+        self.admission().long_calls()
     }
 
     /// Returns the permits for calls.
     pub(super) fn admission(&self) -> &Admission {
-        &self.site.admission
+        let Site { limits, admission } = &*self.site;
+        admission.get_or_init(|| Admission::new(&self.shared.common, limits))
     }
 
     /// Wakes the ticker, because a call begins.
@@ -142,8 +146,8 @@ impl Engine {
 }
 
 impl Site {
-    fn new(shared: &Shared, limits: &CallLimits) -> Arc<Site> {
-        Arc::new(Site { limits: limits.clone(), admission: Admission::new(&shared.common, limits) })
+    fn new(limits: &CallLimits) -> Arc<Site> {
+        Arc::new(Site { limits: limits.clone(), admission: OnceLock::new() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A started module: the handler of one version, with its idle instances.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use host_http::request_id::RequestId;
@@ -60,12 +60,14 @@ impl CompiledModule {
         let permit = engine.admission().begin_candidate().await?;
         engine.wake_ticker();
         let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
-        let mut instance = Instance::new(&engine, &code, if quiet { state.quiet() } else { state }).await?;
+        let mut instance =
+            Instance::new(engine.slots().enter(), &code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
             Some(data) => {
                 let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
                 let idle = Arc::new(Idle::new(engine.limits().instances, engine.threads()));
-                engine.instances().register(&idle);
+                let weak: Weak<Idle> = Arc::downgrade(&idle);
+                engine.slots().register(weak);
                 Some((snapshot, idle))
             }
             None => {
@@ -154,7 +156,7 @@ impl HandlerModule {
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {
-            let mut instance = Instance::new(&self.engine, &self.code, state.quiet()).await?;
+            let mut instance = Instance::new(self.engine.slots().enter(), &self.code, state.quiet()).await?;
             instance.initialise().await?;
             instance.unmute(self.engine.limits());
             return Ok(Box::new(instance));
@@ -163,7 +165,7 @@ impl HandlerModule {
             instance.begin(state);
             return Ok(instance);
         }
-        let mut instance = Instance::new(&self.engine, &self.code, state).await?;
+        let mut instance = Instance::new(self.engine.slots().enter(), &self.code, state).await?;
         snapshot.load(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }

@@ -1,12 +1,12 @@
-//! Keeps reset instances until their next request. When all slots are in use, an instance
-//! that has been idle for long gives way to a new one, of whatever site.
+//! Keeps reset instances until their next request.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::instance::Instance;
 use crate::per_thread::PerThread;
+use crate::slots::Evict;
 
 /// The idle instances of one module, in one stack for each thread. A thread tries its
 /// own stack first, and then those of others. The last instance in is the first out,
@@ -65,16 +65,6 @@ impl Idle {
         }
     }
 
-    /// Removes the instance that has been idle for longest in a stack that was not used since
-    /// the latest look.
-    fn evict(&self) -> Option<Box<Instance>> {
-        self.places.all().find_map(|place| {
-            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-            let used = std::mem::replace(&mut place.used, false);
-            (!used && !place.instances.is_empty()).then(|| place.instances.remove(0))
-        })
-    }
-
     /// Returns the stacks that no other thread has locked, the current thread's first.
     fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
         self.places.own().into_iter().chain(self.places.all()).filter_map(|place| match place.try_lock() {
@@ -85,67 +75,15 @@ impl Idle {
     }
 }
 
-/// Counts the instances of all sites, and makes idle ones give way.
-pub(super) struct Instances {
-    count: Arc<AtomicUsize>,
-    /// Most instances, besides those of candidates.
-    max: usize,
-    /// The idle instances of all modules, in the order in which they are looked at.
-    idle: Mutex<VecDeque<Weak<Idle>>>,
-}
-
-/// Counts an instance until it is dropped.
-pub(super) struct Counted(Arc<AtomicUsize>);
-
-impl Instances {
-    pub(super) fn new(max: usize) -> Instances {
-        Instances { count: Arc::default(), max, idle: Mutex::default() }
-    }
-
-    /// Registers the idle instances of a new module.
-    pub(super) fn register(&self, idle: &Arc<Idle>) {
-        self.lock().push_back(Arc::downgrade(idle));
-    }
-
-    /// Counts a new instance, for which an idle one gives way if all slots are in use.
-    pub(super) fn enter(&self) -> Counted {
-        if self.count.fetch_add(1, Relaxed) >= self.max {
-            // Dropped after the lock is released, because that takes time.
-            let evicted = self.evict();
-            drop(evicted);
-        }
-        Counted(Arc::clone(&self.count))
-    }
-
-    fn evict(&self) -> Option<Box<Instance>> {
-        let mut all = self.lock();
-        // Twice: the first look finds those that were used since the one before.
-        for _ in 0..2 * all.len() {
-            let Some(idle) = all.pop_front() else { break };
-            let Some(known) = idle.upgrade() else { continue };
-            let evicted = known.evict();
-            all.push_back(idle);
-            if evicted.is_some() {
-                return evicted;
-            }
-        }
-        None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Weak<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Counted {
-    /// Counts on after the drop, because the slot of the instance is lost.
-    pub(super) fn forever(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+impl Evict for Idle {
+    /// Removes the instance that has been idle for longest in a stack that was not used since
+    /// the latest look.
+    fn evict(&self) -> Option<Box<dyn Any + Send>> {
+        self.places.all().find_map(|place| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = std::mem::replace(&mut place.used, false);
+            let oldest = (!used && !place.instances.is_empty()).then(|| place.instances.remove(0));
+            oldest.map(|instance| -> Box<dyn Any + Send> { instance })
+        })
     }
 }

@@ -19,12 +19,11 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::code::Code;
 use crate::deadline::DeadlinePassed;
-use crate::engine::Engine;
 use crate::failure::{Stopped, explain, invoke, is_stack_overflow};
-use crate::idle::Counted;
 use crate::limits::CallLimits;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
+use crate::slots::Counted;
 use crate::verify::Exports;
 use crate::{deadline, memory};
 
@@ -52,8 +51,7 @@ pub(super) struct Instance {
 impl Instance {
     /// Creates an instance. `_initialize` has not run yet; a start function has, unless
     /// `instrument` turned it into an export.
-    pub(super) async fn new(engine: &Engine, code: &Code, state: CallState) -> Result<Instance, Stopped> {
-        let counted = engine.instances().enter();
+    pub(super) async fn new(counted: Counted, code: &Code, state: CallState) -> Result<Instance, Stopped> {
         let mut store = Store::new(code.instance.module().engine(), state);
         store.limiter(|state| state);
         deadline::arm(&mut store);

@@ -32,7 +32,8 @@
 //! | `mapped` | maps a large image instead of copying it |
 //! | `pages` | tracks which pages of an instance's memory were written to |
 //! | `mappings` | keeps the instances within the process's limit on memory mappings |
-//! | `idle` | keeps reset instances for the next request, and counts all instances |
+//! | `idle` | keeps reset instances for the next request |
+//! | `slots` | counts all instances, and makes idle ones give way |
 //! | `per_thread` | gives each serving thread its own value |
 //! | `reused` | reuses the memory of large responses |
 //! | `measure` | measures one call, for the tools of handler authors |
@@ -76,6 +77,7 @@ mod permits;
 mod proposals;
 mod restorable;
 mod reused;
+mod slots;
 mod snapshot;
 mod survey;
 pub mod system_memory;

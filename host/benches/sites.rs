@@ -1,0 +1,136 @@
+//! Measures sites: what the load of one costs the requests of another, and what many cost.
+//!
+//! `cargo bench -p host-benches --bench sites -- [isolation] [many]`
+//!
+//! - `isolation`: 99th percentile of one site, alone and while another one has endless loops,
+//!   a flood of requests, and candidates that are hard to compile
+//! - `many`: time to start, resident memory, and time of a reload that adds a site, with up to
+//!   1,000 sites
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use host_benches::harness::modules::saying;
+use host_benches::harness::{Folder, Server, bombs, fixture, host, output_of, status_kib};
+use host_benches::parts::run_chosen;
+use host_benches::parts::steady::{CALM, Seen, ask, ask_steadily, compare, connect};
+
+/// Time of one turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Turns of each kind.
+const TURNS: usize = 5;
+
+/// Connections with endless loops, and connections of a flood.
+const LOOPS: usize = 32;
+const FLOOD: usize = 8;
+
+/// Loads of the other site.
+const KINDS: [&str; 5] = ["alone", "beside loops", "beside a flood", "beside candidates", "beside all three"];
+
+fn main() {
+    run_chosen(&[("isolation", isolation), ("many", many)]);
+}
+
+/// Starts a server with a configuration file.
+fn start(folder: &Folder, lines: &str) -> Server {
+    let text =
+        format!("listen = '127.0.0.1:0'\ncontrol = 'control'\nlog-level = 'error,handler=off'\n{lines}");
+    fs::write(folder.file("host.toml"), text).unwrap();
+    let mut command = host();
+    command.current_dir(folder.file(""));
+    Server::begin_as_it_is(command).until_ready()
+}
+
+fn isolation() {
+    let folder = Folder::new();
+    fs::write(folder.file("calm.wat"), saying("calm")).unwrap();
+    fs::copy(fixture("loops_or_counts.wat"), folder.file("loops.wat")).unwrap();
+    fs::write(folder.file("flood.wat"), saying("flood")).unwrap();
+    let site = |name: &str| format!("[[site]]\nname = '{name}'\npath = '/{name}'\nmodule = '{name}.wat'\n");
+    let server = start(&folder, &["calm", "loops", "flood"].map(site).concat());
+    let address = server.addresses[0];
+    let bombs: Vec<_> = bombs::all().into_iter().map(|(_, bomb)| bomb).collect();
+    for (number, bomb) in bombs.iter().enumerate() {
+        fs::write(folder.file(&format!("bomb{number}")), bomb).unwrap();
+    }
+    let failed = compare("requests of one site", TURNS, &KINDS, |kind| {
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let beside = |is_on: bool, count: usize, work: &'static str| {
+                for _ in 0..if is_on { count } else { 0 } {
+                    let ended = &ended;
+                    scope.spawn(move || ask_until(ended, address, work));
+                }
+            };
+            beside(kind == 1 || kind == 4, LOOPS, "/loops/loop");
+            beside(kind == 2 || kind == 4, FLOOD, "/flood");
+            if kind == 3 || kind == 4 {
+                let (ended, folder) = (&ended, &folder);
+                let count = bombs.len();
+                scope.spawn(move || {
+                    for number in (0..count).cycle().take_while(|_| !ended.load(Relaxed)) {
+                        let mut swap = host();
+                        swap.args(["swap", "--site", "loops"]).arg(folder.file(&format!("bomb{number}")));
+                        output_of(swap.env("HOST_CONTROL", folder.file("control")));
+                        let mut back = host();
+                        back.args(["rollback", "1", "--site", "loops"]);
+                        output_of(back.env("HOST_CONTROL", folder.file("control")));
+                    }
+                });
+            }
+            let seen: Seen = ask_steadily(address, "/calm", CALM, TURN);
+            ended.store(true, Relaxed);
+            seen
+        })
+    });
+    assert_eq!(failed, 0);
+}
+
+/// Sends requests one after the other, whatever comes of them.
+fn ask_until(ended: &AtomicBool, address: SocketAddr, target: &str) {
+    let mut stream = connect(address);
+    while !ended.load(Relaxed) {
+        if ask(&mut stream, target).is_none() {
+            stream = connect(address);
+        }
+    }
+}
+
+fn many() {
+    for count in [1, 10, 100, 1000] {
+        for is_shared in [true, false] {
+            let folder = Folder::new();
+            let mut lines = format!("instances = {}\n", count.max(64));
+            for number in 0..count {
+                let module = if is_shared { 0 } else { number };
+                fs::write(folder.file(&format!("{module}.wat")), saying(&format!("site {module}"))).unwrap();
+                let site =
+                    format!("name = 'site-{number}'\nhosts = 'h{number}.example'\nmodule = '{module}.wat'");
+                let _ = writeln!(lines, "[[site]]\n{site}");
+            }
+            let since = Instant::now();
+            let server = start(&folder, &lines);
+            let started = since.elapsed();
+            // The second compilation of the modules goes on after the start.
+            let memory = status_kib(server.pid(), "VmRSS:").unwrap_or_default();
+            let more = "[[site]]\nname = 'new'\nhosts = 'new.example'\nmodule = '0.wat'\n";
+            let text = fs::read_to_string(folder.file("host.toml")).unwrap() + more;
+            fs::write(folder.file("host.toml"), text).unwrap();
+            let since = Instant::now();
+            let mut reload = host();
+            let (code, said) = output_of(reload.arg("reload").env("HOST_CONTROL", folder.file("control")));
+            assert_eq!(code, 0, "{said}");
+            println!(
+                "{count} sites, {}: start {:.2} s, {memory} KiB resident, reload {:.2} s",
+                if is_shared { "one module" } else { "a module each" },
+                started.as_secs_f64(),
+                since.elapsed().as_secs_f64(),
+            );
+        }
+    }
+}

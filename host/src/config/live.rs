@@ -1,0 +1,101 @@
+//! Which settings a reload changes, and how two configurations differ.
+
+use crate::config::setting::Settings;
+use crate::config::site::{SiteSource, Source};
+
+/// Flags that a reload changes, by their id. The others need a restart.
+#[rustfmt::skip]
+pub const LIVE: [&str; 23] = [
+    "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "log_level", "trust_forwarded", "dev",
+    "no_version_field", "drain", "target_max", "head_max", "fields_max", "body_max", "head_timeout", "idle_timeout",
+    "body_timeout", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
+];
+
+/// Flags of a site that a reload changes. Those of its calls and of its kept versions need a
+/// restart.
+const LIVE_OF_SITE: [&str; 6] = ["module", "watch", "no_watch", "probe", "probe_file", "no_probe"];
+
+/// Differences of two configurations, as keys and sites.
+pub struct Changes {
+    /// What a reload changes.
+    pub applied: Vec<String>,
+    /// What needs a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Changes {
+    /// Compares what the server runs with to what is configured now.
+    pub fn between(before: &Source, after: &Source) -> Changes {
+        let (mut applied, mut needs_restart) = changes(&before.settings, &after.settings, &LIVE);
+        let (more_applied, more_need_restart) = site_changes(&before.sites, &after.sites);
+        applied.extend(more_applied);
+        needs_restart.extend(more_need_restart);
+        Changes { applied, needs_restart }
+    }
+}
+
+impl Source {
+    /// Takes over what a reload has changed. What needs a restart stays as it was.
+    pub fn reloaded(&mut self, after: Source) {
+        for id in LIVE {
+            match after.settings.get(id) {
+                Some(setting) => drop(self.settings.insert(id.into(), setting.clone())),
+                None => drop(self.settings.remove(id)),
+            }
+        }
+        self.sites = running(&self.sites, after.sites);
+        self.file = after.file;
+    }
+}
+
+/// Returns how the sites differ: what a reload changes, and what needs a restart.
+fn site_changes(before: &[SiteSource], after: &[SiteSource]) -> (Vec<String>, Vec<String>) {
+    let (mut applied, mut needs_restart) = (Vec::new(), Vec::new());
+    let find = |sites: &[SiteSource], name: &str| sites.iter().find(|site| site.name == name).cloned();
+    for site in before {
+        if find(after, &site.name).is_none() {
+            applied.push(format!("site {} (removed)", site.name));
+        }
+    }
+    for site in after {
+        let Some(old) = find(before, &site.name) else {
+            applied.push(format!("site {} (added)", site.name));
+            continue;
+        };
+        let (live, rest) = changes(&old.settings, &site.settings, &LIVE_OF_SITE);
+        let place = (old.place != site.place).then(|| "place".to_owned());
+        let named = |key: String| format!("site {} ({key})", site.name);
+        applied.extend(place.into_iter().chain(live).map(named));
+        needs_restart.extend(rest.into_iter().map(named));
+    }
+    (applied, needs_restart)
+}
+
+/// Returns the sites as they run after a reload: what needs a restart is as before.
+fn running(before: &[SiteSource], after: Vec<SiteSource>) -> Vec<SiteSource> {
+    let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
+    after
+        .into_iter()
+        .map(|mut site| {
+            if let Some(old) = before.iter().find(|old| old.name == site.name) {
+                site.settings.retain(|id, _| is_live(id));
+                let kept = old.settings.iter().filter(|(id, _)| !is_live(id));
+                site.settings.extend(kept.map(|(id, set)| (id.clone(), set.clone())));
+            }
+            site
+        })
+        .collect()
+}
+
+/// Returns the keys whose values differ: those that a reload changes, and those that need a
+/// restart.
+fn changes(before: &Settings, after: &Settings, live: &[&str]) -> (Vec<String>, Vec<String>) {
+    let given = |settings: &Settings, id: &str| settings.get(id).map(|setting| setting.given.clone());
+    let mut ids: Vec<_> = before.keys().chain(after.keys()).collect();
+    ids.sort();
+    ids.dedup();
+    let changed = ids.into_iter().filter(|id| given(before, id) != given(after, id));
+    let (live, rest): (Vec<_>, Vec<_>) = changed.partition(|id| live.contains(&id.as_str()));
+    let keys = |ids: Vec<&String>| ids.into_iter().map(|id| id.replace('_', "-")).collect();
+    (keys(live), keys(rest))
+}
