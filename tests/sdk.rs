@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use handler_sdk::abi::{CONFIGURE, VALUES_MAX};
+use host_wasm::{Effort, Values};
+
+use crate::harness::oracle::{Host, call};
 use crate::harness::{Server, scratch};
 
 fn shop() -> PathBuf {
@@ -79,7 +83,50 @@ fn a_module_imports_what_it_uses() {
     assert!(exports.iter().any(|export| export == initialize), "{exports:?}");
     let (imports, exports) = names(&example("document", ""));
     assert_eq!(imports, ["host.random"]);
-    assert!(exports.iter().all(|export| export != initialize), "{exports:?}");
+    assert!(exports.iter().all(|export| ![initialize, CONFIGURE].contains(&&**export)), "{exports:?}");
+}
+
+#[test]
+fn a_module_that_asks_for_values_gets_them_with_and_without_a_heap() {
+    let host = Host::new();
+    for features in ["", "alloc", "std"] {
+        let path = example("greeting", features);
+        let (imports, exports) = names(&path);
+        assert_eq!((imports.len(), exports.iter().filter(|name| *name == CONFIGURE).count()), (0, 1));
+        let module = std::fs::read(path).unwrap();
+        let start = |values: &[(&str, &str, bool)]| {
+            let values = Values::new(values.iter().copied()).unwrap();
+            host.start_with(&module, Effort::Quick, values.into()).unwrap()
+        };
+        let with = start(&[
+            ("NAME", "wörld", false),
+            ("GREETING", "salut", false),
+            ("KEY", "hunter2 hunter2", true),
+        ]);
+        let without = start(&[]);
+        let long = "x".repeat(VALUES_MAX - "A\0\0".len());
+        let full = start(&[("A", &long, false)]);
+        let ask = |module, path: &str| {
+            let reply = host.call(module, format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes())?;
+            Ok::<_, String>(String::from_utf8(reply).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned())
+        };
+        for _ in 0..2 {
+            assert_eq!(ask(&with, "/").unwrap(), "salut");
+            assert_eq!(ask(&with, "/name").unwrap(), "wörld");
+            assert_eq!(ask(&with, "/last").unwrap(), "wörld");
+            assert_eq!(ask(&without, "/").unwrap(), "hello");
+            assert_eq!(ask(&without, "/name").unwrap(), "nobody");
+            assert_eq!(ask(&without, "/last").unwrap(), "none");
+            assert!(ask(&full, "/last").unwrap() == long);
+        }
+        let fail = |module| {
+            let request = b"GET /fail HTTP/1.1\r\n\r\n".to_vec().into();
+            host.runtime.block_on(call(module, &request).end()).unwrap_err().to_string()
+        };
+        let panic = fail(&with);
+        assert!(panic.starts_with("panic: the key is [secret KEY] at "), "{panic}");
+        assert!(fail(&without).starts_with("panic: the key is missing at "));
+    }
 }
 
 /// Returns the names of a module's imports and exports.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::host_wasm as wasm;
 use bytesize::ByteSize;
 use clap::Command;
+use handler_sdk::abi;
 use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
 use host_http::response;
@@ -137,6 +138,8 @@ fn modules() -> Vec<Row> {
             wasm::fixed::LONG_TARGETS_MAX as u64,
             "one takes the place of another",
         ),
+        bytes("Values of a site, with their names", abi::VALUES_MAX, "the values are refused"),
+        bytes("Name of a value", abi::VALUE_NAME_MAX, "the values are refused"),
         bytes("Native stack of a call", wasm::fixed::STACK_MAX, "the call traps"),
         count(
             "Frames reported for a trap",

@@ -1,7 +1,7 @@
 //! Reference for isolation, with which the host is compared: plain wasmtime with a new
 //! instance for each request.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::hoarder;
@@ -9,7 +9,7 @@ use clap::Parser;
 use host::cli::args::Args;
 use host_http::message::Message;
 use host_http::request_id::RequestId;
-use host_wasm::{Call, CallError, CompiledModule, Effort, HandlerModule};
+use host_wasm::{Call, CallError, CompiledModule, Effort, HandlerModule, Values};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// Bytes of a response, or the message of a trap.
@@ -76,8 +76,18 @@ impl Host {
 
     /// Compiles and starts a module. The error is the message of a trap.
     pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
+        self.start_with(module, effort, Arc::default())
+    }
+
+    /// Compiles a module, and starts it with these values.
+    pub fn start_with(
+        &self,
+        module: &[u8],
+        effort: Effort,
+        values: Arc<Values>,
+    ) -> Result<HandlerModule, String> {
         let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
-        let module = self.runtime.block_on(module.start()).map_err(trap)?;
+        let module = self.runtime.block_on(module.start(values)).map_err(trap)?;
         // Only a serving module keeps its instances from one call to the next.
         module.set_serving(true);
         Ok(module)

@@ -24,7 +24,7 @@ fn check_says_what_is_wrong_and_what_helps() {
     }
     let looping = fixture("loops_in_initialize.wat");
     let (code, report, _) = tool(&["check", &looping, "--deadline", "20ms"]);
-    let remedy = "remedy      do less in `_initialize`, or allow more time by --deadline";
+    let remedy = "remedy      do less in `_initialize` or `configure`, or allow more time by --deadline";
     assert!(code == 1 && report.contains(remedy), "{report}");
 }
 

@@ -1,6 +1,6 @@
 //! The contract between a handler module and its host ("ABI"), written once.
 //!
-//! A module exports a memory and two functions, and may export two more:
+//! A module exports a memory and two functions, and may export three more:
 //!
 //! | export | type | meaning |
 //! | --- | --- | --- |
@@ -8,7 +8,11 @@
 //! | [`ALLOC`] | `(length: i32) -> i32` | address of at least `length` bytes for the request; 0 = no room |
 //! | [`HANDLE`] | `(address: i32, length: i32) -> i64` | handles the request there; returns the response's packed [`Span`] |
 //! | [`INITIALIZE`] | `()`, optional | start-up work, whose result is what every request starts from |
+//! | [`CONFIGURE`] | `(address: i32, length: i32)`, optional | after [`INITIALIZE`]: takes the values there, which [`ALLOC`] made room for |
 //! | [`PANIC_MESSAGE`] | `() -> i64`, optional | after a trap: the packed [`Span`] of the panic's text |
+//!
+//! Values are texts that the operator of a site gives to its module. Each is encoded as
+//! its name, one zero byte, its text, and one zero byte, in UTF-8. They are sorted by name.
 //!
 //! A module needs no import. Two are offered: [`LOG`] and [`RANDOM`] of [`HOST`].
 //!
@@ -25,6 +29,9 @@ pub const ALLOC: &str = "alloc";
 pub const HANDLE: &str = "handle";
 /// Optional export: `()`, start-up work.
 pub const INITIALIZE: &str = "_initialize";
+/// Optional export: `(address: i32, length: i32)`, takes the values. It runs after
+/// [`INITIALIZE`], with or without values, and every request starts from what both leave.
+pub const CONFIGURE: &str = "configure";
 /// Optional export: `() -> i64`, where the text of the panic is.
 pub const PANIC_MESSAGE: &str = "panic_message";
 
@@ -41,6 +48,19 @@ pub const RANDOM: &str = "random";
 
 /// Result of [`ALLOC`] when there is no room.
 pub const NO_ROOM: u32 = 0;
+
+/// Most bytes of all values together, encoded.
+pub const VALUES_MAX: usize = 64 << 10;
+/// Longest name of a value, in bytes.
+pub const VALUE_NAME_MAX: usize = 64;
+
+/// Returns whether a text can be the name of a value: a letter or `_`, and then letters,
+/// digits, `_`, `.` and `-`, all of ASCII, in at most [`VALUE_NAME_MAX`] bytes.
+pub fn is_value_name(name: &str) -> bool {
+    let is_first = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    let is_next = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    name.len() <= VALUE_NAME_MAX && name.as_bytes().first().is_some_and(is_first) && name.bytes().all(is_next)
+}
 
 /// Request field that the host adds: the id under which it logs the request.
 pub const REQUEST_ID: &str = "x-request-id";

@@ -24,8 +24,18 @@
 /// handler_sdk::export!(answer, prepare = [TABLE, PAGES]);
 /// ```
 ///
+/// ```
+/// # use handler_sdk::{Request, Response};
+/// # fn answer(_: Request<'_>) -> Response<'_> { Response::new(handler_sdk::Status::OK) }
+/// # use handler_sdk::State;
+/// # static NAME: State<&str> = State::new(|| handler_sdk::values::get("NAME").unwrap_or_default());
+/// handler_sdk::export!(answer, values, prepare = [NAME]);
+/// ```
+///
+/// With `values`, the module takes the [values](crate::values) of its site.
+///
 /// With `prepare`, each listed [`State`](crate::State) is computed once when a
-/// version of the module starts, and every request finds it computed.
+/// version of the module starts, and every request finds it computed. It may read values.
 ///
 /// The macro defines the panic handler, too. In a crate that links the standard
 /// library, perhaps only through a dependency, that library has one already: turn on
@@ -35,6 +45,10 @@
 /// the crate can be tested natively.
 #[macro_export]
 macro_rules! export {
+    ($answer:path, values $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
+        $crate::__export_values!($($($state),*)?);
+        $crate::export!($answer);
+    };
     ($answer:path $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {

@@ -49,6 +49,7 @@
 //! | answer scripts from other origins | [`Cors`] |
 //! | test natively | [`test::Client`](crate::test) |
 //! | prepare something once | [`State`] |
+//! | read what the operator gave: texts and secrets | [`values`] |
 //! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that want them |
 //! | sign cookies and messages | feature `crypto`: `SigningKeys` |
 //! | tell the log | [`log!`] |
@@ -62,8 +63,8 @@
 //! memory during a request costs the host a new instance, so a module that needs
 //! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
-//! A handler sees only the bytes of the request, and random bits where it asks for
-//! them: it has no socket, file or clock. A panic costs one request: the client gets
+//! A handler sees only the bytes of the request, and values and random bits where it asks
+//! for them: it has no socket, file or clock. A panic costs one request: the client gets
 //! 500, and the text of the panic is logged.
 
 #![no_std]
@@ -106,6 +107,7 @@ mod status;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 mod text;
+pub mod values;
 
 pub use conditional::{ETag, Precondition, Validators};
 pub use content::Content;

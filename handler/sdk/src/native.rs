@@ -1,6 +1,12 @@
 //! Substitutes for the host in native tests.
 
 use crate::log::Level;
+use core::cell::Cell;
+
+std::thread_local! {
+    /// The encoded values of the client whose request this thread handles.
+    static VALUES: Cell<&'static str> = const { Cell::new("") };
+}
 
 /// Allocates leaked memory of this length in bytes, as a module does.
 pub(crate) fn leak(length: usize) -> &'static mut [u8] {
@@ -17,6 +23,24 @@ pub(crate) fn log(level: Level, line: &str) {
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
+}
+
+/// Returns the encoded values.
+pub(crate) fn values() -> &'static str {
+    VALUES.get()
+}
+
+/// Calls a function with these encoded values. Afterwards, the values before are there again,
+/// also if the function panics.
+pub(crate) fn with_values<R>(encoded: &'static str, call: impl FnOnce() -> R) -> R {
+    struct Before(&'static str);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            VALUES.set(self.0);
+        }
+    }
+    let _before = Before(VALUES.replace(encoded));
+    call()
 }
 
 pub(crate) use std::sync::OnceLock as Once;

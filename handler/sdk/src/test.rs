@@ -28,8 +28,8 @@ use std::time::Duration;
 use std::vec::Vec;
 use std::{format, vec};
 
-use crate::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
-use crate::{Action, Pairs, percent_encoded, respond};
+use crate::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME, VALUES_MAX, is_value_name};
+use crate::{Action, Pairs, native, percent_encoded, respond};
 
 /// Client of one handler; see the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +37,16 @@ pub struct Client {
     answer: Action,
     client: IpAddr,
     time: Duration,
+    /// The encoded values.
+    values: &'static str,
 }
 
 impl Client {
     /// Creates a client of the function that `export!` exports. The requests come from
     /// `127.0.0.1`, at the beginning of 2026.
     pub fn new(answer: Action) -> Client {
-        Client { answer, client: IpAddr::from([127, 0, 0, 1]), time: Duration::from_secs(1_767_225_600) }
+        let (client, time) = (IpAddr::from([127, 0, 0, 1]), Duration::from_secs(1_767_225_600));
+        Client { answer, client, time, values: "" }
     }
 
     /// Sets the address of the client.
@@ -56,6 +59,29 @@ impl Client {
     #[must_use]
     pub fn with_time(self, time: Duration) -> Client {
         Client { time, ..self }
+    }
+
+    /// Sets the [values](crate::values), each as a name and a text. They replace those that
+    /// the client has. Their memory is never freed. A [`State`](crate::State) that reads values
+    /// is computed once, with those of the first client that uses it.
+    ///
+    /// # Panics
+    ///
+    /// When the host would refuse the values.
+    #[must_use]
+    pub fn with_values(self, values: &[(&str, &str)]) -> Client {
+        let mut values = values.to_vec();
+        values.sort_unstable();
+        let mut encoded = String::new();
+        for (at, (name, text)) in values.iter().enumerate() {
+            assert!(is_value_name(name), "`{name}` is no name of a value");
+            assert!(!text.contains('\0'), "the value `{name}` has a zero byte");
+            let is_first = values.iter().position(|(other, _)| other == name) == Some(at);
+            assert!(is_first, "two values have the name `{name}`");
+            encoded.extend([name, "\0", text, "\0"]);
+        }
+        assert!(encoded.len() <= VALUES_MAX, "the values take more than {VALUES_MAX} bytes");
+        Client { values: encoded.leak(), ..self }
     }
 
     /// Begins a request, to which fields and a body can be added.
@@ -173,7 +199,7 @@ impl RequestBuilder {
             "`{}` is no request line; expected a method, and a target without spaces",
             self.line
         );
-        let response = respond(&bytes, self.client.answer);
+        let response = native::with_values(self.client.values, || respond(&bytes, self.client.answer));
         let mut message = vec![0; response.encoded_len()];
         response.encode(&mut message).expect("a response of the length that it said");
         Reply::parse(&message, self.line.starts_with("HEAD "))

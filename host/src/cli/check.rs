@@ -154,7 +154,7 @@ impl Report {
     ) -> Result<(), (String, String)> {
         let quick = timed(loader.compile(file, Effort::Quick), &mut self.compile_quick_ms).await;
         let quick = quick.map_err(|error| (error.to_string(), remedy::of_module(&error, language)))?;
-        let started = timed(quick.start(), &mut self.start_ms)
+        let started = timed(quick.start(Arc::default()), &mut self.start_ms)
             .await
             .map_err(|error| (format!("the module does not start: {error}"), remedy::of_start(&error)))?;
         self.instances_reset = Some(started.resets_instances());

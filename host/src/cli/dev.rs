@@ -176,7 +176,7 @@ async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::
     let compiled = loader.compile(module, Effort::Quick).await;
     let compiled = compiled
         .map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
-    let started = compiled.start().await.context("the module does not start")?;
+    let started = compiled.start(Arc::default()).await.context("the module does not start")?;
     for probe in probes {
         probe.send(&started).await?;
     }

@@ -57,7 +57,7 @@ impl Loader {
         let file = read(path, &self.limits)?;
         let context = || format!("cannot call {}", path.display());
         let compiled = self.compile(&file, Effort::Thorough).await.with_context(context)?;
-        let started = compiled.start().await;
+        let started = compiled.start(Arc::default()).await;
         started.map_err(|error| anyhow!("the module does not start: {error}")).with_context(context)
     }
 

@@ -121,7 +121,7 @@ impl Activator {
             None => self.compile(file, priority, times).await?,
         };
         self.shelf.put(&label.sha256, &compiled);
-        let started = times.measure(Stage::Start, compiled.start()).await;
+        let started = times.measure(Stage::Start, compiled.start(Arc::default())).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
             remedy: Some(remedy::of_start(&error)),

@@ -44,7 +44,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
             }
         };
         shelf.put(&sha256, &compiled);
-        anyhow::Ok(compiled.start_quietly().await?)
+        anyhow::Ok(compiled.start_quietly(Arc::default()).await?)
     };
     let optimised = optimised.await;
     // Upgraded only now, so that compiling does not keep a dropped version alive.

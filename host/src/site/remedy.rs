@@ -195,13 +195,19 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
 pub(crate) fn of_start(error: &CallError) -> String {
     match error {
         CallError::Deadline => {
-            format!("do less in `{}`, or allow more time by --deadline", abi::INITIALIZE)
+            format!(
+                "do less in `{}` or `{}`, or allow more time by --deadline",
+                abi::INITIALIZE,
+                abi::CONFIGURE
+            )
         }
         CallError::NoInstance { cause } if lacks_descriptors(cause) => {
             "allow this process more open files (ulimit -n, LimitNOFILE= of systemd)".into()
         }
         CallError::NoInstance { .. } => "give the system more memory".into(),
-        _ => format!("fix the start function or `{}` at that place", abi::INITIALIZE),
+        _ => {
+            format!("fix the start function, `{}` or `{}` at that place", abi::INITIALIZE, abi::CONFIGURE)
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The data of a store during one call, and the limits that its instance may grow to.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_http::request_id::RequestId;
 
 use crate::limits::CallLimits;
+use crate::values::Values;
 
 /// The data of a store during one call.
 pub(super) struct CallState {
@@ -15,6 +18,8 @@ pub(super) struct CallState {
     /// CPU time of the thread at the first tick of the epoch during the call.
     pub(super) first_tick: Option<Duration>,
     pub(super) request_id: RequestId,
+    /// The values of the instance. They stay when the state of the next call comes.
+    pub(super) values: Option<Arc<Values>>,
     /// Seed of the request's random bits; [`None`] outside of a request.
     pub(super) seed: Option<[u8; 32]>,
     /// How often the call has drawn random bits.
@@ -37,6 +42,7 @@ impl CallState {
             on_fiber: true,
             first_tick: None,
             request_id: id,
+            values: None,
             seed: None,
             drawn: 0,
             log_lines_left: limits.log_lines_max,
@@ -46,6 +52,25 @@ impl CallState {
             memory_max: limits.memory_max,
             table_max: limits.table_max,
         }
+    }
+
+    /// Returns this state for an instance that gets these values.
+    pub(super) fn with(self, values: &Arc<Values>) -> CallState {
+        CallState { values: Some(Arc::clone(values)), ..self }
+    }
+
+    /// Returns the beginning of what the module says, with secrets masked: at least `most`
+    /// bytes, or all.
+    pub(super) fn masked<'a>(&self, said: &'a [u8], most: usize) -> Cow<'a, [u8]> {
+        match self.secrets() {
+            Some(values) => values.mask_start(said, most),
+            None => Cow::Borrowed(said.get(..most).unwrap_or(said)),
+        }
+    }
+
+    /// Returns the values if there are secrets among them.
+    pub(super) fn secrets(&self) -> Option<&Arc<Values>> {
+        self.values.as_ref().filter(|values| values.has_secrets())
     }
 
     /// Returns this state for a request with this seed.

@@ -17,9 +17,10 @@ use crate::limits::CallLimits;
 use crate::long_targets::LongTargets;
 use crate::module::CompiledModule;
 use crate::snapshot::Snapshot;
+use crate::values::Values;
 use crate::verify;
 
-/// A module that meets the contract and has run `_initialize`.
+/// A module that meets the contract, has run `_initialize` and has its values.
 pub struct HandlerModule {
     engine: Engine,
     code: Arc<Code>,
@@ -31,18 +32,19 @@ pub struct HandlerModule {
     /// reset, so new instances are then not prepared for a reset.
     grows: AtomicBool,
     draws: bool,
+    values: Arc<Values>,
     pub(super) long_targets: LongTargets,
 }
 
 impl CompiledModule {
-    /// Starts the module: runs its start function and `_initialize`, and takes the
-    /// snapshot if the module can be reset.
+    /// Starts the module: runs its start function and `_initialize`, gives it the values if
+    /// it takes them, and takes the snapshot if the module can be reset.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when the start function or `_initialize` fails.
-    pub async fn start(self) -> Result<HandlerModule, CallError> {
-        self.start_as(false).await
+    /// [`CallError`] when the start function, `_initialize` or `configure` fails.
+    pub async fn start(self, values: Arc<Values>) -> Result<HandlerModule, CallError> {
+        self.start_as(false, values).await
     }
 
     /// Starts the module, and drops its log lines, because an earlier start of this module
@@ -50,16 +52,16 @@ impl CompiledModule {
     ///
     /// # Errors
     ///
-    /// [`CallError`] when the start function or `_initialize` fails.
-    pub async fn start_quietly(self) -> Result<HandlerModule, CallError> {
-        self.start_as(true).await
+    /// [`CallError`] when the start function, `_initialize` or `configure` fails.
+    pub async fn start_quietly(self, values: Arc<Values>) -> Result<HandlerModule, CallError> {
+        self.start_as(true, values).await
     }
 
-    async fn start_as(self, quiet: bool) -> Result<HandlerModule, CallError> {
+    async fn start_as(self, quiet: bool, values: Arc<Values>) -> Result<HandlerModule, CallError> {
         let CompiledModule { engine, code, unoptimised } = self;
         let permit = engine.admission().begin_candidate().await?;
         engine.wake_ticker();
-        let state = CallState::new(engine.limits(), RequestId::none(), Instant::now());
+        let state = CallState::new(engine.limits(), RequestId::none(), Instant::now()).with(&values);
         let mut instance =
             Instance::new(engine.slots().enter(), &code, if quiet { state.quiet() } else { state }).await?;
         let kept = match &code.data {
@@ -84,6 +86,7 @@ impl CompiledModule {
             unoptimised,
             grows: AtomicBool::new(false),
             draws,
+            values,
             long_targets: LongTargets::new(),
         })
     }
@@ -123,6 +126,11 @@ impl HandlerModule {
         self.draws
     }
 
+    /// Returns the values with which the module was started.
+    pub fn values(&self) -> &Arc<Values> {
+        &self.values
+    }
+
     /// Returns the limits within which the handler runs.
     pub fn limits(&self) -> &CallLimits {
         self.engine.limits()
@@ -156,7 +164,9 @@ impl HandlerModule {
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {
-            let mut instance = Instance::new(self.engine.slots().enter(), &self.code, state.quiet()).await?;
+            let mut instance =
+                Instance::new(self.engine.slots().enter(), &self.code, state.with(&self.values).quiet())
+                    .await?;
             instance.initialise().await?;
             instance.unmute(self.engine.limits());
             return Ok(Box::new(instance));
@@ -165,7 +175,8 @@ impl HandlerModule {
             instance.begin(state);
             return Ok(instance);
         }
-        let mut instance = Instance::new(self.engine.slots().enter(), &self.code, state).await?;
+        let mut instance =
+            Instance::new(self.engine.slots().enter(), &self.code, state.with(&self.values)).await?;
         snapshot.load(&mut instance, !self.grows.load(Relaxed))?;
         Ok(Box::new(instance))
     }

@@ -67,8 +67,8 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     let bytes = memory::view(linear, &caller, Span { address, length })?;
     // Quoting never makes a character shorter, so `limit` + 1 bytes are enough to fill
     // the line. A character split here is removed by `cut_for_log`.
-    let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
-    let line = cut_for_log(String::from_utf8_lossy(shown).into_owned(), limit);
+    let shown = caller.data().masked(bytes, limit.saturating_add(1));
+    let line = cut_for_log(String::from_utf8_lossy(&shown).into_owned(), limit);
     let id = &caller.data().request_id;
     match level {
         0 => error!(target: "handler", %id, "{line}"),

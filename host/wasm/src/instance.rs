@@ -1,15 +1,15 @@
 //! One instance of a module with its store: how it is created, initialised and
 //! dropped.
 //!
-//! Every request starts from the state just after `_initialize`. If the host can
-//! reset everything that a request may change (see `snapshot`), `_initialize` runs
+//! Every request starts from the state just after `_initialize` and `configure`. If the
+//! host can reset everything that a request may change (see `snapshot`), these run
 //! once per module, and an instance serves many requests, one after the other.
-//! Otherwise each request gets a new instance and runs `_initialize` again, which
+//! Otherwise each request gets a new instance and runs them again, which
 //! takes longer and leads to the same state.
 
 use std::io;
 
-use handler_sdk::abi::Span;
+use handler_sdk::abi::{ALLOC, NO_ROOM, Span};
 use host_http::quote::quoted;
 use tracing::error;
 use wasmtime::{Extern, Global, Memory, ModuleExport, Store, Trap, TypedFunc, WasmBacktrace};
@@ -24,6 +24,7 @@ use crate::limits::CallLimits;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
 use crate::slots::Counted;
+use crate::values::Values;
 use crate::verify::Exports;
 use crate::{deadline, memory};
 
@@ -41,6 +42,7 @@ pub(super) struct Instance {
     pub(super) handle: TypedFunc<(u32, u32), u64>,
     /// The exported start function and `_initialize`, if the module has them.
     initialisers: Vec<TypedFunc<(), ()>>,
+    configure: Option<TypedFunc<(u32, u32), ()>>,
     /// Value that may be the stack pointer before the first call.
     stack: Option<i32>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
@@ -69,7 +71,7 @@ impl Instance {
         instance: wasmtime::Instance,
         counted: Counted,
     ) -> Result<Instance, CallError> {
-        let panic_message = exports.panic_message.as_ref();
+        let (configure, panic_message) = (exports.configure.as_ref(), exports.panic_message.as_ref());
         let globals: Vec<_> = (exports.globals.iter())
             .map(|name| export(&mut store, instance, name, Extern::into_global))
             .collect::<Result<_, _>>()?;
@@ -84,6 +86,7 @@ impl Instance {
             initialisers: (exports.initialisers.iter())
                 .map(|name| function(&mut store, instance, name))
                 .collect::<Result<_, _>>()?,
+            configure: configure.map(|name| function(&mut store, instance, name)).transpose()?,
             panic_message: panic_message.map(|name| function(&mut store, instance, name)).transpose()?,
             store,
             counted,
@@ -92,7 +95,8 @@ impl Instance {
 
     /// Prepares a reset instance for its next call.
     pub(super) fn begin(&mut self, state: CallState) {
-        *self.store.data_mut() = state;
+        let values = self.store.data_mut().values.take();
+        *self.store.data_mut() = CallState { values, ..state };
         deadline::rearm(&mut self.store);
         if let Some(pages) = &self.pages {
             pages.begin();
@@ -106,14 +110,34 @@ impl Instance {
         self.pages.as_ref().map_or(Ok(()), Pages::release)
     }
 
-    /// Runs the exported start function and `_initialize`.
+    /// Runs the exported start function and `_initialize`, and gives the module its values.
     pub(super) async fn initialise(&mut self) -> Result<(), Stopped> {
-        for function in &self.initialisers {
-            if let Err(stopped) = invoke(&mut self.store, function, ()).await {
-                return Err(self.with_panic(stopped).await);
-            }
+        match self.run_initialisers().await {
+            Err(stopped) => Err(self.with_panic(stopped).await),
+            Ok(()) => Ok(()),
         }
-        Ok(())
+    }
+
+    async fn run_initialisers(&mut self) -> Result<(), Stopped> {
+        for function in &self.initialisers {
+            invoke(&mut self.store, function, ()).await?;
+        }
+        let Some(configure) = &self.configure else {
+            return Ok(());
+        };
+        let values = self.store.data().values.clone();
+        let values = values.as_deref().map_or(&[][..], Values::encoded);
+        // `Values` has at most `VALUES_MAX` bytes.
+        let length = values.len() as u32;
+        let address = invoke(&mut self.store, &self.alloc, length).await?;
+        if address == NO_ROOM && length > 0 {
+            let trap = format!(
+                "`{ALLOC}` has no room for the {length} bytes of its values (limited by the module or by --memory-max)"
+            );
+            return Err(CallError::Trap { trap, panic: None, frames: Vec::new() }.into());
+        }
+        memory::write_values(self.memory, &mut self.store, Span { address, length }, values)?;
+        invoke(&mut self.store, configure, (address, length)).await
     }
 
     /// Adds the module's panic message to a trap. The call that reads the message is the
@@ -121,6 +145,11 @@ impl Instance {
     /// message goes to the log only.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         self.name_overflow(&mut stopped);
+        if let (Stopped::Failed(CallError::Trap { trap, .. }), Some(values)) =
+            (&mut stopped, self.store.data().secrets())
+        {
+            *trap = values.mask(trap).into_owned();
+        }
         if let (Stopped::Failed(CallError::Trap { panic, .. }), Some(function)) =
             (&mut stopped, &self.panic_message)
         {
@@ -147,12 +176,13 @@ impl Instance {
 
     /// Reads a panic message from the packed span; [`None`] if it is empty or invalid.
     fn read_panic(&self, packed: u64) -> Option<String> {
-        let limit = self.store.data().log_line_max;
+        let state = self.store.data();
+        let limit = state.log_line_max;
         let bytes = memory::view(self.memory, &self.store, Span::unpack(packed)).ok()?;
         // One byte past the limit tells `quoted` to mark the cut. The cut may split a
         // character, which is then shown as invalid.
-        let shown = bytes.get(..limit.saturating_add(1)).unwrap_or(bytes);
-        let line = quoted(&String::from_utf8_lossy(shown), limit).to_string();
+        let shown = state.masked(bytes, limit.saturating_add(1));
+        let line = quoted(&String::from_utf8_lossy(&shown), limit).to_string();
         (!line.is_empty()).then_some(line)
     }
 
@@ -171,7 +201,7 @@ impl Drop for Instance {
         // one has written.
         if let Err(error) = self.release() {
             error!(%error, "cannot clear the memory of an instance; its slot stays unused until a restart");
-            let state = CallState { log_cut: true, ..*self.store.data() };
+            let state = CallState { log_cut: true, values: None, ..*self.store.data() };
             let empty = Store::new(&self.store.engine().clone(), state);
             std::mem::forget(std::mem::replace(&mut self.store, empty));
             self.counted.forever();
@@ -223,6 +253,7 @@ mod tests {
     use crate::limits::CallLimits;
     use crate::module::CompiledModule;
     use host_http::request_id::RequestId;
+    use std::sync::Arc;
     use std::time::Instant;
 
     const WORKS: &[u8] = include_bytes!("../../../tests/fixtures/works.wat");
@@ -231,8 +262,11 @@ mod tests {
     async fn a_memory_that_cannot_be_cleared_is_not_used_again() {
         let limits = CallLimits { instances: 1, ..CallLimits::default() };
         let engine = Engine::new(&limits).unwrap();
-        let module =
-            CompiledModule::compile_here(&engine, WORKS, Effort::Quick).unwrap().start().await.unwrap();
+        let module = CompiledModule::compile_here(&engine, WORKS, Effort::Quick)
+            .unwrap()
+            .start(Arc::default())
+            .await
+            .unwrap();
         let new = || module.instance(CallState::new(&limits, RequestId::none(), Instant::now()));
         let mut instance = new().await.unwrap();
         // Not aligned to a page, so mapping fails.

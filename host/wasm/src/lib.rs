@@ -18,6 +18,7 @@
 //! | `handler` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
 //! | `call_state` | holds the data of a store during a call |
+//! | `values` | holds the values of a site, and masks the secrets among them |
 //! | `call_error` | says why a call gave no response |
 //! | `admission` | limits how many calls run at once, and schedules long ones |
 //! | `permits` | queues long calls, and shares their permits among sites and clients |
@@ -26,8 +27,8 @@
 //! | `failure` | calls one function of a module, and converts wasmtime's errors |
 //! | `import` | implements what a module may import |
 //! | `memory` | copies bytes into and out of a module's memory |
-//! | `instance` | creates an instance, runs `_initialize`, and drops it safely |
-//! | `snapshot` | stores the state after `_initialize`, and resets an instance to it |
+//! | `instance` | creates an instance, runs `_initialize` and `configure`, and drops it safely |
+//! | `snapshot` | stores the state after `_initialize` and `configure`, and resets an instance to it |
 //! | `image` | stores the memory of a snapshot |
 //! | `mapped` | maps a large image instead of copying it |
 //! | `pages` | tracks which pages of an instance's memory were written to |
@@ -81,6 +82,7 @@ mod slots;
 mod snapshot;
 mod survey;
 pub mod system_memory;
+mod values;
 mod verify;
 
 pub use admission::Calls;
@@ -96,6 +98,7 @@ pub use measure::Usage;
 pub use module::{CompiledModule, SharedCode};
 pub use module_error::ModuleError;
 pub use reused::kept_for_responses;
+pub use values::{Values, ValuesError};
 
 /// Limits that no flag changes.
 pub mod fixed {
@@ -110,4 +113,5 @@ pub mod fixed {
     pub use super::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX};
     pub use super::pages::PAGES_MAX;
     pub use super::reused::KEPT_MAX as RESPONSES_KEPT_MAX;
+    pub use super::values::MASKED_MIN;
 }

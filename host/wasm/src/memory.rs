@@ -34,6 +34,23 @@ pub(super) fn write(
     fill(room, request)
 }
 
+/// Copies values to `span`, which must have their length, in an instance whose pages are not
+/// tracked yet.
+pub(super) fn write_values(
+    memory: Memory,
+    mut store: impl AsContextMut,
+    span: Span,
+    values: &[u8],
+) -> Result<(), CallError> {
+    let all = memory.data_mut(&mut store);
+    let (size, outside) = (all.len(), |cause| CallError::BadSpan { export: handler_sdk::abi::ALLOC, cause });
+    let range = check(size, span).map_err(outside)?;
+    let place = all.get_mut(range).filter(|place| place.len() == values.len());
+    let cause = BadSpan { address: span.address, length: span.length, memory: size };
+    place.ok_or_else(|| outside(cause))?.copy_from_slice(values);
+    Ok(())
+}
+
 /// Copies a request to `room`, which must have the request's length: a handler must
 /// never see a part of a request.
 fn fill(mut room: &mut [u8], request: &Message) -> Result<(), CallError> {

@@ -61,6 +61,11 @@ impl CompiledModule {
         SharedCode { code: Arc::downgrade(&self.code), unoptimised }
     }
 
+    /// Returns whether the module takes values: whether it exports `configure`.
+    pub fn takes_values(&self) -> bool {
+        self.code.exports.configure.is_some()
+    }
+
     /// Compiles a file in a process of its own, and checks that it meets the contract.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The state just after `_initialize`, from which every request starts: taken once
+//! The state just after `_initialize` and `configure`, from which every request starts: taken once
 //! per module, loaded into new instances, and restored after each request.
 
 use wasmtime::Val;
@@ -9,8 +9,8 @@ use crate::image::Image;
 use crate::instance::Instance;
 use crate::memory;
 
-/// Everything that an instrumented module can change, as of just after
-/// `_initialize`.
+/// Everything that an instrumented module can change, as of just after `_initialize` and
+/// `configure`.
 pub(super) struct Snapshot {
     image: Image,
     globals: Vec<Val>,

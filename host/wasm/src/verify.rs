@@ -25,6 +25,7 @@ pub(super) struct Exports {
     pub(super) handle: ModuleExport,
     /// `_initialize`, and before it the start function if it was turned into an export.
     pub(super) initialisers: Vec<ModuleExport>,
+    pub(super) configure: Option<ModuleExport>,
     pub(super) panic_message: Option<ModuleExport>,
     /// All mutable globals; empty if the module cannot be reset.
     pub(super) globals: Vec<ModuleExport>,
@@ -62,6 +63,7 @@ impl Exports {
             alloc: require(module, abi::ALLOC, signature(&[I32], &[I32]))?,
             handle: require(module, abi::HANDLE, signature(&[I32, I32], &[I64]))?,
             initialisers: Vec::from_iter(find(module, abi::INITIALIZE, &signature(&[], &[]))?),
+            configure: find(module, abi::CONFIGURE, &signature(&[I32, I32], &[]))?,
             panic_message: find(module, abi::PANIC_MESSAGE, &signature(&[], &[I64]))?,
             globals: Vec::new(),
         })

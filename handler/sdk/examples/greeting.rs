@@ -1,0 +1,38 @@
+//! A handler that answers with the values of its site. `tests/sdk.rs` builds it, with and
+//! without `alloc`.
+//!
+//! `cargo build --release --target wasm32-unknown-unknown -p handler-sdk --example greeting`
+
+#![no_std]
+
+use handler_sdk::{Request, Response, Router, State, Status, get, values};
+
+/// Whom to greet, read once when a version starts.
+static NAME: State<&str> = State::new(|| values::get("NAME").unwrap_or("nobody"));
+
+const ROUTES: Router =
+    Router::new(&[get("/", greeting), get("/name", name), get("/last", last), get("/fail", fail)]);
+
+handler_sdk::export!(answer, values, prepare = [NAME]);
+
+fn answer(request: Request<'_>) -> Response<'_> {
+    ROUTES.answer(request)
+}
+
+fn greeting(_: Request<'_>) -> Response<'_> {
+    Response::text(Status::OK, values::get("GREETING").unwrap_or("hello"))
+}
+
+fn name(_: Request<'_>) -> Response<'_> {
+    Response::text(Status::OK, *NAME.get())
+}
+
+/// Answers with the value whose name is the last of all.
+fn last(_: Request<'_>) -> Response<'_> {
+    Response::text(Status::OK, values::all().last().map_or("none", |(_, text)| text))
+}
+
+#[allow(clippy::panic, reason = "shows what a panic tells")]
+fn fail(_: Request<'_>) -> Response<'_> {
+    panic!("the key is {}", values::get("KEY").unwrap_or("missing"))
+}
