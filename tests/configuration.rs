@@ -264,9 +264,9 @@ fn the_schema_has_every_key_and_its_values() {
     let schema = schema::schema(&serve::definition());
     let command = serve::definition();
     let properties = schema["properties"].as_object().unwrap();
-    assert_eq!(properties.len(), setting::flags(&command).count() + 1);
+    assert_eq!(properties.len(), setting::flags(&command).count() + 3);
     let of_site = properties["site"]["items"]["properties"].as_object().unwrap();
-    assert_eq!(of_site.len(), site::FLAGS.len() + site::KEYS.len());
+    assert_eq!(of_site.len(), site::FLAGS.len() + site::KEYS.len() + 2);
     for flag in setting::flags(&command) {
         assert!(properties[setting::key(flag)]["description"].as_str().unwrap().len() > 10);
     }
@@ -327,7 +327,9 @@ const VALUES: [&str; 32] = [
 
 /// Lines of a table of a site: most are right.
 #[rustfmt::skip]
-const SITE_LINES: [&str; 16] = [
+const SITE_LINES: [&str; 20] = [
+    "vars = { A = '1', B = \"\\u00e9=\\n\" }", "secrets = { C = { env = 'D' }, E = { file = 'f' } }", "vars = { '1' = 2 }",
+    "secrets.G = { file = '/g=file:h' }",
     "name = 'shop'", "name = 'blog'", "name = 'Shop'", "name = 1", "hosts = 'a.example'", "hosts = ['*.a.example', 'b']",
     "hosts = []", "hosts = '*'", "path = '/a'", "path = '/a/b/'", "path = 'a'", "strip-path = true", "deadline = '1s'",
     "module = \"m\\u00e9.wasm\"", "listen = 'localhost:1'", "dedline = 1",

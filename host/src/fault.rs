@@ -177,8 +177,8 @@ impl Fault {
     }
 
     /// Creates the response, in the form in which a handler returns one: a page with the
-    /// status, and with the cause only if `tell_cause` is set.
-    pub(crate) fn page(&self, tell_cause: bool) -> Vec<u8> {
+    /// status, and with the cause if it is to be told.
+    pub(crate) fn page(&self, cause: Option<&str>) -> Vec<u8> {
         let status = self.entry().status;
         let reason = status
             .canonical_reason()
@@ -189,8 +189,8 @@ impl Fault {
             page.push_str(&format!("retry-after: {RETRY_AFTER}\r\n"));
         }
         page.push_str(&format!("\r\n<h1>error {code} {}</h1>", reason.to_ascii_lowercase()));
-        if tell_cause {
-            let cause = self.to_string().replace('&', "&amp;").replace('<', "&lt;");
+        if let Some(cause) = cause {
+            let cause = cause.replace('&', "&amp;").replace('<', "&lt;");
             page.push_str(&format!("\n<pre>{cause}</pre>\n"));
         }
         page.into_bytes()

@@ -58,10 +58,10 @@ impl FaultCounts {
         *self.lock().counts.entry(fault.entry().name).or_default() += 1;
     }
 
-    /// Remembers a fault, unless it is the client's.
+    /// Remembers a fault with its text, unless it is the client's.
     pub fn remember(
         &self,
-        fault: &Fault,
+        (fault, cause): (&Fault, &str),
         time: SystemTime,
         id: String,
         (method, target): (&str, &str),
@@ -81,7 +81,7 @@ impl FaultCounts {
             target: cut(target),
             site: site.map(str::to_owned),
             version,
-            cause: cut(&fault.to_string()),
+            cause: cut(cause),
         };
         let mut faults = self.lock();
         faults.recent.truncate(RECENT_MAX - 1);

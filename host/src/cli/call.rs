@@ -14,6 +14,7 @@ use crate::cli::facts::FactFlags;
 use crate::cli::loader::Loader;
 use crate::cli::output::one_line;
 use crate::config::limits::Limits;
+use crate::config::values::ValueFlags;
 use crate::fault::Fault;
 use crate::seed::{self, Seed};
 use crate::trial::exchange::{self, Answer};
@@ -54,6 +55,9 @@ pub struct Call {
     /// Print the head of the response too, with control characters escaped
     #[arg(short, long)]
     include: bool,
+    /// Values for the module.
+    #[command(flatten)]
+    values: ValueFlags,
     /// Limits of the call.
     #[command(flatten)]
     limits: Limits,
@@ -61,7 +65,7 @@ pub struct Call {
 
 pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
     let request = call.request()?;
-    let loader = Loader::new(&call.limits)?;
+    let loader = Loader::new(&call.limits, &call.values)?;
     let module = loader.load(&call.module).await?;
     let (answer, usage) = exchange::send_with(&request, &call.facts.facts(), &module).await;
     let (is_good, outcome) = match &answer {

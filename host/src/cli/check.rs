@@ -11,9 +11,10 @@ use host_http::quote::quoted;
 use host_wasm::{Anatomy, Effort, Size};
 use serde::Serialize;
 
-use crate::cli::loader::{self, Loader};
+use crate::cli::loader::{self, Loader, NotStarted};
 use crate::cli::output::print;
 use crate::config::limits::Limits;
+use crate::config::values::ValueFlags;
 use crate::site::remedy::{self, Language, Warning};
 use crate::site::version::hash;
 use crate::trial::probe::Probe;
@@ -38,6 +39,9 @@ pub struct Check {
     /// File of requests that the module must answer as expected; repeatable
     #[arg(long, value_name = "FILE")]
     probe_file: Vec<PathBuf>,
+    /// Values for the module.
+    #[command(flatten)]
+    values: ValueFlags,
     /// Limits of the trial.
     #[command(flatten)]
     limits: Limits,
@@ -80,7 +84,7 @@ pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
     for file in &check.probe_file {
         probes.extend(read_requests(file)?);
     }
-    let loader = Loader::new(&check.limits)?;
+    let loader = Loader::new(&check.limits, &check.values)?;
     // If inspecting the module exceeds a limit, compiling it does too and reports
     // that.
     let anatomy = loader.compilers.inspect(&file).await.unwrap_or_default();
@@ -154,9 +158,8 @@ impl Report {
     ) -> Result<(), (String, String)> {
         let quick = timed(loader.compile(file, Effort::Quick), &mut self.compile_quick_ms).await;
         let quick = quick.map_err(|error| (error.to_string(), remedy::of_module(&error, language)))?;
-        let started = timed(quick.start(Arc::default()), &mut self.start_ms)
-            .await
-            .map_err(|error| (format!("the module does not start: {error}"), remedy::of_start(&error)))?;
+        let started = timed(loader.start(quick), &mut self.start_ms).await;
+        let started = started.map_err(|NotStarted { cause, remedy }| (cause, remedy))?;
         self.instances_reset = Some(started.resets_instances());
         for probe in probes {
             let remedy =

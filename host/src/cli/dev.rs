@@ -172,11 +172,11 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Checks that a server would accept a module: a server would exit on a rejected
 /// first module, while `host dev` waits for it to be fixed.
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
-    let loader = Loader::new(&args.limits)?;
+    let loader = Loader::new(&args.limits, &args.values)?;
     let compiled = loader.compile(module, Effort::Quick).await;
     let compiled = compiled
         .map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
-    let started = compiled.start(Arc::default()).await.context("the module does not start")?;
+    let started = loader.start(compiled).await?;
     for probe in probes {
         probe.send(&started).await?;
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Arg;
-use host_wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, ModuleError, Priority};
+use host_wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, ModuleError, Priority, Values};
 
 use crate::config::limits::Limits;
+use crate::config::values::ValueFlags;
+use crate::site::remedy::{self, NO_CONFIGURE, TAKE_VALUES};
 use crate::site::version::{Origin, hint};
 
 /// Limits that apply to a call without a server.
@@ -32,16 +34,26 @@ pub(super) fn hide_other_limits(argument: Arg) -> Arg {
     if hidden { argument.hide(true) } else { argument }
 }
 
+/// Why a module does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub(super) struct NotStarted {
+    pub(super) cause: String,
+    pub(super) remedy: String,
+}
+
 /// Engine and compilers of a tool.
 pub(super) struct Loader {
     engine: Engine,
     pub(super) compilers: Compilers,
     limits: Limits,
+    values: Arc<Values>,
 }
 
 impl Loader {
     /// Sets up an engine for one call at a time.
-    pub(super) fn new(limits: &Limits) -> anyhow::Result<Loader> {
+    pub(super) fn new(limits: &Limits, values: &ValueFlags) -> anyhow::Result<Loader> {
+        let values = values.read().map_err(anyhow::Error::msg)?.into();
         let mut limits = limits.clone();
         // Reserves no memory for further instances.
         limits.call.instances = 1;
@@ -49,6 +61,7 @@ impl Loader {
             compilers: Compilers::new(&limits.for_compilers()),
             engine: Engine::new(&limits.for_engine())?,
             limits,
+            values,
         })
     }
 
@@ -57,8 +70,23 @@ impl Loader {
         let file = read(path, &self.limits)?;
         let context = || format!("cannot call {}", path.display());
         let compiled = self.compile(&file, Effort::Thorough).await.with_context(context)?;
-        let started = compiled.start(Arc::default()).await;
-        started.map_err(|error| anyhow!("the module does not start: {error}")).with_context(context)
+        let started = self.start(compiled).await;
+        started.map_err(|cause| anyhow!(cause)).with_context(context)
+    }
+
+    /// Starts a module with the values of the command line.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not start, and the remedy.
+    pub(super) async fn start(&self, compiled: CompiledModule) -> Result<HandlerModule, NotStarted> {
+        if !self.values.is_empty() && !compiled.takes_values() {
+            return Err(NotStarted { cause: NO_CONFIGURE.into(), remedy: TAKE_VALUES.into() });
+        }
+        compiled.start(Arc::clone(&self.values)).await.map_err(|error| NotStarted {
+            cause: format!("the module does not start: {error}"),
+            remedy: remedy::of_start(&error),
+        })
     }
 
     pub(super) async fn compile(

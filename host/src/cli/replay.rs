@@ -14,6 +14,7 @@ use crate::cli::loader::{self, Loader};
 use crate::cli::output::{one_line, print};
 use crate::config::limits::Limits;
 use crate::config::value::COUNT_MAX;
+use crate::config::values::ValueFlags;
 use crate::fault::Fault;
 use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
@@ -45,6 +46,9 @@ pub struct Replay {
     /// is fixed
     #[arg(long)]
     expect_fixed: bool,
+    /// Values for the module.
+    #[command(flatten)]
+    values: ValueFlags,
     /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
@@ -52,7 +56,7 @@ pub struct Replay {
 
 pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
     let files = find(&replay.requests)?;
-    let loader = Loader::new(&replay.limits)?;
+    let loader = Loader::new(&replay.limits, &replay.values)?;
     let module = loader.load(&replay.module).await?;
     let sha256 = hash(&loader::read(&replay.module, &replay.limits)?);
     let other = match &replay.against {

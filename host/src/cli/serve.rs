@@ -12,11 +12,12 @@ use crate::config::limits::Limits;
 use crate::config::place::Place;
 use crate::config::site::{DEFAULT, Source};
 use crate::config::value::count;
+use crate::config::values::ValueFlags;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::serve::settings::Settings;
+use crate::site::demand::Demand;
 use crate::site::notice::Notice;
-use crate::site::shared::Demand;
 use crate::source::watch;
 use crate::telemetry::log;
 use crate::telemetry::log::Format;
@@ -65,6 +66,10 @@ pub struct Serve {
     /// Flags about swapping the handler.
     #[command(flatten)]
     pub swap: Swap,
+
+    /// Values for the handler.
+    #[command(flatten)]
+    pub values: ValueFlags,
 
     /// Flags about recording failed requests.
     #[command(flatten)]
@@ -174,13 +179,15 @@ impl Serve {
         default.into_iter().chain(self.sites.iter().cloned()).collect()
     }
 
-    /// Returns the source of the handler, and its probes.
+    /// Returns the source of the handler, its probes and its values.
     ///
     /// # Errors
     ///
-    /// One line: which probe file cannot be parsed, and on which line.
+    /// One line: which probe file cannot be parsed, and on which line, or which secret cannot
+    /// be read.
     pub fn demand(&self) -> anyhow::Result<Demand> {
-        Ok(Demand { file: self.module.clone(), probes: self.swap.probes()?.into() })
+        let values = self.values.read().map_err(anyhow::Error::msg)?.into();
+        Ok(Demand { file: self.module.clone(), probes: self.swap.probes()?.into(), values })
     }
 
     /// Returns the settings of connections.

@@ -10,6 +10,7 @@ use crate::cli::facts::FactFlags;
 use crate::cli::loader::Loader;
 use crate::cli::output::{one_line, print};
 use crate::config::limits::Limits;
+use crate::config::values::ValueFlags;
 use crate::fault::Fault;
 use crate::trial::exchange::{self, Answer};
 use crate::trial::expectation::Expectation;
@@ -65,6 +66,9 @@ pub struct Test {
     /// What a server would add to each request.
     #[command(flatten)]
     facts: FactFlags,
+    /// Values for the module.
+    #[command(flatten)]
+    values: ValueFlags,
     /// Limits of the calls.
     #[command(flatten)]
     limits: Limits,
@@ -75,7 +79,7 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
     for file in &test.files {
         probes.extend(read_requests(file)?);
     }
-    let loader = Loader::new(&test.limits)?;
+    let loader = Loader::new(&test.limits, &test.values)?;
     let module = loader.load(&test.module).await?;
     let mut failed = 0;
     let facts = test.facts.facts();

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::setting::{self, Place, Setting, Settings};
 use crate::config::site::SiteSource;
 use crate::config::sites::{self, Tables};
-use crate::config::toml_value::given;
+use crate::config::toml_value::{TABLES, given, of_table};
 use crate::config::value_error;
 use crate::regular_file;
 
@@ -122,12 +122,15 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
             }
             continue;
         }
-        let read = flag_of(command, name.get_ref(), value.get_ref()).and_then(|flag| {
-            let given =
-                given(flag, value, base).map_err(|cause| format!("{}: {cause}", setting::key(flag)))?;
-            value_error::check(command, flag, &given, setting::key(flag))?;
-            Ok((flag.get_id().to_string(), given))
-        });
+        let read = match TABLES.iter().find(|(table, _)| name.get_ref() == table) {
+            Some((table, id)) => of_table(command, &settings, table, id, value.get_ref(), base),
+            None => flag_of(command, name.get_ref(), value.get_ref()).and_then(|flag| {
+                let given =
+                    given(flag, value, base).map_err(|cause| format!("{}: {cause}", setting::key(flag)))?;
+                value_error::check(command, flag, &given, setting::key(flag))?;
+                Ok((flag.get_id().to_string(), given))
+            }),
+        };
         match read {
             Ok((id, given)) => {
                 let place = Place::Line(path.to_owned(), line_of(start));

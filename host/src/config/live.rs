@@ -5,15 +5,16 @@ use crate::config::site::{SiteSource, Source};
 
 /// Flags that a reload changes, by their id. The others need a restart.
 #[rustfmt::skip]
-pub const LIVE: [&str; 23] = [
+pub const LIVE: [&str; 25] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "log_level", "trust_forwarded", "dev",
     "no_version_field", "drain", "target_max", "head_max", "fields_max", "body_max", "head_timeout", "idle_timeout",
-    "body_timeout", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
+    "body_timeout", "var", "secret", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
 ];
 
 /// Flags of a site that a reload changes. Those of its calls and of its kept versions need a
 /// restart.
-const LIVE_OF_SITE: [&str; 6] = ["module", "watch", "no_watch", "probe", "probe_file", "no_probe"];
+const LIVE_OF_SITE: [&str; 8] =
+    ["var", "secret", "module", "watch", "no_watch", "probe", "probe_file", "no_probe"];
 
 /// Differences of two configurations, as keys and sites.
 pub struct Changes {

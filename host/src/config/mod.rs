@@ -9,6 +9,7 @@
 //! | `call` | limits of handler calls |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
+//! | `values` | values that a handler gets, and where secrets are read |
 //! | `value` | parses the values of flags, and bounds them |
 //! | `setting` | values of flags, where each was given, and which one counts |
 //! | `live` | which settings a reload changes, and how two configurations differ |
@@ -37,3 +38,4 @@ pub mod swap;
 pub mod toml_value;
 pub mod value;
 pub mod value_error;
+pub mod values;

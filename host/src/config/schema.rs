@@ -16,6 +16,7 @@ pub fn schema(command: &Command) -> Value {
     let mut properties: Map<_, _> =
         setting::flags(command).map(|flag| (setting::key(flag).to_owned(), property(flag))).collect();
     properties.insert(sites::TABLE.into(), sites(command));
+    properties.extend(values());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of host",
@@ -23,6 +24,32 @@ pub fn schema(command: &Command) -> Value {
         "properties": properties,
         "additionalProperties": false,
     })
+}
+
+/// Returns the schema of the tables of values.
+fn values() -> [(String, Value); 2] {
+    let secret = |key: &str| {
+        json!({
+            "type": "object", "required": [key], "additionalProperties": false,
+            "properties": { key: { "type": "string", "minLength": 1 } },
+        })
+    };
+    [
+        (
+            "vars".into(),
+            json!({
+                "description": "Values that the handler gets when it starts, by their names.",
+                "type": "object", "additionalProperties": { "type": "string" },
+            }),
+        ),
+        (
+            "secrets".into(),
+            json!({
+                "description": "Secret values that the handler gets when it starts: where each is read.",
+                "type": "object", "additionalProperties": { "anyOf": [secret("env"), secret("file")] },
+            }),
+        ),
+    ]
 }
 
 /// Returns the schema of the tables of sites.
@@ -43,6 +70,7 @@ fn sites(command: &Command) -> Value {
     ] {
         properties.insert(key.into(), value);
     }
+    properties.extend(values());
     json!({
         "description": "Sites: handlers with their own versions, each at its hosts and its path.",
         "type": "array",

@@ -12,15 +12,16 @@ use crate::config::setting::{self, Place, Settings};
 pub const DEFAULT: &str = "default";
 
 /// Flags that a site may set, by their id. Without its own, a site has the general ones, except
-/// for its module.
+/// for its module and its values.
 #[rustfmt::skip]
-pub const FLAGS: [&str; 17] = [
+pub const FLAGS: [&str; 19] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",
     "deadline", "memory_max", "response_max", "response_head_max", "log_lines_max", "log_line_max", "keep", "keep_bytes",
+    "var", "secret",
 ];
 
 /// Flags that a site does not take over from the general settings.
-const OWN: [&str; 1] = ["module"];
+const OWN: [&str; 3] = ["module", "var", "secret"];
 
 /// Keys of a site that are no flags.
 pub const KEYS: [&str; 4] = ["name", "hosts", "path", "strip-path"];

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::place::{Host, Place as SitePlace, Prefix};
 use crate::config::setting::{self, Place, Setting, Settings};
 use crate::config::site::{DEFAULT, FLAGS, KEYS, SiteSource};
-use crate::config::toml_value::{given, kind};
+use crate::config::toml_value::{TABLES, given, kind, of_table};
 use crate::config::value_error;
 
 /// Key of the tables.
@@ -140,6 +140,11 @@ impl Tables<'_> {
                 return Err(format!("hosts: found {} hosts; expected at most {HOSTS_MAX}", hosts.len()));
             }
             ("hosts", host) => site.place.hosts = vec![parse_host(host)?],
+            (key, table) if let Some((_, id)) = TABLES.iter().find(|(table, _)| key == *table) => {
+                let (id, given) = of_table(self.command, &site.settings, key, id, table, self.base)?;
+                let place = Place::Line(self.path.to_owned(), line);
+                site.settings.insert(id, Setting { given, place });
+            }
             _ => {
                 let flag = self.flag(key)?;
                 let given = given(flag, value, self.base).map_err(|cause| format!("{key}: {cause}"))?;

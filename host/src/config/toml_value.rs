@@ -1,19 +1,92 @@
 //! Values in TOML: reads the value of a setting from one.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use clap::Arg;
 use clap::builder::ValueHint;
+use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::config::setting::{self, Given};
+use crate::config::setting::{self, Given, Settings};
 use crate::config::value_error;
+
+/// What stands between the name of a secret and the path of its file.
+const FILE: &str = "=file:";
 
 /// Prefix of an address that is the path of a Unix socket.
 const UNIX: &str = "unix:";
+
+/// Tables of values, and the flag that each stands for.
+pub const TABLES: [(&str, &str); 2] = [("vars", "var"), ("secrets", "secret")];
+
+/// Reads a table of values as what is given for its flag.
+///
+/// # Errors
+///
+/// What was found, and what was expected.
+fn given_by_table(key: &str, value: &DeValue<'_>, base: &Path) -> Result<Given, String> {
+    let example = match key {
+        "vars" => "GREETING = \"hello\"",
+        _ => "KEY = { env = \"VARIABLE\" } or KEY = { file = \"PATH\" }",
+    };
+    let DeValue::Table(entries) = value else {
+        return Err(format!("{key}: found {}; expected a table of lines such as {example}", kind(value)));
+    };
+    let mut entries: Vec<_> = entries.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    let argument = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        let name: &Cow<'_, str> = name.get_ref();
+        let wrong = || {
+            let (name, found) = (value_error::shown(name), kind(value.get_ref()));
+            format!("{key}: {name}: found {found}; expected a line such as {example}")
+        };
+        if name.contains('=') {
+            return Err(format!(
+                "{key}: found the name `{}`; expected one without `=`",
+                value_error::shown(name)
+            ));
+        }
+        match (key, value.get_ref()) {
+            ("vars", DeValue::String(text)) => Ok(format!("{name}={text}").into()),
+            ("secrets", DeValue::Table(source)) if source.len() == 1 => {
+                let source = source.iter().next().map(|(kind, text)| (&**kind.get_ref(), text.get_ref()));
+                match source {
+                    Some(("env", DeValue::String(variable))) => Ok(format!("{name}=env:{variable}").into()),
+                    Some(("file", DeValue::String(path))) => {
+                        let mut argument = OsString::from(format!("{name}=file:"));
+                        argument.push(base.join(&**path));
+                        Ok(argument)
+                    }
+                    _ => Err(wrong()),
+                }
+            }
+            _ => Err(wrong()),
+        }
+    };
+    Ok(Given::Values(entries.into_iter().map(argument).collect::<Result<_, _>>()?))
+}
+
+/// Reads a table of values. Returns the id of its flag, and what is given for it.
+pub(super) fn of_table(
+    command: &Command,
+    settings: &Settings,
+    table: &str,
+    id: &str,
+    value: &DeValue<'_>,
+    base: &Path,
+) -> Result<(String, Given), String> {
+    if settings.contains_key(id) {
+        return Err(format!("{table}: there are values by the key `{id}` already; leave one out"));
+    }
+    let given = given_by_table(table, value, base)?;
+    if let Some(flag) = setting::find(command, id) {
+        value_error::check(command, flag, &given, table)?;
+    }
+    Ok((id.to_owned(), given))
+}
 
 /// Reads what is given for a flag. Paths are relative to `base`.
 pub(super) fn given(flag: &Arg, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Given, String> {
@@ -59,6 +132,15 @@ fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
 
 /// Makes a path absolute, if the flag takes one.
 pub fn resolve(flag: &Arg, value: OsString, base: &Path) -> OsString {
+    if setting::key(flag) == "secret"
+        && let Some(at) = value.as_bytes().windows(FILE.len()).position(|window| window == FILE.as_bytes())
+        && let Some((name, path)) = value.as_bytes().split_at_checked(at + FILE.len())
+        && !path.is_empty()
+    {
+        let mut resolved = OsStr::from_bytes(name).to_owned();
+        resolved.push(base.join(OsStr::from_bytes(path)));
+        return resolved;
+    }
     let path = value.as_bytes().strip_prefix(UNIX.as_bytes()).filter(|_| setting::key(flag) == "listen");
     match path {
         Some(path) if !path.is_empty() => {

@@ -10,7 +10,6 @@ use host_http::message::Message;
 use host_http::quote::quoted;
 use http::Method;
 
-use crate::fault::Fault;
 use crate::files::own_file;
 use crate::seed;
 use crate::site::version::Label;
@@ -64,11 +63,12 @@ impl Recorded {
         id: &str,
         time: SystemTime,
         label: &Label,
-        fault: &Fault,
+        fault: &'static str,
+        cause: &str,
     ) -> Recorded {
         Recorded {
-            fault: fault.entry().name.to_owned(),
-            cause: one_line(&fault.to_string()),
+            fault: fault.to_owned(),
+            cause: one_line(cause),
             version: label.number,
             sha256: label.sha256.clone(),
             masked: Vec::new(),

@@ -18,9 +18,9 @@ use tracing::warn;
 pub use file::{Recorded, is_recorded};
 
 use crate::config::value::{ADDRESSES, COUNT_MAX, count, size};
-use crate::fault::Fault;
+
 use crate::record::folder::Folder;
-use crate::site::version::Label;
+use crate::site::version::Version;
 use host_http::message::Message;
 use host_http::request_id::RequestId;
 use host_wasm::health;
@@ -90,8 +90,25 @@ impl Recorder {
 
     /// Queues a request that ended in a fault of the handler. A request that finds the
     /// queue full is not recorded.
-    pub fn record(&self, message: Message, id: &RequestId, time: SystemTime, label: &Label, fault: &Fault) {
-        let recorded = Recorded::new(message, id.as_str(), time, label, fault);
+    /// Secrets of the site are masked.
+    pub fn record(
+        &self,
+        mut message: Message,
+        id: &RequestId,
+        time: SystemTime,
+        version: &Version,
+        fault: &'static str,
+        cause: &str,
+    ) {
+        let values = version.module.values();
+        if values.has_secrets() {
+            values.blank(&mut message.head);
+            // A secret may be in two pieces.
+            let mut body = message.body.concat();
+            values.blank(&mut body);
+            message.body = vec![body.into()];
+        }
+        let recorded = Recorded::new(message, id.as_str(), time, &version.label, fault, cause);
         match self.queue.try_send(Job::Write(Box::new(recorded))) {
             Ok(()) => self.warned.store(false, Relaxed),
             Err(TrySendError::Full(_)) if self.warned.swap(true, Relaxed) => {}

@@ -28,8 +28,9 @@ pub struct Line<'a> {
     pub version: Option<u64>,
     /// Id of the request.
     pub id: &'a RequestId,
-    /// Reason for which the host answered instead of the handler, if it did.
-    pub fault: Option<&'a Fault>,
+    /// Reason for which the host answered instead of the handler, if it did, and its text, in
+    /// which secrets are masked.
+    pub fault: Option<(&'a Fault, &'a str)>,
 }
 
 /// Writes a line under the log target `request`. Values need no escaping here: the log
@@ -50,12 +51,12 @@ pub fn write(line: &Line<'_>) {
                 site = line.site,
                 version = line.version,
                 id = field::display(line.id),
-                fault = line.fault.map(|fault| fault.entry().name),
-                cause = line.fault.map(field::display),
+                fault = line.fault.map(|(fault, _)| fault.entry().name),
+                cause = line.fault.map(|(_, cause)| field::display(cause)),
             )
         };
     }
-    match line.fault.map(|fault| fault.entry().whose) {
+    match line.fault.map(|(fault, _)| fault.entry().whose) {
         None | Some(Whose::Client) => write_at!(Level::INFO),
         Some(Whose::Operator) => write_at!(Level::WARN),
         Some(Whose::Handler) => write_at!(Level::ERROR),

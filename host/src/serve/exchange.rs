@@ -176,14 +176,25 @@ impl Client {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
                 self.app.faults.add(&fault);
+                let text = fault.to_string();
+                let cause = match version_called.as_ref() {
+                    Some(version) => version.module.values().mask(&text).into_owned(),
+                    None => text,
+                };
                 let (request, version) = ((head.method, head.target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
-                self.app.faults.remember(&fault, time, id.to_string(), request, (site_name, version));
+                self.app.faults.remember(
+                    (&fault, &cause),
+                    time,
+                    id.to_string(),
+                    request,
+                    (site_name, version),
+                );
                 closes |= fault.leaves_unread();
-                let page = Bytes::from(fault.page(self.settings.tell_cause));
+                let page = Bytes::from(fault.page(self.settings.tell_cause.then_some(&cause)));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
-                self.record(message, &id, time, version_called.as_deref(), &fault);
-                (answer, page, Share::default(), Some(fault))
+                self.record(message, &id, time, version_called.as_deref(), (&fault, &cause));
+                (answer, page, Share::default(), Some((fault, cause)))
             }
         };
         access_log::write(&access_log::Line {
@@ -195,7 +206,7 @@ impl Client {
             site: site_name,
             version,
             id: &id,
-            fault: fault.as_ref(),
+            fault: fault.as_ref().map(|(fault, cause)| (fault, cause.as_str())),
         });
         message.clear();
         stream.send(response.get(answer.body).unwrap_or_default(), started.into()).await?;
@@ -217,7 +228,8 @@ impl Client {
         let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
         let fault = Fault::from(why);
         self.app.faults.add(&fault);
-        let page = fault.page(self.settings.tell_cause);
+        let cause = fault.to_string();
+        let page = fault.page(self.settings.tell_cause.then_some(&cause));
         let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
         let mut places = Places::default();
         let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
@@ -231,7 +243,7 @@ impl Client {
             site: None,
             version: None,
             id: &id,
-            fault: Some(&fault),
+            fault: Some((&fault, &cause)),
         });
         stream.send(page.get(answer.body).unwrap_or_default(), started.into()).await
     }
@@ -281,12 +293,12 @@ impl Client {
         id: &RequestId,
         time: SystemTime,
         version: Option<&Arc<version::Version>>,
-        fault: &Fault,
+        (fault, cause): (&Fault, &str),
     ) {
         if let (Some(recorder), Some(version)) = (&self.app.recorder, version)
             && fault.entry().whose == Whose::Handler
         {
-            recorder.record(std::mem::take(message), id, time, &version.label, fault);
+            recorder.record(std::mem::take(message), id, time, version, fault.entry().name, cause);
         }
     }
 }

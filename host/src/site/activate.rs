@@ -9,6 +9,7 @@ use host_wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::site::demand::Demand;
 use crate::site::remedy::{self, Language};
 use crate::site::shelf::Shelf;
 use crate::site::version::{Label, Version};
@@ -111,7 +112,7 @@ impl Activator {
         &self,
         label: Label,
         file: &Arc<[u8]>,
-        probes: &[Probe],
+        demand: &Demand,
         compiled: Option<CompiledModule>,
         priority: Priority,
         times: &mut Times,
@@ -121,14 +122,22 @@ impl Activator {
             None => self.compile(file, priority, times).await?,
         };
         self.shelf.put(&label.sha256, &compiled);
-        let started = times.measure(Stage::Start, compiled.start(Arc::default())).await;
+        if !demand.values.is_empty() && !compiled.takes_values() {
+            times.stage = Stage::Check;
+            return Err(Rejection {
+                remedy: Some(remedy::TAKE_VALUES.into()),
+                ..times.rejection(remedy::NO_CONFIGURE)
+            });
+        }
+        let values = Arc::clone(&demand.values);
+        let started = times.measure(Stage::Start, compiled.start(values)).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
             remedy: Some(remedy::of_start(&error)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module };
-        let probed = times.measure(Stage::Probe, probe(&version, probes)).await;
+        let probed = times.measure(Stage::Probe, probe(&version, &demand.probes)).await;
         probed.map_err(|error| times.rejection(error.to_string()))?;
         Ok(version)
     }

@@ -9,11 +9,10 @@ use tracing::warn;
 
 use crate::config::swap::SwapLimits;
 use crate::site::activate::{Activator, Times};
+use crate::site::demand::Demand;
 use crate::site::history::History;
-use crate::site::shared::Demand;
 use crate::site::state_dir::{State, StateDir};
 use crate::site::version::{Candidate, Label, Origin, Version, hint};
-use crate::trial::probe::Probe;
 
 /// First version, and the state that an earlier process has saved.
 pub struct Beginning {
@@ -47,7 +46,7 @@ pub async fn begin(
     let left = dir.as_ref().map(StateDir::load).transpose()?.flatten();
     if let (Some(folder), Some(state)) = (&dir, &left) {
         history.count_from(state.next_number);
-        if let Some((version, file)) = restore(activator, &demand.probes, folder, state).await {
+        if let Some((version, file)) = restore(activator, &demand, folder, state).await {
             return Ok(Beginning { version, file, history, demand, dir, left });
         }
     }
@@ -57,8 +56,7 @@ pub async fn begin(
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
     let mut times = Times::default();
-    let prepared =
-        activator.prepare(label, &candidate.bytes, &demand.probes, None, Priority::Awaited, &mut times);
+    let prepared = activator.prepare(label, &candidate.bytes, &demand, None, Priority::Awaited, &mut times);
     let version = prepared.await;
     let version = version.map_err(|rejection| match rejection.remedy {
         Some(remedy) => anyhow!("{} (remedy: {remedy})", rejection.cause),
@@ -72,7 +70,7 @@ pub async fn begin(
 /// saved version that can serve.
 async fn restore(
     activator: &Activator,
-    probes: &[Probe],
+    demand: &Demand,
     dir: &StateDir,
     left: &State,
 ) -> Option<(Version, Arc<[u8]>)> {
@@ -83,7 +81,7 @@ async fn restore(
             let file = dir.module(label)?.into();
             let (label, mut times) = (label.clone(), Times::default());
             let version =
-                activator.prepare(label, &file, probes, None, Priority::Awaited, &mut times).await?;
+                activator.prepare(label, &file, demand, None, Priority::Awaited, &mut times).await?;
             anyhow::Ok((version, file))
         };
         match prepared.await {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `version` | a version: its label, origin and module |
 //! | `versions` | all versions, and the one that serves |
+//! | `demand` | what the configuration asks of a site |
 //! | `directory` | finds the site of a request by its host and its path |
 //! | `current` | stores the current version, and the sites |
 //! | `activate` | takes a candidate through the stages before it serves |
@@ -29,6 +30,7 @@ pub mod begin;
 pub mod by;
 mod changes;
 pub mod current;
+pub mod demand;
 pub mod directory;
 pub mod history;
 pub mod notice;

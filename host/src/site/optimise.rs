@@ -33,7 +33,9 @@ pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
 async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
     let since = Instant::now();
     let Activator { engine, compilers, shelf } = &shared.settings.activator;
-    let Some(sha256) = version.upgrade().map(|version| version.label.sha256.clone()) else {
+    let Some((sha256, values)) =
+        version.upgrade().map(|version| (version.label.sha256.clone(), Arc::clone(version.module.values())))
+    else {
         return;
     };
     let optimised = async {
@@ -44,7 +46,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
             }
         };
         shelf.put(&sha256, &compiled);
-        anyhow::Ok(compiled.start_quietly(Arc::default()).await?)
+        anyhow::Ok(compiled.start_quietly(values).await?)
     };
     let optimised = optimised.await;
     // Upgraded only now, so that compiling does not keep a dropped version alive.

@@ -6,11 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use host_wasm::Priority;
+use tracing::warn;
 
 use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
+use crate::site::demand::Demand;
 use crate::site::outcome::Outcome;
-use crate::site::shared::{Demand, Shared};
+use crate::site::shared::Shared;
 use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Label, Origin, Version};
 
@@ -47,11 +49,23 @@ impl Shared {
     /// Prepares a change, as `Swapper::prepare_reload` describes.
     pub(super) async fn prepare_reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Prepared, String> {
         let seen = self.changes.number();
+        // Not a guard, which would keep a replaced version from being freed.
+        let version = Arc::clone(&self.versions.current());
+        let has_new_values = **version.module.values() != *demand.values;
         let source = match (&demand.file, self.demand().file) {
             (Some(path), _) => Some(Origin::Path(path.clone())),
             (None, Some(_)) => Some(Origin::Embedded),
-            // A version that was sent stays: there is nothing that replaces it.
-            (None, None) => None,
+            (None, None) if has_new_values && version.label.origin == Origin::Embedded => {
+                Some(Origin::Embedded)
+            }
+            // A version that was sent stays: its bytes are not kept.
+            (None, None) => {
+                if has_new_values {
+                    let number = version.label.number;
+                    warn!(site = self.site(), %by, "version {number} was sent, and keeps its values; the next one gets the new ones");
+                }
+                None
+            }
         };
         let mut times = Times::default();
         let read = |source: Origin| {
@@ -60,10 +74,8 @@ impl Shared {
             Ok::<_, String>(Candidate::new(source, bytes))
         };
         let candidate = source.map(read).transpose()?;
-        // Not a guard, which would keep a replaced version from being freed.
-        let version = Arc::clone(&self.versions.current());
         let work = match candidate {
-            Some(candidate) if candidate.sha256 != version.label.sha256 => {
+            Some(candidate) if !version.is_of(&candidate.sha256, &demand.values) => {
                 self.prepare_candidate(&demand, candidate, times, by).await?
             }
             candidate => {
@@ -92,8 +104,7 @@ impl Shared {
         };
         let activator = &self.settings.activator;
         let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
-        let prepared =
-            activator.prepare(label.clone(), bytes, &demand.probes, compiled, priority, &mut times).await;
+        let prepared = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times).await;
         match prepared {
             Ok(version) => Ok(Work::Replace { label, version: Box::new(version), candidate, times, since }),
             Err(rejection) => Err(self.reject_reloaded(label, rejection, since, &times, by)),

@@ -4,6 +4,13 @@ use handler_sdk::abi;
 use host_wasm::{Anatomy, CallError, ModuleError};
 use serde::Serialize;
 
+/// Cause of the rejection of a module that takes no values.
+pub const NO_CONFIGURE: &str = "there are values for the module, but it exports no function `configure`";
+
+/// Remedy for a module that takes no values.
+pub const TAKE_VALUES: &str =
+    "in a Rust crate, write export!(answer, values); or give it no values (--var, --secret, vars, secrets)";
+
 /// A page of WebAssembly, in bytes.
 pub(crate) const PAGE: u64 = 65_536;
 

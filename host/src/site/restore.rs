@@ -39,8 +39,8 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
     let activator = &shared.settings.activator;
     let (label, mut times) = (kept.label.clone(), Times::default());
-    let probes = shared.demand().probes;
-    let version = activator.prepare(label, &file, &probes, compiled, Priority::Idle, &mut times);
+    let demand = shared.demand();
+    let version = activator.prepare(label, &file, &demand, compiled, Priority::Idle, &mut times);
     let version = version.await?;
     shared.versions.history().restore(Arc::new(version), kept);
     Ok(())

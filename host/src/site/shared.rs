@@ -1,6 +1,5 @@
 //! State that the tasks of a swapper share.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -12,21 +11,11 @@ use tracing::warn;
 
 use crate::site::activate::Activator;
 use crate::site::changes::Changes;
+use crate::site::demand::Demand;
 use crate::site::notice::Notice;
 use crate::site::outcome::Outcome;
 use crate::site::store::Store;
 use crate::site::versions::Versions;
-use crate::trial::probe::Probe;
-
-/// Where the handler comes from, and what it must answer before it serves. A reload of the
-/// configuration changes both.
-#[derive(Clone, Debug)]
-pub struct Demand {
-    /// Module file, if one is named. `read_file` swaps to its content.
-    pub file: Option<PathBuf>,
-    /// Probes that each candidate must pass.
-    pub probes: Arc<[Probe]>,
-}
 
 /// Settings of a swapper.
 pub struct Settings {

@@ -11,12 +11,12 @@ use tracing::{debug, info, warn};
 use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::changes::Change;
+use crate::site::demand::Demand;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
-use crate::site::shared::{Demand, Shared};
+use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
 use crate::site::version::{Candidate, Label, Origin, Version};
-use crate::trial::probe::Probe;
 
 /// Returns whether the client that asked for a swap has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
@@ -27,8 +27,8 @@ const GONE_INTERVAL: Duration = Duration::from_millis(50);
 impl Shared {
     /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
     pub(super) async fn read_file(self: Arc<Self>, by: By) {
-        let Demand { file, probes } = self.demand();
-        let Some(path) = file else {
+        let demand = self.demand();
+        let Some(path) = demand.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";
             warn!(site = self.site(), %cause, %by, "not swapped");
             return;
@@ -56,7 +56,7 @@ impl Shared {
         }
         let change = self.changes.begin();
         let never = Box::new(|| false);
-        let outcome = self.prepare_and_publish(change, candidate, &probes, times, None, never, by).await;
+        let outcome = self.prepare_and_publish(change, candidate, &demand, times, None, never, by).await;
         if let Outcome::Unchanged { version } = outcome {
             self.is_unchanged(version, by);
         }
@@ -85,8 +85,8 @@ impl Shared {
         // newer change and is not undone.
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
-        let (probes, times) = (self.demand().probes, Times::default());
-        self.prepare_and_publish(change, candidate, &probes, times, if_version, is_gone, by).await
+        let (demand, times) = (self.demand(), Times::default());
+        self.prepare_and_publish(change, candidate, &demand, times, if_version, is_gone, by).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is another part of one order")]
@@ -94,14 +94,14 @@ impl Shared {
         self: &Arc<Self>,
         mut change: Change,
         candidate: Candidate,
-        probes: &[Probe],
+        demand: &Demand,
         mut times: Times,
         if_version: Option<u64>,
         is_gone: IsGone,
         by: By,
     ) -> Outcome {
         let serving = self.versions.current();
-        if candidate.sha256 == serving.label.sha256 {
+        if serving.is_of(&candidate.sha256, &demand.values) {
             self.settings.notice.set_rejection(None);
             return Outcome::Unchanged { version: serving.label.number };
         }
@@ -115,7 +115,7 @@ impl Shared {
         let since = Instant::now();
         let activator = &self.settings.activator;
         let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
-        let preparing = activator.prepare(label.clone(), bytes, probes, compiled, priority, &mut times);
+        let preparing = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times);
         let prepared = tokio::select! {
             biased;
             () = change.cancelled() => Err(SUPERSEDED),

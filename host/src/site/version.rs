@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use host_http::quote::quoted;
-use host_wasm::HandlerModule;
+use host_wasm::{HandlerModule, Values};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +25,13 @@ pub struct Version {
     pub label: Label,
     /// Compiled module.
     pub module: HandlerModule,
+}
+
+impl Version {
+    /// Returns whether this version has these bytes and these values.
+    pub(super) fn is_of(&self, sha256: &str, values: &Values) -> bool {
+        self.label.sha256 == sha256 && **self.module.values() == *values
+    }
 }
 
 /// Identity of a version.

@@ -148,7 +148,7 @@ impl Values {
     }
 
     /// Returns whether there is a secret that is masked.
-    pub(super) fn has_secrets(&self) -> bool {
+    pub fn has_secrets(&self) -> bool {
         !self.masked.is_empty()
     }
 
@@ -169,6 +169,20 @@ impl Values {
     /// overlap, both are replaced.
     pub fn mask_bytes<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         self.replace(bytes, usize::MAX, false)
+    }
+
+    /// Overwrites each secret of at least [`MASKED_MIN`] bytes with asterisks.
+    pub fn blank(&self, bytes: &mut [u8]) {
+        if !self.has_secrets() {
+            return;
+        }
+        let found = (0..bytes.len()).filter_map(|at| {
+            let (_, length) = self.secret_at(bytes.get(at..)?, false)?;
+            Some(at..at + length)
+        });
+        for range in found.collect::<Vec<_>>() {
+            bytes.get_mut(range).unwrap_or_default().fill(b'*');
+        }
     }
 
     /// Masks as much of a text as gives at least `most` bytes, or all of it. Its end may
@@ -248,6 +262,15 @@ mod tests {
 
     fn refused(values: &[(&str, &str, bool)]) -> String {
         Values::new(values.iter().copied()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn secrets_are_overwritten_where_they_stand() {
+        let values =
+            values(&[("A", "abcab", true), ("B", "cabX", true), ("C", "x", true), ("D", "plain", false)]);
+        let mut bytes = *b"abcab plain x abcabX abca";
+        values.blank(&mut bytes);
+        assert_eq!(bytes.as_slice(), b"***** plain x ****** abca");
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! What the configuration asks of a site.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use host_wasm::Values;
+
+use crate::trial::probe::Probe;
+
+/// Where the handler comes from, and what it must answer before it serves. A reload of the
+/// configuration changes all of it.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Module file, if one is named. `read_file` swaps to its content.
+    pub file: Option<PathBuf>,
+    /// Probes that each candidate must pass.
+    pub probes: Arc<[Probe]>,
+    /// Values that each candidate gets.
+    pub values: Arc<Values>,
+}
