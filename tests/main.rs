@@ -47,6 +47,7 @@ mod strict;
 mod swap;
 mod tools;
 mod transcripts;
+mod values;
 mod watch;
 
 mod harness;

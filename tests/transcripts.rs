@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Folder, Server, TextFile, host, output_of};
@@ -112,6 +113,35 @@ fn a_configuration_is_checked_and_reloaded_as_the_page_shows() {
     fs::write(folder.file("greeter.wasm"), module).unwrap();
     write(example);
     assert_eq!(run(&["config", "check"]), "host.toml is valid and sets 8 keys\n");
+
+    let second = fs::read_to_string(root().join(page)).unwrap();
+    let second = second.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    for name in ["shop", "blog", "shop2", "blog2"] {
+        let module = wat::parse_str(saying(name)).unwrap();
+        fs::write(folder.file(&format!("{name}.wasm")), module).unwrap();
+    }
+    write(&second.replace("127.0.0.1:8080", "127.0.0.1:0"));
+    let pages = fs::read_to_string(root().join(page)).unwrap();
+    let sites = pages.split("### Sites").nth(1).unwrap().split("### Values").next().unwrap();
+    let printed = |command: &str| {
+        let shown = sites.split(&format!("$ {command}\n")).nth(1).unwrap();
+        let lines = shown.lines().take_while(|line| !line.starts_with("$ ") && *line != "```");
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    assert_eq!(run(&["config", "check"]), printed("host config check"));
+    {
+        let mut command = host();
+        command.current_dir(folder.file(""));
+        let _server = Server::begin_as_it_is(command).until_ready();
+        for command in ["swap --site shop shop2.wasm", "versions --site nope"] {
+            let words: Vec<_> = command.split(' ').collect();
+            assert_eq!(run(&words), printed(&format!("host {command}")));
+        }
+        let curl = sites.lines().find(|line| line.starts_with("$ curl")).unwrap();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(&curl[2..]).current_dir(folder.file(""));
+        assert_eq!(output_of(&mut shell), (0, printed(&curl[2..])));
+    }
 
     let start = "listen = '127.0.0.1:0'\ncontrol = 'control.sock'\n";
     write(start);

@@ -16,30 +16,25 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::admin::body::Body;
+use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
 use crate::admin::peer;
 use crate::admin::protocol::{
-    CHANGES, ErrorReply, Faults, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, SiteStatus,
-    Status,
+    CHANGES, ErrorReply, Faults, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
-use crate::config::site::DEFAULT;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
-use crate::site::history::{Entry, VersionState};
 use crate::site::outcome::Outcome;
 use crate::telemetry::log;
 
 /// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
 /// timeouts: a rejected module is compiled, and then inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
-
-/// Most names of sites in a message.
-const NAMES_MAX: usize = 20;
 
 /// Name of a module whose sender gives none.
 const UNNAMED: &str = "a client";
@@ -131,19 +126,21 @@ impl<C: Configuration> Api<C> {
         let if_match = if_match(&parts.headers)?;
         Ok(match operation {
             Operation::Status => json(StatusCode::OK, &self.status()?),
-            Operation::Sites => json(StatusCode::OK, &self.sites()),
+            Operation::Sites => json(StatusCode::OK, &choice::sites(&self.app)),
             Operation::Versions => {
-                let swapper = &self.site(parts)?.swapper;
+                let swapper = &choice::site(&self.app, parts)?.swapper;
                 let mut reply = json(StatusCode::OK, &swapper.versions());
                 set_tag(&mut reply, swapper.current().label.number);
                 reply
             }
-            Operation::Version => json(StatusCode::OK, &version(&*self.site(parts)?, segment)?),
+            Operation::Version => {
+                json(StatusCode::OK, &choice::version(&*choice::site(&self.app, parts)?, segment)?)
+            }
             Operation::Swap => self.swap(parts, body, if_match, caller).await?,
             Operation::Rollback => {
                 let Rollback { version } = body.json().await?;
-                let site = self.site(parts)?;
-                let if_version = check_current(&site, if_match)?;
+                let site = choice::site(&self.app, parts)?;
+                let if_version = choice::check_current(&site, if_match)?;
                 outcome(&site, &site.swapper.roll_back(version, if_version, caller.by).await, if_version)
             }
             Operation::Reload => match self.configuration.reload(caller.by).await {
@@ -179,49 +176,12 @@ impl<C: Configuration> Api<C> {
             admin: self.admin.clone(),
             module_max: app.limits.swap.module_max,
             swap_seconds: (2 * app.limits.swap.compile_timeout + SWAP_ROOM).as_secs(),
-            sites: self.sites(),
+            sites: choice::sites(&self.app),
             resources: Resources::read(app, &self.engine, &self.uploads),
             faults: app.faults.all(),
             lost_log_lines: log::QUEUE.lost(),
             threads: health::all(),
         })
-    }
-
-    /// Returns the state of each site.
-    fn sites(&self) -> Vec<SiteStatus> {
-        let state = |site: &Arc<Site>| {
-            let is_current = |entry: &Entry| entry.state == VersionState::Current;
-            Some(SiteStatus {
-                name: site.name.to_string(),
-                hosts: site.place.hosts.iter().map(ToString::to_string).collect(),
-                path: site.place.path.to_string(),
-                strip_path: site.place.strip,
-                serving: site.swapper.versions().into_iter().rfind(is_current)?,
-            })
-        };
-        self.app.sites.get().all().iter().filter_map(state).collect()
-    }
-
-    /// Returns the site that the query names, or else the default one, or the only one.
-    fn site(&self, parts: &Parts) -> Result<Arc<Site>, Refusal> {
-        let sites = self.app.sites.get();
-        let names = || {
-            let shown = sites.all().iter().take(NAMES_MAX).map(|site| &*site.name);
-            let more = if sites.all().len() > NAMES_MAX { ", ..." } else { "" };
-            format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
-        };
-        match parameter(parts, "site") {
-            Some(name) => sites.named(&name).cloned().ok_or_else(|| {
-                error(StatusCode::NOT_FOUND, format!("there is no site {name}; expected one of: {}", names()))
-            }),
-            None => {
-                let only = || sites.all().first().filter(|_| sites.all().len() == 1);
-                sites.named(DEFAULT).or_else(only).cloned().ok_or_else(|| {
-                    let cause = format!("there are several sites; name one (--site, ?site=): {}", names());
-                    error(StatusCode::BAD_REQUEST, cause)
-                })
-            }
-        }
     }
 
     async fn swap(
@@ -231,7 +191,7 @@ impl<C: Configuration> Api<C> {
         if_match: Option<Vec<u64>>,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
-        let name = parameter(parts, "name").unwrap_or_else(|| UNNAMED.into());
+        let name = choice::parameter(parts, "name").unwrap_or_else(|| UNNAMED.into());
         let max = self.app.limits.swap.module_max;
         let too_large = |size: u64| {
             let cause = format!("the module is {size} bytes long, more than {max} (--module-max)");
@@ -241,8 +201,8 @@ impl<C: Configuration> Api<C> {
         if let Some(size) = length.filter(|size| *size > max as u64) {
             return too_large(size);
         }
-        let site = self.site(parts)?;
-        let if_version = check_current(&site, if_match)?;
+        let site = choice::site(&self.app, parts)?;
+        let if_version = choice::check_current(&site, if_match)?;
         let seconds = REQUEST_TIMEOUT.as_secs();
         let Ok(permit) = timeout(REQUEST_TIMEOUT, self.uploads.acquire()).await else {
             let cause = format!("{UPLOADS_MAX} other swaps were in progress for {seconds} s; try again");
@@ -255,38 +215,6 @@ impl<C: Configuration> Api<C> {
         let is_gone = Box::new(move || peer::is_closed(&client, is_tcp));
         let swapped = site.swapper.swap(name, module, if_version, is_gone, caller.by).await;
         Ok(outcome(&site, &swapped, if_version))
-    }
-}
-
-/// Returns a parameter of the query, unless it is empty.
-fn parameter(parts: &Parts, name: &str) -> Option<String> {
-    let query = parts.uri.query().unwrap_or_default();
-    let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
-    found.map(|(_, text)| text.into_owned()).filter(|text| !text.is_empty())
-}
-
-fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
-    let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
-    let found =
-        parsed.and_then(|number| site.swapper.versions().into_iter().find(|entry| entry.number == number));
-    found.ok_or_else(|| {
-        error(StatusCode::NOT_FOUND, format!("there is no version {number}; GET /v1/versions lists all"))
-    })
-}
-
-/// Checks that the current version is one of those that the client expects, and returns
-/// its number if the client expects any.
-fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<Option<u64>, Refusal> {
-    let current = site.swapper.current().label.number;
-    match expected {
-        Some(expected) if !expected.contains(&current) => {
-            let list: Vec<_> = expected.iter().map(u64::to_string).collect();
-            let list = if list.is_empty() { "none".into() } else { list.join(" or ") };
-            let cause =
-                format!("version {current} is current; expected version {list} (--if-version, If-Match)");
-            Err(Refusal::Outdated { refused: Outcome::Refused { cause, serving: current }, current })
-        }
-        expected => Ok(expected.map(|_| current)),
     }
 }
 
@@ -326,16 +254,11 @@ fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
     let mut reply = json(status, outcome);
     set_tag(&mut reply, current);
     if status == StatusCode::CREATED
-        && let Ok(place) = HeaderValue::try_from(location(site, current))
+        && let Ok(place) = HeaderValue::try_from(choice::location(site, current))
     {
         reply.headers_mut().insert(LOCATION, place);
     }
     reply
-}
-
-fn location(site: &Site, version: u64) -> String {
-    let site = site.shown().map(|name| format!("?site={name}")).unwrap_or_default();
-    format!("/v1/versions/{version}{site}")
 }
 
 fn set_tag(reply: &mut Reply, current: u64) {

@@ -9,6 +9,7 @@
 //! | `token` | the token of clients at an address |
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
+//! | `choice` | chooses the site and the version that a request concerns |
 //! | `body` | receives the body of a request |
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
@@ -19,6 +20,7 @@
 
 pub mod api;
 pub(crate) mod body;
+mod choice;
 pub mod listener;
 pub mod memory_bounds;
 pub mod openapi;

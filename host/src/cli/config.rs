@@ -147,6 +147,8 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
         }
         let probes = || serve.swap.probes().map(drop).map_err(|error| format!("{error:#}"));
         check_of(settings, "probe_file", &probes);
+        let id = if settings.contains_key("secret") { "secret" } else { "var" };
+        check_of(settings, id, &|| serve.values.read().map(drop));
     };
     check_site(serve, &serve.source.settings);
     for (site, source) in serve.sites.iter().zip(&serve.source.sites) {

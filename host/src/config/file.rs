@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::setting::{self, Place, Setting, Settings};
 use crate::config::site::SiteSource;
 use crate::config::sites::{self, Tables};
-use crate::config::toml_value::{TABLES, given, of_table};
+use crate::config::toml_value::{TABLES, given, not_twice, of_table};
 use crate::config::value_error;
 use crate::regular_file;
 
@@ -125,6 +125,7 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
         let read = match TABLES.iter().find(|(table, _)| name.get_ref() == table) {
             Some((table, id)) => of_table(command, &settings, table, id, value.get_ref(), base),
             None => flag_of(command, name.get_ref(), value.get_ref()).and_then(|flag| {
+                not_twice(&settings, flag)?;
                 let given =
                     given(flag, value, base).map_err(|cause| format!("{}: {cause}", setting::key(flag)))?;
                 value_error::check(command, flag, &given, setting::key(flag))?;

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::place::{Host, Place as SitePlace, Prefix};
 use crate::config::setting::{self, Place, Setting, Settings};
 use crate::config::site::{DEFAULT, FLAGS, KEYS, SiteSource};
-use crate::config::toml_value::{TABLES, given, kind, of_table};
+use crate::config::toml_value::{TABLES, given, kind, not_twice, of_table};
 use crate::config::value_error;
 
 /// Key of the tables.
@@ -147,6 +147,7 @@ impl Tables<'_> {
             }
             _ => {
                 let flag = self.flag(key)?;
+                not_twice(&site.settings, flag)?;
                 let given = given(flag, value, self.base).map_err(|cause| format!("{key}: {cause}"))?;
                 value_error::check(self.command, flag, &given, key)?;
                 let place = Place::Line(self.path.to_owned(), line);

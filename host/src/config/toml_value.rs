@@ -22,6 +22,14 @@ const UNIX: &str = "unix:";
 /// Tables of values, and the flag that each stands for.
 pub const TABLES: [(&str, &str); 2] = [("vars", "var"), ("secrets", "secret")];
 
+/// Checks that a table has not given the values of a flag already.
+pub(super) fn not_twice(settings: &Settings, flag: &Arg) -> Result<(), String> {
+    match settings.contains_key(flag.get_id().as_str()) {
+        true => Err(format!("{}: there are values by a table already; leave one out", setting::key(flag))),
+        false => Ok(()),
+    }
+}
+
 /// Reads a table of values as what is given for its flag.
 ///
 /// # Errors
@@ -29,7 +37,7 @@ pub const TABLES: [(&str, &str); 2] = [("vars", "var"), ("secrets", "secret")];
 /// What was found, and what was expected.
 fn given_by_table(key: &str, value: &DeValue<'_>, base: &Path) -> Result<Given, String> {
     let example = match key {
-        "vars" => "GREETING = \"hello\"",
+        "vars" => "GREETING = \"good day\"",
         _ => "KEY = { env = \"VARIABLE\" } or KEY = { file = \"PATH\" }",
     };
     let DeValue::Table(entries) = value else {

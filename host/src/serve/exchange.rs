@@ -160,6 +160,10 @@ impl Client {
         stream.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let shown = version.filter(|_| self.settings.tell_version);
+        let target = match version_called.as_ref() {
+            Some(version) => version.module.values().mask(head.target),
+            None => Cow::Borrowed(head.target),
+        };
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
         let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
@@ -181,7 +185,7 @@ impl Client {
                     Some(version) => version.module.values().mask(&text).into_owned(),
                     None => text,
                 };
-                let (request, version) = ((head.method, head.target), version_called.as_ref());
+                let (request, version) = ((head.method, &*target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
                 self.app.faults.remember(
                     (&fault, &cause),
@@ -198,7 +202,7 @@ impl Client {
             }
         };
         access_log::write(&access_log::Line {
-            request: Some((head.method, head.target)),
+            request: Some((head.method, &target)),
             client: &client,
             status: answer.status,
             length: answer.body.len(),

@@ -1,0 +1,93 @@
+//! Chooses the site and the version that a request to the API concerns.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::admin::protocol::SiteStatus;
+use crate::admin::refusal::{Refusal, error};
+use crate::config::site::DEFAULT;
+use crate::serve::app::App;
+use crate::site::directory::Site;
+use crate::site::history::{Entry, VersionState};
+use crate::site::outcome::Outcome;
+
+/// Most names of sites in a message.
+const NAMES_MAX: usize = 20;
+
+/// Returns the state of each site.
+pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
+    let state = |site: &Arc<Site>| {
+        let is_current = |entry: &Entry| entry.state == VersionState::Current;
+        Some(SiteStatus {
+            name: site.name.to_string(),
+            hosts: site.place.hosts.iter().map(ToString::to_string).collect(),
+            path: site.place.path.to_string(),
+            strip_path: site.place.strip,
+            serving: site.swapper.versions().into_iter().rfind(is_current)?,
+        })
+    };
+    app.sites.get().all().iter().filter_map(state).collect()
+}
+
+/// Returns the site that the query names, or else the default one, or the only one.
+pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
+    let sites = app.sites.get();
+    let names = || {
+        let shown = sites.all().iter().take(NAMES_MAX).map(|site| &*site.name);
+        let more = if sites.all().len() > NAMES_MAX { ", ..." } else { "" };
+        format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
+    };
+    match parameter(parts, "site") {
+        Some(name) => sites.named(&name).cloned().ok_or_else(|| {
+            error(StatusCode::NOT_FOUND, format!("there is no site {name}; expected one of: {}", names()))
+        }),
+        None => {
+            let only = || sites.all().first().filter(|_| sites.all().len() == 1);
+            sites.named(DEFAULT).or_else(only).cloned().ok_or_else(|| {
+                let cause = format!("there are several sites; name one (--site, ?site=): {}", names());
+                error(StatusCode::BAD_REQUEST, cause)
+            })
+        }
+    }
+}
+
+/// Returns a parameter of the query, unless it is empty.
+pub(super) fn parameter(parts: &Parts, name: &str) -> Option<String> {
+    let query = parts.uri.query().unwrap_or_default();
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    found.map(|(_, text)| text.into_owned()).filter(|text| !text.is_empty())
+}
+
+/// Returns the version of this number.
+pub(super) fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
+    let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
+    let found =
+        parsed.and_then(|number| site.swapper.versions().into_iter().find(|entry| entry.number == number));
+    found.ok_or_else(|| {
+        error(StatusCode::NOT_FOUND, format!("there is no version {number}; GET /v1/versions lists all"))
+    })
+}
+
+/// Checks that the current version is one of those that the client expects, and returns
+/// its number if the client expects any.
+pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<Option<u64>, Refusal> {
+    let current = site.swapper.current().label.number;
+    match expected {
+        Some(expected) if !expected.contains(&current) => {
+            let list: Vec<_> = expected.iter().map(u64::to_string).collect();
+            let list = if list.is_empty() { "none".into() } else { list.join(" or ") };
+            let cause =
+                format!("version {current} is current; expected version {list} (--if-version, If-Match)");
+            Err(Refusal::Outdated { refused: Outcome::Refused { cause, serving: current }, current })
+        }
+        expected => Ok(expected.map(|_| current)),
+    }
+}
+
+/// Returns the path of a version.
+pub(super) fn location(site: &Site, version: u64) -> String {
+    let site = site.shown().map(|name| format!("?site={name}")).unwrap_or_default();
+    format!("/v1/versions/{version}{site}")
+}

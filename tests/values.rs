@@ -1,0 +1,200 @@
+//! Values for handlers: variables and secrets of the configuration reach the module, and
+//! secrets come out nowhere else.
+
+use std::fs;
+
+use crate::harness::{
+    Deployment, Folder, Server, TextFile, fixture, fixture_text, host, output_of, wait_until,
+};
+
+const SECRET: &str = "s3cr3t-text";
+
+/// Server with a configuration file. Its module answers with its values.
+struct Place {
+    folder: Folder,
+    server: Server,
+}
+
+impl Place {
+    fn new(lines: &str) -> Place {
+        let folder = Folder::new();
+        fs::copy(fixture("configures.wat"), folder.file("values.wat")).unwrap();
+        fs::write(folder.file("key"), format!("{SECRET}\n")).unwrap();
+        write(&folder, lines);
+        let mut command = host();
+        command.current_dir(folder.file("")).env("THE_KEY", "from-the-environment");
+        let server = Server::begin_as_it_is(command).until_ready();
+        Place { folder, server }
+    }
+
+    fn reload(&self, lines: &str) -> (i32, String) {
+        write(&self.folder, lines);
+        self.run(&["reload"])
+    }
+
+    fn run(&self, line: &[&str]) -> (i32, String) {
+        let mut command = host();
+        command.args(line).current_dir(self.folder.file("")).env("HOST_CONTROL", self.folder.file("control"));
+        output_of(&mut command)
+    }
+
+    fn says(&self, target: &str) -> String {
+        self.server.connect().ask("GET", target).text().replace('\0', ";")
+    }
+}
+
+fn write(folder: &Folder, lines: &str) {
+    let text = format!("listen = '127.0.0.1:0'\ncontrol = 'control'\n{lines}");
+    fs::write(folder.file("host.toml"), text).unwrap();
+}
+
+#[test]
+fn each_site_gets_its_own_values() {
+    let place = Place::new(
+        "module = 'values.wat'\nvars = { A = 'general' }\nsecrets = { B = { file = 'key' } }\n\
+         [[site]]\nname = 'one'\npath = '/a'\nmodule = 'values.wat'\n[site.vars]\nA = '\u{fc}=1'\n\
+         [site.secrets]\nC = { env = 'THE_KEY' }\n\
+         [[site]]\nname = 'two'\npath = '/b'\nmodule = 'values.wat'\n",
+    );
+    assert_eq!(place.says("/"), format!("1A;general;B;{SECRET};"));
+    assert_eq!(place.says("/a"), "1A;\u{fc}=1;C;from-the-environment;");
+    assert_eq!(place.says("/b"), "1");
+}
+
+#[test]
+fn other_values_are_a_new_version_of_the_same_bytes() {
+    let lines = |value: &str| format!("module = 'values.wat'\nvars.A = '{value}'\n");
+    let mut place = Place::new(&lines("x"));
+    assert_eq!(place.says("/"), "1A;x;");
+    let (code, said) = place.reload(&lines("y"));
+    let expected = "reloaded; settings changed: var\nserving version 2 ";
+    assert!(code == 0 && said.starts_with(expected), "{said}");
+    assert_eq!(place.says("/"), "1A;y;");
+    let (_, said) = place.reload(&lines("y"));
+    assert!(said.contains("unchanged: version 2"), "{said}");
+    // The module traps when the first name begins with F.
+    let (code, said) = place.reload("module = 'values.wat'\nvars.F = ''\n");
+    assert!(code == 1 && said.contains("rejected in stage start"), "{said}");
+    assert_eq!(place.says("/"), "1A;y;");
+    assert_eq!(place.run(&["rollback"]).0, 0);
+    assert_eq!(place.says("/"), "1A;x;");
+    // The optimised code has the values too.
+    wait_until("optimised", || {
+        place.server.log_line_now(&["optimised"]);
+        place.says("/") == "1A;x;"
+    });
+    // A new value of a secret is noticed although the configuration is the same.
+    let lines = "module = 'values.wat'\nsecrets.B = { file = 'key' }\n";
+    assert_eq!(place.reload(lines).0, 0);
+    fs::write(place.folder.file("key"), "another").unwrap();
+    let (_, said) = place.reload(lines);
+    assert!(said.starts_with("reloaded; settings changed: none\nserving version "), "{said}");
+    assert_eq!(place.says("/"), "1B;another;");
+    fs::remove_file(place.folder.file("key")).unwrap();
+    let (code, said) = place.reload(lines);
+    assert!(code == 1 && said.contains("cannot read the secret B from the file "), "{said}");
+    assert_eq!(place.says("/"), "1B;another;");
+}
+
+#[test]
+fn a_module_that_takes_no_values_is_rejected_if_there_are_any() {
+    let place = Deployment::of(fixture_text("configures.wat"));
+    let _server = place.start(&["--var", "A=1"]);
+    let said = place.swap(crate::harness::modules::saying("plain"));
+    assert!(said.contains("rejected version 2 in stage check: there are values for the module, but it exports no function `configure`"), "{said}");
+    assert!(said.contains("remedy: in a Rust crate, write export!(answer, values)"), "{said}");
+}
+
+#[test]
+fn a_secret_comes_out_only_by_the_handler() {
+    let lines = "module = 'values.wat'\nrecord = 'records'\n[secrets]\nKEY = { file = 'key' }\n";
+    let mut place = Place::new(lines);
+    assert_eq!(place.says("/"), format!("1KEY;{SECRET};"));
+    assert!(place.says("/log").contains(SECRET));
+    place.server.log_line(&["KEY", "[secret KEY]", "handler"]);
+    // The request has the secret too, in its target, a field and its body.
+    let mut client = place.server.connect();
+    let length = SECRET.len() + 2;
+    client.send(format!(
+        "GET /trap?{SECRET} HTTP/1.1\r\nhost: a\r\nx-key: {SECRET}\r\ncontent-length: {length}\r\n\r\n<{SECRET}>"
+    ));
+    assert_eq!(client.reply_to("GET").status, 500);
+    let trap = place.server.log_line(&["fault=\"trap\""]);
+    assert!(trap.contains("target=\"/trap?[secret KEY]\"") && !trap.contains(SECRET), "{trap}");
+    let mut recorded = Vec::new();
+    wait_until("recorded", || {
+        let files = fs::read_dir(place.folder.file("records")).into_iter().flatten().flatten();
+        recorded =
+            files.map(|file| fs::read(file.path()).unwrap()).filter(|bytes| !bytes.is_empty()).collect();
+        !recorded.is_empty()
+    });
+    let recorded = String::from_utf8_lossy(&recorded[0]).into_owned();
+    let blank = "*".repeat(SECRET.len());
+    assert!(!recorded.contains(SECRET), "{recorded}");
+    assert!(recorded.contains(&format!("GET /trap?{blank} HTTP/1.1")), "{recorded}");
+    assert!(
+        recorded.contains(&format!("x-key: {blank}\r\n")) && recorded.contains(&format!("<{blank}>")),
+        "{recorded}"
+    );
+    let (_, faults) = output_of(
+        std::process::Command::new("curl")
+            .args(["-s", "--unix-socket"])
+            .arg(place.folder.file("control"))
+            .arg("http://host/v1/faults"),
+    );
+    assert!(faults.contains("[secret KEY]") && !faults.contains(SECRET), "{faults}");
+    let (_, settings) = place.run(&["config", "show"]);
+    assert!(settings.contains("secret = [\"KEY=file:") && !settings.contains(SECRET), "{settings}");
+}
+
+#[test]
+fn tools_give_values_too() {
+    let module = fixture("configures.wat");
+    let run = |line: &[&str]| output_of(host().args(line).env("THE_KEY", "abcd"));
+    let (code, said) = run(&["call", &module, "/", "--var", "A=1", "--secret", "B=env:THE_KEY"]);
+    assert!(code == 0 && said.replace('\0', ";").starts_with("1A;1;B;abcd;"), "{said}");
+    assert_eq!(run(&["check", &module, "--var", "A=1"]).0, 0);
+    let (code, said) = run(&["check", &module, "--var", "F="]);
+    assert!(code == 1 && said.contains("does not start"), "{said}");
+    let requests = TextFile::new("GET /\n");
+    assert_eq!(run(&["test", &module, requests.path(), "--var", "A=1"]).0, 0);
+    let (code, said) = run(&["call", &fixture("works.wat"), "/", "--var", "A=1"]);
+    assert!(code == 1 && said.contains("exports no function `configure`"), "{said}");
+}
+
+#[test]
+fn mistakes_in_values_are_named() {
+    let folder = Folder::new();
+    let check = |lines: &str| {
+        fs::write(folder.file("host.toml"), lines).unwrap();
+        let mut command = host();
+        output_of(command.args(["config", "check", "host.toml"]).current_dir(folder.file(""))).1
+    };
+    for (lines, said) in [
+        (
+            "vars = 1",
+            "host.toml:1: vars: found a whole number; expected a table of lines such as GREETING = \"good day\"",
+        ),
+        ("vars.A = 1", "host.toml:1: vars: A: found a whole number; expected a line such as GREETING"),
+        (
+            "secrets.A = 'x'",
+            "host.toml:1: secrets: A: found a string; expected a line such as KEY = { env = \"VARIABLE\" }",
+        ),
+        ("secrets.A = { enw = 'x' }", "host.toml:1: secrets: A: found a table; expected a line such as KEY"),
+        ("vars.A = '1'\nvar = 'B=2'", "host.toml:2: var: there are values by a table already; leave one out"),
+        ("var = 'B'", "host.toml:1: var: found `B`; expected NAME=VALUE"),
+        ("secret = 'B=x'", "host.toml:1: secret: found `B=x`; expected NAME=env:VARIABLE or NAME=file:PATH"),
+        ("vars.1 = 'x'", "a value has the name `1`; expected a letter or `_`"),
+        (
+            "secrets.A = { env = 'NO_SUCH_VARIABLE' }",
+            "cannot read the secret A from the environment variable NO_SUCH_VARIABLE",
+        ),
+        (
+            "[[site]]\nname = 's'\n[site.secrets]\nA = { file = 'gone' }",
+            "cannot read the secret A from the file ",
+        ),
+    ] {
+        let found = check(lines);
+        assert!(found.contains(said), "{lines}:\n{found}");
+    }
+}
