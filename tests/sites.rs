@@ -339,6 +339,13 @@ fn mistakes_in_sites_are_named() {
         let (code, found) = check(&format!("[[site]]\n{lines}\n"));
         assert!(code == 1 && found.contains(said), "{lines}:\n{found}");
     }
+    let (_, said) = check("module = 'a.wasm'\n[[site]]\nname = 'a'\n");
+    assert!(
+        said.contains(
+            "host.toml:2: site a: it has all hosts and paths, and so has the general module (host.toml:1)"
+        ),
+        "{said}"
+    );
     let (_, said) = check("site = 1\n");
     assert!(
         said.contains("host.toml:1: site: found a whole number; expected tables, each headed by [[site]]"),

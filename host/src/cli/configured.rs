@@ -66,7 +66,15 @@ fn serve(definition: &Command, source: Source) -> Result<Serve, Vec<String>> {
         Some(SitePlan { name: site.name.as_str().into(), place: site.place.clone(), args })
     };
     let sites: Vec<_> = source.sites.iter().filter_map(site).collect();
-    match general.filter(|_| sites.len() == source.sites.len()) {
+    let everywhere = sites.iter().zip(&source.sites).find(|(site, _)| site.place.is_everywhere());
+    if let (Some((site, SiteSource { at, .. })), Some(module)) = (everywhere, source.settings.get("module")) {
+        mistakes.push(format!(
+            "{at}: site {}: it has all hosts and paths, and so has the general module ({}); give the site `hosts` or a \
+             `path`, or leave that module out",
+            site.name, module.place
+        ));
+    }
+    match general.filter(|_| mistakes.is_empty()) {
         Some(serve) => Ok(Serve { sites, source, ..serve }),
         None => Err(mistakes),
     }

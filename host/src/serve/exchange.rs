@@ -121,7 +121,7 @@ impl Client {
         let mut is_quick = !has_unread;
         let outcome = async {
             let target = request::check_head(&head)?;
-            let site = sites.find(request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
+            let site = sites.find(|| request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
             site_name = site.shown();
             let mut called = started;
             let mut _share = Share::default();

@@ -86,16 +86,16 @@ impl Directory {
         self.sites.iter().find(|site| &*site.name == name)
     }
 
-    /// Finds the site of a request. `host` may have a port; it is empty if the request names
-    /// none. `path` may be followed by a query.
+    /// Finds the site of a request. `host` returns the server that the request names, which may
+    /// have a port, and is empty if it names none. `path` may be followed by a query.
     ///
     /// # Errors
     ///
     /// Whether the host or the path is unknown.
-    pub fn find(&self, host: &[u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
+    pub fn find<'a>(&self, host: impl FnOnce() -> &'a [u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
         match &self.only {
             Some(only) => Ok(only),
-            None => self.search(host, path),
+            None => self.search(host(), path),
         }
     }
 
@@ -106,9 +106,10 @@ impl Directory {
         let mut below = suffixes.filter_map(|name| self.below.get(name)).peekable();
         let exact = self.exact.get(host);
         let is_known = exact.is_some() || below.peek().is_some() || !self.any.by_prefix.is_empty();
-        let ends = ends(path);
+        let (ends, count) = ends(path);
+        let ends = ends.get(..count).unwrap_or_default();
         let mut groups = exact.into_iter().chain(below).chain([&self.any]);
-        let found = groups.find_map(|paths| paths.find(path, &ends));
+        let found = groups.find_map(|paths| paths.find(path, ends));
         found.ok_or(if is_known { Nowhere::Path } else { Nowhere::Host })
     }
 }
@@ -121,15 +122,18 @@ impl Paths {
     }
 }
 
-/// Returns where the segments of a path end, shortest first.
-fn ends(path: &str) -> Vec<usize> {
+/// Returns where the segments of a path end, shortest first, and how many there are.
+fn ends(path: &str) -> ([usize; SEGMENTS_MAX + 1], usize) {
     let path = path.find('?').map_or(path, |query| path.get(..query).unwrap_or_default());
     let slashes = path.match_indices('/').map(|(slash, _)| slash);
     // What is no path, such as `*`, is at the root.
     let end = if path.starts_with('/') { path.len() } else { 0 };
-    let mut ends: Vec<_> = slashes.chain([end]).take(SEGMENTS_MAX + 1).collect();
-    ends.dedup();
-    ends
+    let (mut ends, mut count) = ([0; SEGMENTS_MAX + 1], 0);
+    for (place, found) in ends.iter_mut().zip(slashes.chain([end])) {
+        *place = found;
+        count += 1;
+    }
+    (ends, count)
 }
 
 /// Returns a host in lower case, without its port and without a dot at its end.

@@ -39,6 +39,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         return;
     };
     let optimised = async {
+        let _turn = shelf.turn().await;
         let compiled = match shelf.optimised(&sha256, engine) {
             Some(compiled) => compiled,
             None => {

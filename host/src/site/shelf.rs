@@ -7,13 +7,25 @@ use host_wasm::{CompiledModule, Engine, SharedCode};
 
 /// Machine code by the SHA-256 of its module, as long as a version uses it.
 #[derive(Clone, Default)]
-pub struct Shelf(Arc<Mutex<HashMap<String, SharedCode>>>);
+pub struct Shelf(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    codes: Mutex<HashMap<String, SharedCode>>,
+    /// Locked by the site that optimises a module, so that others find its result.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Shelf {
     /// Returns the code of a module for a site, if a version of any site uses it.
     pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
         let code = self.lock().get(sha256).cloned();
         code?.module(engine)
+    }
+
+    /// Waits until no other site optimises a module.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.turn.lock().await
     }
 
     /// Returns the optimised code of a module for a site, if a version of any site uses it.
@@ -30,6 +42,6 @@ impl Shelf {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, SharedCode>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
