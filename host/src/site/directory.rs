@@ -1,7 +1,8 @@
 //! Finds the site of a request by its host and its path.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::config::limits::Limits;
 use crate::config::place::{HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
@@ -33,9 +34,10 @@ pub struct Directory {
     sites: Vec<Arc<Site>>,
     /// The only site, if it answers for all hosts and paths.
     only: Option<Arc<Site>>,
-    exact: HashMap<String, Paths>,
+    // Keys come from the configuration, so no client can choose them to collide.
+    exact: FxHashMap<String, Paths>,
     /// Sites for all names below a name.
-    below: HashMap<String, Paths>,
+    below: FxHashMap<String, Paths>,
     /// Sites for all hosts.
     any: Paths,
 }
@@ -43,7 +45,7 @@ pub struct Directory {
 /// Sites of one host, by their path.
 #[derive(Default)]
 struct Paths {
-    by_prefix: HashMap<String, Arc<Site>>,
+    by_prefix: FxHashMap<String, Arc<Site>>,
     /// Most segments of a path.
     segments: usize,
 }
@@ -102,7 +104,8 @@ impl Directory {
     fn search(&self, host: &[u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
         let mut lower = [0; HOST_MAX];
         let host = normal(host, &mut lower);
-        let suffixes = host.match_indices('.').map(|(dot, _)| host.get(dot + 1..).unwrap_or_default());
+        let dots = host.match_indices('.').filter(|_| !self.below.is_empty());
+        let suffixes = dots.map(|(dot, _)| host.get(dot + 1..).unwrap_or_default());
         let mut below = suffixes.filter_map(|name| self.below.get(name)).peekable();
         let exact = self.exact.get(host);
         let is_known = exact.is_some() || below.peek().is_some() || !self.any.by_prefix.is_empty();
