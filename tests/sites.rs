@@ -72,7 +72,7 @@ const THREE: &str = "
 module = 'a.wat'
 [[site]]
 name = 'shop'
-hosts = ['shop.example', '*.shop.example']
+hosts = ['shop.example', '*.shop.example', '[::0:2]']
 module = 'b.wat'
 [[site]]
 name = 'cart'
@@ -99,6 +99,7 @@ fn the_site_with_the_most_specific_host_and_then_the_longest_path_answers() {
         ("xshop.example", "/", "a"),
         ("example", "/cart", "a"),
         ("[::1]:80", "/", "a"),
+        ("[0:0:0::2]:80", "/", "b"),
         ("127.0.0.1", "/", "a"),
         ("other.example", "http://shop.example/cart", "c"),
         ("other.example", "http://shop.example?/cart", "b"),
@@ -169,7 +170,10 @@ fn each_site_has_its_own_versions() {
     assert!(said.contains("there is no site show; expected one of: default, shop, cart"), "{said}");
     let (_, said) = place.run(&["status"]);
     assert!(said.contains("\nserves version 2: "), "{said}");
-    assert!(said.contains("\nsite shop (shop.example *.shop.example, path /) serves version 1: "), "{said}");
+    assert!(
+        said.contains("\nsite shop (shop.example *.shop.example [::2], path /) serves version 1: "),
+        "{said}"
+    );
     assert!(said.contains("\nsite cart (shop.example, path /cart) serves version 1: "), "{said}");
     // A changed file swaps its own site.
     fs::write(place.folder.file("new"), saying("d")).unwrap();

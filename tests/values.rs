@@ -143,6 +143,17 @@ fn a_secret_comes_out_only_by_the_handler() {
             .arg("http://host/v1/faults"),
     );
     assert!(faults.contains("[secret KEY]") && !faults.contains(SECRET), "{faults}");
+    // A request that is refused before the handler is called.
+    let mut client = place.server.connect();
+    client.send(format!("POST /?{SECRET} HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999\r\n\r\n"));
+    assert_eq!(client.reply_to("POST").status, 413);
+    let refused = place.server.log_line(&["status=413"]);
+    assert!(!refused.contains(SECRET), "{refused}");
+    // A probe whose response has the secret.
+    fs::write(place.folder.file("probe.http"), "GET /\n> body: wrong\n").unwrap();
+    let (code, said) = place.reload(&format!("probe-file = 'probe.http'\n{lines}"));
+    assert!(code == 1 && said.contains("not answered as expected; the response has a secret"), "{said}");
+    assert!(!said.contains("s3cr"), "{said}");
     let (_, settings) = place.run(&["config", "show"]);
     assert!(settings.contains("secret = [\"KEY=file:") && !settings.contains(SECRET), "{settings}");
 }
@@ -183,7 +194,10 @@ fn mistakes_in_values_are_named() {
         ("secrets.A = { enw = 'x' }", "host.toml:1: secrets: A: found a table; expected a line such as KEY"),
         ("vars.A = '1'\nvar = 'B=2'", "host.toml:2: var: there are values by a table already; leave one out"),
         ("var = 'B'", "host.toml:1: var: found `B`; expected NAME=VALUE"),
-        ("secret = 'B=x'", "host.toml:1: secret: found `B=x`; expected NAME=env:VARIABLE or NAME=file:PATH"),
+        (
+            "secret = 'B=x'",
+            "host.toml:1: secret: found `(not shown)`; expected NAME=env:VARIABLE or NAME=file:PATH",
+        ),
         ("vars.1 = 'x'", "a value has the name `1`; expected a letter or `_`"),
         (
             "secrets.A = { env = 'NO_SUCH_VARIABLE' }",

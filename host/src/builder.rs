@@ -79,6 +79,17 @@ impl Foundation {
         &self.engine
     }
 
+    /// Loads and starts a site on the thread that swaps, so that nobody else waits for files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Foundation::load`] and [`Foundation::start`].
+    pub async fn found(self: &Arc<Self>, plan: SitePlan) -> anyhow::Result<(Site, Option<Watching>)> {
+        let foundation = Arc::clone(self);
+        let work = async move { foundation.start(foundation.load(plan).await?) };
+        self.thread.run(work).await.map_err(anyhow::Error::msg)?
+    }
+
     /// Opens the state folder of a site, and loads its first version.
     ///
     /// # Errors
@@ -128,7 +139,7 @@ impl Foundation {
             notice: args.notice.clone(),
         };
         let swapper = Swapper::start(settings, beginning, &self.thread)?;
-        let watching = self.watch(&args, seen, &swapper)?;
+        let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
         // The first version may come from the state folder, and the file may have changed
         // while no server was running.
         if args.module.is_some() && self.state_dir.is_some() {

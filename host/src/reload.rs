@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 10;
 /// Reloads the configuration.
 pub struct Reloader {
     app: Arc<App>,
-    foundation: Foundation,
+    foundation: Arc<Foundation>,
     /// What the server runs with.
     source: Mutex<Source>,
     /// Watches of the module files. Locked during a reload, so that reloads wait for each
@@ -58,6 +58,7 @@ struct NewSite {
 impl Reloader {
     /// Creates the reloader of a server that was started with these flags.
     pub fn new(args: &Serve, app: Arc<App>, foundation: Foundation, watching: WatchingBySite) -> Reloader {
+        let foundation = Arc::new(foundation);
         let (source, watching) = (Mutex::new(args.source.clone()), tokio::sync::Mutex::new(watching));
         Reloader { app, foundation, source, watching }
     }
@@ -77,9 +78,10 @@ impl Reloader {
         let mut watching = self.watching.lock().await;
         let reloaded = self.load(&mut watching, by).await;
         match &reloaded {
-            Ok(Reloaded { applied, needs_restart, .. }) => {
+            Ok(Reloaded { applied, needs_restart, failed, .. }) => {
                 let (applied, needs_restart) = (applied.join(" "), needs_restart.join(" "));
                 info!(applied, needs_restart, %by, "configuration reloaded");
+                failed.iter().for_each(|cause| warn!(cause, %by, "a site was not changed by the reload"));
             }
             Err(causes) => {
                 let what = "configuration not reloaded: nothing has changed";
@@ -114,15 +116,17 @@ impl Reloader {
 
         // The only parts that can fail come first.
         let change = self.prepare(new, by).await?;
-        let sites = self.commit(change, watching, by).await?;
+        let (sites, failed) = self.commit(change, watching, by).await?;
         let mut settings = args.settings();
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
         log::set_levels(&args.log_level);
-        self.source().reloaded(args.source.clone());
+        let names: Vec<_> = failed.iter().map(|(name, _)| &**name).collect();
+        self.source().reloaded(args.source.clone(), &names);
+        let failed = failed.into_iter().map(|(_, cause)| cause).collect();
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
-        Ok(Reloaded { applied, needs_restart, sites })
+        Ok(Reloaded { applied, needs_restart, sites, failed })
     }
 
     /// Prepares the change of all sites. If that fails, nothing has changed.
@@ -162,22 +166,22 @@ impl Reloader {
                 change.kept.push((new, Arc::clone(site), prepared));
             }
             None => {
-                let loaded = self.foundation.load(new.plan).await;
-                let started = loaded.and_then(|loaded| self.foundation.start(loaded));
-                let (site, watching) = started.map_err(|error| format!("{error:#}"))?;
+                let (site, watching) =
+                    self.foundation.found(new.plan).await.map_err(|error| format!("{error:#}"))?;
                 change.added.push((Arc::new(site), watching));
             }
         }
         Ok(())
     }
 
-    /// Makes the change of all sites.
+    /// Makes the change of all sites. Returns the outcomes, and the sites that are as before
+    /// with the causes: another change may have been ordered since the preparation.
     async fn commit(
         &self,
         change: Change,
         watching: &mut WatchingBySite,
         by: By,
-    ) -> Result<Vec<SiteOutcome>, String> {
+    ) -> Result<(Vec<SiteOutcome>, Vec<(Arc<str>, String)>), String> {
         let Change { kept, added, removed } = change;
         let (mut sites, mut outcomes, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for (NewSite { plan: SitePlan { name, place, args }, demand, seen }, site, prepared) in kept {
@@ -185,15 +189,19 @@ impl Reloader {
                 Ok(outcome) => {
                     outcomes.extend(outcome.map(|outcome| SiteOutcome { site: name.to_string(), outcome }));
                     self.watch_again(watching, &name, &args, seen, &site);
+                    let (swapper, limits) = (site.swapper.clone(), Arc::clone(&site.limits));
+                    sites.push(Arc::new(Site { name, place, swapper, limits }));
                 }
-                Err(cause) => failures.push(of_site(&name, cause)),
+                Err(cause) => {
+                    let cause = of_site(&name, cause);
+                    failures.push((name, cause));
+                    sites.push(site);
+                }
             }
-            let (swapper, limits) = (site.swapper.clone(), Arc::clone(&site.limits));
-            sites.push(Arc::new(Site { name, place, swapper, limits }));
         }
         if !failures.is_empty() && sites.len() == failures.len() {
             added.iter().for_each(|(site, _)| site.swapper.close());
-            return Err(failures.join("\n"));
+            return Err(failures.into_iter().map(|(_, cause)| cause).collect::<Vec<_>>().join("\n"));
         }
         for (site, watch) in added {
             watching.extend(watch.map(|watch| (Arc::clone(&site.name), watch)));
@@ -206,9 +214,7 @@ impl Reloader {
             site.swapper.close();
             info!(site = &*site.name, %by, "site removed; requests that it is answering go on");
         }
-        // Rare: another swap came between the preparation and here.
-        failures.iter().for_each(|failure| warn!("{failure}"));
-        Ok(outcomes)
+        Ok((outcomes, failures))
     }
 
     /// Watches the module file of a site, as the configuration says now.
@@ -255,7 +261,7 @@ async fn commit(
     by: By,
 ) -> Result<Option<Outcome>, String> {
     for _ in 0..ATTEMPTS {
-        match prepared.commit() {
+        match site.swapper.commit(prepared).await {
             Ok(outcome) => return Ok(outcome),
             Err(NotCommitted::Failed(cause)) => return Err(cause),
             Err(NotCommitted::Outdated) => {

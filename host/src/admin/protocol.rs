@@ -143,6 +143,9 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// What came of the module file of each site that has one.
     pub sites: Vec<SiteOutcome>,
+    /// Why sites were not changed although others were: another change of them was ordered
+    /// meanwhile.
+    pub failed: Vec<String>,
 }
 
 /// Outcome for one site.

@@ -241,7 +241,7 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
 }
 
 fn show_reloaded(reloaded: &Reloaded) -> (String, ExitCode) {
-    let Reloaded { applied, needs_restart, sites } = reloaded;
+    let Reloaded { applied, needs_restart, sites, failed } = reloaded;
     let list = |keys: &Vec<String>| if keys.is_empty() { "none".into() } else { keys.join(", ") };
     let mut text = format!("reloaded; settings changed: {}\n", list(applied));
     if !needs_restart.is_empty() {
@@ -255,6 +255,10 @@ fn show_reloaded(reloaded: &Reloaded) -> (String, ExitCode) {
         if code != ExitCode::SUCCESS {
             all = code;
         }
+    }
+    for cause in failed {
+        let _ = writeln!(text, "not changed: {cause}");
+        all = ExitCode::FAILURE;
     }
     (text, all)
 }

@@ -153,6 +153,11 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     check_site(serve, &serve.source.settings);
     for (site, source) in serve.sites.iter().zip(&serve.source.sites) {
         check_site(&site.args, &source.settings);
+        let (of_site, most) = (site.args.limits.call.instances, serve.limits.call.instances);
+        check_of(&source.settings, "instances", &|| match of_site > most {
+            true => Err(format!("found {of_site}; expected at most the {most} of the whole server")),
+            false => Ok(()),
+        });
         let (of_site, most) = (site.args.limits.call.memory_max, serve.limits.call.memory_max);
         check_of(&source.settings, "memory_max", &|| match of_site > most {
             true => Err(format!("found {of_site} bytes; expected at most the {most} of the whole server")),

@@ -1,7 +1,7 @@
 //! Which settings a reload changes, and how two configurations differ.
 
 use crate::config::setting::Settings;
-use crate::config::site::{SiteSource, Source};
+use crate::config::site::{DEFAULT, SiteSource, Source};
 
 /// Flags that a reload changes, by their id. The others need a restart.
 #[rustfmt::skip]
@@ -36,15 +36,17 @@ impl Changes {
 }
 
 impl Source {
-    /// Takes over what a reload has changed. What needs a restart stays as it was.
-    pub fn reloaded(&mut self, after: Source) {
-        for id in LIVE {
+    /// Takes over what a reload has changed. What needs a restart stays as it was, and so do
+    /// the sites of these names.
+    pub fn reloaded(&mut self, after: Source, unchanged: &[&str]) {
+        let is_left = |id: &str| unchanged.contains(&DEFAULT) && LIVE_OF_SITE.contains(&id);
+        for id in LIVE.into_iter().filter(|id| !is_left(id)) {
             match after.settings.get(id) {
                 Some(setting) => drop(self.settings.insert(id.into(), setting.clone())),
                 None => drop(self.settings.remove(id)),
             }
         }
-        self.sites = running(&self.sites, after.sites);
+        self.sites = running(&self.sites, after.sites, unchanged);
         self.file = after.file;
     }
 }
@@ -73,12 +75,15 @@ fn site_changes(before: &[SiteSource], after: &[SiteSource]) -> (Vec<String>, Ve
 }
 
 /// Returns the sites as they run after a reload: what needs a restart is as before.
-fn running(before: &[SiteSource], after: Vec<SiteSource>) -> Vec<SiteSource> {
+fn running(before: &[SiteSource], after: Vec<SiteSource>, unchanged: &[&str]) -> Vec<SiteSource> {
     let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
     after
         .into_iter()
         .map(|mut site| {
             if let Some(old) = before.iter().find(|old| old.name == site.name) {
+                if unchanged.contains(&site.name.as_str()) {
+                    return old.clone();
+                }
                 site.settings.retain(|id, _| is_live(id));
                 let kept = old.settings.iter().filter(|(id, _)| !is_live(id));
                 site.settings.extend(kept.map(|(id, set)| (id.clone(), set.clone())));

@@ -1,6 +1,7 @@
 //! Place of a site: the hosts and the path for which its handler answers.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
@@ -76,17 +77,22 @@ impl Host {
             !label.is_empty() && label.bytes().all(is_known)
         };
         let is_name = name.split('.').all(is_label);
-        let is_address = || {
-            let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-            address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-        };
-        if name.len() > HOST_MAX || !(is_name || (!is_below && is_address())) {
+        if let Some(address) = ipv6(name).filter(|_| !is_below) {
+            return Ok(Host::Exact(address));
+        }
+        if name.len() > HOST_MAX || !is_name {
             return Err(
                 "expected a name such as example.org, without a port, or *.example.org for all names below it".into()
             );
         }
         Ok(if is_below { Host::Below(name.into()) } else { Host::Exact(name.into()) })
     }
+}
+
+/// Returns an IPv6 address in brackets in its one shortest form.
+pub fn ipv6(host: &str) -> Option<String> {
+    let address = host.strip_prefix('[')?.strip_suffix(']')?;
+    address.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"))
 }
 
 impl Prefix {
@@ -143,6 +149,7 @@ mod tests {
             ("localhost", "localhost"),
             ("127.0.0.1", "127.0.0.1"),
             ("[::1]", "[::1]"),
+            ("[0:0::1]", "[::1]"),
         ] {
             assert_eq!(Host::parse(text).unwrap().to_string(), shown);
         }

@@ -31,7 +31,10 @@ pub(crate) fn detail(error: &Error, kind: ContextKind) -> String {
 /// expected. `name` is the flag or the key. Returns `None` for other errors.
 pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     let value = detail(error, ContextKind::InvalidValue);
-    let value = shown(&value);
+    // Who takes the flag for another one may have written the secret itself.
+    let is_secret = ["--secret", "secret", "secrets", "HOST_SECRET"].contains(&name);
+    let value = if is_secret { "(not shown)" } else { &value };
+    let value = shown(value);
     match error.kind() {
         ErrorKind::InvalidValue => {
             let expected = detail(error, ContextKind::ValidValue);

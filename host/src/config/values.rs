@@ -1,5 +1,6 @@
 //! Flags for values that a handler gets: variables, and where secrets are read.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -86,7 +87,11 @@ impl Secret {
     pub fn read(&self) -> Result<String, String> {
         let Secret { name, source } = self;
         let text = match source {
-            SecretSource::Variable(variable) => std::env::var(variable).map_err(|error| error.to_string()),
+            // The text of the error would show the content.
+            SecretSource::Variable(variable) => std::env::var(variable).map_err(|error| match error {
+                VarError::NotPresent => "it is not set".into(),
+                VarError::NotUnicode(_) => "it is not UTF-8".into(),
+            }),
             SecretSource::File(path) => regular_file::read_text(path, FILE_MAX)
                 .map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
                 .map_err(|error| error.to_string()),

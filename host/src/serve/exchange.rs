@@ -30,7 +30,7 @@ use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
 use crate::serve::{access_log, body};
 use crate::site::current::{Cached, Serving};
-use crate::site::directory::Directory;
+use crate::site::directory::{Directory, Site};
 use crate::site::version;
 
 /// Client of one connection.
@@ -114,7 +114,7 @@ impl Client {
             client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
             client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.settings.trusted)),
         };
-        let (mut version_called, mut site_name) = (None, None);
+        let (mut version_called, mut site_found) = (None, None);
         let sites = sites.get();
         let mut has_unread = framing != Framing::None;
         // Whether little time has passed since the head, so that the clock need not be read.
@@ -122,7 +122,7 @@ impl Client {
         let outcome = async {
             let target = request::check_head(&head)?;
             let site = sites.find(|| request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
-            site_name = site.shown();
+            site_found = Some(site);
             let mut called = started;
             let mut _share = Share::default();
             if has_unread {
@@ -160,10 +160,12 @@ impl Client {
         stream.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let shown = version.filter(|_| self.settings.tell_version);
-        let target = match version_called.as_ref() {
-            Some(version) => version.module.values().mask(head.target),
-            None => Cow::Borrowed(head.target),
-        };
+        let site_name = site_found.and_then(|site: &Arc<Site>| site.shown());
+        // A request that is refused before the call may have a secret of the site, too.
+        let not_called =
+            site_found.filter(|_| version_called.is_none()).map(|site: &Arc<Site>| site.swapper.current());
+        let serving = version_called.as_ref().or(not_called.as_ref());
+        let target = masked(serving, head.target);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
         let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
@@ -181,10 +183,7 @@ impl Client {
             Err(fault) => {
                 self.app.faults.add(&fault);
                 let text = fault.to_string();
-                let cause = match version_called.as_ref() {
-                    Some(version) => version.module.values().mask(&text).into_owned(),
-                    None => text,
-                };
+                let cause = masked(serving, &text).into_owned();
                 let (request, version) = ((head.method, &*target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
                 self.app.faults.remember(
@@ -305,6 +304,11 @@ impl Client {
             recorder.record(std::mem::take(message), id, time, version, fault.entry().name, cause);
         }
     }
+}
+
+/// Masks the secrets of a version.
+fn masked<'a>(version: Option<&Serving>, text: &'a str) -> Cow<'a, str> {
+    version.map_or(Cow::Borrowed(text), |version| version.module.values().mask(text))
 }
 
 /// Value of `connection` in the last response of a connection.

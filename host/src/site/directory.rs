@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::config::limits::Limits;
-use crate::config::place::{HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
+use crate::config::place::{self, HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
 use crate::config::site::DEFAULT;
 use crate::site::swapper::Swapper;
 
@@ -104,6 +104,8 @@ impl Directory {
     fn search(&self, host: &[u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
         let mut lower = [0; HOST_MAX];
         let host = normal(host, &mut lower);
+        let address = place::ipv6(host);
+        let host = address.as_deref().unwrap_or(host);
         let dots = host.match_indices('.').filter(|_| !self.below.is_empty());
         let suffixes = dots.map(|(dot, _)| host.get(dot + 1..).unwrap_or_default());
         let mut below = suffixes.filter_map(|name| self.below.get(name)).peekable();

@@ -1,5 +1,6 @@
 //! State that the tasks of a swapper share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) left: Notify,
     /// Runtime of the swap thread.
     pub(super) runtime: Handle,
+    /// Whether the site was removed. Read under the lock of the changes.
+    pub(super) is_closed: AtomicBool,
     /// Tasks that run as long as the site exists.
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
 }

@@ -1,6 +1,7 @@
 //! Carries out a swap: prepares the bytes of a candidate, and publishes or rejects it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use host_wasm::Priority;
@@ -172,6 +173,9 @@ impl Shared {
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
         let version = Arc::new(version);
+        if self.is_closed.load(Relaxed) {
+            return Err(times.rejection(REMOVED));
+        }
         let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
         if self.settings.require_durable {
             let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
@@ -204,6 +208,9 @@ impl Shared {
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
 pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
+
+/// Cause when the site was removed by a reload.
+pub(super) const REMOVED: &str = "a reload has removed the site";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 const GONE: &str = "its client disconnected before it was ready";

@@ -5,6 +5,7 @@
 //! so it happens at once on the caller's thread.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use host_wasm::health;
@@ -20,11 +21,11 @@ use crate::site::demand::Demand;
 use crate::site::history::Entry;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
-use crate::site::reload::Prepared;
+use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::restore;
 use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
-use crate::site::swap::IsGone;
+use crate::site::swap::{IsGone, REMOVED};
 use crate::site::versions::Versions;
 
 /// Thread on which the candidates of all sites are prepared.
@@ -45,6 +46,22 @@ impl SwapThread {
         // A panic in a task does not end the thread, because the runtime catches it.
         health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
         Ok(SwapThread(handle))
+    }
+
+    /// Runs work on the thread and waits for its result. The error says why the work was not
+    /// completed.
+    ///
+    /// # Errors
+    ///
+    /// When the work panicked, or the process is ending.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        self.0.spawn(work).await.map_err(|failed| match failed.try_into_panic() {
+            Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
+            Err(_) => "the server is shutting down".into(),
+        })
     }
 }
 
@@ -84,6 +101,7 @@ impl Swapper {
             optimising: Mutex::default(),
             left: Notify::new(),
             runtime: thread.0.clone(),
+            is_closed: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
         if shared.settings.require_durable
@@ -104,7 +122,9 @@ impl Swapper {
     /// Ends the work on candidates and in the background, because the site is gone. Requests
     /// that are being answered go on.
     pub fn close(&self) {
+        self.0.is_closed.store(true, Relaxed);
         drop(self.0.changes.begin());
+        self.0.versions.current().module.set_serving(false);
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let optimising = self.0.optimising.lock().unwrap_or_else(PoisonError::into_inner).take();
         tasks.into_iter().chain(optimising).for_each(|task| task.abort());
@@ -150,20 +170,24 @@ impl Swapper {
         self.run(Arc::clone(&self.0).prepare_reload(demand, by)).await?
     }
 
+    /// Makes a prepared change. Returns the outcome, if there is a source.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
+    pub async fn commit(&self, prepared: Prepared) -> Result<Option<Outcome>, NotCommitted> {
+        // On the swap thread, because it writes to the state folder.
+        self.run(async move { prepared.commit() }).await.map_err(NotCommitted::Failed)?
+    }
+
     /// Runs work on the swap thread and waits for its result. The error, which is also
     /// logged, says why the work was not completed.
     async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, String> {
-        let ended = self.0.runtime.spawn(work).await;
-        ended.map_err(|failed| {
-            let cause = match failed.try_into_panic() {
-                Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
-                Err(_) => "the server is shutting down".into(),
-            };
+        SwapThread(self.0.runtime.clone()).run(work).await.inspect_err(|cause| {
             error!(site = self.0.site(), %cause, "swap not carried out");
-            cause
         })
     }
 
@@ -172,6 +196,9 @@ impl Swapper {
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         let shared = &self.0;
         let rolled_back = shared.changes.overrule(|| {
+            if shared.is_closed.load(Relaxed) {
+                return Err(REMOVED.to_owned());
+            }
             shared.expect_current(if_version)?;
             let found = shared.versions.roll_back(number);
             let (version, replaced) = found.ok_or_else(|| shared.not_kept(number))?;

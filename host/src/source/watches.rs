@@ -73,7 +73,10 @@ impl Watches {
         let shared = &self.0;
         if mode == Mode::Events && shared.by_events.fetch_add(1, Relaxed) < BY_EVENTS_MAX {
             let by_events = Some(Arc::clone(shared));
-            health::keep_running("watch", move || watch.by_events())?;
+            let started = health::keep_running("watch", move || watch.by_events());
+            started.inspect_err(|_| {
+                shared.by_events.fetch_sub(1, Relaxed);
+            })?;
             return Ok(Watching { path, mode, ended, by_events });
         }
         if mode == Mode::Events {

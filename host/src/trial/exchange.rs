@@ -12,7 +12,7 @@ use host_http::request::{BadRequest, Origin, check_head, encode};
 use host_http::request_head::RequestHead;
 use host_http::request_id::RequestId;
 use host_http::response::{self, Places};
-use host_wasm::{HandlerModule, Usage};
+use host_wasm::{HandlerModule, Usage, Values};
 use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
@@ -168,6 +168,14 @@ pub async fn call(
 }
 
 impl Answer {
+    /// Returns whether a secret stands in the response.
+    pub(super) fn has_secret_of(&self, values: &Values) -> bool {
+        let has = |bytes: &[u8]| matches!(values.mask_bytes(bytes), Cow::Owned(_));
+        has(&self.body)
+            || has(self.reason.as_bytes())
+            || self.fields.values().any(|value| has(value.as_bytes()))
+    }
+
     fn new(bytes: &Bytes, method: &Method, head_max: usize) -> Result<Answer, Fault> {
         let mut places = Places::default();
         let checked = response::check(bytes, method.as_str(), head_max, &mut places)?;

@@ -42,9 +42,17 @@ impl Probe {
     /// One line with the fault, or with the first expectation that was not met.
     pub async fn send(&self, module: &HandlerModule) -> anyhow::Result<()> {
         let (answer, _) = exchange::send(&self.request, module).await;
-        let answer = answer.map_err(|fault| anyhow!("{}{self} was not answered: {fault}", self.place))?;
+        let values = module.values();
+        let answer = answer.map_err(|fault| {
+            let fault = fault.to_string();
+            anyhow!("{}{self} was not answered: {}", self.place, values.mask(&fault))
+        })?;
         match self.mismatches(&answer).next() {
             None => Ok(()),
+            // The response may have a secret, of which the message would show a part.
+            Some((expected, _)) if answer.has_secret_of(values) => {
+                bail!("{}{self} was not answered as expected; the response has a secret", expected.place)
+            }
             Some((expected, mismatch)) => bail!("{}{self} was answered {mismatch}", expected.place),
         }
     }

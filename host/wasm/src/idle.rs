@@ -76,13 +76,13 @@ impl Idle {
 }
 
 impl Evict for Idle {
-    /// Removes the instance that has been idle for longest in a stack that was not used since
-    /// the latest look.
-    fn evict(&self) -> Option<Box<dyn Any + Send>> {
+    /// Removes the instance that has been idle for longest in a stack.
+    fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>> {
         self.places.all().find_map(|place| {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
             let used = std::mem::replace(&mut place.used, false);
-            let oldest = (!used && !place.instances.is_empty()).then(|| place.instances.remove(0));
+            let oldest =
+                ((!used || even_used) && !place.instances.is_empty()).then(|| place.instances.remove(0));
             oldest.map(|instance| -> Box<dyn Any + Send> { instance })
         })
     }

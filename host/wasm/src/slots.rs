@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Idle instances of one module.
 pub(super) trait Evict: Send + Sync {
-    /// Removes an instance that was not used since the latest look. The caller drops it.
-    fn evict(&self) -> Option<Box<dyn Any + Send>>;
+    /// Removes an instance, but only one that was not used since the latest look unless
+    /// `even_used` is set. The caller drops it.
+    fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>>;
 }
 
 /// The slots for instances.
@@ -36,21 +37,27 @@ impl Slots {
 
     /// Counts a new instance, for which an idle one gives way if all slots are in use.
     pub(super) fn enter(&self) -> Counted {
-        if self.used.fetch_add(1, Relaxed) >= self.max {
+        self.used.fetch_add(1, Relaxed);
+        while self.used.load(Relaxed) > self.max {
             // Dropped after the lock is released, because that takes time.
             let evicted = self.evict();
-            drop(evicted);
+            match evicted {
+                Some(evicted) => drop(evicted),
+                None => break,
+            }
         }
         Counted(Arc::clone(&self.used))
     }
 
     fn evict(&self) -> Option<Box<dyn Any + Send>> {
         let mut all = self.lock();
-        // Twice: the first look skips those that were used since the one before.
-        for _ in 0..2 * all.len() {
+        // The first looks skip those that were used since the one before. Others may use them
+        // again meanwhile.
+        let count = all.len();
+        for look in 0..3 * count {
             let Some(idle) = all.pop_front() else { break };
             let Some(known) = idle.upgrade() else { continue };
-            let evicted = known.evict();
+            let evicted = known.evict(look >= 2 * count);
             all.push_back(idle);
             if evicted.is_some() {
                 return evicted;
@@ -91,9 +98,9 @@ mod tests {
     }
 
     impl Evict for Fake {
-        fn evict(&self) -> Option<Box<dyn Any + Send>> {
+        fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>> {
             let was_used = self.used.swap(0, Relaxed) > 0;
-            (!was_used && self.left.load(Relaxed) > 0).then(|| {
+            ((!was_used || even_used) && self.left.load(Relaxed) > 0).then(|| {
                 self.left.fetch_sub(1, Relaxed);
                 Box::new(()) as Box<dyn Any + Send>
             })
