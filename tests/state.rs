@@ -225,6 +225,8 @@ fn what_was_swapped_out_gives_everything_back() {
             server.signal("HUP");
             while client.ask("GET", "/").text() != number.to_string() {}
         }
+        // A compile process that works or waits has descriptors too.
+        wait_until("a compile process", || !server.children().is_empty());
         server.resources()
     };
     let early = swap_many(0, 100);

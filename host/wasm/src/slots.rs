@@ -37,14 +37,12 @@ impl Slots {
 
     /// Counts a new instance, for which an idle one gives way if all slots are in use.
     pub(super) fn enter(&self) -> Counted {
-        self.used.fetch_add(1, Relaxed);
-        while self.used.load(Relaxed) > self.max {
+        let used = self.used.fetch_add(1, Relaxed) + 1;
+        // More than one, if there was none to give way for an earlier instance.
+        for _ in self.max..used {
             // Dropped after the lock is released, because that takes time.
             let evicted = self.evict();
-            match evicted {
-                Some(evicted) => drop(evicted),
-                None => break,
-            }
+            drop(evicted);
         }
         Counted(Arc::clone(&self.used))
     }
