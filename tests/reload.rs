@@ -10,43 +10,19 @@ use host::config::live::LIVE;
 use host::config::setting;
 
 use crate::harness::modules::saying;
-use crate::harness::{Client, Folder, Server, bombs, host, make_pipe, output_of, wait_until};
+use crate::harness::{Client, Configured, Folder, Server, bombs, host, make_pipe, output_of, wait_until};
 
-/// Server with a configuration file.
-struct Place {
-    folder: Folder,
-    server: Server,
+/// Starts a server whose configuration has these lines. `a.wat` says `a`, and `b.wat` `b`.
+fn start(lines: &str) -> Configured {
+    let folder = Folder::new();
+    fs::write(folder.file("a.wat"), saying("a")).unwrap();
+    fs::write(folder.file("b.wat"), saying("b")).unwrap();
+    Configured::start(folder, lines)
 }
 
-impl Place {
-    /// Starts a server whose configuration has these lines. `a.wat` says `a`, and `b.wat` `b`.
-    fn new(lines: &str) -> Place {
-        let folder = Folder::new();
-        fs::write(folder.file("a.wat"), saying("a")).unwrap();
-        fs::write(folder.file("b.wat"), saying("b")).unwrap();
-        write(&folder, lines);
-        let mut command = host();
-        command.current_dir(folder.file(""));
-        let server = Server::begin_as_it_is(command).until_ready();
-        Place { folder, server }
-    }
-
-    /// Reloads with these lines. Returns the exit code and everything that was printed.
-    fn reload(&self, lines: &str) -> (i32, String) {
-        write(&self.folder, lines);
-        let mut command = host();
-        output_of(command.arg("reload").env("HOST_CONTROL", self.folder.file("control")))
-    }
-
-    /// Asks over a new connection with a body of 2 KiB.
-    fn status_of_body(&self) -> u16 {
-        post(&mut self.server.connect())
-    }
-}
-
-fn write(folder: &Folder, lines: &str) {
-    let text = format!("listen = '127.0.0.1:0'\ncontrol = 'control'\n{lines}");
-    fs::write(folder.file("host.toml"), text).unwrap();
+/// Asks over a new connection with a body of 2 KiB.
+fn status_of_body(place: &Configured) -> u16 {
+    post(&mut place.server.connect())
 }
 
 fn post(client: &mut Client) -> u16 {
@@ -56,7 +32,7 @@ fn post(client: &mut Client) -> u16 {
 
 #[test]
 fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
-    let mut place = Place::new("module = 'a.wat'\n");
+    let mut place = start("module = 'a.wat'\n");
     place.server.says("a", 1);
     let mut old = place.server.connect();
     assert_eq!(post(&mut old), 200);
@@ -71,7 +47,7 @@ fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
     ]);
     place.server.says("b", 2);
     assert_eq!(place.server.connect().ask("GET", "/quiet").status, 200);
-    assert_eq!(place.status_of_body(), 413);
+    assert_eq!(status_of_body(&place), 413);
     // A connection keeps the settings with which it began.
     assert_eq!(post(&mut old), 200);
     // `threads` differs until the server is restarted. Keys that were removed have their defaults.
@@ -79,7 +55,7 @@ fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
     let expected =
         "reloaded; settings changed: body-max, log-level\nneed a restart: threads\nunchanged: version 2 ";
     assert!(code == 0 && said.starts_with(expected), "{said}");
-    assert_eq!(place.status_of_body(), 200);
+    assert_eq!(status_of_body(&place), 200);
     assert_eq!(place.server.connect().ask("GET", "/loud").status, 200);
     place.server.log_line(&["target=/loud"]);
     assert_eq!(place.server.log_line_now(&["target=/quiet"]), None);
@@ -89,7 +65,7 @@ fn a_reload_changes_what_it_can_and_lists_what_needs_a_restart() {
 
 #[test]
 fn a_reload_that_fails_changes_nothing() {
-    let mut place = Place::new("module = 'a.wat'\nprobe = 'GET / 200'\n");
+    let mut place = start("module = 'a.wat'\nprobe = 'GET / 200'\n");
     fs::write(place.folder.file("bad.wat"), "(module)").unwrap();
     for (lines, cause) in [
         (
@@ -114,7 +90,7 @@ fn a_reload_that_fails_changes_nothing() {
     ] {
         let (code, said) = place.reload(lines);
         assert!(code == 1 && said.contains(cause), "{lines}: {said}");
-        assert_eq!(place.status_of_body(), 200, "{lines}");
+        assert_eq!(status_of_body(&place), 200, "{lines}");
         place.server.says("a", 1);
     }
     place.server.log_line(&["configuration not reloaded: nothing has changed", "duplicate key"]);
@@ -125,7 +101,7 @@ fn a_reload_that_fails_changes_nothing() {
 
 #[test]
 fn a_reload_watches_another_file() {
-    let mut place = Place::new("module = 'a.wat'\n");
+    let mut place = start("module = 'a.wat'\n");
     assert_eq!(place.reload("module = 'b.wat'\n").0, 0);
     place.server.says("b", 2);
     fs::write(place.folder.file("a.wat"), saying("not watched")).unwrap();
@@ -141,13 +117,13 @@ fn a_reload_watches_another_file() {
 
 #[test]
 fn a_hangup_reloads_the_configuration() {
-    let mut place = Place::new("module = 'a.wat'\n");
-    write(&place.folder, "module = 'b.wat'\nno-version-field = true\n");
+    let mut place = start("module = 'a.wat'\n");
+    place.write("module = 'b.wat'\nno-version-field = true\n");
     place.server.signal("HUP");
     place.server.log_line(&["configuration reloaded", "applied=\"module no-version-field\"", "by=SIGHUP"]);
     let reply = place.server.connect().ask("GET", "/");
     assert_eq!((reply.text(), reply.field("x-handler-version")), ("b", None));
-    write(&place.folder, "modul = 'b.wat'\n");
+    place.write("modul = 'b.wat'\n");
     place.server.signal("HUP");
     place.server.log_line(&["configuration not reloaded", "did you mean `module`?", "by=SIGHUP"]);
     place.server.stop();
@@ -170,7 +146,7 @@ fn a_file_that_appears_later_is_reloaded_too() {
 
 #[test]
 fn a_reload_drops_nothing() {
-    let place = Place::new("module = 'a.wat'\n");
+    let place = start("module = 'a.wat'\n");
     let (address, done) = (place.server.addresses[0], AtomicBool::new(false));
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
@@ -208,7 +184,7 @@ fn a_reload_drops_nothing() {
 
 #[test]
 fn a_file_that_is_gone_is_no_configuration() {
-    let place = Place::new("module = 'a.wat'\n");
+    let place = start("module = 'a.wat'\n");
     fs::remove_file(place.folder.file("host.toml")).unwrap();
     let mut command = host();
     let (code, said) = output_of(command.arg("reload").env("HOST_CONTROL", place.folder.file("control")));
@@ -218,7 +194,7 @@ fn a_file_that_is_gone_is_no_configuration() {
 
 #[test]
 fn a_file_that_would_block_is_refused() {
-    let place = Place::new("module = 'a.wat'\nthreads = 1\n");
+    let place = start("module = 'a.wat'\nthreads = 1\n");
     make_pipe(place.folder.file("pipe"));
     for line in ["probe-file = 'pipe'", "probe-file = '/dev/zero'", "module = 'pipe'"] {
         let (code, said) = place.reload(&format!("threads = 1\n{line}\n"));
@@ -230,7 +206,7 @@ fn a_file_that_would_block_is_refused() {
 #[test]
 fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
     let state = "module = 'a.wat'\nstate-dir = 'state'\nno-watch = true\ncompile-timeout = '10min'\n";
-    let place = Place::new(state);
+    let place = start(state);
     fs::write(place.folder.file("bad.wat"), "(module)").unwrap();
     let swap = |module: Vec<u8>| {
         fs::write(place.folder.file("sent.wasm"), module).unwrap();
@@ -253,8 +229,8 @@ fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
     assert!(sent.wait().unwrap().success(), "the swap goes on");
     assert_eq!(output_of(&mut swap(saying("sent").into())).0, 0);
     // A restart serves what was sent: the module of the failed reload was not considered.
-    write(&place.folder, state);
-    let Place { folder, server } = place;
+    place.write(state);
+    let Configured { folder, server } = place;
     server.stop();
     let mut command = host();
     command.current_dir(folder.file(""));
@@ -265,7 +241,7 @@ fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
 
 #[test]
 fn a_swap_in_progress_does_not_escape_new_probes() {
-    let place = Place::new("no-probe = true\ncompile-timeout = '10min'\n");
+    let place = start("no-probe = true\ncompile-timeout = '10min'\n");
     fs::write(place.folder.file("sent.wasm"), bombs::much_code(2500)).unwrap();
     let mut swap = host();
     swap.args(["swap", &place.folder.path("sent.wasm")]).env("HOST_CONTROL", place.folder.file("control"));

@@ -8,44 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use serde_json::Value;
 
 use crate::harness::modules::saying;
-use crate::harness::{Client, Folder, Server, fixture, host, output_of};
+use crate::harness::{Client, Configured, Folder, fixture, host, output_of};
 
-/// Server with a configuration file that has sites.
-struct Place {
-    folder: Folder,
-    server: Server,
+/// Starts a server whose configuration has these lines. `WORD.wat` says a word.
+fn start(lines: &str) -> Configured {
+    let folder = Folder::new();
+    for word in ["a", "b", "c"] {
+        fs::write(folder.file(&format!("{word}.wat")), saying(word)).unwrap();
+    }
+    fs::copy(fixture("show.wat"), folder.file("show.wat")).unwrap();
+    Configured::start(folder, lines)
 }
 
-impl Place {
-    /// Starts a server whose configuration has these lines. `WORD.wat` says a word.
-    fn new(lines: &str) -> Place {
-        let folder = Folder::new();
-        for word in ["a", "b", "c"] {
-            fs::write(folder.file(&format!("{word}.wat")), saying(word)).unwrap();
-        }
-        fs::copy(fixture("show.wat"), folder.file("show.wat")).unwrap();
-        write(&folder, lines);
-        let mut command = host();
-        command.current_dir(folder.file(""));
-        let server = Server::begin_as_it_is(command).until_ready();
-        Place { folder, server }
-    }
-
-    /// Runs a command to the server. Returns the exit code and everything that was printed.
-    fn run(&self, line: &[&str]) -> (i32, String) {
-        let mut command = host();
-        output_of(command.args(line).env("HOST_CONTROL", self.folder.file("control")))
-    }
-
-    fn reload(&self, lines: &str) -> (i32, String) {
-        write(&self.folder, lines);
-        self.run(&["reload"])
-    }
-
-    /// Asks over a new connection. Returns the status and the body.
-    fn ask(&self, host: &str, target: &str) -> (u16, String) {
-        ask(&mut self.server.connect(), host, target)
-    }
+/// Asks over a new connection. Returns the status and the body.
+fn ask_anew(place: &Configured, host: &str, target: &str) -> (u16, String) {
+    ask(&mut place.server.connect(), host, target)
 }
 
 /// Ends the clients even if a check fails.
@@ -55,11 +32,6 @@ impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
-}
-
-fn write(folder: &Folder, lines: &str) {
-    let text = format!("listen = '127.0.0.1:0'\ncontrol = 'control'\n{lines}");
-    fs::write(folder.file("host.toml"), text).unwrap();
 }
 
 fn ask(client: &mut Client, host: &str, target: &str) -> (u16, String) {
@@ -83,7 +55,7 @@ module = 'c.wat'
 
 #[test]
 fn the_site_with_the_most_specific_host_and_then_the_longest_path_answers() {
-    let place = Place::new(THREE);
+    let place = start(THREE);
     let mut client = place.server.connect();
     for (host, target, word) in [
         ("shop.example", "/", "b"),
@@ -113,10 +85,10 @@ fn the_site_with_the_most_specific_host_and_then_the_longest_path_answers() {
 #[test]
 fn a_request_for_an_unknown_host_or_path_is_refused() {
     let lines = "[[site]]\nname = 'shop'\nhosts = 'shop.example'\npath = '/shop'\nmodule = 'b.wat'\n";
-    let mut place = Place::new(lines);
-    assert_eq!(place.ask("shop.example", "/shop/x").0, 200);
-    assert_eq!(place.ask("shop.example", "/").0, 404);
-    assert_eq!(place.ask("other.example", "/shop").0, 421);
+    let mut place = start(lines);
+    assert_eq!(ask_anew(&place, "shop.example", "/shop/x").0, 200);
+    assert_eq!(ask_anew(&place, "shop.example", "/").0, 404);
+    assert_eq!(ask_anew(&place, "other.example", "/shop").0, 421);
     place.server.log_line(&["status=404", "fault=\"path unknown\""]);
     place.server.log_line(&["status=421", "fault=\"host unknown\"", "no site has this host"]);
     // What is refused before its body is read closes the connection.
@@ -131,7 +103,7 @@ fn a_path_is_kept_or_stripped() {
     let site = |name: &str, strip: bool| {
         format!("[[site]]\nname = '{name}'\npath = '/{name}'\nstrip-path = {strip}\nmodule = 'show.wat'\n")
     };
-    let place = Place::new(&(site("kept", false) + &site("cut", true)));
+    let place = start(&(site("kept", false) + &site("cut", true)));
     for (target, seen) in [
         ("/kept/a?b", "/kept/a?b"),
         ("/cut/a?b", "/a?b"),
@@ -140,31 +112,31 @@ fn a_path_is_kept_or_stripped() {
         ("/cut/", "/"),
         ("http://x/cut//a", "//a"),
     ] {
-        let (status, text) = place.ask("x", target);
+        let (status, text) = ask_anew(&place, "x", target);
         assert_eq!((status, text.lines().next()), (200, Some(&*format!("GET {seen} HTTP/1.1"))), "{target}");
     }
 }
 
 #[test]
 fn each_site_has_its_own_versions() {
-    let mut place = Place::new(THREE);
+    let mut place = start(THREE);
     let module = place.folder.file("a.wat");
     let module = module.to_str().unwrap();
     let (code, said) = place.run(&["swap", module, "--site", "shop"]);
     assert!(code == 0 && said.starts_with("serving version 2 "), "{said}");
     place.server.log_line(&["serving version 2: ", "site=\"shop\"", "replaced=1"]);
-    assert_eq!(place.ask("shop.example", "/").1, "a");
-    assert_eq!(place.ask("shop.example", "/cart").1, "c");
+    assert_eq!(ask_anew(&place, "shop.example", "/").1, "a");
+    assert_eq!(ask_anew(&place, "shop.example", "/cart").1, "c");
     place.server.log_line(&["target=/cart", "site=\"cart\"", "version=1"]);
     let (_, listed) = place.run(&["versions", "--json", "--site", "cart"]);
     assert_eq!(serde_json::from_str::<Vec<Value>>(&listed).unwrap().len(), 1);
     let (code, said) = place.run(&["rollback", "--site", "shop"]);
     assert!(code == 0 && said.starts_with("serving version 1 "), "{said}");
-    assert_eq!(place.ask("shop.example", "/").1, "b");
+    assert_eq!(ask_anew(&place, "shop.example", "/").1, "b");
     // Without --site, a command concerns the site of the general settings.
     let (_, said) = place.run(&["swap", place.folder.file("b.wat").to_str().unwrap()]);
     assert!(said.starts_with("serving version 2 "), "{said}");
-    assert_eq!(place.ask("other", "/").1, "b");
+    assert_eq!(ask_anew(&place, "other", "/").1, "b");
     let (code, said) = place.run(&["rollback", "--site", "show"]);
     assert_eq!(code, 1);
     assert!(said.contains("there is no site show; expected one of: default, shop, cart"), "{said}");
@@ -179,20 +151,20 @@ fn each_site_has_its_own_versions() {
     fs::write(place.folder.file("new"), saying("d")).unwrap();
     fs::rename(place.folder.file("new"), place.folder.file("c.wat")).unwrap();
     place.server.log_line(&["serving version 2: ", "site=\"cart\""]);
-    assert_eq!(place.ask("shop.example", "/cart").1, "d");
+    assert_eq!(ask_anew(&place, "shop.example", "/cart").1, "d");
 }
 
 #[test]
 fn a_command_names_its_site_if_several_are_possible() {
     let two =
         "[[site]]\nname = 'one'\npath = '/1'\nmodule = 'a.wat'\n[[site]]\nname = 'two'\nmodule = 'b.wat'\n";
-    let place = Place::new(two);
+    let place = start(two);
     let (code, said) = place.run(&["versions"]);
     assert!(
         code == 1 && said.contains("there are several sites; name one (--site, ?site=): one, two"),
         "{said}"
     );
-    let one = Place::new("[[site]]\nname = 'one'\nmodule = 'a.wat'\n");
+    let one = start("[[site]]\nname = 'one'\nmodule = 'a.wat'\n");
     let (code, said) = one.run(&["versions"]);
     assert!(code == 0, "{said}");
     let curl = |target: &str| {
@@ -210,7 +182,7 @@ fn a_command_names_its_site_if_several_are_possible() {
 #[test]
 fn a_reload_adds_and_removes_sites_and_loses_no_request() {
     let with = |more: &str| format!("{THREE}{more}");
-    let mut place = Place::new(THREE);
+    let mut place = start(THREE);
     let (ended, address) = (AtomicBool::new(false), place.server.addresses[0]);
     std::thread::scope(|scope| {
         for (host, target, word) in
@@ -232,13 +204,13 @@ fn a_reload_adds_and_removes_sites_and_loses_no_request() {
                 code == 0 && said.starts_with("reloaded; settings changed: site new (added)\n"),
                 "{said}"
             );
-            assert_eq!(place.ask("x", "/new/x").1, "b", "{round}");
+            assert_eq!(ask_anew(&place, "x", "/new/x").1, "b", "{round}");
             let (code, said) = place.reload(THREE);
             assert!(
                 code == 0 && said.starts_with("reloaded; settings changed: site new (removed)\n"),
                 "{said}"
             );
-            assert_eq!(place.ask("x", "/new/x").1, "a", "{round}");
+            assert_eq!(ask_anew(&place, "x", "/new/x").1, "a", "{round}");
         }
         drop(end);
     });
@@ -256,40 +228,36 @@ fn a_reload_adds_and_removes_sites_and_loses_no_request() {
 
 #[test]
 fn a_reload_changes_all_sites_or_none() {
-    let place = Place::new(THREE);
+    let place = start(THREE);
     fs::write(place.folder.file("bad.wat"), "(module)").unwrap();
     let changed = THREE.replace("'b.wat'", "'a.wat'");
     let (code, said) = place.reload(&changed.replace("'c.wat'", "'bad.wat'"));
     assert!(code == 1 && said.contains("site cart: version 2 was rejected in stage check"), "{said}");
-    assert_eq!(place.ask("shop.example", "/").1, "b");
+    assert_eq!(ask_anew(&place, "shop.example", "/").1, "b");
     let (_, listed) = place.run(&["versions", "--site", "shop"]);
     assert!(listed.contains("the reload failed for another site"), "{listed}");
     let added = "[[site]]\nname = 'new'\npath = '/new'\nmodule = 'bad.wat'\n";
     let (code, said) = place.reload(&format!("{changed}{added}"));
     assert!(code == 1 && said.contains("site new: cannot serve "), "{said}");
-    assert_eq!(place.ask("shop.example", "/").1, "b");
+    assert_eq!(ask_anew(&place, "shop.example", "/").1, "b");
     let (code, _) = place.reload(&changed);
-    assert_eq!((code, place.ask("shop.example", "/").1), (0, "a".into()));
+    assert_eq!((code, ask_anew(&place, "shop.example", "/").1), (0, "a".into()));
 }
 
 #[test]
 fn a_site_keeps_its_versions_in_a_folder_of_its_own() {
-    let place = Place::new(&format!("state-dir = 'state'\n{THREE}"));
+    let place = start(&format!("state-dir = 'state'\n{THREE}"));
     let module = place.folder.file("a.wat");
     assert_eq!(place.run(&["swap", module.to_str().unwrap(), "--site", "cart"]).0, 0);
-    let Place { folder, server } = place;
-    server.stop();
-    let mut command = host();
-    command.current_dir(folder.file(""));
-    let place = Place { server: Server::begin_as_it_is(command).until_ready(), folder };
-    assert_eq!(place.ask("shop.example", "/cart").1, "a");
-    assert_eq!(place.ask("shop.example", "/").1, "b");
+    let place = place.restart();
+    assert_eq!(ask_anew(&place, "shop.example", "/cart").1, "a");
+    assert_eq!(ask_anew(&place, "shop.example", "/").1, "b");
     // A site that is removed and comes back has them too.
     let without = THREE.split("[[site]]\nname = 'cart'").next().unwrap().to_owned();
     assert_eq!(place.reload(&format!("state-dir = 'state'\n{without}")).0, 0);
-    assert_eq!(place.ask("shop.example", "/cart").1, "b");
+    assert_eq!(ask_anew(&place, "shop.example", "/cart").1, "b");
     let (code, said) = place.reload(&format!("state-dir = 'state'\n{THREE}"));
-    assert_eq!((code, place.ask("shop.example", "/cart").1), (0, "a".into()), "{said}");
+    assert_eq!((code, ask_anew(&place, "shop.example", "/cart").1), (0, "a".into()), "{said}");
 }
 
 #[test]

@@ -4,84 +4,59 @@
 use std::fs;
 
 use crate::harness::{
-    Deployment, Folder, Server, TextFile, fixture, fixture_text, host, output_of, wait_until,
+    Configured, Deployment, Folder, TextFile, fixture, fixture_text, host, output_of, wait_until,
 };
 
 const SECRET: &str = "s3cr3t-text";
 
-/// Server with a configuration file. Its module answers with its values.
-struct Place {
-    folder: Folder,
-    server: Server,
+/// Starts a server with a configuration file. Its module answers with its values.
+fn start(lines: &str) -> Configured {
+    let folder = Folder::new();
+    fs::copy(fixture("configures.wat"), folder.file("values.wat")).unwrap();
+    fs::write(folder.file("key"), format!("{SECRET}\n")).unwrap();
+    let mut command = host();
+    command.env("THE_KEY", "from-the-environment");
+    Configured::spawn(command, folder, lines)
 }
 
-impl Place {
-    fn new(lines: &str) -> Place {
-        let folder = Folder::new();
-        fs::copy(fixture("configures.wat"), folder.file("values.wat")).unwrap();
-        fs::write(folder.file("key"), format!("{SECRET}\n")).unwrap();
-        write(&folder, lines);
-        let mut command = host();
-        command.current_dir(folder.file("")).env("THE_KEY", "from-the-environment");
-        let server = Server::begin_as_it_is(command).until_ready();
-        Place { folder, server }
-    }
-
-    fn reload(&self, lines: &str) -> (i32, String) {
-        write(&self.folder, lines);
-        self.run(&["reload"])
-    }
-
-    fn run(&self, line: &[&str]) -> (i32, String) {
-        let mut command = host();
-        command.args(line).current_dir(self.folder.file("")).env("HOST_CONTROL", self.folder.file("control"));
-        output_of(&mut command)
-    }
-
-    fn says(&self, target: &str) -> String {
-        self.server.connect().ask("GET", target).text().replace('\0', ";")
-    }
-}
-
-fn write(folder: &Folder, lines: &str) {
-    let text = format!("listen = '127.0.0.1:0'\ncontrol = 'control'\n{lines}");
-    fs::write(folder.file("host.toml"), text).unwrap();
+fn says(place: &Configured, target: &str) -> String {
+    place.server.connect().ask("GET", target).text().replace('\0', ";")
 }
 
 #[test]
 fn each_site_gets_its_own_values() {
-    let place = Place::new(
+    let place = start(
         "module = 'values.wat'\nvars = { A = 'general' }\nsecrets = { B = { file = 'key' } }\n\
          [[site]]\nname = 'one'\npath = '/a'\nmodule = 'values.wat'\n[site.vars]\nA = '\u{fc}=1'\n\
          [site.secrets]\nC = { env = 'THE_KEY' }\n\
          [[site]]\nname = 'two'\npath = '/b'\nmodule = 'values.wat'\n",
     );
-    assert_eq!(place.says("/"), format!("1A;general;B;{SECRET};"));
-    assert_eq!(place.says("/a"), "1A;\u{fc}=1;C;from-the-environment;");
-    assert_eq!(place.says("/b"), "1");
+    assert_eq!(says(&place, "/"), format!("1A;general;B;{SECRET};"));
+    assert_eq!(says(&place, "/a"), "1A;\u{fc}=1;C;from-the-environment;");
+    assert_eq!(says(&place, "/b"), "1");
 }
 
 #[test]
 fn other_values_are_a_new_version_of_the_same_bytes() {
     let lines = |value: &str| format!("module = 'values.wat'\nvars.A = '{value}'\n");
-    let mut place = Place::new(&lines("x"));
-    assert_eq!(place.says("/"), "1A;x;");
+    let mut place = start(&lines("x"));
+    assert_eq!(says(&place, "/"), "1A;x;");
     let (code, said) = place.reload(&lines("y"));
     let expected = "reloaded; settings changed: var\nserving version 2 ";
     assert!(code == 0 && said.starts_with(expected), "{said}");
-    assert_eq!(place.says("/"), "1A;y;");
+    assert_eq!(says(&place, "/"), "1A;y;");
     let (_, said) = place.reload(&lines("y"));
     assert!(said.contains("unchanged: version 2"), "{said}");
     // The module traps when the first name begins with F.
     let (code, said) = place.reload("module = 'values.wat'\nvars.F = ''\n");
     assert!(code == 1 && said.contains("rejected in stage start"), "{said}");
-    assert_eq!(place.says("/"), "1A;y;");
+    assert_eq!(says(&place, "/"), "1A;y;");
     assert_eq!(place.run(&["rollback"]).0, 0);
-    assert_eq!(place.says("/"), "1A;x;");
+    assert_eq!(says(&place, "/"), "1A;x;");
     // The optimised code has the values too.
     wait_until("optimised", || {
         place.server.log_line_now(&["optimised"]);
-        place.says("/") == "1A;x;"
+        says(&place, "/") == "1A;x;"
     });
     // A new value of a secret is noticed although the configuration is the same.
     let lines = "module = 'values.wat'\nsecrets.B = { file = 'key' }\n";
@@ -89,11 +64,11 @@ fn other_values_are_a_new_version_of_the_same_bytes() {
     fs::write(place.folder.file("key"), "another").unwrap();
     let (_, said) = place.reload(lines);
     assert!(said.starts_with("reloaded; settings changed: none\nserving version "), "{said}");
-    assert_eq!(place.says("/"), "1B;another;");
+    assert_eq!(says(&place, "/"), "1B;another;");
     fs::remove_file(place.folder.file("key")).unwrap();
     let (code, said) = place.reload(lines);
     assert!(code == 1 && said.contains("cannot read the secret B from the file "), "{said}");
-    assert_eq!(place.says("/"), "1B;another;");
+    assert_eq!(says(&place, "/"), "1B;another;");
 }
 
 #[test]
@@ -108,9 +83,9 @@ fn a_module_that_takes_no_values_is_rejected_if_there_are_any() {
 #[test]
 fn a_secret_comes_out_only_by_the_handler() {
     let lines = "module = 'values.wat'\nrecord = 'records'\n[secrets]\nKEY = { file = 'key' }\n";
-    let mut place = Place::new(lines);
-    assert_eq!(place.says("/"), format!("1KEY;{SECRET};"));
-    assert!(place.says("/log").contains(SECRET));
+    let mut place = start(lines);
+    assert_eq!(says(&place, "/"), format!("1KEY;{SECRET};"));
+    assert!(says(&place, "/log").contains(SECRET));
     place.server.log_line(&["KEY", "[secret KEY]", "handler"]);
     // The request has the secret too, in its target, a field and its body.
     let mut client = place.server.connect();

@@ -91,7 +91,7 @@ fn isolation() {
     assert_eq!(failed, 0);
 }
 
-/// Sends requests one after the other, whatever comes of them.
+/// Sends requests one after the other until the end. Ignores failures.
 fn ask_until(ended: &AtomicBool, address: SocketAddr, target: &str) {
     let mut stream = connect(address);
     while !ended.load(Relaxed) {

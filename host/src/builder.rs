@@ -79,7 +79,7 @@ impl Foundation {
         &self.engine
     }
 
-    /// Loads and starts a site on the thread that swaps, so that nobody else waits for files.
+    /// Loads and starts a site on the thread that swaps, so that no request waits for files.
     ///
     /// # Errors
     ///

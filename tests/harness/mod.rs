@@ -3,6 +3,7 @@
 
 pub mod bombs;
 mod client;
+mod configured;
 mod deployment;
 mod folder;
 pub mod hoarder;
@@ -15,6 +16,7 @@ mod server;
 pub mod wire;
 
 pub use client::Client;
+pub use configured::Configured;
 pub use deployment::Deployment;
 pub use folder::{Folder, TextFile, make_pipe, rename_over};
 pub use paths::{fixture, fixture_text, scratch};

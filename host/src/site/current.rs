@@ -1,5 +1,5 @@
 //! Stores the current version of a site, and the sites of the server. No other file stores
-//! them. A request reads each once, so that one version answers the whole request.
+//! them. A request reads each of the two once, so one version answers the whole request.
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ pub struct Watches(Arc<Shared>);
 struct Shared {
     /// Number of files that are watched by events.
     by_events: AtomicUsize,
-    /// Files that one thread checks; `None` before it has started.
+    /// Files that the polling thread checks; `None` until that thread starts.
     polled: Mutex<Option<Vec<Watch>>>,
 }
 

@@ -31,7 +31,7 @@ pub struct SharedCode {
 }
 
 impl SharedCode {
-    /// Returns the code as a module of a site. `None` if nobody uses it any more, or the
+    /// Returns the code as a module of a site. `None` if no version uses it any more, or the
     /// limits of the site do not allow it.
     pub fn module(&self, engine: &Engine) -> Option<CompiledModule> {
         let code = self.code.upgrade()?;

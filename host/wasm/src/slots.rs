@@ -1,5 +1,5 @@
 //! Counts the instances of all sites. When all slots are in use, an instance that has been
-//! idle for long gives way to a new one, of whatever site.
+//! idle for long gives way to a new one, also of another site.
 
 use std::any::Any;
 use std::collections::VecDeque;

@@ -156,7 +156,7 @@ impl Values {
     /// overlap, both are replaced.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.mask_bytes(text.as_bytes()) {
-            // A secret is text, so what is left of the text is text, too.
+            // Secrets are UTF-8, so the rest of the text stays UTF-8.
             Cow::Owned(masked) => Cow::Owned(
                 String::from_utf8(masked)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
