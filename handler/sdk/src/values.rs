@@ -91,15 +91,15 @@ mod wasm {
 
     static ENCODED: Encoded = Encoded(OnceCell::new());
 
-    /// The export `configure`. The values stay where they are: `alloc` gives these addresses
-    /// to nobody else.
+    /// The export `configure`. The values stay where they are: `alloc` does not return
+    /// these addresses again.
     ///
     /// # Safety
     ///
     /// `values` is a span that `alloc` returned, that is filled, and that is passed only
     /// once.
     pub unsafe fn configure(values: Span) {
-        // SAFETY: the caller guarantees that the bytes are filled and belong to nobody else.
+        // SAFETY: the caller guarantees that the bytes are filled, and that nothing else uses them.
         // A slice must not begin at address 0, which a host may pass for no values.
         let bytes = match values.length {
             0 => &[],

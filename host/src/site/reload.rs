@@ -120,10 +120,9 @@ impl Shared {
         times: &Times,
         by: By,
     ) -> String {
-        let cause = format!(
-            "version {} was rejected in stage {}: {}",
-            label.number, rejection.stage, rejection.cause
-        );
+        let Rejection { stage, cause, remedy, .. } = &rejection;
+        let remedy = remedy.as_ref().map(|remedy| format!(" (remedy: {remedy})")).unwrap_or_default();
+        let cause = format!("version {} was rejected in stage {stage}: {cause}{remedy}", label.number);
         self.conclude(label, Err(rejection), since, times, by);
         cause
     }
