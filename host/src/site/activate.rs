@@ -136,7 +136,7 @@ impl Activator {
             remedy: Some(remedy::of_start(&error)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
-        let version = Version { label, module };
+        let version = Version { label, module: module.into() };
         let probed = times.measure(Stage::Probe, probe(&version, &demand.probes)).await;
         probed.map_err(|error| times.rejection(error.to_string()))?;
         Ok(version)

@@ -59,7 +59,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         Ok(module) => {
             let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
             debug!(site = shared.site(), version = number, %time, "optimised");
-            let better = Arc::new(Version { label: version.label.clone(), module });
+            let better = Arc::new(Version { label: version.label.clone(), module: module.into() });
             if shared.versions.replace(&version, better) {
                 // Holds the version until no request uses it, so that its first code is
                 // freed here rather than on a serving thread.

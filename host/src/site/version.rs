@@ -24,7 +24,7 @@ pub struct Version {
     /// Number, origin, size and hash.
     pub label: Label,
     /// Compiled module.
-    pub module: HandlerModule,
+    pub module: Arc<HandlerModule>,
 }
 
 impl Version {

@@ -154,15 +154,13 @@ impl Admission {
         let mut call = pin!(call);
         loop {
             let turn = self.turns.acquire_at_last().await;
-            // The first yield lets the thread poll its sockets, the second lets it answer
-            // what has arrived.
-            yield_now().await;
-            yield_now().await;
             let polled = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
             if let Poll::Ready(result) = polled {
                 return result;
             }
             drop(turn);
+            // Without this, the thread would go on with this call if nobody waits for a turn.
+            yield_now().await;
         }
     }
 

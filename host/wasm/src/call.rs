@@ -3,10 +3,12 @@
 //!
 //! A call first runs on the stack of the serving thread, which is cheap but blocks
 //! the thread. If it turns out to take long, it starts again on a fiber, where it can
-//! yield to other requests. Requests that are expected to take long go to a fiber at
-//! once.
+//! yield to other long calls. A server has threads of their own for these (see
+//! `long_threads`). Requests that are expected to take long go there at once.
 
+use std::mem::take;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -24,10 +26,11 @@ use crate::engine::Engine;
 use crate::failure::{Stopped, invoke};
 use crate::handler::HandlerModule;
 use crate::instance::Instance;
+use crate::permits::Permit;
 use crate::{deadline, memory};
 
-/// Bytes of a request or response above which the task yields after the copy, which
-/// takes a tenth of a millisecond or more.
+/// Bytes of a response above which a short call yields after the copy, which takes a tenth of
+/// a millisecond or more.
 const LARGE_COPY: usize = 1 << 20;
 
 /// A started call.
@@ -54,51 +57,119 @@ impl Call<'_> {
     }
 }
 
+/// What became of a call on the stack of the current thread.
+enum Begun {
+    Over(Result<Bytes, CallError>),
+    /// A response whose copy took so long that other requests of the thread come first.
+    Large(Bytes),
+    /// The call takes long.
+    Long(Long),
+}
+
+/// A call that is to be made on a fiber, with its state.
+struct Long(CallState);
+
 impl HandlerModule {
     /// Calls the handler with one request. The response is not checked yet. The
     /// deadline counts from `since`, or from the end of a wait for a permit.
     ///
-    /// A short call has finished when this returns.
+    /// A short call has finished when this returns. A long one runs in this task.
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
-        self.call_for(None, request, id, since)
+        match self.begin(request, id, since) {
+            Some(Begun::Over(result)) => Call::Over(result),
+            begun => Call::Running(Box::pin(async move {
+                let state = match self.unless_long(begun, request, id).await {
+                    Ok(result) => return result,
+                    Err(Long(state)) => state,
+                };
+                let (_permit, state) = self.begin_long(None, state).await?;
+                Ok(self.engine().admission().in_turns(self.run(request, state)).await.answer?)
+            })),
+        }
     }
 
-    /// Calls the handler for a client. The clients share the permits for long calls.
+    /// Calls the handler for a client. The clients share the permits for long calls, which
+    /// run on threads of their own. Such a call takes the request, and gives it back unless it
+    /// is dropped before its end.
     pub fn call_for<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         client: Option<ClientNet>,
-        request: &'a Message,
+        request: &'a mut Message,
         id: RequestId,
         since: Instant,
     ) -> Call<'a> {
-        if self.long_targets.expects(request) {
-            let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
-            return Call::Running(Box::pin(self.call_on_fiber(client, request, state)));
+        match self.begin(request, id, since) {
+            Some(Begun::Over(result)) => Call::Over(result),
+            begun => Call::Running(Box::pin(async move {
+                let state = match self.unless_long(begun, request, id).await {
+                    Ok(result) => return result,
+                    Err(Long(state)) => state,
+                };
+                let (permit, state) = self.begin_long(client, state).await?;
+                let (module, message) = (Arc::clone(self), take(request));
+                let call = async move {
+                    let _permit = permit;
+                    let attempt = module.engine().admission().in_turns(module.run(&message, state)).await;
+                    (attempt.answer, message)
+                };
+                let (answer, message) = self.engine().long_threads().run(call).await?;
+                *request = message;
+                Ok(answer?)
+            })),
         }
-        let Some(short) = self.engine().admission().begin_short() else {
-            return Call::Running(Box::pin(async move {
-                let short = self.engine().admission().wait_for_short().await?;
+    }
+
+    /// Makes a call on the stack of the current thread, unless it is expected to take long.
+    /// [`None`] if no slot for a short call is free.
+    fn begin(&self, request: &Message, id: RequestId, since: Instant) -> Option<Begun> {
+        if self.long_targets.expects(request) {
+            let state = CallState::new(self.engine().limits(), id, since);
+            return Some(Begun::Long(Long(state.seeded(request.seed))));
+        }
+        let short = self.engine().admission().begin_short()?;
+        Some(self.begin_short(short, request, id, since))
+    }
+
+    fn begin_short(&self, short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Begun {
+        let state = || CallState::new(self.engine().limits(), id, since).seeded(request.seed);
+        let Attempt { answer, was_long, log_lines } = self.attempt(short, request, state().on_thread());
+        match answer {
+            Ok(response) if was_long || response.len() > LARGE_COPY => Begun::Large(response),
+            Ok(response) => Begun::Over(Ok(response)),
+            Err(Stopped::Failed(failure)) => Begun::Over(Err(failure)),
+            Err(Stopped::TakesLong) => Begun::Long(Long(CallState { log_lines_heard: log_lines, ..state() })),
+        }
+    }
+
+    /// Returns the result of a call unless it turns out to take long.
+    async fn unless_long(
+        &self,
+        begun: Option<Begun>,
+        request: &Message,
+        id: RequestId,
+    ) -> Result<Result<Bytes, CallError>, Long> {
+        let begun = match begun {
+            Some(begun) => begun,
+            None => match self.engine().admission().wait_for_short().await {
                 // The deadline does not include the wait.
-                let since = Instant::now();
-                let attempt = self.attempt(short, request, id, since);
-                self.finish(attempt, client, request, id, since).await
-            }));
+                Ok(short) => self.begin_short(short, request, id, Instant::now()),
+                Err(busy) => Begun::Over(Err(busy)),
+            },
         };
-        match self.attempt(short, request, id, since) {
-            Attempt { answer: Ok(response), was_long: false, .. } if response.len() <= LARGE_COPY => {
-                Call::Over(Ok(response))
+        match begun {
+            Begun::Over(result) => Ok(result),
+            Begun::Large(response) => {
+                yield_now().await;
+                Ok(Ok(response))
             }
-            Attempt { answer: Err(Stopped::Failed(failure)), .. } => Call::Over(Err(failure)),
-            // Other requests of the thread have waited, so this one yields.
-            attempt => Call::Running(Box::pin(self.finish(attempt, client, request, id, since))),
+            Begun::Long(long) => Err(long),
         }
     }
 
     /// Makes a call on the stack of the current thread, and stops the call if it takes
     /// long. Holds `_short` until the instance is idle again, so that there are never more
     /// instances than the limit.
-    fn attempt(&self, _short: Short<'_>, request: &Message, id: RequestId, since: Instant) -> Attempt {
-        let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed).on_thread();
+    fn attempt(&self, _short: Short<'_>, request: &Message, state: CallState) -> Attempt {
         let call = pin!(self.run(request, state));
         match call.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(attempt) => attempt,
@@ -107,44 +178,20 @@ impl HandlerModule {
         }
     }
 
-    /// Yields once, then returns the answer of an attempt, or repeats it on a fiber.
-    async fn finish(
-        &self,
-        attempt: Attempt,
-        client: Option<ClientNet>,
-        request: &Message,
-        id: RequestId,
-        since: Instant,
-    ) -> Result<Bytes, CallError> {
-        yield_now().await;
-        match attempt.answer {
-            Err(Stopped::TakesLong) => {
-                let state = CallState::new(self.engine().limits(), id, since).seeded(request.seed);
-                let state = CallState { log_lines_heard: attempt.log_lines, ..state };
-                self.call_on_fiber(client, request, state).await
-            }
-            answer => Ok(answer?),
-        }
-    }
-
-    /// Waits for a permit and makes a call on a fiber, where the call can yield.
-    async fn call_on_fiber(
+    /// Waits for a permit for a long call.
+    async fn begin_long(
         &self,
         client: Option<ClientNet>,
-        request: &Message,
         mut state: CallState,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<(Permit, CallState), CallError> {
         let admission = self.engine().admission();
-        let _permit = match admission.try_begin_long(client) {
-            Some(permit) => permit,
-            None => {
-                let permit = admission.begin_long(client).await?;
-                // The deadline does not include the wait.
-                state.deadline = Instant::now() + self.limits().deadline;
-                permit
-            }
-        };
-        Ok(admission.in_turns(self.run(request, state)).await.answer?)
+        if let Some(permit) = admission.try_begin_long(client) {
+            return Ok((permit, state));
+        }
+        let permit = admission.begin_long(client).await?;
+        // The deadline does not include the wait.
+        state.deadline = Instant::now() + self.limits().deadline;
+        Ok((permit, state))
     }
 
     /// Makes a call with an idle or a new instance, and notes whether it takes long.
@@ -193,18 +240,12 @@ pub(super) async fn answer(
     let address = invoke(&mut instance.store, &instance.alloc, length).await?;
     let span = write_request(instance, Span { address, length }, request)?;
     let on_fiber = instance.store.data().on_fiber;
-    if on_fiber && length as usize > LARGE_COPY {
-        yield_now().await;
-    }
     let packed = invoke(&mut instance.store, &instance.handle, span).await?;
     let response = read_response(instance, Span::unpack(packed), engine)?;
     let is_large = response.len() > LARGE_COPY;
     // The clock is not read for a short call, which has no time to pass its deadline.
     if on_fiber || is_large || instance.store.data().first_tick.is_some() {
         deadline::check(&instance.store)?;
-    }
-    if on_fiber && is_large {
-        yield_now().await;
     }
     Ok(response)
 }

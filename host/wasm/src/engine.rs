@@ -12,6 +12,7 @@ use crate::call_state::CallState;
 use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
+use crate::long_threads::LongThreads;
 use crate::name::FRAMES_MAX;
 use crate::reused::Reused;
 use crate::slots::Slots;
@@ -41,6 +42,7 @@ struct Shared {
     common: Arc<Common>,
     /// How many threads serve.
     threads: usize,
+    long_threads: LongThreads,
     responses: Reused,
     slots: Slots,
     /// Most stretches (see `mappings`) with which an instance is still reset.
@@ -76,8 +78,12 @@ impl Engine {
         let common = Common::new(limits, threads);
         let ticker = Ticker::start(engine.weak(), Arc::clone(&common))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
+        let long_threads = LongThreads::start(threads).map_err(|error| {
+            EngineError::Other(format!("cannot start the threads for long calls: {error}"))
+        })?;
         let (responses, slots) = (Reused::new(limits), Slots::new(slots(limits) - INSTANCES_SPARE));
-        let shared = Shared { engine, linker, common, threads, responses, slots, stretches, ticker };
+        let shared =
+            Shared { engine, linker, common, threads, long_threads, responses, slots, stretches, ticker };
         let shared = Arc::new(shared);
         Ok(Engine { site: Site::new(limits), shared })
     }
@@ -121,6 +127,11 @@ impl Engine {
     /// Returns how many threads serve.
     pub(super) fn threads(&self) -> usize {
         self.shared.threads
+    }
+
+    /// Returns the threads for long calls.
+    pub(super) fn long_threads(&self) -> &LongThreads {
+        &self.shared.long_threads
     }
 
     /// Returns how many calls of all sites run and wait.

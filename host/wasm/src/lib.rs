@@ -17,6 +17,7 @@
 //! | `verify` | checks imports and exports against the contract |
 //! | `handler` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
+//! | `long_threads` | runs the long calls of clients at a lower priority |
 //! | `call_state` | holds the data of a store during a call |
 //! | `values` | holds the values of a site, and masks the secrets among them |
 //! | `call_error` | says why a call gave no response |
@@ -65,6 +66,7 @@ mod instance;
 mod instrument;
 pub mod limits;
 mod long_targets;
+mod long_threads;
 mod mapped;
 mod mappings;
 mod measure;
