@@ -12,7 +12,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
     ("host/src", &[
-        "regular_file", "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "site", "record", "serve",
+        "regular_file", "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "rollout", "background", "site", "record", "serve",
         "source", "admin", "bounds", "reference", "cli", "builder", "reload",
     ]),
 ];

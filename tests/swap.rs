@@ -116,7 +116,9 @@ fn a_request_inside_the_old_module_finishes_on_it() {
 
 #[test]
 fn a_swap_drops_nothing() {
-    let (file, server) = of_file(saying("odd"), &["--no-watch", "--log-level", "info,request=off"]);
+    // With a short journal, because these clients leave the gate little time.
+    let flags = ["--no-watch", "--log-level", "info,request=off", "--journal", "100"];
+    let (file, server) = of_file(saying("odd"), &flags);
     let address = server.addresses[0];
     let done = AtomicBool::new(false);
     let is_done = || done.load(Relaxed);

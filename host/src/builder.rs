@@ -10,10 +10,12 @@ use host_http::request_id::ConnectionIds;
 use host_wasm::{Compilers, Engine};
 use tokio::sync::Semaphore;
 
+use crate::background::Background;
 use crate::cli::serve::{Serve, SitePlan};
 use crate::config::site::DEFAULT;
 use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
+use crate::rollout::journal::Journal;
 use crate::serve::app::App;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
@@ -26,10 +28,14 @@ use crate::site::directory::{Directory, Site};
 use crate::site::shared::Settings;
 use crate::site::shelf::Shelf;
 use crate::site::state_dir::StateDir;
-use crate::site::swapper::{SwapThread, Swapper};
+use crate::site::swapper::Swapper;
 use crate::site::version::Label;
 use crate::source::watch::{self, FileStamp};
 use crate::source::watches::{Watches, Watching};
+
+/// Added to the nice value of the thread that runs the requests of journals, which is not to
+/// delay those of clients.
+const REPLAY_NICE: i32 = 10;
 
 /// Watches of module files, by the name of the site.
 pub type WatchingBySite = BTreeMap<Arc<str>, Watching>;
@@ -39,7 +45,10 @@ pub struct Foundation {
     engine: Engine,
     compilers: Compilers,
     shelf: Shelf,
-    thread: SwapThread,
+    /// Prepares candidates.
+    thread: Background,
+    /// Runs the requests of journals.
+    replays: Background,
     watches: Watches,
     state_dir: Option<PathBuf>,
     require_durable: bool,
@@ -66,7 +75,8 @@ impl Foundation {
             engine: Engine::new(&args.limits.for_engine())?,
             compilers,
             shelf: Shelf::default(),
-            thread: SwapThread::start().context("cannot start the swap thread")?,
+            thread: Background::start("swap", 0).context("cannot start the swap thread")?,
+            replays: Background::start("replay", REPLAY_NICE).context("cannot start the replay thread")?,
             watches: Watches::default(),
             state_dir: args.swap.state_dir.clone(),
             require_durable: args.swap.require_durable,
@@ -131,11 +141,15 @@ impl Foundation {
     /// One line that names the file or folder that cannot be used, and why.
     pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
         let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
+        let proof = args.proof.proof();
+        let journal = Arc::new(Journal::new(&proof));
         let settings = Settings {
             site: (&*name != DEFAULT).then(|| Arc::clone(&name)),
             activator,
             module_max: self.module_max,
             require_durable: self.require_durable,
+            journal: Arc::clone(&journal),
+            replays: self.replays.clone(),
             notice: args.notice.clone(),
         };
         let swapper = Swapper::start(settings, beginning, &self.thread)?;
@@ -145,7 +159,8 @@ impl Foundation {
         if args.module.is_some() && self.state_dir.is_some() {
             swapper.read_file(By::File);
         }
-        Ok((Site { name, place, swapper, limits: Arc::new(args.limits) }, watching))
+        let limits = Arc::new(args.limits);
+        Ok((Site { name, place, swapper, journal, limits }, watching))
     }
 
     /// Starts to watch the module file of a site, if there is one to watch. `seen` is the

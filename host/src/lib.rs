@@ -10,6 +10,7 @@
 //! contract between the two is stated in `handler_sdk::abi`.
 
 pub mod admin;
+pub mod background;
 pub mod bounds;
 pub mod builder;
 pub mod cli;
@@ -23,6 +24,7 @@ pub mod record;
 pub mod reference;
 pub mod regular_file;
 pub mod reload;
+pub mod rollout;
 pub(crate) mod seed;
 pub mod serve;
 pub mod site;

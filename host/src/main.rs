@@ -145,7 +145,9 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let (_bound, control, admin) = start_control(&args, &listeners, control)?;
     announce(&first, &urls, &control, &admin, args.log_format);
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
-    MemoryBounds::new(&args.limits, &of_sites.iter().map(|limits| &**limits).collect::<Vec<_>>()).state();
+    let of_sites: Vec<_> = of_sites.iter().map(|limits| &**limits).collect();
+    let journals = app.sites.get().all().iter().map(|site| site.journal.bytes().1 as u64).sum();
+    MemoryBounds::new(&args.limits, &of_sites, journals).state();
     if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
         warn!("{warning}");
     }

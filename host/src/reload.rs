@@ -189,8 +189,9 @@ impl Reloader {
                 Ok(outcome) => {
                     outcomes.extend(outcome.map(|outcome| SiteOutcome { site: name.to_string(), outcome }));
                     self.watch_again(watching, &name, &args, seen, &site);
-                    let (swapper, limits) = (site.swapper.clone(), Arc::clone(&site.limits));
-                    sites.push(Arc::new(Site { name, place, swapper, limits }));
+                    let (swapper, journal) = (site.swapper.clone(), Arc::clone(&site.journal));
+                    let limits = Arc::clone(&site.limits);
+                    sites.push(Arc::new(Site { name, place, swapper, journal, limits }));
                 }
                 Err(cause) => {
                     let cause = of_site(&name, cause);

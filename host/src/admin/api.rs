@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::header::{ALLOW, ETAG, IF_MATCH, LOCATION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use serde::Serialize;
-use tokio::sync::Semaphore;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::info;
 
@@ -19,17 +17,19 @@ use crate::admin::body::Body;
 use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
-use crate::admin::peer;
 use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
+use crate::admin::reply::{Reply, json};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
+use crate::admin::{peer, proof};
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::site::outcome::Outcome;
+use crate::site::swap::IsGone;
 use crate::telemetry::log;
 
 /// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
@@ -38,9 +38,6 @@ const SWAP_ROOM: Duration = Duration::from_secs(60);
 
 /// Name of a module whose sender gives none.
 const UNNAMED: &str = "a client";
-
-/// Response of the API.
-pub(super) type Reply = Response<Full<Bytes>>;
 
 /// Configuration of the server, which a layer above this one reads and applies.
 pub trait Configuration: Send + Sync {
@@ -143,6 +140,13 @@ impl<C: Configuration> Api<C> {
                 let if_version = choice::check_current(&site, if_match)?;
                 outcome(&site, &site.swapper.roll_back(version, if_version, caller.by).await, if_version)
             }
+            Operation::Diff => {
+                let (site, wanted) = (choice::site(&self.app, parts)?, proof::Wanted::new(parts)?);
+                let (_permit, name, module) = self.receive(parts, body).await?;
+                proof::diff(&site, wanted, name, module, caller.is_gone()).await?
+            }
+            Operation::Journal => json(StatusCode::OK, &choice::site(&self.app, parts)?.journal.summary()),
+            Operation::Export => proof::export(&*choice::site(&self.app, parts)?),
             Operation::Reload => match self.configuration.reload(caller.by).await {
                 Ok(reloaded) => json(StatusCode::OK, &reloaded),
                 Err(error) => json(StatusCode::UNPROCESSABLE_ENTITY, &ErrorReply { error }),
@@ -191,6 +195,20 @@ impl<C: Configuration> Api<C> {
         if_match: Option<Vec<u64>>,
         caller: &Caller,
     ) -> Result<Reply, Refusal> {
+        let accept = proof::accept(parts)?;
+        let site = choice::site(&self.app, parts)?;
+        let if_version = choice::check_current(&site, if_match)?;
+        let (_permit, name, module) = self.receive(parts, body).await?;
+        let swapped = site.swapper.swap(name, module, if_version, accept, caller.is_gone(), caller.by).await;
+        Ok(outcome(&site, &swapped, if_version))
+    }
+
+    /// Receives a module. Returns it with its name, and a permit to hold while it is prepared.
+    pub(super) async fn receive(
+        &self,
+        parts: &Parts,
+        body: &mut Body,
+    ) -> Result<(SemaphorePermit<'_>, String, Vec<u8>), Refusal> {
         let name = choice::parameter(parts, "name").unwrap_or_else(|| UNNAMED.into());
         let max = self.app.limits.swap.module_max;
         let too_large = |size: u64| {
@@ -201,20 +219,23 @@ impl<C: Configuration> Api<C> {
         if let Some(size) = length.filter(|size| *size > max as u64) {
             return too_large(size);
         }
-        let site = choice::site(&self.app, parts)?;
-        let if_version = choice::check_current(&site, if_match)?;
         let seconds = REQUEST_TIMEOUT.as_secs();
         let Ok(permit) = timeout(REQUEST_TIMEOUT, self.uploads.acquire()).await else {
             let cause = format!("{UPLOADS_MAX} other swaps were in progress for {seconds} s; try again");
             return refuse(StatusCode::SERVICE_UNAVAILABLE, cause);
         };
-        let _permit = permit.map_err(|closed| error(StatusCode::SERVICE_UNAVAILABLE, closed.to_string()))?;
+        let permit = permit.map_err(|closed| error(StatusCode::SERVICE_UNAVAILABLE, closed.to_string()))?;
         let Some(module) = body.module(max).await? else { return too_large(max as u64 + 1) };
-        let client = Arc::clone(&caller.socket);
-        let is_tcp = matches!(caller.by, By::Remote(_));
-        let is_gone = Box::new(move || peer::is_closed(&client, is_tcp));
-        let swapped = site.swapper.swap(name, module, if_version, is_gone, caller.by).await;
-        Ok(outcome(&site, &swapped, if_version))
+        Ok((permit, name, module))
+    }
+}
+
+impl Caller {
+    /// Returns a function that tells whether the client has disconnected.
+    pub(super) fn is_gone(&self) -> IsGone {
+        let client = Arc::clone(&self.socket);
+        let is_tcp = matches!(self.by, By::Remote(_));
+        Box::new(move || peer::is_closed(&client, is_tcp))
     }
 }
 
@@ -278,16 +299,5 @@ fn method_not_allowed(methods: &[&'static Method]) -> Reply {
     if let Ok(list) = HeaderValue::try_from(list) {
         reply.headers_mut().insert(ALLOW, list);
     }
-    reply
-}
-
-/// Returns a response with one line of JSON.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
-    let mut text = serde_json::to_vec(body)
-        .unwrap_or_else(|error| format!("{{\"error\":\"cannot encode the reply: {error}\"}}").into());
-    text.push(b'\n');
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }

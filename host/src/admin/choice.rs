@@ -55,8 +55,13 @@ pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
 
 /// Returns a parameter of the query, unless it is empty.
 pub(super) fn parameter(parts: &Parts, name: &str) -> Option<String> {
+    parameters(parts, name).next()
+}
+
+/// Returns all values of a parameter of the query that are not empty.
+pub(super) fn parameters(parts: &Parts, name: &str) -> impl Iterator<Item = String> {
     let query = parts.uri.query().unwrap_or_default();
-    let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    let found = form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name);
     found.map(|(_, text)| text.into_owned()).filter(|text| !text.is_empty())
 }
 

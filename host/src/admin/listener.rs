@@ -23,9 +23,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::admin::api::{Api, Caller, Configuration, Reply, json};
+use crate::admin::api::{Api, Caller, Configuration};
 use crate::admin::peer;
 use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
+use crate::admin::reply::{Reply, json};
 use crate::admin::token::Token;
 use crate::site::by::By;
 

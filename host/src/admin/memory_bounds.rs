@@ -39,8 +39,9 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
-    /// Computes the most memory of each part. `sites` has the limits of each site.
-    pub fn new(limits: &Limits, sites: &[&Limits]) -> MemoryBounds {
+    /// Computes the most memory of each part. `sites` has the limits of each site, and
+    /// `journals` is the most memory of all journals.
+    pub fn new(limits: &Limits, sites: &[&Limits], journals: u64) -> MemoryBounds {
         let part = |what: &'static str, bytes, flags: &'static str| Part {
             what: what.into(),
             bytes,
@@ -72,6 +73,7 @@ impl MemoryBounds {
                 ),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
+                part("journals", journals, "--journal-bytes"),
                 part("candidates", candidates, "--module-max"),
                 part("compiling", swap.compile_memory_max as u64, "--compile-memory-max"),
                 part("log", log, "none"),
@@ -130,7 +132,7 @@ mod tests {
     fn sum(flags: &[&str]) -> u64 {
         let flags = [&["host", "--connections", "1"], flags].concat();
         let limits = Args::parse_from(flags).serve.limits;
-        MemoryBounds::new(&limits, &[&limits]).sum()
+        MemoryBounds::new(&limits, &[&limits], 0).sum()
     }
 
     #[test]
@@ -150,6 +152,10 @@ mod tests {
             assert!(after >= before + least, "{flag}: {before} {after}");
         }
         let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
-        assert!(MemoryBounds::new(&limits, &[&limits]).sum() > before + 1000 * (256 << 10));
+        assert_eq!(
+            MemoryBounds::new(&limits, &[&limits], 16).sum(),
+            MemoryBounds::new(&limits, &[&limits], 0).sum() + 16
+        );
+        assert!(MemoryBounds::new(&limits, &[&limits], 0).sum() > before + 1000 * (256 << 10));
     }
 }

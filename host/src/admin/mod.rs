@@ -9,8 +9,10 @@
 //! | `token` | the token of clients at an address |
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
+//! | `proof` | the journal, and comparisons on it |
 //! | `choice` | chooses the site and the version that a request concerns |
 //! | `body` | receives the body of a request |
+//! | `reply` | the forms of a reply |
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
 //! | `openapi` | describes the API for programs |
@@ -27,8 +29,10 @@ pub mod openapi;
 pub mod openapi_page;
 mod peer;
 pub mod place;
+pub mod proof;
 pub mod protocol;
 mod refusal;
+mod reply;
 pub mod resources;
 mod routes;
 pub mod token;

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::protocol::{self, CHANGES, ErrorReply, Reloaded, Rollback, ShownSetting, SiteStatus};
 use crate::admin::routes::{Operation, ROUTES, Route};
+use crate::rollout::journal::Summary;
+use crate::rollout::report::outcomes::Report;
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
 
@@ -66,18 +68,64 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "schema": { "type": "string", "pattern": r#"^(\*|"[1-9][0-9]{0,8}")$"# },
         }));
     }
-    if let Operation::Swap | Operation::Rollback | Operation::Versions | Operation::Version = route.operation
-    {
+    let is_of_site = matches!(
+        route.operation,
+        Operation::Swap
+            | Operation::Rollback
+            | Operation::Versions
+            | Operation::Version
+            | Operation::Diff
+            | Operation::Journal
+            | Operation::Export
+    );
+    if is_of_site {
         let description = "Name of the site; needed if there are several and none is named default.";
         parameters.push(json!({
             "name": "site", "in": "query", "description": description, "schema": { "type": "string" },
         }));
     }
-    if route.operation == Operation::Swap {
-        let description = "Name of the module, for the log and the list of versions.";
-        parameters.push(json!({
-            "name": "name", "in": "query", "description": description, "schema": { "type": "string" },
-        }));
+    let more: &[(&str, &str, Value)] = match route.operation {
+        Operation::Swap => &[
+            (
+                "name",
+                "Name of the module, for the log and the list of versions.",
+                json!({ "type": "string" }),
+            ),
+            (
+                "accept",
+                "Requests that the candidate may answer in another way, such as GET /about*; repeatable.",
+                json!({ "type": "array", "items": { "type": "string" } }),
+            ),
+            ("accept-all", "Whether every difference is accepted.", json!({ "type": "boolean" })),
+        ],
+        Operation::Diff => &[
+            ("name", "Name of the module, for messages.", json!({ "type": "string" })),
+            (
+                "against",
+                "Number of the version to compare with; the current one by default.",
+                json!({ "type": "integer", "minimum": 1 }),
+            ),
+            (
+                "show",
+                "Number of examples of each kind and class of requests.",
+                json!({ "type": "integer", "minimum": 0, "maximum": 100 }),
+            ),
+            (
+                "ignore-field",
+                "Header whose value may differ; repeatable.",
+                json!({ "type": "array", "items": { "type": "string" } }),
+            ),
+            (
+                "time",
+                "Longest time to run requests, with its unit, such as 10s; at most 10min.",
+                json!({ "type": "string", "pattern": "^[1-9][0-9]{0,2}s$" }),
+            ),
+        ],
+        _ => &[],
+    };
+    for (name, description, schema) in more {
+        let parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
+        parameters.push(parameter);
     }
     let mut operation = json!({
         "operationId": format!("{:?}", route.operation),
@@ -96,7 +144,7 @@ fn body(operation: Operation, schemas: &mut SchemaGenerator) -> Option<Value> {
         Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
     };
     match operation {
-        Operation::Swap => Some(json!({
+        Operation::Swap | Operation::Diff => Some(json!({
             "required": true,
             "description": "Module: WebAssembly, binary or text.",
             "content": { "application/wasm": { "schema": {} } },
@@ -119,6 +167,9 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Versions => schema::<Vec<Entry>>(schemas),
         Version => schema::<Entry>(schemas),
         Swap | Rollback => schema::<Outcome>(schemas),
+        Diff => schema::<Report>(schemas),
+        Journal => schema::<Summary>(schemas),
+        Export => json!({ "type": "string" }),
         Reload => schema::<Reloaded>(schemas),
         Settings => schema::<Vec<ShownSetting>>(schemas),
         Faults => schema::<protocol::Faults>(schemas),
@@ -148,6 +199,16 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (412, "Another version is current", &either),
             (413, "The body is too long", &error),
         ],
+        Diff => &[
+            (200, "What came of the requests", &done),
+            (404, "There is no such site, or the version is not kept", &error),
+            (408, "The module did not arrive in time", &error),
+            (413, "The module is too large", &error),
+            (422, "The module cannot serve", &error),
+            (503, "Too many other swaps are in progress", &error),
+        ],
+        Journal => &[(200, "The state of the journal", &done), (404, "There is no such site", &error)],
+        Export => &[(200, "A request file", &done), (404, "There is no such site", &error)],
         Reload => &[(200, "The configuration was reloaded", &done), (422, "Nothing was changed", &error)],
         Version => &[(200, "The version", &done), (404, "There is no such version or site", &error)],
         SetLogLevel => &[
@@ -161,7 +222,13 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let mut all = Map::new();
     for (status, description, schema) in statuses {
-        all.insert(status.to_string(), entry(description, schema));
+        let entry = match (route.operation, status) {
+            (Export, 200) => {
+                json!({ "description": description, "content": { "text/plain": { "schema": schema } } })
+            }
+            _ => entry(description, schema),
+        };
+        all.insert(status.to_string(), entry);
     }
     all.insert("400".into(), entry("The request is malformed", &error));
     all.insert("401".into(), entry("The token is missing or wrong, at an address", &error));

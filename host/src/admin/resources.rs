@@ -28,6 +28,8 @@ pub struct Resources {
     pub buffers: Used,
     /// Memory of kept versions, in bytes.
     pub kept_versions: Used,
+    /// Memory of the journals, in bytes.
+    pub journals: Used,
     /// Queued log lines, in bytes.
     pub log: Used,
     /// Most memory that the limits allow, in total and by part.
@@ -54,6 +56,9 @@ impl Resources {
         let of_sites: Vec<&Limits> = sites.all().iter().map(|site| &*site.limits).collect();
         let queue = of_sites.iter().map(|site| site.call.queue).sum();
         let keep_bytes = of_sites.iter().map(|site| site.swap.keep_bytes).sum();
+        let journals = sites.all().iter().map(|site| site.journal.bytes());
+        let (journals, journals_max) =
+            journals.fold((0, 0), |(used, max), (more, most)| (used + more, max + most));
         let kept = sites.all().iter().map(|site| site.swapper.kept_memory()).sum();
         Resources {
             connections: of(server.connections, taken(&app.permits, server.connections)),
@@ -62,8 +67,9 @@ impl Resources {
             uploads: of(UPLOADS_MAX, taken(uploads, UPLOADS_MAX)),
             buffers: of(server.buffer_max, app.buffers.used()),
             kept_versions: of(keep_bytes, kept),
+            journals: of(journals_max, journals),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
-            memory: MemoryBounds::new(&limits, &of_sites),
+            memory: MemoryBounds::new(&limits, &of_sites, journals_max as u64),
         }
     }
 }
@@ -75,13 +81,28 @@ fn taken(permits: &Semaphore, max: usize) -> usize {
 
 impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Resources { connections, instances, queue, uploads, buffers, kept_versions, log, memory } = self;
+        let Resources {
+            connections,
+            instances,
+            queue,
+            uploads,
+            buffers,
+            kept_versions,
+            journals,
+            log,
+            memory,
+        } = self;
         let counts =
             [("connections", connections), ("calls", instances), ("queue", queue), ("uploads", uploads)];
         for (what, Used { used, max }) in counts {
             writeln!(f, "{what}: {used} of {max}")?;
         }
-        let sizes = [("buffers", buffers), ("kept versions", kept_versions), ("log lines that wait", log)];
+        let sizes = [
+            ("buffers", buffers),
+            ("kept versions", kept_versions),
+            ("journals", journals),
+            ("log lines that wait", log),
+        ];
         for (what, Used { used, max }) in sizes {
             writeln!(f, "{what}: {} of {}", ByteSize(*used), ByteSize(*max))?;
         }

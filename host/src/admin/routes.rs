@@ -12,6 +12,9 @@ pub(super) enum Operation {
     Version,
     Swap,
     Rollback,
+    Diff,
+    Journal,
+    Export,
     Reload,
     Settings,
     Faults,
@@ -34,7 +37,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 12] = [
+pub(super) static ROUTES: [Route; 15] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -46,6 +49,19 @@ pub(super) static ROUTES: [Route; 12] = [
     ),
     route(Method::GET, "/v1/versions/{number}", Operation::Version, "One version"),
     route(Method::POST, "/v1/rollback", Operation::Rollback, "Rolls back to a kept version"),
+    route(
+        Method::POST,
+        "/v1/diff",
+        Operation::Diff,
+        "Compares the module in the body with a version on the requests of the journal, and changes nothing",
+    ),
+    route(Method::GET, "/v1/journal", Operation::Journal, "Classes of requests that the journal keeps"),
+    route(
+        Method::GET,
+        "/v1/journal/requests",
+        Operation::Export,
+        "Requests of the journal, as a request file",
+    ),
     route(Method::POST, "/v1/reload", Operation::Reload, "Reads the configuration and the module file again"),
     route(
         Method::GET,

@@ -52,6 +52,26 @@ pub struct Server {
     pub json: bool,
 }
 
+/// Choice of the site.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OfSite {
+    /// Site that the command concerns [default: the one that the general settings describe, or the
+    /// only one]
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+}
+
+impl OfSite {
+    /// Returns the target of a request: a path, and parameters.
+    pub(super) fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let site = self.site.as_deref().map(|name| ("site", name));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(site.iter().chain(parameters))
+            .finish();
+        if query.is_empty() { path.into() } else { format!("{path}?{query}") }
+    }
+}
+
 /// Request to a server.
 pub(super) struct Ask<'a> {
     /// Method.

@@ -6,33 +6,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::Subcommand;
-use host_http::quote::quoted;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::admin::protocol::{ErrorReply, Reloaded, Rollback, SiteOutcome, SiteStatus, Status};
-use crate::cli::client::{self, Ask, Server};
+use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, SiteStatus, Status};
+use crate::cli::ask::{STATUS, end_of, show, status};
+use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::config::{self, Config};
-use crate::cli::output::{one_line, print};
+use crate::cli::output::print;
+use crate::cli::proof::{self, Proof};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
 use crate::config::site::DEFAULT;
 use crate::config::value::version_number;
+use crate::rollout::report::accept::Pattern;
 use crate::site::history::Entry;
 use crate::site::outcome::Outcome;
 
 /// Exit code when a version serves but would not survive a restart.
 const NOT_DURABLE: u8 = 3;
-
-/// Most bytes of a reply that is not understood, and of the name of a module.
-const SHOWN_MAX: usize = 1000;
-
-/// Path of the state of a server in its API.
-const STATUS: &str = "/v1/status";
 
 /// Commands for a running server, and tools that need none.
 #[derive(Clone, Debug, Subcommand)]
@@ -45,6 +39,13 @@ pub enum Command {
         /// Swap only if this version is current
         #[arg(long, value_name = "N", value_parser = version_number)]
         if_version: Option<u64>,
+        /// Requests that the new version may answer in another way, such as 'GET /about*', where *
+        /// stands for any characters; repeatable
+        #[arg(long, value_name = "'[METHOD] TARGET'")]
+        accept: Vec<Pattern>,
+        /// Accept every difference from the answers of the current version, faults too
+        #[arg(long)]
+        accept_all: bool,
         /// Choice of the site.
         #[command(flatten)]
         of: OfSite,
@@ -91,32 +92,15 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Proof of candidates.
+    #[command(flatten)]
+    Proof(Proof),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(Config),
     /// Tools that need no running server.
     #[command(flatten)]
     Tool(Tool),
-}
-
-/// Choice of the site.
-#[derive(Clone, Debug, clap::Args)]
-pub struct OfSite {
-    /// Site that the command concerns [default: the one that the general settings describe, or the
-    /// only one]
-    #[arg(long, value_name = "NAME")]
-    site: Option<String>,
-}
-
-impl OfSite {
-    /// Returns the target of a request: a path, and parameters.
-    fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
-        let site = self.site.as_deref().map(|name| ("site", name));
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(site.iter().chain(parameters))
-            .finish();
-        if query.is_empty() { path.into() } else { format!("{path}?{query}") }
-    }
 }
 
 /// Runs a command. `develop` starts a server for a crate.
@@ -130,6 +114,7 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
         Command::Versions { server, .. } | Command::Status { server } | Command::Reload { server } => {
             server.json
         }
+        Command::Proof(proof) => proof.is_json(),
         Command::Config(_) | Command::Tool(_) => false,
     };
     let result = carry_out(command, develop);
@@ -152,15 +137,15 @@ fn carry_out(
     develop: impl FnOnce(Serve) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Swap { file, if_version, of, server } => {
+        Command::Swap { file, if_version, accept, accept_all, of, server } => {
             upload::look(&file)?;
-            let line = client::ask(&server, Ask::get(STATUS))?;
-            let Status { module_max, swap_seconds, .. } = reply(&line)?;
+            let Status { module_max, swap_seconds, .. } = status(&server)?;
             let (name, bytes) = upload::read(&file, module_max)?;
-            // The end of a long path tells more than its begin.
-            let name =
-                name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default();
-            let target = of.target("/v1/versions", &[("name", name)]);
+            let accept: Vec<_> = accept.iter().map(ToString::to_string).collect();
+            let mut parameters = vec![("name", end_of(&name))];
+            parameters.extend(accept.iter().map(|pattern| ("accept", pattern.as_str())));
+            parameters.extend(accept_all.then_some(("accept-all", "true")));
+            let target = of.target("/v1/versions", &parameters);
             let ask = Ask::post(&target, if_version, bytes, Duration::from_secs(swap_seconds));
             show(&server, ask, |outcome| show_outcome(outcome, false))
         }
@@ -175,47 +160,24 @@ fn carry_out(
         }
         Command::Status { server } => show(&server, Ask::get(STATUS), show_status),
         Command::Reload { server } => {
-            let line = client::ask(&server, Ask::get(STATUS))?;
-            let Status { swap_seconds, .. } = reply(&line)?;
+            let Status { swap_seconds, .. } = status(&server)?;
             let ask = Ask::post("/v1/reload", None, Vec::new(), Duration::from_secs(swap_seconds));
             show(&server, ask, show_reloaded)
         }
+        Command::Proof(what) => proof::run(what),
         Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),
     }
 }
 
-fn show<R: DeserializeOwned>(
-    server: &Server,
-    ask: Ask<'_>,
-    describe: impl Fn(&R) -> (String, ExitCode),
-) -> anyhow::Result<ExitCode> {
-    let line = client::ask(server, ask)?;
-    let reply = reply(&line)?;
-    let (text, code) = describe(&reply);
-    let text = if server.json { line } else { text };
-    print(text);
-    Ok(code)
-}
-
-/// Parses a reply.
-fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
-    if let Ok(ErrorReply { error }) = serde_json::from_str(line) {
-        // A reload has a line for each mistake.
-        let lines: Vec<_> = error.lines().map(|line| one_line(line).to_string()).collect();
-        bail!("the server refused the command: {}", lines.join("\n"));
-    }
-    serde_json::from_str(line).with_context(|| {
-        let line = quoted(line.trim_end(), SHOWN_MAX);
-        format!("the server's reply is not understood (is it another version of host?): {line}")
-    })
-}
-
 fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
     match outcome {
-        Outcome::Serving { version, sha256, replaced, not_durable } => {
+        Outcome::Serving { version, sha256, replaced, replayed, not_durable } => {
             let how = if is_rollback { "rolled back from" } else { "which replaced" };
-            let text = format!("serving version {version} (sha256 {sha256}), {how} version {replaced}\n");
+            let replayed =
+                replayed.as_ref().map(|counts| format!("recent requests: {counts}\n")).unwrap_or_default();
+            let text =
+                format!("serving version {version} (sha256 {sha256}), {how} version {replaced}\n{replayed}");
             match not_durable {
                 None => (text, ExitCode::SUCCESS),
                 Some(cause) => (

@@ -9,8 +9,10 @@
 //! | `tool` | the commands that need no server |
 //! | `parse` | parses the command line, and explains a wrong one |
 //! | `client` | finds a running server, and asks it |
+//! | `ask` | asks a running server, and shows its reply |
 //! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
+//! | `proof` | compares a module on recent requests, and shows these |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
 //! | `body` | the body of a request, by the flags of curl |
@@ -26,6 +28,7 @@
 //! | `output` | prints texts of modules safely |
 
 pub mod args;
+mod ask;
 mod body;
 mod build;
 mod build_remedy;
@@ -41,6 +44,7 @@ mod loader;
 mod new;
 mod output;
 pub mod parse;
+mod proof;
 mod replay;
 pub mod serve;
 mod sources;

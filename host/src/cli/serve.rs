@@ -15,6 +15,7 @@ use crate::config::value::count;
 use crate::config::values::ValueFlags;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
+use crate::rollout::flags::ProofFlags;
 use crate::serve::settings::Settings;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
@@ -66,6 +67,10 @@ pub struct Serve {
     /// Flags about swapping the handler.
     #[command(flatten)]
     pub swap: Swap,
+
+    /// Flags about the proof of candidates.
+    #[command(flatten)]
+    pub proof: ProofFlags,
 
     /// Values for the handler.
     #[command(flatten)]
@@ -187,7 +192,8 @@ impl Serve {
     /// be read.
     pub fn demand(&self) -> anyhow::Result<Demand> {
         let values = self.values.read().map_err(anyhow::Error::msg)?.into();
-        Ok(Demand { file: self.module.clone(), probes: self.swap.probes()?.into(), values })
+        let (file, proof) = (self.module.clone(), self.proof.proof());
+        Ok(Demand { file, probes: self.swap.probes()?.into(), values, proof })
     }
 
     /// Returns the settings of connections.

@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub(crate) const ADDRESSES: usize = 1 << 32;
 
 /// Largest value of a memory budget in bytes: 1 TiB, more than most machines have.
-pub(super) const BUDGET_MAX: usize = 1 << 40;
+pub(crate) const BUDGET_MAX: usize = 1 << 40;
 
 /// Largest value of a count that has no limit of its own. Each counted item costs memory.
 pub(crate) const COUNT_MAX: usize = 100_000;

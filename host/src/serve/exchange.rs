@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -11,20 +10,21 @@ use bytes::Bytes;
 use host_http::client_net::{ClientNet, Peer};
 use host_http::forwarded;
 use host_http::h1::{BadMessage, Framing, HeadParser};
-use host_http::invalid_response::InvalidResponse;
 use host_http::message::Message;
 use host_http::request::{self, Origin};
-use host_http::request_head::{RequestHead, Version};
+use host_http::request_head::RequestHead;
 use host_http::request_id::{RequestId, RequestIds};
-use host_http::response::{self, Own, Places};
+use host_http::response::{Own, Places};
 use host_wasm::{Call, CallError};
 
 use crate::fault::{Fault, Whose};
 use crate::net::socket::Socket;
+use crate::rollout::exchange::Received;
 use crate::seed;
 use crate::serve::app::App;
 use crate::serve::buffers::Share;
 use crate::serve::date;
+use crate::serve::put::{CLOSE, connection, put};
 use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
@@ -60,13 +60,6 @@ pub struct Reused {
     message: Message,
     places: Places,
     sites: Cached<Directory>,
-}
-
-/// Response as it was put into the output.
-struct Put {
-    status: u16,
-    /// Part of the response that is to be sent behind the head.
-    body: Range<usize>,
 }
 
 impl Client {
@@ -196,10 +189,17 @@ impl Client {
                 closes |= fault.leaves_unread();
                 let page = Bytes::from(fault.page(self.settings.tell_cause.then_some(&cause)));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
-                self.record(message, &id, time, version_called.as_deref(), (&fault, &cause));
                 (answer, page, Share::default(), Some((fault, cause)))
             }
         };
+        if let (Some(site), Some(version)) = (site_found, &version_called) {
+            let fault = fault.as_ref().map(|(fault, _)| fault.entry());
+            let received = Received { method: head.method, target: head.target, message, time, id: &id };
+            site.journal.see(received, answer.status, fault, version.label.number, started);
+        }
+        if let Some((fault, cause)) = &fault {
+            self.record(message, &id, time, version_called.as_deref(), (fault, cause));
+        }
         access_log::write(&access_log::Line {
             request: Some((head.method, &target)),
             client: &client,
@@ -309,33 +309,4 @@ impl Client {
 /// Masks the secrets of a version.
 fn masked<'a>(version: Option<&Serving>, text: &'a str) -> Cow<'a, str> {
     version.map_or(Cow::Borrowed(text), |version| version.module.values().mask(text))
-}
-
-/// Value of `connection` in the last response of a connection.
-const CLOSE: &str = "close";
-
-/// Returns the value of `connection` in a response. Each version of HTTP has another default
-/// (RFC 9112, section 9.3).
-fn connection(closes: bool, version: Version) -> Option<&'static str> {
-    match (closes, version) {
-        (true, _) => Some(CLOSE),
-        (false, Version::Http10) => Some("keep-alive"),
-        (false, Version::Http11) => None,
-    }
-}
-
-/// Checks a response, whose head may have `head_max` bytes, and appends the head that the
-/// client gets.
-fn put(
-    output: &mut Vec<u8>,
-    response: &[u8],
-    method: &str,
-    head_max: usize,
-    own: &Own<'_>,
-    places: &mut Places,
-) -> Result<Put, InvalidResponse> {
-    let checked = response::check(response, method, head_max, places)?;
-    checked.write_head(output, own);
-    let start = response.len() - checked.content.len();
-    Ok(Put { status: checked.status, body: start..start + checked.body().len() })
 }

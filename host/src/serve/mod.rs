@@ -11,6 +11,7 @@
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
+//! | `put` | checks a response, and writes its head |
 //! | `date` | formats the field `date` |
 //! | `body` | reads a request body within its limits |
 //! | `buffers` | counts the memory of bodies |
@@ -28,6 +29,7 @@ pub mod ending;
 pub mod exchange;
 mod idle_memory;
 pub mod look;
+mod put;
 pub mod server;
 pub mod settings;
 pub mod slots;

@@ -30,6 +30,8 @@ pub enum Stage {
     Start,
     /// Sends the operator's probes and checks the responses.
     Probe,
+    /// Runs recent requests, and compares the answers with those of the current version.
+    Replay,
     /// Writes the version to the state folder, if `--require-durable` demands it.
     Save,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use host_wasm::Values;
 
+use crate::rollout::flags::Proof;
 use crate::trial::probe::Probe;
 
 /// Where the handler comes from, and what it must answer before it serves. A reload of the
@@ -17,4 +18,6 @@ pub struct Demand {
     pub probes: Arc<[Probe]>,
     /// Values that each candidate gets.
     pub values: Arc<Values>,
+    /// How each candidate is proved on recent requests.
+    pub proof: Proof,
 }

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::config::limits::Limits;
 use crate::config::place::{self, HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
 use crate::config::site::DEFAULT;
+use crate::rollout::journal::Journal;
 use crate::site::swapper::Swapper;
 
 /// A handler with its own versions, limits and permits, at a place.
@@ -17,6 +18,8 @@ pub struct Site {
     pub place: Place,
     /// Handle to the versions.
     pub swapper: Swapper,
+    /// Recent requests.
+    pub journal: Arc<Journal>,
     /// Limits.
     pub limits: Arc<Limits>,
 }

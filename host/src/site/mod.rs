@@ -9,6 +9,8 @@
 //! | `current` | stores the current version, and the sites |
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
+//! | `diff` | compares a module with a version, without publishing it |
+//! | `gate` | proves a candidate on recent requests |
 //! | `by` | who ordered a swap or a rollback |
 //! | `restore` | brings back the versions of an earlier process |
 //! | `outcome` | the outcomes of swaps and rollbacks |
@@ -31,7 +33,9 @@ pub mod by;
 mod changes;
 pub mod current;
 pub mod demand;
+pub mod diff;
 pub mod directory;
+mod gate;
 pub mod history;
 pub mod notice;
 mod optimise;

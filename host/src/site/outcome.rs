@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::report::outcomes::Counts;
+
 /// Outcome of a swap or a rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -15,6 +17,9 @@ pub enum Outcome {
         sha256: String,
         /// Number of the replaced version.
         replaced: u64,
+        /// What came of the requests of the journal, unless none were tried.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        replayed: Option<Box<Counts>>,
         /// Reason for which the version would not survive a restart, if a state
         /// folder is in use.
         #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -8,6 +8,8 @@ use std::time::Instant;
 use host_wasm::Priority;
 use tracing::warn;
 
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::demand::Demand;
@@ -34,7 +36,14 @@ enum Work {
         sha256: Option<String>,
     },
     /// A candidate has passed all stages.
-    Replace { label: Label, version: Box<Version>, candidate: Candidate, times: Times, since: Instant },
+    Replace {
+        label: Label,
+        version: Box<Version>,
+        replayed: Option<Box<Counts>>,
+        candidate: Candidate,
+        times: Times,
+        since: Instant,
+    },
 }
 
 /// Reason for which a prepared change was not committed.
@@ -104,9 +113,16 @@ impl Shared {
         };
         let activator = &self.settings.activator;
         let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
-        let prepared = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times).await;
-        match prepared {
-            Ok(version) => Ok(Work::Replace { label, version: Box::new(version), candidate, times, since }),
+        let prepared = async {
+            let preparing = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times);
+            let version = preparing.await?;
+            let replayed = self.pass_gate(&version, &demand.proof, &Accept::default(), &mut times).await?;
+            Ok((Box::new(version), replayed))
+        };
+        match prepared.await {
+            Ok((version, replayed)) => {
+                Ok(Work::Replace { label, version, replayed, candidate, times, since })
+            }
             Err(rejection) => Err(self.reject_reloaded(label, rejection, since, &times, by)),
         }
     }
@@ -128,6 +144,7 @@ impl Shared {
     }
 
     fn put_in_force(&self, demand: Demand, considered: Option<&str>) {
+        self.settings.journal.set(&demand.proof);
         *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
         if let Some(sha256) = considered {
             self.store.consider(sha256);
@@ -164,7 +181,7 @@ impl Prepared {
                     Outcome::Unchanged { version: number }
                 }))
             }
-            Work::Replace { label, version, candidate, mut times, since } => {
+            Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
                     let replaced = shared.publish(*version, &candidate.bytes, None, &mut times)?;
                     shared.put_in_force(demand, Some(&candidate.sha256));
@@ -172,7 +189,10 @@ impl Prepared {
                 };
                 let published = shared.changes.supersede(seen, publish);
                 match published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED))) {
-                    Ok(replaced) => Ok(Some(shared.conclude(label, Ok(replaced), since, &times, by))),
+                    Ok(replaced) => {
+                        let published = Ok((replaced, replayed));
+                        Ok(Some(shared.conclude(label, published, since, &times, by)))
+                    }
                     Err(rejection) => {
                         Err(NotCommitted::Failed(shared.reject_reloaded(label, rejection, since, &times, by)))
                     }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use host_wasm::health;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
+use crate::background::Background;
+use crate::rollout::journal::Journal;
 use crate::site::activate::Activator;
 use crate::site::changes::Changes;
 use crate::site::demand::Demand;
@@ -28,6 +29,10 @@ pub struct Settings {
     pub module_max: usize,
     /// Whether only a version that survives a restart may serve.
     pub require_durable: bool,
+    /// Recent requests, on which candidates are proved.
+    pub journal: Arc<Journal>,
+    /// Thread that runs the requests of the journal.
+    pub replays: Background,
     /// Shows rejections to the author of the handler during development.
     pub notice: Notice,
 }
@@ -42,8 +47,8 @@ pub(super) struct Shared {
     pub(super) optimising: Mutex<Option<AbortHandle>>,
     /// Notified when a swap may have dropped a version.
     pub(super) left: Notify,
-    /// Runtime of the swap thread.
-    pub(super) runtime: Handle,
+    /// Thread on which candidates are prepared.
+    pub(super) thread: Background,
     /// Whether the site was removed. Read under the lock of the changes.
     pub(super) is_closed: AtomicBool,
     /// Tasks that run as long as the site exists.
@@ -63,7 +68,7 @@ impl Shared {
 
     /// Spawns a task on the swap thread.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.runtime.spawn(work).abort_handle()
+        self.thread.runtime().spawn(work).abort_handle()
     }
 
     /// Saves versions or the state file by `save`. Logs and returns the cause of a failure.

@@ -9,6 +9,8 @@ use tokio::time::sleep;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::changes::Change;
@@ -18,6 +20,16 @@ use crate::site::outcome::Outcome;
 use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
 use crate::site::version::{Candidate, Label, Origin, Version};
+
+/// What a swap depends on besides the candidate.
+struct Order {
+    /// Number of the version that has to be current.
+    if_version: Option<u64>,
+    /// Differences that the gate accepts.
+    accept: Accept,
+    is_gone: IsGone,
+    by: By,
+}
 
 /// Returns whether the client that asked for a swap has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
@@ -56,8 +68,8 @@ impl Shared {
             return;
         }
         let change = self.changes.begin();
-        let never = Box::new(|| false);
-        let outcome = self.prepare_and_publish(change, candidate, &demand, times, None, never, by).await;
+        let order = Order { if_version: None, accept: Accept::default(), is_gone: Box::new(|| false), by };
+        let outcome = self.prepare_and_publish(change, candidate, &demand, times, order).await;
         if let Outcome::Unchanged { version } = outcome {
             self.is_unchanged(version, by);
         }
@@ -76,6 +88,7 @@ impl Shared {
         name: String,
         bytes: Vec<u8>,
         if_version: Option<u64>,
+        accept: Accept,
         is_gone: IsGone,
         by: By,
     ) -> Outcome {
@@ -87,19 +100,17 @@ impl Shared {
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
         let (demand, times) = (self.demand(), Times::default());
-        self.prepare_and_publish(change, candidate, &demand, times, if_version, is_gone, by).await
+        let order = Order { if_version, accept, is_gone, by };
+        self.prepare_and_publish(change, candidate, &demand, times, order).await
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is another part of one order")]
     async fn prepare_and_publish(
         self: &Arc<Self>,
         mut change: Change,
         candidate: Candidate,
         demand: &Demand,
         mut times: Times,
-        if_version: Option<u64>,
-        is_gone: IsGone,
-        by: By,
+        Order { if_version, accept, is_gone, by }: Order,
     ) -> Outcome {
         let serving = self.versions.current();
         if serving.is_of(&candidate.sha256, &demand.values) {
@@ -116,7 +127,12 @@ impl Shared {
         let since = Instant::now();
         let activator = &self.settings.activator;
         let (bytes, priority) = (&candidate.bytes, Priority::Awaited);
-        let preparing = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times);
+        let preparing = async {
+            let preparing = activator.prepare(label.clone(), bytes, demand, compiled, priority, &mut times);
+            let version = preparing.await?;
+            let replayed = self.pass_gate(&version, &demand.proof, &accept, &mut times).await?;
+            Ok((version, replayed))
+        };
         let prepared = tokio::select! {
             biased;
             () = change.cancelled() => Err(SUPERSEDED),
@@ -125,10 +141,11 @@ impl Shared {
         };
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
-            Ok(Ok(version)) => {
+            Ok(Ok((version, replayed))) => {
                 let publish = || self.publish(version, &candidate.bytes, if_version, &mut times);
                 let published = self.changes.if_newest(&change, publish);
-                published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)))
+                let published = published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)));
+                published.map(|replaced| (replaced, replayed))
             }
             Ok(Err(rejection)) => Err(rejection),
             Err(cause) => Err(times.rejection(cause)),
@@ -139,23 +156,31 @@ impl Shared {
         self.conclude(label, published, since, &times, by)
     }
 
-    /// Saves and logs what came of a candidate, whose preparation began at `since`.
+    /// Saves and logs what came of a candidate, whose preparation began at `since`: the number of
+    /// the version that it replaced, and what came of the replayed requests.
     pub(super) fn conclude(
         &self,
         label: Label,
-        published: Result<u64, Rejection>,
+        published: Result<(u64, Option<Box<Counts>>), Rejection>,
         since: Instant,
         times: &Times,
         by: By,
     ) -> Outcome {
         match published {
-            Ok(replaced) => {
+            Ok((replaced, replayed)) => {
                 self.left.notify_one();
                 self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
-                info!(site = self.site(), replaced, %total, stages = %times, %by, "serving {label}");
-                Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
+                let proved = replayed.as_ref().map(|counts| counts.to_string());
+                info!(site = self.site(), replaced, %total, stages = %times, replayed = proved, %by, "serving {label}");
+                Outcome::Serving {
+                    version: label.number,
+                    sha256: label.sha256,
+                    replaced,
+                    replayed,
+                    not_durable,
+                }
             }
             Err(rejection) => self.reject(label, rejection, by),
         }
@@ -213,9 +238,9 @@ pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered befor
 pub(super) const REMOVED: &str = "a reload has removed the site";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
-const GONE: &str = "its client disconnected before it was ready";
+pub(super) const GONE: &str = "its client disconnected before it was ready";
 
-async fn until_gone(is_gone: &IsGone) {
+pub(super) async fn until_gone(is_gone: &IsGone) {
     while !is_gone() {
         sleep(GONE_INTERVAL).await;
     }

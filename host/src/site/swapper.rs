@@ -8,16 +8,18 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use host_wasm::health;
-use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tracing::{error, info};
 
+use crate::background::Background;
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::outcomes::Report;
 use crate::site::begin::Beginning;
 use crate::site::by::By;
 use crate::site::changes::Changes;
 use crate::site::current::Serving;
 use crate::site::demand::Demand;
+use crate::site::diff::{Diff, NotCompared};
 use crate::site::history::Entry;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
@@ -27,43 +29,6 @@ use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
 use crate::site::swap::{IsGone, REMOVED};
 use crate::site::versions::Versions;
-
-/// Thread on which the candidates of all sites are prepared.
-#[derive(Clone)]
-pub struct SwapThread(Handle);
-
-impl SwapThread {
-    /// Starts the thread, which runs as long as the process.
-    ///
-    /// # Errors
-    ///
-    /// When the thread cannot be created.
-    pub fn start() -> io::Result<SwapThread> {
-        // Runs on a thread of its own, so that work on a candidate does not delay requests
-        // on a serving thread.
-        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let handle = runtime.handle().clone();
-        // A panic in a task does not end the thread, because the runtime catches it.
-        health::keep_running("swap", move || runtime.block_on(std::future::pending()))?;
-        Ok(SwapThread(handle))
-    }
-
-    /// Runs work on the thread and waits for its result. The error says why the work was not
-    /// completed.
-    ///
-    /// # Errors
-    ///
-    /// When the work panicked, or the process is ending.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, String> {
-        self.0.spawn(work).await.map_err(|failed| match failed.try_into_panic() {
-            Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
-            Err(_) => "the server is shutting down".into(),
-        })
-    }
-}
 
 /// Handle to swap, roll back and list the versions of one site.
 #[derive(Clone)]
@@ -75,7 +40,7 @@ impl Swapper {
     /// # Errors
     ///
     /// When `--require-durable` is set and the first version cannot be saved.
-    pub fn start(settings: Settings, beginning: Beginning, thread: &SwapThread) -> io::Result<Swapper> {
+    pub fn start(settings: Settings, beginning: Beginning, thread: &Background) -> io::Result<Swapper> {
         let Beginning { version, file, mut history, demand, dir, left } = beginning;
         let first = Arc::new(version);
         let label = first.label.clone();
@@ -100,7 +65,7 @@ impl Swapper {
             store,
             optimising: Mutex::default(),
             left: Notify::new(),
-            runtime: thread.0.clone(),
+            thread: thread.clone(),
             is_closed: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
@@ -137,17 +102,29 @@ impl Swapper {
 
     /// Swaps to bytes that a client has sent under the name `name`, and waits for the
     /// outcome. Changes nothing if another version than `if_version` is current, or if the
-    /// client disconnects before the swap.
+    /// client disconnects before the swap. The gate accepts the differences of `accept`.
     pub async fn swap(
         &self,
         name: String,
         bytes: Vec<u8>,
         if_version: Option<u64>,
+        accept: Accept,
         is_gone: IsGone,
         by: By,
     ) -> Outcome {
-        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, is_gone, by);
+        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, accept, is_gone, by);
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
+    }
+
+    /// Compares bytes that a client has sent with a version, or with the current one, on the
+    /// requests of the journal. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why they are not compared.
+    pub async fn diff(&self, diff: Diff, is_gone: IsGone) -> Result<Report, NotCompared> {
+        let diff = Arc::clone(&self.0).diff(diff, is_gone);
+        self.run(diff).await.unwrap_or_else(|cause| Err(NotCompared::Failed(cause)))
     }
 
     /// Starts to read the module file, and to swap if its content has changed since it was
@@ -186,7 +163,7 @@ impl Swapper {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, String> {
-        SwapThread(self.0.runtime.clone()).run(work).await.inspect_err(|cause| {
+        self.0.thread.run(work).await.inspect_err(|cause| {
             error!(site = self.0.site(), %cause, "swap not carried out");
         })
     }
@@ -218,7 +195,8 @@ impl Swapper {
         shared.settings.notice.set_rejection(None);
         info!(site = shared.site(), replaced, %by, "rolled back: serving {label}");
         let not_durable = shared.save_state_on_thread().await;
-        Outcome::Serving { version: label.number, sha256: label.sha256, replaced, not_durable }
+        let replayed = None;
+        Outcome::Serving { version: label.number, sha256: label.sha256, replaced, replayed, not_durable }
     }
 
     /// Returns all remembered versions, oldest first.

@@ -47,7 +47,10 @@ impl HandlerModule {
             let written = instance.pages.as_ref().map(|pages| pages.written_at_most(memory));
             usage = Usage { time, memory, grown: memory.saturating_sub(before), written };
             match result {
-                Ok(response) => Ok(response),
+                Ok(response) => {
+                    self.give_back(instance);
+                    Ok(response)
+                }
                 Err(stopped) => Err(instance.with_panic(stopped).await.into()),
             }
         };

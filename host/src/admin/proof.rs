@@ -1,0 +1,117 @@
+//! Resources of the API about the proof of candidates: the journal, and comparisons on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, StatusCode};
+
+use crate::admin::choice;
+use crate::admin::refusal::{Refusal, refuse};
+use crate::admin::reply::{Reply, json, text};
+use crate::config::value::{duration, version_number};
+use crate::rollout::export;
+use crate::rollout::flags::field;
+use crate::rollout::report::accept::Accept;
+use crate::site::diff::{Diff, NotCompared};
+use crate::site::directory::Site;
+use crate::site::swap::IsGone;
+
+/// Most examples of each kind and class, unless the client asks for more.
+const EXAMPLES: usize = 5;
+
+/// Largest number of examples of each kind and class.
+const EXAMPLES_MAX: usize = 100;
+
+/// Longest time of a comparison, unless the client gives one.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Largest time of a comparison.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
+
+/// What a client wants to have compared.
+pub(super) struct Wanted {
+    against: Option<u64>,
+    ignore_fields: Vec<HeaderName>,
+    examples: usize,
+    time: Duration,
+}
+
+impl Wanted {
+    /// Parses the query of a request.
+    pub(super) fn new(parts: &Parts) -> Result<Wanted, Refusal> {
+        let number = |name, parse: fn(&str) -> Result<u64, String>| parameter(parts, name, parse);
+        let names = choice::parameters(parts, "ignore-field");
+        Ok(Wanted {
+            against: number("against", version_number)?,
+            ignore_fields: names.map(|name| wrong("ignore-field", field(&name))).collect::<Result<_, _>>()?,
+            examples: number("show", examples)?.map_or(EXAMPLES, |examples| examples as usize),
+            time: parameter(parts, "time", time)?.unwrap_or(TIME),
+        })
+    }
+}
+
+/// Compares a module with a version on the requests of the journal.
+pub(super) async fn diff(
+    site: &Site,
+    Wanted { against, ignore_fields, examples, time }: Wanted,
+    name: String,
+    bytes: Vec<u8>,
+    is_gone: IsGone,
+) -> Result<Reply, Refusal> {
+    let diff = Diff { name, bytes, against, ignore_fields, examples, time };
+    match site.swapper.diff(diff, is_gone).await {
+        Ok(report) => Ok(json(StatusCode::OK, &report)),
+        Err(NotCompared::Rejected(rejection)) => {
+            let remedy = rejection.remedy.as_ref().map(|remedy| format!(" (remedy: {remedy})"));
+            let cause = format!("the module cannot serve: {rejection}{}", remedy.unwrap_or_default());
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, cause)
+        }
+        Err(NotCompared::NotKept(cause)) => refuse(StatusCode::NOT_FOUND, cause),
+        Err(NotCompared::Failed(cause)) => refuse(StatusCode::SERVICE_UNAVAILABLE, cause),
+    }
+}
+
+/// Returns the requests of the journal as a request file.
+pub(super) fn export(site: &Site) -> Reply {
+    let current = Arc::clone(&site.swapper.current());
+    text(export::export(&site.journal.all(), current.module.values()))
+}
+
+/// Returns the differences that the query accepts.
+pub(super) fn accept(parts: &Parts) -> Result<Accept, Refusal> {
+    let patterns: Vec<_> = choice::parameters(parts, "accept").collect();
+    let all = parameter(parts, "accept-all", |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("expected true or false, found `{text}`")),
+    })?;
+    wrong("accept", Accept::new(&patterns, all.unwrap_or_default()))
+}
+
+/// Parses a parameter of the query.
+fn parameter<T>(
+    parts: &Parts,
+    name: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Refusal> {
+    let text = choice::parameter(parts, name);
+    text.map(|text| wrong(name, parse(&text))).transpose()
+}
+
+fn wrong<T>(name: &str, parsed: Result<T, String>) -> Result<T, Refusal> {
+    parsed.or_else(|cause| refuse(StatusCode::BAD_REQUEST, format!("the parameter {name}: {cause}")))
+}
+
+/// Parses the number of examples of each kind and class.
+pub(crate) fn examples(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number <= EXAMPLES_MAX as u64);
+    number.ok_or_else(|| format!("expected a whole number from 0 to {EXAMPLES_MAX}, found `{text}`"))
+}
+
+/// Parses the longest time of a comparison.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let max = TIME_MAX.as_secs();
+    if time > TIME_MAX { Err(format!("expected at most {max} s, found `{text}`")) } else { Ok(time) }
+}

@@ -1,0 +1,81 @@
+//! Threads that prepare and prove candidates. Each has a runtime of its own, so that its work
+//! does not delay requests on a serving thread.
+
+use std::io;
+
+use host_wasm::health;
+use tokio::runtime::{self, Handle};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+/// Handle to a thread that runs as long as the process.
+#[derive(Clone)]
+pub struct Background(Handle);
+
+/// Work on the thread. Dropping this ends the work at its next wait.
+struct Started<T>(JoinHandle<T>);
+
+impl Background {
+    /// Starts a thread, and adds `nice` to its nice value.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be created.
+    pub fn start(name: &'static str, nice: i32) -> io::Result<Background> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
+        // A panic in a task does not end the thread, because the runtime catches it.
+        health::keep_running(name, move || {
+            if let Err(error) = rustix::process::nice(nice) {
+                warn!(thread = name, %error, "the thread has no lower priority");
+            }
+            runtime.block_on(std::future::pending())
+        })?;
+        Ok(Background(handle))
+    }
+
+    /// Returns the runtime of the thread.
+    pub fn runtime(&self) -> &Handle {
+        &self.0
+    }
+
+    /// Runs work on the thread and waits for its result. The error says why the work was not
+    /// completed.
+    ///
+    /// # Errors
+    ///
+    /// When the work panicked, or the process is ending.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        ended(self.0.spawn(work).await)
+    }
+
+    /// Does what [`Background::run`] does, and ends the work when the returned future is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the work panicked, or the process is ending.
+    pub async fn run_while_wanted<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        let mut started = Started(self.0.spawn(work));
+        ended((&mut started.0).await)
+    }
+}
+
+fn ended<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, String> {
+    result.map_err(|failed| match failed.try_into_panic() {
+        Ok(panic) => format!("the server panicked: {}", health::message(&*panic)),
+        Err(_) => "the server is shutting down".into(),
+    })
+}
+
+impl<T> Drop for Started<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

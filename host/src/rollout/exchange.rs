@@ -1,0 +1,100 @@
+//! Request that the journal keeps, with what a version answered.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use host_http::message::Message;
+use host_http::request_id::RequestId;
+
+use crate::rollout::class::Class;
+
+/// Memory of the allocator for each allocation, in bytes: its header and what it rounds up.
+const ALLOCATION: usize = 16;
+
+/// Memory of an exchange besides its texts and its message, in bytes.
+const OVERHEAD: usize = size_of::<Exchange>()
+    // The counts of an `Arc`, the piece of the body, and two places of a queue that is half
+    // full.
+    + 2 * size_of::<usize>()
+    + size_of::<Bytes>()
+    + 2 * size_of::<(u64, Arc<Exchange>)>()
+    // The exchange, the method, the target, the head, the list of pieces and the piece.
+    + 6 * ALLOCATION;
+
+/// Request as it was received, borrowed from the code that served it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Canonical target.
+    pub target: &'a str,
+    /// Bytes that the handler got.
+    pub message: &'a Message,
+    /// Time at which the request arrived.
+    pub time: SystemTime,
+    /// Id of the request.
+    pub id: &'a RequestId,
+}
+
+/// What a version answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// Number of the version.
+    pub version: u64,
+    /// Status of the response.
+    pub status: u16,
+    /// Name of the fault, if the host answered instead of the handler.
+    pub fault: Option<&'static str>,
+    /// Time that the version took.
+    pub took: Duration,
+}
+
+/// Kept request and what a version answered.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Class of the request.
+    pub class: Class,
+    /// Method of the request, of which the class may have a part only.
+    pub method: Box<str>,
+    /// Target of the request, as the client sent it.
+    pub target: Box<str>,
+    /// Id of the request, as in the log.
+    pub id: RequestId,
+    /// Bytes that the handler got, in memory of their own.
+    pub message: Message,
+    /// Time at which the request arrived.
+    pub time: SystemTime,
+    /// What the version answered.
+    pub answered: Answered,
+    pub(crate) bytes: usize,
+}
+
+impl Exchange {
+    /// Returns the memory of the exchange in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Class {
+    /// Returns the memory of the texts in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.method.len().saturating_add(self.shape.len()).saturating_add(2 * ALLOCATION)
+    }
+}
+
+/// Returns the memory that an exchange will take, in bytes.
+pub(crate) fn memory(class: &Class, received: &Received<'_>) -> usize {
+    [class.bytes(), received.method.len(), received.target.len(), received.message.length()]
+        .into_iter()
+        .fold(OVERHEAD, usize::saturating_add)
+}
+
+/// Copies a message into memory of exactly its size. A piece of a body may be a slice of
+/// a large buffer, which would stay in memory with it.
+pub(crate) fn copied(message: &Message) -> Message {
+    let body = message.body.concat();
+    let body = if body.is_empty() { Vec::new() } else { vec![body.into()] };
+    Message { head: message.head.clone(), body, seed: message.seed }
+}

@@ -1,0 +1,71 @@
+//! Writes the requests of the journal as a request file, which `host test` and `--probe-file`
+//! read. Secrets are masked.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use host_http::quote::quoted;
+use host_wasm::Values;
+
+use crate::rollout::exchange::Exchange;
+
+/// Headers whose values are left out.
+const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// Beginnings of the names of headers that the host adds to each request.
+const OWN: [&str; 2] = ["x-request-", "x-forwarded-"];
+
+/// Most bytes of a target in a comment.
+const SHOWN_MAX: usize = 200;
+
+/// Returns the text of a request file, with the newest request of each class first. A request
+/// that a text cannot show is named in a comment.
+pub fn export(journal: &[Arc<Exchange>], values: &Values) -> String {
+    let mut text = String::from("# Recent requests, each with the status that was answered.\n");
+    for exchange in journal {
+        let Exchange { method, target, answered, .. } = &**exchange;
+        match request(exchange, values) {
+            Some(request) => {
+                let _ = write!(text, "\n### {}\n{request}\n> {}\n", exchange.class, answered.status);
+            }
+            None => {
+                let target = values.mask(target);
+                let target = quoted(&target, SHOWN_MAX);
+                let _ = write!(text, "\n# left out, because it is not plain text: {method} {target}\n");
+            }
+        }
+    }
+    text
+}
+
+/// Returns a request as a request file has it. [`None`] if the reader of such a file would not
+/// find the same request.
+fn request(exchange: &Exchange, values: &Values) -> Option<String> {
+    let head = str::from_utf8(&exchange.message.head).ok()?;
+    let (line, fields) = head.split_once("\r\n")?;
+    let (line, _version) = line.rsplit_once(' ')?;
+    let mut text = format!("{line}\n");
+    for field in fields.lines().take_while(|line| !line.is_empty()) {
+        let (name, value) = field.split_once(": ")?;
+        let is_left_out = |name: &&str| name.eq_ignore_ascii_case("content-length") || is_own(name);
+        if is_left_out(&name) {
+            continue;
+        }
+        let is_secret = SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        let _ = if is_secret { writeln!(text, "{name}: ***") } else { writeln!(text, "{name}: {value}") };
+    }
+    let body = exchange.message.body.concat();
+    let body = str::from_utf8(&body).ok()?;
+    let is_plain = |line: &str| !line.starts_with(['#', '>', '@', '<']) && !line.contains('\r');
+    if !body.split('\n').all(is_plain) || body.ends_with('\n') || head.contains("{{") || body.contains("{{") {
+        return None;
+    }
+    if !body.is_empty() {
+        let _ = write!(text, "\n{body}\n");
+    }
+    Some(values.mask(&text).into_owned())
+}
+
+fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own)))
+}

@@ -1,0 +1,94 @@
+//! Flags about the proof of a candidate on recent requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use http::HeaderName;
+
+use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, size};
+use crate::rollout::compare::verdict::Rules;
+use crate::rollout::report::accept::Pattern;
+
+/// Flags about the journal and the gate.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Proof")]
+pub struct ProofFlags {
+    /// Number of recent requests that the journal keeps in memory, with what was answered; 0 turns it
+    /// off
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = number)]
+    pub journal: usize,
+
+    /// Most memory of the journal; past it the oldest requests of the largest class are dropped
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::<BUDGET_MAX>)]
+    pub journal_bytes: usize,
+
+    /// Requests that the journal leaves out, such as 'POST /login' or '/private/*', where * stands for
+    /// any characters; repeatable
+    #[arg(long, value_name = "'[METHOD] TARGET'")]
+    pub journal_skip: Vec<Pattern>,
+
+    /// What a candidate must answer to the requests of the journal before it serves
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Gate::Faults)]
+    pub gate: Gate,
+
+    /// Longest time that a candidate is tried on the journal; requests that are left are not tried
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub gate_time: Duration,
+
+    /// Header whose value may differ between two versions, for the gate and for host diff; repeatable
+    #[arg(long, value_name = "NAME", value_parser = field)]
+    pub ignore_field: Vec<HeaderName>,
+}
+
+/// What a candidate must answer to the requests of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gate {
+    /// No fault and no status of 500 or more where the current version answers well
+    Faults,
+    /// The answer of the current version, unless the difference was accepted
+    Same,
+    /// Anything
+    Off,
+}
+
+/// How candidates of a site are proved.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// Most requests of the journal.
+    pub journal: usize,
+    /// Most memory of the journal in bytes.
+    pub journal_bytes: usize,
+    /// Requests that the journal leaves out.
+    pub skip: Arc<[Pattern]>,
+    /// What the gate asks for.
+    pub gate: Gate,
+    /// Longest time in the gate.
+    pub time: Duration,
+    /// Rules of the comparison.
+    pub rules: Arc<Rules>,
+}
+
+impl ProofFlags {
+    /// Returns how candidates are proved.
+    pub fn proof(&self) -> Proof {
+        Proof {
+            journal: self.journal,
+            journal_bytes: self.journal_bytes,
+            skip: self.journal_skip.clone().into(),
+            gate: self.gate,
+            time: self.gate_time,
+            rules: Arc::new(Rules { ignore_fields: self.ignore_field.clone() }),
+        }
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= COUNT_MAX);
+    number.ok_or_else(|| format!("expected a whole number from 0 to {COUNT_MAX}"))
+}
+
+/// Parses the name of a header.
+pub fn field(text: &str) -> Result<HeaderName, String> {
+    text.parse().map_err(|_| format!("expected the name of a header such as etag, found `{text}`"))
+}

@@ -1,0 +1,226 @@
+//! What the traffic journal holds, by class, and what gives way when it is full.
+//!
+//! Fair means that no class holds more at the cost of one that holds less:
+//!
+//! - Beyond the number of requests, the oldest request of the class with the most requests
+//!   gives way; beyond the bytes, the oldest one of the class with the most bytes. So a
+//!   busy class gives way to rare ones, and a class within its fair share loses nothing.
+//! - Classes are bounded too, so that each has room for several requests. When a new class
+//!   is one too many, another gives way as a whole: the one that has waited longest for
+//!   a request among the classes that were met once. These keep at least a quarter of the
+//!   places, so that a new class has time to be met again. Else the one that has waited
+//!   longest among the others gives way. So a flood of classes that are met once replaces
+//!   itself, and pushes out at most a quarter of the others.
+//!
+//! Each choice looks at every class. Their number is bounded, so an insert costs about
+//! a microsecond however many requests there are.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::rollout::class::Class;
+use crate::rollout::exchange::Exchange;
+
+/// Most classes at a time.
+const CLASSES_MAX: usize = 256;
+
+/// Fewest requests for which each class has room.
+const FAIR_SHARE_MIN: usize = 4;
+
+/// Part of the places that is for classes that were met once: one in this many.
+const MET_ONCE: usize = 4;
+
+/// Exchanges by class.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) bounds: Bounds,
+    classes: HashMap<Class, Held>,
+    requests: usize,
+    bytes: usize,
+    /// Number of exchanges that were inserted so far.
+    inserted: u64,
+}
+
+/// Bounds of the journal; 0 keeps nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) requests: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What is held of one class.
+struct Held {
+    /// Exchanges and their numbers, oldest first.
+    exchanges: VecDeque<(u64, Arc<Exchange>)>,
+    /// Memory of the class and of its exchanges.
+    bytes: usize,
+    /// Number of exchanges that were inserted.
+    inserted: u64,
+    /// Number of the latest exchange.
+    latest: u64,
+}
+
+/// Copy of the numbers of one class.
+pub(crate) struct Share {
+    /// Latest exchange of the class.
+    pub(crate) latest: Arc<Exchange>,
+    pub(crate) requests: usize,
+    pub(crate) bytes: usize,
+    pub(crate) inserted: u64,
+}
+
+impl Kept {
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn inserted(&self) -> u64 {
+        self.inserted
+    }
+
+    /// Inserts an exchange. Returns those that gave way, for the caller to drop without the
+    /// lock.
+    pub(crate) fn insert(&mut self, exchange: Arc<Exchange>) -> Vec<Arc<Exchange>> {
+        self.inserted = self.inserted.saturating_add(1);
+        let mut bytes = exchange.bytes();
+        if !self.classes.contains_key(&exchange.class) {
+            let held = Held::new(&exchange.class);
+            bytes = bytes.saturating_add(held.bytes);
+            self.classes.insert(exchange.class.clone(), held);
+        }
+        if let Some(held) = self.classes.get_mut(&exchange.class) {
+            held.push(self.inserted, exchange);
+        }
+        self.requests = self.requests.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.shrink()
+    }
+
+    /// Removes what is beyond the bounds, and returns it.
+    pub(crate) fn shrink(&mut self) -> Vec<Arc<Exchange>> {
+        let mut removed = Vec::new();
+        while self.classes.len() > self.classes_max() {
+            let Some(held) = self.remove_class() else { break };
+            removed.extend(held.exchanges.into_iter().map(|(_, exchange)| exchange));
+        }
+        while self.requests > self.bounds.requests {
+            let Some(exchange) = self.evict(|held| held.exchanges.len()) else { break };
+            removed.push(exchange);
+        }
+        while self.bytes > self.bounds.bytes {
+            let Some(exchange) = self.evict(|held| held.bytes) else { break };
+            removed.push(exchange);
+        }
+        removed
+    }
+
+    /// Removes the exchanges for which a condition is true, and returns them.
+    pub(crate) fn remove(&mut self, is_removed: impl Fn(&Exchange) -> bool) -> Vec<Arc<Exchange>> {
+        let mut removed = Vec::new();
+        for held in self.classes.values_mut() {
+            let (gone, stays) = held.exchanges.drain(..).partition(|(_, exchange)| is_removed(exchange));
+            held.exchanges = stays;
+            let gone: VecDeque<(u64, Arc<Exchange>)> = gone;
+            removed.extend(gone.into_iter().map(|(_, exchange)| exchange));
+        }
+        for exchange in &removed {
+            self.requests = self.requests.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(exchange.bytes());
+            if let Some(held) = self.classes.get_mut(&exchange.class) {
+                held.bytes = held.bytes.saturating_sub(exchange.bytes());
+            }
+        }
+        let bytes = &mut self.bytes;
+        self.classes.retain(|_, held| {
+            let is_empty = held.exchanges.is_empty();
+            if is_empty {
+                *bytes = bytes.saturating_sub(held.bytes);
+            }
+            !is_empty
+        });
+        removed
+    }
+
+    fn classes_max(&self) -> usize {
+        (self.bounds.requests / FAIR_SHARE_MIN).clamp(1, CLASSES_MAX)
+    }
+
+    /// Removes the oldest exchange of the class with the largest share. Among equals, the
+    /// class gives way that has waited longest for a request.
+    fn evict(&mut self, share: fn(&Held) -> usize) -> Option<Arc<Exchange>> {
+        let largest = self.classes.values_mut().max_by_key(|held| (share(held), Reverse(held.latest)))?;
+        let oldest = largest.pop()?;
+        if largest.exchanges.is_empty() {
+            self.bytes = self.bytes.saturating_sub(largest.bytes);
+            self.classes.remove(&oldest.class);
+        }
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(oldest.bytes());
+        Some(oldest)
+    }
+
+    /// Removes the class that gives way to a new one.
+    fn remove_class(&mut self) -> Option<Held> {
+        let met_once = self.classes.values().filter(|held| held.inserted == 1).count();
+        let gives_way = met_once > (self.classes_max() / MET_ONCE).max(1);
+        let candidates = self.classes.values().filter(|held| (held.inserted == 1) == gives_way);
+        let (_, any) = candidates.min_by_key(|held| held.latest)?.exchanges.front()?;
+        let any = Arc::clone(any);
+        let held = self.classes.remove(&any.class)?;
+        self.requests = self.requests.saturating_sub(held.exchanges.len());
+        self.bytes = self.bytes.saturating_sub(held.bytes);
+        Some(held)
+    }
+
+    /// Returns all exchanges with their numbers and their ranks in their classes, of which
+    /// 0 is the newest.
+    pub(crate) fn ranked(&self) -> Vec<(usize, u64, Arc<Exchange>)> {
+        let mut all = Vec::with_capacity(self.requests);
+        for held in self.classes.values() {
+            let newest_first = held.exchanges.iter().rev().enumerate();
+            all.extend(newest_first.map(|(rank, (number, exchange))| (rank, *number, Arc::clone(exchange))));
+        }
+        all
+    }
+
+    /// Returns the share of each class.
+    pub(crate) fn shares(&self) -> Vec<Share> {
+        let share = |held: &Held| {
+            let latest = Arc::clone(&held.exchanges.back()?.1);
+            let (requests, bytes, inserted) = (held.exchanges.len(), held.bytes, held.inserted);
+            Some(Share { latest, requests, bytes, inserted })
+        };
+        self.classes.values().filter_map(share).collect()
+    }
+}
+
+impl Held {
+    fn new(class: &Class) -> Held {
+        // The hash table is about half full, unless it held more classes before.
+        let places = 2 * size_of::<(Class, Held)>();
+        let bytes = class.bytes().saturating_add(places);
+        Held { exchanges: VecDeque::new(), bytes, inserted: 0, latest: 0 }
+    }
+
+    fn push(&mut self, number: u64, exchange: Arc<Exchange>) {
+        self.bytes = self.bytes.saturating_add(exchange.bytes());
+        self.inserted = self.inserted.saturating_add(1);
+        self.latest = number;
+        self.exchanges.push_back((number, exchange));
+    }
+
+    fn pop(&mut self) -> Option<Arc<Exchange>> {
+        let (_, oldest) = self.exchanges.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(oldest.bytes());
+        // The accounting assumes that the queue is at least half full.
+        if self.exchanges.len() < self.exchanges.capacity() / 4 {
+            self.exchanges.shrink_to(self.exchanges.len().saturating_mul(2));
+        }
+        Some(oldest)
+    }
+}

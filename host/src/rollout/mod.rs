@@ -1,0 +1,28 @@
+//! Proof of a candidate before it serves: recent requests are run through it and through the
+//! current version, and the answers are compared.
+//!
+//! | file | responsibility |
+//! | --- | --- |
+//! | `journal` | keeps a bounded sample of recent requests |
+//! | `exchange` | a kept request |
+//! | `class` | tells kinds of requests apart |
+//! | `rates` | limits how often requests of one class are kept |
+//! | `kept` | chooses the request that gives way |
+//! | `replay` | runs the requests through two versions |
+//! | `compare/` | compares two answers to one request |
+//! | `report/` | collects what came of all requests |
+//! | `export` | writes the kept requests as a request file |
+//! | `flags` | the flags |
+
+pub mod class;
+pub mod compare;
+pub mod exchange;
+pub mod export;
+pub mod flags;
+pub mod journal;
+mod kept;
+mod rates;
+pub mod replay;
+pub mod report;
+#[cfg(test)]
+mod xorshift;

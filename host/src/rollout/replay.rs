@@ -1,0 +1,151 @@
+//! Runs the requests of the journal through the current version and through a candidate. Both
+//! calls happen now: the recorded answer may come from an older version, and times are
+//! comparable only if they are taken together.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host_wasm::{HandlerModule, Usage, Values};
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::task::yield_now;
+
+use crate::fault::{Fault, Whose};
+use crate::rollout::compare::verdict::{Failed, Outcome, Rules, Verdict, compare};
+use crate::rollout::exchange::Exchange;
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::collector::{Case, Collector};
+use crate::rollout::report::cost::Cost;
+use crate::rollout::report::outcomes::Report;
+use crate::trial::exchange::{Answer, call};
+
+/// Two versions, and how they are compared.
+pub struct Replay {
+    /// Version that serves.
+    pub current: Arc<HandlerModule>,
+    /// Version to prove.
+    pub candidate: Arc<HandlerModule>,
+    /// Rules of the comparison.
+    pub rules: Arc<Rules>,
+    /// Differences that are accepted.
+    pub accept: Accept,
+    /// Most examples of each kind and class.
+    pub examples: usize,
+    /// Longest time.
+    pub time: Duration,
+}
+
+impl Replay {
+    /// Runs the requests one after the other, and reports what came of them. Does not keep
+    /// them in memory when they give way in the journal.
+    pub async fn run(self, journal: Vec<Weak<Exchange>>) -> Report {
+        let end = Instant::now() + self.time;
+        // Otherwise each call would need a new instance. A version that serves keeps some already,
+        // and a candidate does when it is published; else it is dropped with them.
+        self.candidate.set_serving(true);
+        let mut collector = Collector::new(self.examples, self.accept.clone());
+        for (number, exchange) in journal.iter().enumerate() {
+            // Lets the work be ended, and a deadline of another task pass.
+            yield_now().await;
+            if Instant::now() >= end {
+                collector.skip("there was no time left");
+                continue;
+            }
+            let Some(exchange) = exchange.upgrade() else {
+                collector.skip("newer requests took its place");
+                continue;
+            };
+            let exchange = &*exchange;
+            let Ok(method) = Method::from_bytes(exchange.method.as_bytes()) else {
+                collector.skip("the method is unknown");
+                continue;
+            };
+            // In turns, because the second call finds the caches filled.
+            let (current, candidate) = if number % 2 == 0 {
+                let current = self.outcome(&self.current, exchange, &method).await;
+                (current, self.outcome(&self.candidate, exchange, &method).await)
+            } else {
+                let candidate = self.outcome(&self.candidate, exchange, &method).await;
+                (self.outcome(&self.current, exchange, &method).await, candidate)
+            };
+            let (Some(mut current), Some(mut candidate)) = (current, candidate) else {
+                collector.skip("the server had no instance for it");
+                continue;
+            };
+            let mut verdict = compare(&current, &candidate, &self.rules);
+            if matches!(verdict, Verdict::NewlyFaulting { .. }) {
+                // A call may fail because the machine is busy. A fault of the version comes again.
+                if let Some(again) = self.outcome(&self.candidate, exchange, &method).await {
+                    candidate = again;
+                    verdict = compare(&current, &candidate, &self.rules);
+                }
+            }
+            let costs = (Cost::from(&current), Cost::from(&candidate));
+            if verdict != Verdict::Same {
+                // What is shown has no secrets; the kind of the difference is not affected.
+                let kind = std::mem::discriminant(&verdict);
+                mask(&mut current, self.current.values());
+                mask(&mut candidate, self.candidate.values());
+                let masked = compare(&current, &candidate, &self.rules);
+                if std::mem::discriminant(&masked) == kind {
+                    verdict = masked;
+                }
+            }
+            let target = self.current.values().mask(&exchange.target);
+            let target = self.candidate.values().mask(&target).into_owned();
+            let class = exchange.class.to_string();
+            let case =
+                Case { class: &class, method: &exchange.method, target: &target, id: exchange.id.as_str() };
+            collector.add(&case, verdict, costs.0, costs.1);
+        }
+        collector.finish()
+    }
+
+    /// Calls a version. [`None`] if the server could not make the call.
+    async fn outcome(&self, module: &HandlerModule, exchange: &Exchange, method: &Method) -> Option<Outcome> {
+        outcome(call(module, &exchange.message, method).await)
+    }
+}
+
+/// Returns the outcome of a call. [`None`] if the server could not make it.
+fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
+    let (took, memory) = (usage.time, usage.memory as u64);
+    match result {
+        Ok(Answer { status, fields, body, .. }) => {
+            Some(Outcome { status: status.as_u16(), fault: None, fields, body, took, memory })
+        }
+        Err(fault) => {
+            let entry = fault.entry();
+            let failed = Failed { name: entry.name.into(), cause: fault.to_string() };
+            (entry.whose != Whose::Operator).then(|| Outcome {
+                status: entry.status.as_u16(),
+                fault: Some(failed),
+                fields: HeaderMap::new(),
+                body: Bytes::new(),
+                took,
+                memory,
+            })
+        }
+    }
+}
+
+/// Masks the secrets of a site in everything that may be shown.
+fn mask(outcome: &mut Outcome, values: &Values) {
+    if !values.has_secrets() {
+        return;
+    }
+    if let Cow::Owned(body) = values.mask_bytes(&outcome.body) {
+        outcome.body = body.into();
+    }
+    for value in outcome.fields.values_mut() {
+        if let Cow::Owned(masked) = values.mask_bytes(value.as_bytes())
+            && let Ok(masked) = HeaderValue::from_bytes(&masked)
+        {
+            *value = masked;
+        }
+    }
+    if let Some(failed) = &mut outcome.fault {
+        failed.cause = values.mask(&failed.cause).into_owned();
+    }
+}

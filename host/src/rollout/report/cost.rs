@@ -1,0 +1,199 @@
+//! Compares the times and the memory of calls with two versions.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Fewest pairs of calls whose times are compared.
+const PAIRS_MIN: usize = 20;
+
+/// Fewest pairs of calls of which the 99th percentile is not the longest call alone.
+const PAIRS_MIN_P99: usize = 100;
+
+/// Most pairs of calls whose times are kept for a class; 16 bytes each.
+const PAIRS_MAX: usize = 5_000;
+
+/// Smallest ratio of two times that is told.
+const TIME_RATIO: f64 = 1.2;
+
+/// Smallest distance of two times that is told, in milliseconds.
+const TIME_DISTANCE_MS: f64 = 0.020;
+
+/// Smallest ratio of two memories that is told.
+const MEMORY_RATIO: f64 = 1.5;
+
+/// Smallest distance of two memories that is told.
+const MEMORY_DISTANCE: u64 = 1 << 20;
+
+/// Cost of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Time of the call.
+    pub took: Duration,
+    /// Memory of the instance, in bytes.
+    pub memory: u64,
+}
+
+/// Times of calls. Each is the time of one call on a machine that does other work too.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// Number of requests that were measured with both versions.
+    pub pairs: u64,
+    /// Median with the current version.
+    pub current_median_ms: f64,
+    /// Median with the candidate.
+    pub candidate_median_ms: f64,
+    /// 99th percentile with the current version, from 100 pairs on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub current_p99_ms: Option<f64>,
+    /// 99th percentile with the candidate, from 100 pairs on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub candidate_p99_ms: Option<f64>,
+}
+
+/// Most memory of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Memory {
+    /// Most memory with the current version.
+    pub current_max_bytes: u64,
+    /// Most memory with the candidate.
+    pub candidate_max_bytes: u64,
+}
+
+/// Times of the calls of one class.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    current: Vec<Duration>,
+    candidate: Vec<Duration>,
+}
+
+impl Pairs {
+    pub(super) fn add(&mut self, current: Duration, candidate: Duration) {
+        if self.current.len() < PAIRS_MAX {
+            self.current.push(current);
+            self.candidate.push(candidate);
+        }
+    }
+
+    /// Returns the times; [`None`] if there are too few.
+    pub(super) fn times(&self) -> Option<Times> {
+        let pairs = self.current.len();
+        if pairs < PAIRS_MIN {
+            return None;
+        }
+        let sorted = |times: &[Duration]| {
+            let mut times = times.to_vec();
+            times.sort_unstable();
+            times
+        };
+        let (current, candidate) = (sorted(&self.current), sorted(&self.candidate));
+        let p99 = |times| (pairs >= PAIRS_MIN_P99).then(|| percentile(times, 99));
+        Some(Times {
+            pairs: pairs as u64,
+            current_median_ms: percentile(&current, 50),
+            candidate_median_ms: percentile(&candidate, 50),
+            current_p99_ms: p99(&current),
+            candidate_p99_ms: p99(&candidate),
+        })
+    }
+}
+
+/// Returns the smallest time, in milliseconds, that is no shorter than so many of a hundred of
+/// the sorted times.
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    let time = sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default();
+    time.as_nanos() as f64 / 1e6
+}
+
+impl Times {
+    /// Returns the ratio of the medians, candidate to current, if it is large enough to be told.
+    pub fn median_change(&self) -> Option<f64> {
+        time_change(self.current_median_ms, self.candidate_median_ms)
+    }
+
+    /// Returns the ratio of the 99th percentiles, candidate to current, if it is large enough to
+    /// be told.
+    pub fn p99_change(&self) -> Option<f64> {
+        time_change(self.current_p99_ms?, self.candidate_p99_ms?)
+    }
+}
+
+fn time_change(current: f64, candidate: f64) -> Option<f64> {
+    let (short, long) = (current.min(candidate), current.max(candidate));
+    let is_told = long > short * TIME_RATIO && long - short > TIME_DISTANCE_MS;
+    // A clock may show that a call took no time.
+    is_told.then(|| candidate.max(1e-6) / current.max(1e-6))
+}
+
+impl Memory {
+    /// Takes the memory of a call into account.
+    pub(super) fn add(&mut self, other: Memory) {
+        self.current_max_bytes = self.current_max_bytes.max(other.current_max_bytes);
+        self.candidate_max_bytes = self.candidate_max_bytes.max(other.candidate_max_bytes);
+    }
+
+    /// Returns whether the candidate takes so much more memory that it is told.
+    pub fn is_more(&self) -> bool {
+        let (current, candidate) = (self.current_max_bytes, self.candidate_max_bytes);
+        candidate as f64 > current as f64 * MEMORY_RATIO
+            && candidate.saturating_sub(current) > MEMORY_DISTANCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Memory, Pairs, Times};
+
+    fn times(count: u64, current: impl Fn(u64) -> u64, candidate: impl Fn(u64) -> u64) -> Option<Times> {
+        let mut pairs = Pairs::default();
+        for call in 0..count {
+            pairs.add(Duration::from_micros(current(call)), Duration::from_micros(candidate(call)));
+        }
+        pairs.times()
+    }
+
+    #[test]
+    fn percentiles_are_times_that_were_measured() {
+        let hundred = times(100, |call| call + 1, |call| 2 * (100 - call)).unwrap();
+        assert_eq!(
+            hundred,
+            Times {
+                pairs: 100,
+                current_median_ms: 0.050,
+                candidate_median_ms: 0.100,
+                current_p99_ms: Some(0.099),
+                candidate_p99_ms: Some(0.198),
+            }
+        );
+        assert_eq!(times(19, |_| 1, |_| 1), None);
+        assert_eq!(times(20, |_| 1, |_| 1).unwrap().current_p99_ms, None);
+        assert_eq!(times(99_999, |_| 1, |_| 1).unwrap().pairs, 5000);
+    }
+
+    #[test]
+    fn only_large_changes_are_told() {
+        let change = |current, candidate| times(100, |_| current, |_| candidate).unwrap().median_change();
+        assert_eq!(change(100, 100), None);
+        assert_eq!(change(100, 119), None);
+        assert_eq!(change(1000, 1100), None);
+        assert_eq!(change(1, 20), None);
+        assert_eq!(change(100, 400), Some(4.0));
+        assert_eq!(change(200, 100), Some(0.5));
+        assert!(change(0, 100).unwrap().is_finite());
+    }
+
+    #[test]
+    fn more_memory_is_told_past_a_ratio_and_a_distance() {
+        let is_more = |current, candidate| {
+            Memory { current_max_bytes: current, candidate_max_bytes: candidate }.is_more()
+        };
+        assert!(is_more(2 << 20, 4 << 20));
+        assert!(!is_more(64 << 10, 256 << 10));
+        assert!(!is_more(16 << 20, 18 << 20));
+        assert!(!is_more(4 << 20, 2 << 20));
+    }
+}

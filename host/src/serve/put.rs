@@ -1,0 +1,44 @@
+//! Checks a response, and appends its head to the output of a connection.
+
+use std::ops::Range;
+
+use host_http::invalid_response::InvalidResponse;
+use host_http::request_head::Version;
+use host_http::response::{self, Own, Places};
+
+/// Response as it was put into the output.
+pub(super) struct Put {
+    /// Status.
+    pub(super) status: u16,
+    /// Part of the response that is to be sent behind the head.
+    pub(super) body: Range<usize>,
+}
+
+/// Value of `connection` in the last response of a connection.
+pub(super) const CLOSE: &str = "close";
+
+/// Returns the value of `connection` in a response. Each version of HTTP has another default
+/// (RFC 9112, section 9.3).
+pub(super) fn connection(closes: bool, version: Version) -> Option<&'static str> {
+    match (closes, version) {
+        (true, _) => Some(CLOSE),
+        (false, Version::Http10) => Some("keep-alive"),
+        (false, Version::Http11) => None,
+    }
+}
+
+/// Checks a response, whose head may have `head_max` bytes, and appends the head that the
+/// client gets.
+pub(super) fn put(
+    output: &mut Vec<u8>,
+    response: &[u8],
+    method: &str,
+    head_max: usize,
+    own: &Own<'_>,
+    places: &mut Places,
+) -> Result<Put, InvalidResponse> {
+    let checked = response::check(response, method, head_max, places)?;
+    checked.write_head(output, own);
+    let start = response.len() - checked.content.len();
+    Ok(Put { status: checked.status, body: start..start + checked.body().len() })
+}

@@ -1,0 +1,79 @@
+//! Compares a module with a version on the requests of the journal, without publishing it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_wasm::Priority;
+use http::HeaderName;
+
+use crate::rollout::compare::verdict::Rules;
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::outcomes::Report;
+use crate::site::activate::{Rejection, Times};
+use crate::site::demand::Demand;
+use crate::site::shared::Shared;
+use crate::site::swap::{GONE, IsGone, until_gone};
+use crate::site::version::{Candidate, Origin};
+
+/// What is compared, and how.
+pub struct Diff {
+    /// Name of the module, for messages.
+    pub name: String,
+    /// Module.
+    pub bytes: Vec<u8>,
+    /// Number of the version to compare with; [`None`] is the current one.
+    pub against: Option<u64>,
+    /// Headers that may differ, besides those of the site.
+    pub ignore_fields: Vec<HeaderName>,
+    /// Most examples of each kind and class.
+    pub examples: usize,
+    /// Longest time.
+    pub time: Duration,
+}
+
+/// Reason for which a module was not compared.
+pub enum NotCompared {
+    /// The module cannot serve.
+    Rejected(Rejection),
+    /// The version to compare with is not kept.
+    NotKept(String),
+    /// The work did not end.
+    Failed(String),
+}
+
+impl Shared {
+    /// Compares a module, as `Swapper::diff` describes.
+    pub(super) async fn diff(self: Arc<Self>, diff: Diff, is_gone: IsGone) -> Result<Report, NotCompared> {
+        tokio::select! {
+            biased;
+            () = until_gone(&is_gone) => Err(NotCompared::Failed(GONE.into())),
+            compared = self.compare(diff) => compared,
+        }
+    }
+
+    async fn compare(&self, diff: Diff) -> Result<Report, NotCompared> {
+        let Diff { name, bytes, against, ignore_fields, examples, time } = diff;
+        let find = |number| self.versions.history().find(number);
+        let against = match against {
+            Some(number) => {
+                Some(find(number).ok_or_else(|| NotCompared::NotKept(self.not_kept(Some(number))))?)
+            }
+            None => None,
+        };
+        let candidate = Candidate::new(Origin::Upload(name), bytes);
+        let compiled = self.versions.history().compiled(&candidate.sha256);
+        let demand = self.demand();
+        // The probes are for candidates.
+        let unprobed = Demand { probes: Arc::new([]), ..demand };
+        let (label, mut times) = (candidate.label(0), Times::default());
+        let activator = &self.settings.activator;
+        let preparing =
+            activator.prepare(label, &candidate.bytes, &unprobed, compiled, Priority::Awaited, &mut times);
+        let version = preparing.await.map_err(NotCompared::Rejected)?;
+        let mut proof = unprobed.proof;
+        let ignore_fields = proof.rules.ignore_fields.iter().cloned().chain(ignore_fields).collect();
+        proof.rules = Arc::new(Rules { ignore_fields });
+        let replay = self.replay(&version, &proof, Accept::default(), examples, time, against);
+        replay.await.map_err(NotCompared::Failed)
+    }
+}

@@ -1,0 +1,99 @@
+//! Proves a candidate on the requests of the journal before it serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rollout::flags::{Gate, Proof};
+use crate::rollout::replay::Replay;
+use crate::rollout::report::accept::Accept;
+use crate::rollout::report::outcomes::{Counts, Report};
+use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::shared::Shared;
+use crate::site::version::Version;
+
+/// Most examples that the gate collects, of which its message shows the first.
+const EXAMPLES: usize = 1;
+
+impl Shared {
+    /// Runs the journal through the current version and a candidate, and rejects the candidate
+    /// if the answers are not as the gate asks. Returns what came of the requests; [`None`] if
+    /// none were tried.
+    pub(super) async fn pass_gate(
+        &self,
+        version: &Version,
+        proof: &Proof,
+        accept: &Accept,
+        times: &mut Times,
+    ) -> Result<Option<Box<Counts>>, Rejection> {
+        if proof.gate == Gate::Off || self.settings.journal.is_empty() {
+            return Ok(None);
+        }
+        let replay = self.replay(version, proof, accept.clone(), EXAMPLES, proof.time, None);
+        let report = times.measure(Stage::Replay, replay).await.map_err(|cause| times.rejection(cause))?;
+        let fails = match proof.gate {
+            Gate::Off => false,
+            Gate::Faults => report.newly_faulting() > 0,
+            Gate::Same => !report.is_same() || report.compared() == 0,
+        };
+        if fails {
+            let remedy = match proof.gate {
+                Gate::Same => {
+                    "host diff FILE shows the differences; host swap --accept PATTERN accepts those that are meant"
+                }
+                _ => "host diff FILE shows the failures; host swap --accept-all swaps all the same",
+            };
+            return Err(Rejection {
+                remedy: Some(remedy.into()),
+                ..times.rejection(refusal(&report, proof.gate))
+            });
+        }
+        Ok(Some(Box::new(report.counts)))
+    }
+
+    /// Runs the journal through another version of the site, or the current one, and through a
+    /// candidate.
+    ///
+    /// # Errors
+    ///
+    /// Why the replay did not end.
+    pub(super) async fn replay(
+        &self,
+        candidate: &Version,
+        proof: &Proof,
+        accept: Accept,
+        examples: usize,
+        time: Duration,
+        against: Option<Arc<Version>>,
+    ) -> Result<Report, String> {
+        let journal = self.settings.journal.all().iter().map(Arc::downgrade).collect();
+        let current = against.map_or_else(
+            || Arc::clone(&self.versions.current().module),
+            |version| Arc::clone(&version.module),
+        );
+        let (candidate, rules) = (Arc::clone(&candidate.module), Arc::clone(&proof.rules));
+        let replay = Replay { current, candidate, rules, accept, examples, time };
+        self.settings.replays.run_while_wanted(replay.run(journal)).await
+    }
+}
+
+/// Says why a candidate does not pass the gate.
+fn refusal(report: &Report, gate: Gate) -> String {
+    let Counts { different, newly_faulting, mended, another_fault, .. } = report.counts;
+    let first = report.first_difference().unwrap_or("a request");
+    let (tried, all) = (report.compared(), report.requests);
+    let of = if tried == all { format!("{all}") } else { format!("{tried} tried of {all}") };
+    match gate {
+        Gate::Same if tried == 0 => {
+            format!("none of {all} recent requests could be tried in time (--gate-time, --gate same)")
+        }
+        Gate::Same => {
+            let differ = different + newly_faulting + mended + another_fault;
+            format!(
+                "{differ} of {of} recent requests are answered in another way (--gate same); the first is {first}"
+            )
+        }
+        _ => format!(
+            "{newly_faulting} of {of} recent requests fail that the current version answers; the first is {first}"
+        ),
+    }
+}
