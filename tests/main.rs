@@ -33,6 +33,7 @@ mod memory;
 mod messages;
 mod output;
 mod parity;
+mod probation;
 mod regressions;
 mod reload;
 mod repository;

@@ -25,6 +25,7 @@ use crate::site::begin::{Beginning, begin};
 use crate::site::by::By;
 use crate::site::current::Published;
 use crate::site::directory::{Directory, Site};
+use crate::site::probation::Probation;
 use crate::site::shared::Settings;
 use crate::site::shelf::Shelf;
 use crate::site::state_dir::StateDir;
@@ -142,13 +143,14 @@ impl Foundation {
     pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
         let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
         let proof = args.proof.proof();
-        let journal = Arc::new(Journal::new(&proof));
+        let (journal, probation) = (Arc::new(Journal::new(&proof)), Arc::<Probation>::default());
         let settings = Settings {
             site: (&*name != DEFAULT).then(|| Arc::clone(&name)),
             activator,
             module_max: self.module_max,
             require_durable: self.require_durable,
             journal: Arc::clone(&journal),
+            probation: Arc::clone(&probation),
             replays: self.replays.clone(),
             notice: args.notice.clone(),
         };
@@ -160,7 +162,7 @@ impl Foundation {
             swapper.read_file(By::File);
         }
         let limits = Arc::new(args.limits);
-        Ok((Site { name, place, swapper, journal, limits }, watching))
+        Ok((Site { name, place, swapper, journal, probation, limits }, watching))
     }
 
     /// Starts to watch the module file of a site, if there is one to watch. `seen` is the

@@ -24,6 +24,17 @@ pub fn saying(word: &str) -> String {
     answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
 }
 
+/// Returns a handler that answers with this word, and traps for targets whose path begins with
+/// this letter.
+pub fn trapping_at(letter: char, word: &str) -> String {
+    let response = format!("HTTP/1.1 200 OK\n\n{word}");
+    let data = format!("(data (i32.const 0) \"{}\")", escaped(response.as_bytes()));
+    // The request begins with `GET /`.
+    let letter = format!("(i32.eq (i32.load8_u offset=5 (local.get 0)) (i32.const {}))", u32::from(letter));
+    let handle = format!("(if {letter} (then unreachable)) (i64.const {})", response.len());
+    handler(&data, "(i32.const 32768)", &handle)
+}
+
 /// Returns a handler whose `handle` returns this address and length.
 pub fn returning(address: u32, length: u32) -> String {
     let packed = u64::from(address) << 32 | u64::from(length);

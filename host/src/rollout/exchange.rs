@@ -71,6 +71,15 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Copies a request, with what a version answered.
+    pub fn new(received: Received<'_>, answered: Answered) -> Exchange {
+        let class = Class::new(received.method, received.target, answered.status);
+        let bytes = memory(&class, &received);
+        let Received { method, target, message, time, id } = received;
+        let (method, target, message) = (method.into(), target.into(), copied(message));
+        Exchange { class, method, target, id: *id, message, time, answered, bytes }
+    }
+
     /// Returns the memory of the exchange in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -93,8 +102,29 @@ pub(crate) fn memory(class: &Class, received: &Received<'_>) -> usize {
 
 /// Copies a message into memory of exactly its size. A piece of a body may be a slice of
 /// a large buffer, which would stay in memory with it.
-pub(crate) fn copied(message: &Message) -> Message {
+fn copied(message: &Message) -> Message {
     let body = message.body.concat();
     let body = if body.is_empty() { Vec::new() } else { vec![body.into()] };
     Message { head: message.head.clone(), body, seed: message.seed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copied;
+    use bytes::Bytes;
+    use host_http::message::Message;
+
+    #[test]
+    fn a_kept_message_has_memory_of_its_own() {
+        let buffer = Bytes::from(vec![b'x'; 10_000]);
+        let mut head = Vec::with_capacity(5_000);
+        head.extend_from_slice(b"head");
+        let body = vec![buffer.slice(3..5), Bytes::new(), buffer.slice(7..8)];
+        let message = Message { head, body, seed: Some([7; 32]) };
+        let copy = copied(&message);
+        assert_eq!((copy.head.as_slice(), copy.head.capacity(), copy.seed), (&b"head"[..], 4, Some([7; 32])));
+        assert_eq!((copy.body.as_slice(), copy.body.capacity()), (&[Bytes::from("xxx")][..], 1));
+        assert!(copy.body[0].is_unique());
+        assert!(copied(&Message::default()).body.is_empty());
+    }
 }

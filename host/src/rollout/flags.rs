@@ -36,6 +36,11 @@ pub struct ProofFlags {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub gate_time: Duration,
 
+    /// Time for which a version is watched after it was published. If it fails requests that the one
+    /// before it answers, it is rolled back. 0s turns the watch off
+    #[arg(long, value_name = "TIME", default_value = "1min", value_parser = duration_or_none)]
+    pub watch_after: Duration,
+
     /// Header whose value may differ between two versions, for the gate and for host diff; repeatable
     #[arg(long, value_name = "NAME", value_parser = field)]
     pub ignore_field: Vec<HeaderName>,
@@ -65,6 +70,8 @@ pub struct Proof {
     pub gate: Gate,
     /// Longest time in the gate.
     pub time: Duration,
+    /// Time for which a version is watched after it was published; 0 for none.
+    pub watch_after: Duration,
     /// Rules of the comparison.
     pub rules: Arc<Rules>,
 }
@@ -78,9 +85,14 @@ impl ProofFlags {
             skip: self.journal_skip.clone().into(),
             gate: self.gate,
             time: self.gate_time,
+            watch_after: self.watch_after,
             rules: Arc::new(Rules { ignore_fields: self.ignore_field.clone() }),
         }
     }
+}
+
+fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 fn number(text: &str) -> Result<usize, String> {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::fault::{Entry, Whose};
 use crate::rollout::class::{Class, fingerprint};
-use crate::rollout::exchange::{Answered, Exchange, Received, copied, memory};
+use crate::rollout::exchange::{Answered, Exchange, Received, memory};
 use crate::rollout::flags::Proof;
 use crate::rollout::kept::{Bounds, Kept};
 use crate::rollout::rates::Rates;
@@ -152,9 +152,7 @@ impl Journal {
             self.skipped_large.fetch_add(1, Relaxed);
             return;
         }
-        let Received { method, target, message, time, id } = received;
-        let (method, target, message) = (method.into(), target.into(), copied(message));
-        let exchange = Arc::new(Exchange { class, method, target, id: *id, message, time, answered, bytes });
+        let exchange = Arc::new(Exchange::new(received, answered));
         let removed = self.lock().insert(exchange);
         drop(removed);
     }
@@ -216,9 +214,8 @@ fn skips(patterns: &[Pattern], method: &str, target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Exchange, Journal, LARGEST, Received, copied};
+    use super::{Answered, Exchange, Journal, LARGEST, Received};
     use crate::rollout::xorshift::Xorshift;
-    use bytes::Bytes;
     use clap::Parser;
     use host_http::message::Message;
     use host_http::request_id::RequestId;
@@ -431,19 +428,5 @@ mod tests {
         assert_eq!((journal.summary().requests, journal.summary().skipped_large), (0, 1));
         keep(&journal, "/", 0, 9_000);
         assert_eq!((journal.summary().requests, journal.summary().skipped_large), (1, 1));
-    }
-
-    #[test]
-    fn a_kept_message_has_memory_of_its_own() {
-        let buffer = Bytes::from(vec![b'x'; 10_000]);
-        let mut head = Vec::with_capacity(5_000);
-        head.extend_from_slice(b"head");
-        let body = vec![buffer.slice(3..5), Bytes::new(), buffer.slice(7..8)];
-        let message = Message { head, body, seed: Some([7; 32]) };
-        let copy = copied(&message);
-        assert_eq!((copy.head.as_slice(), copy.head.capacity(), copy.seed), (&b"head"[..], 4, Some([7; 32])));
-        assert_eq!((copy.body.as_slice(), copy.body.capacity()), (&[Bytes::from("xxx")][..], 1));
-        assert!(copy.body[0].is_unique());
-        assert!(copied(&Message::default()).body.is_empty());
     }
 }

@@ -12,6 +12,7 @@
 //! | `compare/` | compares two answers to one request |
 //! | `report/` | collects what came of all requests |
 //! | `export` | writes the kept requests as a request file |
+//! | `martingale` | evidence that may be looked at after each observation |
 //! | `flags` | the flags |
 
 pub mod class;
@@ -21,6 +22,7 @@ pub mod export;
 pub mod flags;
 pub mod journal;
 mod kept;
+pub mod martingale;
 mod rates;
 pub mod replay;
 pub mod report;

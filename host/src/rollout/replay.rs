@@ -108,6 +108,12 @@ impl Replay {
     }
 }
 
+/// Returns whether a request fails with a version: ends in a fault, or with a status of 500 or
+/// more. [`None`] if the server could not make the call.
+pub async fn fails(module: &HandlerModule, exchange: &Exchange, method: &Method) -> Option<bool> {
+    Some(outcome(call(module, &exchange.message, method).await)?.has_failed())
+}
+
 /// Returns the outcome of a call. [`None`] if the server could not make it.
 fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
     let (took, memory) = (usage.time, usage.memory as u64);

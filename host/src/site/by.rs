@@ -17,6 +17,8 @@ pub enum By {
         /// Process id of the client, if the kernel knows it.
         process: Option<i32>,
     },
+    /// Judge of a version that was just published.
+    Verdict,
     /// Client of the API at this address.
     Remote(SocketAddr),
 }
@@ -33,6 +35,7 @@ impl fmt::Display for By {
         match self {
             By::File => f.write_str("file"),
             By::Hangup => f.write_str("SIGHUP"),
+            By::Verdict => f.write_str("verdict"),
             By::Client { user, process: Some(process) } => write!(f, "uid {user}, pid {process}"),
             By::Client { user, process: None } => write!(f, "uid {user}"),
             By::Remote(address) => write!(f, "{address}"),

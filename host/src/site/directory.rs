@@ -8,6 +8,7 @@ use crate::config::limits::Limits;
 use crate::config::place::{self, HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
 use crate::config::site::DEFAULT;
 use crate::rollout::journal::Journal;
+use crate::site::probation::Probation;
 use crate::site::swapper::Swapper;
 
 /// A handler with its own versions, limits and permits, at a place.
@@ -20,6 +21,8 @@ pub struct Site {
     pub swapper: Swapper,
     /// Recent requests.
     pub journal: Arc<Journal>,
+    /// Watch of the newest version.
+    pub probation: Arc<Probation>,
     /// Limits.
     pub limits: Arc<Limits>,
 }

@@ -11,6 +11,9 @@
 //! | `begin` | chooses the first version after the start |
 //! | `diff` | compares a module with a version, without publishing it |
 //! | `gate` | proves a candidate on recent requests |
+//! | `probation` | watches a version after it was published |
+//! | `judge` | rolls back a version that is worse than the one before |
+//! | `roll_back` | rolls back to a kept version |
 //! | `by` | who ordered a swap or a rollback |
 //! | `restore` | brings back the versions of an earlier process |
 //! | `outcome` | the outcomes of swaps and rollbacks |
@@ -37,12 +40,15 @@ pub mod diff;
 pub mod directory;
 mod gate;
 pub mod history;
+mod judge;
 pub mod notice;
 mod optimise;
 pub mod outcome;
+pub mod probation;
 pub mod reload;
 pub mod remedy;
 mod restore;
+mod roll_back;
 pub mod shared;
 pub mod shelf;
 pub mod state_dir;

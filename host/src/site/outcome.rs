@@ -52,3 +52,6 @@ pub enum Outcome {
         serving: u64,
     },
 }
+
+/// Cause when the site was removed by a reload.
+pub(super) const REMOVED: &str = "a reload has removed the site";

@@ -16,6 +16,7 @@ use crate::site::changes::Changes;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
 use crate::site::outcome::Outcome;
+use crate::site::probation::Probation;
 use crate::site::store::Store;
 use crate::site::versions::Versions;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub require_durable: bool,
     /// Recent requests, on which candidates are proved.
     pub journal: Arc<Journal>,
+    /// Watch of the newest version.
+    pub probation: Arc<Probation>,
     /// Thread that runs the requests of the journal.
     pub replays: Background,
     /// Shows rejections to the author of the handler during development.

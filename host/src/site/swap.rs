@@ -15,8 +15,9 @@ use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::changes::Change;
 use crate::site::demand::Demand;
+use crate::site::judge;
 use crate::site::optimise;
-use crate::site::outcome::Outcome;
+use crate::site::outcome::{Outcome, REMOVED};
 use crate::site::shared::Shared;
 use crate::site::state_dir::Kept;
 use crate::site::version::{Candidate, Label, Origin, Version};
@@ -212,6 +213,7 @@ impl Shared {
         }
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
         optimise::serves(self, &version);
+        judge::begin(self, label.number, replaced);
         Ok(replaced)
     }
 
@@ -233,9 +235,6 @@ impl Shared {
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
 pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
-
-/// Cause when the site was removed by a reload.
-pub(super) const REMOVED: &str = "a reload has removed the site";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 pub(super) const GONE: &str = "its client disconnected before it was ready";

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::background::Background;
 use crate::rollout::report::accept::Accept;
@@ -27,7 +27,7 @@ use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::restore;
 use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
-use crate::site::swap::{IsGone, REMOVED};
+use crate::site::swap::IsGone;
 use crate::site::versions::Versions;
 
 /// Handle to swap, roll back and list the versions of one site.
@@ -89,6 +89,7 @@ impl Swapper {
     pub fn close(&self) {
         self.0.is_closed.store(true, Relaxed);
         drop(self.0.changes.begin());
+        self.0.settings.probation.end();
         self.0.versions.current().module.set_serving(false);
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let optimising = self.0.optimising.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -171,32 +172,7 @@ impl Swapper {
     /// Rolls back to version `number`, or to the version that the current one
     /// replaced. Takes effect at once and cancels a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
-        let shared = &self.0;
-        let rolled_back = shared.changes.overrule(|| {
-            if shared.is_closed.load(Relaxed) {
-                return Err(REMOVED.to_owned());
-            }
-            shared.expect_current(if_version)?;
-            let found = shared.versions.roll_back(number);
-            let (version, replaced) = found.ok_or_else(|| shared.not_kept(number))?;
-            if version.label.number != replaced {
-                optimise::serves(shared, &version);
-            }
-            Ok((version, replaced))
-        });
-        let (version, replaced) = match rolled_back {
-            Ok(rolled_back) => rolled_back,
-            Err(cause) => return shared.refused(cause),
-        };
-        let label = version.label.clone();
-        if label.number == replaced {
-            return Outcome::Unchanged { version: replaced };
-        }
-        shared.settings.notice.set_rejection(None);
-        info!(site = shared.site(), replaced, %by, "rolled back: serving {label}");
-        let not_durable = shared.save_state_on_thread().await;
-        let replayed = None;
-        Outcome::Serving { version: label.number, sha256: label.sha256, replaced, replayed, not_durable }
+        self.0.roll_back(number, if_version, by).await
     }
 
     /// Returns all remembered versions, oldest first.

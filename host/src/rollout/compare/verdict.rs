@@ -145,7 +145,7 @@ fn parts(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Vec<Part> {
 }
 
 impl Outcome {
-    fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.fault.is_some() || self.status >= 500
     }
 

@@ -1,0 +1,49 @@
+//! Rolls back to a kept version. It needs no preparation, so it happens at once on the caller's
+//! thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing::info;
+
+use crate::site::by::By;
+use crate::site::optimise;
+use crate::site::outcome::{Outcome, REMOVED};
+use crate::site::shared::Shared;
+
+impl Shared {
+    /// Rolls back, as `Swapper::roll_back` describes.
+    pub(super) async fn roll_back(
+        self: &Arc<Self>,
+        number: Option<u64>,
+        if_version: Option<u64>,
+        by: By,
+    ) -> Outcome {
+        let rolled_back = self.changes.overrule(|| {
+            if self.is_closed.load(Relaxed) {
+                return Err(REMOVED.to_owned());
+            }
+            self.expect_current(if_version)?;
+            let found = self.versions.roll_back(number);
+            let (version, replaced) = found.ok_or_else(|| self.not_kept(number))?;
+            if version.label.number != replaced {
+                self.settings.probation.end();
+                optimise::serves(self, &version);
+            }
+            Ok((version, replaced))
+        });
+        let (version, replaced) = match rolled_back {
+            Ok(rolled_back) => rolled_back,
+            Err(cause) => return self.refused(cause),
+        };
+        let label = version.label.clone();
+        if label.number == replaced {
+            return Outcome::Unchanged { version: replaced };
+        }
+        self.settings.notice.set_rejection(None);
+        info!(site = self.site(), replaced, %by, "rolled back: serving {label}");
+        let not_durable = self.save_state_on_thread().await;
+        let replayed = None;
+        Outcome::Serving { version: label.number, sha256: label.sha256, replaced, replayed, not_durable }
+    }
+}
