@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::harness::modules::saying;
-use crate::harness::{Client, Deployment, bombs, fails_to_start, fixture_text, host, output_of, wait_until};
+use crate::harness::{
+    Client, Configured, Deployment, Folder, bombs, fails_to_start, fixture_text, host, output_of, wait_until,
+};
 
 /// Reply of the API.
 struct Reply {
@@ -206,6 +208,43 @@ fn the_settings_are_those_with_which_the_server_runs() {
 }
 
 #[test]
+fn the_limits_in_force_are_numbers_with_their_units() {
+    let folder = Folder::new();
+    let lines = "body-max = '64KiB'\n[[site]]\nname = 'a'\ndeadline = '250ms'\n";
+    let place = Configured::start(folder, lines);
+    let ask = || {
+        let mut stream = UnixStream::connect(place.folder.file("control")).unwrap();
+        stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        read(&mut stream).body.as_array().unwrap().clone()
+    };
+    let limits = ask();
+    let find = |key: Value, site: Value| {
+        let is_wanted = |limit: &&Value| limit["key"] == key && limit["site"] == site;
+        limits.iter().find(is_wanted).unwrap_or_else(|| panic!("{key} {site}")).clone()
+    };
+    let body = find(json!("body-max"), Value::Null);
+    assert_eq!(
+        (&body["value"], &body["unit"], &body["past"], &body["source"], &body["line"]),
+        (&json!(65_536), &json!("bytes"), &json!("413"), &json!("file"), &json!(3))
+    );
+    let deadline = find(json!("deadline"), Value::Null);
+    assert_eq!(
+        (&deadline["value"], &deadline["unit"], &deadline["source"]),
+        (&json!(1), &json!("seconds"), &json!("default"))
+    );
+    assert_eq!(find(json!("deadline"), json!("a"))["value"], 0.25);
+    assert!(find(json!("connections"), Value::Null)["value"].is_u64());
+    let fixed = limits.iter().find(|limit| limit["what"] == "Control connections at once").unwrap();
+    assert_eq!(
+        *fixed,
+        json!({ "key": null, "what": "Control connections at once", "value": 256, "unit": "count", "past": "further ones wait" })
+    );
+    // What a reload changes is in force at once.
+    assert_eq!(place.reload(&lines.replace("64KiB", "32KiB")).0, 0);
+    assert!(ask().iter().any(|limit| limit["key"] == "body-max" && limit["value"] == 32_768));
+}
+
+#[test]
 fn the_latest_faults_have_their_causes() {
     let place = Deployment::of(fixture_text("traps.wat"));
     let server = place.start(&[]);
@@ -307,7 +346,7 @@ fn the_description_has_every_resource_and_status() {
     let document = get(&place, "/v1/openapi.json").body;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 13, "{paths:?}");
+    assert_eq!(paths.len(), 14, "{paths:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");

@@ -12,8 +12,8 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
     ("host/src", &[
-        "regular_file", "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "rollout", "background", "site", "record", "serve",
-        "source", "admin", "bounds", "reference", "cli", "builder", "reload",
+        "amount", "regular_file", "config", "clock", "seed", "telemetry", "files", "net", "fault", "fault_counts", "trial", "rollout",
+        "background", "site", "record", "serve", "source", "admin", "bounds", "limits", "reference", "cli", "builder", "reload",
     ]),
 ];
 

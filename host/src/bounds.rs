@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use ::host_wasm as wasm;
-use bytesize::ByteSize;
 use clap::Command;
 use handler_sdk::abi;
 use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
@@ -15,7 +14,9 @@ use host_http::response;
 use crate::admin::memory_bounds;
 use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
 use crate::admin::{body, listener};
+use crate::amount::Amount;
 use crate::config::file;
+use crate::config::limit_flag::{LimitFlag, limit_flags};
 use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
@@ -29,19 +30,18 @@ use crate::trial::request_file;
 
 /// Row of a table: what is bounded, its largest amount, and the effect of exceeding
 /// it.
-type Row = (&'static str, String, &'static str);
+pub(crate) type Row = (&'static str, Amount, &'static str);
 
 fn count(what: &'static str, most: u64, past: &'static str) -> Row {
-    (what, most.to_string(), past)
+    (what, Amount::Count(most), past)
 }
 
 fn bytes(what: &'static str, most: usize, past: &'static str) -> Row {
-    let most = if most < 1024 { format!("{most} B") } else { ByteSize(most as u64).to_string() };
-    (what, most, past)
+    (what, Amount::Bytes(most as u64), past)
 }
 
 fn time(what: &'static str, most: Duration, past: &'static str) -> Row {
-    (what, humantime::format_duration(most).to_string(), past)
+    (what, Amount::Time(most), past)
 }
 
 fn connections() -> Vec<Row> {
@@ -80,7 +80,7 @@ fn messages() -> Vec<Row> {
         count("Headers of a response", response::FIELDS_MAX as u64, "502"),
         count("Digits in a chunk size", DIGITS_MAX as u64, "400"),
         bytes("Chunk extensions and trailers of a body", EXTRA_MAX, "400"),
-        ("Trailers of a body", "`--fields-max`".into(), "431"),
+        ("Trailers of a body", Amount::Flag("fields-max"), "431"),
         bytes("Body that does not count towards `--buffer-max`", UNCOUNTED, "the body counts"),
         bytes(
             "Memory that is kept from large responses for the next ones (`--buffer-max` may lower it)",
@@ -212,6 +212,17 @@ fn log_and_recordings() -> Vec<Row> {
     ]
 }
 
+/// Returns the fixed bounds, in groups with a title.
+pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 5] {
+    [
+        ("Connections", connections()),
+        ("Messages", messages()),
+        ("Modules", modules()),
+        ("Commands and files", commands()),
+        ("Log and recordings", log_and_recordings()),
+    ]
+}
+
 /// Returns the reference page in Markdown: the flags of the command, then the fixed
 /// bounds.
 pub fn reference(command: &Command) -> String {
@@ -233,13 +244,7 @@ pub fn reference(command: &Command) -> String {
          | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
     );
     text.push_str(&flags(command));
-    for (about, rows) in [
-        ("Connections", connections()),
-        ("Messages", messages()),
-        ("Modules", modules()),
-        ("Commands and files", commands()),
-        ("Log and recordings", log_and_recordings()),
-    ] {
+    for (about, rows) in fixed() {
         let _ = write!(
             text,
             "\n## {about}: fixed\n\n| what is bounded | most | past it |\n| --- | --- | --- |\n"
@@ -253,28 +258,11 @@ pub fn reference(command: &Command) -> String {
 
 /// Returns one table row for each flag under the heading "Limits".
 pub fn flags(command: &Command) -> String {
-    let limits = command.get_arguments().filter(|flag| flag.get_help_heading() == Some("Limits"));
     let row = |flag: &clap::Arg| {
-        let help = flag.get_help()?.to_string();
-        let (what, past) = help.split_once("; ")?;
-        let (name, unit) = (flag.get_long()?, flag.get_value_names()?.first()?);
-        let default = flag.get_default_values().first()?.to_str()?;
-        let past = past.trim_start_matches("past it ");
+        let LimitFlag { name, unit, default, what, past } = LimitFlag::new(flag)?;
         Some(format!("| `--{name}` | {unit} | {default} | {what} | {past} |\n"))
     };
-    limits.map(|flag| row(flag).unwrap_or_else(|| format!("| {} | | | | |\n", flag.get_id()))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{bytes, count, time};
-    use std::time::Duration;
-
-    #[test]
-    fn amounts_are_shown_with_their_unit() {
-        assert_eq!(count("", 64, "").1, "64");
-        assert_eq!(bytes("", 500, "").1, "500 B");
-        assert_eq!(bytes("", 128 << 10, "").1, "128.0 KiB");
-        assert_eq!(time("", Duration::from_millis(2000), "").1, "2s");
-    }
+    limit_flags(command)
+        .map(|flag| row(flag).unwrap_or_else(|| format!("| {} | | | | |\n", flag.get_id())))
+        .collect()
 }

@@ -10,6 +10,7 @@
 //! contract between the two is stated in `handler_sdk::abi`.
 
 pub mod admin;
+pub(crate) mod amount;
 pub mod background;
 pub mod bounds;
 pub mod builder;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod fault;
 pub mod fault_counts;
 pub mod files;
+pub mod limits;
 pub mod net;
 pub mod record;
 pub mod reference;

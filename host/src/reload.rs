@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::admin::api::Configuration;
-use crate::admin::protocol::{Reloaded, ShownSetting, SiteOutcome};
+use crate::admin::protocol::{Limit, Reloaded, ShownSetting, SiteOutcome};
 use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
 use crate::cli::parse::{self, Stop};
-use crate::cli::serve::{Serve, SitePlan};
+use crate::cli::serve::{self, Serve, SitePlan};
 use crate::config::live::Changes;
 use crate::config::site::{DEFAULT, Source};
+use crate::limits;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::demand::Demand;
@@ -306,5 +307,9 @@ impl Configuration for Arc<Reloader> {
     async fn settings(&self) -> Vec<ShownSetting> {
         let source = self.source().clone();
         config::entries(&source)
+    }
+
+    async fn limits(&self) -> Vec<Limit> {
+        limits::in_force(&serve::definition(), self.settings().await)
     }
 }

@@ -18,7 +18,7 @@ use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
 use crate::admin::protocol::{
-    CHANGES, ErrorReply, Faults, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
+    CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
 use crate::admin::reply::{Reply, json};
@@ -46,6 +46,9 @@ pub trait Configuration: Send + Sync {
 
     /// Returns the settings with which the server runs.
     fn settings(&self) -> impl Future<Output = Vec<ShownSetting>> + Send;
+
+    /// Returns the limits in force.
+    fn limits(&self) -> impl Future<Output = Vec<Limit>> + Send;
 }
 
 /// What the API reads and changes.
@@ -152,6 +155,7 @@ impl<C: Configuration> Api<C> {
                 Err(error) => json(StatusCode::UNPROCESSABLE_ENTITY, &ErrorReply { error }),
             },
             Operation::Settings => json(StatusCode::OK, &self.configuration.settings().await),
+            Operation::Limits => json(StatusCode::OK, &self.configuration.limits().await),
             Operation::Faults => {
                 let (counts, recent) = (self.app.faults.all(), self.app.faults.recent());
                 json(StatusCode::OK, &Faults { counts, recent })

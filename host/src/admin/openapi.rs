@@ -6,7 +6,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::admin::protocol::{self, CHANGES, ErrorReply, Reloaded, Rollback, ShownSetting, SiteStatus};
+use crate::admin::protocol::{
+    self, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus,
+};
 use crate::admin::routes::{Operation, ROUTES, Route};
 use crate::rollout::journal::Summary;
 use crate::rollout::report::outcomes::Report;
@@ -172,6 +174,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Export => json!({ "type": "string" }),
         Reload => schema::<Reloaded>(schemas),
         Settings => schema::<Vec<ShownSetting>>(schemas),
+        Limits => schema::<Vec<Limit>>(schemas),
         Faults => schema::<protocol::Faults>(schemas),
         LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
         OpenApi => json!({ "type": "object" }),
@@ -217,7 +220,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (413, "The body is too long", &error),
         ],
         Versions => &[(200, "The versions", &done), (404, "There is no such site", &error)],
-        Status | Sites | Settings | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
+        Status | Sites | Settings | Limits | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let mut all = Map::new();

@@ -181,6 +181,50 @@ pub struct ShownSetting {
     pub variable: Option<String>,
 }
 
+/// Bound of the server.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Limit {
+    /// Site that sets it, unless it holds for the whole server or by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub site: Option<String>,
+    /// Name of the flag without its hyphens; null for a bound that no flag changes.
+    pub key: Option<String>,
+    /// What is bounded.
+    pub what: String,
+    /// Amount in force.
+    pub value: Number,
+    /// Unit of the amount.
+    pub unit: Unit,
+    /// What happens past it.
+    pub past: String,
+    /// `default`, `file`, `environment` or `command line`; absent for a bound that no flag changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// Configuration file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+    /// Line in the file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<usize>,
+    /// Environment variable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub variable: Option<String>,
+}
+
+/// Unit of a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes, or bytes per second for a rate.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// Number of things.
+    Count,
+    /// 1 for on, 0 for off.
+    Switch,
+}
+
 /// Reply to a request that cannot be met.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReply {

@@ -17,6 +17,7 @@ pub(super) enum Operation {
     Export,
     Reload,
     Settings,
+    Limits,
     Faults,
     LogLevel,
     SetLogLevel,
@@ -37,7 +38,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 15] = [
+pub(super) static ROUTES: [Route; 16] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -68,6 +69,12 @@ pub(super) static ROUTES: [Route; 15] = [
         "/v1/settings",
         Operation::Settings,
         "Settings with which the server runs, and their places",
+    ),
+    route(
+        Method::GET,
+        "/v1/limits",
+        Operation::Limits,
+        "Bounds in force: those of the flags, those that a site sets itself, and those without a flag",
     ),
     route(Method::GET, "/v1/faults", Operation::Faults, "Number of each fault, and the latest faults"),
     route(Method::GET, "/v1/log-level", Operation::LogLevel, "Levels of the log"),

@@ -9,6 +9,7 @@
 //! | `call` | limits of handler calls |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
+//! | `limit_flag` | what the flag of a limit says about it |
 //! | `values` | values that a handler gets, and where secrets are read |
 //! | `value` | parses the values of flags, and bounds them |
 //! | `setting` | values of flags, where each was given, and which one counts |
@@ -26,6 +27,7 @@ pub mod call;
 pub mod connection;
 pub mod environment;
 pub mod file;
+pub(crate) mod limit_flag;
 pub mod limits;
 pub mod live;
 pub mod place;

@@ -83,7 +83,7 @@ pub fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-pub(super) fn connections(text: &str) -> Result<usize, String> {
+pub(crate) fn connections(text: &str) -> Result<usize, String> {
     if text != "auto" {
         return count::<CONNECTIONS_MAX>(text)
             .map_err(|_| format!("expected auto, or a whole number from 1 to {CONNECTIONS_MAX}"));
