@@ -14,6 +14,8 @@ use crate::harness::{
     Client, Configured, Deployment, Folder, bombs, fails_to_start, fixture_text, host, output_of, wait_until,
 };
 
+mod events;
+
 /// Reply of the API.
 struct Reply {
     status: u16,
@@ -234,10 +236,10 @@ fn the_limits_in_force_are_numbers_with_their_units() {
     );
     assert_eq!(find(json!("deadline"), json!("a"))["value"], 0.25);
     assert!(find(json!("connections"), Value::Null)["value"].is_u64());
-    let fixed = limits.iter().find(|limit| limit["what"] == "Control connections at once").unwrap();
+    let fixed = limits.iter().find(|limit| limit["what"] == "Streams of events at once").unwrap();
     assert_eq!(
         *fixed,
-        json!({ "key": null, "what": "Control connections at once", "value": 256, "unit": "count", "past": "further ones wait" })
+        json!({ "key": null, "what": "Streams of events at once", "value": 32, "unit": "count", "past": "503" })
     );
     // What a reload changes is in force at once.
     assert_eq!(place.reload(&lines.replace("64KiB", "32KiB")).0, 0);
@@ -346,7 +348,7 @@ fn the_description_has_every_resource_and_status() {
     let document = get(&place, "/v1/openapi.json").body;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 14, "{paths:?}");
+    assert_eq!(paths.len(), 15, "{paths:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");

@@ -13,10 +13,11 @@ use host_http::response;
 
 use crate::admin::memory_bounds;
 use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
-use crate::admin::{body, listener};
+use crate::admin::{body, listener, stream};
 use crate::amount::Amount;
 use crate::config::file;
 use crate::config::limit_flag::{LimitFlag, limit_flags};
+use crate::events::{event, hub};
 use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
@@ -167,10 +168,34 @@ fn commands() -> Vec<Row> {
         bytes("Head of a request to the API", listener::HEAD_MAX, "431, and the connection is closed"),
         bytes("Body of a request to the API, except for a module", BODY_MAX, "413"),
         time("Time to drain a body that the API has refused", body::DRAIN, "the connection is closed"),
-        time("Time to send a reply of the API", listener::SEND_TIMEOUT, "the connection is closed"),
+        time(
+            "Time to send a reply of the API, and in which a client reads nothing of a stream",
+            listener::SEND_TIMEOUT,
+            "the connection is closed",
+        ),
         bytes("Reply to a command", REPLY_MAX, "the command fails"),
         count("Faults that the API remembers", fault_counts::RECENT_MAX as u64, "the oldest is dropped"),
         bytes("Target or cause of a fault that the API remembers", fault_counts::TEXT_MAX, "it is cut"),
+        count("Streams of events at once", u64::from(hub::STREAMS_MAX), "503"),
+        count(
+            "Changes kept for clients that follow the events",
+            hub::CHANGES_MAX as u64,
+            "the oldest is dropped",
+        ),
+        count(
+            "Faults kept for clients that follow the events",
+            hub::FAULTS_MAX as u64,
+            "the oldest is dropped",
+        ),
+        bytes("Kept changes, and kept faults, each", hub::BYTES_MAX, "the oldest are dropped"),
+        bytes("Text in an event", fault_counts::TEXT_MAX, "it is cut"),
+        bytes("List in an event", event::LIST_MAX, "it is cut"),
+        time(
+            "Time between two comments in a stream of events",
+            stream::COMMENT_INTERVAL,
+            "a comment is sent",
+        ),
+        time("Time to send the last events on exit", hub::FLUSH, "they are lost"),
         bytes("Configuration file", file::FILE_MAX, "it is refused"),
         count(
             "Mistakes in a configuration that are told one by one",

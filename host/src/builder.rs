@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::background::Background;
 use crate::cli::serve::{Serve, SitePlan};
 use crate::config::site::DEFAULT;
+use crate::events::hub::Events;
 use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
 use crate::rollout::journal::Journal;
@@ -51,6 +52,7 @@ pub struct Foundation {
     /// Runs the requests of journals.
     replays: Background,
     watches: Watches,
+    events: Arc<Events>,
     state_dir: Option<PathBuf>,
     require_durable: bool,
     module_max: usize,
@@ -79,6 +81,7 @@ impl Foundation {
             thread: Background::start("swap", 0).context("cannot start the swap thread")?,
             replays: Background::start("replay", REPLAY_NICE).context("cannot start the replay thread")?,
             watches: Watches::default(),
+            events: Arc::default(),
             state_dir: args.swap.state_dir.clone(),
             require_durable: args.swap.require_durable,
             module_max: args.limits.swap.module_max,
@@ -153,6 +156,7 @@ impl Foundation {
             probation: Arc::clone(&probation),
             replays: self.replays.clone(),
             notice: args.notice.clone(),
+            events: Arc::clone(&self.events),
         };
         let swapper = Swapper::start(settings, beginning, &self.thread)?;
         let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
@@ -219,6 +223,7 @@ pub fn start(
         ids: ConnectionIds::new(),
         notice: args.notice.clone(),
         faults: FaultCounts::default(),
+        events: Arc::clone(&foundation.events),
         recorder: Recorder::start(&args.recording)?,
         ending: Ending::default(),
         limits: args.limits.clone(),

@@ -2,7 +2,7 @@
 //! those that are not the client's.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use crate::fault::{Fault, Whose};
 /// Most faults that are remembered.
 pub const RECENT_MAX: usize = 32;
 
-/// Most bytes of a target, and of a cause, that are remembered.
+/// Most bytes of a target, and of a cause, that are remembered or told.
 pub const TEXT_MAX: usize = 4 << 10;
 
 /// Faults since the start. A request without a fault does not take this lock.
@@ -25,7 +25,7 @@ pub struct FaultCounts(Mutex<Faults>);
 struct Faults {
     /// Number of faults by their names in `fault`.
     counts: BTreeMap<&'static str, u64>,
-    recent: VecDeque<Recent>,
+    recent: VecDeque<Arc<Recent>>,
 }
 
 /// Fault of the handler or of the server.
@@ -52,13 +52,18 @@ pub struct Recent {
     pub cause: String,
 }
 
+/// Returns at most the first `TEXT_MAX` bytes of a text.
+pub fn cut(text: &str) -> String {
+    text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or_default().to_owned()
+}
+
 impl FaultCounts {
     /// Counts a fault.
     pub fn add(&self, fault: &Fault) {
         *self.lock().counts.entry(fault.entry().name).or_default() += 1;
     }
 
-    /// Remembers a fault with its text, unless it is the client's.
+    /// Remembers a fault with its text, and returns it, unless it is the client's.
     pub fn remember(
         &self,
         (fault, cause): (&Fault, &str),
@@ -66,13 +71,12 @@ impl FaultCounts {
         id: String,
         (method, target): (&str, &str),
         (site, version): (Option<&str>, Option<u64>),
-    ) {
+    ) -> Option<Arc<Recent>> {
         let entry = fault.entry();
         if entry.whose == Whose::Client {
-            return;
+            return None;
         }
-        let cut = |text: &str| text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or_default().to_owned();
-        let recent = Recent {
+        let recent = Arc::new(Recent {
             time: clock::micros(time).to_string(),
             id,
             fault: entry.name.into(),
@@ -82,10 +86,11 @@ impl FaultCounts {
             site: site.map(str::to_owned),
             version,
             cause: cut(cause),
-        };
+        });
         let mut faults = self.lock();
         faults.recent.truncate(RECENT_MAX - 1);
-        faults.recent.push_front(recent);
+        faults.recent.push_front(Arc::clone(&recent));
+        Some(recent)
     }
 
     /// Returns the number of each fault that has occurred.
@@ -95,7 +100,7 @@ impl FaultCounts {
 
     /// Returns the latest faults, newest first.
     pub fn recent(&self) -> Vec<Recent> {
-        self.lock().recent.iter().cloned().collect()
+        self.lock().recent.iter().map(|recent| Recent::clone(recent)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Faults> {

@@ -17,6 +17,7 @@ pub mod builder;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod events;
 pub mod fault;
 pub mod fault_counts;
 pub mod files;

@@ -171,6 +171,9 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         () = serving => Ok(()),
         () = second_signal => Err(anyhow!("stopped by a second signal before all requests were answered")),
     };
+    if result.is_ok() {
+        app.events.end().await;
+    }
     if let Some(recorder) = &app.recorder {
         recorder.flush();
     }

@@ -14,6 +14,7 @@ use crate::cli::parse::{self, Stop};
 use crate::cli::serve::{self, Serve, SitePlan};
 use crate::config::live::Changes;
 use crate::config::site::{DEFAULT, Source};
+use crate::events::event::Event;
 use crate::limits;
 use crate::serve::app::App;
 use crate::site::by::By;
@@ -80,11 +81,13 @@ impl Reloader {
         let reloaded = self.load(&mut watching, by).await;
         match &reloaded {
             Ok(Reloaded { applied, needs_restart, failed, .. }) => {
+                self.app.events.tell(&Event::reloaded(applied, needs_restart, failed, by));
                 let (applied, needs_restart) = (applied.join(" "), needs_restart.join(" "));
                 info!(applied, needs_restart, %by, "configuration reloaded");
                 failed.iter().for_each(|cause| warn!(cause, %by, "a site was not changed by the reload"));
             }
             Err(causes) => {
+                self.app.events.tell(&Event::not_reloaded(causes, by));
                 let what = "configuration not reloaded: nothing has changed";
                 causes.lines().for_each(|cause| warn!(cause, %by, "{what}"));
             }
@@ -122,7 +125,9 @@ impl Reloader {
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
-        log::set_levels(&args.log_level);
+        if log::set_levels(&args.log_level) {
+            self.app.events.tell(&Event::log_level(&log::levels(), by));
+        }
         let names: Vec<_> = failed.iter().map(|(name, _)| &**name).collect();
         self.source().reloaded(args.source.clone(), &names);
         let failed = failed.into_iter().map(|(_, cause)| cause).collect();
@@ -205,16 +210,22 @@ impl Reloader {
             added.iter().for_each(|(site, _)| site.swapper.close());
             return Err(failures.into_iter().map(|(_, cause)| cause).collect::<Vec<_>>().join("\n"));
         }
+        let mut events = Vec::new();
         for (site, watch) in added {
             watching.extend(watch.map(|watch| (Arc::clone(&site.name), watch)));
-            info!(site = &*site.name, version = site.swapper.current().label.number, %by, "site added");
+            let version = site.swapper.current().label.number;
+            info!(site = &*site.name, version, %by, "site added");
+            events.push(Event::site_added(&site.name, version, by));
             sites.push(site);
         }
         self.app.sites.set(Directory::new(sites));
+        // Only now can a request reach the new sites.
+        events.iter().for_each(|event| self.app.events.tell(event));
         for site in removed {
             watching.remove(&site.name);
             site.swapper.close();
             info!(site = &*site.name, %by, "site removed; requests that it is answering go on");
+            self.app.events.tell(&Event::site_removed(&site.name, by));
         }
         Ok((outcomes, failures))
     }

@@ -94,4 +94,9 @@ for flags in '' 'transfer-encoding: chunked'; do
         "$(ask -H 'expect:' -H "$flags" --data-binary "@$SCRATCH/long" -o "$got" -w '%{http_code}' "$ECHO/")" 413
 done
 
+# The stream of events has no end, so curl ends it.
+events=$(ask -N --max-time 3 -i -H "authorization: Bearer $TOKEN" -H 'last-event-id: unknown' "$API/v1/events" 2>/dev/null)
+equal 'GET /v1/events, content-type' "$(field "$events" content-type)" text/event-stream
+has 'GET /v1/events, what is missed' "$events" 'event: missed'
+
 exit "$failed"

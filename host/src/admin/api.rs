@@ -21,10 +21,11 @@ use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
-use crate::admin::reply::{Reply, json};
+use crate::admin::reply::{self, Reply, json};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
-use crate::admin::{peer, proof};
+use crate::admin::{peer, proof, stream};
+use crate::events::event::Event;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
@@ -156,6 +157,10 @@ impl<C: Configuration> Api<C> {
             },
             Operation::Settings => json(StatusCode::OK, &self.configuration.settings().await),
             Operation::Limits => json(StatusCode::OK, &self.configuration.limits().await),
+            Operation::Events if parts.method == Method::HEAD => reply::events(None),
+            Operation::Events => {
+                reply::events(Some(stream::begin(&self.app.events, parts, caller.is_gone())?))
+            }
             Operation::Faults => {
                 let (counts, recent) = (self.app.faults.all(), self.app.faults.recent());
                 json(StatusCode::OK, &Faults { counts, recent })
@@ -167,6 +172,7 @@ impl<C: Configuration> Api<C> {
                 // Logged before the change, which may silence it.
                 info!(levels = level, by = %caller.by, "levels of the log are changed");
                 log::set_levels(&levels);
+                self.app.events.tell(&Event::log_level(&log::levels(), caller.by));
                 json(StatusCode::OK, &LogLevel { level: log::levels() })
             }
             Operation::OpenApi => json(StatusCode::OK, &openapi::document()),

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use host_wasm::health;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +29,7 @@ use crate::admin::peer;
 use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
 use crate::admin::reply::{Reply, json};
 use crate::admin::token::Token;
+use crate::admin::unread::Impatient;
 use crate::site::by::By;
 
 /// Most control connections at once; further ones wait.
@@ -36,7 +38,7 @@ pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// Largest head of a request in bytes, which is also the size of the read buffer.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
 
-/// Longest time to send a reply.
+/// Longest time to send a reply, or in which a client reads nothing of a stream.
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept, for example when no descriptor is left.
@@ -183,12 +185,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Configuration,
 {
-    let (guest, answered) = (&guest, &Notify::new());
+    let (guest, answered, permit) = (&guest, &Notify::new(), &Mutex::new(None));
     let service = service_fn(|request| {
         let api = Arc::clone(&api);
         async move {
-            let reply = answer(request, guest, &api).await;
-            answered.notify_one();
+            let mut reply = answer(request, guest, &api).await;
+            match reply.body_mut() {
+                Either::Left(_) => answered.notify_one(),
+                // A stream has no end that could be waited for.
+                Either::Right(frames) => {
+                    *permit.lock().unwrap_or_else(PoisonError::into_inner) = frames.take_permit();
+                }
+            }
             Ok::<_, Infallible>(reply)
         }
     });
@@ -202,8 +210,9 @@ where
         answered.notified().await;
         sleep(SEND_TIMEOUT).await;
     };
+    let stream = TokioIo::new(Impatient::new(stream, SEND_TIMEOUT));
     tokio::select! {
-        served = connection.serve_connection(TokioIo::new(stream), service) => served,
+        served = connection.serve_connection(stream, service) => served,
         () = given_up => Ok(()),
     }
 }

@@ -11,6 +11,9 @@
 //! | `api` | answers one request |
 //! | `proof` | the journal, and comparisons on it |
 //! | `choice` | chooses the site and the version that a request concerns |
+//! | `reply` | replies, in JSON or as a stream |
+//! | `stream` | the stream of events to a client |
+//! | `unread` | gives up a client that reads nothing |
 //! | `body` | receives the body of a request |
 //! | `reply` | the forms of a reply |
 //! | `refusal` | why a request is not carried out |
@@ -35,4 +38,6 @@ mod refusal;
 mod reply;
 pub mod resources;
 mod routes;
+pub(crate) mod stream;
 pub mod token;
+mod unread;

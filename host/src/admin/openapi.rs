@@ -10,6 +10,8 @@ use crate::admin::protocol::{
     self, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus,
 };
 use crate::admin::routes::{Operation, ROUTES, Route};
+use crate::admin::stream::LAST_EVENT_ID;
+use crate::events::event::Event;
 use crate::rollout::journal::Summary;
 use crate::rollout::report::outcomes::Report;
 use crate::site::history::Entry;
@@ -129,6 +131,13 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         let parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
         parameters.push(parameter);
     }
+    if route.operation == Operation::Events {
+        let description =
+            "Id of the last event that the client has seen; what has changed since comes first.";
+        parameters.push(json!({
+            "name": LAST_EVENT_ID, "in": "header", "description": description, "schema": { "type": "string" },
+        }));
+    }
     let mut operation = json!({
         "operationId": format!("{:?}", route.operation),
         "summary": route.summary,
@@ -175,6 +184,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Reload => schema::<Reloaded>(schemas),
         Settings => schema::<Vec<ShownSetting>>(schemas),
         Limits => schema::<Vec<Limit>>(schemas),
+        Events => schema::<Event>(schemas),
         Faults => schema::<protocol::Faults>(schemas),
         LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
         OpenApi => json!({ "type": "object" }),
@@ -220,15 +230,21 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (413, "The body is too long", &error),
         ],
         Versions => &[(200, "The versions", &done), (404, "There is no such site", &error)],
+        Events => &[
+            (200, "A stream without an end, of which each `data` is one event", &done),
+            (503, "Too many clients follow the events", &error),
+        ],
         Status | Sites | Settings | Limits | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
+    let stream = |description: &str| json!({ "description": description, "content": { "text/event-stream": { "schema": done } } });
     let mut all = Map::new();
     for (status, description, schema) in statuses {
         let entry = match (route.operation, status) {
             (Export, 200) => {
                 json!({ "description": description, "content": { "text/plain": { "schema": schema } } })
             }
+            (Events, 200) => stream(description),
             _ => entry(description, schema),
         };
         all.insert(status.to_string(), entry);

@@ -45,8 +45,40 @@ pub fn page() -> String {
             }
         }
     }
+    text.push_str(&events(&member(&member(&document, "components"), "schemas")));
     while let Some(at) = text.find("\n\n\n") {
         text.remove(at);
+    }
+    text
+}
+
+/// Returns the table of events.
+fn events(schemas: &Value) -> String {
+    let mut text = String::from(
+        "\n## Events\n\n\
+         What `GET /v1/events` tells. Fields in parentheses may be absent.\n\n\
+         | event | when | fields |\n| --- | --- | --- |\n",
+    );
+    let properties =
+        |of: &Value| of.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let required = |of: &Value| of.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let text_of =
+        |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    for event in schemas.pointer("/Event/oneOf").and_then(Value::as_array).into_iter().flatten() {
+        // The fields of a fault stand in a schema of their own.
+        let shared = text_of(event, "$ref");
+        let shared = shared.rsplit('/').next().and_then(|name| schemas.get(name)).unwrap_or(&Value::Null);
+        let mut fields = properties(event);
+        let name = fields.remove("event").unwrap_or_default();
+        fields.extend(properties(shared));
+        let always = [required(event), required(shared)].concat();
+        let shown = |field: &String| match always.contains(&field.as_str().into()) {
+            true => format!("`{field}`"),
+            false => format!("(`{field}`)"),
+        };
+        let (name, when) = (text_of(&name, "const"), text_of(event, "description").replace('\n', " "));
+        let fields = fields.keys().map(shown).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "| `{name}` | {} | {fields} |", when.trim_end_matches('.'));
     }
     text
 }

@@ -1,20 +1,22 @@
-//! Replies of the API.
+//! Replies of the API: one line of JSON, a text, or a stream of events.
 
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use serde::Serialize;
 
+use crate::admin::stream::Frames;
+
 /// Response of the API.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Either<Full<Bytes>, Frames>>;
 
 /// Returns a response with one line of JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     let mut text = serde_json::to_vec(body)
         .unwrap_or_else(|error| format!("{{\"error\":\"cannot encode the reply: {error}\"}}").into());
     text.push(b'\n');
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    let mut reply = Response::new(Either::Left(Full::new(Bytes::from(text))));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
@@ -22,7 +24,18 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 
 /// Returns a response with a text.
 pub(super) fn text(text: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    let mut reply = Response::new(Either::Left(Full::new(Bytes::from(text))));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply
+}
+
+/// Returns a response with a stream of events, or only its head.
+pub(super) fn events(frames: Option<Frames>) -> Reply {
+    let mut reply = Response::new(frames.map_or_else(|| Either::Left(Full::default()), Either::Right));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Without it nginx would keep events until a buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     reply
 }

@@ -19,6 +19,7 @@ pub(super) enum Operation {
     Settings,
     Limits,
     Faults,
+    Events,
     LogLevel,
     SetLogLevel,
     OpenApi,
@@ -38,7 +39,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 16] = [
+pub(super) static ROUTES: [Route; 17] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -77,6 +78,12 @@ pub(super) static ROUTES: [Route; 16] = [
         "Bounds in force: those of the flags, those that a site sets itself, and those without a flag",
     ),
     route(Method::GET, "/v1/faults", Operation::Faults, "Number of each fault, and the latest faults"),
+    route(
+        Method::GET,
+        "/v1/events",
+        Operation::Events,
+        "Stream of events: changes of the server, and faults of the handler and of the server",
+    ),
     route(Method::GET, "/v1/log-level", Operation::LogLevel, "Levels of the log"),
     route(
         Method::PUT,

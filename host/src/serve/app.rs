@@ -1,11 +1,14 @@
 //! State that all connections share.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use host_http::request_id::ConnectionIds;
 use tokio::sync::Semaphore;
 
 use crate::config::limits::Limits;
+use crate::events::hub::Events;
+use crate::fault::Fault;
 use crate::fault_counts::FaultCounts;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
@@ -29,6 +32,8 @@ pub struct App {
     pub notice: Notice,
     /// Fault counts.
     pub faults: FaultCounts,
+    /// Events.
+    pub events: Arc<Events>,
     /// Memory budget for bodies.
     pub buffers: Buffers,
     /// Permits for connections.
@@ -47,5 +52,20 @@ impl App {
         limits.connection = settings.limits.clone();
         limits.server.drain = settings.drain;
         limits
+    }
+
+    /// Counts, remembers and tells a fault, as [`FaultCounts::remember`] describes.
+    pub(super) fn failed(
+        &self,
+        (fault, cause): (&Fault, &str),
+        time: SystemTime,
+        id: String,
+        request: (&str, &str),
+        place: (Option<&str>, Option<u64>),
+    ) {
+        self.faults.add(fault);
+        if let Some(recent) = self.faults.remember((fault, cause), time, id, request, place) {
+            self.events.fault(&recent);
+        }
     }
 }

@@ -174,18 +174,11 @@ impl Client {
         let (answer, response, _share, fault) = match answered {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
-                self.app.faults.add(&fault);
                 let text = fault.to_string();
                 let cause = masked(serving, &text).into_owned();
                 let (request, version) = ((head.method, &*target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
-                self.app.faults.remember(
-                    (&fault, &cause),
-                    time,
-                    id.to_string(),
-                    request,
-                    (site_name, version),
-                );
+                self.app.failed((&fault, &cause), time, id.to_string(), request, (site_name, version));
                 closes |= fault.leaves_unread();
                 let page = Bytes::from(fault.page(self.settings.tell_cause.then_some(&cause)));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;

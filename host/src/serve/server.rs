@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::events::event::Event;
 use crate::net::listener::{Accepted, Listener};
 use crate::serve::app::App;
 use crate::serve::connection::Connections;
@@ -40,6 +41,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
     shutdown.await;
     idle_memory.abort();
     app.ending.begin();
+    app.events.tell(&Event::ending());
     info!(connections = connections.open(), "shutting down: draining requests in flight");
     // Waits until the backlog is accepted: its connections are established for their
     // clients, who may have sent requests.

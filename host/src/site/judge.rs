@@ -157,6 +157,7 @@ impl Judge {
         let cause = format!("{evidence}; the latest is {latest}");
         warn!(site = shared.site(), version = number, serving = before, %cause, "a version was worse than the one before it");
         let rejection = Rejection { stage: Stage::Watch, cause, remedy: None, is_passing: false };
+        shared.tell_rejected(number, &rejection, before, By::Verdict);
         shared.versions.history().reject(number, rejection);
         shared.left.notify_one();
         shared.save_state_on_thread().await;

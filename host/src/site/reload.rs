@@ -183,7 +183,7 @@ impl Prepared {
             }
             Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
-                    let replaced = shared.publish(*version, &candidate.bytes, None, &mut times)?;
+                    let replaced = shared.publish(*version, &candidate.bytes, None, &mut times, by)?;
                     shared.put_in_force(demand, Some(&candidate.sha256));
                     Ok(replaced)
                 };

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::info;
 
+use crate::events::event::How;
 use crate::site::by::By;
 use crate::site::optimise;
 use crate::site::outcome::{Outcome, REMOVED};
@@ -29,6 +30,7 @@ impl Shared {
             if version.label.number != replaced {
                 self.settings.probation.end();
                 optimise::serves(self, &version);
+                self.tell_serving(&version.label, replaced, How::Rollback, by);
             }
             Ok((version, replaced))
         });

@@ -10,14 +10,19 @@ use tokio::task::AbortHandle;
 use tracing::warn;
 
 use crate::background::Background;
+use crate::events::event::{Event, How, now};
+use crate::events::hub::Events;
+use crate::fault_counts::cut;
 use crate::rollout::journal::Journal;
-use crate::site::activate::Activator;
+use crate::site::activate::{Activator, Rejection};
+use crate::site::by::By;
 use crate::site::changes::Changes;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
 use crate::site::outcome::Outcome;
 use crate::site::probation::Probation;
 use crate::site::store::Store;
+use crate::site::version::Label;
 use crate::site::versions::Versions;
 
 /// Settings of a swapper.
@@ -38,6 +43,8 @@ pub struct Settings {
     pub replays: Background,
     /// Shows rejections to the author of the handler during development.
     pub notice: Notice,
+    /// Takes the events of the site.
+    pub events: Arc<Events>,
 }
 
 pub(super) struct Shared {
@@ -67,6 +74,29 @@ impl Shared {
     /// Returns the name of the site, for the log.
     pub(super) fn site(&self) -> Option<&str> {
         self.settings.site.as_deref()
+    }
+
+    /// Tells that a version serves. Called under the lock of the changes, so that events come
+    /// in the order of the changes.
+    pub(super) fn tell_serving(&self, label: &Label, replaced: u64, how: How, by: By) {
+        let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
+        let (time, version, by) = (now(), label.number, by.to_string());
+        self.settings.events.tell(&Event::Serving { time, site, version, sha256, replaced, how, by });
+    }
+
+    /// Tells that a version was rejected.
+    pub(super) fn tell_rejected(&self, version: u64, rejection: &Rejection, serving: u64, by: By) {
+        let Rejection { stage, cause, remedy, .. } = rejection;
+        self.settings.events.tell(&Event::Rejected {
+            time: now(),
+            site: self.site().map(str::to_owned),
+            version,
+            stage: stage.to_string(),
+            cause: cut(cause),
+            remedy: remedy.as_deref().map(cut),
+            serving,
+            by: by.to_string(),
+        });
     }
 
     /// Spawns a task on the swap thread.

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
+use crate::events::event::How;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times};
@@ -143,7 +144,7 @@ impl Shared {
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
             Ok(Ok((version, replayed))) => {
-                let publish = || self.publish(version, &candidate.bytes, if_version, &mut times);
+                let publish = || self.publish(version, &candidate.bytes, if_version, &mut times, by);
                 let published = self.changes.if_newest(&change, publish);
                 let published = published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)));
                 published.map(|replaced| (replaced, replayed))
@@ -196,6 +197,7 @@ impl Shared {
         file: &Arc<[u8]>,
         if_version: Option<u64>,
         times: &mut Times,
+        by: By,
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
         let version = Arc::new(version);
@@ -214,6 +216,7 @@ impl Shared {
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
         optimise::serves(self, &version);
         judge::begin(self, label.number, replaced);
+        self.tell_serving(&label, replaced, How::Swap, by);
         Ok(replaced)
     }
 
@@ -227,6 +230,7 @@ impl Shared {
         self.settings.notice.set_rejection(Some(notice));
         let (version, stage, cause, remedy) =
             (label.number, stage.to_string(), cause.clone(), remedy.clone());
+        self.tell_rejected(version, &rejection, serving, by);
         self.versions.history().reject(version, rejection);
         self.save(|store| store.save_state(&self.versions));
         Outcome::Rejected { version, stage, cause, remedy, serving }

@@ -79,12 +79,14 @@ pub fn levels() -> String {
     levels.unwrap_or_else(|| "off".into())
 }
 
-/// Changes the levels of the log.
-pub fn set_levels(filter: &Targets) {
+/// Changes the levels of the log. Returns whether they were others before.
+pub fn set_levels(filter: &Targets) -> bool {
+    let before = levels();
     if let Some(handle) = FILTER.get() {
         // Fails only when the log is gone.
         let _ = handle.reload(filter.clone());
     }
+    levels() != before
 }
 
 /// Sets up the log of the server. Must be called at most once in a process.

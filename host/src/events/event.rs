@@ -1,0 +1,257 @@
+//! Events and their fields.
+
+use std::fmt::Display;
+use std::time::SystemTime;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::clock;
+use crate::fault_counts::{Recent, cut};
+
+/// Most bytes of all texts in one list of an event.
+pub const LIST_MAX: usize = 4 << 10;
+
+/// What has happened. Each time is in UTC. The name of a site is absent for the default one.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Another version serves.
+    Serving {
+        /// Time.
+        time: String,
+        /// Name of the site.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// Number of the version.
+        version: u64,
+        /// SHA-256 of its bytes in hexadecimal.
+        sha256: String,
+        /// Number of the version that it replaced.
+        replaced: u64,
+        /// Way to the change.
+        how: How,
+        /// Who ordered it.
+        by: String,
+    },
+    /// A candidate was rejected; the current version goes on serving.
+    Rejected {
+        /// Time.
+        time: String,
+        /// Name of the site.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// Number of the candidate.
+        version: u64,
+        /// Stage that failed.
+        stage: String,
+        /// Cause of the failure.
+        cause: String,
+        /// What to change in the module, or in the limits.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remedy: Option<String>,
+        /// Number of the version that serves.
+        serving: u64,
+        /// Who ordered it.
+        by: String,
+    },
+    /// The configuration was reloaded.
+    Reloaded {
+        /// Time.
+        time: String,
+        /// Keys that were changed.
+        applied: Vec<String>,
+        /// Keys that need a restart.
+        needs_restart: Vec<String>,
+        /// Why sites were not changed.
+        failed: Vec<String>,
+        /// Who ordered it.
+        by: String,
+    },
+    /// A reload failed and has changed nothing.
+    NotReloaded {
+        /// Time.
+        time: String,
+        /// Causes, one a line.
+        cause: String,
+        /// Who ordered it.
+        by: String,
+    },
+    /// A reload has added a site.
+    SiteAdded {
+        /// Time.
+        time: String,
+        /// Name of the site.
+        site: String,
+        /// Number of the version that serves.
+        version: u64,
+        /// Who ordered it.
+        by: String,
+    },
+    /// A reload has removed a site.
+    SiteRemoved {
+        /// Time.
+        time: String,
+        /// Name of the site.
+        site: String,
+        /// Who ordered it.
+        by: String,
+    },
+    /// The levels of the log were changed.
+    LogLevel {
+        /// Time.
+        time: String,
+        /// Levels in force.
+        level: String,
+        /// Who ordered it.
+        by: String,
+    },
+    /// The handler or the server failed at a request.
+    Fault(Recent),
+    /// The server ends: it answers the requests in flight and takes no others.
+    Ending {
+        /// Time.
+        time: String,
+    },
+    /// Events before this one are lost to this client. `GET /v1/status` has the current state.
+    Missed {
+        /// Time.
+        time: String,
+        /// Number of lost events, if it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+    },
+}
+
+/// Way to a change of the current version.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// A new version was swapped in.
+    Swap,
+    /// An older version serves again.
+    Rollback,
+}
+
+impl Event {
+    /// Returns the event of a reload.
+    pub fn reloaded(
+        applied: &[String],
+        needs_restart: &[String],
+        failed: &[String],
+        by: impl Display,
+    ) -> Event {
+        let (applied, needs_restart, failed) = (list(applied), list(needs_restart), list(failed));
+        Event::Reloaded { time: now(), applied, needs_restart, failed, by: by.to_string() }
+    }
+
+    /// Returns the event of a reload that failed.
+    pub fn not_reloaded(cause: &str, by: impl Display) -> Event {
+        Event::NotReloaded { time: now(), cause: cut(cause), by: by.to_string() }
+    }
+
+    /// Returns the event of a site that was added.
+    pub fn site_added(site: &str, version: u64, by: impl Display) -> Event {
+        Event::SiteAdded { time: now(), site: site.into(), version, by: by.to_string() }
+    }
+
+    /// Returns the event of a site that was removed.
+    pub fn site_removed(site: &str, by: impl Display) -> Event {
+        Event::SiteRemoved { time: now(), site: site.into(), by: by.to_string() }
+    }
+
+    /// Returns the event of a change of the log's levels.
+    pub fn log_level(level: &str, by: impl Display) -> Event {
+        Event::LogLevel { time: now(), level: cut(level), by: by.to_string() }
+    }
+
+    /// Returns the event of the shutdown.
+    pub fn ending() -> Event {
+        Event::Ending { time: now() }
+    }
+
+    /// Returns the event about lost ones.
+    pub(super) fn missed(count: Option<u64>) -> Event {
+        Event::Missed { time: now(), count }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Event::Serving { .. } => "serving",
+            Event::Rejected { .. } => "rejected",
+            Event::Reloaded { .. } => "reloaded",
+            Event::NotReloaded { .. } => "not-reloaded",
+            Event::SiteAdded { .. } => "site-added",
+            Event::SiteRemoved { .. } => "site-removed",
+            Event::LogLevel { .. } => "log-level",
+            Event::Fault(_) => "fault",
+            Event::Ending { .. } => "ending",
+            Event::Missed { .. } => "missed",
+        }
+    }
+
+    /// Returns the event as the lines of a stream, without its id.
+    pub(super) fn lines(&self) -> String {
+        let data = serde_json::to_string(self).unwrap_or_default();
+        format!("event: {}\ndata: {data}\n\n", self.name())
+    }
+}
+
+/// Returns the current time as events have it.
+pub fn now() -> String {
+    clock::micros(SystemTime::now()).to_string()
+}
+
+/// Returns the first texts of a list, and how many are left out.
+fn list(texts: &[String]) -> Vec<String> {
+    let mut left = LIST_MAX;
+    let fits = |text: &&String| {
+        let rest = left.checked_sub(text.len());
+        left = rest.unwrap_or_default();
+        rest.is_some()
+    };
+    let mut shown: Vec<_> = texts.iter().take_while(fits).cloned().collect();
+    if let more @ 1.. = texts.len() - shown.len() {
+        shown.push(format!("{more} more (the log has them)"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, LIST_MAX, list};
+
+    #[test]
+    fn an_event_is_a_name_and_one_line_of_json() {
+        let event = Event::NotReloaded { time: "T".into(), cause: "a\nb\rc".into(), by: "SIGHUP".into() };
+        assert_eq!(
+            event.lines(),
+            "event: not-reloaded\n\
+             data: {\"event\":\"not-reloaded\",\"time\":\"T\",\"cause\":\"a\\nb\\rc\",\"by\":\"SIGHUP\"}\n\n"
+        );
+    }
+
+    #[test]
+    fn the_name_of_each_event_stands_in_its_data_too() {
+        for event in [
+            Event::reloaded(&[], &[], &[], "file"),
+            Event::not_reloaded("", "file"),
+            Event::site_added("a", 1, "file"),
+            Event::site_removed("a", "file"),
+            Event::log_level("info", "file"),
+            Event::ending(),
+            Event::missed(Some(1)),
+        ] {
+            let data = format!("data: {{\"event\":\"{}\",\"time\":", event.name());
+            assert!(event.lines().contains(&data), "{}", event.lines());
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_shortened() {
+        let texts: Vec<String> = vec!["x".repeat(LIST_MAX / 4); 6];
+        assert_eq!(list(&texts[..4]), texts[..4]);
+        assert_eq!(list(&texts).last().unwrap(), "2 more (the log has them)");
+        assert_eq!(list(&["y".repeat(LIST_MAX + 1)]), ["1 more (the log has them)"]);
+    }
+}
