@@ -5,13 +5,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{CHANGES, get, post, send};
 use crate::harness::modules::saying;
-use crate::harness::{Configured, Deployment, Folder, Server, fixture_text, wait_until};
+use crate::harness::{Configured, Deployment, Folder, Server, fixture_text, kill, wait_until};
 
 /// Longest wait for an event.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -263,4 +265,54 @@ fn a_stream_ends_with_the_server() {
         events.tells(json!({ "event": "ending" }));
         assert!(events.next().is_none(), "there is more");
     }
+}
+
+/// Follows the events by the command. Returns its process and its lines, once there is one.
+fn command(place: &Deployment, arguments: &[&str]) -> (std::process::Child, Receiver<String>, String) {
+    let mut command = place.command(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, lines) = channel();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let mut first = None;
+    wait_until("the command prints an event", || {
+        set_log_level(place, "info");
+        first = lines.recv_timeout(Duration::from_millis(10)).ok();
+        first.is_some()
+    });
+    (child, lines, first.unwrap())
+}
+
+#[test]
+fn the_command_prints_a_line_for_each_event_until_the_server_ends() {
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    let (text, lines, first) = command(&place, &["events"]);
+    let (json, objects, object) = command(&place, &["events", "--json"]);
+    assert!(first.contains("Z log-level level=\"request=info,info\" by=\"uid "), "{first}");
+    let object: Value = serde_json::from_str(&object).unwrap();
+    assert_eq!(object["event"], "log-level");
+    place.serves(saying("two"), 2);
+    server.stop();
+    let serving = lines.iter().find(|line| line.contains("serving")).unwrap();
+    assert!(serving.contains("Z serving version=2 sha256="), "{serving}");
+    assert!(lines.iter().last().unwrap().ends_with("Z ending"));
+    assert!(objects.iter().last().unwrap().starts_with("{\"event\":\"ending\",\"time\":"));
+    for child in [text, json] {
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    }
+}
+
+#[test]
+fn the_command_fails_when_the_server_ends_otherwise() {
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    let (child, _lines, _) = command(&place, &["events"]);
+    kill("KILL", server.pid());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("closed the connection within the stream") && said.contains("its log"), "{said}");
+    let streams = place.tell(&["events"]);
+    assert!(streams.starts_with("error: "), "{streams}");
 }

@@ -11,7 +11,7 @@ use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 
 /// Most bytes of a reply that is not understood, and of the name of a module.
-const SHOWN_MAX: usize = 1000;
+pub(super) const SHOWN_MAX: usize = 1000;
 
 /// Path of the state of a server in its API.
 pub(super) const STATUS: &str = "/v1/status";

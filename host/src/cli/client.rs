@@ -2,6 +2,7 @@
 //! request and waits for the reply.
 
 use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -10,13 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use http::header::{HOST, IF_MATCH};
-use http::{Method, Request};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 
 use crate::admin::place;
@@ -26,6 +27,9 @@ use crate::config::value::{duration, port, showable};
 
 /// Longest wait for the reply to anything but a swap.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time in which a stream sends nothing. A server sends a comment every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Port of the server, unless another one is given.
 const PORT: u16 = 4444;
@@ -46,7 +50,7 @@ pub struct Server {
     /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Print the reply of the server as a line of JSON, or {"outcome":"failed","cause":"..."} when there
+    /// Print the reply of the server, or each event, as a line of JSON, or {"outcome":"failed","cause":"..."} when there
     /// is none or it is an error
     #[arg(long)]
     pub json: bool,
@@ -106,28 +110,93 @@ impl Ask<'_> {
 pub(super) fn ask(server: &Server, ask: Ask<'_>) -> anyhow::Result<String> {
     let patience = server.timeout.unwrap_or(ask.patience);
     let (stream, path) = connect(server, patience)?;
-    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.context("cannot start an asynchronous runtime")?;
-    let reply = runtime.block_on(async { timeout(patience, exchange(stream, ask)).await });
-    let path = path.display();
+    let reply = runtime()?
+        .block_on(async { timeout(patience, async { text(send(stream, ask).await?).await }).await });
     match reply {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) if error.downcast_ref().is_some_and(hyper::Error::is_parse) => {
-            Err(anyhow!("the reply of the server at {path} is no HTTP (is it another version of host?)"))
-        }
-        Ok(Err(error)) if error.is::<hyper::Error>() => Err(error.context(format!(
-            "the server at {path} closed the connection without a reply; it may be ending (its log says so)"
-        ))),
-        Ok(Err(error)) => Err(error.context(format!("cannot read the reply of the server at {path}"))),
-        Err(_) => Err(anyhow!(
-            "the server at {path} has not replied within {} (--timeout); host status, or its log, says whether it \
-             carried the command out",
-            showable(patience)
-        )),
+        Ok(reply) => reply.map_err(|error| explain(&path, error)),
+        Err(_) => Err(late(&path, patience)),
     }
 }
 
-async fn exchange(stream: UnixStream, ask: Ask<'_>) -> anyhow::Result<String> {
+/// End of a stream.
+pub(super) enum End {
+    /// The server has ended it. Has the path of its socket.
+    Ended(PathBuf),
+    /// `take` broke off.
+    Stopped,
+    /// The server has replied this instead of a stream.
+    Refused(String),
+}
+
+/// Follows a stream of a server, and passes its pieces to `take`.
+///
+/// # Errors
+///
+/// One line: why there is no stream, why it broke, or that of `take`.
+pub(super) fn follow(
+    server: &Server,
+    target: &str,
+    mut take: impl FnMut(&[u8]) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<End> {
+    let ask = Ask::get(target);
+    let patience = server.timeout.unwrap_or(ask.patience);
+    let (stream, path) = connect(server, patience)?;
+    let shown = path.display().to_string();
+    runtime()?.block_on(async {
+        let sent = timeout(patience, send(stream, ask)).await.map_err(|_| late(&path, patience))?;
+        let answer = sent.map_err(|error| explain(&path, error))?;
+        if answer.status() != StatusCode::OK {
+            let text = timeout(patience, text(answer)).await.map_err(|_| late(&path, patience))?;
+            return text.map(End::Refused).map_err(|error| explain(&path, error));
+        }
+        let mut body = answer.into_body();
+        loop {
+            let frame = timeout(SILENCE_MAX, body.frame()).await.map_err(|_| {
+                let silence = showable(SILENCE_MAX);
+                anyhow!("the server at {shown} has sent nothing for {silence}; its log says whether it runs")
+            })?;
+            let Some(frame) = frame else { return Ok(End::Ended(path)) };
+            let frame = frame.with_context(|| {
+                format!("the server at {shown} closed the connection within the stream; its log may say why")
+            })?;
+            if let Some(bytes) = frame.data_ref()
+                && take(bytes)?.is_break()
+            {
+                return Ok(End::Stopped);
+            }
+        }
+    })
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.context("cannot start an asynchronous runtime")
+}
+
+/// Explains why there is no reply.
+fn explain(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    let path = path.display();
+    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+        anyhow!("the reply of the server at {path} is no HTTP (is it another version of host?)")
+    } else if error.is::<hyper::Error>() {
+        error.context(format!(
+            "the server at {path} closed the connection without a reply; it may be ending (its log says so)"
+        ))
+    } else {
+        error.context(format!("cannot read the reply of the server at {path}"))
+    }
+}
+
+fn late(path: &Path, patience: Duration) -> anyhow::Error {
+    anyhow!(
+        "the server at {} has not replied within {} (--timeout); host status, or its log, says whether it \
+         carried the command out",
+        path.display(),
+        showable(patience)
+    )
+}
+
+async fn send(stream: UnixStream, ask: Ask<'_>) -> anyhow::Result<Response<Incoming>> {
     stream.set_nonblocking(true)?;
     let stream = TokioIo::new(tokio::net::UnixStream::from_std(stream)?);
     let (mut sender, connection) = http1::handshake(stream).await?;
@@ -137,7 +206,10 @@ async fn exchange(stream: UnixStream, ask: Ask<'_>) -> anyhow::Result<String> {
     if let Some(version) = ask.if_version {
         request = request.header(IF_MATCH, format!("\"{version}\""));
     }
-    let reply = sender.send_request(request.body(Full::new(Bytes::from(ask.body)))?).await?;
+    Ok(sender.send_request(request.body(Full::new(Bytes::from(ask.body)))?).await?)
+}
+
+async fn text(reply: Response<Incoming>) -> anyhow::Result<String> {
     let status = reply.status();
     let body = Limited::new(reply.into_body(), REPLY_MAX).collect().await.map_err(|error| anyhow!(error))?;
     let text = String::from_utf8(body.to_bytes().into())?;

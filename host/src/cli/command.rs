@@ -14,6 +14,7 @@ use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, SiteStatus, Status
 use crate::cli::ask::{STATUS, end_of, show, status};
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::config::{self, Config};
+use crate::cli::events;
 use crate::cli::output::print;
 use crate::cli::proof::{self, Proof};
 use crate::cli::serve::Serve;
@@ -92,6 +93,13 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Print the events of a running server, one a line, until the server ends: swaps, rollbacks,
+    /// rejections, reloads, and faults of the handler and of the server
+    Events {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
     /// Proof of candidates.
     #[command(flatten)]
     Proof(Proof),
@@ -111,9 +119,8 @@ pub enum Command {
 pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
-        Command::Versions { server, .. } | Command::Status { server } | Command::Reload { server } => {
-            server.json
-        }
+        Command::Versions { server, .. } | Command::Status { server } => server.json,
+        Command::Reload { server } | Command::Events { server } => server.json,
         Command::Proof(proof) => proof.is_json(),
         Command::Config(_) | Command::Tool(_) => false,
     };
@@ -164,6 +171,7 @@ fn carry_out(
             let ask = Ask::post("/v1/reload", None, Vec::new(), Duration::from_secs(swap_seconds));
             show(&server, ask, show_reloaded)
         }
+        Command::Events { server } => events::follow(&server),
         Command::Proof(what) => proof::run(what),
         Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),

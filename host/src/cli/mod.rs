@@ -12,6 +12,7 @@
 //! | `ask` | asks a running server, and shows its reply |
 //! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
+//! | `events` | prints the events of a running server |
 //! | `proof` | compares a module on recent requests, and shows these |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
@@ -39,6 +40,7 @@ pub mod command;
 pub mod config;
 pub mod configured;
 pub mod dev;
+mod events;
 mod facts;
 mod loader;
 mod new;
