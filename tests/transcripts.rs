@@ -37,12 +37,72 @@ fn a_swap_and_a_rollback_print_what_the_readme_shows() {
     let module = readme.split("```wat\n").nth(1).unwrap().split("```").next().unwrap();
     let place = Deployment::new();
     let server = place.start(&[]);
+    // As the page has done, so that the swap has a request to try.
+    assert_eq!(server.connect().ask("GET", "/route").status, 200);
     // Not masked, because the hash of this module is the same everywhere.
     assert_eq!(place.swap(module), shown("README.md", "cargo run -q -p host -- swap hello.wat"));
     assert_eq!(server.connect().ask("GET", "/").text(), shown("README.md", "curl localhost:4444"));
     assert_eq!(place.swap("(module)\n"), shown("README.md", "cargo run -q -p host -- swap bad.wat"));
     let rollback = shown("README.md", "cargo run -q -p host -- rollback");
     assert_eq!(masked(&place.tell(&["rollback"])), masked(&rollback));
+}
+
+/// Replaces what differs between runs and machines by `#`: times, sizes, the ids of requests and
+/// the version of curl. Leaves other numbers, and hashes.
+fn settled(text: &str) -> String {
+    let ends = [' ', '\n', ',', ')', '"'];
+    let words: Vec<&str> = text.split_inclusive(ends).collect();
+    let core = |index: usize| words.get(index).map_or("", |word| word.trim_end_matches(ends));
+    let settle = |(index, word): (usize, &&str)| {
+        let found = core(index);
+        let is_hex = |text: &str| text.len() == 16 && text.chars().all(|c| c.is_ascii_hexdigit());
+        let is_id = found.rsplit_once('-').is_some_and(|(_, hash)| is_hex(hash));
+        let is_time = found.len() == "2026-11-27T16:06:08Z".len() && found.ends_with('Z');
+        let is_size = ["B", "KiB", "ms"].contains(&core(index + 1))
+            || index.checked_sub(1).is_some_and(|before| core(before) == "bytes") && found.starts_with(':');
+        let is_changing = is_id || is_time || is_size || found.starts_with("curl/");
+        if is_changing { word.replacen(found, "#", 1) } else { (*word).to_owned() }
+    };
+    words.iter().enumerate().map(settle).collect()
+}
+
+#[test]
+fn candidates_are_proved_as_the_page_shows() {
+    const ADDRESS: &str = "localhost:4444";
+    const SOCKET: &str = "/run/user/1000/host-4444.sock";
+    let page = fs::read_to_string(root().join("docs/rollouts.md")).unwrap();
+    let folder = Folder::new();
+    let module = page.split("```wat\n").nth(1).unwrap().split("```").next().unwrap();
+    fs::write(folder.file("shop.wat"), module).unwrap();
+    let socket = folder.path("control.sock");
+
+    let blocks = page.split("```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let steps = blocks.flat_map(|block| block.trim_start_matches("$ ").split("\n$ "));
+    let (mut server, mut ran) = (None::<Server>, 0);
+    for step in steps {
+        let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
+        if command.starts_with("cargo ") || command.starts_with("alias ") {
+            continue;
+        }
+        if command == "host" {
+            let mut begun = host();
+            begun.current_dir(folder.file(""));
+            begun.env("HOST_LISTEN", "127.0.0.1:0").env("HOST_CONTROL", &socket);
+            server = Some(Server::begin_as_it_is(begun).until_ready());
+            continue;
+        }
+        let address = server.as_ref().map_or(ADDRESS.into(), |server| server.addresses[0].to_string());
+        let script = command.replace(ADDRESS, &address).replace(SOCKET, &socket);
+        let mut shell = Command::new("sh");
+        // The program by its name, as the alias has it.
+        shell.args(["-c", &format!("host() {{ \"$HOST\" \"$@\"; }}\n{script}")]);
+        shell.current_dir(folder.file("")).env("HOST", host().get_program()).env("HOST_CONTROL", &socket);
+        let (_, printed) = output_of(&mut shell);
+        let printed = settled(printed.replace(&address, ADDRESS).trim_end());
+        assert_eq!(printed, settled(expected.trim_end()), "{command}");
+        ran += 1;
+    }
+    assert!(ran > 15, "{ran}");
 }
 
 #[test]
