@@ -121,7 +121,7 @@ impl<C: Configuration> Api<C> {
         if !parts.method.is_safe() && !parts.headers.contains_key(CHANGES) {
             return refuse(
                 StatusCode::FORBIDDEN,
-                format!("a request that changes something needs the header {CHANGES}, with any value"),
+                format!("a request other than GET needs the header {CHANGES}, with any value"),
             );
         }
         let if_match = if_match(&parts.headers)?;

@@ -26,6 +26,9 @@ const EXAMPLES_MAX: usize = 100;
 /// Longest time of a comparison, unless the client gives one.
 const TIME: Duration = Duration::from_secs(10);
 
+/// Least time of a comparison, which is the unit in which it is sent.
+const TIME_MIN: Duration = Duration::from_millis(1);
+
 /// Largest time of a comparison.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 
@@ -112,6 +115,9 @@ pub(crate) fn examples(text: &str) -> Result<u64, String> {
 /// Parses the longest time of a comparison.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    let max = TIME_MAX.as_secs();
-    if time > TIME_MAX { Err(format!("expected at most {max} s, found `{text}`")) } else { Ok(time) }
+    match time {
+        time if time < TIME_MIN => Err(format!("expected at least 1ms, found `{text}`")),
+        time if time > TIME_MAX => Err(format!("expected at most {} s, found `{text}`", TIME_MAX.as_secs())),
+        time => Ok(time),
+    }
 }

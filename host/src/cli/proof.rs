@@ -21,6 +21,7 @@ use crate::config::value::{showable, version_number};
 use crate::files::own_file::FILE_MODE;
 use crate::rollout::flags::field;
 use crate::rollout::journal::{ClassSummary, Summary};
+use crate::rollout::report::number::counted;
 use crate::rollout::report::outcomes::Report;
 
 /// Exit code of `host diff` when the answers differ.
@@ -30,7 +31,7 @@ const DIFFERENT: u8 = 4;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Proof {
     /// Compare a module with the current version on the recent requests of a running server.
-    /// Changes nothing. Exit code 0: all answers are the same; 4: some differ
+    /// Changes nothing. Exit code 0: all answers are the same; 4: some differ; 1: none were compared
     Diff {
         /// Module: WebAssembly, binary (.wasm) or text (.wat); - is standard input
         file: PathBuf,
@@ -112,28 +113,35 @@ pub(super) fn run(what: Proof) -> anyhow::Result<ExitCode> {
         Proof::Journal { what: Some(Journal::Export { file }), of, server } => {
             let text = client::ask(&server, Ask::get(&of.target("/v1/journal/requests", &[])))?;
             let text = ask::unless_refused(text)?;
-            let count = text.matches("\n### ").count();
+            let count = counted(text.matches("\n### ").count() as u64, "request", "requests");
             let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&file);
             let written = created.and_then(|mut created| created.write_all(text.as_bytes()));
             written.with_context(|| format!("cannot write {}", file.display()))?;
-            print(format!("wrote {count} requests to {}\n", file.display()));
+            print(format!("wrote {count} to {}\n", file.display()));
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn show_report(report: &Report) -> (String, ExitCode) {
+    if report.compared() == 0 {
+        let text = format!("{report}\nnothing was compared (host journal shows what there is)\n");
+        return (text, ExitCode::FAILURE);
+    }
     let code = if report.is_same() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) };
     (format!("{report}\n"), code)
 }
 
 fn show_journal(summary: &Summary) -> (String, ExitCode) {
     let Summary { requests, requests_max, bytes, bytes_max, skipped_large, classes, .. } = summary;
+    if *requests_max == 0 {
+        return ("the journal is off (--journal 0)\n".into(), ExitCode::SUCCESS);
+    }
     let mut text = format!(
-        "{requests} of at most {requests_max} requests, {} of {}, {} classes; {skipped_large} were too large\n",
+        "{requests} of at most {requests_max} requests, {} of {}, {}; {skipped_large} were too large\n",
         ByteSize(*bytes as u64),
         ByteSize(*bytes_max as u64),
-        classes.len()
+        counted(classes.len() as u64, "class", "classes")
     );
     if !classes.is_empty() {
         text += &format!("{:>8}  {:>9}  {:<20}  class\n", "requests", "size", "newest");

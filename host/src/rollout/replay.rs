@@ -18,7 +18,7 @@ use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::{Case, Collector};
 use crate::rollout::report::cost::Cost;
 use crate::rollout::report::outcomes::Report;
-use crate::trial::exchange::{Answer, call};
+use crate::trial::exchange::{Answer, call_again};
 
 /// Two versions, and how they are compared.
 pub struct Replay {
@@ -104,14 +104,14 @@ impl Replay {
 
     /// Calls a version. [`None`] if the server could not make the call.
     async fn outcome(&self, module: &HandlerModule, exchange: &Exchange, method: &Method) -> Option<Outcome> {
-        outcome(call(module, &exchange.message, method).await)
+        outcome(call_again(module, &exchange.message, method).await)
     }
 }
 
 /// Returns whether a request fails with a version: ends in a fault, or with a status of 500 or
 /// more. [`None`] if the server could not make the call.
 pub async fn fails(module: &HandlerModule, exchange: &Exchange, method: &Method) -> Option<bool> {
-    Some(outcome(call(module, &exchange.message, method).await)?.has_failed())
+    Some(outcome(call_again(module, &exchange.message, method).await)?.has_failed())
 }
 
 /// Returns the outcome of a call. [`None`] if the server could not make it.

@@ -11,6 +11,9 @@ use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
+/// Most patterns without use that the message names.
+const UNUSED_MAX: usize = 3;
+
 /// Most examples that the gate collects, of which its message shows the first.
 const EXAMPLES: usize = 1;
 
@@ -37,7 +40,7 @@ impl Shared {
         };
         if fails {
             let remedy = match proof.gate {
-                Gate::Same => {
+                Gate::Same if report.newly_faulting() == 0 => {
                     "host diff FILE shows the differences; host swap --accept PATTERN accepts those that are meant"
                 }
                 _ => "host diff FILE shows the failures; host swap --accept-all swaps all the same",
@@ -78,6 +81,13 @@ impl Shared {
 
 /// Says why a candidate does not pass the gate.
 fn refusal(report: &Report, gate: Gate) -> String {
+    let mut unused: Vec<_> = report.accepted.iter().filter(|accepted| accepted.count == 0).collect();
+    unused.truncate(UNUSED_MAX);
+    let unused = unused.iter().map(|accepted| format!(" (--accept {} has no difference)", accepted.pattern));
+    cause(report, gate) + &unused.collect::<String>()
+}
+
+fn cause(report: &Report, gate: Gate) -> String {
     let Counts { different, newly_faulting, mended, another_fault, .. } = report.counts;
     let first = report.first_difference().unwrap_or("a request");
     let (tried, all) = (report.compared(), report.requests);

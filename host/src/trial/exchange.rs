@@ -12,7 +12,7 @@ use host_http::request::{BadRequest, Origin, check_head, encode};
 use host_http::request_head::RequestHead;
 use host_http::request_id::RequestId;
 use host_http::response::{self, Places};
-use host_wasm::{HandlerModule, Usage, Values};
+use host_wasm::{CallError, HandlerModule, Usage, Values};
 use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
@@ -162,9 +162,27 @@ pub async fn call(
     method: &Method,
 ) -> (Result<Answer, Fault>, Usage) {
     let (returned, usage) = module.call_and_measure(message, RequestId::none()).await;
+    (answer(module, returned, method), usage)
+}
+
+/// Calls a module as [`call`] does, with a request that was served before. Drops the log lines
+/// of the module.
+pub async fn call_again(
+    module: &HandlerModule,
+    message: &Message,
+    method: &Method,
+) -> (Result<Answer, Fault>, Usage) {
+    let (returned, usage) = module.call_again(message).await;
+    (answer(module, returned, method), usage)
+}
+
+fn answer(
+    module: &HandlerModule,
+    returned: Result<Bytes, CallError>,
+    method: &Method,
+) -> Result<Answer, Fault> {
     let head_max = module.limits().response_head_max;
-    let answer = returned.map_err(Fault::from).and_then(|bytes| Answer::new(&bytes, method, head_max));
-    (answer, usage)
+    returned.map_err(Fault::from).and_then(|bytes| Answer::new(&bytes, method, head_max))
 }
 
 impl Answer {

@@ -164,11 +164,14 @@ impl HandlerModule {
     pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
         self.engine.wake_ticker();
         let Some((snapshot, idle)) = &self.kept else {
+            let logs = state.log_lines_left > 0;
             let mut instance =
                 Instance::new(self.engine.slots().enter(), &self.code, state.with(&self.values).quiet())
                     .await?;
             instance.initialise().await?;
-            instance.unmute(self.engine.limits());
+            if logs {
+                instance.unmute(self.engine.limits());
+            }
             return Ok(Box::new(instance));
         };
         if let Some(mut instance) = idle.take() {

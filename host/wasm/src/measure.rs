@@ -35,11 +35,24 @@ impl HandlerModule {
         request: &Message,
         id: RequestId,
     ) -> (Result<Bytes, CallError>, Usage) {
+        let state = CallState::new(self.engine().limits(), id, Instant::now());
+        self.measure(request, state).await
+    }
+
+    /// Calls the handler as [`HandlerModule::call_and_measure`] does, and drops its log lines,
+    /// because the request was served before.
+    pub async fn call_again(&self, request: &Message) -> (Result<Bytes, CallError>, Usage) {
+        let state = CallState::new(self.engine().limits(), RequestId::none(), Instant::now());
+        self.measure(request, state.quiet()).await
+    }
+
+    async fn measure(&self, request: &Message, mut state: CallState) -> (Result<Bytes, CallError>, Usage) {
         let mut usage = Usage::default();
         let result = async {
             let _permit = self.engine().admission().begin_candidate().await?;
-            let state = CallState::new(self.engine().limits(), id, Instant::now()).seeded(request.seed);
-            let mut instance = self.instance(state).await?;
+            // Without the wait for the permit.
+            state.deadline = Instant::now() + self.limits().deadline;
+            let mut instance = self.instance(state.seeded(request.seed)).await?;
             let before = memory::size(instance.memory, &instance.store);
             let since = Instant::now();
             let result = answer(&mut instance, request, self.engine()).await;

@@ -15,6 +15,6 @@ pub mod accept;
 pub mod collector;
 pub mod cost;
 mod cost_text;
-mod number;
+pub(crate) mod number;
 pub mod outcomes;
 mod text;

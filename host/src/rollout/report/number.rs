@@ -14,7 +14,7 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// Returns a number of things.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
