@@ -34,14 +34,14 @@ pub enum Event {
         /// Who ordered it.
         by: String,
     },
-    /// A candidate was rejected; the current version goes on serving.
+    /// A candidate was rejected, or a version that served was worse than the one before it.
     Rejected {
         /// Time.
         time: String,
         /// Name of the site.
         #[serde(skip_serializing_if = "Option::is_none")]
         site: Option<String>,
-        /// Number of the candidate.
+        /// Number of the rejected version.
         version: u64,
         /// Stage that failed.
         stage: String,
