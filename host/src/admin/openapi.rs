@@ -98,7 +98,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (
                 "accept",
                 "Requests that the candidate may answer in another way, such as GET /about*; repeatable.",
-                json!({ "type": "array", "items": { "type": "string" } }),
+                json!({ "type": "array", "items": { "type": "string", "pattern": "^([A-Z]+ )?[/*][!-~]*$" } }),
             ),
             ("accept-all", "Whether every difference is accepted.", json!({ "type": "boolean" })),
         ],
@@ -117,12 +117,12 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (
                 "ignore-field",
                 "Header whose value may differ; repeatable.",
-                json!({ "type": "array", "items": { "type": "string" } }),
+                json!({ "type": "array", "items": { "type": "string", "pattern": "^[a-z][a-z0-9-]*$" } }),
             ),
             (
                 "time",
                 "Longest time to run requests, with its unit, such as 10s; at most 10min.",
-                json!({ "type": "string", "pattern": "^[1-9][0-9]{0,2}s$" }),
+                json!({ "type": "string", "pattern": "^([1-9][0-9]?|[1-5][0-9]{2}|600)s$" }),
             ),
         ],
         _ => &[],
