@@ -34,6 +34,7 @@ mod messages;
 mod output;
 mod parity;
 mod probation;
+mod proof;
 mod regressions;
 mod reload;
 mod repository;
