@@ -161,6 +161,16 @@ fn a_candidate_is_judged_by_the_one_request_that_it_answers_in_another_way() {
 }
 
 #[test]
+fn a_candidate_may_begin_to_draw_random_bits() {
+    let place = Place::start(&Handler::new(Says(FINE)), &format!("{PATIENT}module = 'base.wat'\n"));
+    place.ask(&["/"]);
+    let draws = Handler::new(Draws("HTTP/1.1 200 OK\n\n"));
+    let (_, report) = place.diff(&draws);
+    assert_counts(&report["counts"], &[("different", 1)]);
+    place.passes(&draws, &[]);
+}
+
+#[test]
 fn more_memory_is_told_and_no_difference() {
     let place = Place::start(&Handler::new(Says(FINE)), &format!("{PATIENT}module = 'base.wat'\n"));
     place.ask(&["/"]);

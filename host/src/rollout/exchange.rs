@@ -8,6 +8,7 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 
 use crate::rollout::class::Class;
+use crate::seed;
 
 /// Memory of the allocator for each allocation, in bytes: its header and what it rounds up.
 const ALLOCATION: usize = 16;
@@ -57,7 +58,7 @@ pub struct Exchange {
     pub class: Class,
     /// Method of the request, of which the class may have a part only.
     pub method: Box<str>,
-    /// Target of the request, as the client sent it.
+    /// Canonical target of the request.
     pub target: Box<str>,
     /// Id of the request, as in the log.
     pub id: RequestId,
@@ -101,11 +102,12 @@ pub(crate) fn memory(class: &Class, received: &Received<'_>) -> usize {
 }
 
 /// Copies a message into memory of exactly its size. A piece of a body may be a slice of
-/// a large buffer, which would stay in memory with it.
+/// a large buffer, which would stay in memory with it. A message to a module that draws no
+/// random bits has no seed, but a candidate may draw some, so the copy gets one.
 fn copied(message: &Message) -> Message {
     let body = message.body.concat();
     let body = if body.is_empty() { Vec::new() } else { vec![body.into()] };
-    Message { head: message.head.clone(), body, seed: message.seed }
+    Message { head: message.head.clone(), body, seed: message.seed.or_else(seed::draw) }
 }
 
 #[cfg(test)]
