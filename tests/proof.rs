@@ -4,6 +4,7 @@
 mod handlers;
 mod limits;
 mod pairs;
+mod secrets;
 mod ways;
 
 use std::fs;

@@ -149,7 +149,7 @@ impl<C: Configuration> Api<C> {
                 let (_permit, name, module) = self.receive(parts, body).await?;
                 proof::diff(&site, wanted, name, module, caller.is_gone()).await?
             }
-            Operation::Journal => json(StatusCode::OK, &choice::site(&self.app, parts)?.journal.summary()),
+            Operation::Journal => json(StatusCode::OK, &proof::summary(&*choice::site(&self.app, parts)?)),
             Operation::Export => proof::export(&*choice::site(&self.app, parts)?),
             Operation::Reload => match self.configuration.reload(caller.by).await {
                 Ok(reloaded) => json(StatusCode::OK, &reloaded),

@@ -12,6 +12,7 @@ use crate::admin::reply::{Reply, json, text};
 use crate::config::value::{duration, version_number};
 use crate::rollout::export;
 use crate::rollout::flags::field;
+use crate::rollout::journal::Summary;
 use crate::rollout::report::accept::Accept;
 use crate::site::diff::{Diff, NotCompared};
 use crate::site::directory::Site;
@@ -73,6 +74,17 @@ pub(super) async fn diff(
         Err(NotCompared::NotKept(cause)) => refuse(StatusCode::NOT_FOUND, cause),
         Err(NotCompared::Failed(cause)) => refuse(StatusCode::SERVICE_UNAVAILABLE, cause),
     }
+}
+
+/// Returns the state of the journal. The names of classes have words of targets, which may be
+/// secrets.
+pub(super) fn summary(site: &Site) -> Summary {
+    let current = Arc::clone(&site.swapper.current());
+    let mut summary = site.journal.summary();
+    for class in &mut summary.classes {
+        class.class = current.module.values().mask(&class.class).into_owned();
+    }
+    summary
 }
 
 /// Returns the requests of the journal as a request file.

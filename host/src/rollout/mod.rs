@@ -23,6 +23,7 @@ pub mod flags;
 pub mod journal;
 mod kept;
 pub mod martingale;
+mod mask;
 mod rates;
 pub mod replay;
 pub mod report;

@@ -2,18 +2,18 @@
 //! calls happen now: the recorded answer may come from an older version, and times are
 //! comparable only if they are taken together.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host_wasm::{HandlerModule, Usage, Values};
-use http::{HeaderMap, HeaderValue, Method};
+use host_wasm::{HandlerModule, Usage};
+use http::{HeaderMap, Method};
 use tokio::task::yield_now;
 
 use crate::fault::{Fault, Whose};
 use crate::rollout::compare::verdict::{Failed, Outcome, Rules, Verdict, compare};
 use crate::rollout::exchange::Exchange;
+use crate::rollout::mask::Mask;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::{Case, Collector};
 use crate::rollout::report::cost::Cost;
@@ -45,6 +45,7 @@ impl Replay {
         // and a candidate does when it is published; else it is dropped with them.
         self.candidate.set_serving(true);
         let mut collector = Collector::new(self.examples, self.accept.clone());
+        let mask = Mask::new(self.current.values(), self.candidate.values());
         for (number, exchange) in journal.iter().enumerate() {
             // Lets the work be ended, and a deadline of another task pass.
             yield_now().await;
@@ -82,19 +83,13 @@ impl Replay {
                 }
             }
             let costs = (Cost::from(&current), Cost::from(&candidate));
-            if verdict != Verdict::Same {
-                // What is shown has no secrets; the kind of the difference is not affected.
-                let kind = std::mem::discriminant(&verdict);
-                mask(&mut current, self.current.values());
-                mask(&mut candidate, self.candidate.values());
-                let masked = compare(&current, &candidate, &self.rules);
-                if std::mem::discriminant(&masked) == kind {
-                    verdict = masked;
-                }
+            if verdict != Verdict::Same && mask.is_needed() {
+                // The kind of the difference is not affected.
+                mask.hide(&mut current, &mut candidate);
+                verdict = compare(&current, &candidate, &self.rules);
             }
-            let target = self.current.values().mask(&exchange.target);
-            let target = self.candidate.values().mask(&target).into_owned();
-            let class = exchange.class.to_string();
+            let target = mask.text(&exchange.target);
+            let class = mask.text(&exchange.class.to_string());
             let case =
                 Case { class: &class, method: &exchange.method, target: &target, id: exchange.id.as_str() };
             collector.add(&case, verdict, costs.0, costs.1);
@@ -133,25 +128,5 @@ fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
                 memory,
             })
         }
-    }
-}
-
-/// Masks the secrets of a site in everything that may be shown.
-fn mask(outcome: &mut Outcome, values: &Values) {
-    if !values.has_secrets() {
-        return;
-    }
-    if let Cow::Owned(body) = values.mask_bytes(&outcome.body) {
-        outcome.body = body.into();
-    }
-    for value in outcome.fields.values_mut() {
-        if let Cow::Owned(masked) = values.mask_bytes(value.as_bytes())
-            && let Ok(masked) = HeaderValue::from_bytes(&masked)
-        {
-            *value = masked;
-        }
-    }
-    if let Some(failed) = &mut outcome.fault {
-        failed.cause = values.mask(&failed.cause).into_owned();
     }
 }

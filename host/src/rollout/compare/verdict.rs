@@ -150,7 +150,7 @@ impl Outcome {
     }
 
     /// Returns whether `content-length` is absent or the length of the body.
-    fn tells_length(&self) -> bool {
+    pub(in crate::rollout) fn tells_length(&self) -> bool {
         let length = self.body.len().to_string();
         self.fields.get_all(CONTENT_LENGTH).iter().all(|value| value.as_bytes() == length.as_bytes())
     }
