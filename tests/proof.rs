@@ -2,6 +2,7 @@
 //! `host diff`, and the gate.
 
 mod handlers;
+mod journal;
 mod limits;
 mod pairs;
 mod secrets;

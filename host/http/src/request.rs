@@ -6,6 +6,7 @@
 //! are removed, and fields that the host vouches for are added. A client's own fields
 //! of the same names are dropped, so that a handler can trust the values.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
@@ -69,6 +70,14 @@ pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
         Target::Absolute(authority, _) => authority.as_bytes(),
         _ => head.fields.values(Name::Host).next().unwrap_or_default(),
     }
+}
+
+/// Returns the target of a request as a handler gets it, unless a part of the path is left out:
+/// path and query; or `*`; or, with CONNECT, the authority. A target that is refused stays as it
+/// was sent.
+pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
+    Target::new(head.method, head.target)
+        .map_or(Cow::Borrowed(head.target), |target| target.canonical(head.method))
 }
 
 /// Appends the head of the canonical message, whose body has this length. Leaves out the

@@ -143,7 +143,9 @@ impl Journal {
         if exchange_max == 0 {
             return;
         }
-        if skips(&self.skip(), received.method, received.target) {
+        // Held to the end, so that new patterns find what was kept before them.
+        let skip = self.skip();
+        if skips(&skip, received.method, received.target) {
             return;
         }
         let class = Class::new(received.method, received.target, answered.status);
@@ -154,6 +156,7 @@ impl Journal {
         }
         let exchange = Arc::new(Exchange::new(received, answered));
         let removed = self.lock().insert(exchange);
+        drop(skip);
         drop(removed);
     }
 
@@ -164,9 +167,11 @@ impl Journal {
         (kept.bytes(), most)
     }
 
-    /// Returns whether no request is kept.
-    pub fn is_empty(&self) -> bool {
-        self.lock().requests() == 0
+    /// Returns what [`Journal::all`] does, without what these settings would leave out.
+    pub fn all_within(&self, proof: &Proof) -> Vec<Arc<Exchange>> {
+        let mut all = if proof.journal == 0 { Vec::new() } else { self.all() };
+        all.retain(|exchange| !skips(&proof.skip, &exchange.method, &exchange.target));
+        all
     }
 
     /// Returns all exchanges: first the newest of each class, then the second newest of

@@ -187,7 +187,8 @@ impl Client {
         };
         if let (Some(site), Some(version)) = (site_found, &version_called) {
             let fault = fault.as_ref().map(|(fault, _)| fault.entry());
-            let received = Received { method: head.method, target: head.target, message, time, id: &id };
+            let target = request::canonical_target(&head);
+            let received = Received { method: head.method, target: &target, message, time, id: &id };
             site.probation.see(received, client_net, answer.status, fault, version.label.number);
             site.journal.see(received, answer.status, fault, version.label.number, started);
         }

@@ -28,7 +28,7 @@ impl Shared {
         accept: &Accept,
         times: &mut Times,
     ) -> Result<Option<Box<Counts>>, Rejection> {
-        if proof.gate == Gate::Off || self.settings.journal.is_empty() {
+        if proof.gate == Gate::Off || self.settings.journal.all_within(proof).is_empty() {
             return Ok(None);
         }
         let replay = self.replay(version, proof, accept.clone(), EXAMPLES, proof.time, None);
@@ -47,6 +47,7 @@ impl Shared {
             };
             return Err(Rejection {
                 remedy: Some(remedy.into()),
+                is_passing: report.compared() == 0,
                 ..times.rejection(refusal(&report, proof.gate))
             });
         }
@@ -68,7 +69,7 @@ impl Shared {
         time: Duration,
         against: Option<Arc<Version>>,
     ) -> Result<Report, String> {
-        let journal = self.settings.journal.all().iter().map(Arc::downgrade).collect();
+        let journal = self.settings.journal.all_within(proof).iter().map(Arc::downgrade).collect();
         let current = against.map_or_else(
             || Arc::clone(&self.versions.current().module),
             |version| Arc::clone(&version.module),
