@@ -128,3 +128,61 @@ fn the_journal_is_shown_by_class() {
     assert!(lines[2].starts_with("       1 ") && lines[2].ends_with("  GET / 200"), "{said}");
     assert!(lines[3].starts_with("       2 ") && lines[3].ends_with("  GET /items/* 200"), "{said}");
 }
+
+#[test]
+fn the_journal_is_exported_to_a_file_that_the_same_module_passes() {
+    let handler = fine()
+        .but("GET /gone ", Says("HTTP/1.1 404 Not Found\n\n"))
+        .but("GET /own ", Says("HTTP/1.1 500 Oh\n\n"))
+        .but("GET /broken", Traps)
+        .but("POST /strict ", Says("HTTP/1.1 400 Bad\n\n"))
+        .but("POST /strict HTTP/1.1\r\nhost: test\r\nx-a: 1\r\n", Says(FINE));
+    let place = Place::start(&handler, &settings(""));
+    place.ask(&["/", "/items/7?a=b&c", "/gone", "/own", "/broken/x"]);
+    let mut client = place.0.server.connect();
+    client.ask("HEAD", "/");
+    client.ask("DELETE", "/items/7");
+    client.ask("OPTIONS", "*");
+    client.post("/items", b"{\"name\": \"milk\"}\n\n  {\"name\": \"honey\"}");
+    client.send("POST /strict HTTP/1.1\r\nhost: test\r\nx-a: 1\r\ncookie: a=sesame\r\nauthorization: Basic sesame\r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(client.reply_to("POST").status, 200);
+    // What a text cannot show, or what its reader would take for something else.
+    for body in [
+        &b"\xff"[..],
+        b"line\n",
+        b"### x",
+        b"> 200",
+        b"@a = b",
+        b"{{a}}",
+        b"< file",
+        b"a\r\nb",
+        b"a\n ",
+        b" ",
+    ] {
+        client.post("/odd", body);
+    }
+    client.send("#GET /odd HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.reply_to("GET");
+    client.send("GET /odd HTTP/1.1\r\nhost: test\r\n#a: b\r\n\r\n");
+    client.reply_to("GET");
+    let (code, said) = place.0.run(&["journal", "export", "recent.http"]);
+    assert!(code == 0 && said == "wrote 9 requests to recent.http\n", "{said}");
+    let file = place.0.folder.file("recent.http");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("\n### GET /items/*?a=&c= 200\nGET /items/7?a=b&c\nhost: test\n\n> 200\n"),
+        "{text}"
+    );
+    assert!(text.contains("\ncookie: ***\nauthorization: ***\n") && !text.contains("sesame"), "{text}");
+    assert!(text.contains("\n# left out, because it ended in a fault (trap): GET /broken/x\n"), "{text}");
+    let (code, said) =
+        output_of(host().args(["test", "base.wat", "recent.http"]).current_dir(place.0.folder.file("")));
+    assert!(code == 0 && said.ends_with("\n9 passed, 0 failed\n"), "{said}");
+    // The file is also one of probes.
+    place.reload(&settings("probe-file = 'recent.http'"));
+
+    let (code, said) = place.0.run(&["journal", "export", "recent.http"]);
+    assert!(code == 1 && said.starts_with("error: cannot write recent.http: File exists"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}

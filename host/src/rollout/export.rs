@@ -19,21 +19,23 @@ const OWN: [&str; 2] = ["x-request-", "x-forwarded-"];
 const SHOWN_MAX: usize = 200;
 
 /// Returns the text of a request file, with the newest request of each class first. A request
-/// that a text cannot show is named in a comment.
+/// that a text cannot show is named in a comment, and so is one that ended in a fault, which no
+/// such file can expect.
 pub fn export(journal: &[Arc<Exchange>], values: &Values) -> String {
     let mut text = String::from("# Recent requests, each with the status that was answered.\n");
     for exchange in journal {
         let Exchange { method, target, answered, .. } = &**exchange;
-        match request(exchange, values) {
-            Some(request) => {
-                let _ = write!(text, "\n### {}\n{request}\n> {}\n", exchange.class, answered.status);
+        let why = match (answered.fault, request(exchange, values)) {
+            (None, Some(request)) => {
+                let class = exchange.class.to_string();
+                let _ = write!(text, "\n### {}\n{request}\n> {}\n", values.mask(&class), answered.status);
+                continue;
             }
-            None => {
-                let target = values.mask(target);
-                let target = quoted(&target, SHOWN_MAX);
-                let _ = write!(text, "\n# left out, because it is not plain text: {method} {target}\n");
-            }
-        }
+            (Some(fault), _) => format!("it ended in a fault ({fault})"),
+            (None, None) => "it is not plain text".into(),
+        };
+        let target = values.mask(target);
+        let _ = write!(text, "\n# left out, because {why}: {method} {}\n", quoted(&target, SHOWN_MAX));
     }
     text
 }
@@ -44,6 +46,10 @@ fn request(exchange: &Exchange, values: &Values) -> Option<String> {
     let head = str::from_utf8(&exchange.message.head).ok()?;
     let (line, fields) = head.split_once("\r\n")?;
     let (line, _version) = line.rsplit_once(' ')?;
+    // A method and the name of a header may begin as a comment does.
+    if head.lines().any(|line| line.starts_with('#')) {
+        return None;
+    }
     let mut text = format!("{line}\n");
     for field in fields.lines().take_while(|line| !line.is_empty()) {
         let (name, value) = field.split_once(": ")?;
@@ -57,7 +63,10 @@ fn request(exchange: &Exchange, values: &Values) -> Option<String> {
     let body = exchange.message.body.concat();
     let body = str::from_utf8(&body).ok()?;
     let is_plain = |line: &str| !line.starts_with(['#', '>', '@', '<']) && !line.contains('\r');
-    if !body.split('\n').all(is_plain) || body.ends_with('\n') || head.contains("{{") || body.contains("{{") {
+    // The reader drops empty lines at the end.
+    let ends_in_blank = |text: &str| text.lines().next_back().is_some_and(|line| line.trim().is_empty());
+    let is_cut = body.ends_with('\n') || ends_in_blank(body);
+    if !body.split('\n').all(is_plain) || is_cut || head.contains("{{") || body.contains("{{") {
         return None;
     }
     if !body.is_empty() {
