@@ -144,6 +144,15 @@ fn requests_for_which_there_was_no_time_are_not_held_against_a_candidate() {
 }
 
 #[test]
+fn commands_wait_as_long_as_the_gate_takes() {
+    let place = Place::start(&fine(), "module = 'base.wat'\n");
+    let seconds = || place.json(&["status"]).1["swap_seconds"].as_u64().unwrap();
+    let before = seconds();
+    place.reload("module = 'base.wat'\ngate-time = '302s'\n");
+    assert_eq!(seconds(), before + 300);
+}
+
+#[test]
 fn a_busy_server_has_instances_for_candidates() {
     let lines = format!("{ENDLESS}instances = 1\nqueue = 1\nqueue-timeout = '100ms'\n");
     let mut place = Place::start(&fine().but("GET /l", Loops), &lines);

@@ -33,8 +33,9 @@ use crate::site::outcome::Outcome;
 use crate::site::swap::IsGone;
 use crate::telemetry::log;
 
-/// Part of `swap_seconds` for receiving, probes and a slow disk. The rest is two compile
-/// timeouts: a rejected module is compiled, and then inspected for a remedy.
+/// Part of `swap_seconds` for receiving, probes, the last replayed request and a slow disk. The
+/// rest is the time of the gate and two compile timeouts: a rejected module is compiled, and then
+/// inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
 
 /// Name of a module whose sender gives none.
@@ -181,6 +182,8 @@ impl<C: Configuration> Api<C> {
 
     fn status(&self) -> Result<Status, Refusal> {
         let app = &self.app;
+        let gate_times = app.sites.get().all().iter().map(|site| site.swapper.gate_time()).max();
+        let swap_time = 2 * app.limits.swap.compile_timeout + gate_times.unwrap_or_default() + SWAP_ROOM;
         Ok(Status {
             pid: std::process::id(),
             host_version: env!("CARGO_PKG_VERSION").into(),
@@ -189,7 +192,7 @@ impl<C: Configuration> Api<C> {
             control: self.control.clone(),
             admin: self.admin.clone(),
             module_max: app.limits.swap.module_max,
-            swap_seconds: (2 * app.limits.swap.compile_timeout + SWAP_ROOM).as_secs(),
+            swap_seconds: swap_time.as_secs(),
             sites: choice::sites(&self.app),
             resources: Resources::read(app, &self.engine, &self.uploads),
             faults: app.faults.all(),

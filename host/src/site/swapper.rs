@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tracing::error;
@@ -173,6 +174,11 @@ impl Swapper {
     /// replaced. Takes effect at once and cancels a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         self.0.roll_back(number, if_version, by).await
+    }
+
+    /// Returns the longest time that a candidate is tried on the journal.
+    pub fn gate_time(&self) -> Duration {
+        self.0.demand().proof.time
     }
 
     /// Returns all remembered versions, oldest first.
