@@ -76,6 +76,10 @@ pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
 /// path and query; or `*`; or, with CONNECT, the authority. A target that is refused stays as it
 /// was sent.
 pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
+    // Nearly every target, which is what the handler gets.
+    if head.target.starts_with('/') {
+        return Cow::Borrowed(head.target);
+    }
     Target::new(head.method, head.target)
         .map_or(Cow::Borrowed(head.target), |target| target.canonical(head.method))
 }
