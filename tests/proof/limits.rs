@@ -11,7 +11,10 @@ use super::{FINE, Place, assert_counts};
 use crate::harness::{host, kill, wait_until};
 
 /// Settings with which a call that does not end goes on until the test has ended.
-const ENDLESS: &str = "module = 'base.wat'\ndeadline = '10min'\ngate-time = '10min'\n";
+const ENDLESS: &str = "module = 'base.wat'\nlog-level = 'debug'\ndeadline = '10min'\ngate-time = '10min'\n";
+
+/// Part of the log line when a proof begins.
+const TRIED: &str = "recent requests are tried on version";
 
 fn fine() -> Handler {
     Handler::new(Says(FINE))
@@ -33,12 +36,12 @@ fn command(place: &Place, line: &[&str]) -> Command {
     command
 }
 
-/// Begins to swap to a handler, and waits until it is tried on a request that does not end.
+/// Begins to swap to a handler, and waits until it is tried on requests that do not end.
 fn begin_endless_swap(place: &mut Place) -> Child {
     place.ask(&["/a", "/b"]);
     let file = place.write("endless.wat", &endless());
     let swap = command(place, &["swap", &file]).spawn().unwrap();
-    place.0.server.log_line(&["entered", "handler"]);
+    place.0.server.log_line(&[TRIED]);
     swap
 }
 
@@ -100,7 +103,7 @@ fn a_rollback_during_a_reload_takes_effect_at_once() {
     place.write("endless.wat", &endless());
     place.0.write(&ENDLESS.replace("10min", "10s").replace("base.wat", "endless.wat"));
     let mut reload = command(&place, &["reload"]).spawn().unwrap();
-    place.0.server.log_line(&["entered", "handler"]);
+    place.0.server.log_line(&[TRIED]);
     let (code, rolled_back) = place.0.run(&["rollback"]);
     assert!(code == 0 && rolled_back.starts_with("serving version 1 "), "{rolled_back}");
     assert!(reload.try_wait().unwrap().is_none(), "the proof has ended");

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::rollout::flags::{Gate, Proof};
 use crate::rollout::replay::Replay;
 use crate::rollout::report::accept::Accept;
@@ -74,6 +76,7 @@ impl Shared {
             || Arc::clone(&self.versions.current().module),
             |version| Arc::clone(&version.module),
         );
+        debug!(site = self.site(), "recent requests are tried on {}", candidate.label);
         let (candidate, rules) = (Arc::clone(&candidate.module), Arc::clone(&proof.rules));
         let replay = Replay { current, candidate, rules, accept, examples, time };
         self.settings.replays.run_while_wanted(replay.run(journal)).await
