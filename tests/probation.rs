@@ -31,10 +31,12 @@ fn a_version_that_fails_what_the_one_before_answers_is_rolled_back_and_rejected(
     let failed = until_undone(&server, |number| format!("/x{number}"));
     assert!((9..PLENTY).contains(&failed), "{failed}");
     let line = server.log_line(&["a version was worse than the one before it", "version=2", "serving=1"]);
-    assert!(line.contains("requests fail that version 1 answers") && line.contains("GET /x"), "{line}");
+    // The evidence decides, or the share if many requests failed before it did.
+    let decides = ["requests fail that version 1 answers", "do so only since version 2"];
+    assert!(decides.iter().any(|text| line.contains(text)) && line.contains("GET /x"), "{line}");
     wait_until("the rejection", || place.tell(&["versions"]).contains("rejected"));
     let versions = place.tell(&["versions"]);
-    assert!(versions.contains("watch: ") && versions.contains("(evidence "), "{versions}");
+    assert!(versions.contains("watch: "), "{versions}");
     assert!(place.tell(&["rollback", "2"]).contains("version 2 was rejected"));
     // The file still has the same bytes, and is not taken up again by itself.
     let bytes = fs::read(place.file()).unwrap();
@@ -53,7 +55,7 @@ fn one_client_and_one_request_are_enough_if_a_large_share_fails() {
     let failed = until_undone(&server, |_| "/x".into());
     assert!((20..PLENTY).contains(&failed), "{failed}");
     let line = server.log_line(&["a version was worse"]);
-    assert!(line.contains("requests failed, and 1 of those that were tried again"), "{line}");
+    assert!(line.contains("requests failed, and 3 of 3 that were run again do so only since"), "{line}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use host::admin::api::Api;
 use host::admin::listener::{self, Door};
 use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use host::admin::place::{self, Bound};
+use host::admin::proof::DIFFS_MAX;
 use host::admin::token::Token;
 use host::builder::{self, Foundation, Loaded};
 use host::cli::command;
@@ -140,6 +141,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         control: "none".into(),
         admin: Vec::new(),
         uploads: Semaphore::new(UPLOADS_MAX),
+        diffs: Semaphore::new(DIFFS_MAX),
         configuration: reloader,
     };
     let (_bound, control, admin) = start_control(&args, &listeners, control)?;

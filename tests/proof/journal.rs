@@ -91,11 +91,11 @@ fn without_a_journal_every_candidate_passes() {
     let place = start("journal = 0\ngate = 'same'");
     place.ask(&["/", "/about"]);
     let (code, said) = place.0.run(&["journal"]);
-    assert!(code == 0 && said.starts_with("0 of at most 0 requests, "), "{said}");
+    assert!(code == 0 && said == "the journal is off (--journal 0)\n", "{said}");
     let bad = fine().but("GET /about", Traps);
     let file = place.write("bad.wat", &bad);
     let (code, report) = place.json(&["diff", &file]);
-    assert_eq!((code, &report["requests"]), (0, &0.into()), "{report}");
+    assert_eq!((code, &report["requests"]), (1, &0.into()), "{report}");
     assert!(place.passes(&bad, &[]).is_null());
 }
 

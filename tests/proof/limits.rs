@@ -3,12 +3,10 @@
 
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
-
 use super::handlers::Does::{Counts, Loops, Says};
 use super::handlers::Handler;
 use super::{FINE, Place, assert_counts};
-use crate::harness::{host, kill, wait_until};
+use crate::harness::{host, kill};
 
 /// Settings with which a call that does not end goes on until the test has ended.
 const ENDLESS: &str = "module = 'base.wat'\nlog-level = 'debug'\ndeadline = '10min'\ngate-time = '10min'\n";
@@ -165,32 +163,4 @@ fn a_busy_server_has_instances_for_candidates() {
     place.0.server.log_line(&["status=503"]);
     assert_counts(&place.passes(&fine().but("GET /l", Loops).again("new"), &[]), &[("same", 2)]);
     assert!(clients.iter_mut().any(|client| !client.has_reply()), "the server is not busy any more");
-}
-
-#[test]
-fn a_candidate_is_not_rejected_because_other_candidates_have_the_instances() {
-    let lines = format!("{ENDLESS}queue-timeout = '1ms'\n");
-    let place = Place::start(&Handler::new(Counts(50, FINE)), &lines);
-    place.ask(&["/a", "/b", "/c", "/d", "/e", "/f"]);
-    let file = place.write("again.wat", &Handler::new(Counts(50, FINE)).again("new"));
-    let lacked = "the server had no instance for it";
-    // Two candidates have all instances, most of the time.
-    wait_until("a request lacks an instance", || {
-        let diffs: Vec<_> =
-            (0..5).map(|_| command(&place, &["diff", &file, "--json"]).spawn().unwrap()).collect();
-        let outcomes: Vec<Value> = diffs
-            .into_iter()
-            .map(|diff| serde_json::from_slice(&diff.wait_with_output().unwrap().stdout).unwrap())
-            .collect();
-        for outcome in &outcomes {
-            let Some(counts) = outcome["counts"].as_object() else {
-                let cause = outcome["cause"].as_str().unwrap();
-                assert!(cause.contains("the module does not start: "), "{cause}");
-                continue;
-            };
-            let judged = counts["same"].as_u64().unwrap() + counts["not_compared"].as_u64().unwrap();
-            assert_eq!(judged, 6, "{outcome}");
-        }
-        outcomes.iter().any(|outcome| outcome["not_compared"].to_string().contains(lacked))
-    });
 }

@@ -17,6 +17,7 @@ use crate::admin::body::Body;
 use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::openapi;
+use crate::admin::proof::DIFFS_MAX;
 use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
@@ -69,6 +70,8 @@ pub struct Api<C> {
     pub admin: Vec<String>,
     /// Permits for uploads.
     pub uploads: Semaphore,
+    /// Permits for comparisons.
+    pub diffs: Semaphore,
     /// Configuration of the server.
     pub configuration: C,
 }
@@ -147,11 +150,15 @@ impl<C: Configuration> Api<C> {
             }
             Operation::Diff => {
                 let (site, wanted) = (choice::site(&self.app, parts)?, proof::Wanted::new(parts)?);
+                let _diff = self.diffs.try_acquire().or_else(|_| {
+                    let cause = format!("{DIFFS_MAX} other comparisons are in progress; try again");
+                    refuse(StatusCode::SERVICE_UNAVAILABLE, cause)
+                })?;
                 let (_permit, name, module) = self.receive(parts, body).await?;
                 proof::diff(&site, wanted, name, module, caller.is_gone()).await?
             }
             Operation::Journal => json(StatusCode::OK, &proof::summary(&*choice::site(&self.app, parts)?)),
-            Operation::Export => proof::export(&*choice::site(&self.app, parts)?),
+            Operation::Export => proof::export(choice::site(&self.app, parts)?).await?,
             Operation::Reload => match self.configuration.reload(caller.by).await {
                 Ok(reloaded) => json(StatusCode::OK, &reloaded),
                 Err(error) => json(StatusCode::UNPROCESSABLE_ENTITY, &ErrorReply { error }),

@@ -18,6 +18,9 @@ use crate::site::diff::{Diff, NotCompared};
 use crate::site::directory::Site;
 use crate::site::swap::IsGone;
 
+/// Most comparisons at once, so that swaps have places for their uploads.
+pub const DIFFS_MAX: usize = 2;
+
 /// Most examples of each kind and class, unless the client asks for more.
 const EXAMPLES: usize = 5;
 
@@ -87,10 +90,17 @@ pub(super) fn summary(site: &Site) -> Summary {
     summary
 }
 
-/// Returns the requests of the journal as a request file.
-pub(super) fn export(site: &Site) -> Reply {
-    let current = Arc::clone(&site.swapper.current());
-    text(export::export(&site.journal.all(), current.module.values()))
+/// Returns the requests of the journal as a request file. Writes it on another thread, because
+/// it may be long.
+pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
+    let write = move || {
+        let current = Arc::clone(&site.swapper.current());
+        export::export(&site.journal.all(), current.module.values())
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(requests) => Ok(text(requests)),
+        Err(failed) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the server panicked: {failed}")),
+    }
 }
 
 /// Returns the differences that the query accepts.

@@ -49,6 +49,12 @@ impl Changes {
         Ok(published)
     }
 
+    /// Runs `publish` at once. A change in progress goes on.
+    pub(super) fn beside<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let _newest = self.newest();
+        publish()
+    }
+
     /// Returns the number of the newest change, for [`Changes::supersede`].
     pub(super) fn number(&self) -> u64 {
         self.newest().number

@@ -128,8 +128,12 @@ impl History {
     /// Marks a candidate as rejected, and forgets the oldest rejected versions if there
     /// are more than `keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
-        if let Some(record) = self.record(number) {
-            record.state = RecordState::Rejected(rejection);
+        if let Some(record) = self.record(number)
+            && let RecordState::Good(version) =
+                std::mem::replace(&mut record.state, RecordState::Rejected(rejection))
+        {
+            // It served, and may still answer a request.
+            self.leaving.push(version);
         }
         let is_rejected = |record: &Record| matches!(record.state, RecordState::Rejected(_));
         let count = self.records.iter().filter(|record| is_rejected(record)).count();

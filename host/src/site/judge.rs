@@ -5,24 +5,22 @@
 //! only the new version fails again, the change has made something worse. A busy machine may
 //! make one of two equal versions miss a deadline, and then each is as likely to be the one. So
 //! each such request is a bet against chance, and the evidence of all bets decides
-//! ([`Martingale`]). In addition, one such request is enough if the version has failed a large
-//! share of what it served.
+//! ([`Martingale`]). In addition, a few such requests are enough if the version has failed a
+//! large share of what it served.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::Method;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use crate::rollout::exchange::Exchange;
 use crate::rollout::martingale::Martingale;
-use crate::rollout::replay::fails;
+use crate::rollout::replay::{Alone, fails_alone};
 use crate::site::activate::{Rejection, Stage};
-use crate::site::by::By;
 use crate::site::outcome::Outcome;
 use crate::site::probation::{Counts, Suspect};
 use crate::site::shared::Shared;
@@ -37,12 +35,20 @@ const CHANCE: f64 = 0.5;
 /// Fewest requests of which a share is taken.
 const SERVED_MIN: u64 = 20;
 
-/// Largest share of failed requests, as one in this many: 5 %.
+/// Largest share of requests that fail only with the new version, as one in this many: 5 %.
 const FAILED_MAX: u64 = 20;
 
-/// Begins to judge a version that has just replaced another one.
-pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64) {
-    let time = shared.demand().proof.watch_after;
+/// Fewest requests that have to fail only with the new version for that.
+const WORSE_MIN: u64 = 3;
+
+/// Most times that the same request of the same client is run again.
+const AGAIN_MAX: u8 = 3;
+
+/// Most facts that are remembered.
+const FACTS_MAX: usize = 10_000;
+
+/// Begins to judge a version that has just replaced another one, for this time.
+pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, time: Duration) {
     if time.is_zero() {
         shared.settings.probation.end();
         return;
@@ -54,7 +60,9 @@ pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64) {
         before,
         counts,
         evidence: Martingale::new(),
-        facts: HashSet::new(),
+        facts: HashMap::new(),
+        tried: 0,
+        worse_tried: 0,
         worse: 0,
         better: 0,
     };
@@ -71,17 +79,21 @@ struct Judge {
     before: u64,
     counts: Arc<Counts>,
     evidence: Martingale,
-    /// Facts that have counted.
-    facts: HashSet<u64>,
-    /// Number of requests that only this version fails.
+    /// How often each fact was tried.
+    facts: HashMap<u64, u8>,
+    /// Number of calls that were made again, and of those that failed only with this version.
+    tried: u64,
+    worse_tried: u64,
+    /// Number of different requests that only this version fails.
     worse: u64,
-    /// Number of requests that only the version before it fails.
+    /// Number of different requests that only the version before it fails.
     better: u64,
 }
 
 impl Judge {
     async fn run(mut self, mut suspects: Receiver<Suspect>, end: Instant, time: Duration) {
-        loop {
+        // While requests wait, `timeout_at` would not look at the time.
+        while Instant::now() < end {
             match timeout_at(end, suspects.recv()).await {
                 Ok(Some(suspect)) => {
                     if let Some(evidence) = self.judge(&suspect).await {
@@ -90,38 +102,39 @@ impl Judge {
                 }
                 // Another version serves.
                 Ok(None) => return,
-                Err(_) => return self.conclude(time),
+                Err(_) => break,
             }
         }
+        self.conclude(time);
     }
 
     /// Runs a request again on both versions. Returns the evidence if it decides.
     async fn judge(&mut self, suspect: &Suspect) -> Option<String> {
         let Suspect { fact, exchange } = suspect;
-        if self.facts.contains(fact) {
+        if self.facts.len() >= FACTS_MAX {
+            self.facts.clear();
+        }
+        let times = self.facts.entry(*fact).or_default();
+        if *times >= AGAIN_MAX {
             return self.share();
         }
+        *times += 1;
+        let is_new = *times == 1;
         let (new, old) = {
             let history = self.shared.versions.history();
             (history.find(self.number)?, history.find(self.before)?)
         };
         let (new, old) = (Arc::clone(&new.module), Arc::clone(&old.module));
-        let method = Method::from_bytes(exchange.method.as_bytes()).ok()?;
         // In turns, because the second call finds the caches filled.
-        let (new_fails, old_fails) = if fact % 2 == 0 {
-            let new = fails(&new, exchange, &method).await?;
-            (new, fails(&old, exchange, &method).await?)
-        } else {
-            let old = fails(&old, exchange, &method).await?;
-            (fails(&new, exchange, &method).await?, old)
-        };
-        if new_fails == old_fails {
-            return None;
+        let alone = fails_alone([&new, &old], exchange, self.tried.is_multiple_of(2)).await;
+        self.tried += 1;
+        self.worse_tried += u64::from(alone == Some(Alone::New));
+        let new_fails = alone? == Alone::New;
+        if is_new {
+            self.evidence.observe(new_fails, CHANCE);
+            let count = if new_fails { &mut self.worse } else { &mut self.better };
+            *count += 1;
         }
-        self.facts.insert(*fact);
-        self.evidence.observe(new_fails, CHANCE);
-        let count = if new_fails { &mut self.worse } else { &mut self.better };
-        *count += 1;
         let (worse, better, evidence) = (self.worse, self.better, self.evidence.evidence());
         if evidence >= LIMIT {
             return Some(format!(
@@ -133,34 +146,37 @@ impl Judge {
         self.share()
     }
 
-    /// Returns the evidence of the share of failed requests, if it decides.
+    /// Returns the evidence of the share of requests that fail only with this version, if it
+    /// decides. Of the failed requests, as many are taken to be such as of those that were run
+    /// again.
     fn share(&self) -> Option<String> {
         let (served, failed) = (self.counts.served.load(Relaxed), self.counts.failed.load(Relaxed));
-        let is_large = served >= SERVED_MIN && failed.saturating_mul(FAILED_MAX) > served;
-        (self.worse > self.better && is_large).then(|| {
+        let worse = failed.saturating_mul(self.worse_tried) / self.tried.max(1);
+        let is_large = served >= SERVED_MIN && worse.saturating_mul(FAILED_MAX) > served;
+        (self.better == 0 && self.worse_tried >= WORSE_MIN && is_large).then(|| {
             format!(
-                "{failed} of {served} requests failed, and {} of those that were tried again fail only since \
-                 version {}",
-                self.worse, self.before
+                "{failed} of {served} requests failed, and {} of {} that were run again do so only since version {}",
+                self.worse_tried, self.tried, self.number
             )
         })
     }
 
     async fn roll_back(self, exchange: &Exchange, evidence: &str) {
         let Judge { shared, number, before, .. } = self;
-        let target = shared.versions.current().module.values().mask(&exchange.target).into_owned();
-        let latest = format!("{} {target}", exchange.method);
-        let outcome = shared.roll_back(Some(before), Some(number), By::Verdict).await;
-        if !matches!(outcome, Outcome::Serving { .. }) {
-            return;
-        }
-        let cause = format!("{evidence}; the latest is {latest}");
-        warn!(site = shared.site(), version = number, serving = before, %cause, "a version was worse than the one before it");
+        let target = {
+            let history = shared.versions.history();
+            let versions = [number, before].into_iter().filter_map(|number| history.find(number));
+            versions.fold(exchange.target.to_string(), |target, version| {
+                version.module.values().mask(&target).into_owned()
+            })
+        };
+        let cause = format!("{evidence}; the latest is {} {target}", exchange.method);
+        let logged = cause.clone();
         let rejection = Rejection { stage: Stage::Watch, cause, remedy: None, is_passing: false };
-        shared.tell_rejected(number, &rejection, before, By::Verdict);
-        shared.versions.history().reject(number, rejection);
-        shared.left.notify_one();
-        shared.save_state_on_thread().await;
+        let outcome = shared.undo(before, number, rejection).await;
+        if matches!(outcome, Outcome::Serving { .. }) {
+            warn!(site = shared.site(), version = number, serving = before, cause = %logged, "a version was worse than the one before it");
+        }
     }
 
     /// Ends the watch of a version that has stood the test.

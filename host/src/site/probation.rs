@@ -2,8 +2,8 @@
 //! that failed to the judge.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_http::client_net::ClientNet;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -26,6 +26,8 @@ pub struct Probation {
     /// Whether a version is watched. A request looks at this only, if none is.
     is_on: AtomicBool,
     watch: Published<Option<Watch>>,
+    /// Locked while a watch begins or ends.
+    change: Mutex<()>,
     keys: RandomState,
 }
 
@@ -54,7 +56,12 @@ pub(super) struct Suspect {
 
 impl Default for Probation {
     fn default() -> Probation {
-        Probation { is_on: AtomicBool::new(false), watch: Published::new(None), keys: RandomState::new() }
+        Probation {
+            is_on: AtomicBool::new(false),
+            watch: Published::new(None),
+            change: Mutex::new(()),
+            keys: RandomState::new(),
+        }
     }
 }
 
@@ -64,6 +71,7 @@ impl Probation {
     pub(super) fn begin(&self, version: u64) -> (Arc<Counts>, Receiver<Suspect>) {
         let (suspects, receiver) = mpsc::channel(SUSPECTS_MAX);
         let counts = Arc::<Counts>::default();
+        let _change = self.change();
         self.watch.set(Some(Watch { version, counts: Arc::clone(&counts), suspects }));
         self.is_on.store(true, Relaxed);
         (counts, receiver)
@@ -71,15 +79,22 @@ impl Probation {
 
     /// Ends the watch, if there is one.
     pub(super) fn end(&self) {
+        let _change = self.change();
         self.is_on.store(false, Relaxed);
         self.watch.set(None);
     }
 
     /// Ends the watch of a version, unless another one is watched.
     pub(super) fn end_of(&self, version: u64) {
+        let _change = self.change();
         if self.watch.get().as_ref().as_ref().is_some_and(|watch| watch.version == version) {
-            self.end();
+            self.is_on.store(false, Relaxed);
+            self.watch.set(None);
         }
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a request that a version has answered, or that ended in a fault of the handler.

@@ -13,6 +13,7 @@ use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::demand::Demand;
+use crate::site::judge;
 use crate::site::outcome::Outcome;
 use crate::site::shared::Shared;
 use crate::site::swap::SUPERSEDED;
@@ -145,6 +146,9 @@ impl Shared {
 
     fn put_in_force(&self, demand: Demand, considered: Option<&str>) {
         self.settings.journal.set(&demand.proof);
+        if demand.proof.watch_after.is_zero() {
+            self.settings.probation.end();
+        }
         *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
         if let Some(sha256) = considered {
             self.store.consider(sha256);
@@ -184,6 +188,7 @@ impl Prepared {
             Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
                     let replaced = shared.publish(*version, &candidate.bytes, None, &mut times, by)?;
+                    judge::begin(&shared, label.number, replaced, demand.proof.watch_after);
                     shared.put_in_force(demand, Some(&candidate.sha256));
                     Ok(replaced)
                 };

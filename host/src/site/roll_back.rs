@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::info;
 
 use crate::events::event::How;
+use crate::site::activate::Rejection;
 use crate::site::by::By;
 use crate::site::optimise;
 use crate::site::outcome::{Outcome, REMOVED};
 use crate::site::shared::Shared;
+use crate::site::version::Version;
 
 impl Shared {
     /// Rolls back, as `Swapper::roll_back` describes.
@@ -20,20 +22,53 @@ impl Shared {
         if_version: Option<u64>,
         by: By,
     ) -> Outcome {
-        let rolled_back = self.changes.overrule(|| {
-            if self.is_closed.load(Relaxed) {
-                return Err(REMOVED.to_owned());
-            }
-            self.expect_current(if_version)?;
-            let found = self.versions.roll_back(number);
-            let (version, replaced) = found.ok_or_else(|| self.not_kept(number))?;
-            if version.label.number != replaced {
-                self.settings.probation.end();
-                optimise::serves(self, &version);
-                self.tell_serving(&version.label, replaced, How::Rollback, by);
-            }
-            Ok((version, replaced))
+        let rolled_back = self.changes.overrule(|| self.go_back(number, if_version, by));
+        self.went_back(rolled_back, by).await
+    }
+
+    /// Undoes the swap to version `number`, and rejects it: version `before` becomes current
+    /// again. Unlike a rollback by an operator, this lets a swap in progress go on, which may
+    /// bring the mend.
+    pub(super) async fn undo(self: &Arc<Self>, before: u64, number: u64, rejection: Rejection) -> Outcome {
+        let by = By::Verdict;
+        let undone = self.changes.beside(|| {
+            let undone = self.go_back(Some(before), Some(number), by)?;
+            self.tell_rejected(number, &rejection, before, by);
+            self.versions.history().reject(number, rejection);
+            Ok(undone)
         });
+        self.left.notify_one();
+        self.went_back(undone, by).await
+    }
+
+    /// Makes another version current. Called under the lock of the changes. Returns the version,
+    /// and the number of the one that was current.
+    fn go_back(
+        self: &Arc<Self>,
+        number: Option<u64>,
+        if_version: Option<u64>,
+        by: By,
+    ) -> Result<(Arc<Version>, u64), String> {
+        if self.is_closed.load(Relaxed) {
+            return Err(REMOVED.to_owned());
+        }
+        self.expect_current(if_version)?;
+        let found = self.versions.roll_back(number);
+        let (version, replaced) = found.ok_or_else(|| self.not_kept(number))?;
+        if version.label.number != replaced {
+            self.settings.probation.end();
+            optimise::serves(self, &version);
+            self.tell_serving(&version.label, replaced, How::Rollback, by);
+        }
+        Ok((version, replaced))
+    }
+
+    /// Logs and saves what came of a rollback.
+    async fn went_back(
+        self: &Arc<Self>,
+        rolled_back: Result<(Arc<Version>, u64), String>,
+        by: By,
+    ) -> Outcome {
         let (version, replaced) = match rolled_back {
             Ok(rolled_back) => rolled_back,
             Err(cause) => return self.refused(cause),

@@ -144,7 +144,11 @@ impl Shared {
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
             Ok(Ok((version, replayed))) => {
-                let publish = || self.publish(version, &candidate.bytes, if_version, &mut times, by);
+                let publish = || {
+                    let replaced = self.publish(version, &candidate.bytes, if_version, &mut times, by)?;
+                    judge::begin(self, label.number, replaced, demand.proof.watch_after);
+                    Ok(replaced)
+                };
                 let published = self.changes.if_newest(&change, publish);
                 let published = published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)));
                 published.map(|replaced| (replaced, replayed))
@@ -215,7 +219,6 @@ impl Shared {
         }
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
         optimise::serves(self, &version);
-        judge::begin(self, label.number, replaced);
         self.tell_serving(&label, replaced, How::Swap, by);
         Ok(replaced)
     }
