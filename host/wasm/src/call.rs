@@ -33,6 +33,10 @@ use crate::{deadline, memory};
 /// a millisecond or more.
 const LARGE_COPY: usize = 1 << 20;
 
+/// Ticks after which a call on a fiber counts as long. A short one may meet a tick or two, when
+/// other threads use its core.
+const LONG_TICKS: u32 = 3;
+
 /// A started call.
 pub enum Call<'a> {
     /// Finished already, as nearly all calls are.
@@ -202,7 +206,10 @@ impl HandlerModule {
             Ok(mut instance) => {
                 let answer = answer(&mut instance, request, self.engine()).await;
                 let state = instance.store.data();
-                let was_long = state.first_tick.is_some();
+                let was_long = match on_fiber {
+                    true => state.ticks >= LONG_TICKS,
+                    false => state.first_tick.is_some(),
+                };
                 let log_lines = self.limits().log_lines_max - state.log_lines_left;
                 let answer = match answer {
                     Ok(response) => {

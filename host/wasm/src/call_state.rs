@@ -17,6 +17,8 @@ pub(super) struct CallState {
     pub(super) on_fiber: bool,
     /// CPU time of the thread at the first tick of the epoch during the call.
     pub(super) first_tick: Option<Duration>,
+    /// Number of ticks of the epoch that a call on a fiber has met.
+    pub(super) ticks: u32,
     pub(super) request_id: RequestId,
     /// The values of the instance. They stay when the state of the next call comes.
     pub(super) values: Option<Arc<Values>>,
@@ -41,6 +43,7 @@ impl CallState {
             deadline: since + limits.deadline,
             on_fiber: true,
             first_tick: None,
+            ticks: 0,
             request_id: id,
             values: None,
             seed: None,

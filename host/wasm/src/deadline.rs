@@ -63,6 +63,7 @@ pub(super) fn arm(store: &mut Store<CallState>) {
         if Instant::now() >= state.deadline {
             return Err(DeadlinePassed.into());
         }
+        state.ticks = state.ticks.saturating_add(1);
         let now = thread_time();
         let ran = now.saturating_sub(*state.first_tick.get_or_insert(now));
         match state.on_fiber {
