@@ -128,9 +128,9 @@ fn every_source_file_explains_itself_and_can_be_read_at_a_sitting() {
 #[test]
 fn the_reference_lists_every_bound_with_its_flag_its_amount_and_what_happens_past_it() {
     let command = <host::cli::args::Args as clap::CommandFactory>::command();
-    let flags = host::bounds::flags(&command);
+    let flags = host::bounds_page::flags(&command);
     assert!(flags.lines().count() > 15 && !flags.contains("| | |"), "a flag says too little:\n{flags}");
-    is_written("docs/reference/bounds.md", &host::bounds::reference(&command));
+    is_written("docs/reference/bounds.md", &host::bounds_page::reference(&command));
 }
 
 #[test]

@@ -1,11 +1,8 @@
-//! Reference page of all bounds, generated from the flags and from the constants
-//! that no flag changes.
+//! Bounds that no flag changes, as rows for the reference page and for the API.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use ::host_wasm as wasm;
-use clap::Command;
 use handler_sdk::abi;
 use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
@@ -13,18 +10,18 @@ use host_http::response;
 
 use crate::admin::memory_bounds;
 use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
-use crate::admin::{body, listener, stream};
+use crate::admin::{body, listener, proof as admin_proof, stream};
 use crate::amount::Amount;
 use crate::config::file;
-use crate::config::limit_flag::{LimitFlag, limit_flags};
 use crate::events::{event, hub};
 use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
+use crate::rollout::{kept, rates};
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::{connection, slots};
-use crate::site::state_dir;
+use crate::site::{probation, state_dir};
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
 use crate::trial::request_file;
@@ -228,6 +225,35 @@ fn commands() -> Vec<Row> {
     ]
 }
 
+fn proof() -> Vec<Row> {
+    vec![
+        count("Classes of requests in a journal", kept::CLASSES_MAX as u64, "one gives way as a whole"),
+        count(
+            "Requests of one class that a journal takes in a second",
+            rates::OF_CLASS_MAX,
+            "they are not kept",
+        ),
+        count(
+            "Requests of all classes that a journal takes in a second",
+            rates::OF_ALL_MAX,
+            "they are not kept",
+        ),
+        count("Comparisons at once (`host diff`)", admin_proof::DIFFS_MAX as u64, "503"),
+        time("Time of a comparison", admin_proof::TIME_MAX, "it is refused"),
+        count(
+            "Examples of each kind and class in a report",
+            admin_proof::EXAMPLES_MAX as u64,
+            "the request is refused",
+        ),
+        count(
+            "Requests that fail with a watched version and wait to be run again",
+            probation::SUSPECTS_MAX as u64,
+            "further ones only count",
+        ),
+        bytes("Request that is run again for a watched version", probation::SUSPECT_MAX, "it only counts"),
+    ]
+}
+
 fn log_and_recordings() -> Vec<Row> {
     vec![
         bytes("Log lines that wait to be written", log_queue::BYTES_MAX, "lines are dropped and counted"),
@@ -238,56 +264,13 @@ fn log_and_recordings() -> Vec<Row> {
 }
 
 /// Returns the fixed bounds, in groups with a title.
-pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 5] {
+pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 6] {
     [
         ("Connections", connections()),
         ("Messages", messages()),
         ("Modules", modules()),
         ("Commands and files", commands()),
+        ("Proof of candidates", proof()),
         ("Log and recordings", log_and_recordings()),
     ]
-}
-
-/// Returns the reference page in Markdown: the flags of the command, then the fixed
-/// bounds.
-pub fn reference(command: &Command) -> String {
-    let mut text = String::from(
-        "# Bounds\n\n\
-         The bounds that the server sets: first those that have a flag, then those that have none.\n\
-         [Operating](../operating.md) explains those that belong together.\n\n\
-         Each size, time and count has a largest value, too. A larger one is refused, and the message names the largest.\n\
-         WebAssembly has limits of its own, such as 50,000 locals in a function. A module past one of them is not served.\n\n\
-         - SIZE is a number of bytes, or a number with a unit. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024, `KB`, `MB`,\n  \
-           `GB` and `TB` powers of 1000, all also without the B: `64Mi` is 67,108,864 bytes, and `64M` is 64,000,000. Case\n  \
-           does not matter. Fractions are taken (`1.5MiB`).\n\
-         - TIME is a number with a unit: `ms`, `s`, `min` or `m`, `h`, `day` or `d`. Fractions (`1.5s`) and sums (`1min 30s`)\n  \
-           are taken, a number without a unit is not.\n\
-         - N is a count. SWITCH is on or off.\n\n\
-         This page is generated from the code (`host/src/config`, `host/src/bounds.rs`);\n\
-         `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n\n\
-         ## Flags\n\n\
-         | flag | unit | default | what is bounded | past it |\n| --- | --- | --- | --- | --- |\n",
-    );
-    text.push_str(&flags(command));
-    for (about, rows) in fixed() {
-        let _ = write!(
-            text,
-            "\n## {about}: fixed\n\n| what is bounded | most | past it |\n| --- | --- | --- |\n"
-        );
-        for (what, most, past) in rows {
-            let _ = writeln!(text, "| {what} | {most} | {past} |");
-        }
-    }
-    text
-}
-
-/// Returns one table row for each flag under the heading "Limits".
-pub fn flags(command: &Command) -> String {
-    let row = |flag: &clap::Arg| {
-        let LimitFlag { name, unit, default, what, past } = LimitFlag::new(flag)?;
-        Some(format!("| `--{name}` | {unit} | {default} | {what} | {past} |\n"))
-    };
-    limit_flags(command)
-        .map(|flag| row(flag).unwrap_or_else(|| format!("| {} | | | | |\n", flag.get_id())))
-        .collect()
 }

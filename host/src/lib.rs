@@ -12,7 +12,8 @@
 pub mod admin;
 pub(crate) mod amount;
 pub mod background;
-pub mod bounds;
+pub(crate) mod bounds;
+pub mod bounds_page;
 pub mod builder;
 pub mod cli;
 pub mod clock;

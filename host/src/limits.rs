@@ -24,11 +24,11 @@ pub fn in_force(command: &Command, settings: Vec<ShownSetting>) -> Vec<Limit> {
 }
 
 fn of_flag(flag: &LimitFlag<'_>, setting: ShownSetting) -> Option<Limit> {
-    let ShownSetting { site, key, value, source, file, line, variable } = setting;
+    let ShownSetting { site, key, value, place } = setting;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let (value, unit) = amount(flag.unit, &text)?;
     let (what, past) = (plain(&flag.what), plain(&flag.past));
-    Some(Limit { site, key: Some(key), what, value, unit, past, source: Some(source), file, line, variable })
+    Some(Limit { site, key: Some(key), what, value, unit, past, place: Some(place) })
 }
 
 /// Returns a bound that no flag changes. Returns `None` for one that repeats a flag.
@@ -40,8 +40,7 @@ fn of_row((what, most, past): bounds::Row) -> Option<Limit> {
         Amount::Flag(_) => return None,
     };
     let (what, past) = (plain(what), plain(past));
-    let (site, key, source, file, line, variable) = Default::default();
-    Some(Limit { site, key, what, value, unit, past, source, file, line, variable })
+    Some(Limit { site: None, key: None, what, value, unit, past, place: None })
 }
 
 /// Reads the value of a flag.
@@ -50,7 +49,10 @@ fn amount(unit: &str, text: &str) -> Option<(Number, Unit)> {
         "SIZE" => (value::size::<{ usize::MAX }>(text).ok()?.into(), Unit::Bytes),
         "TIME" => (seconds(value::duration(text).ok()?)?, Unit::Seconds),
         "SWITCH" => (u64::from(text == "on").into(), Unit::Switch),
-        _ => (value::connections(text).ok()?.into(), Unit::Count),
+        _ => match text.parse::<u64>() {
+            Ok(count) => (count.into(), Unit::Count),
+            Err(_) => (value::connections(text).ok()?.into(), Unit::Count),
+        },
     })
 }
 
@@ -88,7 +90,7 @@ mod tests {
         ] {
             let limit = find(key);
             assert_eq!((json!(limit.value), limit.unit), (value, unit), "{key}");
-            assert_eq!(limit.source.as_deref(), Some("default"), "{key}");
+            assert_eq!(limit.place.as_ref().unwrap().source, "default", "{key}");
         }
         assert!(find("connections").value.as_u64().is_some());
         let flags = super::limit_flags(&command).count();

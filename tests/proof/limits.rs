@@ -1,7 +1,9 @@
 //! The time of a proof is bounded, undoing does not wait for it, and a server that is short of
 //! instances rejects no candidate for that.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
 
 use super::handlers::Does::{Counts, Loops, Says};
 use super::handlers::Handler;
@@ -163,4 +165,29 @@ fn a_busy_server_has_instances_for_candidates() {
     place.0.server.log_line(&["status=503"]);
     assert_counts(&place.passes(&fine().but("GET /l", Loops).again("new"), &[]), &[("same", 2)]);
     assert!(clients.iter_mut().any(|client| !client.has_reply()), "the server is not busy any more");
+}
+
+#[test]
+fn candidates_that_take_the_instances_from_each_other_are_not_blamed_for_it() {
+    let counts = |millions| Handler::new(Counts(millions, FINE));
+    let place = Place::start(&counts(5), &format!("{ENDLESS}queue-timeout = '5ms'\n"));
+    place.ask(&["/a", "/b", "/c", "/d", "/e", "/f"]);
+    let file = place.write("again.wat", &counts(5).again("new"));
+    // There are instances for two candidates at a time.
+    let diff = || command(&place, &["diff", &file, "--json"]).spawn().unwrap();
+    let diffs = [diff(), diff()];
+    let swapped = place.swap(&counts(5).again("third"), &[]);
+    let mut judged = vec![swapped["replayed"].clone()];
+    for diff in diffs {
+        let Output { stdout, .. } = diff.wait_with_output().unwrap();
+        let outcome: Value = serde_json::from_slice(&stdout).unwrap();
+        let cause = outcome["cause"].as_str().unwrap_or_default();
+        assert!(cause.is_empty() || cause.contains("the module does not start: "), "{cause}");
+        judged.push(outcome["counts"].clone());
+    }
+    assert!(swapped["outcome"] == "serving" || swapped["stage"] == "start", "{swapped}");
+    for counts in judged.iter().filter(|counts| !counts.is_null()) {
+        let count = |kind: &str| counts[kind].as_u64().unwrap();
+        assert_eq!(count("same") + count("not_compared"), 6, "{counts}");
+    }
 }

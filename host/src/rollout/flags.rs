@@ -4,23 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use host_http::quote::quoted;
 use http::HeaderName;
 
 use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, size};
 use crate::rollout::compare::verdict::Rules;
 use crate::rollout::report::accept::Pattern;
 
+/// Most bytes of a wrong value in a message.
+const SHOWN_MAX: usize = 200;
+
 /// Flags about the journal and the gate.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Proof")]
 pub struct ProofFlags {
-    /// Number of recent requests that the journal keeps in memory, with what was answered; 0 turns it
-    /// off
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = number)]
+    /// Most recent requests that the journal of a site keeps in memory (0 turns it off); past it the
+    /// oldest request of the largest class is dropped
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = number, help_heading = "Limits")]
     pub journal: usize,
 
-    /// Most memory of the journal; past it the oldest requests of the largest class are dropped
+    /// Most memory of the journal of a site; past it the oldest requests of the largest class are dropped
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::<BUDGET_MAX>)]
+    #[arg(help_heading = "Limits")]
     pub journal_bytes: usize,
 
     /// Requests that the journal leaves out, such as 'POST /login' or '/private/*', where * stands for
@@ -32,8 +37,10 @@ pub struct ProofFlags {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Gate::Faults)]
     pub gate: Gate,
 
-    /// Longest time that a candidate is tried on the journal; requests that are left are not tried
+    /// Longest time that a candidate is tried on the journal; past it the requests that are left are
+    /// not tried
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    #[arg(help_heading = "Limits")]
     pub gate_time: Duration,
 
     /// Time for which a version is watched after it was published. If it fails requests that the one
@@ -102,5 +109,18 @@ fn number(text: &str) -> Result<usize, String> {
 
 /// Parses the name of a header.
 pub fn field(text: &str) -> Result<HeaderName, String> {
-    text.parse().map_err(|_| format!("expected the name of a header such as etag, found `{text}`"))
+    let wrong = || format!("expected the name of a header such as etag, found `{}`", quoted(text, SHOWN_MAX));
+    text.parse().map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn what_is_no_name_of_a_header_is_shown_escaped() {
+        assert_eq!(field("ETag").unwrap(), "etag");
+        let error = field("e tag\n").unwrap_err();
+        assert_eq!(error, "expected the name of a header such as etag, found `e tag\\n`");
+    }
 }
