@@ -91,7 +91,7 @@ fn nothing_is_undone_without_a_watch_or_after_a_rollback() {
     let server = place.start(&["--no-watch", "--gate", "off"]);
     server.says("bad", 2);
     place.serves(saying("good"), 3);
-    // The operator wants version 2 back, whatever it fails.
+    // A rollback by an operator is not judged.
     assert!(place.tell(&["rollback"]).contains("serving version 2"));
     fail_on_version_2(&server);
 }

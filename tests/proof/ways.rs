@@ -1,5 +1,5 @@
-//! The gate holds whatever the way in, and for each site by itself. What was accepted passes,
-//! and nothing else.
+//! The gate stands before every way to swap, and judges each site by its own requests. Accepted
+//! differences pass, and no others.
 
 use std::process::Command;
 

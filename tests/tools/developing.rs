@@ -162,6 +162,8 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
     server.log_line(&["serving version 3"]);
+    // A page that was good is served when it fails, too.
+    assert_eq!(server.connect().ask("GET", "/about").status, 200);
     let about = "Response::html(Status::OK, \"<h1>about this handler</h1>\")";
     edit(&source, about, "panic!(include_str!(\"pages/about.txt\"))");
     server.log_line(&["serving version 4"]);
