@@ -76,8 +76,8 @@ fn a_request_that_is_left_out_is_not_kept() {
     let other = Handler::new(Traps).but("GET ", Says(FINE)).but("POST /items ", Says(FINE));
     assert_counts(&place.passes(&other, &[]), &[("same", 3)]);
     place.undo();
-    // What is left out by a reload is dropped at once, and a candidate of the same reload is not
-    // tried on it.
+    // A reload drops the requests of a new pattern at once, and does not try its own candidate on
+    // them.
     place.write("public.wat", &fine().but("GET /private/", Traps));
     let lines = "journal-skip = ['POST /login', '/private/*']";
     place.reload(&settings(lines).replace("base.wat", "public.wat"));

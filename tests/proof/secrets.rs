@@ -98,6 +98,19 @@ fn a_new_secret_shows_neither_itself_nor_the_old_one() {
     has_none(&said);
     // A new secret is no difference that the other gate minds.
     place.reload(&format!("{PATIENT}{}", LINES.replace("gate = 'same'", "")));
+    // What was kept has the old secret, which is masked no more.
+    let emptied = |place: &Place| {
+        let (code, summary) = place.json(&["journal"]);
+        assert!(code == 0 && summary["requests"] == 0, "{summary}");
+    };
+    emptied(&place);
+    place.ask(&["/echo/another-sesame"]);
+    let (code, said) = place.0.run(&["journal"]);
+    assert!(code == 0 && said.contains("GET /echo/"), "{said}");
+    has_none(&said);
+    let (code, said) = place.0.run(&["rollback", "1"]);
+    assert_eq!(code, 0, "{said}");
+    emptied(&place);
     let Place(configured) = place;
     has_none(&configured.server.stop().join("\n"));
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::fault::{Entry, Whose};
-use crate::rollout::class::{Class, fingerprint};
-use crate::rollout::exchange::{Answered, Exchange, Received, memory};
+use crate::rollout::class::fingerprint;
+use crate::rollout::exchange::{Answered, Exchange, Received};
 use crate::rollout::flags::Proof;
 use crate::rollout::kept::{Bounds, Kept};
 use crate::rollout::rates::Rates;
@@ -113,6 +113,12 @@ impl Journal {
         drop(removed);
     }
 
+    /// Drops all requests.
+    pub fn clear(&self) {
+        let removed = self.lock().remove(|_| true);
+        drop(removed);
+    }
+
     /// Notes a request that a version has answered at this time, or that ended in a fault of the
     /// handler. Keeps one of some that are alike.
     pub fn see(
@@ -124,20 +130,20 @@ impl Journal {
         started: Instant,
     ) {
         let is_of_handler = fault.is_none_or(|fault| fault.whose == Whose::Handler);
-        if is_of_handler && self.wants(fingerprint(received.method, received.target, status), started) {
+        if self.is_on()
+            && is_of_handler
+            && self.rates.take(fingerprint(received.method, received.target, status), started)
+        {
             let (fault, took) = (fault.map(|fault| fault.name), started.elapsed());
             self.keep(received, Answered { version, status, fault, took });
         }
     }
 
-    /// Returns whether the caller shall keep a request with this fingerprint of its class,
-    /// and counts it then. Every request may ask: the answer takes no lock.
-    fn wants(&self, fingerprint: u64, now: Instant) -> bool {
-        self.exchange_max.load(Relaxed) > 0 && self.rates.take(fingerprint, now)
+    fn is_on(&self) -> bool {
+        self.exchange_max.load(Relaxed) > 0
     }
 
-    /// Keeps a copy of a request that [`wants`](Self::wants) has admitted, unless it is too
-    /// large.
+    /// Keeps a copy of a request that the rates have admitted, unless it is too large.
     fn keep(&self, received: Received<'_>, answered: Answered) {
         let exchange_max = self.exchange_max.load(Relaxed);
         if exchange_max == 0 {
@@ -148,14 +154,14 @@ impl Journal {
         if skips(&skip, received.method, received.target) {
             return;
         }
-        let class = Class::new(received.method, received.target, answered.status);
-        let bytes = memory(&class, &received);
-        if bytes > exchange_max {
+        // A large message is not even copied.
+        let fits = received.message.length() <= exchange_max;
+        let exchange = fits.then(|| Exchange::new(received, answered));
+        let Some(exchange) = exchange.filter(|exchange| exchange.bytes() <= exchange_max) else {
             self.skipped_large.fetch_add(1, Relaxed);
             return;
-        }
-        let exchange = Arc::new(Exchange::new(received, answered));
-        let removed = self.lock().insert(exchange);
+        };
+        let removed = self.lock().insert(Arc::new(exchange));
         drop(skip);
         drop(removed);
     }
@@ -225,7 +231,7 @@ mod tests {
     use host_http::message::Message;
     use host_http::request_id::RequestId;
     use std::collections::BTreeSet;
-    use std::time::{Duration, Instant, SystemTime};
+    use std::time::{Duration, SystemTime};
 
     const PLENTY: usize = 1 << 30;
 
@@ -417,9 +423,9 @@ mod tests {
         for (requests, bytes) in [(0, PLENTY), (10, 0)] {
             journal.set_bounds(10, PLENTY);
             keep(&journal, "/", 0, 0);
-            assert!(journal.wants(requests as u64, Instant::now()));
+            assert!(journal.is_on());
             journal.set_bounds(requests, bytes);
-            assert!(!journal.wants(3, Instant::now()));
+            assert!(!journal.is_on());
             keep(&journal, "/", 0, 0);
             let summary = journal.summary();
             assert_eq!((summary.requests, summary.bytes, summary.skipped_large), (0, 0, 0));

@@ -23,7 +23,7 @@ use crate::rollout::class::Class;
 use crate::rollout::exchange::Exchange;
 
 /// Most classes at a time.
-const CLASSES_MAX: usize = 256;
+pub(crate) const CLASSES_MAX: usize = 256;
 
 /// Fewest requests for which each class has room.
 const FAIR_SHARE_MIN: usize = 4;
@@ -49,7 +49,7 @@ pub(crate) struct Bounds {
     pub(crate) bytes: usize,
 }
 
-/// What is held of one class.
+/// Requests of one class.
 struct Held {
     /// Exchanges and their numbers, oldest first.
     exchanges: VecDeque<(u64, Arc<Exchange>)>,

@@ -25,6 +25,10 @@ const OF_CLASS: Limit = Limit { interval: 20_000, burst: 50 };
 /// flood of new classes.
 const OF_ALL: Limit = Limit { interval: 1_000, burst: 1_000 };
 
+/// Most requests of one class, and of all, in any second: a burst, and then the rate.
+pub(crate) const OF_CLASS_MAX: u64 = OF_CLASS.in_a_second();
+pub(crate) const OF_ALL_MAX: u64 = OF_ALL.in_a_second();
+
 /// Rates of all classes.
 pub(crate) struct Rates {
     start: Instant,
@@ -71,6 +75,10 @@ impl Rate {
 }
 
 impl Limit {
+    const fn in_a_second(&self) -> u64 {
+        self.burst + 1_000_000 / self.interval
+    }
+
     /// Returns the value of a rate after another request; [`None`] if it is not within the
     /// limit. A clock that stands still or goes back makes no room.
     fn next(&self, full: u64, now: u64) -> Option<u64> {

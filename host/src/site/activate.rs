@@ -32,10 +32,10 @@ pub enum Stage {
     Probe,
     /// Runs recent requests, and compares the answers with those of the current version.
     Replay,
-    /// Watches the version for some time after it was published.
-    Watch,
     /// Writes the version to the state folder, if `--require-durable` demands it.
     Save,
+    /// Watches the version for some time after it was published.
+    Watch,
 }
 
 /// Reason for which a candidate was rejected.

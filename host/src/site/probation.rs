@@ -1,9 +1,10 @@
 //! Watches a version for some time after it was published: counts its requests, and hands those
 //! that failed to the judge.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use host_http::client_net::ClientNet;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -23,7 +24,7 @@ const FAILURE: u16 = 500;
 
 /// Watch of the newest version of a site.
 pub struct Probation {
-    /// Whether a version is watched. A request looks at this only, if none is.
+    /// Whether a version is watched. Without a watch, a request reads nothing else.
     is_on: AtomicBool,
     watch: Published<Option<Watch>>,
     /// Locked while a watch begins or ends.
@@ -79,18 +80,20 @@ impl Probation {
 
     /// Ends the watch, if there is one.
     pub(super) fn end(&self) {
-        let _change = self.change();
-        self.is_on.store(false, Relaxed);
-        self.watch.set(None);
+        self.clear(&self.change());
     }
 
     /// Ends the watch of a version, unless another one is watched.
     pub(super) fn end_of(&self, version: u64) {
-        let _change = self.change();
+        let change = self.change();
         if self.watch.get().as_ref().as_ref().is_some_and(|watch| watch.version == version) {
-            self.is_on.store(false, Relaxed);
-            self.watch.set(None);
+            self.clear(&change);
         }
+    }
+
+    fn clear(&self, _change: &MutexGuard<'_, ()>) {
+        self.is_on.store(false, Relaxed);
+        self.watch.set(None);
     }
 
     fn change(&self) -> MutexGuard<'_, ()> {
@@ -106,19 +109,10 @@ impl Probation {
         fault: Option<Entry>,
         version: u64,
     ) {
-        if self.is_on.load(Relaxed) && fault.is_none_or(|fault| fault.whose == Whose::Handler) {
-            self.look(received, client, status, fault, version);
+        let is_of_handler = fault.is_none_or(|fault| fault.whose == Whose::Handler);
+        if !self.is_on.load(Relaxed) || !is_of_handler {
+            return;
         }
-    }
-
-    fn look(
-        &self,
-        received: Received<'_>,
-        client: Option<ClientNet>,
-        status: u16,
-        fault: Option<Entry>,
-        version: u64,
-    ) {
         let watch = self.watch.get();
         let Some(watch) = watch.as_ref().as_ref().filter(|watch| watch.version == version) else {
             return;
@@ -135,7 +129,7 @@ impl Probation {
         if let Ok(place) = watch.suspects.try_reserve() {
             let fact = self.fact(&received, client);
             let fault = fault.map(|fault| fault.name);
-            let answered = Answered { version, status, fault, took: std::time::Duration::ZERO };
+            let answered = Answered { version, status, fault, took: Duration::ZERO };
             place.send(Suspect { fact, exchange: Exchange::new(received, answered) });
         }
     }
@@ -148,7 +142,7 @@ impl Probation {
             hasher.write(part);
         }
         received.message.body.iter().for_each(|piece| hasher.write(piece));
-        std::hash::Hash::hash(&client, &mut hasher);
+        client.hash(&mut hasher);
         hasher.finish()
     }
 }

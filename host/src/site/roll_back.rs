@@ -53,10 +53,12 @@ impl Shared {
             return Err(REMOVED.to_owned());
         }
         self.expect_current(if_version)?;
+        let before = Arc::clone(&self.versions.current());
         let found = self.versions.roll_back(number);
         let (version, replaced) = found.ok_or_else(|| self.not_kept(number))?;
         if version.label.number != replaced {
             self.settings.probation.end();
+            self.forget_secrets(&before, &version);
             optimise::serves(self, &version);
             self.tell_serving(&version.label, replaced, How::Rollback, by);
         }

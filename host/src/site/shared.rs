@@ -22,7 +22,7 @@ use crate::site::notice::Notice;
 use crate::site::outcome::Outcome;
 use crate::site::probation::Probation;
 use crate::site::store::Store;
-use crate::site::version::Label;
+use crate::site::version::{Label, Version};
 use crate::site::versions::Versions;
 
 /// Settings of a swapper.
@@ -74,6 +74,15 @@ impl Shared {
     /// Returns the name of the site, for the log.
     pub(super) fn site(&self) -> Option<&str> {
         self.settings.site.as_deref()
+    }
+
+    /// Empties the journal if the version that serves now has other secrets than the one before:
+    /// its requests are shown with the secrets of the current version masked.
+    pub(super) fn forget_secrets(&self, before: &Version, now: &Version) {
+        let (before, now) = (before.module.values(), now.module.values());
+        if before != now && (before.has_secrets() || now.has_secrets()) {
+            self.settings.journal.clear();
+        }
     }
 
     /// Tells that a version serves. Called under the lock of the changes, so that events come

@@ -217,7 +217,9 @@ impl Shared {
                 times.rejection(format!("{cause}: {error:#}"))
             })?;
         }
+        let before = Arc::clone(&self.versions.current());
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
+        self.forget_secrets(&before, &version);
         optimise::serves(self, &version);
         self.tell_serving(&label, replaced, How::Swap, by);
         Ok(replaced)
