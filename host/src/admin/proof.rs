@@ -25,7 +25,7 @@ pub const DIFFS_MAX: usize = 2;
 const EXAMPLES: usize = 5;
 
 /// Largest number of examples of each kind and class.
-const EXAMPLES_MAX: usize = 100;
+pub(crate) const EXAMPLES_MAX: usize = 100;
 
 /// Longest time of a comparison, unless the client gives one.
 const TIME: Duration = Duration::from_secs(10);

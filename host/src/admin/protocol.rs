@@ -168,6 +168,14 @@ pub struct ShownSetting {
     pub key: String,
     /// Value; null if there is none.
     pub value: serde_json::Value,
+    /// Where the value comes from.
+    #[serde(flatten)]
+    pub place: SettingPlace,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SettingPlace {
     /// `default`, `file`, `environment` or `command line`.
     pub source: String,
     /// Configuration file.
@@ -197,18 +205,9 @@ pub struct Limit {
     pub unit: Unit,
     /// What happens past it.
     pub past: String,
-    /// `default`, `file`, `environment` or `command line`; absent for a bound that no flag changes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source: Option<String>,
-    /// Configuration file.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub file: Option<String>,
-    /// Line in the file.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub line: Option<usize>,
-    /// Environment variable.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub variable: Option<String>,
+    /// Where the amount comes from; absent for a bound that no flag changes.
+    #[serde(flatten)]
+    pub place: Option<SettingPlace>,
 }
 
 /// Unit of a bound.

@@ -10,7 +10,7 @@ use clap::{Arg, Command, Subcommand};
 use host_http::quote::quoted;
 use serde_json::Value;
 
-use crate::admin::protocol::ShownSetting;
+use crate::admin::protocol::{SettingPlace, ShownSetting};
 use crate::admin::token::Token;
 use crate::cli::configured;
 use crate::cli::output::print;
@@ -252,18 +252,17 @@ pub fn entries(source: &Source) -> Vec<ShownSetting> {
 }
 
 fn entry(key: &str, value: Value, place: Option<&Place>) -> ShownSetting {
-    let entry = ShownSetting { key: key.into(), value, ..ShownSetting::default() };
-    match place {
-        None => ShownSetting { source: "default".into(), ..entry },
-        Some(Place::CommandLine) => ShownSetting { source: "command line".into(), ..entry },
-        Some(Place::Variable(name)) => {
-            ShownSetting { source: "environment".into(), variable: Some(name.clone()), ..entry }
-        }
+    let of = |source: &str| SettingPlace { source: source.into(), ..SettingPlace::default() };
+    let place = match place {
+        None => of("default"),
+        Some(Place::CommandLine) => of("command line"),
+        Some(Place::Variable(name)) => SettingPlace { variable: Some(name.clone()), ..of("environment") },
         Some(Place::Line(file, line)) => {
             let file = Some(file.to_string_lossy().into_owned());
-            ShownSetting { source: "file".into(), file, line: Some(*line), ..entry }
+            SettingPlace { file, line: Some(*line), ..of("file") }
         }
-    }
+    };
+    ShownSetting { site: None, key: key.into(), value, place }
 }
 
 /// Returns the default of a flag, unless it is computed at the start, or another setting

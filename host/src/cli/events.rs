@@ -17,7 +17,7 @@ use crate::cli::client::{self, End, Server};
 /// Longest line of a stream in bytes, more than any event of a server has.
 const LINE_MAX: usize = 1 << 20;
 
-/// Prints events until the server ends, or nobody reads them any more.
+/// Prints events until the server ends, or the reader of the output is gone.
 ///
 /// # Errors
 ///

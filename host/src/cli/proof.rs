@@ -11,6 +11,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Subcommand;
 use http::HeaderName;
+use serde_json::json;
 
 use crate::admin::proof;
 use crate::admin::protocol::Status;
@@ -113,11 +114,18 @@ pub(super) fn run(what: Proof) -> anyhow::Result<ExitCode> {
         Proof::Journal { what: Some(Journal::Export { file }), of, server } => {
             let text = client::ask(&server, Ask::get(&of.target("/v1/journal/requests", &[])))?;
             let text = ask::unless_refused(text)?;
-            let count = counted(text.matches("\n### ").count() as u64, "request", "requests");
+            let requests = text.matches("\n### ").count() as u64;
             let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&file);
             let written = created.and_then(|mut created| created.write_all(text.as_bytes()));
             written.with_context(|| format!("cannot write {}", file.display()))?;
-            print(format!("wrote {count} to {}\n", file.display()));
+            let text = match server.json {
+                true => {
+                    json!({ "outcome": "written", "requests": requests, "file": file.display().to_string() })
+                        .to_string()
+                }
+                false => format!("wrote {} to {}", counted(requests, "request", "requests"), file.display()),
+            };
+            print(text + "\n");
             Ok(ExitCode::SUCCESS)
         }
     }

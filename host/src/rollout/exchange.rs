@@ -95,7 +95,7 @@ impl Class {
 }
 
 /// Returns the memory that an exchange will take, in bytes.
-pub(crate) fn memory(class: &Class, received: &Received<'_>) -> usize {
+fn memory(class: &Class, received: &Received<'_>) -> usize {
     [class.bytes(), received.method.len(), received.target.len(), received.message.length()]
         .into_iter()
         .fold(OVERHEAD, usize::saturating_add)

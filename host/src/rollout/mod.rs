@@ -21,10 +21,10 @@ pub mod exchange;
 pub mod export;
 pub mod flags;
 pub mod journal;
-mod kept;
+pub(crate) mod kept;
 pub mod martingale;
 mod mask;
-mod rates;
+pub(crate) mod rates;
 pub mod replay;
 pub mod report;
 #[cfg(test)]

@@ -177,3 +177,18 @@ fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::outcome;
+    use crate::fault::Fault;
+    use host_wasm::{CallError, Usage};
+
+    #[test]
+    fn a_call_that_the_server_could_not_make_has_no_outcome() {
+        let of = |error: CallError| outcome((Err(Fault::Call(error)), Usage::default()));
+        assert!(of(CallError::Busy { calls: 2, queue: 2 }).is_none());
+        assert!(of(CallError::NoInstance { cause: "no memory".into() }).is_none());
+        assert_eq!(of(CallError::Deadline).unwrap().status, 504);
+    }
+}

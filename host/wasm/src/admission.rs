@@ -159,7 +159,7 @@ impl Admission {
                 return result;
             }
             drop(turn);
-            // Without this, the thread would go on with this call if nobody waits for a turn.
+            // Lets other calls of the thread run: a turn that is free is taken again at once.
             yield_now().await;
         }
     }

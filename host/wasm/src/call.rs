@@ -66,12 +66,9 @@ enum Begun {
     Over(Result<Bytes, CallError>),
     /// A response whose copy took so long that other requests of the thread come first.
     Large(Bytes),
-    /// The call takes long.
-    Long(Long),
+    /// The call takes long, and is to be made on a fiber with this state.
+    Long(CallState),
 }
-
-/// A call that is to be made on a fiber, with its state.
-struct Long(CallState);
 
 impl HandlerModule {
     /// Calls the handler with one request. The response is not checked yet. The
@@ -82,11 +79,10 @@ impl HandlerModule {
         match self.begin(request, id, since) {
             Some(Begun::Over(result)) => Call::Over(result),
             begun => Call::Running(Box::pin(async move {
-                let state = match self.unless_long(begun, request, id).await {
-                    Ok(result) => return result,
-                    Err(Long(state)) => state,
+                let (_permit, state) = match self.until_permit(begun, None, request, id).await {
+                    Ok(long) => long,
+                    Err(result) => return result,
                 };
-                let (_permit, state) = self.begin_long(None, state).await?;
                 Ok(self.engine().admission().in_turns(self.run(request, state)).await.answer?)
             })),
         }
@@ -105,11 +101,10 @@ impl HandlerModule {
         match self.begin(request, id, since) {
             Some(Begun::Over(result)) => Call::Over(result),
             begun => Call::Running(Box::pin(async move {
-                let state = match self.unless_long(begun, request, id).await {
-                    Ok(result) => return result,
-                    Err(Long(state)) => state,
+                let (permit, state) = match self.until_permit(begun, client, request, id).await {
+                    Ok(long) => long,
+                    Err(result) => return result,
                 };
-                let (permit, state) = self.begin_long(client, state).await?;
                 let (module, message) = (Arc::clone(self), take(request));
                 let call = async move {
                     let _permit = permit;
@@ -128,7 +123,7 @@ impl HandlerModule {
     fn begin(&self, request: &Message, id: RequestId, since: Instant) -> Option<Begun> {
         if self.long_targets.expects(request) {
             let state = CallState::new(self.engine().limits(), id, since);
-            return Some(Begun::Long(Long(state.seeded(request.seed))));
+            return Some(Begun::Long(state.seeded(request.seed)));
         }
         let short = self.engine().admission().begin_short()?;
         Some(self.begin_short(short, request, id, since))
@@ -141,32 +136,33 @@ impl HandlerModule {
             Ok(response) if was_long || response.len() > LARGE_COPY => Begun::Large(response),
             Ok(response) => Begun::Over(Ok(response)),
             Err(Stopped::Failed(failure)) => Begun::Over(Err(failure)),
-            Err(Stopped::TakesLong) => Begun::Long(Long(CallState { log_lines_heard: log_lines, ..state() })),
+            Err(Stopped::TakesLong) => Begun::Long(CallState { log_lines_heard: log_lines, ..state() }),
         }
     }
 
-    /// Returns the result of a call unless it turns out to take long.
-    async fn unless_long(
+    /// Waits until a call is over, or until a long one has its permit. The error is the result.
+    async fn until_permit(
         &self,
         begun: Option<Begun>,
+        client: Option<ClientNet>,
         request: &Message,
         id: RequestId,
-    ) -> Result<Result<Bytes, CallError>, Long> {
+    ) -> Result<(Permit, CallState), Result<Bytes, CallError>> {
         let begun = match begun {
             Some(begun) => begun,
             None => match self.engine().admission().wait_for_short().await {
                 // The deadline does not include the wait.
                 Ok(short) => self.begin_short(short, request, id, Instant::now()),
-                Err(busy) => Begun::Over(Err(busy)),
+                Err(busy) => return Err(Err(busy)),
             },
         };
         match begun {
-            Begun::Over(result) => Ok(result),
+            Begun::Over(result) => Err(result),
             Begun::Large(response) => {
                 yield_now().await;
-                Ok(Ok(response))
+                Err(Ok(response))
             }
-            Begun::Long(long) => Err(long),
+            Begun::Long(state) => self.begin_long(client, state).await.map_err(Err),
         }
     }
 

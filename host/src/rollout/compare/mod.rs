@@ -1,5 +1,5 @@
 //! Compares the answers of two versions to one request. Everything a verdict shows is escaped and
-//! bounded; the work is linear in the size of the answers, whatever they contain.
+//! bounded; the work is linear in the size of the answers.
 //!
 //! | file | responsibility |
 //! | --- | --- |

@@ -10,9 +10,6 @@ use crate::rollout::report::accept::Accept;
 use crate::rollout::report::cost::{Cost, Memory, Pairs};
 use crate::rollout::report::outcomes::{Accepted, Class, Counts, Example, Group, Kind, Reason, Report};
 
-/// Default of the most examples of a group.
-pub const SHOW: usize = 5;
-
 /// Most examples of all groups.
 const EXAMPLES_MAX: usize = 500;
 

@@ -166,7 +166,7 @@ mod tests {
 
     use crate::rollout::compare::verdict::{Failed, Outcome, Rules, compare};
     use crate::rollout::report::accept::Accept;
-    use crate::rollout::report::collector::{Case, Collector, SHOW};
+    use crate::rollout::report::collector::{Case, Collector};
     use crate::rollout::report::outcomes::{Counts, Kind, Report};
 
     fn answer(status: u16, body: &str) -> Outcome {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn collector(patterns: &[&str], accepts_all: bool) -> Collector {
-        Collector::new(SHOW, Accept::new(patterns, accepts_all).unwrap())
+        Collector::new(5, Accept::new(patterns, accepts_all).unwrap())
     }
 
     /// Returns a report with every kind of verdict.
