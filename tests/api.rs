@@ -14,13 +14,13 @@ use crate::harness::{
     Client, Configured, Deployment, Folder, bombs, fails_to_start, fixture_text, host, output_of, wait_until,
 };
 
-mod events;
+pub mod events;
 
 /// Reply of the API.
-struct Reply {
-    status: u16,
+pub struct Reply {
+    pub status: u16,
     head: String,
-    body: Value,
+    pub body: Value,
 }
 
 impl Reply {
@@ -51,13 +51,13 @@ fn read(stream: &mut UnixStream) -> Reply {
     Reply { status, head: head.into(), body }
 }
 
-fn get(place: &Deployment, path: &str) -> Reply {
+pub fn get(place: &Deployment, path: &str) -> Reply {
     send(place, &format!("GET {path}"), "", b"")
 }
 
 const CHANGES: &str = "x-host-admin: test\r\n";
 
-fn post(place: &Deployment, path: &str, fields: &str, body: &[u8]) -> Reply {
+pub fn post(place: &Deployment, path: &str, fields: &str, body: &[u8]) -> Reply {
     send(place, &format!("POST {path}"), &format!("{CHANGES}{fields}"), body)
 }
 
@@ -348,7 +348,7 @@ fn the_description_has_every_resource_and_status() {
     let document = get(&place, "/v1/openapi.json").body;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 15, "{paths:?}");
+    assert_eq!(paths.len(), 20, "{paths:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");

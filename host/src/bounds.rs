@@ -18,10 +18,10 @@ use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
-use crate::rollout::{kept, rates};
+use crate::rollout::{assign, kept, plan_flags, rates};
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::{connection, slots};
-use crate::site::{probation, state_dir};
+use crate::site::{probation, saved, state_dir};
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
 use crate::trial::request_file;
@@ -208,7 +208,7 @@ fn commands() -> Vec<Row> {
         bytes("State file", state_dir::STATE_MAX, "the state file is not written (`--keep`)"),
         bytes(
             "Origin of a version in the state file",
-            state_dir::ORIGIN_MAX,
+            saved::ORIGIN_MAX,
             "the state file is set aside on restart",
         ),
         count(
@@ -250,7 +250,14 @@ fn proof() -> Vec<Row> {
             probation::SUSPECTS_MAX as u64,
             "further ones only count",
         ),
-        bytes("Request that is run again for a watched version", probation::SUSPECT_MAX, "it only counts"),
+        count(
+            "Requests of a sample that wait to run on both versions",
+            probation::SAMPLES_MAX as u64,
+            "further ones are left out",
+        ),
+        bytes("Request that is run again for a watched version", probation::COPY_MAX, "it only counts"),
+        count("Steps of a rollout", assign::STEPS_MAX as u64, "the plan is refused"),
+        count("Requests that a step may wait for", plan_flags::REQUESTS_MAX, "the plan is refused"),
     ]
 }
 

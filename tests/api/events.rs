@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const STREAMS: usize = 32;
 
 /// Stream that is being read.
-struct Followed {
+pub struct Followed {
     stream: BufReader<UnixStream>,
     head: String,
     /// What was received of the body and not parsed yet.
@@ -33,11 +33,11 @@ struct Followed {
 }
 
 impl Followed {
-    fn new(place: &Deployment, fields: &str) -> Followed {
+    pub fn new(place: &Deployment, fields: &str) -> Followed {
         Followed::at(&place.socket(), fields)
     }
 
-    fn at(socket: &Path, fields: &str) -> Followed {
+    pub fn at(socket: &Path, fields: &str) -> Followed {
         let mut stream = BufReader::new(UnixStream::connect(socket).unwrap());
         stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!("GET /v1/events HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
@@ -86,7 +86,7 @@ impl Followed {
     }
 
     /// Returns the next event, or `None` at the end.
-    fn next(&mut self) -> Option<Value> {
+    pub fn next(&mut self) -> Option<Value> {
         while self.ready.is_empty() {
             if !self.receive() {
                 return None;
@@ -101,7 +101,7 @@ impl Followed {
 
     /// Checks that the next event has these fields.
     #[track_caller]
-    fn tells(&mut self, expected: Value) -> Value {
+    pub fn tells(&mut self, expected: Value) -> Value {
         let event = self.next().expect("an event");
         for (name, value) in expected.as_object().unwrap() {
             assert_eq!(&event[name], value, "{name} of {event}");

@@ -31,7 +31,8 @@ impl FromStr for Trusted {
 }
 
 impl Trusted {
-    fn includes(&self, peer: Peer) -> bool {
+    /// Returns whether a peer is one of them.
+    pub fn includes(&self, peer: Peer) -> bool {
         match (self, peer) {
             (Trusted::Net(net), Peer::Ip(address)) => net.contains(&address.to_canonical()),
             (Trusted::Unix, Peer::Unix) => true,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
-use http::header::{ALLOW, ETAG, IF_MATCH, LOCATION};
+use http::header::{ALLOW, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -22,16 +22,15 @@ use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
-use crate::admin::reply::{self, Reply, json};
+use crate::admin::reply::{self, Reply, json, outcome, set_tag};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
-use crate::admin::{peer, proof, stream};
+use crate::admin::{peer, proof, rollout, stream};
 use crate::events::event::Event;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
-use crate::site::outcome::Outcome;
-use crate::site::swap::IsGone;
+use crate::site::swap::{IsGone, Way};
 use crate::telemetry::log;
 
 /// Part of `swap_seconds` for receiving, probes, the last replayed request and a slow disk. The
@@ -141,7 +140,12 @@ impl<C: Configuration> Api<C> {
             Operation::Version => {
                 json(StatusCode::OK, &choice::version(&*choice::site(&self.app, parts)?, segment)?)
             }
-            Operation::Swap => self.swap(parts, body, if_match, caller).await?,
+            Operation::Swap => self.swap(parts, body, if_match, caller, rollout::way).await?,
+            Operation::RollOut => self.swap(parts, body, if_match, caller, rollout::plan).await?,
+            Operation::Rollout => rollout::status(&*choice::site(&self.app, parts)?)?,
+            Operation::Pause | Operation::Resume | Operation::Promote | Operation::Abort => {
+                rollout::order(&*choice::site(&self.app, parts)?, operation, caller.by).await?
+            }
             Operation::Rollback => {
                 let Rollback { version } = body.json().await?;
                 let site = choice::site(&self.app, parts)?;
@@ -208,18 +212,22 @@ impl<C: Configuration> Api<C> {
         })
     }
 
+    /// Swaps to the module in the body, in the way that `way` reads in the query.
     async fn swap(
         &self,
         parts: &Parts,
         body: &mut Body,
         if_match: Option<Vec<u64>>,
         caller: &Caller,
+        way: fn(&Site, &Parts) -> Result<Way, Refusal>,
     ) -> Result<Reply, Refusal> {
         let accept = proof::accept(parts)?;
         let site = choice::site(&self.app, parts)?;
+        let way = way(&site, parts)?;
         let if_version = choice::check_current(&site, if_match)?;
         let (_permit, name, module) = self.receive(parts, body).await?;
-        let swapped = site.swapper.swap(name, module, if_version, accept, caller.is_gone(), caller.by).await;
+        let (how, is_gone) = ((accept, way), caller.is_gone());
+        let swapped = site.swapper.swap(name, module, if_version, how, is_gone, caller.by).await;
         Ok(outcome(&site, &swapped, if_version))
     }
 
@@ -279,33 +287,6 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
         }
     }
     Ok((!is_met || !expected.is_empty()).then_some(expected))
-}
-
-/// Returns the response about a swap or a rollback.
-fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
-    let (status, current) = match outcome {
-        Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
-        Outcome::Unchanged { version } => (StatusCode::OK, *version),
-        Outcome::Rejected { serving, .. } => (StatusCode::UNPROCESSABLE_ENTITY, *serving),
-        Outcome::Refused { serving, .. } if if_version.is_some_and(|expected| expected != *serving) => {
-            (StatusCode::PRECONDITION_FAILED, *serving)
-        }
-        Outcome::Refused { serving, .. } => (StatusCode::CONFLICT, *serving),
-    };
-    let mut reply = json(status, outcome);
-    set_tag(&mut reply, current);
-    if status == StatusCode::CREATED
-        && let Ok(place) = HeaderValue::try_from(choice::location(site, current))
-    {
-        reply.headers_mut().insert(LOCATION, place);
-    }
-    reply
-}
-
-fn set_tag(reply: &mut Reply, current: u64) {
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{current}\"")) {
-        reply.headers_mut().insert(ETAG, tag);
-    }
 }
 
 fn method_not_allowed(methods: &[&'static Method]) -> Reply {

@@ -10,7 +10,7 @@ use crate::admin::refusal::{Refusal, error};
 use crate::config::site::DEFAULT;
 use crate::serve::app::App;
 use crate::site::directory::Site;
-use crate::site::history::{Entry, VersionState};
+use crate::site::entry::{Entry, VersionState};
 use crate::site::outcome::Outcome;
 
 /// Most names of sites in a message.
@@ -19,13 +19,15 @@ const NAMES_MAX: usize = 20;
 /// Returns the state of each site.
 pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
     let state = |site: &Arc<Site>| {
-        let is_current = |entry: &Entry| entry.state == VersionState::Current;
+        let versions = site.swapper.versions();
+        let find = |state| versions.iter().rfind(|entry: &&Entry| entry.state == state).cloned();
         Some(SiteStatus {
             name: site.name.to_string(),
             hosts: site.place.hosts.iter().map(ToString::to_string).collect(),
             path: site.place.path.to_string(),
             strip_path: site.place.strip,
-            serving: site.swapper.versions().into_iter().rfind(is_current)?,
+            serving: find(VersionState::Current)?,
+            rolling_out: find(VersionState::Rollout),
         })
     };
     app.sites.get().all().iter().filter_map(state).collect()

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::config::limits::Limits;
 use crate::net::socket;
 use crate::serve::connection;
+use crate::site::probation;
 use crate::telemetry::log_queue;
 
 /// Most uploaded modules received or prepared at once; each takes its size in memory.
@@ -74,6 +75,7 @@ impl MemoryBounds {
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
                 part("journals", journals, "--journal-bytes"),
+                part("samples", sites.len() as u64 * probation::MEMORY_MAX, "none"),
                 part("candidates", candidates, "--module-max"),
                 part("compiling", swap.compile_memory_max as u64, "--compile-memory-max"),
                 part("log", log, "none"),

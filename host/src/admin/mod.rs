@@ -10,6 +10,7 @@
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
 //! | `proof` | the journal, and comparisons on it |
+//! | `rollout` | rollouts |
 //! | `choice` | chooses the site and the version that a request concerns |
 //! | `reply` | replies, in JSON or as a stream |
 //! | `stream` | the stream of events to a client |
@@ -19,6 +20,7 @@
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
 //! | `openapi` | describes the API for programs |
+//! | `parameters` | the queries, for that description |
 //! | `openapi_page` | describes the API for people |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |
@@ -30,6 +32,7 @@ pub mod listener;
 pub mod memory_bounds;
 pub mod openapi;
 pub mod openapi_page;
+mod parameters;
 mod peer;
 pub mod place;
 pub mod proof;
@@ -37,6 +40,7 @@ pub mod protocol;
 mod refusal;
 mod reply;
 pub mod resources;
+mod rollout;
 mod routes;
 pub(crate) mod stream;
 pub mod token;

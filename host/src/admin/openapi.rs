@@ -6,16 +6,18 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::admin::parameters::query;
 use crate::admin::protocol::{
-    self, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus,
+    self, Aborted, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus,
 };
 use crate::admin::routes::{Operation, ROUTES, Route};
 use crate::admin::stream::LAST_EVENT_ID;
 use crate::events::event::Event;
 use crate::rollout::journal::Summary;
 use crate::rollout::report::outcomes::Report;
-use crate::site::history::Entry;
+use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
+use crate::site::rollout_status::RolloutStatus;
 
 /// Returns the description.
 pub fn document() -> Value {
@@ -65,72 +67,14 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "schema": { "type": "string" },
         }));
     }
-    if let Operation::Swap | Operation::Rollback = route.operation {
+    if let Operation::Swap | Operation::RollOut | Operation::Rollback = route.operation {
         let description = "Number of the version that has to be current, in quotation marks, or *.";
         parameters.push(json!({
             "name": "if-match", "in": "header", "description": description,
             "schema": { "type": "string", "pattern": r#"^(\*|"[1-9][0-9]{0,8}")$"# },
         }));
     }
-    let is_of_site = matches!(
-        route.operation,
-        Operation::Swap
-            | Operation::Rollback
-            | Operation::Versions
-            | Operation::Version
-            | Operation::Diff
-            | Operation::Journal
-            | Operation::Export
-    );
-    if is_of_site {
-        let description = "Name of the site; needed if there are several and none is named default.";
-        parameters.push(json!({
-            "name": "site", "in": "query", "description": description, "schema": { "type": "string" },
-        }));
-    }
-    let more: &[(&str, &str, Value)] = match route.operation {
-        Operation::Swap => &[
-            (
-                "name",
-                "Name of the module, for the log and the list of versions.",
-                json!({ "type": "string" }),
-            ),
-            (
-                "accept",
-                "Requests that the candidate may answer in another way, such as GET /about*; repeatable.",
-                json!({ "type": "array", "items": { "type": "string", "pattern": "^([A-Z]+ )?[/*][!-~]*$" } }),
-            ),
-            ("accept-all", "Whether every difference is accepted.", json!({ "type": "boolean" })),
-        ],
-        Operation::Diff => &[
-            ("name", "Name of the module, for messages.", json!({ "type": "string" })),
-            (
-                "against",
-                "Number of the version to compare with; the current one by default.",
-                json!({ "type": "integer", "minimum": 1 }),
-            ),
-            (
-                "show",
-                "Number of examples of each kind and class of requests.",
-                json!({ "type": "integer", "minimum": 0, "maximum": 100 }),
-            ),
-            (
-                "ignore-field",
-                "Header whose value may differ; repeatable.",
-                json!({ "type": "array", "items": { "type": "string", "pattern": "^[a-z][a-z0-9-]*$" } }),
-            ),
-            (
-                "time",
-                "Longest time to run requests, with its unit, such as 10s; at most 10min.",
-                json!({ "type": "string", "pattern": "^([1-9][0-9]?|[1-5][0-9]{2}|600)s$" }),
-            ),
-        ],
-        _ => &[],
-    };
-    for (name, description, schema) in more {
-        let parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
-        parameters.push(parameter);
-    }
+    parameters.extend(query(route.operation));
     if route.operation == Operation::Events {
         let description =
             "Id of the last event that the client has seen; what has changed since comes first.";
@@ -155,7 +99,7 @@ fn body(operation: Operation, schemas: &mut SchemaGenerator) -> Option<Value> {
         Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
     };
     match operation {
-        Operation::Swap | Operation::Diff => Some(json!({
+        Operation::Swap | Operation::RollOut | Operation::Diff => Some(json!({
             "required": true,
             "description": "Module: WebAssembly, binary or text.",
             "content": { "application/wasm": { "schema": {} } },
@@ -177,7 +121,9 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Sites => schema::<Vec<SiteStatus>>(schemas),
         Versions => schema::<Vec<Entry>>(schemas),
         Version => schema::<Entry>(schemas),
-        Swap | Rollback => schema::<Outcome>(schemas),
+        Swap | RollOut | Rollback => schema::<Outcome>(schemas),
+        Rollout | Pause | Resume | Promote => schema::<RolloutStatus>(schemas),
+        Abort => schema::<Aborted>(schemas),
         Diff => schema::<Report>(schemas),
         Journal => schema::<Summary>(schemas),
         Export => json!({ "type": "string" }),
@@ -192,9 +138,10 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let error = schema::<ErrorReply>(schemas);
     let either = json!({ "anyOf": [done.clone(), error.clone()] });
     let statuses: &[(u16, &str, &Value)] = match route.operation {
-        Swap => &[
+        Swap | RollOut => &[
             (200, "The bytes serve already", &done),
             (201, "The module serves", &done),
+            (202, "A rollout has begun", &done),
             (404, "There is no such site", &error),
             (408, "The module did not arrive in time", &error),
             (409, "A newer change was ordered", &done),
@@ -211,6 +158,12 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (409, "The version is not kept", &done),
             (412, "Another version is current", &either),
             (413, "The body is too long", &error),
+        ],
+        Rollout => &[(200, "The latest rollout", &done), (404, "There was none, or no such site", &error)],
+        Pause | Resume | Promote | Abort => &[
+            (200, "Done", &done),
+            (404, "There is no such site", &error),
+            (409, "No rollout is in progress, or it is in another state", &error),
         ],
         Diff => &[
             (200, "What came of the requests", &done),

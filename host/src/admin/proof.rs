@@ -106,16 +106,21 @@ pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
 /// Returns the differences that the query accepts.
 pub(super) fn accept(parts: &Parts) -> Result<Accept, Refusal> {
     let patterns: Vec<_> = choice::parameters(parts, "accept").collect();
-    let all = parameter(parts, "accept-all", |text| match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("expected true or false, found `{text}`")),
-    })?;
+    let all = parameter(parts, "accept-all", switch)?;
     wrong("accept", Accept::new(&patterns, all.unwrap_or_default()))
 }
 
+/// Parses a parameter that is true or false.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("expected true or false, found `{text}`")),
+    }
+}
+
 /// Parses a parameter of the query.
-fn parameter<T>(
+pub(super) fn parameter<T>(
     parts: &Parts,
     name: &str,
     parse: fn(&str) -> Result<T, String>,

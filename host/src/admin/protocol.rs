@@ -11,7 +11,7 @@ use serde_json::Number;
 
 use crate::admin::resources::Resources;
 use crate::fault_counts::Recent;
-use crate::site::history::Entry;
+use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 
 /// Header that every request that changes something must have, so that no page in a browser
@@ -80,6 +80,9 @@ pub struct SiteStatus {
     pub strip_path: bool,
     /// Current version.
     pub serving: Entry,
+    /// Candidate of the rollout in progress.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rolling_out: Option<Entry>,
 }
 
 /// Restarts of a thread.
@@ -115,6 +118,16 @@ fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Erro
 
 /// Largest whole number up to which a floating-point number tells all from each other.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// What came of the end of a rollout.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Aborted {
+    /// Number of the candidate; absent if it was still prepared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
+    /// Number of the version that serves all clients.
+    pub serving: u64,
+}
 
 /// Levels of the log.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

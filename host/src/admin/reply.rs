@@ -1,12 +1,15 @@
 //! Replies of the API: one line of JSON, a text, or a stream of events.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use serde::Serialize;
 
+use crate::admin::choice;
 use crate::admin::stream::Frames;
+use crate::site::directory::Site;
+use crate::site::outcome::Outcome;
 
 /// Response of the API.
 pub(super) type Reply = Response<Either<Full<Bytes>, Frames>>;
@@ -20,6 +23,35 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
+}
+
+/// Returns the response about a swap or a rollback of a site.
+pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
+    let (status, current) = match outcome {
+        Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
+        Outcome::RollingOut { serving, .. } => (StatusCode::ACCEPTED, *serving),
+        Outcome::Unchanged { version } => (StatusCode::OK, *version),
+        Outcome::Rejected { serving, .. } => (StatusCode::UNPROCESSABLE_ENTITY, *serving),
+        Outcome::Refused { serving, .. } if if_version.is_some_and(|expected| expected != *serving) => {
+            (StatusCode::PRECONDITION_FAILED, *serving)
+        }
+        Outcome::Refused { serving, .. } => (StatusCode::CONFLICT, *serving),
+    };
+    let mut reply = json(status, outcome);
+    set_tag(&mut reply, current);
+    if status == StatusCode::CREATED
+        && let Ok(place) = HeaderValue::try_from(choice::location(site, current))
+    {
+        reply.headers_mut().insert(LOCATION, place);
+    }
+    reply
+}
+
+/// Sets the tag of a reply: the number of the current version.
+pub(super) fn set_tag(reply: &mut Reply, current: u64) {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{current}\"")) {
+        reply.headers_mut().insert(ETAG, tag);
+    }
 }
 
 /// Returns a response with a text.

@@ -11,6 +11,12 @@ pub(super) enum Operation {
     Versions,
     Version,
     Swap,
+    Rollout,
+    RollOut,
+    Pause,
+    Resume,
+    Promote,
+    Abort,
     Rollback,
     Diff,
     Journal,
@@ -39,7 +45,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 17] = [
+pub(super) static ROUTES: [Route; 23] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -51,6 +57,32 @@ pub(super) static ROUTES: [Route; 17] = [
     ),
     route(Method::GET, "/v1/versions/{number}", Operation::Version, "One version"),
     route(Method::POST, "/v1/rollback", Operation::Rollback, "Rolls back to a kept version"),
+    route(Method::GET, "/v1/rollout", Operation::Rollout, "State of the latest rollout"),
+    route(
+        Method::POST,
+        "/v1/rollout",
+        Operation::RollOut,
+        "Rolls out the module in the body, step by step, and waits until the rollout begins",
+    ),
+    route(
+        Method::POST,
+        "/v1/rollout/pause",
+        Operation::Pause,
+        "Pauses the rollout: the share of the candidate stays",
+    ),
+    route(
+        Method::POST,
+        "/v1/rollout/resume",
+        Operation::Resume,
+        "Lets a rollout go on that was paused or has stopped",
+    ),
+    route(Method::POST, "/v1/rollout/promote", Operation::Promote, "Publishes the candidate of the rollout"),
+    route(
+        Method::POST,
+        "/v1/rollout/abort",
+        Operation::Abort,
+        "Ends the rollout, or the work on a candidate: the current version serves all clients",
+    ),
     route(
         Method::POST,
         "/v1/diff",

@@ -17,13 +17,14 @@ use crate::cli::config::{self, Config};
 use crate::cli::events;
 use crate::cli::output::print;
 use crate::cli::proof::{self, Proof};
+use crate::cli::rollout::{self, Rollouts};
 use crate::cli::serve::Serve;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
 use crate::config::site::DEFAULT;
 use crate::config::value::version_number;
 use crate::rollout::report::accept::Pattern;
-use crate::site::history::Entry;
+use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 
 /// Exit code when a version serves but would not survive a restart.
@@ -47,6 +48,9 @@ pub enum Command {
         /// Accept every difference from the answers of the current version, faults too
         #[arg(long)]
         accept_all: bool,
+        /// Let the new version serve all clients at once, although the server has a plan (--rollout)
+        #[arg(long)]
+        now: bool,
         /// Choice of the site.
         #[command(flatten)]
         of: OfSite,
@@ -103,6 +107,9 @@ pub enum Command {
     /// Proof of candidates.
     #[command(flatten)]
     Proof(Proof),
+    /// Rollouts.
+    #[command(flatten)]
+    Rollouts(Rollouts),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -122,6 +129,7 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
         Command::Versions { server, .. } | Command::Status { server } => server.json,
         Command::Reload { server } | Command::Events { server } => server.json,
         Command::Proof(proof) => proof.is_json(),
+        Command::Rollouts(rollouts) => rollouts.is_json(),
         Command::Config(_) | Command::Tool(_) => false,
     };
     let result = carry_out(command, develop);
@@ -144,7 +152,7 @@ fn carry_out(
     develop: impl FnOnce(Serve) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Swap { file, if_version, accept, accept_all, of, server } => {
+        Command::Swap { file, if_version, accept, accept_all, now, of, server } => {
             upload::look(&file)?;
             let Status { module_max, swap_seconds, .. } = status(&server)?;
             let (name, bytes) = upload::read(&file, module_max)?;
@@ -152,6 +160,7 @@ fn carry_out(
             let mut parameters = vec![("name", end_of(&name))];
             parameters.extend(accept.iter().map(|pattern| ("accept", pattern.as_str())));
             parameters.extend(accept_all.then_some(("accept-all", "true")));
+            parameters.extend(now.then_some(("now", "true")));
             let target = of.target("/v1/versions", &parameters);
             let ask = Ask::post(&target, if_version, bytes, Duration::from_secs(swap_seconds));
             show(&server, ask, |outcome| show_outcome(outcome, false))
@@ -173,6 +182,7 @@ fn carry_out(
         }
         Command::Events { server } => events::follow(&server),
         Command::Proof(what) => proof::run(what),
+        Command::Rollouts(what) => rollout::run(what, |outcome| show_outcome(outcome, false)),
         Command::Config(what) => config::run(what),
         Command::Tool(tool) => tool::run(tool, develop),
     }
@@ -193,6 +203,22 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
                     ExitCode::from(NOT_DURABLE),
                 ),
             }
+        }
+        Outcome::RollingOut { version, sha256, serving, plan, replayed } => {
+            let replayed =
+                replayed.as_ref().map(|counts| format!("recent requests: {counts}\n")).unwrap_or_default();
+            let text = match plan.steps.is_off() {
+                true => format!(
+                    "version {version} (sha256 {sha256}) gets copies of requests: {plan}\nversion {serving} serves \
+                     all clients; host rollout status has the report\n"
+                ),
+                false => format!(
+                    "rolling out version {version} (sha256 {sha256}): {plan}\nversion {serving} serves the other \
+                     clients; host rollout status tells more\n"
+                ),
+            };
+            let text = text + &replayed;
+            (text, ExitCode::SUCCESS)
         }
         Outcome::Unchanged { version } => {
             (format!("unchanged: version {version} serves these bytes already\n"), ExitCode::SUCCESS)
@@ -243,10 +269,11 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
         let size = ByteSize(entry.size as u64).to_string();
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let replaced = entry.replaced.map_or("-".into(), |number| number.to_string());
+        let share = entry.share.as_ref().map(|share| format!(", {share} of the clients")).unwrap_or_default();
         let Entry { number, state, time, origin, .. } = entry;
         let _ = writeln!(
             text,
-            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{reason}"
+            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{share}{reason}"
         );
     }
     (text, ExitCode::SUCCESS)
@@ -288,10 +315,17 @@ fn show_status(status: &Status) -> (String, ExitCode) {
 }
 
 fn show_site(site: &SiteStatus) -> String {
-    let SiteStatus { name, hosts, path, strip_path, serving } = site;
+    let SiteStatus { name, hosts, path, strip_path, serving, rolling_out } = site;
+    let rolling_out = rolling_out.as_ref().map(|candidate| {
+        let share = candidate.share.as_deref().unwrap_or_default();
+        format!("rolls out version {}: {}, to {share} of the clients\n", candidate.number, candidate.origin)
+    });
     let (number, origin, size, sha256) =
         (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
-    let version = format!("serves version {number}: {origin}, {size}, sha256 {sha256}\n");
+    let version = format!(
+        "serves version {number}: {origin}, {size}, sha256 {sha256}\n{}",
+        rolling_out.unwrap_or_default()
+    );
     if name == DEFAULT {
         return version;
     }

@@ -14,6 +14,7 @@
 //! | `command` | tells a running server what to do, and shows its reply |
 //! | `events` | prints the events of a running server |
 //! | `proof` | compares a module on recent requests, and shows these |
+//! | `rollout` | rolls a module out, and steers the rollout |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
 //! | `body` | the body of a request, by the flags of curl |
@@ -48,6 +49,7 @@ mod output;
 pub mod parse;
 mod proof;
 mod replay;
+pub mod rollout;
 pub mod serve;
 mod sources;
 mod test;

@@ -16,6 +16,7 @@ use crate::config::values::ValueFlags;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::rollout::flags::ProofFlags;
+use crate::rollout::plan_flags::RolloutFlags;
 use crate::serve::settings::Settings;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
@@ -71,6 +72,10 @@ pub struct Serve {
     /// Flags about the proof of candidates.
     #[command(flatten)]
     pub proof: ProofFlags,
+
+    /// Flags about rollouts.
+    #[command(flatten)]
+    pub rollout: RolloutFlags,
 
     /// Values for the handler.
     #[command(flatten)]
@@ -192,8 +197,14 @@ impl Serve {
     /// be read.
     pub fn demand(&self) -> anyhow::Result<Demand> {
         let values = self.values.read().map_err(anyhow::Error::msg)?.into();
-        let (file, proof) = (self.module.clone(), self.proof.proof());
-        Ok(Demand { file, probes: self.swap.probes()?.into(), values, proof })
+        Ok(Demand {
+            file: self.module.clone(),
+            probes: self.swap.probes()?.into(),
+            values,
+            proof: self.proof.proof(),
+            plan: self.rollout.plan(),
+            pin_from: self.rollout.pin_from(),
+        })
     }
 
     /// Returns the settings of connections.

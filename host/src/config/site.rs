@@ -14,11 +14,12 @@ pub const DEFAULT: &str = "default";
 /// Flags that a site may set, by their id. Without its own, a site has the general ones, except
 /// for its module and its values.
 #[rustfmt::skip]
-pub const FLAGS: [&str; 26] = [
+pub const FLAGS: [&str; 35] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",
     "deadline", "memory_max", "response_max", "response_head_max", "log_lines_max", "log_line_max", "keep", "keep_bytes",
     "var", "secret", "journal", "journal_bytes", "journal_skip", "gate", "gate_time",
-    "watch_after", "ignore_field",
+    "watch_after", "ignore_field", "rollout", "rollout_hold", "rollout_shadow", "rollout_percent", "rollout_key",
+    "rollout_requests", "rollout_wait", "slower", "pin_from",
 ];
 
 /// Flags that a site does not take over from the general settings.

@@ -1,6 +1,6 @@
 //! Events and their fields.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::SystemTime;
 
 use schemars::JsonSchema;
@@ -77,6 +77,25 @@ pub enum Event {
         /// Who ordered it.
         by: String,
     },
+    /// A rollout has changed.
+    Rollout {
+        /// Time.
+        time: String,
+        /// Name of the site; absent for the default one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// Number of the candidate.
+        version: u64,
+        /// What has changed.
+        change: Change,
+        /// Phase: `shadow`, or the number of the step and the share of the clients.
+        phase: String,
+        /// Cause, if it has stopped or if the candidate was rejected.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
+        /// Who ordered it.
+        by: String,
+    },
     /// A reload has added a site.
     SiteAdded {
         /// Time.
@@ -133,6 +152,40 @@ pub enum How {
     Rollback,
 }
 
+/// Change of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It has begun.
+    Begun,
+    /// It goes on after a restart of the server.
+    Continued,
+    /// Another phase has begun.
+    Phase,
+    /// An operator has paused it.
+    Paused,
+    /// It waits for an operator: the candidate got too few requests, or was not published.
+    Stopped,
+    /// It goes on.
+    Resumed,
+    /// It has ended.
+    Ended,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Change::Begun => "has begun",
+            Change::Continued => "goes on after a restart",
+            Change::Phase => "goes on",
+            Change::Paused => "is paused",
+            Change::Stopped => "has stopped",
+            Change::Resumed => "is resumed",
+            Change::Ended => "has ended",
+        })
+    }
+}
+
 impl Event {
     /// Returns the event of a reload.
     pub fn reloaded(
@@ -179,6 +232,7 @@ impl Event {
         match self {
             Event::Serving { .. } => "serving",
             Event::Rejected { .. } => "rejected",
+            Event::Rollout { .. } => "rollout",
             Event::Reloaded { .. } => "reloaded",
             Event::NotReloaded { .. } => "not-reloaded",
             Event::SiteAdded { .. } => "site-added",

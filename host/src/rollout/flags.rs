@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use host_http::quote::quoted;
 use http::HeaderName;
 
-use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, size};
+use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, duration_or_none, size};
 use crate::rollout::compare::verdict::Rules;
 use crate::rollout::report::accept::Pattern;
 
@@ -96,10 +96,6 @@ impl ProofFlags {
             rules: Arc::new(Rules { ignore_fields: self.ignore_field.clone() }),
         }
     }
-}
-
-fn duration_or_none(text: &str) -> Result<Duration, String> {
-    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 fn number(text: &str) -> Result<usize, String> {

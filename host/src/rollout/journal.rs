@@ -209,6 +209,11 @@ impl Journal {
         Summary { requests, requests_max, bytes, bytes_max, added, skipped_large, classes }
     }
 
+    /// Returns whether a pattern leaves a request out.
+    pub fn leaves_out(&self, method: &str, target: &str) -> bool {
+        skips(&self.skip(), method, target)
+    }
+
     fn skip(&self) -> MutexGuard<'_, Arc<[Pattern]>> {
         self.skip.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,17 +13,29 @@
 //! | `report/` | collects what came of all requests |
 //! | `export` | writes the kept requests as a request file |
 //! | `martingale` | evidence that may be looked at after each observation |
-//! | `flags` | the flags |
+//! | `judge` | judges whether a candidate is worse |
+//! | `assign` | assigns clients to the candidate |
+//! | `plan` | the plan of a rollout |
+//! | `progress` | the phases of a rollout |
+//! | `as_text` | values that are texts in JSON |
+//! | `flags` | flags about the journal and the gate |
+//! | `plan_flags` | flags about rollouts |
 
+pub(crate) mod as_text;
+pub mod assign;
 pub mod class;
 pub mod compare;
 pub mod exchange;
 pub mod export;
 pub mod flags;
 pub mod journal;
+pub mod judge;
 pub(crate) mod kept;
 pub mod martingale;
 mod mask;
+pub mod plan;
+pub mod plan_flags;
+pub mod progress;
 pub(crate) mod rates;
 pub mod replay;
 pub mod report;

@@ -13,6 +13,7 @@ use tokio::task::yield_now;
 use crate::fault::{Fault, Whose};
 use crate::rollout::compare::verdict::{Failed, Outcome, Rules, Verdict, compare};
 use crate::rollout::exchange::Exchange;
+use crate::rollout::judge::Side;
 use crate::rollout::mask::Mask;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::{Case, Collector};
@@ -26,14 +27,10 @@ const DEADLINE: &str = "deadline";
 /// A call is near the deadline if it takes more than one part in this many of it.
 const NEAR_DEADLINE: u32 = 4;
 
-/// Two versions, and how they are compared.
+/// Requests that are run through two versions.
 pub struct Replay {
-    /// Version that serves.
-    pub current: Arc<HandlerModule>,
-    /// Version to prove.
-    pub candidate: Arc<HandlerModule>,
-    /// Rules of the comparison.
-    pub rules: Arc<Rules>,
+    /// The versions.
+    pub pair: Pair,
     /// Differences that are accepted.
     pub accept: Accept,
     /// Most examples of each kind and class.
@@ -49,9 +46,8 @@ impl Replay {
         let end = Instant::now() + self.time;
         // Otherwise each call would need a new instance. A version that serves keeps some already,
         // and a candidate does when it is published; else it is dropped with them.
-        self.candidate.set_serving(true);
+        self.pair.candidate.set_serving(true);
         let mut collector = Collector::new(self.examples, self.accept.clone());
-        let mask = Mask::new(self.current.values(), self.candidate.values());
         for (number, exchange) in journal.iter().enumerate() {
             // Lets the work be ended, and a deadline of another task pass.
             yield_now().await;
@@ -63,75 +59,124 @@ impl Replay {
                 collector.skip("newer requests took its place");
                 continue;
             };
-            let exchange = &*exchange;
-            let Ok(method) = Method::from_bytes(exchange.method.as_bytes()) else {
-                collector.skip("the method is unknown");
-                continue;
-            };
             // In turns, because the second call finds the caches filled.
-            let (current, candidate) = if number % 2 == 0 {
-                let current = self.outcome(&self.current, exchange, &method).await;
-                (current, self.outcome(&self.candidate, exchange, &method).await)
-            } else {
-                let candidate = self.outcome(&self.candidate, exchange, &method).await;
-                (self.outcome(&self.current, exchange, &method).await, candidate)
-            };
-            let (Some(mut current), Some(mut candidate)) = (current, candidate) else {
-                collector.skip("the server had no instance for it");
-                continue;
-            };
-            let mut verdict = compare(&current, &candidate, &self.rules);
-            if matches!(verdict, Verdict::NewlyFaulting { .. }) {
-                // A call may fail because the machine is busy. A fault of the version comes again.
-                if let Some(again) = self.outcome(&self.candidate, exchange, &method).await {
-                    candidate = again;
-                    verdict = compare(&current, &candidate, &self.rules);
-                }
+            let compared = self.pair.compare(&exchange, number % 2 != 0).await;
+            match compared {
+                Ok(compared) => compared.collect(&exchange, &mut collector),
+                Err(why) => collector.skip(why),
             }
-            if matches!(verdict, Verdict::NewlyFaulting { .. })
-                && is_chance(&current, &candidate, &self.candidate)
-            {
-                collector.skip("it takes near the deadline with both versions");
-                continue;
-            }
-            let costs = (Cost::from(&current), Cost::from(&candidate));
-            if verdict != Verdict::Same && mask.is_needed() {
-                // The kind of the difference is not affected.
-                mask.hide(&mut current, &mut candidate);
-                verdict = compare(&current, &candidate, &self.rules);
-            }
-            let target = mask.text(&exchange.target);
-            let class = mask.text(&exchange.class.to_string());
-            let case =
-                Case { class: &class, method: &exchange.method, target: &target, id: exchange.id.as_str() };
-            collector.add(&case, verdict, costs.0, costs.1);
         }
         collector.finish()
     }
+}
 
-    /// Calls a version. [`None`] if the server could not make the call.
-    async fn outcome(&self, module: &HandlerModule, exchange: &Exchange, method: &Method) -> Option<Outcome> {
-        outcome(call_again(module, &exchange.message, method).await)
+/// Two versions, and how their answers are compared.
+pub struct Pair {
+    /// Version that serves.
+    pub current: Arc<HandlerModule>,
+    /// Version to prove.
+    pub candidate: Arc<HandlerModule>,
+    /// Rules of the comparison.
+    pub rules: Arc<Rules>,
+}
+
+/// Answers of two versions to one request.
+#[derive(Debug)]
+pub struct Compared {
+    verdict: Verdict,
+    /// Costs with the current version, and with the candidate.
+    costs: [Cost; 2],
+    target: String,
+    class: String,
+}
+
+impl Pair {
+    /// Runs a request on both versions, the candidate first if `candidate_first`.
+    ///
+    /// # Errors
+    ///
+    /// Why the answers cannot be compared.
+    pub async fn compare(
+        &self,
+        exchange: &Exchange,
+        candidate_first: bool,
+    ) -> Result<Compared, &'static str> {
+        let Ok(method) = Method::from_bytes(exchange.method.as_bytes()) else {
+            return Err("the method is unknown");
+        };
+        let call = async |module| outcome(call_again(module, &exchange.message, &method).await);
+        let (current, candidate) = if candidate_first {
+            let candidate = call(&self.candidate).await;
+            (call(&self.current).await, candidate)
+        } else {
+            let current = call(&self.current).await;
+            (current, call(&self.candidate).await)
+        };
+        let (Some(mut current), Some(mut candidate)) = (current, candidate) else {
+            return Err("the server had no instance for it");
+        };
+        let mut verdict = compare(&current, &candidate, &self.rules);
+        if matches!(verdict, Verdict::NewlyFaulting { .. }) {
+            // A call may fail because the machine is busy. A fault of the version comes again.
+            if let Some(again) = call(&self.candidate).await {
+                candidate = again;
+                verdict = compare(&current, &candidate, &self.rules);
+            }
+        }
+        if matches!(verdict, Verdict::NewlyFaulting { .. })
+            && is_chance(&current, &candidate, &self.candidate)
+        {
+            return Err("it takes near the deadline with both versions");
+        }
+        let costs = [Cost::from(&current), Cost::from(&candidate)];
+        let mask = Mask::new(self.current.values(), self.candidate.values());
+        if verdict != Verdict::Same && mask.is_needed() {
+            // The kind of the difference is not affected.
+            mask.hide(&mut current, &mut candidate);
+            verdict = compare(&current, &candidate, &self.rules);
+        }
+        let (target, class) = (mask.text(&exchange.target), mask.text(&exchange.class.to_string()));
+        Ok(Compared { verdict, costs, target, class })
     }
 }
 
-/// Which of two versions fails a request alone: ends it in a fault, or with a status of 500 or
-/// more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alone {
-    /// The newer version.
-    New,
-    /// The older version.
-    Old,
+impl Compared {
+    /// Adds the verdict to a report.
+    pub fn collect(self, exchange: &Exchange, collector: &mut Collector) {
+        let Compared { verdict, costs: [current, candidate], target, class } = self;
+        let (method, id) = (&*exchange.method, exchange.id.as_str());
+        collector.add(&Case { class: &class, method, target: &target, id }, verdict, current, candidate);
+    }
+
+    /// Returns which version failed alone, if one did.
+    pub fn failing_alone(&self) -> Option<Side> {
+        match self.verdict {
+            Verdict::NewlyFaulting { .. } => Some(Side::New),
+            Verdict::Mended { .. } => Some(Side::Old),
+            _ => None,
+        }
+    }
+
+    /// Returns the times of the calls with the current version and with the candidate, if both
+    /// answered.
+    pub fn times(&self) -> Option<[Duration; 2]> {
+        let both = matches!(self.verdict, Verdict::Same | Verdict::Different { .. });
+        both.then(|| self.costs.map(|cost| cost.took))
+    }
+
+    /// Returns the class of the request.
+    pub fn class(&self) -> &str {
+        &self.class
+    }
 }
 
 /// Runs a request again on two versions, the newer one first if `new_first`. Returns which one
-/// fails alone, if one does.
+/// fails alone, if one does: ends it in a fault, or with a status of 500 or more.
 pub async fn fails_alone(
     [new, old]: [&HandlerModule; 2],
     exchange: &Exchange,
     new_first: bool,
-) -> Option<Alone> {
+) -> Option<Side> {
     let method = Method::from_bytes(exchange.method.as_bytes()).ok()?;
     let call = async |module| outcome(call_again(module, &exchange.message, &method).await);
     let (new_outcome, old_outcome) = if new_first {
@@ -142,8 +187,8 @@ pub async fn fails_alone(
         (call(new).await?, old?)
     };
     match (new_outcome.has_failed(), old_outcome.has_failed()) {
-        (true, false) if !is_chance(&old_outcome, &new_outcome, new) => Some(Alone::New),
-        (false, true) if !is_chance(&new_outcome, &old_outcome, old) => Some(Alone::Old),
+        (true, false) if !is_chance(&old_outcome, &new_outcome, new) => Some(Side::New),
+        (false, true) if !is_chance(&new_outcome, &old_outcome, old) => Some(Side::Old),
         _ => None,
     }
 }

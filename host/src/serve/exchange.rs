@@ -103,9 +103,11 @@ impl Client {
         let bytes = stream.input.split_to(length);
         let head = parser.head(&bytes);
         let id = self.ids.request();
-        let (client, client_net) = match forwarded::client(self.peer, head.fields, &self.settings.trusted) {
-            client if client == self.peer => (Cow::Borrowed(&*self.peer_text), self.client_net),
-            client => (Cow::Owned(client.to_string()), forwarded::client_net(client, &self.settings.trusted)),
+        let from = forwarded::client(self.peer, head.fields, &self.settings.trusted);
+        let (client, client_net) = if from == self.peer {
+            (Cow::Borrowed(&*self.peer_text), self.client_net)
+        } else {
+            (Cow::Owned(from.to_string()), forwarded::client_net(from, &self.settings.trusted))
         };
         let (mut version_called, mut site_found) = (None, None);
         let sites = sites.get();
@@ -132,7 +134,7 @@ impl Client {
             if let Some(cause) = self.app.notice.get() {
                 return Err(Fault::NotServed { cause });
             }
-            let version = version_called.insert(site.swapper.current());
+            let version = version_called.insert(site.swapper.version_for(head.fields, from, &client));
             if version.module.draws() {
                 message.seed = seed::draw();
             }

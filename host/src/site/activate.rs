@@ -32,6 +32,10 @@ pub enum Stage {
     Probe,
     /// Runs recent requests, and compares the answers with those of the current version.
     Replay,
+    /// Sends copies of requests to the version.
+    Shadow,
+    /// Lets the version answer a share of the clients.
+    Canary,
     /// Writes the version to the state folder, if `--require-durable` demands it.
     Save,
     /// Watches the version for some time after it was published.

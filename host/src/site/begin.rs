@@ -11,7 +11,8 @@ use crate::config::swap::SwapLimits;
 use crate::site::activate::{Activator, Times};
 use crate::site::demand::Demand;
 use crate::site::history::History;
-use crate::site::state_dir::{State, StateDir};
+use crate::site::saved::State;
+use crate::site::state_dir::StateDir;
 use crate::site::version::{Candidate, Label, Origin, Version, hint};
 
 /// First version, and the state that an earlier process has saved.

@@ -17,8 +17,12 @@ pub enum By {
         /// Process id of the client, if the kernel knows it.
         process: Option<i32>,
     },
-    /// Judge of a version that was just published.
+    /// Judge of a version.
     Verdict,
+    /// Plan of a rollout.
+    Rollout,
+    /// Restart of the server.
+    Restart,
     /// Client of the API at this address.
     Remote(SocketAddr),
 }
@@ -36,6 +40,8 @@ impl fmt::Display for By {
             By::File => f.write_str("file"),
             By::Hangup => f.write_str("SIGHUP"),
             By::Verdict => f.write_str("verdict"),
+            By::Rollout => f.write_str("rollout"),
+            By::Restart => f.write_str("restart"),
             By::Client { user, process: Some(process) } => write!(f, "uid {user}, pid {process}"),
             By::Client { user, process: None } => write!(f, "uid {user}"),
             By::Remote(address) => write!(f, "{address}"),

@@ -50,9 +50,17 @@ impl Changes {
     }
 
     /// Runs `publish` at once. A change in progress goes on.
-    pub(super) fn beside<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    pub(super) fn beside<T>(&self, publish: impl FnOnce() -> T) -> T {
         let _newest = self.newest();
         publish()
+    }
+
+    /// Cancels the change in progress. Returns whether there was one.
+    pub(super) fn cancel(&self) -> bool {
+        let mut newest = self.newest();
+        let is_prepared = newest.cancel.take().is_some_and(|cancel| !cancel.is_closed());
+        newest.number += u64::from(is_prepared);
+        is_prepared
     }
 
     /// Returns the number of the newest change, for [`Changes::supersede`].

@@ -1,37 +1,71 @@
-//! Stores the current version of a site, and the sites of the server. No other file stores
-//! them. A request reads each of the two once, so one version answers the whole request.
+//! Stores the versions of a site that answer requests, and the sites of the server. No other
+//! file stores them. A request reads each of the two once, so one version answers the whole request.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache, Guard};
+use host_http::client_net::Peer;
+use host_http::field::Fields;
 
+use crate::site::traffic::Traffic;
 use crate::site::version::Version;
 
-/// Guard of the version that was current when it was read.
-pub type Serving = Guard<Arc<Version>>;
+/// Version that answers a request. It stays the same, and alive, if another one is published
+/// meanwhile.
+pub struct Serving {
+    traffic: Guard<Arc<Traffic>>,
+    is_candidate: bool,
+}
 
-/// Current version.
-pub struct Current(ArcSwap<Version>);
+impl Deref for Serving {
+    type Target = Arc<Version>;
+
+    fn deref(&self) -> &Arc<Version> {
+        match &self.traffic.split {
+            Some(split) if self.is_candidate => &split.candidate,
+            _ => &self.traffic.current,
+        }
+    }
+}
+
+/// Current version, and the candidate of a rollout.
+pub(super) struct Current(ArcSwap<Traffic>);
 
 impl Current {
     /// Creates the state with its first version.
-    pub fn new(version: Arc<Version>) -> Current {
+    pub(super) fn new(version: Arc<Version>) -> Current {
         version.module.set_serving(true);
-        Current(ArcSwap::new(version))
+        Current(ArcSwap::from_pointee(Traffic { current: version, split: None }))
     }
 
-    /// Returns the current version. The guard keeps the version alive, even if another one
-    /// is published meanwhile. Reading is free of contention between threads as long as
+    /// Returns the current version. Reading is free of contention between threads as long as
     /// each holds only a few guards.
-    pub fn version(&self) -> Serving {
+    pub(super) fn version(&self) -> Serving {
+        Serving { traffic: self.0.load(), is_candidate: false }
+    }
+
+    /// Returns the version that answers a request: the current one, or the candidate of a
+    /// rollout.
+    pub(super) fn version_for(&self, fields: Fields<'_>, client: Peer, address: &str) -> Serving {
+        let traffic = self.0.load();
+        let is_candidate = traffic.takes_candidate(fields, client, address);
+        Serving { traffic, is_candidate }
+    }
+
+    /// Returns which version answers which request.
+    pub(super) fn traffic(&self) -> Guard<Arc<Traffic>> {
         self.0.load()
     }
 
-    /// Makes a version current. New readers get it at once; the previous version lives on
-    /// in existing guards.
-    pub(super) fn publish(&self, version: Arc<Version>) {
-        version.module.set_serving(true);
-        self.0.swap(version).module.set_serving(false);
+    /// Sets which version answers which request. New readers get it at once; versions that are
+    /// replaced live on in existing guards.
+    pub(super) fn set(&self, traffic: Traffic) {
+        traffic.versions().for_each(|version| version.module.set_serving(true));
+        let traffic = Arc::new(traffic);
+        let before = self.0.swap(Arc::clone(&traffic));
+        let is_used = |old: &Version| traffic.versions().any(|new| Arc::ptr_eq(&new.module, &old.module));
+        before.versions().filter(|old| !is_used(old)).for_each(|old| old.module.set_serving(false));
     }
 }
 

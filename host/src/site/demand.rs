@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use host_http::forwarded::Trusted;
 use host_wasm::Values;
 
 use crate::rollout::flags::Proof;
+use crate::rollout::plan::Plan;
 use crate::trial::probe::Probe;
 
 /// Where the handler comes from, and what it must answer before it serves. A reload of the
@@ -20,4 +22,8 @@ pub struct Demand {
     pub values: Arc<Values>,
     /// How each candidate is proved on recent requests.
     pub proof: Proof,
+    /// Plan that new versions follow.
+    pub plan: Plan,
+    /// Clients that may choose a version in a rollout.
+    pub pin_from: Arc<[Trusted]>,
 }

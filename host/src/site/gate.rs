@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::rollout::flags::{Gate, Proof};
-use crate::rollout::replay::Replay;
+use crate::rollout::replay::{Pair, Replay};
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::{Counts, Report};
 use crate::site::activate::{Rejection, Stage, Times};
@@ -77,8 +77,9 @@ impl Shared {
             |version| Arc::clone(&version.module),
         );
         debug!(site = self.site(), "recent requests are tried on {}", candidate.label);
-        let (candidate, rules) = (Arc::clone(&candidate.module), Arc::clone(&proof.rules));
-        let replay = Replay { current, candidate, rules, accept, examples, time };
+        let pair =
+            Pair { current, candidate: Arc::clone(&candidate.module), rules: Arc::clone(&proof.rules) };
+        let replay = Replay { pair, accept, examples, time };
         self.settings.replays.run_while_wanted(replay.run(journal)).await
     }
 }

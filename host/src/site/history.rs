@@ -1,18 +1,17 @@
 //! Remembered versions: good ones, which stay compiled for rollback, and rejected ones,
 //! with their reasons.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use host_wasm::CompiledModule;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::config::swap::SwapLimits;
+use crate::rollout::assign::Share;
 use crate::site::activate::Rejection;
-use crate::site::state_dir::Kept;
+use crate::site::entry::{Entry, VersionState, entry};
+use crate::site::saved::{Kept, SavedRollout};
 use crate::site::version::{Candidate, Label, Version};
 
 /// Remembered versions, oldest first.
@@ -23,6 +22,8 @@ pub struct History {
     keep_bytes: usize,
     next_number: u64,
     records: Vec<Record>,
+    /// Rollout in progress.
+    rollout: Option<SavedRollout>,
     /// Dropped versions that may still answer a request.
     leaving: Vec<Arc<Version>>,
 }
@@ -35,63 +36,19 @@ struct Record {
 enum RecordState {
     /// The version is being prepared.
     Candidate,
+    /// The version is the candidate of the rollout in progress.
+    Rollout(Arc<Version>),
     /// The version passed all stages; it is or was current.
     Good(Arc<Version>),
     /// The version never served.
     Rejected(Rejection),
 }
 
-/// Version as shown by `host versions`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Entry {
-    /// Number, counted from 1.
-    pub number: u64,
-    /// State of the version.
-    pub state: VersionState,
-    /// SHA-256 in hexadecimal.
-    pub sha256: String,
-    /// Source of the bytes.
-    pub origin: String,
-    /// Size of the module file in bytes.
-    pub size: usize,
-    /// Time at which the version became a candidate, in UTC.
-    pub time: String,
-    /// Number of the version that this one replaced when it was published, to which
-    /// `host rollback` goes from this one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub replaced: Option<u64>,
-    /// Reason of the rejection.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-}
-
-/// State of a version, as `host versions` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VersionState {
-    /// Being prepared.
-    Candidate,
-    /// Serving new requests.
-    Current,
-    /// Replaced, and still answering a request.
-    Draining,
-    /// Kept for rollback.
-    Retired,
-    /// Never served.
-    Rejected,
-}
-
-impl fmt::Display for VersionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
 impl History {
     /// Creates an empty history with the bounds of `limits`.
     pub fn new(limits: &SwapLimits) -> History {
         let SwapLimits { keep, keep_bytes, .. } = *limits;
-        History { keep, keep_bytes, next_number: 1, records: Vec::new(), leaving: Vec::new() }
+        History { keep, keep_bytes, next_number: 1, records: Vec::new(), rollout: None, leaving: Vec::new() }
     }
 
     /// Continues the numbering of an earlier process.
@@ -125,11 +82,63 @@ impl History {
         label
     }
 
+    /// Marks a candidate as that of a rollout.
+    pub fn roll_out(&mut self, version: Arc<Version>, saved: SavedRollout) {
+        if let Some(record) = self.record(version.label.number) {
+            record.state = RecordState::Rollout(version);
+        }
+        self.rollout = Some(saved);
+    }
+
+    /// Adds the rollout of an earlier process, whose candidate is not loaded yet.
+    pub fn restore_rollout(&mut self, saved: &SavedRollout) {
+        let kept = saved.kept.clone();
+        let index = self.records.partition_point(|record| record.number() < kept.label.number);
+        self.records.insert(index, Record { kept, state: RecordState::Candidate });
+        self.rollout = Some(saved.clone());
+    }
+
+    /// Returns the rollout in progress.
+    pub fn rollout(&self) -> Option<&SavedRollout> {
+        self.rollout.as_ref()
+    }
+
+    /// Returns what is saved of the rollout in progress.
+    pub fn saved_rollout(&mut self) -> Option<&mut SavedRollout> {
+        self.rollout.as_mut()
+    }
+
+    /// Returns the candidate of the rollout in progress, if it has this number.
+    pub fn candidate(&self, number: u64) -> Option<Arc<Version>> {
+        self.records.iter().find_map(|record| match &record.state {
+            RecordState::Rollout(version) if version.label.number == number => Some(Arc::clone(version)),
+            _ => None,
+        })
+    }
+
+    /// Forgets the candidate of a rollout, of which nothing bad was found.
+    pub fn forget_candidate(&mut self, number: u64) {
+        self.end_rollout(number);
+        let leaving = &mut self.leaving;
+        self.records.retain(|record| match &record.state {
+            RecordState::Rollout(version) if record.number() == number => {
+                leaving.push(Arc::clone(version));
+                false
+            }
+            _ => true,
+        });
+    }
+
+    fn end_rollout(&mut self, number: u64) {
+        self.rollout.take_if(|saved| saved.kept.label.number == number);
+    }
+
     /// Marks a candidate as rejected, and forgets the oldest rejected versions if there
     /// are more than `keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
+        self.end_rollout(number);
         if let Some(record) = self.record(number)
-            && let RecordState::Good(version) =
+            && let RecordState::Good(version) | RecordState::Rollout(version) =
                 std::mem::replace(&mut record.state, RecordState::Rejected(rejection))
         {
             // It served, and may still answer a request.
@@ -148,6 +157,7 @@ impl History {
     /// Marks a candidate as good and current.
     pub fn accept(&mut self, version: Arc<Version>, replaced: Option<u64>) {
         let number = version.label.number;
+        self.end_rollout(number);
         if let Some(record) = self.record(number) {
             record.state = RecordState::Good(version);
             record.kept.replaced = replaced;
@@ -190,13 +200,15 @@ impl History {
         });
     }
 
-    /// Replaces a good version with `better`, which has optimised code. Returns false when
-    /// the version is no longer kept.
+    /// Replaces a version with `better`, which has optimised code. Returns false when the version
+    /// is no longer kept.
     pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
-        let of_this =
-            |state: &&mut RecordState| matches!(state, RecordState::Good(good) if Arc::ptr_eq(good, version));
-        let found = self.records.iter_mut().map(|record| &mut record.state).find(of_this);
-        let replaced = found.map(|state| *state = RecordState::Good(better)).is_some();
+        let mut kept = self.records.iter_mut().filter_map(|record| match &mut record.state {
+            RecordState::Good(kept) | RecordState::Rollout(kept) => Some(kept),
+            RecordState::Candidate | RecordState::Rejected(_) => None,
+        });
+        let found = kept.find(|kept| Arc::ptr_eq(kept, version));
+        let replaced = found.map(|kept| *kept = better).is_some();
         self.forget_good(current);
         replaced
     }
@@ -215,10 +227,13 @@ impl History {
         }
     }
 
-    /// Returns the compiled module of the newest good version with this hash.
+    /// Returns the compiled module of the newest version with this hash.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
-        let same = self.good().rfind(|version| version.label.sha256 == sha256)?;
-        Some(same.module.compiled())
+        let mut versions = self.records.iter().rev().filter_map(|record| match &record.state {
+            RecordState::Good(version) | RecordState::Rollout(version) => Some(version),
+            RecordState::Candidate | RecordState::Rejected(_) => None,
+        });
+        Some(versions.find(|version| version.label.sha256 == sha256)?.module.compiled())
     }
 
     /// Returns the number of the version that version `number` replaced.
@@ -243,12 +258,13 @@ impl History {
     }
 
     /// Returns all versions as `host versions` shows them. `current` is the number of the
-    /// current version.
-    pub fn entries(&self, current: u64) -> Vec<Entry> {
+    /// current version. `share` is that of the candidate of a rollout; it has none in a shadow.
+    pub fn entries(&self, current: u64, share: Option<Share>) -> Vec<Entry> {
         let leaving = self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None));
         let kept = self.records.iter().map(|record| {
             let (state, reason) = match &record.state {
                 RecordState::Candidate => (VersionState::Candidate, None),
+                RecordState::Rollout(_) => (VersionState::Rollout, None),
                 RecordState::Rejected(rejection) => (VersionState::Rejected, Some(rejection.to_string())),
                 RecordState::Good(_) if record.number() == current => (VersionState::Current, None),
                 // Any reference besides that of this record belongs to a request.
@@ -259,7 +275,12 @@ impl History {
             };
             let Kept { label, time, replaced } = &record.kept;
             let time = clock::seconds(*time).to_string();
-            Entry { time, replaced: *replaced, ..entry(label, state, reason) }
+            let share = match (state, share) {
+                (VersionState::Rollout, share) => Some(share.map_or("0%".into(), |share| share.to_string())),
+                (VersionState::Current, Some(share)) => Some(share.rest()),
+                _ => None,
+            };
+            Entry { time, replaced: *replaced, share, ..entry(label, state, reason) }
         });
         leaving.chain(kept).collect()
     }
@@ -272,18 +293,5 @@ impl History {
 impl Record {
     fn number(&self) -> u64 {
         self.kept.label.number
-    }
-}
-
-fn entry(label: &Label, state: VersionState, reason: Option<String>) -> Entry {
-    Entry {
-        number: label.number,
-        state,
-        sha256: label.sha256.clone(),
-        origin: label.origin.to_string(),
-        size: label.size,
-        time: "-".into(),
-        replaced: None,
-        reason,
     }
 }

@@ -1,190 +1,229 @@
-//! Judges a version that was just published, and rolls it back if it fails requests that the
-//! version before it answers.
+//! Judges a version while it answers requests: the candidate of a rollout, or a version that was
+//! just published.
 //!
-//! A handler is a pure function, so a request that failed can run again on both versions. If
-//! only the new version fails again, the change has made something worse. A busy machine may
-//! make one of two equal versions miss a deadline, and then each is as likely to be the one. So
-//! each such request is a bet against chance, and the evidence of all bets decides
-//! ([`Martingale`]). In addition, a few such requests are enough if the version has failed a
-//! large share of what it served.
+//! A handler is a pure function, so a request can run again on both versions. Requests that
+//! failed, and a sample of all, do, and their outcomes are the evidence.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, timeout_at};
+use host_wasm::HandlerModule;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use crate::rollout::compare::verdict;
 use crate::rollout::exchange::Exchange;
-use crate::rollout::martingale::Martingale;
-use crate::rollout::replay::{Alone, fails_alone};
+use crate::rollout::judge::{Reason, Side};
+use crate::rollout::replay::{Pair, fails_alone};
 use crate::site::activate::{Rejection, Stage};
+use crate::site::demand::Demand;
+use crate::site::findings::Findings;
 use crate::site::outcome::Outcome;
-use crate::site::probation::{Counts, Suspect};
+use crate::site::probation::{Copied, Counts, Seen, Watched};
 use crate::site::shared::Shared;
+use crate::site::version::Version;
 
-/// Evidence that decides. Equal versions reach it with a chance of at most 1 in 200, however
-/// often the judge looks (Ville's inequality).
-const LIMIT: f64 = 200.0;
+/// Time after which the judge looks at the clock, if nothing else happens.
+const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Chance that the new version is the one that fails, of two that are equally good.
-const CHANCE: f64 = 0.5;
+/// Judge of a version that answers requests.
+pub(super) struct LiveJudge {
+    shared: Arc<Shared>,
+    watched: Watched,
+    seen: Seen,
+    findings: Arc<Findings>,
+    rules: Arc<verdict::Rules>,
+    /// Draws the order of the calls, which must be random.
+    order: RandomState,
+    calls: u64,
+    /// Latest request that only the watched version failed.
+    latest: Option<String>,
+}
 
-/// Fewest requests of which a share is taken.
-const SERVED_MIN: u64 = 20;
+/// What ended a wait of the judge.
+pub(super) enum Judged {
+    /// The version is worse. Has the evidence.
+    Worse(String),
+    /// The time is over, or something has changed.
+    Woken,
+    /// The watch has ended.
+    Ended,
+}
 
-/// Largest share of requests that fail only with the new version, as one in this many: 5 %.
-const FAILED_MAX: u64 = 20;
+impl LiveJudge {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        watched: Watched,
+        seen: Seen,
+        findings: Arc<Findings>,
+    ) -> LiveJudge {
+        let rules = Arc::clone(&shared.demand().proof.rules);
+        let (shared, order) = (Arc::clone(shared), RandomState::new());
+        LiveJudge { shared, watched, seen, findings, rules, order, calls: 0, latest: None }
+    }
 
-/// Fewest requests that have to fail only with the new version for that.
-const WORSE_MIN: u64 = 3;
+    /// Judges requests until a time, or until `changed` is notified.
+    pub(super) async fn judge(&mut self, until: Option<Instant>, changed: &Notify) -> Judged {
+        let until = until.unwrap_or_else(|| Instant::now() + LONGEST);
+        // While requests wait, the select would not look at the time.
+        while Instant::now() < until {
+            let (copied, has_failed) = tokio::select! {
+                biased;
+                () = changed.notified() => return Judged::Woken,
+                copied = self.seen.suspects.recv() => (copied, true),
+                copied = self.seen.samples.recv() => (copied, false),
+                () = sleep_until(until) => return Judged::Woken,
+            };
+            let Some(copied) = copied else { return Judged::Ended };
+            if let Some(evidence) = self.run_again(copied, has_failed).await {
+                return Judged::Worse(evidence);
+            }
+        }
+        Judged::Woken
+    }
 
-/// Most times that the same request of the same client is run again.
-const AGAIN_MAX: u8 = 3;
+    pub(super) fn counts(&self) -> &Counts {
+        &self.seen.counts
+    }
 
-/// Most facts that are remembered.
-const FACTS_MAX: usize = 10_000;
+    /// Runs a request again on both versions. Returns the evidence if it decides.
+    async fn run_again(&mut self, copied: Copied, has_failed: bool) -> Option<String> {
+        let Copied { fact, exchange } = copied;
+        let (new, old) = (self.module(self.watched.new)?, self.module(self.watched.old)?);
+        self.calls += 1;
+        let new_first = self.order.hash_one(self.calls).is_multiple_of(2);
+        let alone = if has_failed {
+            self.run_failed(fact, &exchange, [&new, &old], new_first).await
+        } else {
+            self.run_sample(fact, &exchange, [new, old], new_first).await
+        };
+        if alone == Some(Side::New) {
+            self.latest = Some(format!("{} {}", exchange.method, exchange.target));
+        }
+        let (served, failed) = (self.counts().served.load(Relaxed), self.counts().failed.load(Relaxed));
+        let reason = self.findings.lock().0.worse(served, failed)?;
+        let Watched { new, old, .. } = self.watched;
+        let text = match (&reason, &self.latest) {
+            (Reason::Times { .. }, _) | (_, None) => reason.text(old, new),
+            (_, Some(latest)) => format!("{}; the latest is {latest}", reason.text(old, new)),
+        };
+        Some(self.shared.masked([new, old], &text))
+    }
 
-/// Begins to judge a version that has just replaced another one, for this time.
-pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, time: Duration) {
+    /// Runs a request again that failed. Returns which version failed alone, if one did.
+    async fn run_failed(
+        &self,
+        fact: u64,
+        exchange: &Exchange,
+        modules: [&HandlerModule; 2],
+        new_first: bool,
+    ) -> Option<Side> {
+        if !self.findings.lock().0.wants(fact) {
+            return None;
+        }
+        let alone = fails_alone(modules, exchange, new_first).await;
+        self.findings.lock().0.failure(fact, alone);
+        alone
+    }
+
+    /// Runs a request of the sample. Returns which version failed alone, if one did.
+    async fn run_sample(
+        &self,
+        fact: u64,
+        exchange: &Exchange,
+        [new, old]: [Arc<HandlerModule>; 2],
+        new_first: bool,
+    ) -> Option<Side> {
+        if self.shared.settings.journal.leaves_out(&exchange.method, &exchange.target) {
+            return None;
+        }
+        // New code is not optimised yet, and takes longer.
+        let is_fair = new.unoptimised().is_none() == old.unoptimised().is_none();
+        let pair = Pair { current: old, candidate: new, rules: Arc::clone(&self.rules) };
+        let compared = pair.compare(exchange, new_first).await;
+        let mut findings = self.findings.lock();
+        let (judge, collector) = &mut *findings;
+        match compared {
+            Ok(compared) => {
+                let alone = compared.failing_alone();
+                judge.sample(fact, alone);
+                if let Some([old, new]) = compared.times().filter(|_| is_fair) {
+                    judge.time(fact, compared.class(), old, new);
+                }
+                compared.collect(exchange, collector);
+                alone
+            }
+            Err(why) => {
+                collector.skip(why);
+                None
+            }
+        }
+    }
+
+    fn module(&self, number: u64) -> Option<Arc<HandlerModule>> {
+        let history = self.shared.versions.history();
+        let version = history.find(number).or_else(|| history.candidate(number))?;
+        Some(Arc::clone(&version.module))
+    }
+}
+
+impl Shared {
+    /// Masks the secrets of these versions in a text.
+    fn masked(&self, numbers: [u64; 2], text: &str) -> String {
+        let history = self.versions.history();
+        let find = |number| history.find(number).or_else(|| history.candidate(number));
+        let mask = |text: String, version: Arc<Version>| version.module.values().mask(&text).into_owned();
+        numbers.into_iter().filter_map(find).fold(text.to_owned(), mask)
+    }
+}
+
+/// Begins to judge a version that has just replaced another one, as the configuration asks.
+pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, demand: &Demand) {
+    let time = demand.proof.watch_after;
     if time.is_zero() {
         shared.settings.probation.end();
         return;
     }
-    let (counts, suspects) = shared.settings.probation.begin(number);
-    let judge = Judge {
-        shared: Arc::clone(shared),
-        number,
-        before,
-        counts,
-        evidence: Martingale::new(),
-        facts: HashMap::new(),
-        tried: 0,
-        worse_tried: 0,
-        worse: 0,
-        better: 0,
-    };
-    let work = judge.run(suspects, Instant::now() + time, time);
+    let watched = Watched { new: number, old: before, share: demand.plan.percent };
+    let seen = shared.settings.probation.begin(watched);
+    let findings = Arc::new(Findings::new(demand.plan.slower));
+    let judge = LiveJudge::new(shared, watched, seen, findings);
     // Ends with the watch, which the next change ends.
-    shared.settings.replays.runtime().spawn(work);
+    shared.settings.replays.runtime().spawn(watch(judge, time));
 }
 
-/// Judge of one version.
-struct Judge {
-    shared: Arc<Shared>,
-    number: u64,
-    /// Number of the version before it.
-    before: u64,
-    counts: Arc<Counts>,
-    evidence: Martingale,
-    /// How often each fact was tried.
-    facts: HashMap<u64, u8>,
-    /// Number of calls that were made again, and of those that failed only with this version.
-    tried: u64,
-    worse_tried: u64,
-    /// Number of different requests that only this version fails.
-    worse: u64,
-    /// Number of different requests that only the version before it fails.
-    better: u64,
+async fn watch(mut judge: LiveJudge, time: Duration) {
+    let end = Instant::now() + time;
+    loop {
+        match judge.judge(Some(end), &Notify::new()).await {
+            Judged::Worse(evidence) => return roll_back(&judge, evidence).await,
+            Judged::Ended => return,
+            Judged::Woken if Instant::now() >= end => break,
+            Judged::Woken => {}
+        }
+    }
+    conclude(&judge, time);
 }
 
-impl Judge {
-    async fn run(mut self, mut suspects: Receiver<Suspect>, end: Instant, time: Duration) {
-        // While requests wait, `timeout_at` would not look at the time.
-        while Instant::now() < end {
-            match timeout_at(end, suspects.recv()).await {
-                Ok(Some(suspect)) => {
-                    if let Some(evidence) = self.judge(&suspect).await {
-                        return self.roll_back(&suspect.exchange, &evidence).await;
-                    }
-                }
-                // Another version serves.
-                Ok(None) => return,
-                Err(_) => break,
-            }
-        }
-        self.conclude(time);
+async fn roll_back(judge: &LiveJudge, cause: String) {
+    let LiveJudge { shared, watched: Watched { new, old, .. }, .. } = judge;
+    let logged = cause.clone();
+    let rejection = Rejection { stage: Stage::Watch, cause, remedy: None, is_passing: false };
+    let outcome = shared.undo(*old, *new, rejection).await;
+    if matches!(outcome, Outcome::Serving { .. }) {
+        warn!(site = shared.site(), version = new, serving = old, cause = %logged, "a version was worse than the one before it");
     }
+}
 
-    /// Runs a request again on both versions. Returns the evidence if it decides.
-    async fn judge(&mut self, suspect: &Suspect) -> Option<String> {
-        let Suspect { fact, exchange } = suspect;
-        if self.facts.len() >= FACTS_MAX {
-            self.facts.clear();
-        }
-        let times = self.facts.entry(*fact).or_default();
-        if *times >= AGAIN_MAX {
-            return self.share();
-        }
-        *times += 1;
-        let is_new = *times == 1;
-        let (new, old) = {
-            let history = self.shared.versions.history();
-            (history.find(self.number)?, history.find(self.before)?)
-        };
-        let (new, old) = (Arc::clone(&new.module), Arc::clone(&old.module));
-        // In turns, because the second call finds the caches filled.
-        let alone = fails_alone([&new, &old], exchange, self.tried.is_multiple_of(2)).await;
-        self.tried += 1;
-        self.worse_tried += u64::from(alone == Some(Alone::New));
-        let new_fails = alone? == Alone::New;
-        if is_new {
-            self.evidence.observe(new_fails, CHANCE);
-            let count = if new_fails { &mut self.worse } else { &mut self.better };
-            *count += 1;
-        }
-        let (worse, better, evidence) = (self.worse, self.better, self.evidence.evidence());
-        if evidence >= LIMIT {
-            return Some(format!(
-                "{worse} requests fail that version {} answers, and {better} the other way round (evidence \
-                 {evidence:.0}, limit {LIMIT:.0})",
-                self.before
-            ));
-        }
-        self.share()
-    }
-
-    /// Returns the evidence of the share of requests that fail only with this version, if it
-    /// decides. Of the failed requests, as many are taken to be such as of those that were run
-    /// again.
-    fn share(&self) -> Option<String> {
-        let (served, failed) = (self.counts.served.load(Relaxed), self.counts.failed.load(Relaxed));
-        let worse = failed.saturating_mul(self.worse_tried) / self.tried.max(1);
-        let is_large = served >= SERVED_MIN && worse.saturating_mul(FAILED_MAX) > served;
-        (self.better == 0 && self.worse_tried >= WORSE_MIN && is_large).then(|| {
-            format!(
-                "{failed} of {served} requests failed, and {} of {} that were run again do so only since version {}",
-                self.worse_tried, self.tried, self.number
-            )
-        })
-    }
-
-    async fn roll_back(self, exchange: &Exchange, evidence: &str) {
-        let Judge { shared, number, before, .. } = self;
-        let target = {
-            let history = shared.versions.history();
-            let versions = [number, before].into_iter().filter_map(|number| history.find(number));
-            versions.fold(exchange.target.to_string(), |target, version| {
-                version.module.values().mask(&target).into_owned()
-            })
-        };
-        let cause = format!("{evidence}; the latest is {} {target}", exchange.method);
-        let logged = cause.clone();
-        let rejection = Rejection { stage: Stage::Watch, cause, remedy: None, is_passing: false };
-        let outcome = shared.undo(before, number, rejection).await;
-        if matches!(outcome, Outcome::Serving { .. }) {
-            warn!(site = shared.site(), version = number, serving = before, cause = %logged, "a version was worse than the one before it");
-        }
-    }
-
-    /// Ends the watch of a version that has stood the test.
-    fn conclude(self, time: Duration) {
-        self.shared.settings.probation.end_of(self.number);
-        let (served, failed) = (self.counts.served.load(Relaxed), self.counts.failed.load(Relaxed));
-        let time = humantime::format_duration(time).to_string();
-        let (site, version, worse) = (self.shared.site(), self.number, self.worse);
-        info!(site, version, served, failed, worse, %time, "the version stays: it was watched since it was published");
-    }
+/// Ends the watch of a version that has stood the test.
+fn conclude(judge: &LiveJudge, time: Duration) {
+    let LiveJudge { shared, watched, findings, .. } = judge;
+    shared.settings.probation.end_of(watched.new);
+    let (served, failed) = (judge.counts().served.load(Relaxed), judge.counts().failed.load(Relaxed));
+    let time = humantime::format_duration(time).to_string();
+    let (site, version, worse) = (shared.site(), watched.new, findings.evidence().worse);
+    info!(site, version, served, failed, worse, %time, "the version stays: it was watched since it was published");
 }

@@ -11,8 +11,14 @@
 //! | `begin` | chooses the first version after the start |
 //! | `diff` | compares a module with a version, without publishing it |
 //! | `gate` | proves a candidate on recent requests |
-//! | `probation` | watches a version after it was published |
-//! | `judge` | rolls back a version that is worse than the one before |
+//! | `traffic` | which version answers which request |
+//! | `rolling` | a rollout: its plan, its progress, and what was found |
+//! | `rollout` | takes a candidate through the steps of a rollout |
+//! | `steer` | ends and steers a rollout |
+//! | `rollout_status` | the state of a rollout, as it is shown |
+//! | `probation` | counts and copies the requests to a version that is judged |
+//! | `findings` | what was found about a version that is judged |
+//! | `judge` | judges a version, and rolls back one that was published |
 //! | `roll_back` | rolls back to a kept version |
 //! | `by` | who ordered a swap or a rollback |
 //! | `restore` | brings back the versions of an earlier process |
@@ -23,9 +29,12 @@
 //! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
 //! | `reload` | changes the source of the handler, its probes and its values |
 //! | `optimise` | compiles the current version again, thoroughly |
+//! | `optimising` | the optimisations in progress |
+//! | `entry` | a version as `host versions` shows it |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
 //! | `shelf` | machine code that sites share |
 //! | `store` | saves versions, and tracks which are saved |
+//! | `saved` | the content of the state file |
 //! | `state_dir` | reads and writes the state folder |
 //! | `notice` | why the newest version does not serve, for `host dev` |
 //! | `remedy` | what to change in a module that cannot serve, or could be better |
@@ -38,22 +47,31 @@ pub mod current;
 pub mod demand;
 pub mod diff;
 pub mod directory;
+pub mod entry;
+mod findings;
 mod gate;
 pub mod history;
 mod judge;
 pub mod notice;
 mod optimise;
+mod optimising;
 pub mod outcome;
 pub mod probation;
 pub mod reload;
 pub mod remedy;
 mod restore;
 mod roll_back;
+mod rolling;
+mod rollout;
+pub mod rollout_status;
+pub mod saved;
 pub mod shared;
 pub mod shelf;
 pub mod state_dir;
+mod steer;
 mod store;
 pub mod swap;
 pub mod swapper;
+mod traffic;
 pub mod version;
 mod versions;

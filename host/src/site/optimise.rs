@@ -1,11 +1,12 @@
-//! Compiles the current version again with full optimisation. A candidate is
+//! Compiles the versions that serve again with full optimisation. A candidate is
 //! compiled quickly, so that it serves soon; its code is replaced when the
 //! optimised code is ready. The version keeps its number.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use host_wasm::{CompiledModule, Effort, Priority};
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -19,15 +20,22 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 /// Starts to optimise the current version, and cancels the optimisation of any
 /// earlier one: a replaced version is not worth the work.
 pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
-    let work = version
-        .module
-        .unoptimised()
-        .map(|file| shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)));
-    let older =
-        std::mem::replace(&mut *shared.optimising.lock().unwrap_or_else(PoisonError::into_inner), work);
-    if let Some(older) = older {
-        older.abort();
-    }
+    let mut optimising = shared.optimising();
+    optimising.end();
+    optimising.current = start(shared, version);
+}
+
+/// Starts to optimise the candidate of a rollout, whose times are compared with those of
+/// optimised code.
+pub(super) fn tries(shared: &Arc<Shared>, version: &Arc<Version>) {
+    let mut optimising = shared.optimising();
+    optimising.end_candidate();
+    optimising.candidate = start(shared, version);
+}
+
+fn start(shared: &Arc<Shared>, version: &Arc<Version>) -> Option<AbortHandle> {
+    let file = version.module.unoptimised()?;
+    Some(shared.spawn(optimise(Arc::clone(shared), Arc::downgrade(version), file)))
 }
 
 async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) {
@@ -58,9 +66,9 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
     match optimised {
         Ok(module) => {
             let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-            debug!(site = shared.site(), version = number, %time, "optimised");
             let better = Arc::new(Version { label: version.label.clone(), module: module.into() });
             if shared.versions.replace(&version, better) {
+                debug!(site = shared.site(), version = number, %time, "optimised");
                 // Holds the version until no request uses it, so that its first code is
                 // freed here rather than on a serving thread.
                 while Arc::strong_count(&version) > 1 {

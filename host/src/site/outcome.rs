@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::plan::Plan;
 use crate::rollout::report::outcomes::Counts;
 
 /// Outcome of a swap or a rollback.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// Another version is current now.
@@ -24,6 +25,20 @@ pub enum Outcome {
         /// folder is in use.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         not_durable: Option<String>,
+    },
+    /// The candidate gets a share of the clients, or copies of requests, as a plan says.
+    RollingOut {
+        /// Number of the candidate.
+        version: u64,
+        /// SHA-256 of the candidate in hexadecimal.
+        sha256: String,
+        /// Number of the current version, which serves the other clients.
+        serving: u64,
+        /// Plan.
+        plan: Box<Plan>,
+        /// What came of the requests of the journal, unless none were tried.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        replayed: Option<Box<Counts>>,
     },
     /// The current version has these bytes already, or is the requested one.
     Unchanged {
@@ -51,6 +66,14 @@ pub enum Outcome {
         /// Number of the current version.
         serving: u64,
     },
+}
+
+/// What came of a candidate that passed the gate.
+pub(super) enum Published {
+    /// It serves, and replaced the version of this number.
+    Serving(u64),
+    /// A rollout has begun, beside the version of this number.
+    RollingOut(u64, Plan),
 }
 
 /// Cause when the site was removed by a reload.

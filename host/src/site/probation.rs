@@ -1,5 +1,5 @@
-//! Watches a version for some time after it was published: counts its requests, and hands those
-//! that failed to the judge.
+//! Watches a version during a rollout and for some time after it was published: counts its
+//! requests, and hands those that failed to the judge, together with a sample of all requests.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -10,14 +10,21 @@ use host_http::client_net::ClientNet;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::fault::{Entry, Whose};
+use crate::rollout::assign::{Point, Share};
 use crate::rollout::exchange::{Answered, Exchange, Received};
 use crate::site::current::Published;
 
 /// Most failed requests that wait for the judge; further ones only count.
 pub const SUSPECTS_MAX: usize = 16;
 
-/// Largest failed request that the judge gets, in bytes.
-pub const SUSPECT_MAX: usize = 64 << 10;
+/// Most sampled requests that wait for the judge; further ones only count.
+pub const SAMPLES_MAX: usize = 64;
+
+/// Largest request that the judge gets, in bytes.
+pub const COPY_MAX: usize = 64 << 10;
+
+/// Most memory of the requests that wait for the judge of a site, in bytes.
+pub(crate) const MEMORY_MAX: u64 = ((SUSPECTS_MAX + SAMPLES_MAX) * COPY_MAX) as u64;
 
 /// Lowest status of a failure.
 const FAILURE: u16 = 500;
@@ -32,12 +39,32 @@ pub struct Probation {
     keys: RandomState,
 }
 
+/// Versions of a watch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watched {
+    /// Number of the version that is judged.
+    pub(super) new: u64,
+    /// Number of the version with which it is compared.
+    pub(super) old: u64,
+    /// Share of the requests to both that the judge gets.
+    pub(super) share: Share,
+}
+
 /// Watch of one version.
 struct Watch {
-    /// Number of the version.
-    version: u64,
+    watched: Watched,
     counts: Arc<Counts>,
-    suspects: Sender<Suspect>,
+    suspects: Sender<Copied>,
+    samples: Sender<Copied>,
+}
+
+/// What the judge gets.
+pub(super) struct Seen {
+    pub(super) counts: Arc<Counts>,
+    /// Requests that the watched version failed.
+    pub(super) suspects: Receiver<Copied>,
+    /// Sample of the requests to both versions.
+    pub(super) samples: Receiver<Copied>,
 }
 
 /// Numbers of requests to a watched version.
@@ -45,10 +72,13 @@ struct Watch {
 pub(super) struct Counts {
     pub(super) served: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Number of requests of the sample that the judge does not get: too many wait, or they are
+    /// too large.
+    pub(super) left_out: AtomicU64,
 }
 
-/// Request that a watched version failed.
-pub(super) struct Suspect {
+/// Request that was answered.
+pub(super) struct Copied {
     /// Hash of the request and its client. A client that repeats a request has nothing new to
     /// tell, so equal facts count once.
     pub(super) fact: u64,
@@ -67,15 +97,16 @@ impl Default for Probation {
 }
 
 impl Probation {
-    /// Begins to watch a version, and ends the watch of the one before. The receiver gets failed
-    /// requests until the watch ends.
-    pub(super) fn begin(&self, version: u64) -> (Arc<Counts>, Receiver<Suspect>) {
-        let (suspects, receiver) = mpsc::channel(SUSPECTS_MAX);
+    /// Begins to watch a version, and ends the watch of the one before. The receivers get requests
+    /// until the watch ends.
+    pub(super) fn begin(&self, watched: Watched) -> Seen {
+        let ((suspects, failed), (samples, sampled)) =
+            (mpsc::channel(SUSPECTS_MAX), mpsc::channel(SAMPLES_MAX));
         let counts = Arc::<Counts>::default();
         let _change = self.change();
-        self.watch.set(Some(Watch { version, counts: Arc::clone(&counts), suspects }));
+        self.watch.set(Some(Watch { watched, counts: Arc::clone(&counts), suspects, samples }));
         self.is_on.store(true, Relaxed);
-        (counts, receiver)
+        Seen { counts, suspects: failed, samples: sampled }
     }
 
     /// Ends the watch, if there is one.
@@ -86,7 +117,7 @@ impl Probation {
     /// Ends the watch of a version, unless another one is watched.
     pub(super) fn end_of(&self, version: u64) {
         let change = self.change();
-        if self.watch.get().as_ref().as_ref().is_some_and(|watch| watch.version == version) {
+        if self.watch.get().as_ref().as_ref().is_some_and(|watch| watch.watched.new == version) {
             self.clear(&change);
         }
     }
@@ -114,23 +145,32 @@ impl Probation {
             return;
         }
         let watch = self.watch.get();
-        let Some(watch) = watch.as_ref().as_ref().filter(|watch| watch.version == version) else {
-            return;
+        let Some(Watch { watched, counts, suspects, samples }) = watch.as_ref() else { return };
+        let fault = fault.map(|fault| fault.name);
+        let copy = |to: &Sender<Copied>| {
+            // Copies the request only if there is a place for it.
+            let place = to.try_reserve().ok().filter(|_| received.message.length() <= COPY_MAX);
+            let is_sent = place.is_some();
+            if let Some(place) = place {
+                let fact = self.fact(&received, client);
+                let answered = Answered { version, status, fault, took: Duration::ZERO };
+                place.send(Copied { fact, exchange: Exchange::new(received, answered) });
+            }
+            is_sent
         };
-        watch.counts.served.fetch_add(1, Relaxed);
-        if status < FAILURE {
+        if watched.new == version {
+            counts.served.fetch_add(1, Relaxed);
+            if status >= FAILURE {
+                counts.failed.fetch_add(1, Relaxed);
+                copy(suspects);
+                return;
+            }
+        } else if watched.old != version {
             return;
         }
-        watch.counts.failed.fetch_add(1, Relaxed);
-        if received.message.length() > SUSPECT_MAX {
-            return;
-        }
-        // Copies the request only if there is a place for it.
-        if let Ok(place) = watch.suspects.try_reserve() {
-            let fact = self.fact(&received, client);
-            let fault = fault.map(|fault| fault.name);
-            let answered = Answered { version, status, fault, took: Duration::ZERO };
-            place.send(Suspect { fact, exchange: Exchange::new(received, answered) });
+        let is_sampled = Point::of_hash(self.keys.hash_one(received.id.as_str())).is_within(watched.share);
+        if is_sampled && !copy(samples) {
+            counts.left_out.fetch_add(1, Relaxed);
         }
     }
 

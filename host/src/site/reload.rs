@@ -8,13 +8,14 @@ use std::time::Instant;
 use host_wasm::Priority;
 use tracing::warn;
 
+use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::demand::Demand;
 use crate::site::judge;
-use crate::site::outcome::Outcome;
+use crate::site::outcome::{Outcome, Published};
 use crate::site::shared::Shared;
 use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Label, Origin, Version};
@@ -35,6 +36,8 @@ enum Work {
         number: u64,
         /// Hash of the source, if there is one.
         sha256: Option<String>,
+        /// Candidate of the rollout in progress, and its plan, if the source has its bytes.
+        rolling: Option<(Label, Plan)>,
     },
     /// A candidate has passed all stages.
     Replace {
@@ -84,8 +87,9 @@ impl Shared {
             Ok::<_, String>(Candidate::new(source, bytes))
         };
         let candidate = source.map(read).transpose()?;
+        let rolling = candidate.as_ref().and_then(|found| self.rolls_out(&found.sha256, &demand.values));
         let work = match candidate {
-            Some(candidate) if !version.is_of(&candidate.sha256, &demand.values) => {
+            Some(candidate) if rolling.is_none() && !version.is_of(&candidate.sha256, &demand.values) => {
                 self.prepare_candidate(&demand, candidate, times, by).await?
             }
             candidate => {
@@ -93,7 +97,7 @@ impl Shared {
                 let probed = probe(&version, &demand.probes).await;
                 probed
                     .map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
-                Work::Keep { number, sha256: candidate.map(|candidate| candidate.sha256) }
+                Work::Keep { number, sha256: candidate.map(|candidate| candidate.sha256), rolling }
             }
         };
         Ok(Prepared { shared: self, seen, demand, work, by })
@@ -146,8 +150,10 @@ impl Shared {
 
     fn put_in_force(&self, demand: Demand, considered: Option<&str>) {
         self.settings.journal.set(&demand.proof);
-        if demand.proof.watch_after.is_zero() {
-            self.settings.probation.end();
+        match self.rolling() {
+            Some(rollout) => self.pin_from(&rollout, &demand.pin_from),
+            None if demand.proof.watch_after.is_zero() => self.settings.probation.end(),
+            None => {}
         }
         *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
         if let Some(sha256) = considered {
@@ -170,7 +176,7 @@ impl Prepared {
     pub fn commit(self) -> Result<Option<Outcome>, NotCommitted> {
         let Prepared { shared, seen, demand, work, by } = self;
         match work {
-            Work::Keep { number, sha256 } => {
+            Work::Keep { number, sha256, rolling } => {
                 let put_in_force = || {
                     if shared.versions.current().label.number != number {
                         return Err(NotCommitted::Outdated);
@@ -180,6 +186,10 @@ impl Prepared {
                 };
                 let done = shared.changes.supersede(seen, put_in_force);
                 done.unwrap_or_else(|| Err(NotCommitted::Failed(SUPERSEDED.into())))?;
+                if let Some((label, plan)) = rolling {
+                    shared.save(|store| store.save_state(&shared.versions));
+                    return Ok(Some(shared.rolling_out(label, number, &plan, None)));
+                }
                 Ok(sha256.map(|_| {
                     shared.is_unchanged(number, by);
                     Outcome::Unchanged { version: number }
@@ -187,15 +197,27 @@ impl Prepared {
             }
             Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
-                    let replaced = shared.publish(*version, &candidate.bytes, None, &mut times, by)?;
-                    judge::begin(&shared, label.number, replaced, demand.proof.watch_after);
-                    shared.put_in_force(demand, Some(&candidate.sha256));
-                    Ok(replaced)
+                    let (file, considered) = (&candidate.bytes, candidate.sha256.as_str());
+                    let published = match Some(&demand.plan).filter(|plan| !plan.steps.is_off()).cloned() {
+                        Some(plan) => {
+                            let following = plan.clone();
+                            let before =
+                                shared.begin_rollout(*version, file, following, None, &mut times, by)?;
+                            Published::RollingOut(before, plan)
+                        }
+                        None => {
+                            let replaced = shared.publish((*version).into(), file, None, &mut times, by)?;
+                            judge::begin(&shared, label.number, replaced, &demand);
+                            Published::Serving(replaced)
+                        }
+                    };
+                    shared.put_in_force(demand, Some(considered));
+                    Ok(published)
                 };
                 let published = shared.changes.supersede(seen, publish);
                 match published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED))) {
-                    Ok(replaced) => {
-                        let published = Ok((replaced, replayed));
+                    Ok(published) => {
+                        let published = Ok((published, replayed));
                         Ok(Some(shared.conclude(label, published, since, &times, by)))
                     }
                     Err(rejection) => {

@@ -1,5 +1,5 @@
 //! Background work on the swap thread: restores the other versions of an earlier process
-//! after the first one, and frees versions that are no longer kept.
+//! after the first one, goes on with its rollout, and frees versions that are no longer kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,10 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::site::activate::Times;
+use crate::site::by::By;
+use crate::site::saved::Kept;
 use crate::site::shared::Shared;
-use crate::site::state_dir::Kept;
+use crate::site::version::Version;
 
 /// Interval of checks whether a version that is no longer kept has answered its
 /// last request.
@@ -30,10 +32,45 @@ pub(super) async fn restore(shared: Arc<Shared>) {
             Err(error) => warn!(site = shared.site(), "{} cannot be restored: {error:#}", kept.label),
         }
     }
+    continue_rollout(&shared).await;
     shared.save(|store| store.save(&shared.versions));
 }
 
+/// Goes on with the rollout of an earlier process, at the step at which it was.
+async fn continue_rollout(shared: &Arc<Shared>) {
+    let Some(saved) = shared.versions.history().rollout().cloned() else { return };
+    let number = saved.kept.label.number;
+    let loaded = load(shared, &saved.kept).await;
+    shared.changes.beside(|| {
+        let is_wanted = shared.versions.history().rollout().is_some_and(|now| now.kept == saved.kept);
+        let serving = shared.versions.current().label.number;
+        match loaded {
+            // A newer change has ended it meanwhile.
+            _ if !is_wanted => {}
+            Ok((version, file)) if serving == saved.before => {
+                shared.start_rollout(Arc::new(version), &file, saved, By::Restart);
+            }
+            Ok(_) => {
+                let cause = format!("version {} does not serve any more", saved.before);
+                shared.end_rollout_for(&cause, By::Restart);
+            }
+            Err(error) => {
+                let cause = format!("{error:#}");
+                warn!(site = shared.site(), version = number, cause, "the rollout cannot go on");
+                shared.end_rollout_for(&cause, By::Restart);
+            }
+        }
+    });
+}
+
 async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
+    let (version, _) = load(shared, kept).await?;
+    shared.versions.history().restore(Arc::new(version), kept);
+    Ok(())
+}
+
+/// Prepares a version from the state folder. Returns it with its bytes.
+async fn load(shared: &Shared, kept: &Kept) -> anyhow::Result<(Version, Arc<[u8]>)> {
     let dir = shared.store.dir().context("there is no state folder")?;
     let file = dir.module(&kept.label)?.into();
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
@@ -41,9 +78,7 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     let (label, mut times) = (kept.label.clone(), Times::default());
     let demand = shared.demand();
     let version = activator.prepare(label, &file, &demand, compiled, Priority::Idle, &mut times);
-    let version = version.await?;
-    shared.versions.history().restore(Arc::new(version), kept);
-    Ok(())
+    Ok((version.await?, file))
 }
 
 /// Frees each version that is no longer kept once its last request is answered.

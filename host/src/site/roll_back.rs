@@ -14,6 +14,9 @@ use crate::site::outcome::{Outcome, REMOVED};
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
+/// Cause of the end of a rollout.
+const ROLLED_BACK: &str = "a rollback was ordered";
+
 impl Shared {
     /// Rolls back, as `Swapper::roll_back` describes.
     pub(super) async fn roll_back(
@@ -22,7 +25,18 @@ impl Shared {
         if_version: Option<u64>,
         by: By,
     ) -> Outcome {
-        let rolled_back = self.changes.overrule(|| self.go_back(number, if_version, by));
+        let rolled_back = self.changes.overrule(|| {
+            // That of an earlier process counts before its candidate is loaded.
+            let is_rolling = self.versions.history().rollout().is_some();
+            let serving = self.versions.current().label.number;
+            if is_rolling && number.is_none_or(|number| number == serving) {
+                // Only the rollout is undone: the current version has replaced the one before it
+                // earlier.
+                self.only_end_rollout(if_version, by)
+            } else {
+                self.go_back(number, if_version, by)
+            }
+        });
         self.went_back(rolled_back, by).await
     }
 
@@ -41,6 +55,14 @@ impl Shared {
         self.went_back(undone, by).await
     }
 
+    /// Ends the rollout in progress. Returns the current version, and the number of the candidate.
+    fn only_end_rollout(&self, if_version: Option<u64>, by: By) -> Result<(Arc<Version>, u64), String> {
+        self.expect_current(if_version)?;
+        let current = Arc::clone(&self.versions.current());
+        let ended = self.end_rollout_for(ROLLED_BACK, by);
+        Ok((Arc::clone(&current), ended.unwrap_or(current.label.number)))
+    }
+
     /// Makes another version current. Called under the lock of the changes. Returns the version,
     /// and the number of the one that was current.
     fn go_back(
@@ -53,6 +75,9 @@ impl Shared {
             return Err(REMOVED.to_owned());
         }
         self.expect_current(if_version)?;
+        if number.is_none_or(|number| self.versions.history().find(number).is_some()) {
+            self.end_rollout_for(ROLLED_BACK, by);
+        }
         let before = Arc::clone(&self.versions.current());
         let found = self.versions.roll_back(number);
         let (version, replaced) = found.ok_or_else(|| self.not_kept(number))?;

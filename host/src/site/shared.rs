@@ -1,7 +1,7 @@
 //! State that the tasks of a swapper share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use host_wasm::health;
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tracing::warn;
 
 use crate::background::Background;
-use crate::events::event::{Event, How, now};
+use crate::events::event::{Change, Event, How, now};
 use crate::events::hub::Events;
 use crate::fault_counts::cut;
 use crate::rollout::journal::Journal;
@@ -19,8 +19,10 @@ use crate::site::by::By;
 use crate::site::changes::Changes;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
+use crate::site::optimising::Optimising;
 use crate::site::outcome::Outcome;
 use crate::site::probation::Probation;
+use crate::site::rolling::Rollout;
 use crate::site::store::Store;
 use crate::site::version::{Label, Version};
 use crate::site::versions::Versions;
@@ -53,8 +55,9 @@ pub(super) struct Shared {
     pub(super) versions: Versions,
     pub(super) changes: Changes,
     pub(super) store: Store,
-    /// Optimisation in progress, if any.
-    pub(super) optimising: Mutex<Option<AbortHandle>>,
+    pub(super) optimising: Mutex<Optimising>,
+    /// Latest rollout, in progress or not.
+    pub(super) rollout: Mutex<Option<Arc<Rollout>>>,
     /// Notified when a swap may have dropped a version.
     pub(super) left: Notify,
     /// Thread on which candidates are prepared.
@@ -69,6 +72,11 @@ impl Shared {
     /// Returns the source of the handler, and its probes.
     pub(super) fn demand(&self) -> Demand {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the optimisations in progress.
+    pub(super) fn optimising(&self) -> MutexGuard<'_, Optimising> {
+        self.optimising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the name of the site, for the log.
@@ -91,6 +99,27 @@ impl Shared {
         let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
         let (time, version, by) = (now(), label.number, by.to_string());
         self.settings.events.tell(&Event::Serving { time, site, version, sha256, replaced, how, by });
+    }
+
+    /// Tells of a change of a rollout.
+    pub(super) fn tell_rollout_event(
+        &self,
+        version: u64,
+        change: Change,
+        phase: String,
+        cause: Option<String>,
+        by: By,
+    ) {
+        let (time, site, cause) = (now(), self.site().map(str::to_owned), cause.as_deref().map(cut));
+        self.settings.events.tell(&Event::Rollout {
+            time,
+            site,
+            version,
+            change,
+            phase,
+            cause,
+            by: by.to_string(),
+        });
     }
 
     /// Tells that a version was rejected.

@@ -10,33 +10,19 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::clock;
-use crate::config::value::{ADDRESSES, COUNT_MAX};
 use crate::files::private_folder::PrivateFolder;
-use crate::site::version::{EMBEDDED, Label, Origin, hash};
-
-/// Format version of the state file.
-const FORMAT: u32 = 1;
-
-/// Largest accepted version number. Counting on from it cannot overflow, and any JSON
-/// parser reads it exactly.
-const NUMBER_MAX: u64 = 1 << 52;
+use crate::site::saved::{State, hashes, is_hash};
+use crate::site::version::{Label, hash};
 
 /// Name of the state file.
 const STATE: &str = "state.json";
 
 /// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
-
-/// Longest origin of a version in bytes. A command's name for an upload is shorter,
-/// because the longest line of a command has this length.
-pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
 /// State folder, locked against other servers.
 pub struct StateDir {
@@ -52,109 +38,6 @@ struct Named {
     now: HashSet<String>,
     /// Hashes that the next state file will contain.
     next: HashSet<String>,
-}
-
-/// Content of the state file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    format: u32,
-    /// Number of the current version.
-    pub current: u64,
-    /// Number of the next candidate.
-    pub next_number: u64,
-    /// SHA-256 of the module file when it was last read.
-    pub considered: String,
-    /// Good versions, oldest first.
-    pub versions: Vec<Kept>,
-}
-
-/// Entry of a good version in the state file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Number, origin, size and hash.
-    pub label: Label,
-    /// Time at which the version became a candidate.
-    pub time: SystemTime,
-    /// Number of the version that this one replaced.
-    pub replaced: Option<u64>,
-}
-
-impl State {
-    /// Creates a state in the current format.
-    pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
-        let mut state = State { format: FORMAT, current, next_number, considered, versions };
-        state.tidy();
-        state.versions.dedup_by_key(|kept| kept.label.number);
-        state
-    }
-
-    /// Sorts the versions and clamps their times to the range that can be written.
-    fn tidy(&mut self) {
-        self.versions.sort_by_key(|kept| kept.label.number);
-        self.versions.iter_mut().for_each(|kept| kept.time = clock::showable(kept.time));
-    }
-
-    /// Parses and validates the state file.
-    fn read(bytes: &[u8]) -> anyhow::Result<State> {
-        let mut state: State = serde_json::from_slice(bytes)?;
-        if state.format != FORMAT {
-            bail!("its format is {}; expected {FORMAT}", state.format);
-        }
-        if state.next_number > NUMBER_MAX {
-            bail!("its next version number is above {NUMBER_MAX}");
-        }
-        if state.versions.len() > COUNT_MAX {
-            bail!("it names {} versions; expected at most {COUNT_MAX}", state.versions.len());
-        }
-        let numbers = 1..state.next_number;
-        if !numbers.contains(&state.current) {
-            bail!(
-                "the current version is {}; expected a number from 1 to below {}",
-                state.current,
-                state.next_number
-            );
-        }
-        if !is_hash(&state.considered) {
-            bail!("the hash of the watched file is not a SHA-256");
-        }
-        state.tidy();
-        let mut before = 0;
-        for Kept { label, replaced, .. } in &state.versions {
-            let number = label.number;
-            if number == before || !numbers.contains(&number) {
-                bail!(
-                    "version {number} is listed twice, or is not below the next number, {}",
-                    state.next_number
-                );
-            }
-            before = number;
-            if replaced.is_some_and(|replaced| !(1..number).contains(&replaced)) {
-                bail!("version {number} is said to have replaced a later version");
-            }
-            if !is_hash(&label.sha256) || label.size > ADDRESSES || label.origin.length() > ORIGIN_MAX {
-                bail!("version {number} has an invalid hash, size or origin");
-            }
-        }
-        Ok(state)
-    }
-
-    /// Corrects the origin of versions that are listed as the embedded handler but have
-    /// another hash than the one in this program.
-    fn correct_origins(&mut self) {
-        let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
-        let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
-        if claims.peek().is_none() {
-            return;
-        }
-        let embedded = hash(EMBEDDED);
-        for label in claims.filter(|label| label.sha256 != embedded) {
-            warn!(
-                "version {} is listed as the embedded handler, but this program embeds another",
-                label.number
-            );
-            label.origin = Origin::Upload("embedded in another program".into());
-        }
-    }
 }
 
 impl StateDir {
@@ -313,10 +196,6 @@ impl StateDir {
     }
 }
 
-fn hashes(state: &State) -> HashSet<String> {
-    state.versions.iter().map(|kept| kept.label.sha256.clone()).collect()
-}
-
 fn module_name(sha256: &str) -> anyhow::Result<String> {
     // The hash may come from a damaged state file, and a name such as `../x` would lead
     // out of the folder.
@@ -332,94 +211,4 @@ fn file_of_module(sha256: &str) -> String {
 
 fn hash_of_module(name: &str) -> Option<&str> {
     name.strip_suffix(".module").filter(|hash| is_hash(hash))
-}
-
-fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{COUNT_MAX, Kept, NUMBER_MAX, State, hash};
-    use crate::site::version::{Label, Origin};
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::Path;
-    use std::time::{Duration, SystemTime};
-
-    fn label(number: u64, origin: Origin, bytes: &[u8]) -> Label {
-        Label { number, origin, size: bytes.len(), sha256: hash(bytes) }
-    }
-
-    fn kept(number: u64, origin: Origin) -> Kept {
-        Kept { label: label(number, origin, b"x"), time: SystemTime::UNIX_EPOCH, replaced: None }
-    }
-
-    fn state(versions: Vec<Kept>) -> State {
-        State::new(1, 10, hash(b""), versions)
-    }
-
-    fn read(state: &State) -> anyhow::Result<State> {
-        State::read(&serde_json::to_vec(state).unwrap())
-    }
-
-    #[test]
-    fn what_is_saved_is_read_whatever_the_path() {
-        let paths = ["/a", "a b", "\"", "\u{1b}"].map(|path| Path::new(path).to_owned());
-        let odd = Path::new(OsStr::from_bytes(b"/a/\xff\x00b")).to_owned();
-        for path in paths.into_iter().chain([odd]) {
-            let saved = state(vec![kept(1, Origin::Path(path)), kept(2, Origin::Upload("x".into()))]);
-            assert_eq!(read(&saved).unwrap(), saved);
-        }
-        // Earlier releases wrote this format, which must stay readable.
-        let text = serde_json::to_string(&Origin::Path("/a".into())).unwrap();
-        assert_eq!(text, r#"{"path":"/a"}"#);
-    }
-
-    #[test]
-    fn times_that_cannot_be_shown_are_neither_saved_nor_believed() {
-        let mut odd = kept(1, Origin::Embedded);
-        odd.time = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
-        assert_eq!(read(&state(vec![odd.clone()])).unwrap().versions[0].time, SystemTime::UNIX_EPOCH);
-        odd.time = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 60);
-        let mut planted = state(Vec::new());
-        planted.versions = vec![odd];
-        let time = read(&planted).unwrap().versions[0].time;
-        assert_eq!(humantime::format_rfc3339_seconds(time).to_string(), "9999-12-31T23:59:59Z");
-    }
-
-    #[test]
-    fn a_planted_state_that_cannot_be_is_refused() {
-        type Change = fn(&mut State);
-        let changes: [Change; 13] = [
-            |state| state.format = 2,
-            |state| state.next_number = NUMBER_MAX + 1,
-            |state| state.next_number = 2,
-            |state| state.current = 0,
-            |state| state.current = 10,
-            |state| state.considered = "A".repeat(64),
-            |state| state.versions[1].label.number = 1,
-            |state| state.versions[1].label.number = 0,
-            |state| state.versions[1].replaced = Some(2),
-            |state| state.versions[1].label.sha256 = "../../../etc/passwd".into(),
-            |state| state.versions[1].label.size = usize::MAX,
-            |state| state.versions[1].label.origin = Origin::Upload("x".repeat(20_000)),
-            |state| state.versions = vec![state.versions[0].clone(); COUNT_MAX + 1],
-        ];
-        let good = state(vec![kept(1, Origin::Embedded), kept(2, Origin::Embedded)]);
-        read(&good).unwrap();
-        for (index, change) in changes.into_iter().enumerate() {
-            let mut changed = good.clone();
-            change(&mut changed);
-            assert!(read(&changed).is_err(), "change {index}: {changed:?}");
-        }
-    }
-
-    #[test]
-    fn versions_are_read_in_their_order() {
-        let mut mixed = state(Vec::new());
-        mixed.versions = vec![kept(4, Origin::Embedded), kept(1, Origin::Embedded)];
-        let numbers: Vec<_> = read(&mixed).unwrap().versions.iter().map(|kept| kept.label.number).collect();
-        assert_eq!(numbers, [1, 4]);
-    }
 }

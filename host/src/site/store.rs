@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 
-use crate::site::state_dir::{Kept, State, StateDir};
+use crate::site::saved::{Kept, State};
+use crate::site::state_dir::StateDir;
 use crate::site::version::Label;
-use crate::site::versions::Versions;
+use crate::site::versions::{ToSave, Versions};
 
 /// Placeholder for the hash of the module file. No file has this SHA-256, so the file
 /// counts as changed.
@@ -81,12 +82,23 @@ impl Store {
         let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
         dir.save_module(&kept.label, file)?;
         let progress = self.progress();
-        let (mut all, _, next_number) = versions.to_save();
+        let ToSave { kept: mut all, next_number, .. } = versions.to_save();
         let number = kept.label.number;
         all.retain(|other| other.label.number != number);
         all.push(kept);
         let all = progress.left.iter().cloned().chain(all).collect();
+        // A rollout in progress ends when the version is published.
         dir.save(&State::new(number, next_number, progress.considered.clone(), all))
+    }
+
+    /// Saves the bytes of a version.
+    ///
+    /// # Errors
+    ///
+    /// When there is no state folder, or it cannot be written.
+    pub(super) fn save_file(&self, label: &Label, file: &[u8]) -> anyhow::Result<()> {
+        let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
+        dir.save_module(label, file)
     }
 
     /// Saves the bytes of new versions, then the state file.
@@ -130,11 +142,15 @@ impl Store {
             return Ok(());
         };
         let mut progress = self.progress();
-        let (kept, current, next_number) = versions.to_save();
-        progress.unsaved.retain(|(label, _)| kept.iter().any(|kept| kept.label == *label));
+        let ToSave { kept, current, next_number, rollout } = versions.to_save();
+        let candidate = rollout.iter().map(|rollout| &rollout.kept);
+        let known: Vec<_> = kept.iter().chain(candidate).map(|kept| kept.label.clone()).collect();
+        progress.unsaved.retain(|(label, _)| known.contains(label));
         let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
         let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
-        dir.save(&State::new(current, next_number, progress.considered.clone(), all))?;
+        let mut state = State::new(current, next_number, progress.considered.clone(), all);
+        state.rollout = rollout.filter(|rollout| is_saved(&rollout.kept));
+        dir.save(&state)?;
         if progress.unsaved.iter().any(|(label, _)| label.number == current) {
             bail!("the bytes of version {current} could not be written");
         }

@@ -10,6 +10,7 @@ use tracing::field::display;
 use tracing::{debug, info, warn};
 
 use crate::events::event::How;
+use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times};
@@ -18,9 +19,9 @@ use crate::site::changes::Change;
 use crate::site::demand::Demand;
 use crate::site::judge;
 use crate::site::optimise;
-use crate::site::outcome::{Outcome, REMOVED};
+use crate::site::outcome::{Outcome, Published, REMOVED};
+use crate::site::saved::Kept;
 use crate::site::shared::Shared;
-use crate::site::state_dir::Kept;
 use crate::site::version::{Candidate, Label, Origin, Version};
 
 /// What a swap depends on besides the candidate.
@@ -29,8 +30,31 @@ struct Order {
     if_version: Option<u64>,
     /// Differences that the gate accepts.
     accept: Accept,
+    way: Way,
     is_gone: IsGone,
     by: By,
+}
+
+/// Way of a candidate after the gate.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// As the configuration asks.
+    Configured,
+    /// It serves all clients at once.
+    AtOnce,
+    /// It follows a plan.
+    Plan(Box<Plan>),
+}
+
+impl Way {
+    /// Returns the plan to follow; [`None`] if the candidate serves at once.
+    fn plan(&self, demand: &Demand) -> Option<Plan> {
+        match self {
+            Way::Configured => Some(&demand.plan).filter(|plan| !plan.steps.is_off()).cloned(),
+            Way::AtOnce => None,
+            Way::Plan(plan) => Some(Plan::clone(plan)),
+        }
+    }
 }
 
 /// Returns whether the client that asked for a swap has disconnected.
@@ -70,7 +94,8 @@ impl Shared {
             return;
         }
         let change = self.changes.begin();
-        let order = Order { if_version: None, accept: Accept::default(), is_gone: Box::new(|| false), by };
+        let (accept, way) = (Accept::default(), Way::Configured);
+        let order = Order { if_version: None, accept, way, is_gone: Box::new(|| false), by };
         let outcome = self.prepare_and_publish(change, candidate, &demand, times, order).await;
         if let Outcome::Unchanged { version } = outcome {
             self.is_unchanged(version, by);
@@ -90,7 +115,7 @@ impl Shared {
         name: String,
         bytes: Vec<u8>,
         if_version: Option<u64>,
-        accept: Accept,
+        (accept, way): (Accept, Way),
         is_gone: IsGone,
         by: By,
     ) -> Outcome {
@@ -102,7 +127,7 @@ impl Shared {
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
         let (demand, times) = (self.demand(), Times::default());
-        let order = Order { if_version, accept, is_gone, by };
+        let order = Order { if_version, accept, way, is_gone, by };
         self.prepare_and_publish(change, candidate, &demand, times, order).await
     }
 
@@ -112,12 +137,18 @@ impl Shared {
         candidate: Candidate,
         demand: &Demand,
         mut times: Times,
-        Order { if_version, accept, is_gone, by }: Order,
+        Order { if_version, accept, way, is_gone, by }: Order,
     ) -> Outcome {
         let serving = self.versions.current();
         if serving.is_of(&candidate.sha256, &demand.values) {
             self.settings.notice.set_rejection(None);
             return Outcome::Unchanged { version: serving.label.number };
+        }
+        let plan = way.plan(demand);
+        if let (Way::Configured, Some(_), Some((label, plan))) =
+            (&way, &plan, self.rolls_out(&candidate.sha256, &demand.values))
+        {
+            return self.rolling_out(label, serving.label.number, &plan, None);
         }
         // Dropped early: preparing may take long, and the guard keeps a replaced version
         // from being freed.
@@ -144,14 +175,23 @@ impl Shared {
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
             Ok(Ok((version, replayed))) => {
-                let publish = || {
-                    let replaced = self.publish(version, &candidate.bytes, if_version, &mut times, by)?;
-                    judge::begin(self, label.number, replaced, demand.proof.watch_after);
-                    Ok(replaced)
+                let publish = || match plan {
+                    Some(plan) => {
+                        let (file, following) = (&candidate.bytes, plan.clone());
+                        let before =
+                            self.begin_rollout(version, file, following, if_version, &mut times, by)?;
+                        Ok(Published::RollingOut(before, plan))
+                    }
+                    None => {
+                        let (version, file) = (Arc::new(version), &candidate.bytes);
+                        let replaced = self.publish(version, file, if_version, &mut times, by)?;
+                        judge::begin(self, label.number, replaced, demand);
+                        Ok(Published::Serving(replaced))
+                    }
                 };
                 let published = self.changes.if_newest(&change, publish);
                 let published = published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)));
-                published.map(|replaced| (replaced, replayed))
+                published.map(|published| (published, replayed))
             }
             Ok(Err(rejection)) => Err(rejection),
             Err(cause) => Err(times.rejection(cause)),
@@ -162,18 +202,26 @@ impl Shared {
         self.conclude(label, published, since, &times, by)
     }
 
-    /// Saves and logs what came of a candidate, whose preparation began at `since`: the number of
-    /// the version that it replaced, and what came of the replayed requests.
+    /// Saves and logs what came of a candidate, whose preparation began at `since`: how it was
+    /// published, and what came of the replayed requests.
     pub(super) fn conclude(
         &self,
         label: Label,
-        published: Result<(u64, Option<Box<Counts>>), Rejection>,
+        published: Result<(Published, Option<Box<Counts>>), Rejection>,
         since: Instant,
         times: &Times,
         by: By,
     ) -> Outcome {
         match published {
-            Ok((replaced, replayed)) => {
+            Ok((Published::RollingOut(before, plan), replayed)) => {
+                self.settings.notice.set_rejection(None);
+                self.save(|store| store.save(&self.versions));
+                let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
+                let proved = replayed.as_ref().map(|counts| counts.to_string());
+                info!(site = self.site(), serving = before, %total, stages = %times, replayed = proved, %by, "rolling out {label}");
+                self.rolling_out(label, before, &plan, replayed)
+            }
+            Ok((Published::Serving(replaced), replayed)) => {
                 self.left.notify_one();
                 self.settings.notice.set_rejection(None);
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
@@ -192,19 +240,30 @@ impl Shared {
         }
     }
 
+    /// Returns the outcome of a candidate that follows a plan.
+    pub(super) fn rolling_out(
+        &self,
+        label: Label,
+        serving: u64,
+        plan: &Plan,
+        replayed: Option<Box<Counts>>,
+    ) -> Outcome {
+        let Label { number: version, sha256, .. } = label;
+        Outcome::RollingOut { version, sha256, serving, plan: Box::new(plan.clone()), replayed }
+    }
+
     /// Publishes a candidate, and returns the number of the version that it replaced. Fails
     /// if `if_version` is not current, or if a required save fails. Called under the lock of
     /// the changes.
     pub(super) fn publish(
         self: &Arc<Self>,
-        version: Version,
+        version: Arc<Version>,
         file: &Arc<[u8]>,
         if_version: Option<u64>,
         times: &mut Times,
         by: By,
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
-        let version = Arc::new(version);
         if self.is_closed.load(Relaxed) {
             return Err(times.rejection(REMOVED));
         }
@@ -217,8 +276,10 @@ impl Shared {
                 times.rejection(format!("{cause}: {error:#}"))
             })?;
         }
+        self.end_other_rollout(label.number, by);
         let before = Arc::clone(&self.versions.current());
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
+        self.end_rollout_published(label.number, by);
         self.forget_secrets(&before, &version);
         optimise::serves(self, &version);
         self.tell_serving(&label, replaced, How::Swap, by);

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use host_http::client_net::Peer;
+use host_http::field::Fields;
 use tokio::sync::Notify;
 use tracing::error;
 
 use crate::background::Background;
+use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Report;
 use crate::site::begin::Beginning;
@@ -21,14 +24,15 @@ use crate::site::changes::Changes;
 use crate::site::current::Serving;
 use crate::site::demand::Demand;
 use crate::site::diff::{Diff, NotCompared};
-use crate::site::history::Entry;
+use crate::site::entry::Entry;
 use crate::site::optimise;
 use crate::site::outcome::Outcome;
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::restore;
+use crate::site::rollout_status::RolloutStatus;
 use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
-use crate::site::swap::IsGone;
+use crate::site::swap::{IsGone, Way};
 use crate::site::versions::Versions;
 
 /// Handle to swap, roll back and list the versions of one site.
@@ -50,6 +54,9 @@ impl Swapper {
             (Some(left), Some(_)) => left.considered.clone(),
             _ => label.sha256.clone(),
         };
+        if let Some(saved) = left.as_ref().and_then(|left| left.rollout.as_ref()) {
+            history.restore_rollout(saved);
+        }
         let others = left.iter().flat_map(|left| &left.versions).filter(|kept| kept.label != label);
         let store = Store::new(dir, considered, others.cloned().collect());
         match restored {
@@ -65,6 +72,7 @@ impl Swapper {
             changes: Changes::default(),
             store,
             optimising: Mutex::default(),
+            rollout: Mutex::default(),
             left: Notify::new(),
             thread: thread.clone(),
             is_closed: AtomicBool::new(false),
@@ -91,15 +99,22 @@ impl Swapper {
         self.0.is_closed.store(true, Relaxed);
         drop(self.0.changes.begin());
         self.0.settings.probation.end();
+        self.0.versions.end_rollout(|_| ());
         self.0.versions.current().module.set_serving(false);
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let optimising = self.0.optimising.lock().unwrap_or_else(PoisonError::into_inner).take();
-        tasks.into_iter().chain(optimising).for_each(|task| task.abort());
+        tasks.into_iter().for_each(|task| task.abort());
+        self.0.optimising().end();
     }
 
     /// Returns the current version.
     pub fn current(&self) -> Serving {
         self.0.versions.current()
+    }
+
+    /// Returns the version that answers a request: the current one, or the candidate of a
+    /// rollout.
+    pub fn version_for(&self, fields: Fields<'_>, client: Peer, address: &str) -> Serving {
+        self.0.versions.version_for(fields, client, address)
     }
 
     /// Swaps to bytes that a client has sent under the name `name`, and waits for the
@@ -110,11 +125,11 @@ impl Swapper {
         name: String,
         bytes: Vec<u8>,
         if_version: Option<u64>,
-        accept: Accept,
+        (accept, way): (Accept, Way),
         is_gone: IsGone,
         by: By,
     ) -> Outcome {
-        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, accept, is_gone, by);
+        let swap = Arc::clone(&self.0).swap(name, bytes, if_version, (accept, way), is_gone, by);
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
@@ -174,6 +189,53 @@ impl Swapper {
     /// replaced. Takes effect at once and cancels a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         self.0.roll_back(number, if_version, by).await
+    }
+
+    /// Returns the plan that new versions follow.
+    pub fn plan(&self) -> Plan {
+        self.0.demand().plan
+    }
+
+    /// Returns the state of the latest rollout, if there was one.
+    pub fn rollout(&self) -> Option<RolloutStatus> {
+        self.0.rollout_status()
+    }
+
+    /// Pauses the rollout in progress: its step does not end.
+    ///
+    /// # Errors
+    ///
+    /// That there is none.
+    pub async fn pause_rollout(&self, by: By) -> Result<RolloutStatus, String> {
+        self.0.pause_rollout(by).await
+    }
+
+    /// Lets a rollout go on that was paused or has stopped. Its step begins anew.
+    ///
+    /// # Errors
+    ///
+    /// That there is none, or that it goes on already.
+    pub async fn resume_rollout(&self, by: By) -> Result<RolloutStatus, String> {
+        self.0.resume_rollout(by).await
+    }
+
+    /// Publishes the candidate of the rollout in progress.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not published.
+    pub async fn promote_rollout(&self, by: By) -> Result<RolloutStatus, String> {
+        self.run(Arc::clone(&self.0).promote_rollout(by)).await?
+    }
+
+    /// Ends the rollout in progress. All clients get the current version at once. Without a
+    /// rollout, ends the work on a candidate. Returns the number of the candidate of the rollout.
+    ///
+    /// # Errors
+    ///
+    /// That there is neither.
+    pub async fn abort_rollout(&self, by: By) -> Result<Option<u64>, String> {
+        self.0.abort_rollout(by).await
     }
 
     /// Returns the longest time that a candidate is tried on the journal.

@@ -4,15 +4,32 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use host_http::client_net::Peer;
+use host_http::field::Fields;
+
 use crate::site::current::{Current, Serving};
-use crate::site::history::{Entry, History};
-use crate::site::state_dir::Kept;
+use crate::site::entry::Entry;
+use crate::site::history::History;
+use crate::site::saved::{Kept, SavedRollout};
+use crate::site::traffic::{Split, Traffic};
 use crate::site::version::Version;
 
 /// Current version and history.
 pub struct Versions {
     current: Current,
     history: Mutex<History>,
+}
+
+/// What is saved in the state file.
+pub(super) struct ToSave {
+    /// Good versions.
+    pub(super) kept: Vec<Kept>,
+    /// Number of the current version.
+    pub(super) current: u64,
+    /// Number of the next candidate.
+    pub(super) next_number: u64,
+    /// Rollout in progress.
+    pub(super) rollout: Option<SavedRollout>,
 }
 
 impl Versions {
@@ -27,10 +44,18 @@ impl Versions {
         self.current.version()
     }
 
+    /// Returns the version that answers a request: the current one, or the candidate of a
+    /// rollout.
+    pub(super) fn version_for(&self, fields: Fields<'_>, client: Peer, address: &str) -> Serving {
+        self.current.version_for(fields, client, address)
+    }
+
     /// Returns all remembered versions, oldest first.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let history = self.history();
-        history.entries(self.current().label.number)
+        let traffic = self.current.traffic();
+        let share = traffic.split.as_ref().and_then(|split| split.share);
+        history.entries(traffic.current.label.number, share)
     }
 
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
@@ -42,16 +67,56 @@ impl Versions {
     pub(super) fn publish(&self, version: Arc<Version>) -> u64 {
         let mut history = self.history();
         let replaced = self.current().label.number;
-        self.current.publish(Arc::clone(&version));
+        self.current.set(Traffic { current: Arc::clone(&version), split: None });
         history.accept(version, Some(replaced));
         replaced
     }
 
+    /// Begins a rollout of a good candidate.
+    pub(super) fn begin_rollout(&self, split: Split, saved: SavedRollout) {
+        let mut history = self.history();
+        history.roll_out(Arc::clone(&split.candidate), saved);
+        self.split(&history, Some(split));
+    }
+
+    /// Changes the rollout in progress, if it is that of this version: its clients, and what is
+    /// saved of it.
+    pub(super) fn change_rollout(&self, number: u64, change: impl FnOnce(&mut Split, &mut SavedRollout)) {
+        let mut history = self.history();
+        let split = self.current.traffic().split.clone();
+        if let Some(mut split) = split.filter(|split| split.candidate.label.number == number)
+            && let Some(saved) = history.saved_rollout()
+        {
+            change(&mut split, saved);
+            self.split(&history, Some(split));
+        }
+    }
+
+    /// Ends the rollout in progress: no request goes to its candidate from now on. `end` tells the
+    /// history what came of it.
+    pub(super) fn end_rollout(&self, end: impl FnOnce(&mut History)) {
+        let mut history = self.history();
+        self.split(&history, None);
+        end(&mut history);
+    }
+
+    fn split(&self, _history: &History, split: Option<Split>) {
+        let current = Arc::clone(&self.current());
+        self.current.set(Traffic { current, split });
+    }
+
     /// Returns the content of the state file: the good versions, the number of the current
-    /// one, and the number of the next candidate.
-    pub(super) fn to_save(&self) -> (Vec<Kept>, u64, u64) {
+    /// one, the number of the next candidate, and the rollout in progress.
+    pub(super) fn to_save(&self) -> ToSave {
         let history = self.history();
-        (history.kept(), self.current().label.number, history.next_number())
+        let current = self.current().label.number;
+        ToSave {
+            kept: history.kept(),
+            current,
+            next_number: history.next_number(),
+            // One of an earlier process does not fit if its current version could not be restored.
+            rollout: history.rollout().filter(|saved| saved.before == current).cloned(),
+        }
     }
 
     /// Frees versions that are no longer kept and answer no request. Returns whether other
@@ -70,17 +135,18 @@ impl Versions {
         let serving = self.current().label.number;
         let version = history.find(number.or_else(|| history.replaced_by(serving))?)?;
         if version.label.number != serving {
-            self.current.publish(Arc::clone(&version));
+            self.current.set(Traffic { current: Arc::clone(&version), split: None });
         }
         Some((version, serving))
     }
 
-    /// Replaces a version, current or not, with `better`, which has optimised code. Returns
+    /// Replaces a version, whether it serves or not, with `better`, which has optimised code. Returns
     /// false when the version is no longer kept.
     pub(super) fn replace(&self, version: &Arc<Version>, better: Arc<Version>) -> bool {
         let mut history = self.history();
-        if Arc::ptr_eq(&self.current(), version) {
-            self.current.publish(Arc::clone(&better));
+        let mut traffic = Traffic::clone(&self.current.traffic());
+        if traffic.replace(version, &better) {
+            self.current.set(traffic);
         }
         let current = self.current().label.number;
         history.replace(version, better, current)

@@ -16,6 +16,9 @@ const EXAMPLES_MAX: usize = 500;
 /// Most classes. Requests of further ones count as `other requests`.
 const CLASSES_MAX: usize = 500;
 
+/// Most pairs of times of all classes: 1.6 MB.
+const PAIRS_MAX: usize = 50_000;
+
 /// Most reasons for which requests are not compared. Further ones count as `other reasons`.
 const REASONS_MAX: usize = 20;
 
@@ -39,7 +42,7 @@ pub struct Case<'a> {
 }
 
 /// Collects verdicts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Collector {
     show: usize,
     accept: Accept,
@@ -47,6 +50,8 @@ pub struct Collector {
     accepted: Vec<u64>,
     counts: Counts,
     requests: u64,
+    /// Number of pairs of times.
+    pairs: usize,
     examples: usize,
     first_fault: Option<String>,
     first_difference: Option<String>,
@@ -55,13 +60,13 @@ pub struct Collector {
     reasons: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Found {
     count: u64,
     examples: Vec<Example>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Costs {
     requests: u64,
     pairs: Pairs,
@@ -83,6 +88,7 @@ impl Collector {
             accept,
             counts: Counts::default(),
             requests: 0,
+            pairs: 0,
             examples: 0,
             first_fault: None,
             first_difference: None,
@@ -110,7 +116,8 @@ impl Collector {
         costs.requests += 1;
         costs.memory.add(Memory { current_max_bytes: current.memory, candidate_max_bytes: candidate.memory });
         // A call that failed says nothing about the time of an answer.
-        if matches!(verdict, Verdict::Same | Verdict::Different { .. }) {
+        if matches!(verdict, Verdict::Same | Verdict::Different { .. }) && self.pairs < PAIRS_MAX {
+            self.pairs += 1;
             costs.pairs.add(current.took, candidate.took);
         }
         match self.kind(case, &verdict) {

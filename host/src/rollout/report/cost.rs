@@ -62,7 +62,7 @@ pub struct Memory {
 }
 
 /// Times of the calls of one class.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pairs {
     current: Vec<Duration>,
     candidate: Vec<Duration>,

@@ -1,0 +1,120 @@
+//! Parameters in the query of each operation, for the OpenAPI document.
+
+use serde_json::{Value, json};
+
+use crate::admin::routes::Operation;
+
+/// Pattern of the times that are described. The server takes others too.
+const TIME: &str = "^[1-9][0-9]{0,2}(ms|s|min)$";
+
+/// Pattern of a share.
+const SHARE: &str = "^(100|[1-9][0-9]?)%$";
+
+/// Returns the parameters of an operation.
+pub(super) fn query(operation: Operation) -> impl Iterator<Item = Value> {
+    let site = is_of_site(operation).then(|| {
+        let what = "Name of the site; needed if there are several and none is named default.";
+        ("site", what, text())
+    });
+    let all = site.into_iter().chain(own(operation));
+    all.map(|(name, description, schema)| {
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    })
+}
+
+fn is_of_site(operation: Operation) -> bool {
+    use Operation::*;
+    match operation {
+        Swap | RollOut | Rollout | Pause | Resume | Promote | Abort | Rollback | Versions | Version
+        | Diff | Journal | Export => true,
+        Status | Sites | Reload | Settings | Limits | Faults | Events | LogLevel | SetLogLevel | OpenApi => {
+            false
+        }
+    }
+}
+
+/// Name, description and schema of a parameter.
+type Parameter = (&'static str, &'static str, Value);
+
+fn own(operation: Operation) -> Vec<Parameter> {
+    match operation {
+        Operation::Swap => {
+            let mut all = of_candidate();
+            let what = "Whether the module serves at once, although the server has a plan for rollouts.";
+            all.push(("now", what, json!({ "type": "boolean" })));
+            all
+        }
+        Operation::RollOut => of_candidate().into_iter().chain(of_plan()).collect(),
+        Operation::Diff => of_comparison(),
+        _ => Vec::new(),
+    }
+}
+
+fn of_candidate() -> Vec<Parameter> {
+    let pattern = "^([A-Z]+ )?[/*][!-~]*$";
+    vec![
+        ("name", "Name of the module, for the log and the list of versions.", text()),
+        (
+            "accept",
+            "Requests that the candidate may answer in another way, such as GET /about*; repeatable.",
+            json!({ "type": "array", "items": { "type": "string", "pattern": pattern } }),
+        ),
+        ("accept-all", "Whether every difference is accepted.", json!({ "type": "boolean" })),
+    ]
+}
+
+/// Those of a plan. Without one, the plan of the site decides.
+fn of_plan() -> Vec<Parameter> {
+    vec![
+        ("steps", "Shares of the clients, such as 1%,10%,50%; off for a shadow.", matching("^(1%,10%|off)$")),
+        ("hold", "Time of each step, such as 30s.", matching(TIME)),
+        ("shadow", "Time for which the candidate gets copies of requests first.", matching(TIME)),
+        ("percent", "Share of requests that run again on both versions.", matching(SHARE)),
+        (
+            "key",
+            "What tells clients apart: client, cookie:NAME or header:NAME.",
+            matching("^(client|(cookie|header):[a-z][a-z0-9-]{0,20})$"),
+        ),
+        ("slower", "Ratio of times that is too large, such as 2x, or off.", matching("^([1-9]x|off)$")),
+        (
+            "requests",
+            "Fewest requests that the candidate answers in a step.",
+            json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000_000 }),
+        ),
+        ("wait", "Longest time that a step waits for them.", matching(TIME)),
+    ]
+}
+
+fn of_comparison() -> Vec<Parameter> {
+    vec![
+        ("name", "Name of the module, for messages.", text()),
+        (
+            "against",
+            "Number of the version to compare with; the current one by default.",
+            json!({ "type": "integer", "minimum": 1 }),
+        ),
+        (
+            "show",
+            "Number of examples of each kind and class of requests.",
+            json!({ "type": "integer", "minimum": 0, "maximum": 100 }),
+        ),
+        (
+            "ignore-field",
+            "Header whose value may differ; repeatable.",
+            json!({ "type": "array", "items": { "type": "string", "pattern": "^[a-z][a-z0-9-]*$" } }),
+        ),
+        (
+            "time",
+            "Longest time to run requests, with its unit, such as 10s; at most 10min.",
+            matching("^([1-9][0-9]?|[1-5][0-9]{2}|600)s$"),
+        ),
+    ]
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn matching(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern })
+}

@@ -1,0 +1,72 @@
+//! Resources of the API about rollouts.
+
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::admin::proof::{parameter, switch};
+use crate::admin::protocol::Aborted;
+use crate::admin::refusal::{Refusal, refuse};
+use crate::admin::reply::{Reply, json};
+use crate::admin::routes::Operation;
+use crate::config::value::{duration, duration_or_none};
+use crate::rollout::plan::Plan;
+use crate::rollout::plan_flags::{percent, requests};
+use crate::site::by::By;
+use crate::site::directory::Site;
+use crate::site::swap::Way;
+
+/// Returns the way of a swap.
+pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
+    let at_once = parameter(parts, "now", switch)?.unwrap_or_default();
+    Ok(if at_once { Way::AtOnce } else { Way::Configured })
+}
+
+/// Returns the plan of a rollout: that of the site, with what the query changes.
+pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
+    let Plan { shadow, percent: share, steps, hold, key, slower, requests: least, wait } =
+        site.swapper.plan();
+    let plan = Plan {
+        shadow: parameter(parts, "shadow", duration_or_none)?.unwrap_or(shadow),
+        percent: parameter(parts, "percent", percent)?.unwrap_or(share),
+        steps: parameter(parts, "steps", str::parse)?.unwrap_or(steps),
+        hold: parameter(parts, "hold", duration)?.unwrap_or(hold),
+        key: parameter(parts, "key", str::parse)?.unwrap_or(key),
+        slower: parameter(parts, "slower", str::parse)?.unwrap_or(slower),
+        requests: parameter(parts, "requests", requests)?.unwrap_or(least),
+        wait: parameter(parts, "wait", duration)?.unwrap_or(wait),
+    };
+    if plan.steps.is_off() && plan.shadow.is_zero() {
+        let cause = "the parameter steps: expected shares such as 1%,10%,50%, because the server has none \
+                     (--rollout)";
+        return refuse(StatusCode::BAD_REQUEST, cause);
+    }
+    Ok(Way::Plan(plan.into()))
+}
+
+/// Returns the state of the latest rollout.
+pub(super) fn status(site: &Site) -> Result<Reply, Refusal> {
+    match site.swapper.rollout() {
+        Some(status) => Ok(json(StatusCode::OK, &status)),
+        None => refuse(StatusCode::NOT_FOUND, "there was no rollout since the server started"),
+    }
+}
+
+/// Carries out an order about the rollout in progress.
+pub(super) async fn order(site: &Site, order: Operation, by: By) -> Result<Reply, Refusal> {
+    let swapper = &site.swapper;
+    let done = match order {
+        Operation::Pause => swapper.pause_rollout(by).await,
+        Operation::Resume => swapper.resume_rollout(by).await,
+        Operation::Promote => swapper.promote_rollout(by).await,
+        _ => {
+            let aborted = swapper.abort_rollout(by).await;
+            let aborted = aborted.map(|version| Aborted { version, serving: swapper.current().label.number });
+            return aborted.map(|aborted| json(StatusCode::OK, &aborted)).or_else(conflict);
+        }
+    };
+    done.map(|status| json(StatusCode::OK, &status)).or_else(conflict)
+}
+
+fn conflict(cause: String) -> Result<Reply, Refusal> {
+    refuse(StatusCode::CONFLICT, cause)
+}

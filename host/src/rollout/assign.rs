@@ -1,0 +1,570 @@
+//! Assigns clients to the candidate of a rollout.
+//!
+//! Each client has a point in [0, 1), and gets the candidate if the point is below the share
+//! of the candidate. Shares only rise, so a client that has the candidate keeps it. The point
+//! is SipHash-1-3 of the client's key with a salt of the rollout. Other rollouts have other
+//! salts, so the first clients are not always the same ones.
+
+use std::fmt;
+use std::str::FromStr;
+
+use host_http::quote::quoted;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use crate::rollout::as_text::as_text;
+
+/// Share of everything, in thousandths of a percent.
+const ALL: u32 = 100_000;
+
+/// Most steps of a rollout.
+pub(crate) const STEPS_MAX: usize = 20;
+
+/// Most bytes of a wrong value that an error quotes.
+const QUOTED_MAX: usize = 100;
+
+/// Assignment of clients in one rollout.
+///
+/// The hash is the one of the crate `siphasher`, because that of the standard library may
+/// change with each release: a restart with a newer host would move clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Assignment(SipHasher13);
+
+impl Assignment {
+    /// Creates the assignment of a rollout. The salt must be random, and the same after a
+    /// restart in the middle of the rollout.
+    pub fn new(salt: [u8; 16]) -> Assignment {
+        Assignment(SipHasher13::new_with_key(&salt))
+    }
+
+    /// Returns the point of a client. Takes about 10 ns, and 1 ns for each further 4 bytes of
+    /// the key; the limit of a request's head bounds the key.
+    pub fn point(&self, key: &[u8]) -> Point {
+        Point(self.0.hash(key))
+    }
+}
+
+/// Point in [0, 1), in units of 2^-64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Point(u64);
+
+impl Point {
+    /// Returns the point of a hash, of which all bits are random.
+    pub fn of_hash(hash: u64) -> Point {
+        Point(hash)
+    }
+
+    /// Returns whether the point is within a share: for that of a client, whether the client gets
+    /// the candidate.
+    pub fn is_within(self, share: Share) -> bool {
+        let thousandth = (u128::from(self.0) * u128::from(ALL)) >> 64;
+        thousandth < u128::from(share.0)
+    }
+}
+
+/// Share of the traffic in thousandths of a percent: more than 0 and at most 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Share(u32);
+
+impl Share {
+    /// All of the traffic.
+    pub const ALL: Share = Share(ALL);
+
+    /// Returns the share as a number in (0, 1].
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(ALL)
+    }
+
+    /// Returns the rest of the traffic, as a text.
+    pub fn rest(self) -> String {
+        if self == Share::ALL { "0%".into() } else { Share(ALL - self.0).to_string() }
+    }
+
+    /// Returns whether a part of a number is more than this share of the number.
+    pub fn is_exceeded(self, part: u64, of: u64) -> bool {
+        u128::from(part) * u128::from(ALL) > u128::from(of) * u128::from(self.0)
+    }
+
+    /// Parses digits, at most three decimals and a percent sign.
+    fn parse(text: &str) -> Option<Share> {
+        let number = text.strip_suffix('%')?;
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let is_number =
+            |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) {
+            return None;
+        }
+        let thousandths: u32 = format!("{whole}{decimals:0<3}").parse().ok()?;
+        (1..=ALL).contains(&thousandths).then_some(Share(thousandths))
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Share, String> {
+        Share::parse(text).ok_or_else(|| {
+            let found = quoted(text, QUOTED_MAX);
+            format!("expected a share such as 10% or 0.5%, from 0.001% to 100%, found `{found}`")
+        })
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, decimals) = (self.0 / 1_000, format!("{:03}", self.0 % 1_000));
+        match decimals.trim_end_matches('0') {
+            "" => write!(f, "{whole}%"),
+            decimals => write!(f, "{whole}.{decimals}%"),
+        }
+    }
+}
+
+/// Word for no steps.
+const OFF: &str = "off";
+
+/// Shares of a rollout, which rise. After the last step the candidate gets all of the traffic.
+/// Without shares there is no rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Steps(Box<[Share]>);
+
+impl Steps {
+    /// Returns the shares as they were given.
+    pub fn shares(&self) -> &[Share] {
+        &self.0
+    }
+
+    /// Returns whether there are no steps.
+    pub fn is_off(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the share in a step, counted from 0: after the last one, all of the traffic.
+    pub fn share(&self, step: usize) -> Share {
+        self.0.get(step).copied().unwrap_or(Share::ALL)
+    }
+}
+
+impl FromStr for Steps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Steps, String> {
+        if text == OFF {
+            return Ok(Steps::default());
+        }
+        let shares: Box<[Share]> = text
+            .split(',')
+            .take(STEPS_MAX + 1)
+            .map(|share| share.trim_matches(' ').parse())
+            .collect::<Result<_, _>>()?;
+        if shares.len() > STEPS_MAX {
+            return Err(format!("expected at most {STEPS_MAX} steps, found more"));
+        }
+        match shares.iter().zip(shares.iter().skip(1)).find(|(share, next)| share >= next) {
+            Some((share, next)) => Err(format!("expected shares that rise, found {next} after {share}")),
+            None => Ok(Steps(shares)),
+        }
+    }
+}
+
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_off() {
+            return f.write_str(OFF);
+        }
+        self.0.iter().enumerate().try_for_each(|(index, share)| {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            share.fmt(f)
+        })
+    }
+}
+
+/// What tells clients apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum Key {
+    /// Address of the client.
+    #[default]
+    Client,
+    /// Value of a cookie; the address of the client without one.
+    Cookie(Box<str>),
+    /// Value of a header, whose name is in small letters; the address of the client without one.
+    Header(Box<str>),
+}
+
+impl Key {
+    /// Returns the key of a client: the first value of the cookie or header in the fields of
+    /// the request, or else the client's address. An empty value counts as none.
+    ///
+    /// The address is without its port, which differs between connections.
+    pub fn of<'a>(
+        &self,
+        fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+        address: &'a [u8],
+    ) -> &'a [u8] {
+        let mut fields = fields.into_iter();
+        let value = match self {
+            Key::Client => None,
+            Key::Cookie(wanted) => fields
+                .filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"))
+                .find_map(|(_, value)| cookie(value, wanted.as_bytes())),
+            Key::Header(wanted) => fields
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
+                .map(|(_, value)| value.trim_ascii()),
+        };
+        value.filter(|value| !value.is_empty()).unwrap_or(address)
+    }
+}
+
+/// Returns the first value of a cookie in a `cookie` header. Quotation marks around it do not
+/// count, because some clients add and drop them (RFC 6265, section 4.1.1).
+fn cookie<'a>(field: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    field.split(|byte| *byte == b';').find_map(|pair| {
+        let mut parts = pair.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+        let (name, value) = (parts.next()?, parts.next()?);
+        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        (name == wanted).then_some(unquoted.unwrap_or(value))
+    })
+}
+
+/// Returns whether a text is a token, as names of headers and cookies are (RFC 9110, section
+/// 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Key, String> {
+        match text.split_once(':') {
+            None if text == "client" => Ok(Key::Client),
+            Some(("cookie", name)) if is_token(name) => Ok(Key::Cookie(name.into())),
+            Some(("header", name)) if is_token(name) => Ok(Key::Header(name.to_ascii_lowercase().into())),
+            _ => {
+                let found = quoted(text, QUOTED_MAX);
+                Err(format!("expected client, cookie:NAME or header:NAME, found `{found}`"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Client => f.write_str("client"),
+            Key::Cookie(name) => write!(f, "cookie:{name}"),
+            Key::Header(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
+as_text!(Share Steps Key);
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hasher};
+
+    use super::{Assignment, Key, Point, Share, Steps};
+    use crate::rollout::xorshift::Xorshift;
+
+    const CLIENTS: u32 = 10_000;
+
+    fn share(text: &str) -> Share {
+        text.parse().unwrap()
+    }
+
+    /// Addresses of clients in a few networks, as an access log has them.
+    fn clients() -> impl Iterator<Item = [u8; 4]> {
+        (0..CLIENTS).map(|number| (0x0a00_0000 + number * 3).to_be_bytes())
+    }
+
+    #[test]
+    fn a_client_that_has_the_candidate_keeps_it_as_the_share_rises() {
+        let steps: Steps = "1%,10%,50%".parse().unwrap();
+        for salt in 0..20 {
+            let assignment = Assignment::new([salt; 16]);
+            let mut had = vec![false; CLIENTS as usize];
+            for step in 0..4 {
+                let share = steps.share(step);
+                let has: Vec<bool> =
+                    clients().map(|client| assignment.point(&client).is_within(share)).collect();
+                assert!(had.iter().zip(&has).all(|(had, has)| has >= had), "none flips back");
+                let part = has.iter().filter(|has| **has).count() as f64 / f64::from(CLIENTS);
+                assert!((part - share.fraction()).abs() < 0.015, "{part} of {share}");
+                if salt == 0 {
+                    assert!((part - share.fraction()).abs() < 0.01, "{part} of {share}");
+                }
+                had = has;
+            }
+            assert!(had.iter().all(|has| *has));
+        }
+    }
+
+    /// Pearson's statistic of two salts, by tenths of the points: 81 degrees of freedom.
+    fn chi_square(one: Assignment, other: Assignment) -> f64 {
+        let tenth = |point: Point| ((u128::from(point.0) * 10) >> 64) as usize;
+        let mut counts = [[0.0; 10]; 10];
+        for client in clients() {
+            counts[tenth(one.point(&client))][tenth(other.point(&client))] += 1.0;
+        }
+        let rows = counts.map(|row| row.iter().sum::<f64>());
+        let columns: [f64; 10] = std::array::from_fn(|column| counts.iter().map(|row| row[column]).sum());
+        let mut sum = 0.0;
+        for (row, total) in rows.iter().enumerate() {
+            for (column, other) in columns.iter().enumerate() {
+                let expected = total * other / f64::from(CLIENTS);
+                sum += (counts[row][column] - expected).powi(2) / expected;
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn two_salts_assign_clients_independently() {
+        let salted = |last: u8| {
+            let mut salt = [7; 16];
+            salt[15] = last;
+            Assignment::new(salt)
+        };
+        let statistics: Vec<f64> = (1..=20).map(|last| chi_square(salted(0), salted(last))).collect();
+        // Of 20 values with 81 degrees of freedom, the largest is below 142.4 in 99.9 %.
+        assert!(statistics.iter().all(|value| *value < 142.4), "{statistics:?}");
+        let mean = statistics.iter().sum::<f64>() / 20.0;
+        assert!((70.0..92.0).contains(&mean), "{mean}");
+        assert!(chi_square(salted(0), salted(0)) > 50_000.0, "one salt is no other");
+    }
+
+    #[test]
+    fn points_stay_where_they_are_in_later_releases() {
+        let point = |salt, key: &[u8]| Assignment::new(salt).point(key).0;
+        // The standard library has the same hash today.
+        for key in [b"".as_slice(), b"a", b"192.0.2.1", &[0xff; 1000]] {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(key);
+            assert_eq!(point([0; 16], key), hasher.finish());
+        }
+        // The reference implementation, with the key 00 01 .. 0f: the first vectors.
+        let salt = std::array::from_fn(|index| index as u8);
+        assert_eq!(point(salt, b"").to_le_bytes(), [0xdc, 0xc4, 0x0f, 0x05, 0x58, 0x01, 0xac, 0xab]);
+        assert_eq!(point(salt, &[0]).to_le_bytes(), [0x93, 0xca, 0x57, 0x7d, 0xf3, 0x9b, 0xf4, 0xc9]);
+    }
+
+    #[test]
+    fn a_point_below_the_share_takes_the_candidate() {
+        for (point, text, expected) in [
+            (0, "0.001%", true),
+            (u64::MAX / 100_000, "0.001%", true),
+            (u64::MAX / 100_000 + 1, "0.001%", false),
+            ((1 << 63) - 1, "50%", true),
+            (1 << 63, "50%", false),
+            (1 << 63, "50.001%", true),
+            (u64::MAX, "99.999%", false),
+            (u64::MAX, "100%", true),
+        ] {
+            assert_eq!(Point(point).is_within(share(text)), expected, "{point} at {text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_parsed_and_written_back() {
+        for (text, thousandths, written) in [
+            ("1%", 1_000, "1%"),
+            ("0.5%", 500, "0.5%"),
+            ("10%", 10_000, "10%"),
+            ("100%", 100_000, "100%"),
+            ("100.000%", 100_000, "100%"),
+            ("0.001%", 1, "0.001%"),
+            ("33.330%", 33_330, "33.33%"),
+            ("007%", 7_000, "7%"),
+            ("1.05%", 1_050, "1.05%"),
+        ] {
+            assert_eq!(share(text), Share(thousandths));
+            assert_eq!(share(text).to_string(), written);
+        }
+        for text in [
+            "",
+            "%",
+            "1",
+            "0%",
+            "0.000%",
+            "0.0001%",
+            "100.001%",
+            "101%",
+            "1000%",
+            "-1%",
+            "+1%",
+            "1e1%",
+            "1.%",
+            ".5%",
+            "1,5%",
+            "1 %",
+            " 1%",
+            "1%%",
+            "NaN%",
+            "inf%",
+            "1.2.3%",
+            "\u{661}%",
+            "99999999999%",
+        ] {
+            let error = text.parse::<Share>().unwrap_err();
+            assert!(error.ends_with(&format!("from 0.001% to 100%, found `{text}`")), "{error}");
+        }
+        for thousandths in 1..=100_000 {
+            assert_eq!(Share(thousandths).to_string().parse(), Ok(Share(thousandths)));
+        }
+    }
+
+    #[test]
+    fn a_share_is_exceeded_past_it() {
+        for (part, of, expected) in [
+            (5, 100, false),
+            (6, 100, true),
+            (0, 0, false),
+            (1, 0, true),
+            (u64::MAX, u64::MAX, true),
+            (u64::MAX / 20, u64::MAX, false),
+        ] {
+            assert_eq!(share("5%").is_exceeded(part, of), expected, "{part} of {of}");
+        }
+        assert!(!Share::ALL.is_exceeded(u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn steps_rise() {
+        for (text, written) in [
+            ("1%,10%,50%", "1%,10%,50%"),
+            ("0.5%", "0.5%"),
+            ("100%", "100%"),
+            ("1%, 2.50% ,100%", "1%,2.5%,100%"),
+            ("off", "off"),
+        ] {
+            let steps: Steps = text.parse().unwrap();
+            assert_eq!(steps.to_string(), written);
+            assert_eq!(steps.to_string().parse(), Ok(steps.clone()));
+            assert_eq!(steps.share(steps.shares().len()), Share::ALL);
+        }
+        let many = (1..=21).map(|share| format!("{share}%")).collect::<Vec<_>>();
+        assert!(many[..20].join(",").parse::<Steps>().is_ok());
+        for (text, error) in [
+            ("", "found ``"),
+            ("1%,", "found ``"),
+            ("1%,1%", "expected shares that rise, found 1% after 1%"),
+            ("1%,50%,10%", "expected shares that rise, found 10% after 50%"),
+            ("1%;2%", "found `1%;2%`"),
+            ("1%\n", "found `1%\\n`"),
+            (many.join(",").as_str(), "expected at most 20 steps, found more"),
+        ] {
+            let found = text.parse::<Steps>().unwrap_err();
+            assert!(found.ends_with(error), "{found}");
+        }
+    }
+
+    #[test]
+    fn keys_are_parsed_and_written_back() {
+        for (text, key, written) in [
+            ("client", Key::Client, "client"),
+            ("cookie:Session-ID", Key::Cookie("Session-ID".into()), "cookie:Session-ID"),
+            ("header:X-User", Key::Header("x-user".into()), "header:x-user"),
+        ] {
+            assert_eq!(text.parse(), Ok(key.clone()));
+            assert_eq!(key.to_string(), written);
+        }
+        for text in [
+            "",
+            "Client",
+            "client:",
+            "cookie",
+            "cookie:",
+            "cookie:a b",
+            "cookie:a=b",
+            "header:",
+            "header:a:b",
+            "header:\u{e9}",
+            "ip:a",
+        ] {
+            let error = text.parse::<Key>().unwrap_err();
+            assert_eq!(error, format!("expected client, cookie:NAME or header:NAME, found `{text}`"));
+        }
+        assert!("\x1b[31m".parse::<Key>().unwrap_err().ends_with("found `\\u{1b}[31m`"));
+    }
+
+    #[test]
+    fn values_are_text_in_json() {
+        assert_eq!(serde_json::to_string(&share("0.5%")).unwrap(), r#""0.5%""#);
+        assert_eq!(serde_json::from_str::<Steps>(r#""1%,10%""#).unwrap().shares().len(), 2);
+        assert_eq!(serde_json::from_str::<Key>(r#""header:A""#).unwrap(), Key::Header("a".into()));
+        assert!(serde_json::from_str::<Share>(r#""0%""#).is_err());
+        assert_eq!(schemars::schema_for!(Steps).get("type").unwrap(), "string");
+    }
+
+    #[test]
+    fn the_key_is_the_first_value_or_else_the_address() {
+        type Fields<'a> = &'a [(&'a str, &'a [u8])];
+        let of = |key: &str, fields: Fields<'_>| {
+            let fields = fields.iter().map(|(name, value)| (name.as_bytes(), *value));
+            let key: Key = key.parse().unwrap();
+            String::from_utf8_lossy(key.of(fields, b"addr")).into_owned()
+        };
+        let cases: [(&str, Fields<'_>, &str); 28] = [
+            ("client", &[("cookie", b"a=1"), ("a", b"1")], "addr"),
+            ("cookie:a", &[], "addr"),
+            ("cookie:a", &[("cookie", b"a=1")], "1"),
+            ("cookie:a", &[("Cookie", b"b=2; a=1")], "1"),
+            ("cookie:a", &[("cookie", b"b=2;a=1;c=3")], "1"),
+            ("cookie:a", &[("cookie", b"b=2"), ("x", b"a=3"), ("cookie", b"a=1")], "1"),
+            ("cookie:a", &[("cookie", b"a=1; a=2"), ("cookie", b"a=3")], "1"),
+            ("cookie:a", &[("cookie", b"a=; a=2")], "addr"),
+            ("cookie:a", &[("cookie", b"a=\"1\"")], "1"),
+            ("cookie:a", &[("cookie", b"a=\"\"")], "addr"),
+            ("cookie:a", &[("cookie", b"a=\"")], "\""),
+            ("cookie:a", &[("cookie", b"a=\"1")], "\"1"),
+            ("cookie:a", &[("cookie", b"a==1=")], "=1="),
+            ("cookie:a", &[("cookie", b"\ta = 1 \t;")], "1"),
+            ("cookie:a", &[("cookie", b"A=1")], "addr"),
+            ("cookie:a", &[("cookie", b"aa=1; ba=2")], "addr"),
+            ("cookie:a", &[("cookie", b"a")], "addr"),
+            ("cookie:a", &[("cookie", b"a; a=1")], "1"),
+            ("cookie:a", &[("cookie", b"=a; ;;=;a=1")], "1"),
+            ("cookie:a", &[("cookie", b"")], "addr"),
+            ("cookie:a", &[("cookie", b"a=\xff\0")], "\u{fffd}\0"),
+            ("cookie:a", &[("set-cookie", b"a=1"), ("a", b"1")], "addr"),
+            ("header:A", &[("a", b"1")], "1"),
+            ("header:a", &[("A", b" 1 "), ("a", b"2")], "1"),
+            ("header:a", &[("a", b""), ("a", b"2")], "addr"),
+            ("header:a", &[("a", b" \t")], "addr"),
+            ("header:a", &[("ab", b"1"), ("", b"2")], "addr"),
+            ("header:cookie", &[("cookie", b"a=1")], "a=1"),
+        ];
+        for (key, fields, expected) in cases {
+            assert_eq!(of(key, fields), expected, "{key} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_fields_give_some_key() {
+        const BYTES: &[u8] = b"ab=;\"\" \t,\\\0\xff";
+        let mut random = Xorshift::new(5);
+        for _ in 0..50_000 {
+            let bytes = |random: &mut Xorshift| -> Vec<u8> {
+                (0..random.below(12)).map(|_| BYTES[random.below(BYTES.len())]).collect()
+            };
+            let values: Vec<Vec<u8>> = (0..random.below(4)).map(|_| bytes(&mut random)).collect();
+            let fields = || values.iter().map(|value| (b"cookie".as_slice(), value.as_slice()));
+            let key = Key::Cookie("a".into()).of(fields(), b"addr");
+            let joined = values.join(&b';');
+            // RFC 9113, section 8.2.3: several fields are one.
+            assert_eq!(Key::Cookie("a".into()).of([(b"cookie".as_slice(), joined.as_slice())], b"addr"), key);
+            assert!(!key.is_empty());
+        }
+        let long = [b"a=".as_slice(), &vec![b';'; 1 << 20], b"a=1"].concat();
+        assert_eq!(Key::Cookie("a".into()).of([(b"cookie".as_slice(), long.as_slice())], b"addr"), b"addr");
+    }
+}

@@ -1,0 +1,169 @@
+//! Progress of a rollout: which phase it is in, and when the next one begins.
+
+use std::time::{Duration, Instant};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rollout::plan::Plan;
+
+/// Interval of looks at a step that waits for requests.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Phase of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// The candidate gets copies of requests, and answers no client.
+    Shadow,
+    /// The candidate answers a share of the clients.
+    Step {
+        /// Number of the step, counted from 0.
+        step: usize,
+    },
+}
+
+/// Reason for which a rollout does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Halt {
+    /// An operator has paused it.
+    Paused,
+    /// It waits for an operator: the candidate got too few requests, or was not published.
+    Stopped,
+}
+
+/// Progress of a rollout.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Phase.
+    pub phase: Phase,
+    /// Reason for which the phase does not end, if there is one.
+    pub halt: Option<Halt>,
+    /// Begin of the phase, or of its latest continuation.
+    since: Instant,
+    /// Number of requests that the candidate had answered at the begin of the phase.
+    served_before: u64,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The phase goes on. Has the time of the next look, unless it goes on until an operator acts.
+    Wait(Option<Instant>),
+    /// Another phase.
+    Phase(Phase),
+    /// The rollout stops, because the candidate got too few requests.
+    Stop,
+    /// The last phase is over.
+    Finish,
+}
+
+impl Progress {
+    /// Begins the first phase of a plan.
+    pub fn new(plan: &Plan, now: Instant) -> Progress {
+        let phase = if plan.shadow.is_zero() { Phase::Step { step: 0 } } else { Phase::Shadow };
+        Progress { phase, halt: None, since: now, served_before: 0 }
+    }
+
+    /// Begins a phase anew.
+    pub fn enter(&mut self, phase: Phase, now: Instant, served: u64) {
+        *self = Progress { phase, halt: None, since: now, served_before: served };
+    }
+
+    /// Lets a halted phase begin anew.
+    pub fn resume(&mut self, now: Instant, served: u64) {
+        self.enter(self.phase, now, served);
+    }
+
+    /// Returns for how long the phase has gone on.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Returns how many requests the candidate has answered in this phase.
+    pub fn served(&self, served: u64) -> u64 {
+        served.saturating_sub(self.served_before)
+    }
+
+    /// Returns what comes next, if the candidate has answered this many requests in all phases.
+    pub fn next(&self, plan: &Plan, now: Instant, served: u64) -> Next {
+        if self.halt.is_some() {
+            return Next::Wait(None);
+        }
+        let time = if self.phase == Phase::Shadow { plan.shadow } else { plan.hold };
+        let end = self.since + time;
+        if now < end {
+            return Next::Wait(Some(end));
+        }
+        let Phase::Step { step } = self.phase else {
+            return if plan.steps.is_off() { Next::Finish } else { Next::Phase(Phase::Step { step: 0 }) };
+        };
+        if self.served(served) >= plan.requests {
+            let next = step + 1;
+            let is_last = next >= plan.steps.shares().len();
+            return if is_last { Next::Finish } else { Next::Phase(Phase::Step { step: next }) };
+        }
+        let last = end + plan.wait;
+        if now < last { Next::Wait(Some(last.min(now + LOOK))) } else { Next::Stop }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Halt, LOOK, Next, Phase, Progress};
+    use crate::rollout::plan::Plan;
+
+    const STEP: [Phase; 2] = [Phase::Step { step: 0 }, Phase::Step { step: 1 }];
+
+    fn plan() -> Plan {
+        Plan {
+            shadow: Duration::from_secs(5),
+            percent: "10%".parse().unwrap(),
+            steps: "1%,50%".parse().unwrap(),
+            hold: Duration::from_secs(30),
+            key: "client".parse().unwrap(),
+            slower: "2x".parse().unwrap(),
+            requests: 100,
+            wait: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn phases_follow_each_other() {
+        let (plan, start) = (plan(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut progress = Progress::new(&plan, start);
+        assert_eq!(progress.phase, Phase::Shadow);
+        assert_eq!(progress.next(&plan, at(4), 0), Next::Wait(Some(at(5))));
+        assert_eq!(progress.next(&plan, at(5), 0), Next::Phase(STEP[0]));
+        progress.enter(STEP[0], at(5), 0);
+        assert_eq!(progress.next(&plan, at(34), 1000), Next::Wait(Some(at(35))));
+        assert_eq!(progress.next(&plan, at(35), 100), Next::Phase(STEP[1]));
+        progress.enter(STEP[1], at(35), 100);
+        assert_eq!(progress.next(&plan, at(65), 200), Next::Finish);
+        let without = Plan { shadow: Duration::ZERO, ..plan.clone() };
+        assert_eq!(Progress::new(&without, start).phase, STEP[0]);
+        let only = Plan { steps: "off".parse().unwrap(), ..plan };
+        assert_eq!(Progress::new(&only, start).next(&only, at(5), 0), Next::Finish);
+    }
+
+    #[test]
+    fn a_step_waits_for_requests_and_then_stops() {
+        let (plan, start) = (plan(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut progress = Progress::new(&plan, start);
+        progress.enter(STEP[0], start, 7);
+        assert_eq!(progress.next(&plan, at(30), 106), Next::Wait(Some(at(30) + LOOK)));
+        assert_eq!(progress.next(&plan, at(90) - LOOK / 2, 106), Next::Wait(Some(at(90))));
+        assert_eq!(progress.next(&plan, at(90), 106), Next::Stop);
+        assert_eq!(progress.next(&plan, at(90), 107), Next::Phase(STEP[1]));
+        progress.halt = Some(Halt::Stopped);
+        assert_eq!(progress.next(&plan, at(1000), 1000), Next::Wait(None));
+        progress.resume(at(1000), 1000);
+        assert_eq!(progress.next(&plan, at(1029), 1100), Next::Wait(Some(at(1030))));
+        assert_eq!(progress.next(&plan, at(1030), 1100), Next::Phase(STEP[1]));
+    }
+}

@@ -1,0 +1,139 @@
+//! A rollout: its plan, its progress, and what was found so far.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::Notify;
+
+use crate::rollout::assign::Share;
+use crate::rollout::plan::Plan;
+use crate::rollout::progress::{Next, Phase, Progress};
+use crate::seed;
+use crate::site::activate::Stage;
+use crate::site::findings::Findings;
+use crate::site::probation::Counts;
+use crate::site::rollout_status::{Facts, RolloutState, RolloutStatus};
+use crate::site::saved::Kept;
+
+/// Answer to an order about a rollout when there is none.
+pub(super) const NONE: &str = "no rollout is in progress";
+
+/// The latest rollout, in progress or not.
+pub(super) struct Rollout {
+    pub(super) kept: Kept,
+    /// Number of the version that serves the other clients.
+    pub(super) before: u64,
+    pub(super) plan: Plan,
+    pub(super) file: Arc<[u8]>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) findings: Arc<Findings>,
+    pub(super) live: Mutex<Live>,
+    /// Wakes the judge.
+    pub(super) changed: Notify,
+}
+
+pub(super) struct Live {
+    pub(super) progress: Progress,
+    /// Why it has stopped.
+    pub(super) stopped: Option<String>,
+    /// What has become of the rollout, and why.
+    pub(super) end: Option<(RolloutState, Option<String>)>,
+}
+
+impl Rollout {
+    pub(super) fn number(&self) -> u64 {
+        self.kept.label.number
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.counts.served.load(Relaxed)
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.live().end.is_some()
+    }
+
+    pub(super) fn end(&self, state: RolloutState, cause: Option<String>) {
+        self.live().end = Some((state, cause));
+        self.changed.notify_one();
+    }
+
+    pub(super) fn next(&self) -> Next {
+        self.live().progress.next(&self.plan, Instant::now(), self.served())
+    }
+
+    pub(super) fn status(&self) -> RolloutStatus {
+        let (progress, stopped, end) = {
+            let live = self.live();
+            (live.progress, live.stopped.clone(), live.end.clone())
+        };
+        let Kept { label, time, .. } = &self.kept;
+        let (state, cause) = end.unwrap_or_else(|| (RolloutState::of(&progress), stopped));
+        let facts = Facts {
+            label,
+            begun: *time,
+            serving: self.before,
+            state,
+            cause,
+            plan: &self.plan,
+            progress: &progress,
+            served: self.served(),
+            failed: self.counts.failed.load(Relaxed),
+            left_out: self.counts.left_out.load(Relaxed),
+        };
+        let (evidence, report) = self.findings.tell();
+        RolloutStatus::new(facts, evidence, report)
+    }
+
+    pub(super) fn too_few(&self) -> String {
+        let served = self.live().progress.served(self.served());
+        format!(
+            "the candidate got {served} requests in this step, of at least {} (--rollout-requests)",
+            self.plan.requests
+        )
+    }
+}
+
+/// Returns the share of the clients in a phase.
+pub(super) fn share(plan: &Plan, phase: Phase) -> Option<Share> {
+    match phase {
+        Phase::Shadow => None,
+        Phase::Step { step } => Some(plan.steps.share(step)),
+    }
+}
+
+/// Returns the stage in which a candidate is rejected in a phase.
+pub(super) fn stage(phase: Phase) -> Stage {
+    if phase == Phase::Shadow { Stage::Shadow } else { Stage::Canary }
+}
+
+/// Names a phase for the log.
+pub(super) fn name(plan: &Plan, phase: Phase) -> String {
+    match phase {
+        Phase::Shadow => "shadow".into(),
+        Phase::Step { step } => {
+            format!("step {} of {}, {}", step + 1, plan.steps.shares().len(), plan.steps.share(step))
+        }
+    }
+}
+
+/// Draws the salt of an assignment.
+pub(super) fn salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    match seed::draw() {
+        Some(seed) => salt.copy_from_slice(seed.split_at(16).0),
+        // No secret: it has to differ from those of other rollouts.
+        None => {
+            let draw = || RandomState::new().hash_one(SystemTime::now());
+            let both = u128::from(draw()) << 64 | u128::from(draw());
+            salt = both.to_ne_bytes();
+        }
+    }
+    salt
+}

@@ -1,0 +1,218 @@
+//! Rollouts: a candidate gets copies of requests, then a share of the clients, step by step, and
+//! is published at the end. Changes of a rollout happen under the lock of the changes and take
+//! effect at once; only publishing waits for the swap thread.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::Notify;
+
+use crate::events::event::Change;
+use crate::rollout::assign::Assignment;
+use crate::rollout::plan::Plan;
+use crate::rollout::progress::{Halt, Next, Progress};
+use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::by::By;
+use crate::site::findings::Findings;
+use crate::site::judge::{self, Judged, LiveJudge};
+use crate::site::optimise;
+use crate::site::outcome::{Published, REMOVED};
+use crate::site::probation::Watched;
+use crate::site::rolling::{Live, NONE, Rollout, salt, share};
+use crate::site::rollout_status::RolloutState;
+use crate::site::saved::{Kept, SavedRollout};
+use crate::site::shared::Shared;
+use crate::site::traffic::Split;
+use crate::site::version::Version;
+
+impl Shared {
+    /// Begins a rollout of a candidate. Returns the number of the version that serves the other
+    /// clients. Called under the lock of the changes.
+    pub(super) fn begin_rollout(
+        self: &Arc<Self>,
+        version: Version,
+        file: &Arc<[u8]>,
+        plan: Plan,
+        if_version: Option<u64>,
+        times: &mut Times,
+        by: By,
+    ) -> Result<u64, Rejection> {
+        if self.is_closed.load(Relaxed) {
+            return Err(times.rejection(REMOVED));
+        }
+        let before = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
+        if self.settings.require_durable {
+            let saved = times.measure_here(Stage::Save, || self.store.save_file(&version.label, file));
+            saved.map_err(|error| {
+                let cause = "it would not survive a restart (--require-durable)";
+                times.rejection(format!("{cause}: {error:#}"))
+            })?;
+        }
+        let number = version.label.number;
+        self.end_rollout_for(&format!("a rollout of version {number} took its place"), by);
+        let kept = Kept { label: version.label.clone(), time: SystemTime::now(), replaced: None };
+        let phase = Progress::new(&plan, Instant::now()).phase;
+        let saved = SavedRollout { kept, before, plan, salt: salt(), phase, halt: None, stopped: None };
+        self.start_rollout(Arc::new(version), file, saved, by);
+        Ok(before)
+    }
+
+    /// Starts a rollout, or goes on with one of an earlier process. Called under the lock of the
+    /// changes.
+    pub(super) fn start_rollout(
+        self: &Arc<Self>,
+        version: Arc<Version>,
+        file: &Arc<[u8]>,
+        saved: SavedRollout,
+        by: By,
+    ) {
+        let SavedRollout { kept, before, plan, salt, phase, halt, stopped } = saved.clone();
+        let demand = self.demand();
+        let split = Split {
+            candidate: Arc::clone(&version),
+            assignment: Assignment::new(salt),
+            key: plan.key.clone(),
+            share: share(&plan, phase),
+            pin_from: demand.pin_from,
+        };
+        let watched = Watched { new: kept.label.number, old: before, share: plan.percent };
+        let seen = self.settings.probation.begin(watched);
+        let mut progress = Progress::new(&plan, Instant::now());
+        progress.enter(phase, Instant::now(), 0);
+        progress.halt = halt;
+        let findings = Arc::new(Findings::new(plan.slower));
+        let rollout = Arc::new(Rollout {
+            kept,
+            before,
+            plan,
+            file: Arc::clone(file),
+            counts: Arc::clone(&seen.counts),
+            findings: Arc::clone(&findings),
+            live: Mutex::new(Live { progress, stopped, end: None }),
+            changed: Notify::new(),
+        });
+        let label = rollout.kept.label.clone();
+        self.store.add(&label, file, || self.versions.begin_rollout(split, saved));
+        optimise::tries(self, &version);
+        *self.rollout.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&rollout));
+        let what = if by == By::Restart { Change::Continued } else { Change::Begun };
+        self.tell_rollout(&rollout, what, None, by);
+        let judge = LiveJudge::new(self, watched, seen, findings);
+        self.settings.replays.runtime().spawn(Arc::clone(self).drive(rollout, judge));
+    }
+
+    /// Takes a rollout through its phases, and ends it when its candidate is worse.
+    async fn drive(self: Arc<Self>, rollout: Arc<Rollout>, mut judge: LiveJudge) {
+        while !rollout.is_over() {
+            let until = match rollout.next() {
+                Next::Wait(until) => until.map(Into::into),
+                next => {
+                    self.advance(&rollout, next).await;
+                    continue;
+                }
+            };
+            match judge.judge(until, &rollout.changed).await {
+                Judged::Worse(evidence) => return self.end_worse(&rollout, evidence).await,
+                Judged::Ended => return,
+                Judged::Woken => {}
+            }
+        }
+    }
+
+    /// Does what comes next in a rollout, unless an operator acts at the same time.
+    async fn advance(self: &Arc<Self>, rollout: &Arc<Rollout>, next: Next) {
+        let by = By::Rollout;
+        match next {
+            Next::Phase(phase) => {
+                self.change(rollout, Change::Phase, None, by, |live, saved, split| {
+                    live.progress.enter(phase, Instant::now(), rollout.served());
+                    (saved.phase, split.share) = (phase, share(&rollout.plan, phase));
+                });
+            }
+            Next::Stop => self.stop(rollout, rollout.too_few()),
+            Next::Finish if rollout.plan.steps.is_off() => {
+                self.changes.beside(|| {
+                    if rollout.next() == Next::Finish && !rollout.is_over() {
+                        self.versions.end_rollout(|history| history.forget_candidate(rollout.number()));
+                        self.close_rollout(rollout, RolloutState::Over, None, by);
+                    }
+                });
+                self.left.notify_one();
+            }
+            Next::Finish => {
+                let (shared, finished) = (Arc::clone(self), Arc::clone(rollout));
+                let published = self.thread.run(async move { shared.promote(&finished, by) }).await;
+                match published.flatten() {
+                    Err(cause) if rollout.next() == Next::Finish => {
+                        self.stop(rollout, format!("the candidate was not published: {cause}"));
+                    }
+                    // An operator has acted.
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            Next::Wait(_) => {}
+        }
+        self.save_state_on_thread().await;
+    }
+
+    fn stop(&self, rollout: &Arc<Rollout>, cause: String) {
+        self.change(rollout, Change::Stopped, Some(cause.clone()), By::Rollout, |live, saved, _| {
+            (live.progress.halt, live.stopped) = (Some(Halt::Stopped), Some(cause.clone()));
+            (saved.halt, saved.stopped) = (Some(Halt::Stopped), Some(cause));
+        });
+    }
+
+    /// Changes a rollout that goes on.
+    pub(super) fn change(
+        &self,
+        rollout: &Arc<Rollout>,
+        what: Change,
+        cause: Option<String>,
+        by: By,
+        change: impl FnOnce(&mut Live, &mut SavedRollout, &mut Split),
+    ) {
+        self.changes.beside(|| {
+            // An operator may have paused it since the plan was looked at.
+            let is_due = by != By::Rollout || !matches!(rollout.next(), Next::Wait(_));
+            if rollout.is_over() || !is_due {
+                return;
+            }
+            self.versions.change_rollout(rollout.number(), |split, saved| {
+                change(&mut rollout.live(), saved, split);
+            });
+            rollout.changed.notify_one();
+            self.tell_rollout(rollout, what, cause, by);
+        });
+    }
+
+    /// Publishes the candidate of a rollout.
+    pub(super) fn promote(self: &Arc<Self>, rollout: &Arc<Rollout>, by: By) -> Result<(), String> {
+        let (label, mut times) = (rollout.kept.label.clone(), Times::default());
+        let since = Instant::now();
+        let publish = || {
+            let candidate = self.versions.history().candidate(label.number);
+            let is_due = by != By::Rollout || rollout.next() == Next::Finish;
+            let Some(version) = candidate.filter(|_| is_due && !rollout.is_over()) else {
+                return Err(NONE.to_owned());
+            };
+            let replaced = self.publish(version, &rollout.file, None, &mut times, by);
+            let replaced = replaced.map_err(|rejection| rejection.to_string())?;
+            judge::begin(self, label.number, replaced, &self.demand());
+            Ok(replaced)
+        };
+        let replaced = self.changes.beside(publish)?;
+        self.conclude(label, Ok((Published::Serving(replaced), None)), since, &times, by);
+        Ok(())
+    }
+
+    /// Ends a rollout whose candidate is worse.
+    async fn end_worse(self: &Arc<Self>, rollout: &Arc<Rollout>, cause: String) {
+        self.changes.beside(|| {
+            if !rollout.is_over() {
+                self.reject_candidate(rollout, cause, By::Verdict);
+            }
+        });
+        self.save_state_on_thread().await;
+    }
+}

@@ -1,0 +1,133 @@
+//! State of a rollout, as `host rollout status` shows it.
+
+use std::time::{Instant, SystemTime};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::rollout::judge::Evidence;
+use crate::rollout::plan::Plan;
+use crate::rollout::progress::{Halt, Phase, Progress};
+use crate::rollout::report::outcomes::Report;
+use crate::site::version::Label;
+
+/// State of the latest rollout of a site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RolloutStatus {
+    /// Number of the candidate.
+    pub version: u64,
+    /// SHA-256 of the candidate in hexadecimal.
+    pub sha256: String,
+    /// Source of its bytes.
+    pub origin: String,
+    /// Number of the version that serves the other clients.
+    pub serving: u64,
+    /// State.
+    pub state: RolloutState,
+    /// Reason for which it has stopped or was rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+    /// Plan.
+    pub plan: Plan,
+    /// Number of the step, counted from 1; absent in a shadow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step: Option<usize>,
+    /// Share of the clients that get the candidate; absent in a shadow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<String>,
+    /// Begin of the rollout, in UTC.
+    pub begun: String,
+    /// Time since the begin of the phase, in seconds.
+    pub phase_seconds: u64,
+    /// Number of requests that the candidate has answered.
+    pub served: u64,
+    /// Number of those that failed.
+    pub failed: u64,
+    /// Number of requests of the sample that did not run again, because too many waited or they
+    /// were too large.
+    pub left_out: u64,
+    /// Evidence that the candidate is worse.
+    pub evidence: Evidence,
+    /// What came of the sample of requests, which ran again on both versions.
+    pub report: Report,
+}
+
+/// State of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutState {
+    /// The candidate gets copies of requests.
+    Shadow,
+    /// The candidate answers a share of the clients.
+    Canary,
+    /// An operator has paused it.
+    Paused,
+    /// It waits for an operator: the candidate got too few requests, or was not published.
+    Stopped,
+    /// The candidate was published.
+    Published,
+    /// The candidate was rejected, or the rollout was ended.
+    Rejected,
+    /// A shadow is over.
+    Over,
+}
+
+impl RolloutState {
+    /// Returns the state of a rollout in progress.
+    pub(super) fn of(progress: &Progress) -> RolloutState {
+        match (progress.halt, progress.phase) {
+            (Some(Halt::Paused), _) => RolloutState::Paused,
+            (Some(Halt::Stopped), _) => RolloutState::Stopped,
+            (None, Phase::Shadow) => RolloutState::Shadow,
+            (None, Phase::Step { .. }) => RolloutState::Canary,
+        }
+    }
+
+    /// Returns whether the rollout is in progress.
+    pub fn is_live(self) -> bool {
+        !matches!(self, RolloutState::Published | RolloutState::Rejected | RolloutState::Over)
+    }
+}
+
+/// Facts about a rollout.
+pub(super) struct Facts<'a> {
+    pub(super) label: &'a Label,
+    pub(super) begun: SystemTime,
+    pub(super) serving: u64,
+    pub(super) state: RolloutState,
+    pub(super) cause: Option<String>,
+    pub(super) plan: &'a Plan,
+    pub(super) progress: &'a Progress,
+    pub(super) served: u64,
+    pub(super) failed: u64,
+    pub(super) left_out: u64,
+}
+
+impl RolloutStatus {
+    pub(super) fn new(facts: Facts<'_>, evidence: Evidence, report: Report) -> RolloutStatus {
+        let Facts { label, begun, serving, state, cause, plan, progress, served, failed, left_out } = facts;
+        let step = match progress.phase {
+            Phase::Shadow => None,
+            Phase::Step { step } => Some(step),
+        };
+        RolloutStatus {
+            version: label.number,
+            sha256: label.sha256.clone(),
+            origin: label.origin.to_string(),
+            serving,
+            state,
+            cause,
+            plan: plan.clone(),
+            step: step.map(|step| step + 1),
+            share: step.map(|step| plan.steps.share(step).to_string()),
+            begun: clock::seconds(begun).to_string(),
+            phase_seconds: progress.elapsed(Instant::now()).as_secs(),
+            served,
+            failed,
+            left_out,
+            evidence,
+            report,
+        }
+    }
+}

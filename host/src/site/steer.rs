@@ -1,0 +1,180 @@
+//! Ends and steers the rollout in progress. All of it takes effect at once, but a candidate is
+//! published on the swap thread.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use host_http::forwarded::Trusted;
+use host_wasm::Values;
+use tracing::{info, warn};
+
+use crate::events::event::Change;
+use crate::rollout::plan::Plan;
+use crate::rollout::progress::Halt;
+use crate::site::activate::{Rejection, Stage};
+use crate::site::by::By;
+use crate::site::rolling::{NONE, Rollout, name, stage};
+use crate::site::rollout_status::{RolloutState, RolloutStatus};
+use crate::site::shared::Shared;
+use crate::site::version::Label;
+
+impl Shared {
+    /// Ends the rollout in progress, if there is one, because of another change. Called under the
+    /// lock of the changes.
+    pub(super) fn end_rollout_for(&self, cause: &str, by: By) -> Option<u64> {
+        match self.rolling() {
+            Some(rollout) => {
+                self.reject_candidate(&rollout, cause.to_owned(), by);
+                Some(rollout.number())
+            }
+            // One of an earlier process, which is not loaded yet.
+            None => {
+                let number = self.versions.history().rollout().map(|saved| saved.kept.label.number)?;
+                let rejection = rejection(Stage::Canary, cause.to_owned());
+                self.versions.history().reject(number, rejection);
+                Some(number)
+            }
+        }
+    }
+
+    /// Ends the rollout in progress, unless it is that of a version that is about to be published.
+    /// Called under the lock of the changes.
+    pub(super) fn end_other_rollout(&self, number: u64, by: By) {
+        if self.rolling().is_none_or(|rollout| rollout.number() != number) {
+            self.end_rollout_for(&format!("version {number} was published"), by);
+        }
+    }
+
+    /// Ends the rollout of a version that was published, if there is one. Called under the lock of
+    /// the changes.
+    pub(super) fn end_rollout_published(&self, number: u64, by: By) {
+        if let Some(rollout) = self.rolling().filter(|rollout| rollout.number() == number) {
+            self.close_rollout(&rollout, RolloutState::Published, None, by);
+        }
+    }
+
+    pub(super) fn reject_candidate(&self, rollout: &Arc<Rollout>, cause: String, by: By) {
+        let (number, phase) = (rollout.number(), rollout.live().progress.phase);
+        let rejected = rejection(stage(phase), cause.clone());
+        // Told only when it is so.
+        self.versions.end_rollout(|history| history.reject(number, rejected.clone()));
+        self.left.notify_one();
+        self.close_rollout(rollout, RolloutState::Rejected, Some(cause), by);
+        let serving = self.versions.current().label.number;
+        self.tell_rejected(number, &rejected, serving, by);
+    }
+
+    /// Ends the watch of a rollout, and tells that it is over.
+    pub(super) fn close_rollout(
+        &self,
+        rollout: &Arc<Rollout>,
+        state: RolloutState,
+        cause: Option<String>,
+        by: By,
+    ) {
+        rollout.end(state, cause.clone());
+        self.settings.probation.end_of(rollout.number());
+        self.optimising().end_candidate();
+        self.tell_rollout(rollout, Change::Ended, cause, by);
+    }
+
+    /// Returns the rollout in progress.
+    pub(super) fn rolling(&self) -> Option<Arc<Rollout>> {
+        self.latest_rollout().filter(|rollout| !rollout.is_over())
+    }
+
+    fn latest_rollout(&self) -> Option<Arc<Rollout>> {
+        self.rollout.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the number and the plan of the rollout in progress, if its candidate has these
+    /// bytes and values.
+    pub(super) fn rolls_out(&self, sha256: &str, values: &Values) -> Option<(Label, Plan)> {
+        let rollout = self.rolling()?;
+        let candidate = self.versions.history().candidate(rollout.number());
+        candidate.filter(|candidate| candidate.is_of(sha256, values))?;
+        Some((rollout.kept.label.clone(), rollout.plan.clone()))
+    }
+
+    /// Sets which clients may choose a version in the rollout in progress.
+    pub(super) fn pin_from(&self, rollout: &Rollout, pin_from: &Arc<[Trusted]>) {
+        self.versions.change_rollout(rollout.number(), |split, _| split.pin_from = Arc::clone(pin_from));
+    }
+
+    /// Returns the state of the latest rollout.
+    pub(super) fn rollout_status(&self) -> Option<RolloutStatus> {
+        self.latest_rollout().map(|rollout| rollout.status())
+    }
+
+    /// Pauses the rollout in progress.
+    pub(super) async fn pause_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
+        let rollout = self.rolling().ok_or(NONE)?;
+        self.change(&rollout, Change::Paused, None, by, |live, saved, _| {
+            live.progress.halt = Some(Halt::Paused);
+            saved.halt = Some(Halt::Paused);
+        });
+        self.save_state_on_thread().await;
+        Ok(rollout.status())
+    }
+
+    /// Lets a rollout go on: its step begins anew.
+    pub(super) async fn resume_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
+        let rollout = self.rolling().ok_or(NONE)?;
+        if rollout.live().progress.halt.is_none() {
+            return Err("the rollout is not paused".into());
+        }
+        self.change(&rollout, Change::Resumed, None, by, |live, saved, _| {
+            live.progress.resume(Instant::now(), rollout.served());
+            live.stopped = None;
+            saved.stopped = None;
+            saved.halt = None;
+        });
+        self.save_state_on_thread().await;
+        Ok(rollout.status())
+    }
+
+    /// Publishes the candidate of the rollout in progress at once. Runs on the swap thread,
+    /// because it may write the version to the state folder first.
+    pub(super) async fn promote_rollout(self: Arc<Self>, by: By) -> Result<RolloutStatus, String> {
+        let rollout = self.rolling().ok_or(NONE)?;
+        if rollout.plan.steps.is_off() {
+            return Err("the candidate of a shadow is not published; host swap publishes it".into());
+        }
+        self.promote(&rollout, by)?;
+        Ok(rollout.status())
+    }
+
+    /// Ends the rollout in progress, or the work on a candidate: all clients get the current
+    /// version. Returns the number of the candidate of the rollout, if there was one.
+    pub(super) async fn abort_rollout(self: &Arc<Self>, by: By) -> Result<Option<u64>, String> {
+        let cause = format!("aborted by {by}");
+        let ended = self.changes.beside(|| self.end_rollout_for(&cause, by));
+        if ended.is_none() {
+            // The candidate may still be compiled or tried.
+            self.changes.cancel().then_some(()).ok_or(NONE)?;
+            return Ok(None);
+        }
+        self.save_state_on_thread().await;
+        Ok(ended)
+    }
+
+    pub(super) fn tell_rollout(&self, rollout: &Rollout, what: Change, cause: Option<String>, by: By) {
+        let phase = rollout.live().progress.phase;
+        let (version, phase) = (rollout.number(), name(&rollout.plan, phase));
+        let (site, serving) = (self.site(), rollout.before);
+        match what {
+            Change::Stopped => {
+                warn!(site, version, serving, cause, %by, "the rollout stopped in {phase}; host rollout resume waits again, promote publishes, abort ends it");
+            }
+            Change::Ended if cause.is_some() => {
+                warn!(site, version, serving, cause, %by, "the rollout has ended in {phase}");
+            }
+            _ => info!(site, version, serving, %by, "the rollout {what}: {phase}"),
+        }
+        self.tell_rollout_event(version, what, phase, cause, by);
+    }
+}
+
+fn rejection(stage: Stage, cause: String) -> Rejection {
+    Rejection { stage, cause, remedy: None, is_passing: false }
+}
