@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::program::is_installed;
+use super::program::{Program, is_installed};
 use crate::harness::Folder;
 
 /// The request that wrk repeats.
@@ -28,6 +28,8 @@ pub struct Seen {
     /// Median time until an answer, or until the last one of pipelined requests.
     pub median_us: f64,
     pub high_us: f64,
+    /// Requests without an answer, or with a status of 400 or more.
+    pub failed: f64,
 }
 
 /// Makes wrk print its results without units.
@@ -47,25 +49,52 @@ pub fn is_there() -> bool {
 
 /// Loads a server for some seconds, and returns the results.
 pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: usize, seconds: usize) -> Seen {
-    let script = folder.file("load.lua");
-    fs::write(&script, asked.script() + REPORT).unwrap();
-    let output = Command::new("wrk")
-        .args(["--threads", "1", "--timeout", "10s", "--connections", &connections.to_string()])
-        .args(["--duration", &format!("{seconds}s"), "--script"])
-        .arg(&script)
-        .arg(format!("http://{address}/route"))
-        .output()
-        .unwrap();
+    let seen = run(folder, address, &asked.script(), connections, seconds);
+    if seen.failed > 0.0 {
+        println!("{} of {} requests failed", seen.failed, seen.requests);
+    }
+    seen
+}
+
+/// Loads a server for some seconds with the requests of a script, and returns the results.
+pub fn run(folder: &Folder, address: SocketAddr, script: &str, connections: usize, seconds: usize) -> Seen {
+    let output = command(folder, address, script, connections, seconds).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.strip_prefix("seen "));
     let line = line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
     let [requests, duration_us, median_us, high_us, failed] = numbers[..] else { panic!("{line}") };
     assert!(requests > 0.0, "nothing was answered: {text}");
-    if failed > 0.0 {
-        println!("{failed} of {requests} requests failed");
-    }
-    Seen { requests, seconds: duration_us / 1e6, median_us, high_us }
+    Seen { requests, seconds: duration_us / 1e6, median_us, high_us, failed }
+}
+
+/// Loads a server with the requests of a script until the program is dropped, or for some
+/// seconds.
+pub fn start(
+    folder: &Folder,
+    address: SocketAddr,
+    script: &str,
+    connections: usize,
+    seconds: usize,
+) -> Program {
+    let mut command = command(folder, address, script, connections, seconds);
+    Program(command.stdout(Stdio::null()).spawn().unwrap())
+}
+
+fn command(
+    folder: &Folder,
+    address: SocketAddr,
+    script: &str,
+    connections: usize,
+    seconds: usize,
+) -> Command {
+    let file = folder.file("load.lua");
+    fs::write(&file, script.to_owned() + REPORT).unwrap();
+    let mut command = Command::new("wrk");
+    command.args(["--threads", "1", "--timeout", "10s", "--connections", &connections.to_string()]);
+    command.args(["--duration", &format!("{seconds}s"), "--script"]).arg(file);
+    command.arg(format!("http://{address}/route"));
+    command
 }
 
 impl Asked {
