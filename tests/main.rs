@@ -38,6 +38,7 @@ mod proof;
 mod regressions;
 mod reload;
 mod repository;
+mod rollout;
 mod sdk;
 mod segments;
 mod sites;

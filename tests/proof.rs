@@ -1,10 +1,11 @@
 //! A candidate is proved on the recent requests of a server before it serves: the journal,
-//! `host diff`, and the gate.
+//! `host diff`, and the gate; and on those that come in, by a rollout.
 
-mod handlers;
+pub mod handlers;
 mod journal;
 mod limits;
 mod pairs;
+mod rolled;
 mod secrets;
 mod ways;
 

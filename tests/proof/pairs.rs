@@ -1,14 +1,15 @@
 //! Pairs of handlers that differ in one thing: what `host diff` finds, and what each gate does
-//! with the candidate.
+//! with the candidate. What comes of them in a rollout is in `rolled`.
 
 use super::handlers::Does::{Counts, Draws, Echoes, Grows, Loops, Says, Shuns, Traps};
 use super::handlers::Handler;
 use super::{FINE, PATIENT, Place, assert_counts};
 
+/// Path of the hundred at which candidates differ.
 const ODD_PATH: &str = "/ae";
 
 /// The handler that serves.
-fn base() -> Handler {
+pub(super) fn base() -> Handler {
     let json = "HTTP/1.1 200 OK\ncontent-type: application/json\n\n{\"a\":1,\"b\":[2]}";
     Handler::new(Says(FINE))
         .but("GET /json ", Says(json))
@@ -20,7 +21,7 @@ fn base() -> Handler {
 }
 
 /// Returns the paths that are asked for: a hundred of one kind, and one of each other kind.
-fn paths() -> Vec<String> {
+pub(super) fn paths() -> Vec<String> {
     let letters = || 'a'..='j';
     let many = letters().flat_map(|one| letters().map(move |other| format!("/{one}{other}")));
     let others = ["/json", "/page", "/echo", "/random", "/broken"].map(str::to_owned);
@@ -28,26 +29,49 @@ fn paths() -> Vec<String> {
 }
 
 /// A candidate, and what is expected of it.
-struct Row {
-    name: &'static str,
-    candidate: Handler,
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) candidate: Handler,
     /// Kind of the request that is not the same.
-    kind: Option<&'static str>,
+    pub(super) kind: Option<&'static str>,
     /// Whether the gate `faults` lets it pass.
     passes_faults: bool,
     /// Part of the first difference.
-    first: &'static str,
+    pub(super) first: &'static str,
+    pub(super) canary: Canary,
+}
+
+/// How a rollout of a candidate ends.
+#[derive(Clone, Copy)]
+pub(super) enum Canary {
+    Published,
+    /// It is rejected, because requests fail only with it.
+    Fails,
+    /// It is rejected for its times, unless these are not judged.
+    IsSlow,
 }
 
 fn row(name: &'static str, candidate: Handler, kind: &'static str, first: &'static str) -> Row {
-    Row { name, candidate, kind: Some(kind), passes_faults: kind != "newly_faulting", first }
+    let fails = kind == "newly_faulting";
+    let canary = if fails { Canary::Fails } else { Canary::Published };
+    Row { name, candidate, kind: Some(kind), passes_faults: !fails, first, canary }
 }
 
 fn same(name: &'static str, candidate: Handler) -> Row {
-    Row { name, candidate, kind: None, passes_faults: true, first: "" }
+    Row { name, candidate, kind: None, passes_faults: true, first: "", canary: Canary::Published }
 }
 
-fn rows() -> Vec<Row> {
+impl Row {
+    /// Returns how many requests of each kind there are if each path is asked for once.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+        let changed = self.kind.map(|kind| (kind, 1));
+        let both_fault = u64::from(!self.first.contains("/broken"));
+        let same = paths().len() as u64 - both_fault - u64::from(self.kind.is_some());
+        changed.into_iter().chain([("both_fault", both_fault), ("same", same)]).collect()
+    }
+}
+
+pub(super) fn rows() -> Vec<Row> {
     let base = base();
     let page = |response| base.but("GET /page ", Says(response));
     let json = |response| base.but("GET /json ", Says(response));
@@ -92,6 +116,13 @@ fn rows() -> Vec<Row> {
             "different",
             "GET /json: body is the same JSON, written in another way",
         ),
+        row(
+            "time and id of the request",
+            odd(Echoes("HTTP/1.1 200 OK\n\n")),
+            "different",
+            "GET /ae: body differs at line 1: \"fine",
+        ),
+        row("random bits", odd(Draws("HTTP/1.1 200 OK\n\n")), "different", "GET /ae: body differs at "),
         row("trap", odd(Traps), "newly_faulting", "GET /ae: status 200 -> 500 (trap: "),
         row(
             "own status 500",
@@ -100,7 +131,7 @@ fn rows() -> Vec<Row> {
             "GET /ae: status 200 -> 500",
         ),
         row("too slow", odd(Loops), "newly_faulting", "GET /ae: status 200 -> 504 (deadline: "),
-        same("slower", odd(Counts(2, FINE))),
+        Row { canary: Canary::IsSlow, ..same("slower", odd(Counts(2, FINE))) },
         row(
             "invalid response",
             odd(Says("I am fine")),
@@ -130,21 +161,18 @@ fn a_candidate_is_judged_by_the_one_request_that_it_answers_in_another_way() {
     let place = Place::start(&base(), &lines("faults"));
     place.ask(&paths());
     let all = paths().len() as u64;
-    for Row { name, candidate, kind, first, .. } in rows() {
-        let (code, report) = place.diff(&candidate);
-        let changed = kind.map(|kind| (kind, 1));
-        let broken = u64::from(!first.contains("/broken"));
-        let same = all - 1 - u64::from(kind.is_some() && broken == 1);
-        let expected: Vec<_> = changed.into_iter().chain([("both_fault", broken), ("same", same)]).collect();
+    for row in rows() {
+        let (code, report) = place.diff(&row.candidate);
+        let Row { name, kind, first, .. } = row;
         println!("{name}: {}", report["counts"]);
-        assert_counts(&report["counts"], &expected);
+        assert_counts(&report["counts"], &row.counts());
         assert_eq!(code, if kind.is_some() { 4 } else { 0 }, "{name}");
         let found = report["first_difference"].as_str().unwrap_or_default();
         assert!(found.starts_with(first) && (kind.is_some() || found.is_empty()), "{name}: {found}");
     }
     for gate in ["faults", "same", "off"] {
         place.reload(&lines(gate));
-        for Row { name, candidate, kind, passes_faults, first } in rows() {
+        for Row { name, candidate, kind, passes_faults, first, .. } in rows() {
             println!("{gate}: {name}");
             let passes = gate == "off" || (gate == "faults" && passes_faults) || kind.is_none();
             if passes {
