@@ -106,7 +106,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     if let Some(file) = &args.source.file {
         info!(file = %file.display(), settings = args.source.settings.len(), "configuration read");
     }
-    args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
+    args.source.warnings.iter().chain(&args.doubt()).for_each(|warning| warn!("{warning}"));
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) =
         (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);

@@ -19,15 +19,14 @@ const NAMES_MAX: usize = 20;
 /// Returns the state of each site.
 pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
     let state = |site: &Arc<Site>| {
-        let versions = site.swapper.versions();
-        let find = |state| versions.iter().rfind(|entry: &&Entry| entry.state == state).cloned();
+        let is_current = |entry: &Entry| entry.state == VersionState::Current;
         Some(SiteStatus {
             name: site.name.to_string(),
             hosts: site.place.hosts.iter().map(ToString::to_string).collect(),
             path: site.place.path.to_string(),
             strip_path: site.place.strip,
-            serving: find(VersionState::Current)?,
-            rolling_out: find(VersionState::Rollout),
+            serving: site.swapper.versions().into_iter().rfind(is_current)?,
+            rolling_out: site.swapper.rolling_out(),
         })
     };
     app.sites.get().all().iter().filter_map(state).collect()

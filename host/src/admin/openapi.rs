@@ -151,7 +151,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (503, "Too many other swaps are in progress", &error),
         ],
         Rollback => &[
-            (200, "The version serves already", &done),
+            (200, "The version serves already, or a rollout was ended", &done),
             (201, "The version serves", &done),
             (404, "There is no such site", &error),
             (408, "The body did not arrive in time", &error),

@@ -82,10 +82,10 @@ pub(super) async fn diff(
 /// Returns the state of the journal. The names of classes have words of targets, which may be
 /// secrets.
 pub(super) fn summary(site: &Site) -> Summary {
-    let current = Arc::clone(&site.swapper.current());
+    let current = site.swapper.current();
     let mut summary = site.journal.summary();
     for class in &mut summary.classes {
-        class.class = current.module.values().mask(&class.class).into_owned();
+        class.class = current.mask(&class.class).into_owned();
     }
     summary
 }
@@ -94,8 +94,8 @@ pub(super) fn summary(site: &Site) -> Summary {
 /// it may be long.
 pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
     let write = move || {
-        let current = Arc::clone(&site.swapper.current());
-        export::export(&site.journal.all(), current.module.values())
+        let current = site.swapper.current();
+        export::export(&site.journal.all(), |text| current.mask(text).into_owned())
     };
     match tokio::task::spawn_blocking(write).await {
         Ok(requests) => Ok(text(requests)),

@@ -13,6 +13,7 @@ use crate::admin::resources::Resources;
 use crate::fault_counts::Recent;
 use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
+use crate::site::rollout_status::InProgress;
 
 /// Header that every request that changes something must have, so that no page in a browser
 /// can send one by a form or a link.
@@ -80,9 +81,9 @@ pub struct SiteStatus {
     pub strip_path: bool,
     /// Current version.
     pub serving: Entry,
-    /// Candidate of the rollout in progress.
+    /// Rollout in progress.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rolling_out: Option<Entry>,
+    pub rolling_out: Option<InProgress>,
 }
 
 /// Restarts of a thread.

@@ -30,7 +30,9 @@ pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -
     let (status, current) = match outcome {
         Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
         Outcome::RollingOut { serving, .. } => (StatusCode::ACCEPTED, *serving),
-        Outcome::Unchanged { version } => (StatusCode::OK, *version),
+        Outcome::RolloutEnded { serving: version, .. } | Outcome::Unchanged { version } => {
+            (StatusCode::OK, *version)
+        }
         Outcome::Rejected { serving, .. } => (StatusCode::UNPROCESSABLE_ENTITY, *serving),
         Outcome::Refused { serving, .. } if if_version.is_some_and(|expected| expected != *serving) => {
             (StatusCode::PRECONDITION_FAILED, *serving)

@@ -9,6 +9,7 @@ use crate::admin::refusal::{Refusal, refuse};
 use crate::admin::reply::{Reply, json};
 use crate::admin::routes::Operation;
 use crate::config::value::{duration, duration_or_none};
+use crate::rollout::assign::Steps;
 use crate::rollout::plan::Plan;
 use crate::rollout::plan_flags::{percent, requests};
 use crate::site::by::By;
@@ -25,20 +26,25 @@ pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
 pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let Plan { shadow, percent: share, steps, hold, key, slower, requests: least, wait } =
         site.swapper.plan();
+    let given: Option<Steps> = parameter(parts, "steps", str::parse)?;
+    let is_shadow = given.as_ref().is_some_and(Steps::is_off);
     let plan = Plan {
         shadow: parameter(parts, "shadow", duration_or_none)?.unwrap_or(shadow),
         percent: parameter(parts, "percent", percent)?.unwrap_or(share),
-        steps: parameter(parts, "steps", str::parse)?.unwrap_or(steps),
+        steps: given.unwrap_or(steps),
         hold: parameter(parts, "hold", duration)?.unwrap_or(hold),
         key: parameter(parts, "key", str::parse)?.unwrap_or(key),
         slower: parameter(parts, "slower", str::parse)?.unwrap_or(slower),
         requests: parameter(parts, "requests", requests)?.unwrap_or(least),
         wait: parameter(parts, "wait", duration)?.unwrap_or(wait),
     };
-    if plan.steps.is_off() && plan.shadow.is_zero() {
+    if plan.steps.is_off() && !is_shadow {
         let cause = "the parameter steps: expected shares such as 1%,10%,50%, because the server has none \
                      (--rollout)";
         return refuse(StatusCode::BAD_REQUEST, cause);
+    }
+    if plan.steps.is_off() && plan.shadow.is_zero() {
+        return refuse(StatusCode::BAD_REQUEST, "the parameter shadow: expected the time of the shadow");
     }
     Ok(Way::Plan(plan.into()))
 }

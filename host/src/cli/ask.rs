@@ -23,7 +23,12 @@ pub(super) fn end_of(name: &str) -> &str {
 
 /// Asks for the state of a server.
 pub(super) fn status(server: &Server) -> anyhow::Result<Status> {
-    reply(&client::ask(server, Ask::get(STATUS))?)
+    get(server, STATUS)
+}
+
+/// Asks a server for a resource.
+pub(super) fn get<R: DeserializeOwned>(server: &Server, target: &str) -> anyhow::Result<R> {
+    reply(&client::ask(server, Ask::get(target))?)
 }
 
 /// Asks a server, and prints its reply.

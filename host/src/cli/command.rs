@@ -220,6 +220,7 @@ fn show_outcome(outcome: &Outcome, is_rollback: bool) -> (String, ExitCode) {
             let text = text + &replayed;
             (text, ExitCode::SUCCESS)
         }
+        Outcome::RolloutEnded { version, serving } => (rollout::ended(*version, *serving), ExitCode::SUCCESS),
         Outcome::Unchanged { version } => {
             (format!("unchanged: version {version} serves these bytes already\n"), ExitCode::SUCCESS)
         }
@@ -316,10 +317,7 @@ fn show_status(status: &Status) -> (String, ExitCode) {
 
 fn show_site(site: &SiteStatus) -> String {
     let SiteStatus { name, hosts, path, strip_path, serving, rolling_out } = site;
-    let rolling_out = rolling_out.as_ref().map(|candidate| {
-        let share = candidate.share.as_deref().unwrap_or_default();
-        format!("rolls out version {}: {}, to {share} of the clients\n", candidate.number, candidate.origin)
-    });
+    let rolling_out = rolling_out.as_ref().map(|rollout| format!("{rollout}\n"));
     let (number, origin, size, sha256) =
         (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
     let version = format!(

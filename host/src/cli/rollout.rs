@@ -3,24 +3,38 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
+use humantime::format_duration;
 
 use crate::admin::protocol::{Aborted, Status};
 use crate::cli::ask;
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::upload;
-use crate::config::value::{duration, showable, version_number};
+use crate::config::value::{duration, duration_or_none, showable, version_number};
 use crate::rollout::assign::{Key, Share, Steps};
-use crate::rollout::judge::Evidence;
-use crate::rollout::plan::Slower;
+use crate::rollout::evidence::Evidence;
+use crate::rollout::plan::{Plan, Slower};
 use crate::rollout::plan_flags::{percent, requests};
 use crate::rollout::report::accept::Pattern;
 use crate::rollout::report::number::counted;
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
+
+/// Least evidence about times that is shown: a few calls always take longer by chance.
+const SHOWN_MIN: f64 = 10.0;
+
+/// Exit code of `host rollout status` when the candidate was rejected.
+const REJECTED: u8 = 4;
+
+/// Exit code of `host rollout status` when the rollout waits for an operator.
+const STOPPED: u8 = 5;
+
+/// Time between two looks at a rollout.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Commands about rollouts.
 #[derive(Clone, Debug, Subcommand)]
@@ -91,7 +105,7 @@ pub struct Begin {
     hold: Option<Duration>,
     /// Time for which the module gets copies of requests, before the first step [default: that of the
     /// server, --rollout-shadow]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
     shadow: Option<Duration>,
     /// Share of requests that run again on both versions [default: that of the server,
     /// --rollout-percent]
@@ -125,13 +139,22 @@ pub struct Begin {
 /// What is done with the rollout in progress.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Order {
-    /// Show the latest rollout, and what was found about the module
-    Status(Whose),
+    /// Show the latest rollout, and what was found about the module. Exit code 0: it goes on, is paused
+    /// or done; 4: the module was rejected; 5: it has stopped, and waits for an operator; 1: there was
+    /// no rollout, or no answer
+    Status {
+        /// Wait until the rollout is done, rejected, paused or stopped
+        #[arg(long)]
+        wait: bool,
+        /// Choice of the server and the site.
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// Pause: the module keeps its share
     Pause(Whose),
     /// Go on after a pause, or after too few requests; the step begins anew
     Resume(Whose),
-    /// Let the module serve all clients now
+    /// Let the module serve all clients now; the steps that are left are skipped
     Promote(Whose),
     /// End the rollout: all clients get the current version now. Without a rollout, end the work on a
     /// module that is compiled or tried
@@ -150,7 +173,7 @@ impl Rollouts {
 
 impl Order {
     fn whose(&self) -> &Whose {
-        let (Order::Status(whose)
+        let (Order::Status { whose, .. }
         | Order::Pause(whose)
         | Order::Resume(whose)
         | Order::Promote(whose)
@@ -170,7 +193,7 @@ pub(super) fn run(what: Rollouts, describe: fn(&Outcome) -> (String, ExitCode)) 
         Rollouts::Rollout { begin, .. } => {
             let file = begin.file.as_ref().context("expected a module, or an order such as status")?;
             let Begin { steps, hold, shadow, percent, key, slower, requests, wait, .. } = &*begin;
-            let time = |time: &Option<Duration>| time.map(|time| showable(time).to_string());
+            let time = |time: &Option<Duration>| time.map(|time| format_duration(time).to_string());
             let parameters = [
                 ("steps", steps.as_ref().map(ToString::to_string)),
                 ("hold", time(hold)),
@@ -186,7 +209,7 @@ pub(super) fn run(what: Rollouts, describe: fn(&Outcome) -> (String, ExitCode)) 
         Rollouts::Shadow { file, percent, time, accepted, whose } => {
             let parameters = [
                 ("steps", Some("off".to_owned())),
-                ("shadow", Some(showable(time).to_string())),
+                ("shadow", Some(format_duration(time).to_string())),
                 ("percent", percent.map(|share| share.to_string())),
             ];
             send(&file, &parameters, &accepted, None, &whose, describe)
@@ -219,8 +242,12 @@ fn send(
 fn carry_out(order: &Order) -> anyhow::Result<ExitCode> {
     let Whose { of, server } = order.whose();
     let path = match order {
-        Order::Status(_) => {
-            return ask::show(server, Ask::get(&of.target("/v1/rollout", &[])), show_status);
+        Order::Status { wait, .. } => {
+            let target = of.target("/v1/rollout", &[]);
+            while *wait && ask::get::<RolloutStatus>(server, &target)?.state.goes_on() {
+                thread::sleep(BETWEEN_LOOKS);
+            }
+            return ask::show(server, Ask::get(&target), show_status);
         }
         Order::Pause(_) => "/v1/rollout/pause",
         Order::Resume(_) => "/v1/rollout/resume",
@@ -237,34 +264,44 @@ fn carry_out(order: &Order) -> anyhow::Result<ExitCode> {
 
 fn show_aborted(Aborted { version, serving }: &Aborted) -> (String, ExitCode) {
     let text = match version {
-        Some(version) => format!("ended the rollout of version {version}"),
-        None => "ended the work on a module".into(),
+        Some(version) => ended(*version, *serving),
+        None => format!("ended the work on a module; version {serving} serves all clients\n"),
     };
-    (format!("{text}; version {serving} serves all clients\n"), ExitCode::SUCCESS)
+    (text, ExitCode::SUCCESS)
 }
 
+/// Says that a rollout was ended.
+pub(super) fn ended(version: u64, serving: u64) -> String {
+    format!("ended the rollout of version {version}; version {serving} serves all clients\n")
+}
+
+/// Says what has become of a rollout, and how far it is.
 fn first_line(status: &RolloutStatus) -> String {
-    let RolloutStatus { version, serving, state, cause, plan, step, share, phase_seconds, .. } = status;
+    let RolloutStatus { version, serving, state, cause, plan, step, share, .. } = status;
+    let (seconds, requests) = (status.phase_seconds, status.phase_requests);
+    let time = |time: Duration| format!("{seconds} s of {}", showable(time));
     let place = match (step, share) {
         (Some(step), Some(share)) => {
-            let steps = plan.steps.shares().len();
-            format!("step {step} of {steps}, {share} of the clients, for {phase_seconds} s")
+            format!("step {step} of {}, {share} of the clients", plan.steps.shares().len())
         }
-        _ => format!("copies of requests, for {phase_seconds} s"),
+        _ => "copies of requests".into(),
     };
+    let others = if step.is_some() { "the other clients" } else { "all clients" };
+    let others = format!("version {serving} serves {others}");
     let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let others = format!("version {serving} serves the other clients");
     match state {
         RolloutState::Shadow => {
-            format!("version {version} gets {place}; version {serving} serves all clients\n")
+            format!("version {version} gets {place}, {}; {others}\n", time(plan.shadow))
         }
-        RolloutState::Canary => format!("rolling out version {version}: {place}; {others}\n"),
-        RolloutState::Paused => {
-            format!("the rollout of version {version} is paused: {place}; {others}\n")
+        RolloutState::Canary => {
+            let requests = format!("{requests} of at least {} requests", plan.requests);
+            format!("rolling out version {version}: {place}, {}, {requests}; {others}\n", time(plan.hold))
         }
-        RolloutState::Stopped => {
-            format!("the rollout of version {version} has stopped in {place}{cause}; {others}\n")
-        }
+        RolloutState::Paused => format!("the rollout of version {version} is paused: {place}; {others}\n"),
+        RolloutState::Stopped => format!(
+            "the rollout of version {version} has stopped: {place}{cause}; {others}\nremedy: host rollout resume \
+             waits again, promote lets the version serve all clients, abort ends the rollout\n"
+        ),
         RolloutState::Published => format!("the rollout of version {version} is done: it was published\n"),
         RolloutState::Rejected => format!("version {version} was rejected{cause}\n"),
         RolloutState::Over => format!("the shadow of version {version} is over\n"),
@@ -274,13 +311,22 @@ fn first_line(status: &RolloutStatus) -> String {
 fn show_status(status: &RolloutStatus) -> (String, ExitCode) {
     let RolloutStatus { plan, begun, served, failed, left_out, evidence, report, .. } = status;
     let mut text = first_line(status);
+    let Plan { key, requests, wait, .. } = plan;
     let _ = writeln!(text, "begun {begun}, plan: {plan}");
+    if !plan.steps.is_off() {
+        let wait = showable(*wait);
+        let _ = writeln!(text, "clients by {key}; a step waits up to {wait} for {requests} requests");
+    }
     let answered = counted(*served, "request", "requests");
     let _ = writeln!(text, "the candidate answered {answered}, of which {failed} failed");
     text += &show_evidence(evidence);
     let _ = writeln!(text, "\nSample of requests that ran again on both versions ({left_out} were left out)");
     let _ = writeln!(text, "{report}");
-    let code = if status.state == RolloutState::Rejected { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    let code = match status.state {
+        RolloutState::Rejected => ExitCode::from(REJECTED),
+        RolloutState::Stopped => ExitCode::from(STOPPED),
+        _ => ExitCode::SUCCESS,
+    };
     (text, code)
 }
 
@@ -289,7 +335,7 @@ fn show_evidence(Evidence { worse, better, evidence, limit, times }: &Evidence) 
         "requests that only the candidate fails: {worse}, and the other way round: {better} (evidence \
          {evidence:.1}, limit {limit:.0})\n"
     );
-    for each in times {
+    for each in times.iter().filter(|each| each.evidence >= SHOWN_MIN) {
         let _ = writeln!(
             text,
             "too slow in {}: {} of {}, and the other way round: {} (evidence {:.1}, limit {:.0})",

@@ -207,6 +207,16 @@ impl Serve {
         })
     }
 
+    /// Returns a warning if a restart would let a candidate serve all clients.
+    pub fn doubt(&self) -> Option<String> {
+        let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
+        (rolls_out && self.swap.state_dir.is_none()).then(|| {
+            "without a state folder (--state-dir), a restart forgets a rollout (--rollout), and serves the module \
+             file to all clients as it is then"
+                .into()
+        })
+    }
+
     /// Returns the settings of connections.
     pub fn settings(&self) -> Settings {
         Settings {

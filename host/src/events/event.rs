@@ -160,16 +160,20 @@ pub enum Change {
     Begun,
     /// It goes on after a restart of the server.
     Continued,
-    /// Another phase has begun.
-    Phase,
+    /// A step has begun.
+    Step,
     /// An operator has paused it.
     Paused,
     /// It waits for an operator: the candidate got too few requests, or was not published.
     Stopped,
     /// It goes on.
     Resumed,
-    /// It has ended.
-    Ended,
+    /// Its candidate was published.
+    Published,
+    /// Its candidate was rejected, or another change or an operator has ended it.
+    Rejected,
+    /// A shadow is over.
+    Over,
 }
 
 impl fmt::Display for Change {
@@ -177,11 +181,13 @@ impl fmt::Display for Change {
         f.write_str(match self {
             Change::Begun => "has begun",
             Change::Continued => "goes on after a restart",
-            Change::Phase => "goes on",
+            Change::Step => "goes on",
             Change::Paused => "is paused",
             Change::Stopped => "has stopped",
             Change::Resumed => "is resumed",
-            Change::Ended => "has ended",
+            Change::Published => "is done, its candidate is published",
+            Change::Rejected => "has ended, its candidate is rejected",
+            Change::Over => "is over",
         })
     }
 }

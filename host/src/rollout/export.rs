@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use host_http::quote::quoted;
-use host_wasm::Values;
 
 use crate::rollout::exchange::Exchange;
 
@@ -21,20 +20,20 @@ const SHOWN_MAX: usize = 200;
 /// Returns the text of a request file, with the newest request of each class first. A request
 /// that a text cannot show is named in a comment, and so is one that ended in a fault, which no
 /// such file can expect.
-pub fn export(journal: &[Arc<Exchange>], values: &Values) -> String {
+pub fn export(journal: &[Arc<Exchange>], mask: impl Fn(&str) -> String) -> String {
     let mut text = String::from("# Recent requests, each with the status that was answered.\n");
     for exchange in journal {
         let Exchange { method, target, answered, .. } = &**exchange;
-        let why = match (answered.fault, request(exchange, values)) {
+        let why = match (answered.fault, request(exchange, &mask)) {
             (None, Some(request)) => {
                 let class = exchange.class.to_string();
-                let _ = write!(text, "\n### {}\n{request}\n> {}\n", values.mask(&class), answered.status);
+                let _ = write!(text, "\n### {}\n{request}\n> {}\n", mask(&class), answered.status);
                 continue;
             }
             (Some(fault), _) => format!("it ended in a fault ({fault})"),
             (None, None) => "it is not plain text".into(),
         };
-        let target = values.mask(target);
+        let target = mask(target);
         let _ = write!(text, "\n# left out, because {why}: {method} {}\n", quoted(&target, SHOWN_MAX));
     }
     text
@@ -42,7 +41,7 @@ pub fn export(journal: &[Arc<Exchange>], values: &Values) -> String {
 
 /// Returns a request as a request file has it. [`None`] if the reader of such a file would not
 /// find the same request.
-fn request(exchange: &Exchange, values: &Values) -> Option<String> {
+fn request(exchange: &Exchange, mask: impl Fn(&str) -> String) -> Option<String> {
     let head = str::from_utf8(&exchange.message.head).ok()?;
     let (line, fields) = head.split_once("\r\n")?;
     let (line, _version) = line.rsplit_once(' ')?;
@@ -72,7 +71,7 @@ fn request(exchange: &Exchange, values: &Values) -> Option<String> {
     if !body.is_empty() {
         let _ = write!(text, "\n{body}\n");
     }
-    Some(values.mask(&text).into_owned())
+    Some(mask(&text))
 }
 
 fn is_own(name: &str) -> bool {

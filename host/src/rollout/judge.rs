@@ -15,7 +15,7 @@
 //! | Evidence | Limit | Chance of an error |
 //! | --- | --- | --- |
 //! | failures | 200 | 1 in 200 |
-//! | times in one of 64 classes | 12,800 | 1 in 12,800 |
+//! | times in one of 256 classes | 51,200 | 1 in 51,200 |
 //! | times in all classes | | 1 in 200 |
 //! | all | | 1 in 100 |
 //!
@@ -30,19 +30,16 @@
 //! Shafer, "Game-theoretic statistics and safe anytime-valid inference", 2023.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use crate::rollout::evidence::{ClassEvidence, Evidence, Reason};
 use crate::rollout::martingale::Martingale;
 
 /// Evidence of failures that decides.
 const LIMIT: f64 = 200.0;
 
 /// Most classes whose times are judged apart. The last one stands for all further classes.
-const CLASSES_MAX: usize = 64;
+const CLASSES_MAX: usize = 256;
 
 /// Evidence of times that decides. The classes share the chance of an error evenly, so that a
 /// rare class needs no more pairs than a busy one.
@@ -67,6 +64,9 @@ const AGAIN_MAX: u8 = 3;
 /// Largest share of a class's pairs that the new version may make slower, as one in this many:
 /// 1 %. Accidents make as many pairs slower as faster, so as many do not count.
 const SLOWER_MAX: u64 = 100;
+
+/// Fewest slower pairs for each faster one.
+const CLEAR: u64 = 2;
 
 /// Difference of two times that counts for nothing: noise of a machine with other work.
 const SLOWER_MIN: Duration = Duration::from_micros(20);
@@ -101,114 +101,6 @@ pub enum Side {
     New,
     /// The version before it.
     Old,
-}
-
-/// Reason why a version is worse than the one before it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Reason {
-    /// It fails requests that the old version answers.
-    Failures {
-        /// Number of requests that only the new version fails.
-        worse: u64,
-        /// Number of requests that only the old version fails.
-        better: u64,
-        /// Evidence that the new version fails more often.
-        evidence: f64,
-        /// Evidence that decides.
-        limit: f64,
-    },
-    /// It fails a large share of the requests.
-    Share {
-        /// Number of requests that it served.
-        served: u64,
-        /// Number of those that failed.
-        failed: u64,
-        /// Number of failed requests that were run again.
-        tried: u64,
-        /// Number of those that only the new version failed again.
-        worse: u64,
-    },
-    /// It is slower in a class of requests.
-    Times {
-        /// Class of the requests; `other classes` stands for those after the first 63.
-        class: String,
-        /// Ratio of two times above which a call is too slow.
-        ratio: f64,
-        /// Number of requests whose times were compared.
-        pairs: u64,
-        /// Number of those that are too slow with the new version.
-        slower: u64,
-        /// Number of those that are too slow with the old version.
-        faster: u64,
-        /// Evidence that the new version is slower.
-        evidence: f64,
-        /// Evidence that decides.
-        limit: f64,
-    },
-}
-
-impl Reason {
-    /// Tells the reason with the numbers of the versions.
-    pub fn text(&self, old: u64, new: u64) -> String {
-        self.tell(&format!("version {old}"), &format!("version {new}"))
-    }
-
-    fn tell(&self, old: &str, new: &str) -> String {
-        match self {
-            Reason::Failures { worse, better, evidence, limit } => format!(
-                "{worse} requests fail that {old} answers, and {better} the other way round (evidence \
-                 {evidence:.0}, limit {limit:.0})"
-            ),
-            Reason::Share { served, failed, tried, worse } => format!(
-                "{failed} of {served} requests failed, and {worse} of {tried} that were run again do so only \
-                 since {new}"
-            ),
-            Reason::Times { class, ratio, pairs, slower, faster, evidence, limit } => format!(
-                "{slower} of {pairs} requests in {class} take more than {ratio} times as long as with {old}, \
-                 and {faster} the other way round (evidence {evidence:.0}, limit {limit:.0})"
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.tell("the old version", "the new version"))
-    }
-}
-
-/// Evidence so far that a version is worse than the one before it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Evidence {
-    /// Number of requests that only the new version fails.
-    pub worse: u64,
-    /// Number of requests that only the old version fails.
-    pub better: u64,
-    /// Evidence that the new version fails more often; without failures it is 1.
-    pub evidence: f64,
-    /// Evidence that decides.
-    pub limit: f64,
-    /// Classes with a difference of times, at most 10, those with the most evidence first.
-    pub times: Vec<ClassEvidence>,
-}
-
-/// Evidence so far that a version is slower in a class of requests.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ClassEvidence {
-    /// Class of the requests; `other classes` stands for those after the first 63.
-    pub class: String,
-    /// Number of requests whose times were compared.
-    pub pairs: u64,
-    /// Number of those that are too slow with the new version.
-    pub slower: u64,
-    /// Number of those that are too slow with the old version.
-    pub faster: u64,
-    /// Evidence that the new version is slower.
-    pub evidence: f64,
-    /// Evidence that decides, if in addition the slower requests are more than the faster ones by
-    /// more than 1 % of all.
-    pub limit: f64,
 }
 
 /// Judge of one version. Takes at most 600 KiB, most of it for facts.
@@ -320,20 +212,21 @@ impl Judge {
         if !known(&mut self.timed, fact).0 {
             return;
         }
-        let Some(Times { class, pairs, bets }) = Times::of(&mut self.times, class) else {
+        let worse = if is_slower(new, old, ratio) {
+            Some(Side::New)
+        } else {
+            is_slower(old, new, ratio).then_some(Side::Old)
+        };
+        let Some(Times { class, pairs, bets }) = Times::of(&mut self.times, class, worse.is_some()) else {
             return;
         };
         *pairs += 1;
-        let worse = if is_slower(new, old, ratio) {
-            Side::New
-        } else if is_slower(old, new, ratio) {
-            Side::Old
-        } else {
-            return;
-        };
+        let Some(worse) = worse else { return };
         let (evidence, limit) = (bets.add(worse), TIME_LIMIT);
         let more = bets.worse.saturating_sub(bets.better);
-        if evidence >= limit && more.saturating_mul(SLOWER_MAX) > *pairs {
+        // A small bias of the machine is no reason, however sure it is.
+        let is_clear = bets.worse >= bets.better.saturating_mul(CLEAR);
+        if evidence >= limit && is_clear && more.saturating_mul(SLOWER_MAX) > *pairs {
             let (class, pairs, slower, faster) = (class.clone(), *pairs, bets.worse, bets.better);
             let evidence = evidence.min(TOLD_MAX).round();
             self.found.get_or_insert(Reason::Times { class, ratio, pairs, slower, faster, evidence, limit });
@@ -368,10 +261,18 @@ impl Judge {
 }
 
 impl Times {
-    /// Returns the times of a class; those of further classes if there are too many.
-    fn of<'a>(all: &'a mut Vec<Times>, class: &str) -> Option<&'a mut Times> {
+    /// Returns the times of a class; those of further classes if there are too many. A class in
+    /// which a pair differs takes the place of one without: a client can make up many classes.
+    fn of<'a>(all: &'a mut Vec<Times>, class: &str, differs: bool) -> Option<&'a mut Times> {
         let class = class.get(..class.floor_char_boundary(NAME_MAX)).unwrap_or_default();
-        let known = all.iter().position(|times| times.class == class);
+        let mut known = all.iter().position(|times| times.class == class);
+        if known.is_none() && differs && all.len() >= CLASSES_MAX {
+            let is_idle = |times: &Times| times.bets.worse + times.bets.better == 0 && times.class != FURTHER;
+            known = all.iter().position(is_idle);
+            if let Some(times) = known.and_then(|index| all.get_mut(index)) {
+                *times = Times { class: class.into(), pairs: 0, bets: Bets::default() };
+            }
+        }
         let index = known.unwrap_or(all.len().min(CLASSES_MAX - 1));
         if index == all.len() {
             let class = if index == CLASSES_MAX - 1 { FURTHER } else { class };
@@ -509,11 +410,11 @@ mod tests {
         );
         let mut judge = super::tests::judge();
         (0..500).for_each(|fact| judge.time(fact, "GET /a 200", FAST, FAST));
-        (500..515).for_each(|fact| judge.time(fact, "GET /a 200", FAST, SLOW));
+        (500..517).for_each(|fact| judge.time(fact, "GET /a 200", FAST, SLOW));
         assert_eq!(
             reason(&judge).unwrap().text(1, 2),
-            "15 of 515 requests in GET /a 200 take more than 1.5 times as long as with version 1, and 0 the \
-             other way round (evidence 20057, limit 12800)"
+            "17 of 517 requests in GET /a 200 take more than 1.5 times as long as with version 1, and 0 the \
+             other way round (evidence 79205, limit 51200)"
         );
     }
 
@@ -702,7 +603,7 @@ mod tests {
 
     #[test]
     fn times_decide_after_so_many_pairs() {
-        for (faster, expected) in [(0, 15), (1, 22), (2, 25), (5, 34), (10, 45), (100, 183)] {
+        for (faster, expected) in [(0, 17), (1, 24), (2, 28), (5, 36), (10, 48), (100, 200)] {
             let mut judge = judge();
             (0..faster).for_each(|fact| judge.time(fact << 32, "GET / 200", SLOW, FAST));
             let found = until_worse(&mut judge, |judge, fact| judge.time(fact, "GET / 200", FAST, SLOW));
@@ -716,7 +617,7 @@ mod tests {
                 judge.time(fact, "GET / 200", FAST, new);
             })
         };
-        assert_eq!((one_in(99), one_in(100)), (Some(15 * 99), None));
+        assert_eq!((one_in(99), one_in(100)), (Some(17 * 99), None));
         let mut judge = Judge::new(Rules::default());
         (0..1_000).for_each(|fact| judge.time(fact, "GET / 200", FAST, SLOW));
         assert_eq!((reason(&judge), judge.evidence().times), (None, vec![]));
@@ -732,8 +633,8 @@ mod tests {
             10..20 => judge.time(fact, "GET / 200", SLOW, FAST),
             _ => judge.time(fact, "GET / 200", FAST, FAST),
         });
-        assert_eq!(found, Some(1_500));
-        let Some(Reason::Times { class, pairs: 15, slower: 15, faster: 0, limit: TIME_LIMIT, .. }) =
+        assert_eq!(found, Some(1_700));
+        let Some(Reason::Times { class, pairs: 17, slower: 17, faster: 0, limit: TIME_LIMIT, .. }) =
             reason(&judge)
         else {
             panic!("{judge:?}");
@@ -749,8 +650,8 @@ mod tests {
         for number in 0..1_000 {
             judge.time(number, &format!("GET /{number} 200"), FAST, SLOW);
         }
-        assert_eq!(judge.times.len(), 64);
-        assert!(matches!(reason(&judge), Some(Reason::Times { class, slower: 15, .. }) if class == FURTHER));
+        assert_eq!(judge.times.len(), 256);
+        assert!(matches!(reason(&judge), Some(Reason::Times { class, slower: 17, .. }) if class == FURTHER));
         let times = judge.evidence().times;
         assert_eq!(times.len(), 10);
         assert!(times[0].class == FURTHER && times[0].evidence <= TOLD_MAX);
@@ -767,7 +668,7 @@ mod tests {
         }
         assert!(judge.facts.len() <= FACTS_MAX && judge.facts.capacity() < 20_000);
         assert!(judge.timed.len() <= FACTS_MAX && judge.timed.capacity() < 20_000);
-        assert!(judge.times.len() <= 64);
+        assert!(judge.times.len() <= 256);
         assert!(judge.times.iter().all(|times| times.class.capacity() <= NAME_MAX));
         // A new fact makes room; one that is known does not.
         let mut judge = super::tests::judge();
@@ -836,7 +737,7 @@ mod tests {
         let json = |value: &Evidence| serde_json::to_string(value).unwrap();
         assert_eq!(
             json(&judge.evidence()),
-            r#"{"worse":3,"better":0,"evidence":6.152,"limit":200.0,"times":[{"class":"GET / 200","pairs":1,"slower":1,"faster":0,"evidence":1.783,"limit":12800.0}]}"#
+            r#"{"worse":3,"better":0,"evidence":6.152,"limit":200.0,"times":[{"class":"GET / 200","pairs":1,"slower":1,"faster":0,"evidence":1.783,"limit":51200.0}]}"#
         );
         assert_eq!(
             serde_json::to_string(&judge.worse(20, 3).unwrap()).unwrap(),

@@ -14,6 +14,7 @@
 //! | `export` | writes the kept requests as a request file |
 //! | `martingale` | evidence that may be looked at after each observation |
 //! | `judge` | judges whether a candidate is worse |
+//! | `evidence` | what a judge has found |
 //! | `assign` | assigns clients to the candidate |
 //! | `plan` | the plan of a rollout |
 //! | `progress` | the phases of a rollout |
@@ -25,6 +26,7 @@ pub(crate) mod as_text;
 pub mod assign;
 pub mod class;
 pub mod compare;
+pub mod evidence;
 pub mod exchange;
 pub mod export;
 pub mod flags;

@@ -111,10 +111,10 @@ mod time {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::config::value::{duration_or_none, showable};
+    use crate::config::value::duration_or_none;
 
     pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&showable(*time))
+        to.collect_str(&humantime::format_duration(*time))
     }
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Duration, D::Error> {

@@ -60,13 +60,12 @@ pub struct RolloutFlags {
 }
 
 impl RolloutFlags {
-    /// Returns the plan that new versions follow. Without steps, it has no phases.
+    /// Returns the plan that new versions follow, if it has steps.
     pub fn plan(&self) -> Plan {
-        let steps = self.rollout.clone();
         Plan {
-            shadow: if steps.is_off() { Duration::ZERO } else { self.rollout_shadow },
+            shadow: self.rollout_shadow,
             percent: self.rollout_percent,
-            steps,
+            steps: self.rollout.clone(),
             hold: self.rollout_hold,
             key: self.rollout_key.clone(),
             slower: self.slower,

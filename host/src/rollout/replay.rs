@@ -27,6 +27,10 @@ const DEADLINE: &str = "deadline";
 /// A call is near the deadline if it takes more than one part in this many of it.
 const NEAR_DEADLINE: u32 = 4;
 
+/// The same for a version that serves and whose code is not optimised yet: it may take many times
+/// as long.
+const NEAR_UNOPTIMISED: u32 = 100;
+
 /// Requests that are run through two versions.
 pub struct Replay {
     /// The versions.
@@ -78,12 +82,16 @@ pub struct Pair {
     pub candidate: Arc<HandlerModule>,
     /// Rules of the comparison.
     pub rules: Arc<Rules>,
+    /// Whether the candidate serves already, so that its code will be optimised while it does.
+    pub is_live: bool,
 }
 
 /// Answers of two versions to one request.
 #[derive(Debug)]
 pub struct Compared {
     verdict: Verdict,
+    /// Version that failed alone, if that says something about the other one.
+    alone: Option<Side>,
     /// Costs with the current version, and with the candidate.
     costs: [Cost; 2],
     target: String,
@@ -91,6 +99,10 @@ pub struct Compared {
 }
 
 impl Pair {
+    fn near(&self, module: &HandlerModule) -> Duration {
+        if self.is_live { near(module) } else { module.limits().deadline / NEAR_DEADLINE }
+    }
+
     /// Runs a request on both versions, the candidate first if `candidate_first`.
     ///
     /// # Errors
@@ -116,18 +128,28 @@ impl Pair {
             return Err("the server had no instance for it");
         };
         let mut verdict = compare(&current, &candidate, &self.rules);
-        if matches!(verdict, Verdict::NewlyFaulting { .. }) {
-            // A call may fail because the machine is busy. A fault of the version comes again.
-            if let Some(again) = call(&self.candidate).await {
-                candidate = again;
-                verdict = compare(&current, &candidate, &self.rules);
-            }
+        // A call may fail because the machine is busy. A fault of the version comes again.
+        let again = match verdict {
+            Verdict::NewlyFaulting { .. } => call(&self.candidate).await.map(|again| candidate = again),
+            Verdict::Mended { .. } => call(&self.current).await.map(|again| current = again),
+            _ => None,
+        };
+        if again.is_some() {
+            verdict = compare(&current, &candidate, &self.rules);
         }
-        if matches!(verdict, Verdict::NewlyFaulting { .. })
-            && is_chance(&current, &candidate, &self.candidate)
-        {
+        let is_chance = match verdict {
+            Verdict::NewlyFaulting { .. } => is_chance(&current, &candidate, self.near(&self.candidate)),
+            Verdict::Mended { .. } => is_chance(&candidate, &current, self.near(&self.current)),
+            _ => false,
+        };
+        if is_chance {
             return Err("it takes near the deadline with both versions");
         }
+        let alone = match verdict {
+            Verdict::NewlyFaulting { .. } => Some(Side::New),
+            Verdict::Mended { .. } if current.is_late() => Some(Side::Old),
+            _ => None,
+        };
         let costs = [Cost::from(&current), Cost::from(&candidate)];
         let mask = Mask::new(self.current.values(), self.candidate.values());
         if verdict != Verdict::Same && mask.is_needed() {
@@ -136,25 +158,22 @@ impl Pair {
             verdict = compare(&current, &candidate, &self.rules);
         }
         let (target, class) = (mask.text(&exchange.target), mask.text(&exchange.class.to_string()));
-        Ok(Compared { verdict, costs, target, class })
+        Ok(Compared { verdict, alone, costs, target, class })
     }
 }
 
 impl Compared {
     /// Adds the verdict to a report.
     pub fn collect(self, exchange: &Exchange, collector: &mut Collector) {
-        let Compared { verdict, costs: [current, candidate], target, class } = self;
+        let Compared { verdict, costs: [current, candidate], target, class, .. } = self;
         let (method, id) = (&*exchange.method, exchange.id.as_str());
         collector.add(&Case { class: &class, method, target: &target, id }, verdict, current, candidate);
     }
 
-    /// Returns which version failed alone, if one did.
+    /// Returns which version failed alone, if one did. For the older one, only a fault by chance
+    /// counts: what a change mends is no excuse for what it breaks.
     pub fn failing_alone(&self) -> Option<Side> {
-        match self.verdict {
-            Verdict::NewlyFaulting { .. } => Some(Side::New),
-            Verdict::Mended { .. } => Some(Side::Old),
-            _ => None,
-        }
+        self.alone
     }
 
     /// Returns the times of the calls with the current version and with the candidate, if both
@@ -187,18 +206,33 @@ pub async fn fails_alone(
         (call(new).await?, old?)
     };
     match (new_outcome.has_failed(), old_outcome.has_failed()) {
-        (true, false) if !is_chance(&old_outcome, &new_outcome, new) => Some(Side::New),
-        (false, true) if !is_chance(&new_outcome, &old_outcome, old) => Some(Side::Old),
+        (true, false) if !is_chance(&old_outcome, &new_outcome, near(new)) => Some(Side::New),
+        // What a change mends is no excuse for what it breaks, so only a fault by chance counts.
+        (false, true) if old_outcome.is_late() && !is_chance(&new_outcome, &old_outcome, near(old)) => {
+            Some(Side::Old)
+        }
         _ => None,
     }
 }
 
-/// Returns whether it is by chance that a version passes the deadline, because the other one is
-/// near it, too. The code of a new version is not optimised yet, and takes longer.
-fn is_chance(good: &Outcome, failed: &Outcome, module: &HandlerModule) -> bool {
-    let deadline = module.limits().deadline;
-    failed.fault.as_ref().is_some_and(|fault| fault.name == DEADLINE)
-        && good.took.saturating_mul(NEAR_DEADLINE) > deadline
+/// Returns whether it is by chance that a version passes the deadline, because the other one takes
+/// more than `near`.
+fn is_chance(good: &Outcome, failed: &Outcome, near: Duration) -> bool {
+    failed.is_late() && good.took > near
+}
+
+/// Returns the time from which a call of another version is near the deadline, for a version that
+/// serves.
+fn near(module: &HandlerModule) -> Duration {
+    let is_optimised = module.unoptimised().is_none();
+    module.limits().deadline / if is_optimised { NEAR_DEADLINE } else { NEAR_UNOPTIMISED }
+}
+
+impl Outcome {
+    /// Returns whether the call passed its deadline.
+    fn is_late(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.name == DEADLINE)
+    }
 }
 
 /// Returns the outcome of a call. [`None`] if the server could not make it.

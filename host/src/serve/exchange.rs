@@ -305,5 +305,5 @@ impl Client {
 
 /// Masks the secrets of a version.
 fn masked<'a>(version: Option<&Serving>, text: &'a str) -> Cow<'a, str> {
-    version.map_or(Cow::Borrowed(text), |version| version.module.values().mask(text))
+    version.map_or(Cow::Borrowed(text), |version| version.mask(text))
 }

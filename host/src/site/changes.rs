@@ -13,14 +13,26 @@ pub(super) struct Changes(Mutex<Newest>);
 #[derive(Default)]
 struct Newest {
     number: u64,
-    /// Cancels the work on the newest change's candidate when dropped.
-    cancel: Option<Sender<()>>,
+    /// Cancels the work on the newest change's candidate when dropped or sent.
+    cancel: Option<Sender<Aborted>>,
 }
 
 /// Change that a candidate is prepared for.
 pub(super) struct Change {
     number: u64,
-    cancelled: Receiver<()>,
+    cancelled: Receiver<Aborted>,
+}
+
+/// Message of an operator who ends the work.
+struct Aborted;
+
+/// Why a change was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// A newer change has begun.
+    Superseded,
+    /// An operator has ended the work.
+    Aborted,
 }
 
 impl Changes {
@@ -58,7 +70,7 @@ impl Changes {
     /// Cancels the change in progress. Returns whether there was one.
     pub(super) fn cancel(&self) -> bool {
         let mut newest = self.newest();
-        let is_prepared = newest.cancel.take().is_some_and(|cancel| !cancel.is_closed());
+        let is_prepared = newest.cancel.take().is_some_and(|cancel| cancel.send(Aborted).is_ok());
         newest.number += u64::from(is_prepared);
         is_prepared
     }
@@ -94,14 +106,15 @@ impl Changes {
 
 impl Change {
     /// Waits until the change is cancelled.
-    pub(super) async fn cancelled(&mut self) {
-        let _ = (&mut self.cancelled).await;
+    pub(super) async fn cancelled(&mut self) -> Cancelled {
+        let end = (&mut self.cancelled).await;
+        end.map_or(Cancelled::Superseded, |Aborted| Cancelled::Aborted)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Changes;
+    use super::{Cancelled, Changes};
 
     #[tokio::test]
     async fn only_the_newest_change_publishes() {
@@ -120,7 +133,12 @@ mod tests {
         let seen = changes.number();
         assert_eq!(changes.supersede(seen, || Err::<u8, _>("refused")), Some(Err("refused")));
         assert_eq!(changes.supersede(seen, || Ok::<_, &str>(5)), Some(Ok(5)));
-        third.cancelled().await;
+        assert_eq!(third.cancelled().await, Cancelled::Superseded);
         assert_eq!(changes.supersede(seen, || Ok::<_, &str>(6)), None);
+        let mut fourth = changes.begin();
+        assert!(changes.cancel());
+        assert_eq!(fourth.cancelled().await, Cancelled::Aborted);
+        assert_eq!(changes.if_newest(&fourth, || ok(7)), None);
+        assert!(!changes.cancel(), "there is no work any more");
     }
 }

@@ -1,6 +1,7 @@
 //! Stores the versions of a site that answer requests, and the sites of the server. No other
 //! file stores them. A request reads each of the two once, so one version answers the whole request.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -26,6 +27,18 @@ impl Deref for Serving {
             Some(split) if self.is_candidate => &split.candidate,
             _ => &self.traffic.current,
         }
+    }
+}
+
+impl Serving {
+    /// Masks the secrets of the site in a text: those of the current version, and of the candidate
+    /// of a rollout.
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut masked = self.traffic.current.module.values().mask(text);
+        if let Some(split) = &self.traffic.split {
+            masked = Cow::Owned(split.candidate.module.values().mask(&masked).into_owned());
+        }
+        masked
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::rollout::judge::{Evidence, Judge, Rules};
+use crate::rollout::evidence::Evidence;
+use crate::rollout::judge::{Judge, Rules};
 use crate::rollout::plan::Slower;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::Collector;
@@ -15,9 +16,9 @@ const EXAMPLES: usize = 5;
 pub(super) struct Findings(Mutex<(Judge, Collector)>);
 
 impl Findings {
-    pub(super) fn new(slower: Slower) -> Findings {
+    pub(super) fn new(slower: Slower, accept: Accept) -> Findings {
         let judge = Judge::new(Rules { slower: slower.0 });
-        Findings(Mutex::new((judge, Collector::new(EXAMPLES, Accept::default()))))
+        Findings(Mutex::new((judge, Collector::new(EXAMPLES, accept))))
     }
 
     pub(super) fn evidence(&self) -> Evidence {

@@ -43,9 +43,11 @@ impl Shared {
         if fails {
             let remedy = match proof.gate {
                 Gate::Same if report.newly_faulting() == 0 => {
-                    "host diff FILE shows the differences; host swap --accept PATTERN accepts those that are meant"
+                    "host diff FILE shows the differences; --accept PATTERN of host swap or host rollout accepts those that are meant"
                 }
-                _ => "host diff FILE shows the failures; host swap --accept-all swaps all the same",
+                _ => {
+                    "host diff FILE shows the failures; host swap or host rollout with --accept-all takes it all the same"
+                }
             };
             return Err(Rejection {
                 remedy: Some(remedy.into()),
@@ -77,8 +79,8 @@ impl Shared {
             |version| Arc::clone(&version.module),
         );
         debug!(site = self.site(), "recent requests are tried on {}", candidate.label);
-        let pair =
-            Pair { current, candidate: Arc::clone(&candidate.module), rules: Arc::clone(&proof.rules) };
+        let (candidate, rules) = (Arc::clone(&candidate.module), Arc::clone(&proof.rules));
+        let pair = Pair { current, candidate, rules, is_live: false };
         let replay = Replay { pair, accept, examples, time };
         self.settings.replays.run_while_wanted(replay.run(journal)).await
     }

@@ -15,9 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use crate::rollout::compare::verdict;
+use crate::rollout::evidence::Reason;
 use crate::rollout::exchange::Exchange;
-use crate::rollout::judge::{Reason, Side};
+use crate::rollout::judge::Side;
 use crate::rollout::replay::{Pair, fails_alone};
+use crate::rollout::report::accept::Accept;
 use crate::site::activate::{Rejection, Stage};
 use crate::site::demand::Demand;
 use crate::site::findings::Findings;
@@ -70,19 +72,25 @@ impl LiveJudge {
         let until = until.unwrap_or_else(|| Instant::now() + LONGEST);
         // While requests wait, the select would not look at the time.
         while Instant::now() < until {
+            // At random, so that neither queue starves the other.
             let (copied, has_failed) = tokio::select! {
-                biased;
                 () = changed.notified() => return Judged::Woken,
                 copied = self.seen.suspects.recv() => (copied, true),
                 copied = self.seen.samples.recv() => (copied, false),
                 () = sleep_until(until) => return Judged::Woken,
             };
-            let Some(copied) = copied else { return Judged::Ended };
+            let Some(copied) = copied.filter(|_| self.is_watching()) else { return Judged::Ended };
+            self.seen.counts.taken(&copied);
             if let Some(evidence) = self.run_again(copied, has_failed).await {
                 return Judged::Worse(evidence);
             }
         }
         Judged::Woken
+    }
+
+    /// Returns whether the watch goes on. Requests of one that has ended may still wait.
+    fn is_watching(&self) -> bool {
+        self.shared.settings.probation.is_watching(&self.seen.counts)
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -91,7 +99,7 @@ impl LiveJudge {
 
     /// Runs a request again on both versions. Returns the evidence if it decides.
     async fn run_again(&mut self, copied: Copied, has_failed: bool) -> Option<String> {
-        let Copied { fact, exchange } = copied;
+        let Copied { fact, exchange, .. } = copied;
         let (new, old) = (self.module(self.watched.new)?, self.module(self.watched.old)?);
         self.calls += 1;
         let new_first = self.order.hash_one(self.calls).is_multiple_of(2);
@@ -100,7 +108,8 @@ impl LiveJudge {
         } else {
             self.run_sample(fact, &exchange, [new, old], new_first).await
         };
-        if alone == Some(Side::New) {
+        let is_shown = !self.shared.settings.journal.leaves_out(&exchange.method, &exchange.target);
+        if alone == Some(Side::New) && is_shown {
             self.latest = Some(format!("{} {}", exchange.method, exchange.target));
         }
         let (served, failed) = (self.counts().served.load(Relaxed), self.counts().failed.load(Relaxed));
@@ -141,8 +150,8 @@ impl LiveJudge {
             return None;
         }
         // New code is not optimised yet, and takes longer.
-        let is_fair = new.unoptimised().is_none() == old.unoptimised().is_none();
-        let pair = Pair { current: old, candidate: new, rules: Arc::clone(&self.rules) };
+        let is_fair = [&new, &old].iter().all(|module| module.unoptimised().is_none());
+        let pair = Pair { current: old, candidate: new, rules: Arc::clone(&self.rules), is_live: true };
         let compared = pair.compare(exchange, new_first).await;
         let mut findings = self.findings.lock();
         let (judge, collector) = &mut *findings;
@@ -160,6 +169,16 @@ impl LiveJudge {
                 collector.skip(why);
                 None
             }
+        }
+    }
+
+    /// Sets whether instances of the older version are kept, unless it serves.
+    fn keep_instances(&self, keep: bool) {
+        let versions = &self.shared.versions;
+        if let Some(old) = self.module(self.watched.old)
+            && (keep || versions.current().label.number != self.watched.old)
+        {
+            old.set_serving(keep);
         }
     }
 
@@ -189,7 +208,7 @@ pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, demand: &Dem
     }
     let watched = Watched { new: number, old: before, share: demand.plan.percent };
     let seen = shared.settings.probation.begin(watched);
-    let findings = Arc::new(Findings::new(demand.plan.slower));
+    let findings = Arc::new(Findings::new(demand.plan.slower, Accept::default()));
     let judge = LiveJudge::new(shared, watched, seen, findings);
     // Ends with the watch, which the next change ends.
     shared.settings.replays.runtime().spawn(watch(judge, time));
@@ -197,22 +216,27 @@ pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, demand: &Dem
 
 async fn watch(mut judge: LiveJudge, time: Duration) {
     let end = Instant::now() + time;
-    loop {
+    // Otherwise each call of the version before would need a new instance, and take longer.
+    judge.keep_instances(true);
+    let judged = loop {
         match judge.judge(Some(end), &Notify::new()).await {
-            Judged::Worse(evidence) => return roll_back(&judge, evidence).await,
-            Judged::Ended => return,
-            Judged::Woken if Instant::now() >= end => break,
-            Judged::Woken => {}
+            Judged::Woken if Instant::now() < end => {}
+            judged => break judged,
         }
+    };
+    judge.keep_instances(false);
+    match judged {
+        Judged::Worse(evidence) => roll_back(&judge, evidence).await,
+        Judged::Woken => conclude(&judge, time),
+        Judged::Ended => {}
     }
-    conclude(&judge, time);
 }
 
 async fn roll_back(judge: &LiveJudge, cause: String) {
     let LiveJudge { shared, watched: Watched { new, old, .. }, .. } = judge;
     let logged = cause.clone();
     let rejection = Rejection { stage: Stage::Watch, cause, remedy: None, is_passing: false };
-    let outcome = shared.undo(*old, *new, rejection).await;
+    let outcome = shared.undo(*old, *new, &judge.seen.counts, rejection).await;
     if matches!(outcome, Outcome::Serving { .. }) {
         warn!(site = shared.site(), version = new, serving = old, cause = %logged, "a version was worse than the one before it");
     }

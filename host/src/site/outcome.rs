@@ -40,6 +40,13 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         replayed: Option<Box<Counts>>,
     },
+    /// A rollback has ended the rollout in progress; the current version serves all clients.
+    RolloutEnded {
+        /// Number of the candidate.
+        version: u64,
+        /// Number of the current version.
+        serving: u64,
+    },
     /// The current version has these bytes already, or is the requested one.
     Unchanged {
         /// Number of the current version.

@@ -26,6 +26,9 @@ pub const COPY_MAX: usize = 64 << 10;
 /// Most memory of the requests that wait for the judge of a site, in bytes.
 pub(crate) const MEMORY_MAX: u64 = ((SUSPECTS_MAX + SAMPLES_MAX) * COPY_MAX) as u64;
 
+/// Start of the header fields that differ with each request.
+const REQUEST: &[u8] = b"x-request-";
+
 /// Lowest status of a failure.
 const FAILURE: u16 = 500;
 
@@ -75,6 +78,30 @@ pub(super) struct Counts {
     /// Number of requests of the sample that the judge does not get: too many wait, or they are
     /// too large.
     pub(super) left_out: AtomicU64,
+    /// Clients whose failed requests wait for the judge. Each has one place, so that none can keep
+    /// the judge from the requests of others.
+    waiting: Mutex<Vec<ClientNet>>,
+}
+
+impl Counts {
+    /// Returns whether a client may have a failed request wait. One without a network, such as a
+    /// trusted proxy, stands for many.
+    fn may_wait(&self, client: Option<ClientNet>) -> bool {
+        let Some(client) = client else { return true };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !waiting.contains(&client);
+        if is_first {
+            waiting.push(client);
+        }
+        is_first
+    }
+
+    /// Notes that the judge has taken a request.
+    pub(super) fn taken(&self, copied: &Copied) {
+        if let Some(client) = copied.client {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != client);
+        }
+    }
 }
 
 /// Request that was answered.
@@ -82,6 +109,8 @@ pub(super) struct Copied {
     /// Hash of the request and its client. A client that repeats a request has nothing new to
     /// tell, so equal facts count once.
     pub(super) fact: u64,
+    /// Client, if it failed.
+    client: Option<ClientNet>,
     pub(super) exchange: Exchange,
 }
 
@@ -107,6 +136,11 @@ impl Probation {
         self.watch.set(Some(Watch { watched, counts: Arc::clone(&counts), suspects, samples }));
         self.is_on.store(true, Relaxed);
         Seen { counts, suspects: failed, samples: sampled }
+    }
+
+    /// Returns whether a watch goes on, by its counts.
+    pub(super) fn is_watching(&self, counts: &Arc<Counts>) -> bool {
+        self.watch.get().as_ref().as_ref().is_some_and(|watch| Arc::ptr_eq(&watch.counts, counts))
     }
 
     /// Ends the watch, if there is one.
@@ -147,14 +181,14 @@ impl Probation {
         let watch = self.watch.get();
         let Some(Watch { watched, counts, suspects, samples }) = watch.as_ref() else { return };
         let fault = fault.map(|fault| fault.name);
-        let copy = |to: &Sender<Copied>| {
+        let copy = |to: &Sender<Copied>, waits: Option<ClientNet>| {
             // Copies the request only if there is a place for it.
             let place = to.try_reserve().ok().filter(|_| received.message.length() <= COPY_MAX);
             let is_sent = place.is_some();
             if let Some(place) = place {
                 let fact = self.fact(&received, client);
                 let answered = Answered { version, status, fault, took: Duration::ZERO };
-                place.send(Copied { fact, exchange: Exchange::new(received, answered) });
+                place.send(Copied { fact, client: waits, exchange: Exchange::new(received, answered) });
             }
             is_sent
         };
@@ -162,14 +196,16 @@ impl Probation {
             counts.served.fetch_add(1, Relaxed);
             if status >= FAILURE {
                 counts.failed.fetch_add(1, Relaxed);
-                copy(suspects);
+                if suspects.capacity() > 0 && counts.may_wait(client) {
+                    copy(suspects, client);
+                }
                 return;
             }
         } else if watched.old != version {
             return;
         }
         let is_sampled = Point::of_hash(self.keys.hash_one(received.id.as_str())).is_within(watched.share);
-        if is_sampled && !copy(samples) {
+        if is_sampled && !copy(samples, None) {
             counts.left_out.fetch_add(1, Relaxed);
         }
     }
@@ -181,6 +217,8 @@ impl Probation {
             hasher.write_usize(part.len());
             hasher.write(part);
         }
+        let lines = received.message.head.split(|byte| *byte == b'\n');
+        lines.filter(|line| !line.starts_with(REQUEST)).for_each(|line| hasher.write(line));
         received.message.body.iter().for_each(|piece| hasher.write(piece));
         client.hash(&mut hasher);
         hasher.finish()

@@ -58,6 +58,9 @@ pub enum NotCommitted {
     Failed(String),
 }
 
+/// Cause of a rejection when another order for the same bytes came first.
+const TWICE: &str = "these bytes were published or rolled out meanwhile";
+
 impl Shared {
     /// Prepares a change, as `Swapper::prepare_reload` describes.
     pub(super) async fn prepare_reload(self: Arc<Self>, demand: Demand, by: By) -> Result<Prepared, String> {
@@ -198,9 +201,13 @@ impl Prepared {
             Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
                     let (file, considered) = (&candidate.bytes, candidate.sha256.as_str());
+                    let is_current = shared.versions.current().is_of(considered, &demand.values);
+                    if is_current || shared.rolls_out(considered, &demand.values).is_some() {
+                        return Err(times.rejection(TWICE));
+                    }
                     let published = match Some(&demand.plan).filter(|plan| !plan.steps.is_off()).cloned() {
                         Some(plan) => {
-                            let following = plan.clone();
+                            let following = (plan.clone(), Accept::default());
                             let before =
                                 shared.begin_rollout(*version, file, following, None, &mut times, by)?;
                             Published::RollingOut(before, plan)
@@ -221,7 +228,9 @@ impl Prepared {
                         Ok(Some(shared.conclude(label, published, since, &times, by)))
                     }
                     Err(rejection) => {
-                        Err(NotCommitted::Failed(shared.reject_reloaded(label, rejection, since, &times, by)))
+                        let is_twice = rejection.cause == TWICE;
+                        let cause = shared.reject_reloaded(label, rejection, since, &times, by);
+                        Err(if is_twice { NotCommitted::Outdated } else { NotCommitted::Failed(cause) })
                     }
                 }
             }

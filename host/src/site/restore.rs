@@ -9,6 +9,7 @@ use host_wasm::Priority;
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::rollout::report::accept::Accept;
 use crate::site::activate::Times;
 use crate::site::by::By;
 use crate::site::saved::Kept;
@@ -19,8 +20,11 @@ use crate::site::version::Version;
 /// last request.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Restores the versions of an earlier process, newest first, then saves the state.
+/// Goes on with the rollout of an earlier process, restores its versions, newest first, then saves
+/// the state.
 pub(super) async fn restore(shared: Arc<Shared>) {
+    // First, because clients wait for its candidate.
+    continue_rollout(&shared).await;
     for kept in shared.store.left().into_iter().rev() {
         if !shared.versions.history().has_room() {
             // Forgets the version, because newer ones fill the limits already.
@@ -32,7 +36,6 @@ pub(super) async fn restore(shared: Arc<Shared>) {
             Err(error) => warn!(site = shared.site(), "{} cannot be restored: {error:#}", kept.label),
         }
     }
-    continue_rollout(&shared).await;
     shared.save(|store| store.save(&shared.versions));
 }
 
@@ -40,7 +43,7 @@ pub(super) async fn restore(shared: Arc<Shared>) {
 async fn continue_rollout(shared: &Arc<Shared>) {
     let Some(saved) = shared.versions.history().rollout().cloned() else { return };
     let number = saved.kept.label.number;
-    let loaded = load(shared, &saved.kept).await;
+    let loaded = load(shared, &saved.kept, Priority::Awaited).await;
     shared.changes.beside(|| {
         let is_wanted = shared.versions.history().rollout().is_some_and(|now| now.kept == saved.kept);
         let serving = shared.versions.current().label.number;
@@ -48,7 +51,7 @@ async fn continue_rollout(shared: &Arc<Shared>) {
             // A newer change has ended it meanwhile.
             _ if !is_wanted => {}
             Ok((version, file)) if serving == saved.before => {
-                shared.start_rollout(Arc::new(version), &file, saved, By::Restart);
+                shared.start_rollout(Arc::new(version), &file, saved, Accept::default(), By::Restart);
             }
             Ok(_) => {
                 let cause = format!("version {} does not serve any more", saved.before);
@@ -64,20 +67,20 @@ async fn continue_rollout(shared: &Arc<Shared>) {
 }
 
 async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
-    let (version, _) = load(shared, kept).await?;
+    let (version, _) = load(shared, kept, Priority::Idle).await?;
     shared.versions.history().restore(Arc::new(version), kept);
     Ok(())
 }
 
 /// Prepares a version from the state folder. Returns it with its bytes.
-async fn load(shared: &Shared, kept: &Kept) -> anyhow::Result<(Version, Arc<[u8]>)> {
+async fn load(shared: &Shared, kept: &Kept, priority: Priority) -> anyhow::Result<(Version, Arc<[u8]>)> {
     let dir = shared.store.dir().context("there is no state folder")?;
     let file = dir.module(&kept.label)?.into();
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
     let activator = &shared.settings.activator;
     let (label, mut times) = (kept.label.clone(), Times::default());
     let demand = shared.demand();
-    let version = activator.prepare(label, &file, &demand, compiled, Priority::Idle, &mut times);
+    let version = activator.prepare(label, &file, &demand, compiled, priority, &mut times);
     Ok((version.await?, file))
 }
 

@@ -11,6 +11,7 @@ use crate::site::activate::Rejection;
 use crate::site::by::By;
 use crate::site::optimise;
 use crate::site::outcome::{Outcome, REMOVED};
+use crate::site::probation::Counts;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
@@ -26,41 +27,49 @@ impl Shared {
         by: By,
     ) -> Outcome {
         let rolled_back = self.changes.overrule(|| {
-            // That of an earlier process counts before its candidate is loaded.
-            let is_rolling = self.versions.history().rollout().is_some();
-            let serving = self.versions.current().label.number;
-            if is_rolling && number.is_none_or(|number| number == serving) {
-                // Only the rollout is undone: the current version has replaced the one before it
-                // earlier.
-                self.only_end_rollout(if_version, by)
-            } else {
-                self.go_back(number, if_version, by)
+            let serving = self.expect_current(if_version)?;
+            // The current version has replaced the one before it earlier, so only the rollout is
+            // undone.
+            let is_of_rollout = number.is_none_or(|number| number == serving);
+            match is_of_rollout.then(|| self.end_rollout_for(ROLLED_BACK, by)).flatten() {
+                Some(version) => Ok(Err(Outcome::RolloutEnded { version, serving })),
+                None => self.go_back(number, if_version, by).map(Ok),
             }
         });
-        self.went_back(rolled_back, by).await
+        match rolled_back {
+            Ok(Ok(rolled_back)) => self.went_back(Ok(rolled_back), by).await,
+            Ok(Err(ended)) => {
+                self.save_state_on_thread().await;
+                ended
+            }
+            Err(cause) => self.refused(cause),
+        }
     }
 
     /// Undoes the swap to version `number`, and rejects it: version `before` becomes current
     /// again. Unlike a rollback by an operator, this lets a swap in progress go on, which may
     /// bring the mend.
-    pub(super) async fn undo(self: &Arc<Self>, before: u64, number: u64, rejection: Rejection) -> Outcome {
+    /// Does nothing if the watch with these counts has ended.
+    pub(super) async fn undo(
+        self: &Arc<Self>,
+        before: u64,
+        number: u64,
+        watch: &Arc<Counts>,
+        rejection: Rejection,
+    ) -> Outcome {
         let by = By::Verdict;
         let undone = self.changes.beside(|| {
+            if !self.settings.probation.is_watching(watch) {
+                return Err("the watch has ended".to_owned());
+            }
             let undone = self.go_back(Some(before), Some(number), by)?;
             self.tell_rejected(number, &rejection, before, by);
+            self.rejected_after_all(number, &rejection.cause);
             self.versions.history().reject(number, rejection);
             Ok(undone)
         });
         self.left.notify_one();
         self.went_back(undone, by).await
-    }
-
-    /// Ends the rollout in progress. Returns the current version, and the number of the candidate.
-    fn only_end_rollout(&self, if_version: Option<u64>, by: By) -> Result<(Arc<Version>, u64), String> {
-        self.expect_current(if_version)?;
-        let current = Arc::clone(&self.versions.current());
-        let ended = self.end_rollout_for(ROLLED_BACK, by);
-        Ok((Arc::clone(&current), ended.unwrap_or(current.label.number)))
     }
 
     /// Makes another version current. Called under the lock of the changes. Returns the version,

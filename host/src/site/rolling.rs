@@ -14,7 +14,7 @@ use crate::seed;
 use crate::site::activate::Stage;
 use crate::site::findings::Findings;
 use crate::site::probation::Counts;
-use crate::site::rollout_status::{Facts, RolloutState, RolloutStatus};
+use crate::site::rollout_status::{Facts, InProgress, RolloutState, RolloutStatus};
 use crate::site::saved::Kept;
 
 /// Answer to an order about a rollout when there is none.
@@ -38,8 +38,8 @@ pub(super) struct Live {
     pub(super) progress: Progress,
     /// Why it has stopped.
     pub(super) stopped: Option<String>,
-    /// What has become of the rollout, and why.
-    pub(super) end: Option<(RolloutState, Option<String>)>,
+    /// What has become of the rollout, why, and when.
+    pub(super) end: Option<(RolloutState, Option<String>, Instant)>,
 }
 
 impl Rollout {
@@ -60,7 +60,7 @@ impl Rollout {
     }
 
     pub(super) fn end(&self, state: RolloutState, cause: Option<String>) {
-        self.live().end = Some((state, cause));
+        self.live().end = Some((state, cause, Instant::now()));
         self.changed.notify_one();
     }
 
@@ -74,7 +74,8 @@ impl Rollout {
             (live.progress, live.stopped.clone(), live.end.clone())
         };
         let Kept { label, time, .. } = &self.kept;
-        let (state, cause) = end.unwrap_or_else(|| (RolloutState::of(&progress), stopped));
+        let now = || (RolloutState::of(&progress), stopped, Instant::now());
+        let (state, cause, at) = end.unwrap_or_else(now);
         let facts = Facts {
             label,
             begun: *time,
@@ -83,12 +84,30 @@ impl Rollout {
             cause,
             plan: &self.plan,
             progress: &progress,
+            at,
             served: self.served(),
             failed: self.counts.failed.load(Relaxed),
             left_out: self.counts.left_out.load(Relaxed),
         };
         let (evidence, report) = self.findings.tell();
         RolloutStatus::new(facts, evidence, report)
+    }
+
+    /// Returns the state of a rollout in progress.
+    pub(super) fn in_progress(&self) -> InProgress {
+        let live = self.live();
+        let step = match live.progress.phase {
+            Phase::Shadow => None,
+            Phase::Step { step } => Some(step),
+        };
+        InProgress {
+            version: self.number(),
+            origin: self.kept.label.origin.to_string(),
+            state: RolloutState::of(&live.progress),
+            step: step.map(|step| step + 1),
+            share: step.map(|step| self.plan.steps.share(step).to_string()),
+            cause: live.stopped.clone(),
+        }
     }
 
     pub(super) fn too_few(&self) -> String {

@@ -4,14 +4,16 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use crate::events::event::Change;
 use crate::rollout::assign::Assignment;
 use crate::rollout::plan::Plan;
 use crate::rollout::progress::{Halt, Next, Progress};
+use crate::rollout::report::accept::Accept;
 use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::findings::Findings;
@@ -26,6 +28,9 @@ use crate::site::shared::Shared;
 use crate::site::traffic::Split;
 use crate::site::version::Version;
 
+/// Time after which the driver looks again at what it could not do.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
 impl Shared {
     /// Begins a rollout of a candidate. Returns the number of the version that serves the other
     /// clients. Called under the lock of the changes.
@@ -33,7 +38,7 @@ impl Shared {
         self: &Arc<Self>,
         version: Version,
         file: &Arc<[u8]>,
-        plan: Plan,
+        (plan, accept): (Plan, Accept),
         if_version: Option<u64>,
         times: &mut Times,
         by: By,
@@ -54,7 +59,7 @@ impl Shared {
         let kept = Kept { label: version.label.clone(), time: SystemTime::now(), replaced: None };
         let phase = Progress::new(&plan, Instant::now()).phase;
         let saved = SavedRollout { kept, before, plan, salt: salt(), phase, halt: None, stopped: None };
-        self.start_rollout(Arc::new(version), file, saved, by);
+        self.start_rollout(Arc::new(version), file, saved, accept, by);
         Ok(before)
     }
 
@@ -65,6 +70,7 @@ impl Shared {
         version: Arc<Version>,
         file: &Arc<[u8]>,
         saved: SavedRollout,
+        accept: Accept,
         by: By,
     ) {
         let SavedRollout { kept, before, plan, salt, phase, halt, stopped } = saved.clone();
@@ -81,7 +87,7 @@ impl Shared {
         let mut progress = Progress::new(&plan, Instant::now());
         progress.enter(phase, Instant::now(), 0);
         progress.halt = halt;
-        let findings = Arc::new(Findings::new(plan.slower));
+        let findings = Arc::new(Findings::new(plan.slower, accept));
         let rollout = Arc::new(Rollout {
             kept,
             before,
@@ -109,6 +115,10 @@ impl Shared {
                 Next::Wait(until) => until.map(Into::into),
                 next => {
                     self.advance(&rollout, next).await;
+                    if rollout.next() == next && !rollout.is_over() {
+                        // Nothing has come of it, which cannot be unless the site is gone.
+                        sleep(BETWEEN_TRIES).await;
+                    }
                     continue;
                 }
             };
@@ -125,7 +135,7 @@ impl Shared {
         let by = By::Rollout;
         match next {
             Next::Phase(phase) => {
-                self.change(rollout, Change::Phase, None, by, |live, saved, split| {
+                self.change(rollout, Change::Step, None, by, |live, saved, split| {
                     live.progress.enter(phase, Instant::now(), rollout.served());
                     (saved.phase, split.share) = (phase, share(&rollout.plan, phase));
                 });
@@ -153,7 +163,9 @@ impl Shared {
             }
             Next::Wait(_) => {}
         }
-        self.save_state_on_thread().await;
+        // Does not wait for the disk: a verdict may be due.
+        let shared = Arc::clone(self);
+        self.spawn(async move { drop(shared.save_state_on_thread().await) });
     }
 
     fn stop(&self, rollout: &Arc<Rollout>, cause: String) {

@@ -1,12 +1,13 @@
 //! State of a rollout, as `host rollout status` shows it.
 
+use std::fmt;
 use std::time::{Instant, SystemTime};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::rollout::judge::Evidence;
+use crate::rollout::evidence::Evidence;
 use crate::rollout::plan::Plan;
 use crate::rollout::progress::{Halt, Phase, Progress};
 use crate::rollout::report::outcomes::Report;
@@ -40,6 +41,8 @@ pub struct RolloutStatus {
     pub begun: String,
     /// Time since the begin of the phase, in seconds.
     pub phase_seconds: u64,
+    /// Number of requests that the candidate has answered in this phase.
+    pub phase_requests: u64,
     /// Number of requests that the candidate has answered.
     pub served: u64,
     /// Number of those that failed.
@@ -51,6 +54,40 @@ pub struct RolloutStatus {
     pub evidence: Evidence,
     /// What came of the sample of requests, which ran again on both versions.
     pub report: Report,
+}
+
+/// Rollout in progress, in short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InProgress {
+    /// Number of the candidate.
+    pub version: u64,
+    /// Source of its bytes.
+    pub origin: String,
+    /// State.
+    pub state: RolloutState,
+    /// Number of the step, counted from 1; absent in a shadow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step: Option<usize>,
+    /// Share of the clients that get the candidate; absent in a shadow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<String>,
+    /// Reason for which it has stopped.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+}
+
+impl fmt::Display for InProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InProgress { version, origin, state, share, cause, .. } = self;
+        let what = match state {
+            RolloutState::Paused => "has paused the rollout of",
+            RolloutState::Stopped => "has stopped the rollout of",
+            _ => "rolls out",
+        };
+        let to = share.as_ref().map_or("as a shadow".into(), |share| format!("to {share} of the clients"));
+        let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        write!(f, "{what} version {version}, {origin}, {to}{cause}")
+    }
 }
 
 /// State of a rollout.
@@ -84,9 +121,9 @@ impl RolloutState {
         }
     }
 
-    /// Returns whether the rollout is in progress.
-    pub fn is_live(self) -> bool {
-        !matches!(self, RolloutState::Published | RolloutState::Rejected | RolloutState::Over)
+    /// Returns whether the rollout goes on without an operator.
+    pub fn goes_on(self) -> bool {
+        matches!(self, RolloutState::Shadow | RolloutState::Canary)
     }
 }
 
@@ -99,6 +136,8 @@ pub(super) struct Facts<'a> {
     pub(super) cause: Option<String>,
     pub(super) plan: &'a Plan,
     pub(super) progress: &'a Progress,
+    /// Now, or when the rollout ended.
+    pub(super) at: Instant,
     pub(super) served: u64,
     pub(super) failed: u64,
     pub(super) left_out: u64,
@@ -106,7 +145,8 @@ pub(super) struct Facts<'a> {
 
 impl RolloutStatus {
     pub(super) fn new(facts: Facts<'_>, evidence: Evidence, report: Report) -> RolloutStatus {
-        let Facts { label, begun, serving, state, cause, plan, progress, served, failed, left_out } = facts;
+        let Facts { label, begun, serving, state, cause, plan, progress, at, served, failed, left_out } =
+            facts;
         let step = match progress.phase {
             Phase::Shadow => None,
             Phase::Step { step } => Some(step),
@@ -122,7 +162,8 @@ impl RolloutStatus {
             step: step.map(|step| step + 1),
             share: step.map(|step| plan.steps.share(step).to_string()),
             begun: clock::seconds(begun).to_string(),
-            phase_seconds: progress.elapsed(Instant::now()).as_secs(),
+            phase_seconds: progress.elapsed(at).as_secs(),
+            phase_requests: progress.served(served),
             served,
             failed,
             left_out,

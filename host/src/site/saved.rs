@@ -87,13 +87,14 @@ impl State {
     /// Sorts the versions and clamps their times to the range that can be written.
     fn tidy(&mut self) {
         self.versions.sort_by_key(|kept| kept.label.number);
-        let candidate = self.rollout.iter_mut().map(|rollout| &mut rollout.kept);
-        self.versions.iter_mut().chain(candidate).for_each(|kept| kept.time = clock::showable(kept.time));
+        self.versions.iter_mut().for_each(|kept| kept.time = clock::showable(kept.time));
     }
 
     /// Parses and validates the state file.
     pub(super) fn read(bytes: &[u8]) -> anyhow::Result<State> {
-        let mut state: State = serde_json::from_slice(bytes)?;
+        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let rollout = value.as_object_mut().and_then(|fields| fields.remove("rollout"));
+        let mut state: State = serde_json::from_value(value)?;
         if state.format != FORMAT {
             bail!("its format is {}; expected {FORMAT}", state.format);
         }
@@ -130,20 +131,30 @@ impl State {
             }
             check(label)?;
         }
-        if let Some(SavedRollout { kept: Kept { label, .. }, before, phase, plan, .. }) = &state.rollout {
-            let number = label.number;
-            check(label)?;
-            let is_listed = state.versions.iter().any(|kept| kept.label.number == number);
-            if is_listed || !numbers.contains(&number) || *before != state.current {
-                bail!("the rollout of version {number} does not fit the versions");
-            }
-            if let Phase::Step { step } = phase
-                && *step >= plan.steps.shares().len()
-            {
-                bail!("the rollout of version {number} is in a step that its plan lacks");
-            }
+        match rollout.map(|rollout| state.read_rollout(rollout)).transpose() {
+            Ok(rollout) => state.rollout = rollout,
+            // The versions are worth more.
+            Err(error) => warn!("the saved rollout is unusable, and does not go on: {error:#}"),
         }
         Ok(state)
+    }
+
+    /// Parses and validates the rollout of this state.
+    fn read_rollout(&self, value: serde_json::Value) -> anyhow::Result<SavedRollout> {
+        let mut rollout: SavedRollout = serde_json::from_value(value)?;
+        let SavedRollout { kept: Kept { label, time, .. }, before, phase, plan, .. } = &mut rollout;
+        *time = clock::showable(*time);
+        check(label)?;
+        let is_listed = self.versions.iter().any(|kept| kept.label.number == label.number);
+        if is_listed || !(1..self.next_number).contains(&label.number) || *before != self.current {
+            bail!("version {} does not fit the versions", label.number);
+        }
+        if let Phase::Step { step } = phase
+            && *step >= plan.steps.shares().len()
+        {
+            bail!("it is in a step that its plan lacks");
+        }
+        Ok(rollout)
     }
 
     /// Corrects the origin of versions that are listed as the embedded handler but have
@@ -257,6 +268,43 @@ mod tests {
             let mut changed = good.clone();
             change(&mut changed);
             assert!(read(&changed).is_err(), "change {index}: {changed:?}");
+        }
+    }
+
+    #[test]
+    fn an_unusable_rollout_is_dropped_and_the_versions_stay() {
+        let rollout = serde_json::json!({
+            "kept": kept(2, Origin::Embedded), "before": 1, "salt": vec![7; 16], "phase": "step", "step": 1,
+            "plan": {
+                "shadow": "0s", "percent": "10%", "steps": "1%,50%", "hold": "30s", "key": "client",
+                "slower": "2x", "requests": 100, "wait": "10m",
+            },
+        });
+        let read = |path: &str, value: serde_json::Value| {
+            let mut saved = serde_json::to_value(state(vec![kept(1, Origin::Embedded)])).unwrap();
+            saved["rollout"] = rollout.clone();
+            if !path.is_empty() {
+                *saved["rollout"].pointer_mut(path).unwrap() = value;
+            }
+            State::read(&serde_json::to_vec(&saved).unwrap()).unwrap()
+        };
+        let good = read("", 0.into());
+        assert_eq!(good.rollout.as_ref().map(|rollout| rollout.before), Some(1));
+        assert_eq!(self::read(&good).unwrap(), good);
+        for (path, value) in [
+            ("/step", 2.into()),
+            ("/phase", "later".into()),
+            ("/before", 3.into()),
+            ("/kept/label/number", 1.into()),
+            ("/kept/label/number", 10.into()),
+            ("/kept/label/sha256", "../x".into()),
+            ("/plan/percent", "0%".into()),
+            ("/plan/key", "moon".into()),
+            ("/salt", "x".into()),
+            ("/kept", 1.into()),
+        ] {
+            let read = read(path, value);
+            assert_eq!((read.rollout, read.versions.len()), (None, 1), "{path}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::events::event::{Change, Event, How, now};
 use crate::events::hub::Events;
 use crate::fault_counts::cut;
 use crate::rollout::journal::Journal;
-use crate::site::activate::{Activator, Rejection};
+use crate::site::activate::{Activator, Rejection, Stage};
 use crate::site::by::By;
 use crate::site::changes::Changes;
 use crate::site::demand::Demand;
@@ -189,7 +189,11 @@ impl Shared {
         match history.rejection(wanted) {
             _ if wanted >= history.next_number() => format!("there is no version {wanted} yet; {kept}"),
             Some(rejection) => {
-                format!("version {wanted} was rejected and has never served ({rejection}); {kept}")
+                let never = match rejection.stage {
+                    Stage::Shadow | Stage::Canary | Stage::Watch => "",
+                    _ => " and has never served",
+                };
+                format!("version {wanted} was rejected{never} ({rejection}); {kept}")
             }
             None if number.is_none() => format!(
                 "version {wanted}, which version {serving} replaced, is no longer kept (--keep, --keep-bytes); {kept}"

@@ -13,6 +13,7 @@ use crate::rollout::plan::Plan;
 use crate::rollout::progress::Halt;
 use crate::site::activate::{Rejection, Stage};
 use crate::site::by::By;
+use crate::site::outcome::REMOVED;
 use crate::site::rolling::{NONE, Rollout, name, stage};
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
 use crate::site::shared::Shared;
@@ -30,8 +31,11 @@ impl Shared {
             // One of an earlier process, which is not loaded yet.
             None => {
                 let number = self.versions.history().rollout().map(|saved| saved.kept.label.number)?;
-                let rejection = rejection(Stage::Canary, cause.to_owned());
-                self.versions.history().reject(number, rejection);
+                let rejected = rejection(Stage::Canary, cause.to_owned());
+                self.versions.history().reject(number, rejected.clone());
+                let serving = self.versions.current().label.number;
+                info!(site = self.site(), version = number, serving, cause, %by, "the rollout has ended, its candidate is rejected");
+                self.tell_rejected(number, &rejected, serving, by);
                 Some(number)
             }
         }
@@ -57,7 +61,11 @@ impl Shared {
         let (number, phase) = (rollout.number(), rollout.live().progress.phase);
         let rejected = rejection(stage(phase), cause.clone());
         // Told only when it is so.
+        let candidate = self.versions.history().candidate(number);
         self.versions.end_rollout(|history| history.reject(number, rejected.clone()));
+        if let Some(candidate) = candidate {
+            self.forget_secrets(&candidate, &self.versions.current());
+        }
         self.left.notify_one();
         self.close_rollout(rollout, RolloutState::Rejected, Some(cause), by);
         let serving = self.versions.current().label.number;
@@ -75,7 +83,29 @@ impl Shared {
         rollout.end(state, cause.clone());
         self.settings.probation.end_of(rollout.number());
         self.optimising().end_candidate();
-        self.tell_rollout(rollout, Change::Ended, cause, by);
+        let change = match state {
+            RolloutState::Published => Change::Published,
+            RolloutState::Rejected => Change::Rejected,
+            _ => Change::Over,
+        };
+        self.tell_rollout(rollout, change, cause, by);
+    }
+
+    /// Ends the watch and the rollout in progress, because the site is gone. Called under the lock of
+    /// the changes.
+    pub(super) fn close_with_site(&self) {
+        if let Some(rollout) = self.rolling() {
+            rollout.end(RolloutState::Rejected, Some(REMOVED.into()));
+        }
+        self.settings.probation.end();
+        self.versions.end_rollout(|_| ());
+    }
+
+    /// Notes that the version of the latest rollout was rejected after it was published.
+    pub(super) fn rejected_after_all(&self, number: u64, cause: &str) {
+        if let Some(rollout) = self.latest_rollout().filter(|rollout| rollout.number() == number) {
+            rollout.end(RolloutState::Rejected, Some(format!("after it was published: {cause}")));
+        }
     }
 
     /// Returns the rollout in progress.
@@ -106,9 +136,22 @@ impl Shared {
         self.latest_rollout().map(|rollout| rollout.status())
     }
 
+    fn no_rollout(&self) -> String {
+        match self.versions.history().rollout() {
+            Some(_) => "the rollout is still being loaded after the restart; try again".into(),
+            None => NONE.into(),
+        }
+    }
+
     /// Pauses the rollout in progress.
     pub(super) async fn pause_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
-        let rollout = self.rolling().ok_or(NONE)?;
+        let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
+        let halt = rollout.live().progress.halt;
+        match halt {
+            Some(Halt::Paused) => return Ok(rollout.status()),
+            Some(Halt::Stopped) => return Err("the rollout has stopped already".into()),
+            None => {}
+        }
         self.change(&rollout, Change::Paused, None, by, |live, saved, _| {
             live.progress.halt = Some(Halt::Paused);
             saved.halt = Some(Halt::Paused);
@@ -119,7 +162,7 @@ impl Shared {
 
     /// Lets a rollout go on: its step begins anew.
     pub(super) async fn resume_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
-        let rollout = self.rolling().ok_or(NONE)?;
+        let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
         if rollout.live().progress.halt.is_none() {
             return Err("the rollout is not paused".into());
         }
@@ -136,7 +179,7 @@ impl Shared {
     /// Publishes the candidate of the rollout in progress at once. Runs on the swap thread,
     /// because it may write the version to the state folder first.
     pub(super) async fn promote_rollout(self: Arc<Self>, by: By) -> Result<RolloutStatus, String> {
-        let rollout = self.rolling().ok_or(NONE)?;
+        let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
         if rollout.plan.steps.is_off() {
             return Err("the candidate of a shadow is not published; host swap publishes it".into());
         }
@@ -151,7 +194,7 @@ impl Shared {
         let ended = self.changes.beside(|| self.end_rollout_for(&cause, by));
         if ended.is_none() {
             // The candidate may still be compiled or tried.
-            self.changes.cancel().then_some(()).ok_or(NONE)?;
+            self.changes.cancel().then_some(()).ok_or_else(|| self.no_rollout())?;
             return Ok(None);
         }
         self.save_state_on_thread().await;
@@ -166,10 +209,11 @@ impl Shared {
             Change::Stopped => {
                 warn!(site, version, serving, cause, %by, "the rollout stopped in {phase}; host rollout resume waits again, promote publishes, abort ends it");
             }
-            Change::Ended if cause.is_some() => {
-                warn!(site, version, serving, cause, %by, "the rollout has ended in {phase}");
+            // What an operator ends is no surprise.
+            Change::Rejected if matches!(by, By::Verdict | By::Restart) => {
+                warn!(site, version, serving, cause, %by, "the rollout {what}: {phase}");
             }
-            _ => info!(site, version, serving, %by, "the rollout {what}: {phase}"),
+            _ => info!(site, version, serving, cause, %by, "the rollout {what}: {phase}"),
         }
         self.tell_rollout_event(version, what, phase, cause, by);
     }

@@ -15,7 +15,7 @@ use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
-use crate::site::changes::Change;
+use crate::site::changes::{Cancelled, Change};
 use crate::site::demand::Demand;
 use crate::site::judge;
 use crate::site::optimise;
@@ -31,6 +31,8 @@ struct Order {
     /// Differences that the gate accepts.
     accept: Accept,
     way: Way,
+    /// Whether the order is for these bytes, even if they serve already and others are rolled out.
+    is_new: bool,
     is_gone: IsGone,
     by: By,
 }
@@ -90,12 +92,14 @@ impl Shared {
             }
         };
         let candidate = Candidate::new(source, bytes);
-        if self.store.consider(&candidate.sha256) && !by.tries_again() {
+        let is_same = self.store.consider(&candidate.sha256);
+        if is_same && !by.tries_again() {
             return;
         }
         let change = self.changes.begin();
         let (accept, way) = (Accept::default(), Way::Configured);
-        let order = Order { if_version: None, accept, way, is_gone: Box::new(|| false), by };
+        let is_gone = Box::new(|| false);
+        let order = Order { if_version: None, accept, way, is_new: !is_same, is_gone, by };
         let outcome = self.prepare_and_publish(change, candidate, &demand, times, order).await;
         if let Outcome::Unchanged { version } = outcome {
             self.is_unchanged(version, by);
@@ -127,7 +131,7 @@ impl Shared {
         let change = self.changes.begin();
         let candidate = Candidate::new(Origin::Upload(name), bytes);
         let (demand, times) = (self.demand(), Times::default());
-        let order = Order { if_version, accept, way, is_gone, by };
+        let order = Order { if_version, accept, way, is_new: true, is_gone, by };
         self.prepare_and_publish(change, candidate, &demand, times, order).await
     }
 
@@ -137,12 +141,17 @@ impl Shared {
         candidate: Candidate,
         demand: &Demand,
         mut times: Times,
-        Order { if_version, accept, way, is_gone, by }: Order,
+        Order { if_version, accept, way, is_new, is_gone, by }: Order,
     ) -> Outcome {
         let serving = self.versions.current();
         if serving.is_of(&candidate.sha256, &demand.values) {
             self.settings.notice.set_rejection(None);
-            return Outcome::Unchanged { version: serving.label.number };
+            let version = serving.label.number;
+            if is_new && !matches!(way, Way::Plan(_)) {
+                self.changes.beside(|| self.end_rollout_for(&format!("version {version} was ordered"), by));
+                self.save(|store| store.save_state(&self.versions));
+            }
+            return Outcome::Unchanged { version };
         }
         let plan = way.plan(demand);
         if let (Way::Configured, Some(_), Some((label, plan))) =
@@ -168,7 +177,7 @@ impl Shared {
         };
         let prepared = tokio::select! {
             biased;
-            () = change.cancelled() => Err(SUPERSEDED),
+            end = change.cancelled() => Err(if end == Cancelled::Aborted { ABORTED } else { SUPERSEDED }),
             () = until_gone(&is_gone) => Err(GONE),
             prepared = preparing => Ok(prepared),
         };
@@ -177,7 +186,7 @@ impl Shared {
             Ok(Ok((version, replayed))) => {
                 let publish = || match plan {
                     Some(plan) => {
-                        let (file, following) = (&candidate.bytes, plan.clone());
+                        let (file, following) = (&candidate.bytes, (plan.clone(), accept.clone()));
                         let before =
                             self.begin_rollout(version, file, following, if_version, &mut times, by)?;
                         Ok(Published::RollingOut(before, plan))
@@ -305,6 +314,9 @@ impl Shared {
 
 /// Cause of a rejection when a newer change ends the work on a candidate.
 pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
+
+/// Cause of a rejection when an operator ends the work on a candidate.
+const ABORTED: &str = "it was aborted before it was ready";
 
 /// Cause of a rejection when the client that asked for the swap disconnects.
 pub(super) const GONE: &str = "its client disconnected before it was ready";

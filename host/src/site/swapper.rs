@@ -29,7 +29,7 @@ use crate::site::optimise;
 use crate::site::outcome::Outcome;
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::restore;
-use crate::site::rollout_status::RolloutStatus;
+use crate::site::rollout_status::{InProgress, RolloutStatus};
 use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
 use crate::site::swap::{IsGone, Way};
@@ -98,8 +98,7 @@ impl Swapper {
     pub fn close(&self) {
         self.0.is_closed.store(true, Relaxed);
         drop(self.0.changes.begin());
-        self.0.settings.probation.end();
-        self.0.versions.end_rollout(|_| ());
+        self.0.changes.beside(|| self.0.close_with_site());
         self.0.versions.current().module.set_serving(false);
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.into_iter().for_each(|task| task.abort());
@@ -199,6 +198,11 @@ impl Swapper {
     /// Returns the state of the latest rollout, if there was one.
     pub fn rollout(&self) -> Option<RolloutStatus> {
         self.0.rollout_status()
+    }
+
+    /// Returns the rollout in progress.
+    pub fn rolling_out(&self) -> Option<InProgress> {
+        self.0.rolling().map(|rollout| rollout.in_progress())
     }
 
     /// Pauses the rollout in progress: its step does not end.
