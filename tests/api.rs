@@ -272,6 +272,8 @@ fn the_latest_faults_have_their_causes() {
 fn a_reload_is_a_resource() {
     let place = Deployment::of(saying("one"));
     let server = place.start(&["--no-watch"]);
+    // Only then the server has read the file that it was started with.
+    assert_eq!(post(&place, "/v1/reload", "", b"").body["sites"][0]["outcome"], "unchanged");
     fs::write(place.file(), saying("two")).unwrap();
     let reply = post(&place, "/v1/reload", "", b"");
     assert_eq!(

@@ -6,6 +6,7 @@
 
 mod clients;
 mod configured;
+mod ends;
 mod one;
 mod orders;
 mod pins;

@@ -25,6 +25,31 @@ fn base() -> Handler {
         .but("GET /echo", Echoes("HTTP/1.1 200 OK\n\n"))
 }
 
+#[test]
+fn the_secrets_of_both_versions_of_a_rollout_are_masked() {
+    let place = start(&base());
+    fs::write(place.0.folder.file("key"), "closesesame").unwrap();
+    let plan = "rollout = '50%'\nrollout-key = 'header:x-user'\ngate = 'off'\n";
+    let (code, said) = place.0.reload(&format!("{PATIENT}{}{plan}", LINES.replace("gate = 'same'\n", "")));
+    assert!(code == 0 && said.contains("rolling out version 2 "), "{said}");
+    let mut client = place.0.server.connect();
+    for user in 0..20 {
+        for secret in [SECRET, "closesesame"] {
+            client.send(format!("GET /{secret}?k={secret} HTTP/1.1\r\nhost: a\r\nx-user: {user}\r\n\r\n"));
+            assert_eq!(client.reply_to("GET").status, 200);
+        }
+    }
+    let requests = place.0.folder.file("requests.http");
+    let export = ["journal", "export", requests.to_str().unwrap()];
+    assert_eq!(place.0.run(&export).0, 0);
+    has_none(&fs::read_to_string(&requests).unwrap());
+    has_none(&place.0.run(&["journal"]).1);
+    has_none(&place.0.run(&["rollout", "status"]).1);
+    assert_eq!(place.0.run(&["rollout", "abort"]).0, 0);
+    has_none(&place.0.run(&["journal"]).1);
+    has_none(&place.0.server.stop().join("\n"));
+}
+
 #[track_caller]
 fn has_none(said: &str) {
     assert!(!said.contains("sesame"), "{said}");

@@ -21,14 +21,14 @@ fn roll_out(site: &Site, key: &str, field: impl Fn(usize) -> String + Copy) -> V
     site.begin(saying("new"), &plan, 2);
     let phases = [
         ("begun", "step 1 of 3, 1%"),
-        ("phase", "step 2 of 3, 10%"),
-        ("phase", "step 3 of 3, 50%"),
-        ("ended", "step 3 of 3, 50%"),
+        ("step", "step 2 of 3, 10%"),
+        ("step", "step 3 of 3, 50%"),
+        ("published", "step 3 of 3, 50%"),
     ];
     let mut seen: Vec<Vec<u64>> = Vec::new();
     for ((change, phase), share) in phases.into_iter().zip(SHARES) {
         changes(&mut events, 2, change, phase);
-        if change == "ended" {
+        if change == "published" {
             events.tells(serde_json::json!({ "event": "serving", "version": 2 }));
         }
         let versions = versions_for(&mut site.server.connect(), CLIENTS, field);
@@ -37,7 +37,7 @@ fn roll_out(site: &Site, key: &str, field: impl Fn(usize) -> String + Copy) -> V
             let flips = before.iter().zip(&versions).filter(|(before, now)| now < before).count();
             assert_eq!(flips, 0, "in {phase}");
         }
-        if change != "ended" {
+        if change != "published" {
             assert!(count(&versions, 2) < STEP, "the step may have ended");
             site.pinned(2, STEP);
         }

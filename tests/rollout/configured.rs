@@ -138,7 +138,7 @@ fn sites_roll_out_apart() {
             .starts_with("rolling out version 3 ")
     );
     assert_eq!([version("/one"), version("/two")], ["2", "2"]);
-    assert!(run(&["rollout", "status", "--site", "two"]).starts_with("rolling out version 3: shadow"));
+    assert!(run(&["rollout", "status", "--site", "two"]).starts_with("version 3 gets copies of requests"));
     assert!(run(&["rollout", "abort", "--site", "one"]).starts_with("ended the rollout of version 2"));
     assert_eq!([version("/one"), version("/two")], ["1", "2"]);
     assert!(run(&["rollout", "promote", "--site", "two"]).contains("version 3 is done"));

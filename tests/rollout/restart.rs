@@ -34,7 +34,7 @@ fn a_server_that_is_killed_goes_on_at_its_step_with_the_same_clients() {
     site.begin(saying("new"), OPEN, 2);
     changes(&mut events, 2, "begun", "step 1 of 2, 1%");
     site.pinned(2, ENOUGH);
-    changes(&mut events, 2, "phase", "step 2 of 2, 50%");
+    changes(&mut events, 2, "step", "step 2 of 2, 50%");
     site.saves("\"step\": 1");
     assert_eq!(site.order("pause").status, 200);
     let before = site.versions_for(1000);
@@ -50,7 +50,7 @@ fn a_server_that_is_killed_goes_on_at_its_step_with_the_same_clients() {
     site.is_in("canary", Some(2));
     site.pinned(2, ENOUGH);
     // The event of its continuation may come first.
-    while events.next().unwrap()["change"] != "ended" {}
+    while events.next().unwrap()["change"] != "published" {}
     site.server.log_line(&["serving version 2: ", "replaced=1"]);
     site.serves_all(2);
 }
@@ -107,7 +107,7 @@ fn orders_count_before_the_candidate_is_loaded_after_a_restart() {
         let site = Site::start(&PINS);
         site.place.serves(saying("two"), 2);
         // Loading it takes a while.
-        site.begin(bombs::much_code(300), OPEN, 3);
+        site.begin(bombs::much_code(60), OPEN, 3);
         site.saves("\"rollout\"");
         let Site { server, place } = site;
         drop(server);

@@ -38,7 +38,7 @@ fn no_client_gets_the_candidate_and_the_report_counts_the_differences() {
     assert_eq!((&status["served"], &status["state"]), (&json!(0), &json!("shadow")));
     site.has_versions(&[(1, "current", ""), (2, "rollout", "0%")]);
     let (code, said) = site.run(&["rollout", "status"]);
-    assert!(code == 0 && said.starts_with("version 2 gets copies of requests, for "), "{said}");
+    assert!(code == 0 && said.starts_with("version 2 gets copies of requests, "), "{said}");
     assert!(said.contains("the candidate answered 0 requests, of which 0 failed\n"), "{said}");
     assert!(said.contains("body differs at line 1: \"old\" -> \"new\""), "{said}");
     // It is not published by an order.
@@ -75,7 +75,7 @@ fn a_shadow_that_is_over_leaves_its_report_and_no_version() {
     assert_eq!(code, 0, "{said}");
     changes(&mut events, 2, "begun", "shadow");
     site.serves_all(1);
-    changes(&mut events, 2, "ended", "shadow");
+    changes(&mut events, 2, "over", "shadow");
     site.has_versions(&[(1, "current", "")]);
     let status = site.is_in("over", None);
     assert!(status["cause"].is_null() && status["report"]["requests"].is_u64(), "{status}");
@@ -99,7 +99,7 @@ fn a_candidate_that_fails_is_rejected_in_the_shadow_and_no_client_sees_it() {
             site.status()["state"] == "rejected"
         });
         changes(&mut events, 2, "begun", "shadow");
-        let ended = changes(&mut events, 2, "ended", "shadow");
+        let ended = changes(&mut events, 2, "rejected", "shadow");
         let cause = ended["cause"].as_str().unwrap();
         assert!(cause.contains("requests fail that version 1 answers"), "{cause}");
         events.tells(json!({ "event": "rejected", "version": 2, "stage": "shadow", "by": "verdict" }));

@@ -13,7 +13,7 @@ fn each_step_has_its_share_and_the_last_one_ends_in_publishing() {
     site.begin(saying("new"), plan, 2);
     for (step, share, rest, fraction) in [(1, "10%", "90%", 0.1), (2, "50%", "50%", 0.5)] {
         let phase = format!("step {step} of 2, {share}");
-        changes(&mut events, 2, if step == 1 { "begun" } else { "phase" }, &phase);
+        changes(&mut events, 2, if step == 1 { "begun" } else { "step" }, &phase);
         let before = site.status()["served"].as_u64().unwrap();
         let versions = site.versions_for(2000);
         assert_share(&versions, 2, fraction);
@@ -25,13 +25,13 @@ fn each_step_has_its_share_and_the_last_one_ends_in_publishing() {
         assert!(listed.contains(&format!("(sent), {share} of the clients\n")), "{listed}");
         assert!(listed.contains(&format!("handler.wasm, {rest} of the clients\n")), "{listed}");
         let (code, said) = site.run(&["rollout", "status"]);
-        let line = format!("rolling out version 2: step {step} of 2, {share} of the clients, for ");
+        let line = format!("rolling out version 2: step {step} of 2, {share} of the clients, ");
         assert!(code == 0 && said.starts_with(&line), "{said}");
         assert!(said.contains("; version 1 serves the other clients\n"), "{said}");
         assert!(said.contains("plan: 10%, 50%, each for 1ms\n"), "{said}");
         site.pinned(2, 2000);
     }
-    changes(&mut events, 2, "ended", "step 2 of 2, 50%");
+    changes(&mut events, 2, "published", "step 2 of 2, 50%");
     let serving = json!({ "event": "serving", "version": 2, "replaced": 1, "how": "swap", "by": "rollout" });
     events.tells(serving);
     site.serves_all(2);
@@ -42,7 +42,7 @@ fn each_step_has_its_share_and_the_last_one_ends_in_publishing() {
         &["the rollout has begun: step 1 of 2, 10%", "version=2", "serving=1"][..],
         &["rolling out version 2: ", "serving=1"],
         &["the rollout goes on: step 2 of 2, 50%", "by=rollout"],
-        &["the rollout has ended: step 2 of 2, 50%", "by=rollout"],
+        &["the rollout is done, its candidate is published: step 2 of 2, 50%", "by=rollout"],
         &["serving version 2: ", "replaced=1", "by=rollout"],
     ] {
         site.server.log_line(line);
@@ -60,7 +60,7 @@ fn the_command_says_what_it_begins() {
     assert!(code == 0 && said.starts_with("rolling out version 2 (sha256 "), "{said}");
     assert!(said.contains("): shadow for 1m, then 1%, 100%, each for 30s\n"), "{said}");
     let (code, said) = site.run(&["rollout", "status"]);
-    assert!(code == 0 && said.starts_with("version 2 gets copies of requests, for "), "{said}");
+    assert!(code == 0 && said.starts_with("version 2 gets copies of requests, 0 s of 1m; "), "{said}");
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn a_shadow_comes_before_the_steps() {
     let mut events = site.events();
     site.begin(saying("new"), &format!("{OPEN}&shadow=50ms"), 2);
     changes(&mut events, 2, "begun", "shadow");
-    changes(&mut events, 2, "phase", "step 1 of 2, 1%");
+    changes(&mut events, 2, "step", "step 1 of 2, 1%");
     site.pinned(2, ENOUGH);
-    changes(&mut events, 2, "phase", "step 2 of 2, 50%");
+    changes(&mut events, 2, "step", "step 2 of 2, 50%");
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_step_ends_by_its_time_and_not_before() {
     changes(&mut events, 2, "begun", "step 1 of 1, 50%");
     site.is_in("canary", Some(1));
     site.begin(saying("short"), "steps=50%25,100%25&hold=20ms&requests=0", 3);
-    for (version, change, phase) in [(2, "ended", "step 1 of 1, 50%"), (3, "begun", "step 1 of 2, 50%")] {
+    for (version, change, phase) in [(2, "rejected", "step 1 of 1, 50%"), (3, "begun", "step 1 of 2, 50%")] {
         if change == "begun" {
             events.tells(json!({ "event": "rejected", "version": 2, "stage": "canary" }));
         }
         changes(&mut events, version, change, phase);
     }
-    changes(&mut events, 3, "phase", "step 2 of 2, 100%");
-    changes(&mut events, 3, "ended", "step 2 of 2, 100%");
+    changes(&mut events, 3, "step", "step 2 of 2, 100%");
+    changes(&mut events, 3, "published", "step 2 of 2, 100%");
     events.tells(json!({ "event": "serving", "version": 3 }));
     site.serves_all(3);
 }

@@ -71,11 +71,11 @@ fn a_pause_and_a_resumption_do_not_wait() {
 
 #[test]
 fn a_rollback_does_not_wait_and_ends_the_rollout_and_the_work_on_a_candidate() {
-    for (body, serving) in [(&b""[..], 2), (b"{\"version\":1}", 1)] {
+    for (body, status, version, serving) in [(&b""[..], 200, 3, 2), (b"{\"version\":1}", 201, 1, 1)] {
         let (site, _waiting) = compiling_four();
         let back = |site: &Site| crate::api::post(&site.place, "/v1/rollback", "", body);
         let reply = timed(&site, "rollback", back);
-        assert_eq!((reply.status, &reply.body["version"]), (201, &serving.into()), "{}", reply.body);
+        assert_eq!((reply.status, &reply.body["version"]), (status, &version.into()), "{}", reply.body);
         site.serves_all(serving);
         assert_eq!(site.reason(3), "canary: a rollback was ordered");
         wait_until("the work ends", || state_of(&site, 4).unwrap() == "rejected");
