@@ -144,7 +144,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (202, "A rollout has begun", &done),
             (404, "There is no such site", &error),
             (408, "The module did not arrive in time", &error),
-            (409, "A newer change was ordered", &done),
+            (409, "A newer change was ordered, or a rollout has no steps", &either),
             (412, "Another version is current", &either),
             (413, "The module is too large", &error),
             (422, "The module was rejected", &done),

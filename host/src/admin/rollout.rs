@@ -1,5 +1,7 @@
 //! Resources of the API about rollouts.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::request::Parts;
 
@@ -16,6 +18,9 @@ use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::site::swap::Way;
 
+/// Time of a shadow without steps, unless the client or the configuration gives one.
+const SHADOW: Duration = Duration::from_secs(600);
+
 /// Returns the way of a swap.
 pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let at_once = parameter(parts, "now", switch)?.unwrap_or_default();
@@ -28,7 +33,7 @@ pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
         site.swapper.plan();
     let given: Option<Steps> = parameter(parts, "steps", str::parse)?;
     let is_shadow = given.as_ref().is_some_and(Steps::is_off);
-    let plan = Plan {
+    let mut plan = Plan {
         shadow: parameter(parts, "shadow", duration_or_none)?.unwrap_or(shadow),
         percent: parameter(parts, "percent", percent)?.unwrap_or(share),
         steps: given.unwrap_or(steps),
@@ -41,10 +46,10 @@ pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     if plan.steps.is_off() && !is_shadow {
         let cause = "the parameter steps: expected shares such as 1%,10%,50%, because the server has none \
                      (--rollout)";
-        return refuse(StatusCode::BAD_REQUEST, cause);
+        return refuse(StatusCode::CONFLICT, cause);
     }
     if plan.steps.is_off() && plan.shadow.is_zero() {
-        return refuse(StatusCode::BAD_REQUEST, "the parameter shadow: expected the time of the shadow");
+        plan.shadow = SHADOW;
     }
     Ok(Way::Plan(plan.into()))
 }
@@ -52,8 +57,8 @@ pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
 /// Returns the state of the latest rollout.
 pub(super) fn status(site: &Site) -> Result<Reply, Refusal> {
     match site.swapper.rollout() {
-        Some(status) => Ok(json(StatusCode::OK, &status)),
-        None => refuse(StatusCode::NOT_FOUND, "there was no rollout since the server started"),
+        Ok(status) => Ok(json(StatusCode::OK, &status)),
+        Err(cause) => refuse(StatusCode::NOT_FOUND, cause),
     }
 }
 

@@ -224,12 +224,12 @@ async fn watch(mut judge: LiveJudge, time: Duration) {
             judged => break judged,
         }
     };
-    judge.keep_instances(false);
     match judged {
         Judged::Worse(evidence) => roll_back(&judge, evidence).await,
         Judged::Woken => conclude(&judge, time),
         Judged::Ended => {}
     }
+    judge.keep_instances(false);
 }
 
 async fn roll_back(judge: &LiveJudge, cause: String) {

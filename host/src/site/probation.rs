@@ -98,7 +98,11 @@ impl Counts {
 
     /// Notes that the judge has taken a request.
     pub(super) fn taken(&self, copied: &Copied) {
-        if let Some(client) = copied.client {
+        self.waits_no_more(copied.client);
+    }
+
+    fn waits_no_more(&self, client: Option<ClientNet>) {
+        if let Some(client) = client {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != client);
         }
     }
@@ -196,8 +200,8 @@ impl Probation {
             counts.served.fetch_add(1, Relaxed);
             if status >= FAILURE {
                 counts.failed.fetch_add(1, Relaxed);
-                if suspects.capacity() > 0 && counts.may_wait(client) {
-                    copy(suspects, client);
+                if counts.may_wait(client) && !copy(suspects, client) {
+                    counts.waits_no_more(client);
                 }
                 return;
             }

@@ -19,6 +19,9 @@ use crate::site::rollout_status::{RolloutState, RolloutStatus};
 use crate::site::shared::Shared;
 use crate::site::version::Label;
 
+/// Answer about a rollout of an earlier process, whose candidate is not loaded yet.
+const LOADING: &str = "the rollout is still being loaded after the restart; try again";
+
 impl Shared {
     /// Ends the rollout in progress, if there is one, because of another change. Called under the
     /// lock of the changes.
@@ -132,15 +135,17 @@ impl Shared {
     }
 
     /// Returns the state of the latest rollout.
-    pub(super) fn rollout_status(&self) -> Option<RolloutStatus> {
-        self.latest_rollout().map(|rollout| rollout.status())
+    pub(super) fn rollout_status(&self) -> Result<RolloutStatus, String> {
+        let latest = self.latest_rollout().map(|rollout| rollout.status());
+        latest.ok_or_else(|| match self.versions.history().rollout() {
+            Some(_) => LOADING.into(),
+            None => "there was no rollout since the server started".into(),
+        })
     }
 
     fn no_rollout(&self) -> String {
-        match self.versions.history().rollout() {
-            Some(_) => "the rollout is still being loaded after the restart; try again".into(),
-            None => NONE.into(),
-        }
+        let is_loading = self.versions.history().rollout().is_some();
+        if is_loading { LOADING.into() } else { NONE.into() }
     }
 
     /// Pauses the rollout in progress.

@@ -195,8 +195,12 @@ impl Swapper {
         self.0.demand().plan
     }
 
-    /// Returns the state of the latest rollout, if there was one.
-    pub fn rollout(&self) -> Option<RolloutStatus> {
+    /// Returns the state of the latest rollout.
+    ///
+    /// # Errors
+    ///
+    /// That there was none, or that it is not loaded yet.
+    pub fn rollout(&self) -> Result<RolloutStatus, String> {
         self.0.rollout_status()
     }
 
