@@ -103,3 +103,15 @@ fn fail_on_version_2(server: &Server) {
         assert_eq!((reply.status, reply.field("x-handler-version")), (500, Some("2")));
     }
 }
+
+#[test]
+fn a_large_request_that_fails_keeps_no_others_of_its_client_from_the_judge() {
+    let place = Deployment::of(saying("old"));
+    let server = place.start(&["--no-watch"]);
+    place.serves(trapping_at('x', "new"), 2);
+    let mut client = server.connect();
+    let body = "a".repeat(70_000);
+    client.send(format!("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 70000\r\n\r\n{body}"));
+    assert!(client.reply_to("POST").status >= 500);
+    assert!(until_undone(&server, |number| format!("/x{number}")) < PLENTY);
+}
