@@ -206,7 +206,9 @@ impl HandlerModule {
                     true => state.ticks >= LONG_TICKS,
                     false => state.first_tick.is_some(),
                 };
-                let log_lines = self.limits().log_lines_max - state.log_lines_left;
+                // The message about dropped lines is one more.
+                let log_lines =
+                    self.limits().log_lines_max - state.log_lines_left + usize::from(state.log_cut);
                 let answer = match answer {
                     Ok(response) => {
                         self.give_back(instance);

@@ -27,7 +27,8 @@ pub(super) struct CallState {
     /// How often the call has drawn random bits.
     pub(super) drawn: u64,
     pub(super) log_lines_left: usize,
-    /// Number of lines to skip, because an earlier attempt at this call logged them.
+    /// Number of lines to skip, because an earlier attempt at this call logged them. The message
+    /// about dropped lines counts as one.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
     /// Whether the message about dropped lines was logged.

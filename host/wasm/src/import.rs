@@ -46,8 +46,7 @@ fn log(mut caller: Caller<'_, CallState>, level: u32, address: u32, length: u32)
     let state = caller.data_mut();
     let limit = state.log_line_max;
     if state.log_lines_left == 0 {
-        if !state.log_cut {
-            state.log_cut = true;
+        if !std::mem::replace(&mut state.log_cut, true) && state.log_lines_heard == 0 {
             let id = &state.request_id;
             warn!(target: "handler", %id, "more log lines were dropped (the limit is --log-lines-max)");
         }
