@@ -1,5 +1,5 @@
-//! Promise: a rollout gives a candidate to the clients that its plan says, no client goes back and
-//! forth, and whatever is wrong with the candidate or the server, the current version goes on.
+//! Promise: a rollout gives a candidate to the clients that its plan says, a client that has the
+//! candidate keeps it, and the current version goes on if the candidate or the server fails.
 //!
 //! A step ends when the candidate has answered enough requests. In these tests the time of a step
 //! is over at once, and the tests decide by requests to the candidate when it ends.
@@ -135,7 +135,7 @@ impl Site {
         versions_for(&mut self.server.connect(), users, |user| format!("x-user: {user}"))
     }
 
-    /// Checks that one version answers everybody.
+    /// Checks that one version answers all clients.
     #[track_caller]
     fn serves_all(&self, number: u64) {
         assert_eq!(self.versions_for(300), vec![number; 300]);

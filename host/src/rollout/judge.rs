@@ -2,9 +2,9 @@
 //!
 //! Two versions are equally good for a request if its two calls may be swapped: one is as likely
 //! as the other to fail, or to take long. A busy machine makes a call miss its deadline or take a
-//! hundred times as long, but it does not choose the version. So if two calls differ, each way
-//! round has a chance of one half, however often calls differ and in whatever bursts. This is
-//! the sign test, of which each pair that differs is a bet ([`Martingale`]). It asks of the
+//! hundred times as long, but it does not choose the version. So if two calls differ, the new
+//! version is the worse one with a chance of one half. This holds for any rate of differences, and
+//! for bursts. This is the sign test, of which each pair that differs is a bet ([`Martingale`]). It asks of the
 //! caller that the order of the two calls is random, because the second call finds the caches
 //! filled, and that both versions are warm.
 //!
@@ -123,7 +123,7 @@ pub struct Judge {
     /// Times by class, in the order in which the classes appeared.
     times: Vec<Times>,
     timed: HashMap<u64, ()>,
-    /// Reason that was found first. It stays, whatever comes after it.
+    /// First reason that was found. Later observations do not change it.
     found: Option<Reason>,
 }
 
@@ -183,9 +183,8 @@ impl Judge {
         }
     }
 
-    /// Adds a request that was chosen at random, whatever became of it, and that ran again on
-    /// both: which version failed alone, if one did. It says nothing about the share of failed
-    /// requests.
+    /// Adds a request of the random sample that ran again on both versions: which version failed
+    /// alone, if one did. It says nothing about the share of failed requests.
     pub fn sample(&mut self, fact: u64, alone: Option<Side>) {
         // Facts without a difference would soon fill the memory.
         if let Some(alone) = alone.filter(|_| known(&mut self.facts, fact).0) {
@@ -609,7 +608,7 @@ mod tests {
             let found = until_worse(&mut judge, |judge, fact| judge.time(fact, "GET / 200", FAST, SLOW));
             assert_eq!(found, Some(expected), "{faster}");
         }
-        // At most 1 % of the pairs do not decide, whatever the evidence.
+        // Slower pairs that are at most 1 % of all do not decide, even with much evidence.
         let one_in = |part: u64| {
             let mut judge = judge();
             until_worse(&mut judge, |judge, fact| {

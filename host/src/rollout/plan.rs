@@ -123,12 +123,12 @@ mod time {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::{Plan, Slower};
 
-    pub(super) fn plan() -> Plan {
+    pub(in crate::rollout) fn plan() -> Plan {
         Plan {
             shadow: Duration::ZERO,
             percent: "10%".parse().unwrap(),

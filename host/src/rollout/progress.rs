@@ -114,21 +114,13 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{Halt, LOOK, Next, Phase, Progress};
-    use crate::rollout::plan::Plan;
+    use crate::rollout::plan::{self, Plan};
 
     const STEP: [Phase; 2] = [Phase::Step { step: 0 }, Phase::Step { step: 1 }];
 
     fn plan() -> Plan {
-        Plan {
-            shadow: Duration::from_secs(5),
-            percent: "10%".parse().unwrap(),
-            steps: "1%,50%".parse().unwrap(),
-            hold: Duration::from_secs(30),
-            key: "client".parse().unwrap(),
-            slower: "2x".parse().unwrap(),
-            requests: 100,
-            wait: Duration::from_secs(60),
-        }
+        let (shadow, wait) = (Duration::from_secs(5), Duration::from_secs(60));
+        Plan { shadow, wait, ..plan::tests::plan() }
     }
 
     #[test]

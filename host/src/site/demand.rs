@@ -27,3 +27,10 @@ pub struct Demand {
     /// Clients that may choose a version in a rollout.
     pub pin_from: Arc<[Trusted]>,
 }
+
+impl Demand {
+    /// Returns the plan of a rollout; [`None`] if a new version serves at once.
+    pub(super) fn rollout(&self) -> Option<Plan> {
+        Some(&self.plan).filter(|plan| !plan.steps.is_off()).cloned()
+    }
+}

@@ -14,10 +14,9 @@ use crate::rollout::report::outcomes::Counts;
 use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::demand::Demand;
-use crate::site::judge;
-use crate::site::outcome::{Outcome, Published};
+use crate::site::outcome::Outcome;
 use crate::site::shared::Shared;
-use crate::site::swap::SUPERSEDED;
+use crate::site::swap::{Approved, SUPERSEDED};
 use crate::site::version::{Candidate, Label, Origin, Version};
 
 /// Change of one site that is ready.
@@ -200,24 +199,15 @@ impl Prepared {
             }
             Work::Replace { label, version, replayed, candidate, mut times, since } => {
                 let publish = || {
-                    let (file, considered) = (&candidate.bytes, candidate.sha256.as_str());
+                    let considered = candidate.sha256.as_str();
                     let is_current = shared.versions.current().is_of(considered, &demand.values);
                     if is_current || shared.rolls_out(considered, &demand.values).is_some() {
                         return Err(times.rejection(TWICE));
                     }
-                    let published = match Some(&demand.plan).filter(|plan| !plan.steps.is_off()).cloned() {
-                        Some(plan) => {
-                            let following = (plan.clone(), Accept::default());
-                            let before =
-                                shared.begin_rollout(*version, file, following, None, &mut times, by)?;
-                            Published::RollingOut(before, plan)
-                        }
-                        None => {
-                            let replaced = shared.publish((*version).into(), file, None, &mut times, by)?;
-                            judge::begin(&shared, label.number, replaced, &demand);
-                            Published::Serving(replaced)
-                        }
-                    };
+                    let (file, accept) = (Arc::clone(&candidate.bytes), Accept::default());
+                    let (version, plan) = (*version, demand.rollout());
+                    let approved = Approved { version, file, plan, accept, if_version: None, by };
+                    let published = shared.publish_or_roll_out(approved, &demand, &mut times)?;
                     shared.put_in_force(demand, Some(considered));
                     Ok(published)
                 };

@@ -52,11 +52,25 @@ impl Way {
     /// Returns the plan to follow; [`None`] if the candidate serves at once.
     fn plan(&self, demand: &Demand) -> Option<Plan> {
         match self {
-            Way::Configured => Some(&demand.plan).filter(|plan| !plan.steps.is_off()).cloned(),
+            Way::Configured => demand.rollout(),
             Way::AtOnce => None,
             Way::Plan(plan) => Some(Plan::clone(plan)),
         }
     }
+}
+
+/// Candidate that has passed the gate.
+pub(super) struct Approved {
+    pub(super) version: Version,
+    /// Bytes of the module.
+    pub(super) file: Arc<[u8]>,
+    /// Plan of its rollout; [`None`] if it serves at once.
+    pub(super) plan: Option<Plan>,
+    /// Differences that are accepted.
+    pub(super) accept: Accept,
+    /// Number of the version that has to be current.
+    pub(super) if_version: Option<u64>,
+    pub(super) by: By,
 }
 
 /// Returns whether the client that asked for a swap has disconnected.
@@ -184,20 +198,9 @@ impl Shared {
         let published = match prepared {
             Ok(Ok(_)) if is_gone() => Err(times.rejection(GONE)),
             Ok(Ok((version, replayed))) => {
-                let publish = || match plan {
-                    Some(plan) => {
-                        let (file, following) = (&candidate.bytes, (plan.clone(), accept.clone()));
-                        let before =
-                            self.begin_rollout(version, file, following, if_version, &mut times, by)?;
-                        Ok(Published::RollingOut(before, plan))
-                    }
-                    None => {
-                        let (version, file) = (Arc::new(version), &candidate.bytes);
-                        let replaced = self.publish(version, file, if_version, &mut times, by)?;
-                        judge::begin(self, label.number, replaced, demand);
-                        Ok(Published::Serving(replaced))
-                    }
-                };
+                let file = Arc::clone(&candidate.bytes);
+                let approved = Approved { version, file, plan, accept, if_version, by };
+                let publish = || self.publish_or_roll_out(approved, demand, &mut times);
                 let published = self.changes.if_newest(&change, publish);
                 let published = published.unwrap_or_else(|| Err(times.rejection(SUPERSEDED)));
                 published.map(|published| (published, replayed))
@@ -259,6 +262,23 @@ impl Shared {
     ) -> Outcome {
         let Label { number: version, sha256, .. } = label;
         Outcome::RollingOut { version, sha256, serving, plan: Box::new(plan.clone()), replayed }
+    }
+
+    /// Publishes a candidate, or begins its rollout. Called under the lock of the changes.
+    pub(super) fn publish_or_roll_out(
+        self: &Arc<Self>,
+        Approved { version, file, plan, accept, if_version, by }: Approved,
+        demand: &Demand,
+        times: &mut Times,
+    ) -> Result<Published, Rejection> {
+        if let Some(plan) = plan {
+            let before = self.begin_rollout(version, &file, (plan.clone(), accept), if_version, times, by)?;
+            return Ok(Published::RollingOut(before, plan));
+        }
+        let number = version.label.number;
+        let replaced = self.publish(Arc::new(version), &file, if_version, times, by)?;
+        judge::begin(self, number, replaced, demand);
+        Ok(Published::Serving(replaced))
     }
 
     /// Publishes a candidate, and returns the number of the version that it replaced. Fails
