@@ -18,7 +18,7 @@ use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
 use crate::record;
-use crate::rollout::{assign, kept, plan_flags, rates};
+use crate::rollout::{kept, plan_flags, rates, share};
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::{connection, slots};
 use crate::site::{probation, saved, state_dir};
@@ -256,7 +256,7 @@ fn proof() -> Vec<Row> {
             "further ones are left out",
         ),
         bytes("Request that is run again for a watched version", probation::COPY_MAX, "it only counts"),
-        count("Steps of a rollout", assign::STEPS_MAX as u64, "the plan is refused"),
+        count("Steps of a rollout", share::STEPS_MAX as u64, "the plan is refused"),
         count("Requests that a step may wait for", plan_flags::REQUESTS_MAX, "the plan is refused"),
     ]
 }

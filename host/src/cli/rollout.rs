@@ -15,12 +15,13 @@ use crate::cli::ask;
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::upload;
 use crate::config::value::{duration, duration_or_none, showable, version_number};
-use crate::rollout::assign::{Key, Share, Steps};
+use crate::rollout::assign::Key;
 use crate::rollout::evidence::Evidence;
 use crate::rollout::plan::{Plan, Slower};
 use crate::rollout::plan_flags::{percent, requests};
 use crate::rollout::report::accept::Pattern;
 use crate::rollout::report::number::counted;
+use crate::rollout::share::{Share, Steps};
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
 

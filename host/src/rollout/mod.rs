@@ -15,6 +15,7 @@
 //! | `martingale` | evidence that may be looked at after each observation |
 //! | `judge` | judges whether a candidate is worse |
 //! | `evidence` | what a judge has found |
+//! | `share` | shares of the traffic, and the steps in which they rise |
 //! | `assign` | assigns clients to the candidate |
 //! | `plan` | the plan of a rollout |
 //! | `progress` | the phases of a rollout |
@@ -41,5 +42,6 @@ pub mod progress;
 pub(crate) mod rates;
 pub mod replay;
 pub mod report;
+pub mod share;
 #[cfg(test)]
 mod xorshift;

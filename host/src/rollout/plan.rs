@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::value::showable;
 use crate::rollout::as_text::as_text;
-use crate::rollout::assign::{Key, Share, Steps};
+use crate::rollout::assign::Key;
+use crate::rollout::share::{Share, Steps};
 
 /// Largest ratio of two times that a plan may name.
 const SLOWER_MAX: f64 = 1000.0;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use host_http::forwarded::Trusted;
 
 use crate::config::value::{duration, duration_or_none};
-use crate::rollout::assign::{Key, Share, Steps};
+use crate::rollout::assign::Key;
 use crate::rollout::plan::{Plan, Slower};
+use crate::rollout::share::{Share, Steps};
 
 /// Largest number of requests that a step may wait for.
 pub(crate) const REQUESTS_MAX: u64 = 1_000_000_000;

@@ -8,7 +8,7 @@ use host_wasm::CompiledModule;
 
 use crate::clock;
 use crate::config::swap::SwapLimits;
-use crate::rollout::assign::Share;
+use crate::rollout::share::Share;
 use crate::site::activate::Rejection;
 use crate::site::entry::{Entry, VersionState, entry};
 use crate::site::saved::{Kept, SavedRollout};

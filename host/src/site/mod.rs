@@ -27,6 +27,7 @@
 //! | `swapper` | the handle by which others order swaps and rollbacks |
 //! | `changes` | lets the newest change cancel older ones |
 //! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
+//! | `publish` | publishes a candidate, or begins its rollout |
 //! | `reload` | changes the source of the handler, its probes and its values |
 //! | `optimise` | compiles the current version again, thoroughly |
 //! | `optimising` | the optimisations in progress |
@@ -57,6 +58,7 @@ mod optimise;
 mod optimising;
 pub mod outcome;
 pub mod probation;
+mod publish;
 pub mod reload;
 pub mod remedy;
 mod restore;

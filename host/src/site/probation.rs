@@ -10,8 +10,9 @@ use host_http::client_net::ClientNet;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::fault::{Entry, Whose};
-use crate::rollout::assign::{Point, Share};
+use crate::rollout::assign::Point;
 use crate::rollout::exchange::{Answered, Exchange, Received};
+use crate::rollout::share::Share;
 use crate::site::current::Published;
 
 /// Most failed requests that wait for the judge; further ones only count.

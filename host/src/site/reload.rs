@@ -15,8 +15,9 @@ use crate::site::activate::{Rejection, Stage, Times, probe};
 use crate::site::by::By;
 use crate::site::demand::Demand;
 use crate::site::outcome::Outcome;
+use crate::site::publish::Approved;
 use crate::site::shared::Shared;
-use crate::site::swap::{Approved, SUPERSEDED};
+use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Label, Origin, Version};
 
 /// Change of one site that is ready.

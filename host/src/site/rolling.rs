@@ -7,9 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
 
-use crate::rollout::assign::Share;
 use crate::rollout::plan::Plan;
 use crate::rollout::progress::{Next, Phase, Progress};
+use crate::rollout::share::Share;
 use crate::seed;
 use crate::site::activate::Stage;
 use crate::site::findings::Findings;

@@ -1,15 +1,13 @@
 //! Carries out a swap: prepares the bytes of a candidate, and publishes or rejects it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use host_wasm::Priority;
 use tokio::time::sleep;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-use crate::events::event::How;
 use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Counts;
@@ -17,12 +15,10 @@ use crate::site::activate::{Rejection, Stage, Times};
 use crate::site::by::By;
 use crate::site::changes::{Cancelled, Change};
 use crate::site::demand::Demand;
-use crate::site::judge;
-use crate::site::optimise;
-use crate::site::outcome::{Outcome, Published, REMOVED};
-use crate::site::saved::Kept;
+use crate::site::outcome::{Outcome, Published};
+use crate::site::publish::Approved;
 use crate::site::shared::Shared;
-use crate::site::version::{Candidate, Label, Origin, Version};
+use crate::site::version::{Candidate, Label, Origin};
 
 /// What a swap depends on besides the candidate.
 struct Order {
@@ -57,20 +53,6 @@ impl Way {
             Way::Plan(plan) => Some(Plan::clone(plan)),
         }
     }
-}
-
-/// Candidate that has passed the gate.
-pub(super) struct Approved {
-    pub(super) version: Version,
-    /// Bytes of the module.
-    pub(super) file: Arc<[u8]>,
-    /// Plan of its rollout; [`None`] if it serves at once.
-    pub(super) plan: Option<Plan>,
-    /// Differences that are accepted.
-    pub(super) accept: Accept,
-    /// Number of the version that has to be current.
-    pub(super) if_version: Option<u64>,
-    pub(super) by: By,
 }
 
 /// Returns whether the client that asked for a swap has disconnected.
@@ -262,57 +244,6 @@ impl Shared {
     ) -> Outcome {
         let Label { number: version, sha256, .. } = label;
         Outcome::RollingOut { version, sha256, serving, plan: Box::new(plan.clone()), replayed }
-    }
-
-    /// Publishes a candidate, or begins its rollout. Called under the lock of the changes.
-    pub(super) fn publish_or_roll_out(
-        self: &Arc<Self>,
-        Approved { version, file, plan, accept, if_version, by }: Approved,
-        demand: &Demand,
-        times: &mut Times,
-    ) -> Result<Published, Rejection> {
-        if let Some(plan) = plan {
-            let before = self.begin_rollout(version, &file, (plan.clone(), accept), if_version, times, by)?;
-            return Ok(Published::RollingOut(before, plan));
-        }
-        let number = version.label.number;
-        let replaced = self.publish(Arc::new(version), &file, if_version, times, by)?;
-        judge::begin(self, number, replaced, demand);
-        Ok(Published::Serving(replaced))
-    }
-
-    /// Publishes a candidate, and returns the number of the version that it replaced. Fails
-    /// if `if_version` is not current, or if a required save fails. Called under the lock of
-    /// the changes.
-    pub(super) fn publish(
-        self: &Arc<Self>,
-        version: Arc<Version>,
-        file: &Arc<[u8]>,
-        if_version: Option<u64>,
-        times: &mut Times,
-        by: By,
-    ) -> Result<u64, Rejection> {
-        let label = version.label.clone();
-        if self.is_closed.load(Relaxed) {
-            return Err(times.rejection(REMOVED));
-        }
-        let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
-        if self.settings.require_durable {
-            let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
-            let saved = times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
-            saved.map_err(|error| {
-                let cause = "it would not survive a restart (--require-durable)";
-                times.rejection(format!("{cause}: {error:#}"))
-            })?;
-        }
-        self.end_other_rollout(label.number, by);
-        let before = Arc::clone(&self.versions.current());
-        let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
-        self.end_rollout_published(label.number, by);
-        self.forget_secrets(&before, &version);
-        optimise::serves(self, &version);
-        self.tell_serving(&label, replaced, How::Swap, by);
-        Ok(replaced)
     }
 
     fn reject(&self, label: Label, rejection: Rejection, by: By) -> Outcome {

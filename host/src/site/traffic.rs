@@ -6,7 +6,8 @@ use host_http::client_net::Peer;
 use host_http::field::{Fields, Name};
 use host_http::forwarded::Trusted;
 
-use crate::rollout::assign::{Assignment, Key, Share};
+use crate::rollout::assign::{Assignment, Key};
+use crate::rollout::share::Share;
 use crate::site::version::Version;
 
 /// Versions that answer requests.
