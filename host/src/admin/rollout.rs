@@ -44,8 +44,8 @@ pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
         wait: parameter(parts, "wait", duration)?.unwrap_or(wait),
     };
     if plan.steps.is_off() && !is_shadow {
-        let cause = "the parameter steps: expected shares such as 1%,10%,50%, because the server has none \
-                     (--rollout)";
+        let cause = "the rollout has no steps; expected shares such as 1%,10%,50% (--steps, or --rollout \
+                     of the server)";
         return refuse(StatusCode::CONFLICT, cause);
     }
     if plan.steps.is_off() && plan.shadow.is_zero() {

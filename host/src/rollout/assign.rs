@@ -33,8 +33,7 @@ impl Assignment {
         Assignment(SipHasher13::new_with_key(&salt))
     }
 
-    /// Returns the point of a client. Takes about 10 ns, and 1 ns for each further 4 bytes of
-    /// the key; the limit of a request's head bounds the key.
+    /// Returns the point of a client. The limit of a request's head bounds the key.
     pub fn point(&self, key: &[u8]) -> Point {
         Point(self.0.hash(key))
     }

@@ -103,7 +103,7 @@ pub enum Side {
     Old,
 }
 
-/// Judge of one version. Takes at most 600 KiB, most of it for facts.
+/// Judge of one version. Takes at most 750 KiB, by the sizes of its tables.
 ///
 /// A fact is a hash of a request and its client. A client that repeats a request has nothing new
 /// to tell, so equal facts are one bet. Another client with the same request has: the version
