@@ -247,6 +247,12 @@ fn a_module_that_cannot_be_written_leaves_nothing_and_the_record_goes_on() {
     place.serves(&long, 3);
     server.log_line(&["not all of them would survive", "File too large"]);
     settles_with_modules(&place, 2);
+    let status = place.tell(&["status"]);
+    let kept = format!(
+        "\nafter a restart: version 2, kept in {}; the latest change is not saved: ",
+        place.state().display()
+    );
+    assert!(status.contains(&kept) && status.contains("File too large"), "{status}");
     assert!(place.tell(&["rollback", "1"]).starts_with("serving version 1"));
     drop(server);
     let server = place.start(&[]);

@@ -36,7 +36,11 @@ fn the_server_comes_back_with_the_version_that_served() {
     // The server compiles the other versions after the current one.
     wait_until("version 1 comes back", || place.tell(&["versions"]).contains("1  retired"));
     assert!(place.tell(&["versions"]).contains("2  current"));
+    let begins_with =
+        |number: u64| format!("\nafter a restart: version {number}, kept in {}\n", place.state().display());
+    assert!(place.tell(&["status"]).contains(&begins_with(2)));
     assert!(place.tell(&["rollback", "1"]).contains("serving version 1"));
+    assert!(place.tell(&["status"]).contains(&begins_with(1)));
     drop(server);
 
     let mut server = place.start(&[]);

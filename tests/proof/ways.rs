@@ -68,6 +68,14 @@ fn a_version_that_passes_says_what_came_of_the_requests() {
     let (code, said) = place.0.run(&["swap", &file]);
     assert!(code == 0 && said.ends_with("\nrecent requests: 1 same, 1 different\n"), "{said}");
     place.0.server.log_line(&["serving version 2", "replayed=\"1 same, 1 different\"", "replay "]);
+    let listed = place.0.run(&["versions"]).1;
+    assert!(listed.ends_with("other.wat (sent), recent requests: 1 same, 1 different\n"), "{listed}");
+    place.write("bad.wat", &fine().but("GET /about", Traps));
+    place.0.run(&["swap", &place.0.folder.file("bad.wat").to_string_lossy()]);
+    let versions: Value = serde_json::from_str(&place.0.run(&["versions", "--json"]).1).unwrap();
+    assert!(versions[0].get("replayed").is_none(), "{versions}");
+    assert_counts(&versions[1]["replayed"], &[("same", 1), ("different", 1)]);
+    assert_counts(&versions[2]["replayed"], &[("same", 1), ("newly_faulting", 1)]);
 }
 
 #[test]

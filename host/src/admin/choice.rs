@@ -26,6 +26,7 @@ pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
             path: site.place.path.to_string(),
             strip_path: site.place.strip,
             serving: site.swapper.versions().into_iter().rfind(is_current)?,
+            after_restart: site.swapper.after_restart(),
             rolling_out: site.swapper.rolling_out(),
         })
     };

@@ -11,6 +11,7 @@ use serde_json::Number;
 
 use crate::admin::resources::Resources;
 use crate::fault_counts::Recent;
+use crate::site::after_restart::AfterRestart;
 use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::InProgress;
@@ -81,6 +82,9 @@ pub struct SiteStatus {
     pub strip_path: bool,
     /// Current version.
     pub serving: Entry,
+    /// What the state folder holds for a restart.
+    #[serde(default)]
+    pub after_restart: AfterRestart,
     /// Rollout in progress.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rolling_out: Option<InProgress>,

@@ -271,10 +271,12 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let replaced = entry.replaced.map_or("-".into(), |number| number.to_string());
         let share = entry.share.as_ref().map(|share| format!(", {share} of the clients")).unwrap_or_default();
+        let replayed =
+            entry.replayed.map(|counts| format!(", recent requests: {counts}")).unwrap_or_default();
         let Entry { number, state, time, origin, .. } = entry;
         let _ = writeln!(
             text,
-            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{share}{reason}"
+            "{number:>7}  {state:<9}  {replaced:>8}  {time:<20}  {hash:<12}  {size:>9}  {origin}{share}{replayed}{reason}"
         );
     }
     (text, ExitCode::SUCCESS)
@@ -316,12 +318,12 @@ fn show_status(status: &Status) -> (String, ExitCode) {
 }
 
 fn show_site(site: &SiteStatus) -> String {
-    let SiteStatus { name, hosts, path, strip_path, serving, rolling_out } = site;
+    let SiteStatus { name, hosts, path, strip_path, serving, after_restart, rolling_out } = site;
     let rolling_out = rolling_out.as_ref().map(|rollout| format!("{rollout}\n"));
     let (number, origin, size, sha256) =
         (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
     let version = format!(
-        "serves version {number}: {origin}, {size}, sha256 {sha256}\n{}",
+        "serves version {number}: {origin}, {size}, sha256 {sha256}\n{}after a restart: {after_restart}\n",
         rolling_out.unwrap_or_default()
     );
     if name == DEFAULT {

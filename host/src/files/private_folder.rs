@@ -72,6 +72,11 @@ impl PrivateFolder {
         self.path.join(name)
     }
 
+    /// Returns the path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Locks a file of the folder for as long as the folder is open.
     ///
     /// # Errors

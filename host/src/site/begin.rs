@@ -13,7 +13,7 @@ use crate::site::demand::Demand;
 use crate::site::history::History;
 use crate::site::saved::State;
 use crate::site::state_dir::StateDir;
-use crate::site::version::{Candidate, Label, Origin, Version, hint};
+use crate::site::version::{Candidate, Origin, Version, hint};
 
 /// First version, and the state that an earlier process has saved.
 pub struct Beginning {
@@ -75,9 +75,7 @@ async fn restore(
     dir: &StateDir,
     left: &State,
 ) -> Option<(Version, Arc<[u8]>)> {
-    let mut labels: Vec<&Label> = left.versions.iter().rev().map(|kept| &kept.label).collect();
-    labels.sort_by_key(|label| label.number != left.current);
-    for label in labels {
+    for label in left.preferred() {
         let prepared = async {
             let file = dir.module(label)?.into();
             let (label, mut times) = (label.clone(), Times::default());

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::report::outcomes::Counts;
 use crate::site::version::Label;
 
 /// Version as shown by `host versions`.
@@ -29,6 +30,10 @@ pub struct Entry {
     /// Share of the clients that the version answers during a rollout, such as `10%`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<String>,
+    /// What came of the requests of the journal before the version was published, or its rollout
+    /// began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replayed: Option<Counts>,
     /// Reason of the rejection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
@@ -69,6 +74,7 @@ pub(super) fn entry(label: &Label, state: VersionState, reason: Option<String>) 
         time: "-".into(),
         replaced: None,
         share: None,
+        replayed: None,
         reason,
     }
 }

@@ -35,6 +35,7 @@ impl Shared {
         }
         let replay = self.replay(version, proof, accept.clone(), EXAMPLES, proof.time, None);
         let report = times.measure(Stage::Replay, replay).await.map_err(|cause| times.rejection(cause))?;
+        self.versions.history().replayed(version.label.number, report.counts);
         let fails = match proof.gate {
             Gate::Off => false,
             Gate::Faults => report.newly_faulting() > 0,

@@ -2,12 +2,12 @@
 //! with their reasons.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use host_wasm::CompiledModule;
 
 use crate::clock;
 use crate::config::swap::SwapLimits;
+use crate::rollout::report::outcomes::Counts;
 use crate::rollout::share::Share;
 use crate::site::activate::Rejection;
 use crate::site::entry::{Entry, VersionState, entry};
@@ -77,14 +77,21 @@ impl History {
     pub fn begin(&mut self, candidate: &Candidate) -> Label {
         let label = candidate.label(self.next_number);
         self.next_number += 1;
-        let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: None };
-        self.records.push(Record { kept, state: RecordState::Candidate });
+        self.records.push(Record { kept: Kept::new(label.clone()), state: RecordState::Candidate });
         label
     }
 
+    /// Adds what came of the requests of the journal with a candidate.
+    pub fn replayed(&mut self, number: u64, counts: Counts) {
+        if let Some(record) = self.record(number) {
+            record.kept.replayed = Some(counts);
+        }
+    }
+
     /// Marks a candidate as that of a rollout.
-    pub fn roll_out(&mut self, version: Arc<Version>, saved: SavedRollout) {
+    pub fn roll_out(&mut self, version: Arc<Version>, mut saved: SavedRollout) {
         if let Some(record) = self.record(version.label.number) {
+            saved.kept = record.kept.clone();
             record.state = RecordState::Rollout(version);
         }
         self.rollout = Some(saved);
@@ -273,14 +280,15 @@ impl History {
                 }
                 RecordState::Good(_) => (VersionState::Retired, None),
             };
-            let Kept { label, time, replaced } = &record.kept;
+            let Kept { label, time, replaced, replayed } = &record.kept;
             let time = clock::seconds(*time).to_string();
             let share = match (state, share) {
                 (VersionState::Rollout, share) => Some(share.map_or("0%".into(), |share| share.to_string())),
                 (VersionState::Current, Some(share)) => Some(share.rest()),
                 _ => None,
             };
-            Entry { time, replaced: *replaced, share, ..entry(label, state, reason) }
+            let (replaced, replayed) = (*replaced, *replayed);
+            Entry { time, replaced, share, replayed, ..entry(label, state, reason) }
         });
         leaving.chain(kept).collect()
     }

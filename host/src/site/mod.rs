@@ -34,6 +34,7 @@
 //! | `entry` | a version as `host versions` shows it |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |
 //! | `shelf` | machine code that sites share |
+//! | `after_restart` | which version a restart begins with, as `host status` shows it |
 //! | `store` | saves versions, and tracks which are saved |
 //! | `saved` | the content of the state file |
 //! | `state_dir` | reads and writes the state folder |
@@ -41,6 +42,7 @@
 //! | `remedy` | what to change in a module that cannot serve, or could be better |
 
 pub mod activate;
+pub mod after_restart;
 pub mod begin;
 pub mod by;
 mod changes;

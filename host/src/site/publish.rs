@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
 use crate::events::event::How;
 use crate::rollout::plan::Plan;
@@ -66,7 +65,7 @@ impl Shared {
         }
         let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
         if self.settings.require_durable {
-            let kept = Kept { label: label.clone(), time: SystemTime::now(), replaced: Some(serving) };
+            let kept = Kept { replaced: Some(serving), ..Kept::new(label.clone()) };
             let saved = times.measure_here(Stage::Save, || self.store.save_ahead(&self.versions, kept, file));
             saved.map_err(|error| {
                 let cause = "it would not survive a restart (--require-durable)";

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -56,7 +56,7 @@ impl Shared {
         }
         let number = version.label.number;
         self.end_rollout_for(&format!("a rollout of version {number} took its place"), by);
-        let kept = Kept { label: version.label.clone(), time: SystemTime::now(), replaced: None };
+        let kept = Kept::new(version.label.clone());
         let phase = Progress::new(&plan, Instant::now()).phase;
         let saved = SavedRollout { kept, before, plan, salt: salt(), phase, halt: None, stopped: None };
         self.start_rollout(Arc::new(version), file, saved, accept, by);

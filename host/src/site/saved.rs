@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::value::{ADDRESSES, COUNT_MAX};
 use crate::rollout::plan::Plan;
 use crate::rollout::progress::{Halt, Phase};
+use crate::rollout::report::outcomes::Counts;
 use crate::site::version::{EMBEDDED, Label, Origin, hash};
 
 /// Format version of the state file.
@@ -73,6 +74,16 @@ pub struct Kept {
     pub time: SystemTime,
     /// Number of the version that this one replaced.
     pub replaced: Option<u64>,
+    /// What came of the requests of the journal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replayed: Option<Counts>,
+}
+
+impl Kept {
+    /// Returns the entry of a version that becomes a candidate now.
+    pub(super) fn new(label: Label) -> Kept {
+        Kept { label, time: SystemTime::now(), replaced: None, replayed: None }
+    }
 }
 
 impl State {
@@ -82,6 +93,14 @@ impl State {
         state.tidy();
         state.versions.dedup_by_key(|kept| kept.label.number);
         state
+    }
+
+    /// Returns the versions in the order in which a restart tries them: the current one, if its
+    /// bytes are saved, then the newest.
+    pub(super) fn preferred(&self) -> Vec<&Label> {
+        let mut labels: Vec<&Label> = self.versions.iter().rev().map(|kept| &kept.label).collect();
+        labels.sort_by_key(|label| label.number != self.current);
+        labels
     }
 
     /// Sorts the versions and clamps their times to the range that can be written.
@@ -196,7 +215,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNT_MAX, Kept, NUMBER_MAX, State, hash};
+    use super::{COUNT_MAX, Counts, Kept, NUMBER_MAX, State, hash};
     use crate::site::version::{Label, Origin};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
@@ -208,7 +227,7 @@ mod tests {
     }
 
     fn kept(number: u64, origin: Origin) -> Kept {
-        Kept { label: label(number, origin, b"x"), time: SystemTime::UNIX_EPOCH, replaced: None }
+        Kept { time: SystemTime::UNIX_EPOCH, ..Kept::new(label(number, origin, b"x")) }
     }
 
     fn state(versions: Vec<Kept>) -> State {
@@ -224,7 +243,9 @@ mod tests {
         let paths = ["/a", "a b", "\"", "\u{1b}"].map(|path| Path::new(path).to_owned());
         let odd = Path::new(OsStr::from_bytes(b"/a/\xff\x00b")).to_owned();
         for path in paths.into_iter().chain([odd]) {
-            let saved = state(vec![kept(1, Origin::Path(path)), kept(2, Origin::Upload("x".into()))]);
+            let counts = Counts { same: 7, different: 1, ..Counts::default() };
+            let replayed = Kept { replayed: Some(counts), ..kept(2, Origin::Upload("x".into())) };
+            let saved = state(vec![kept(1, Origin::Path(path)), replayed]);
             assert_eq!(read(&saved).unwrap(), saved);
         }
         // Earlier releases wrote this format, which must stay readable.

@@ -60,6 +60,11 @@ impl StateDir {
         Ok(dir)
     }
 
+    /// Returns the path of the folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Returns the saved state, if there is one. An unusable state file is set aside
     /// together with all modules, so that nothing is lost.
     ///

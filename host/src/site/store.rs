@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 
+use crate::site::after_restart::AfterRestart;
 use crate::site::saved::{Kept, State};
 use crate::site::state_dir::StateDir;
 use crate::site::version::Label;
@@ -28,11 +29,24 @@ struct Progress {
     /// Versions of an earlier process that are not loaded: not yet, or because they could
     /// not be restored. They stay in the folder.
     left: Vec<Kept>,
+    /// Number of the version that a restart begins with, by the state file.
+    first: Option<u64>,
+    /// Why the latest change is not saved.
+    failure: Option<String>,
 }
 
 impl Store {
-    pub(super) fn new(dir: Option<StateDir>, considered: String, left: Vec<Kept>) -> Store {
-        Store { dir, progress: Mutex::new(Progress { considered, unsaved: Vec::new(), left }) }
+    /// Creates the store. `saved` is the state of an earlier process, and `left` its versions that
+    /// are not loaded.
+    pub(super) fn new(
+        dir: Option<StateDir>,
+        considered: String,
+        left: Vec<Kept>,
+        saved: Option<&State>,
+    ) -> Store {
+        let first = saved.and_then(first);
+        let progress = Progress { considered, unsaved: Vec::new(), left, first, failure: None };
+        Store { dir, progress: Mutex::new(progress) }
     }
 
     /// Returns the state folder, if there is one.
@@ -81,14 +95,16 @@ impl Store {
     pub(super) fn save_ahead(&self, versions: &Versions, kept: Kept, file: &[u8]) -> anyhow::Result<()> {
         let dir = self.dir.as_ref().context("there is no state folder (--state-dir)")?;
         dir.save_module(&kept.label, file)?;
-        let progress = self.progress();
+        let mut progress = self.progress();
         let ToSave { kept: mut all, next_number, .. } = versions.to_save();
         let number = kept.label.number;
         all.retain(|other| other.label.number != number);
         all.push(kept);
         let all = progress.left.iter().cloned().chain(all).collect();
         // A rollout in progress ends when the version is published.
-        dir.save(&State::new(number, next_number, progress.considered.clone(), all))
+        dir.save(&State::new(number, next_number, progress.considered.clone(), all))?;
+        progress.first = Some(number);
+        Ok(())
     }
 
     /// Saves the bytes of a version.
@@ -127,8 +143,9 @@ impl Store {
                 Err(error) => failure = Some(error),
             }
         }
-        let saved = self.save_state(versions);
-        failure.map_or(saved, Err)
+        let saved = failure.map_or(self.save_state(versions), Err);
+        self.progress().failure = saved.as_ref().err().map(|error| format!("{error:#}"));
+        saved
     }
 
     /// Saves the state file: the versions, and which one is current.
@@ -150,14 +167,30 @@ impl Store {
         let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
         let mut state = State::new(current, next_number, progress.considered.clone(), all);
         state.rollout = rollout.filter(|rollout| is_saved(&rollout.kept));
-        dir.save(&state)?;
-        if progress.unsaved.iter().any(|(label, _)| label.number == current) {
-            bail!("the bytes of version {current} could not be written");
-        }
-        Ok(())
+        let written = dir.save(&state).and_then(|()| {
+            progress.first = first(&state);
+            match progress.first {
+                Some(number) if number == current => Ok(()),
+                _ => bail!("the bytes of version {current} could not be written"),
+            }
+        });
+        progress.failure = written.as_ref().err().map(|error| format!("{error:#}"));
+        written
+    }
+
+    /// Returns what the state folder holds for a restart.
+    pub(super) fn after_restart(&self) -> AfterRestart {
+        let state_dir = self.dir.as_ref().map(|dir| dir.path().display().to_string());
+        let progress = self.progress();
+        AfterRestart { state_dir, version: progress.first, cause: progress.failure.clone() }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the number of the version that a restart begins with.
+fn first(state: &State) -> Option<u64> {
+    state.preferred().first().map(|label| label.number)
 }

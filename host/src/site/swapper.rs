@@ -18,6 +18,7 @@ use crate::background::Background;
 use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Report;
+use crate::site::after_restart::AfterRestart;
 use crate::site::begin::Beginning;
 use crate::site::by::By;
 use crate::site::changes::Changes;
@@ -58,7 +59,7 @@ impl Swapper {
             history.restore_rollout(saved);
         }
         let others = left.iter().flat_map(|left| &left.versions).filter(|kept| kept.label != label);
-        let store = Store::new(dir, considered, others.cloned().collect());
+        let store = Store::new(dir, considered, others.cloned().collect(), left.as_ref());
         match restored {
             Some(kept) => history.restore(Arc::clone(&first), kept),
             None => {
@@ -254,6 +255,11 @@ impl Swapper {
     /// Returns all remembered versions, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
+    }
+
+    /// Returns what the state folder holds for a restart.
+    pub fn after_restart(&self) -> AfterRestart {
+        self.0.store.after_restart()
     }
 
     /// Returns the memory of all kept versions, in bytes.
