@@ -117,9 +117,9 @@ fn modules() -> Vec<Row> {
             "half of them are used",
         ),
         count(
-            "Candidates that start at once",
+            "Calls of candidates at once",
             wasm::fixed::INSTANCES_SPARE as u64,
-            "further ones wait (`--queue-timeout`)",
+            "further ones wait, for two deadlines (`--deadline`) and 10 s",
         ),
         count(
             "Pages of an instance that its requests wrote to",

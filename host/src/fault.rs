@@ -156,7 +156,9 @@ impl Fault {
             Fault::Call(CallError::BadSpan { .. }) => ("bad address", S::BAD_GATEWAY, Handler),
             Fault::Call(CallError::ResponseTooLong { .. }) => ("response too long", S::BAD_GATEWAY, Handler),
             Fault::Response(_) => ("invalid response", S::BAD_GATEWAY, Handler),
-            Fault::Call(CallError::Busy { .. }) => ("busy", S::SERVICE_UNAVAILABLE, Operator),
+            Fault::Call(CallError::Busy { .. } | CallError::CandidatesBusy { .. }) => {
+                ("busy", S::SERVICE_UNAVAILABLE, Operator)
+            }
             Fault::Call(CallError::NoInstance { .. }) => ("no instance", S::SERVICE_UNAVAILABLE, Operator),
             Fault::Call(CallError::Deadline) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
         };

@@ -92,7 +92,7 @@ rows! {
         => "the handler's bytes are not a valid response, or their head is past its limit (`--response-head-max`)";
     Fault::NoBuffer { .. } = Fault::NoBuffer { limit: 0 }
         => "all bodies together hold too much memory (`--buffer-max`)";
-    Fault::Call(CallError::Busy { .. }) = Fault::Call(CallError::Busy { calls: 0, queue: 0 })
+    Fault::Call(CallError::Busy { .. } | CallError::CandidatesBusy { .. }) = Fault::Call(CallError::Busy { calls: 0, queue: 0 })
         => "no instance came free in time, or the queue is full (`--instances`, `--queue`, `--queue-timeout`)";
     Fault::Call(CallError::NoInstance { .. }) = Fault::Call(CallError::NoInstance { cause: String::new() })
         => "the system gave no memory for another instance";

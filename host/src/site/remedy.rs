@@ -211,6 +211,9 @@ pub(crate) fn of_start(error: &CallError) -> String {
         CallError::NoInstance { cause } if lacks_descriptors(cause) => {
             "allow this process more open files (ulimit -n, LimitNOFILE= of systemd)".into()
         }
+        CallError::Busy { .. } | CallError::CandidatesBusy { .. } => {
+            "try again when the others are done".into()
+        }
         CallError::NoInstance { .. } => "give the system more memory".into(),
         _ => {
             format!("fix the start function, `{}` or `{}` at that place", abi::INITIALIZE, abi::CONFIGURE)

@@ -24,6 +24,13 @@ use crate::permits::{Bounds, Permit, Permits, Share};
 /// while all others are in use.
 pub const INSTANCES_SPARE: usize = 2;
 
+/// Most tries of candidates of one site that wait for an instance.
+pub const CANDIDATES_QUEUE: usize = 64;
+
+/// Time that a candidate waits for an instance, beyond the deadlines of two calls: others may use
+/// both instances, and the machine may be busy.
+const CANDIDATE_WAIT: Duration = Duration::from_secs(10);
+
 /// Interval at which a waiting short call looks for a free slot. A short call takes a
 /// microsecond to some milliseconds.
 const SHORT_RETRY: Duration = Duration::from_millis(1);
@@ -46,6 +53,7 @@ pub(super) struct Admission {
     candidates: Share,
     turns: Share,
     queue_timeout: Duration,
+    candidate_timeout: Duration,
 }
 
 /// The right to make one short call, which blocks its thread. Ends on drop.
@@ -93,7 +101,7 @@ impl Admission {
     pub(super) fn new(common: &Arc<Common>, limits: &CallLimits) -> Admission {
         let max = limits.instances.min(common.long.max());
         let bounds = Bounds { max, queue: limits.queue, fair: limits.fair_share };
-        let for_candidates = Bounds { max: INSTANCES_SPARE, queue: INSTANCES_SPARE, fair: false };
+        let for_candidates = Bounds { max: INSTANCES_SPARE, queue: CANDIDATES_QUEUE, fair: false };
         let for_turns = Bounds { max: usize::MAX, queue: usize::MAX, fair: false };
         Admission {
             common: Arc::clone(common),
@@ -102,6 +110,7 @@ impl Admission {
             candidates: common.candidates.share(for_candidates),
             turns: common.turns.share(for_turns),
             queue_timeout: limits.queue_timeout,
+            candidate_timeout: limits.deadline.saturating_mul(2).saturating_add(CANDIDATE_WAIT),
         }
     }
 
@@ -145,7 +154,9 @@ impl Admission {
 
     /// Waits for the right to try a candidate.
     pub(super) async fn begin_candidate(&self) -> Result<Permit, CallError> {
-        self.candidates.acquire(None, self.queue_timeout).await.ok_or_else(|| self.busy())
+        let waited = self.candidate_timeout;
+        let permit = self.candidates.acquire(None, waited).await;
+        permit.ok_or(CallError::CandidatesBusy { max: INSTANCES_SPARE, waited })
     }
 
     /// Runs a long call, taking turns with the others: each time the call yields, the

@@ -1,5 +1,7 @@
 //! The errors of a call. Each says whose fault it is, and which flag would help.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// An address and length from a module that reach outside of its memory.
@@ -26,6 +28,16 @@ pub enum CallError {
         calls: usize,
         /// Most waiting calls.
         queue: usize,
+    },
+    /// No instance for candidates came free in time, or too many candidates wait for one.
+    #[error(
+        "no instance for candidates came free in {waited:?}: {max} calls of candidates run at once, and others took them all; try again"
+    )]
+    CandidatesBusy {
+        /// Most calls of candidates at once.
+        max: usize,
+        /// Longest wait.
+        waited: Duration,
     },
     /// An instance could not be created or prepared, although the limits allow it.
     #[error("cannot create an instance ({}): {cause}", shortage(cause))]
