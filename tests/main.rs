@@ -31,6 +31,7 @@ mod images;
 mod isolation;
 mod memory;
 mod messages;
+mod metrics;
 mod output;
 mod parity;
 mod probation;

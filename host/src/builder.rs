@@ -15,9 +15,10 @@ use crate::cli::serve::{Serve, SitePlan};
 use crate::config::site::DEFAULT;
 use crate::events::hub::Events;
 use crate::fault_counts::FaultCounts;
+use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::rollout::journal::Journal;
-use crate::serve::app::App;
+use crate::serve::app::{App, ConnectionCounts};
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
 use crate::serve::settings::InForce;
@@ -147,6 +148,7 @@ impl Foundation {
         let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
         let proof = args.proof.proof();
         let (journal, probation) = (Arc::new(Journal::new(&proof)), Arc::<Probation>::default());
+        let metrics = Arc::<OfSite>::default();
         let settings = Settings {
             site: (&*name != DEFAULT).then(|| Arc::clone(&name)),
             activator,
@@ -157,6 +159,7 @@ impl Foundation {
             replays: self.replays.clone(),
             notice: args.notice.clone(),
             events: Arc::clone(&self.events),
+            metrics: Arc::clone(&metrics),
         };
         let swapper = Swapper::start(settings, beginning, &self.thread)?;
         let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
@@ -166,7 +169,7 @@ impl Foundation {
             swapper.read_file(By::File);
         }
         let limits = Arc::new(args.limits);
-        Ok((Site { name, place, swapper, journal, probation, limits }, watching))
+        Ok((Site { name, place, swapper, journal, probation, metrics, limits }, watching))
     }
 
     /// Starts to watch the module file of a site, if there is one to watch. `seen` is the
@@ -223,6 +226,8 @@ pub fn start(
         ids: ConnectionIds::new(),
         notice: args.notice.clone(),
         faults: FaultCounts::default(),
+        metrics: OfSite::default(),
+        connections: ConnectionCounts::default(),
         events: Arc::clone(&foundation.events),
         recorder: Recorder::start(&args.recording)?,
         ending: Ending::default(),

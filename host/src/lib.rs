@@ -23,6 +23,7 @@ pub mod fault;
 pub mod fault_counts;
 pub mod files;
 pub mod limits;
+pub mod metrics;
 pub mod net;
 pub mod record;
 pub mod reference;

@@ -195,9 +195,7 @@ impl Reloader {
                 Ok(outcome) => {
                     outcomes.extend(outcome.map(|outcome| SiteOutcome { site: name.to_string(), outcome }));
                     self.watch_again(watching, &name, &args, seen, &site);
-                    let (swapper, journal) = (site.swapper.clone(), Arc::clone(&site.journal));
-                    let (probation, limits) = (Arc::clone(&site.probation), Arc::clone(&site.limits));
-                    sites.push(Arc::new(Site { name, place, swapper, journal, probation, limits }));
+                    sites.push(Arc::new(Site { name, place, ..Site::clone(&site) }));
                 }
                 Err(cause) => {
                     let cause = of_site(&name, cause);

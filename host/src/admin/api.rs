@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
-use http::header::{ALLOW, IF_MATCH};
+use http::header::{ACCEPT, ALLOW, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -16,6 +16,7 @@ use tracing::info;
 use crate::admin::body::Body;
 use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
+use crate::admin::metrics;
 use crate::admin::openapi;
 use crate::admin::proof::DIFFS_MAX;
 use crate::admin::protocol::{
@@ -27,6 +28,7 @@ use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
 use crate::admin::{peer, proof, rollout, stream};
 use crate::events::event::Event;
+use crate::metrics::family::Format;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
@@ -188,7 +190,25 @@ impl<C: Configuration> Api<C> {
                 json(StatusCode::OK, &LogLevel { level: log::levels() })
             }
             Operation::OpenApi => json(StatusCode::OK, &openapi::document()),
+            Operation::Metrics => {
+                let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+                let format = Format::accepted(accept);
+                let families = metrics::read(&self.app, &self.resources(), self.started.elapsed());
+                reply::text(format.write(&families), format.media_type())
+            }
+            Operation::Alive => reply::text("alive\n".into(), reply::PLAIN),
+            Operation::Ready if self.app.ending.has_begun() => {
+                return refuse(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the server ends, and takes no new connections",
+                );
+            }
+            Operation::Ready => reply::text("ready\n".into(), reply::PLAIN),
         })
+    }
+
+    fn resources(&self) -> Resources {
+        Resources::read(&self.app, &self.engine, &self.uploads)
     }
 
     fn status(&self) -> Result<Status, Refusal> {
@@ -205,7 +225,7 @@ impl<C: Configuration> Api<C> {
             module_max: app.limits.swap.module_max,
             swap_seconds: swap_time.as_secs(),
             sites: choice::sites(&self.app),
-            resources: Resources::read(app, &self.engine, &self.uploads),
+            resources: self.resources(),
             faults: app.faults.all(),
             lost_log_lines: log::QUEUE.lost(),
             threads: health::all(),

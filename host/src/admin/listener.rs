@@ -28,6 +28,7 @@ use crate::admin::api::{Api, Caller, Configuration};
 use crate::admin::peer;
 use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
 use crate::admin::reply::{Reply, json};
+use crate::admin::routes;
 use crate::admin::token::Token;
 use crate::admin::unread::Impatient;
 use crate::site::by::By;
@@ -224,7 +225,9 @@ async fn answer<C: Configuration>(request: Request<Incoming>, guest: &Guest, api
         Ok(by) => *by,
         Err(cause) => return refuse(StatusCode::FORBIDDEN, cause.clone()),
     };
-    let is_let_in = guest.token.as_ref().map_or(Ok(true), |token| token.is_in(request.headers()));
+    let is_open = routes::is_open(request.method(), request.uri().path());
+    let token = guest.token.as_ref().filter(|_| !is_open);
+    let is_let_in = token.map_or(Ok(true), |token| token.is_in(request.headers()));
     match is_let_in {
         Ok(true) => api.answer(request, &Caller { by, socket: Arc::clone(&guest.socket) }).await,
         Ok(false) => {

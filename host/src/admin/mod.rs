@@ -22,6 +22,7 @@
 //! | `openapi` | describes the API for programs |
 //! | `parameters` | the queries, for that description |
 //! | `openapi_page` | describes the API for people |
+//! | `metrics` | reads the metrics |
 //! | `resources` | counts what is in use, for `host status` |
 //! | `memory_bounds` | sums the memory that the limits allow |
 
@@ -30,6 +31,7 @@ pub(crate) mod body;
 mod choice;
 pub mod listener;
 pub mod memory_bounds;
+mod metrics;
 pub mod openapi;
 pub mod openapi_page;
 mod parameters;

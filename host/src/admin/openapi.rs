@@ -134,6 +134,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Faults => schema::<protocol::Faults>(schemas),
         LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
         OpenApi => json!({ "type": "object" }),
+        Metrics | Alive | Ready => json!({ "type": "string" }),
     };
     let error = schema::<ErrorReply>(schemas);
     let either = json!({ "anyOf": [done.clone(), error.clone()] });
@@ -187,14 +188,17 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (200, "A stream without an end, of which each `data` is one event", &done),
             (503, "Too many clients follow the events", &error),
         ],
-        Status | Sites | Settings | Limits | Faults | LogLevel | OpenApi => &[(200, "Done", &done)],
+        Ready => &[(200, "It does", &done), (503, "The server ends", &error)],
+        Status | Metrics | Alive | Sites | Settings | Limits | Faults | LogLevel | OpenApi => {
+            &[(200, "Done", &done)]
+        }
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let stream = |description: &str| json!({ "description": description, "content": { "text/event-stream": { "schema": done } } });
     let mut all = Map::new();
     for (status, description, schema) in statuses {
         let entry = match (route.operation, status) {
-            (Export, 200) => {
+            (Export | Metrics | Alive | Ready, 200) => {
                 json!({ "description": description, "content": { "text/plain": { "schema": schema } } })
             }
             (Events, 200) => stream(description),

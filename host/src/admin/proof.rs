@@ -8,7 +8,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::admin::choice;
 use crate::admin::refusal::{Refusal, refuse};
-use crate::admin::reply::{Reply, json, text};
+use crate::admin::reply::{PLAIN, Reply, json, text};
 use crate::config::value::{duration, version_number};
 use crate::rollout::export;
 use crate::rollout::flags::field;
@@ -98,7 +98,7 @@ pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
         export::export(&site.journal.all(), |text| current.mask(text).into_owned())
     };
     match tokio::task::spawn_blocking(write).await {
-        Ok(requests) => Ok(text(requests)),
+        Ok(requests) => Ok(text(requests, PLAIN)),
         Err(failed) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the server panicked: {failed}")),
     }
 }

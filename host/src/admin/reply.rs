@@ -56,10 +56,13 @@ pub(super) fn set_tag(reply: &mut Reply, current: u64) {
     }
 }
 
-/// Returns a response with a text.
-pub(super) fn text(text: String) -> Reply {
+/// Media type of a plain text.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Returns a response with a text of a media type.
+pub(super) fn text(text: String, media_type: &'static str) -> Reply {
     let mut reply = Response::new(Either::Left(Full::new(Bytes::from(text))));
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     reply
 }
 

@@ -29,6 +29,17 @@ pub(super) enum Operation {
     LogLevel,
     SetLogLevel,
     OpenApi,
+    Metrics,
+    Alive,
+    Ready,
+}
+
+impl Operation {
+    /// Returns whether a client at an address needs no token: what asks whether a server lives
+    /// often has no place for one.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Operation::Alive | Operation::Ready)
+    }
 }
 
 /// Operation of one method on one path.
@@ -45,7 +56,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 23] = [
+pub(super) static ROUTES: [Route; 26] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -124,6 +135,19 @@ pub(super) static ROUTES: [Route; 23] = [
         "Changes the levels of the log, until a reload or a restart",
     ),
     route(Method::GET, "/v1/openapi.json", Operation::OpenApi, "This description"),
+    route(
+        Method::GET,
+        "/metrics",
+        Operation::Metrics,
+        "Metrics, in the formats of OpenMetrics and Prometheus",
+    ),
+    route(Method::GET, "/livez", Operation::Alive, "Whether the server lives; needs no token"),
+    route(
+        Method::GET,
+        "/readyz",
+        Operation::Ready,
+        "Whether the server takes requests: a handler serves, and the server does not end; needs no token",
+    ),
 ];
 
 /// What a method and a path lead to.
@@ -149,6 +173,11 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
         }
     }
     if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others) }
+}
+
+/// Returns whether a client at an address needs no token for this request.
+pub(super) fn is_open(method: &Method, path: &str) -> bool {
+    matches!(find(method, path), Found::Operation(operation, _) if operation.is_open())
 }
 
 /// Returns the segment that stands for the part in braces, or an empty one without such a

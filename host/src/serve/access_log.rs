@@ -2,7 +2,7 @@
 //! logged at a level that depends on who has to fix the fault, with the name and
 //! the cause of the fault.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use host_http::request_id::RequestId;
 use tracing::{Level, event, field};
@@ -20,8 +20,8 @@ pub struct Line<'a> {
     pub status: u16,
     /// Length of the response body in bytes; 0 in answer to HEAD.
     pub length: usize,
-    /// Time at which the request head was complete.
-    pub since: Instant,
+    /// Time from the end of the head to the response.
+    pub took: Duration,
     /// Name of the site, unless it is the default one.
     pub site: Option<&'a str>,
     /// Number of the version that was called, if one was.
@@ -47,7 +47,7 @@ pub fn write(line: &Line<'_>) {
                 status = line.status,
                 length = line.length,
                 client = field::display(line.client),
-                time_us = line.since.elapsed().as_micros() as u64,
+                time_us = line.took.as_micros() as u64,
                 site = line.site,
                 version = line.version,
                 id = field::display(line.id),

@@ -1,6 +1,7 @@
 //! State that all connections share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use host_http::request_id::ConnectionIds;
@@ -10,6 +11,7 @@ use crate::config::limits::Limits;
 use crate::events::hub::Events;
 use crate::fault::Fault;
 use crate::fault_counts::FaultCounts;
+use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
@@ -17,6 +19,50 @@ use crate::serve::settings::InForce;
 use crate::site::current::Published;
 use crate::site::directory::Directory;
 use crate::site::notice::Notice;
+
+/// Counts of connections.
+#[derive(Default)]
+pub struct ConnectionCounts {
+    /// Connections that were accepted since the start.
+    accepted: AtomicU64,
+    /// Connections that are not parked.
+    active: AtomicUsize,
+}
+
+/// Counts a connection as active until dropped.
+pub(super) struct Active<'a> {
+    all: &'a AtomicUsize,
+    /// Number of active connections, this one included.
+    pub(super) count: usize,
+}
+
+impl ConnectionCounts {
+    /// Counts a connection that was accepted.
+    pub(super) fn accept(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection as active.
+    pub(super) fn one_more_active(&self) -> Active<'_> {
+        Active { all: &self.active, count: self.active.fetch_add(1, Relaxed) + 1 }
+    }
+
+    /// Returns the number of connections that were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    /// Returns the number of active connections.
+    pub fn active(&self) -> usize {
+        self.active.load(Relaxed)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Relaxed);
+    }
+}
 
 /// State shared by all connections.
 pub struct App {
@@ -32,10 +78,14 @@ pub struct App {
     pub notice: Notice,
     /// Fault counts.
     pub faults: FaultCounts,
+    /// What is counted of requests that belong to no site.
+    pub metrics: OfSite,
     /// Events.
     pub events: Arc<Events>,
     /// Memory budget for bodies.
     pub buffers: Buffers,
+    /// Counts of connections.
+    pub connections: ConnectionCounts,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
     /// Recorder of requests that end in a fault of the handler, if recording is on.

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -68,8 +67,6 @@ pub struct Connections {
     pub permits: Arc<Semaphore>,
     /// Open connections, from which those to close are chosen when no permit is left.
     pub slots: Arc<Slots>,
-    /// Number of active connections: all that are not parked.
-    active: AtomicUsize,
 }
 
 impl Connections {
@@ -78,7 +75,7 @@ impl Connections {
         let permits = Arc::clone(&app.permits);
         let slots =
             Arc::new(Slots::new(app.limits.connection.rate_window / 2, app.limits.server.fair_share.is_on()));
-        Connections { app, permits, slots, active: AtomicUsize::new(0) }
+        Connections { app, permits, slots }
     }
 
     /// Returns the number of open connections.
@@ -88,6 +85,7 @@ impl Connections {
 
     /// Serves one connection until its end.
     pub async fn serve(&self, socket: Socket, peer: Peer) {
+        self.app.connections.accept();
         let taken = self.slots.take(client_net(peer, &self.app.settings.get().trusted));
         let slot = Arc::clone(&taken.slot);
         let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot);
@@ -150,7 +148,7 @@ impl Connections {
         client: &Client,
         idle_since: Instant,
     ) -> io::Result<Option<Instant>> {
-        let active = Active::one_more(&self.active);
+        let active = self.app.connections.one_more_active();
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let limits = &client.settings().limits;
         let (messages, write) = (MessageLimits::from(limits), WriteBounds::from(limits));
@@ -211,25 +209,6 @@ async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &Messag
             Arrived::TooSlow => return Ok(Next::Refused(BadMessage::HeadTooSlow)),
             Arrived::GaveWay => return Ok(Next::Refused(BadMessage::GaveWay)),
         }
-    }
-}
-
-/// Counts a connection as active until dropped.
-struct Active<'a> {
-    all: &'a AtomicUsize,
-    /// Number of active connections, this one included.
-    count: usize,
-}
-
-impl Active<'_> {
-    fn one_more(all: &AtomicUsize) -> Active<'_> {
-        Active { all, count: all.fetch_add(1, Relaxed) + 1 }
-    }
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.all.fetch_sub(1, Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use host_http::client_net::{ClientNet, Peer};
@@ -15,9 +15,10 @@ use host_http::request::{self, Origin};
 use host_http::request_head::RequestHead;
 use host_http::request_id::{RequestId, RequestIds};
 use host_http::response::{Own, Places};
-use host_wasm::{Call, CallError};
+use host_wasm::{Call, Ended};
 
 use crate::fault::{Fault, Whose};
+use crate::metrics::requests::{Answered, CallTimes};
 use crate::net::socket::Socket;
 use crate::rollout::exchange::Received;
 use crate::seed;
@@ -100,6 +101,7 @@ impl Client {
     ) -> io::Result<bool> {
         let (started, time) = (Instant::now(), SystemTime::now());
         let Arrival { length, framing, parser } = arrival;
+        let mut received = length;
         let bytes = stream.input.split_to(length);
         let head = parser.head(&bytes);
         let id = self.ids.request();
@@ -110,6 +112,7 @@ impl Client {
             (Cow::Owned(from.to_string()), forwarded::client_net(from, &self.settings.trusted))
         };
         let (mut version_called, mut site_found) = (None, None);
+        let (mut called, mut waited) = (started, Duration::ZERO);
         let sites = sites.get();
         let mut has_unread = framing != Framing::None;
         // Whether little time has passed since the head, so that the clock need not be read.
@@ -118,7 +121,6 @@ impl Client {
             let target = request::check_head(&head)?;
             let site = sites.find(|| request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
             site_found = Some(site);
-            let mut called = started;
             let mut _share = Share::default();
             if has_unread {
                 // Boxed to keep the future small.
@@ -127,6 +129,7 @@ impl Client {
                 called = Instant::now();
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
+            received += body_bytes;
             let origin = Origin { id: &id, client: &client, time };
             let strip = site.place.stripped();
             request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
@@ -144,7 +147,9 @@ impl Client {
                     is_quick = false;
                     // Earlier responses do not wait for this one.
                     stream.flush().await.map_err(|_| Fault::ClientGone)?;
-                    Box::pin(self.unless_gone(call)).await?
+                    let ended = Box::pin(self.unless_gone(call)).await?;
+                    waited = ended.waited;
+                    ended.result?
                 }
             };
             let share = self.app.buffers.share(response.len())?;
@@ -171,6 +176,7 @@ impl Client {
         let head_max = version_called
             .as_ref()
             .map_or(usize::MAX, |version: &Serving| version.module.limits().response_head_max);
+        let before = stream.output.len();
         let answered = outcome
             .and_then(|(response, share)| Ok((put(&response, head_max, closes, stream)?, response, share)));
         let (answer, response, _share, fault) = match answered {
@@ -187,6 +193,15 @@ impl Client {
                 (answer, page, Share::default(), Some((fault, cause)))
             }
         };
+        let took = started.elapsed();
+        let call = version_called.as_ref().map(|_| {
+            let ran = (started + took).saturating_duration_since(called).saturating_sub(waited);
+            CallTimes { ran, waited }
+        });
+        let sent = stream.output.len().saturating_sub(before) + answer.body.len();
+        let counted = Answered { method: head.method, status: answer.status, received, sent, took, call };
+        let metrics = site_found.map_or(&self.app.metrics, |site: &Arc<Site>| &site.metrics);
+        metrics.requests.add(&counted, version_called.as_ref().map(|version| &*version.requests));
         if let (Some(site), Some(version)) = (site_found, &version_called) {
             let fault = fault.as_ref().map(|(fault, _)| fault.entry());
             let target = request::canonical_target(&head);
@@ -202,7 +217,7 @@ impl Client {
             client: &client,
             status: answer.status,
             length: answer.body.len(),
-            since: started,
+            took,
             site: site_name,
             version,
             id: &id,
@@ -234,12 +249,16 @@ impl Client {
         let mut places = Places::default();
         let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
         let answer = answer.map_err(io::Error::other)?;
+        let took = started.elapsed();
+        let (received, sent) = (begin.len(), stream.output.len());
+        let answered = Answered { method: "other", status: answer.status, received, sent, took, call: None };
+        self.app.metrics.requests.add(&answered, None);
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
             status: answer.status,
             length: answer.body.len(),
-            since: started,
+            took,
             site: None,
             version: None,
             id: &id,
@@ -275,13 +294,10 @@ impl Client {
 
     /// Waits for the result of a call, and gives the call up if the client resets the
     /// connection.
-    async fn unless_gone(
-        &self,
-        call: impl Future<Output = Result<Bytes, CallError>>,
-    ) -> Result<Bytes, Fault> {
+    async fn unless_gone(&self, call: impl Future<Output = Ended>) -> Result<Ended, Fault> {
         tokio::select! {
             biased;
-            response = call => Ok(response?),
+            ended = call => Ok(ended),
             () = self.socket.reset() => Err(Fault::ClientGone),
         }
     }

@@ -88,6 +88,11 @@ impl Times {
         Ok(done)
     }
 
+    /// Returns the completed stages with their times.
+    pub fn taken(&self) -> &[(Stage, Duration)] {
+        &self.taken
+    }
+
     /// Returns a rejection in the stage in progress.
     pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
         Rejection { stage: self.stage, cause: cause.into(), remedy: None, is_passing: false }
@@ -140,11 +145,14 @@ impl Activator {
         let values = Arc::clone(&demand.values);
         let started = times.measure(Stage::Start, compiled.start(values)).await;
         let module = started.map_err(|error| Rejection {
-            is_passing: matches!(error, CallError::Busy { .. } | CallError::NoInstance { .. }),
+            is_passing: matches!(
+                error,
+                CallError::Busy { .. } | CallError::CandidatesBusy { .. } | CallError::NoInstance { .. }
+            ),
             remedy: Some(remedy::of_start(&error)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
-        let version = Version { label, module: module.into() };
+        let version = Version { label, module: module.into(), requests: Arc::default() };
         let probed = times.measure(Stage::Probe, probe(&version, &demand.probes)).await;
         probed.map_err(|error| times.rejection(error.to_string()))?;
         Ok(version)

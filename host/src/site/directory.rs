@@ -7,11 +7,13 @@ use rustc_hash::FxHashMap;
 use crate::config::limits::Limits;
 use crate::config::place::{self, HOST_MAX, Host, Nowhere, Place, SEGMENTS_MAX};
 use crate::config::site::DEFAULT;
+use crate::metrics::OfSite;
 use crate::rollout::journal::Journal;
 use crate::site::probation::Probation;
 use crate::site::swapper::Swapper;
 
 /// A handler with its own versions, limits and permits, at a place.
+#[derive(Clone)]
 pub struct Site {
     /// Name.
     pub name: Arc<str>,
@@ -23,6 +25,8 @@ pub struct Site {
     pub journal: Arc<Journal>,
     /// Watch of the newest version.
     pub probation: Arc<Probation>,
+    /// What is counted of it.
+    pub metrics: Arc<OfSite>,
     /// Limits.
     pub limits: Arc<Limits>,
 }

@@ -256,6 +256,15 @@ impl History {
         })
     }
 
+    /// Returns all versions that may answer a request.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Version>> {
+        let kept = self.records.iter().filter_map(|record| match &record.state {
+            RecordState::Good(version) | RecordState::Rollout(version) => Some(version),
+            RecordState::Candidate | RecordState::Rejected(_) => None,
+        });
+        self.leaving.iter().chain(kept)
+    }
+
     /// Removes and returns the dropped versions that answer no request any more. Also
     /// returns whether other dropped versions still answer one.
     pub fn release(&mut self) -> (Vec<Arc<Version>>, bool) {

@@ -66,7 +66,8 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
     match optimised {
         Ok(module) => {
             let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
-            let better = Arc::new(Version { label: version.label.clone(), module: module.into() });
+            let (label, requests) = (version.label.clone(), Arc::clone(&version.requests));
+            let better = Arc::new(Version { label, module: module.into(), requests });
             if shared.versions.replace(&version, better) {
                 debug!(site = shared.site(), version = number, %time, "optimised");
                 // Holds the version until no request uses it, so that its first code is

@@ -13,6 +13,7 @@ use crate::background::Background;
 use crate::events::event::{Change, Event, How, now};
 use crate::events::hub::Events;
 use crate::fault_counts::cut;
+use crate::metrics::OfSite;
 use crate::rollout::journal::Journal;
 use crate::site::activate::{Activator, Rejection, Stage};
 use crate::site::by::By;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub notice: Notice,
     /// Takes the events of the site.
     pub events: Arc<Events>,
+    /// Counts requests and changes.
+    pub metrics: Arc<OfSite>,
 }
 
 pub(super) struct Shared {
@@ -98,6 +101,7 @@ impl Shared {
     pub(super) fn tell_serving(&self, label: &Label, replaced: u64, how: How, by: By) {
         let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
         let (time, version, by) = (now(), label.number, by.to_string());
+        self.settings.metrics.changes.published(how.to_string());
         self.settings.events.tell(&Event::Serving { time, site, version, sha256, replaced, how, by });
     }
 
@@ -110,6 +114,7 @@ impl Shared {
         cause: Option<String>,
         by: By,
     ) {
+        self.settings.metrics.changes.rolled(change.name());
         let (time, site, cause) = (now(), self.site().map(str::to_owned), cause.as_deref().map(cut));
         self.settings.events.tell(&Event::Rollout {
             time,
@@ -125,6 +130,7 @@ impl Shared {
     /// Tells that a version was rejected.
     pub(super) fn tell_rejected(&self, version: u64, rejection: &Rejection, serving: u64, by: By) {
         let Rejection { stage, cause, remedy, .. } = rejection;
+        self.settings.metrics.changes.rejected(stage.to_string());
         self.settings.events.tell(&Event::Rejected {
             time: now(),
             site: self.site().map(str::to_owned),

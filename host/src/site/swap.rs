@@ -206,6 +206,9 @@ impl Shared {
         times: &Times,
         by: By,
     ) -> Outcome {
+        for (stage, time) in times.taken() {
+            self.settings.metrics.changes.stage(stage.to_string(), *time);
+        }
         match published {
             Ok((Published::RollingOut(before, plan), replayed)) => {
                 self.settings.notice.set_rejection(None);

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::error;
 
 use crate::background::Background;
+use crate::metrics::requests::Kinds;
 use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::Report;
@@ -255,6 +256,12 @@ impl Swapper {
     /// Returns all remembered versions, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
+    }
+
+    /// Returns the requests by the number of the version that was called, by method and class of
+    /// statuses; [`None`] stands for versions that are no longer kept.
+    pub fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
+        self.0.versions.requests()
     }
 
     /// Returns what the state folder holds for a restart.

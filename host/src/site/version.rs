@@ -13,6 +13,8 @@ use host_wasm::{HandlerModule, Values};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::metrics::requests::ByKind;
+
 /// Most bytes of an origin that are shown: the length of the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
@@ -25,6 +27,8 @@ pub struct Version {
     pub label: Label,
     /// Compiled module.
     pub module: Arc<HandlerModule>,
+    /// Requests that it was called for, which code of another quality counts, too.
+    pub requests: Arc<ByKind>,
 }
 
 impl Version {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use host_http::client_net::Peer;
 use host_http::field::Fields;
 
+use crate::metrics::requests::{ByKind, Kinds};
 use crate::site::current::{Current, Serving};
 use crate::site::entry::Entry;
 use crate::site::history::History;
@@ -18,6 +19,8 @@ use crate::site::version::Version;
 pub struct Versions {
     current: Current,
     history: Mutex<History>,
+    /// Requests of versions that are no longer kept.
+    older: ByKind,
 }
 
 /// What is saved in the state file.
@@ -36,7 +39,7 @@ impl Versions {
     /// Creates the shared state from the first version and a history that contains
     /// it.
     pub(super) fn new(first: Arc<Version>, history: History) -> Versions {
-        Versions { current: Current::new(first), history: Mutex::new(history) }
+        Versions { current: Current::new(first), history: Mutex::new(history), older: ByKind::default() }
     }
 
     /// Returns the current version.
@@ -56,6 +59,14 @@ impl Versions {
         let traffic = self.current.traffic();
         let share = traffic.split.as_ref().and_then(|split| split.share);
         history.entries(traffic.current.label.number, share)
+    }
+
+    /// Returns the requests by the number of the version that was called, and [`None`] for
+    /// versions that are no longer kept.
+    pub(super) fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
+        let history = self.history();
+        let kept = history.all().map(|version| (Some(version.label.number), version.requests.read()));
+        kept.chain([(None, self.older.read())]).collect()
     }
 
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
@@ -122,7 +133,13 @@ impl Versions {
     /// Frees versions that are no longer kept and answer no request. Returns whether other
     /// dropped versions still answer one.
     pub(super) fn release(&self) -> bool {
-        let (gone, draining) = self.history().release();
+        let (gone, draining) = {
+            // Under the lock, so that no reader misses these requests or counts them twice.
+            let mut history = self.history();
+            let (gone, draining) = history.release();
+            gone.iter().for_each(|version| self.older.take_over(&version.requests));
+            (gone, draining)
+        };
         // Dropped outside of the lock, because freeing the code takes a while.
         drop(gone);
         draining

@@ -10,7 +10,7 @@ use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use handler_sdk::abi::{NO_ROOM, Span};
@@ -45,7 +45,15 @@ pub enum Call<'a> {
     Running(Running<'a>),
 }
 
-type Running<'a> = Pin<Box<dyn Future<Output = Result<Bytes, CallError>> + Send + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
+
+/// The end of a call that was not over at once.
+pub struct Ended {
+    /// Response, or why there is none.
+    pub result: Result<Bytes, CallError>,
+    /// Time for which the call waited to run.
+    pub waited: Duration,
+}
 
 impl Call<'_> {
     /// Waits for the response.
@@ -56,7 +64,7 @@ impl Call<'_> {
     pub async fn end(self) -> Result<Bytes, CallError> {
         match self {
             Call::Over(result) => result,
-            Call::Running(call) => call.await,
+            Call::Running(call) => call.await.result,
         }
     }
 }
@@ -79,11 +87,13 @@ impl HandlerModule {
         match self.begin(request, id, since) {
             Some(Begun::Over(result)) => Call::Over(result),
             begun => Call::Running(Box::pin(async move {
-                let (_permit, state) = match self.until_permit(begun, None, request, id).await {
+                let mut waited = Duration::ZERO;
+                let (_permit, state) = match self.until_permit(begun, None, request, id, &mut waited).await {
                     Ok(long) => long,
-                    Err(result) => return result,
+                    Err(result) => return Ended { result, waited },
                 };
-                Ok(self.engine().admission().in_turns(self.run(request, state)).await.answer?)
+                let attempt = self.engine().admission().in_turns(self.run(request, state)).await;
+                Ended { result: attempt.answer.map_err(CallError::from), waited }
             })),
         }
     }
@@ -101,9 +111,10 @@ impl HandlerModule {
         match self.begin(request, id, since) {
             Some(Begun::Over(result)) => Call::Over(result),
             begun => Call::Running(Box::pin(async move {
-                let (permit, state) = match self.until_permit(begun, client, request, id).await {
+                let mut waited = Duration::ZERO;
+                let (permit, state) = match self.until_permit(begun, client, request, id, &mut waited).await {
                     Ok(long) => long,
-                    Err(result) => return result,
+                    Err(result) => return Ended { result, waited },
                 };
                 let (module, message) = (Arc::clone(self), take(request));
                 let call = async move {
@@ -111,9 +122,14 @@ impl HandlerModule {
                     let attempt = module.engine().admission().in_turns(module.run(&message, state)).await;
                     (attempt.answer, message)
                 };
-                let (answer, message) = self.engine().long_threads().run(call).await?;
-                *request = message;
-                Ok(answer?)
+                let result = match self.engine().long_threads().run(call).await {
+                    Ok((answer, message)) => {
+                        *request = message;
+                        answer.map_err(CallError::from)
+                    }
+                    Err(error) => Err(error),
+                };
+                Ended { result, waited }
             })),
         }
     }
@@ -141,20 +157,27 @@ impl HandlerModule {
     }
 
     /// Waits until a call is over, or until a long one has its permit. The error is the result.
+    /// Adds the time for which the call waited to run to `waited`.
     async fn until_permit(
         &self,
         begun: Option<Begun>,
         client: Option<ClientNet>,
         request: &Message,
         id: RequestId,
+        waited: &mut Duration,
     ) -> Result<(Permit, CallState), Result<Bytes, CallError>> {
         let begun = match begun {
             Some(begun) => begun,
-            None => match self.engine().admission().wait_for_short().await {
-                // The deadline does not include the wait.
-                Ok(short) => self.begin_short(short, request, id, Instant::now()),
-                Err(busy) => return Err(Err(busy)),
-            },
+            None => {
+                let since = Instant::now();
+                let short = self.engine().admission().wait_for_short().await;
+                *waited += since.elapsed();
+                match short {
+                    // The deadline does not include the wait.
+                    Ok(short) => self.begin_short(short, request, id, Instant::now()),
+                    Err(busy) => return Err(Err(busy)),
+                }
+            }
         };
         match begun {
             Begun::Over(result) => Err(result),
@@ -162,7 +185,7 @@ impl HandlerModule {
                 yield_now().await;
                 Err(Ok(response))
             }
-            Begun::Long(state) => self.begin_long(client, state).await.map_err(Err),
+            Begun::Long(state) => self.begin_long(client, state, waited).await.map_err(Err),
         }
     }
 
@@ -183,12 +206,16 @@ impl HandlerModule {
         &self,
         client: Option<ClientNet>,
         mut state: CallState,
+        waited: &mut Duration,
     ) -> Result<(Permit, CallState), CallError> {
         let admission = self.engine().admission();
         if let Some(permit) = admission.try_begin_long(client) {
             return Ok((permit, state));
         }
-        let permit = admission.begin_long(client).await?;
+        let since = Instant::now();
+        let permit = admission.begin_long(client).await;
+        *waited += since.elapsed();
+        let permit = permit?;
         // The deadline does not include the wait.
         state.deadline = Instant::now() + self.limits().deadline;
         Ok((permit, state))

@@ -88,7 +88,7 @@ mod values;
 mod verify;
 
 pub use admission::Calls;
-pub use call::Call;
+pub use call::{Call, Ended};
 pub use call_error::{BadSpan, CallError};
 pub use compile::{Compilers, Effort, Priority};
 pub use engine::{Engine, instances_memory};

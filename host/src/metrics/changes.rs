@@ -1,0 +1,89 @@
+//! Counts the changes of a site, and the times of their stages. They are rare, so a lock is enough.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::metrics::histogram::{self, Histogram};
+
+/// Changes of a site.
+#[derive(Default)]
+pub struct Changes(Mutex<Counts>);
+
+/// Number of changes, by their names.
+#[derive(Clone, Default)]
+pub struct Counts {
+    /// Versions that became current, by the way in which.
+    pub published: BTreeMap<String, u64>,
+    /// Versions that were rejected, by the stage.
+    pub rejected: BTreeMap<String, u64>,
+    /// Changes of rollouts, by their kind.
+    pub rollouts: BTreeMap<String, u64>,
+    stages: BTreeMap<String, [u64; histogram::COUNTERS]>,
+}
+
+impl Changes {
+    /// Counts a version that became current.
+    pub fn published(&self, how: String) {
+        *self.lock().published.entry(how).or_default() += 1;
+    }
+
+    /// Counts a rejection.
+    pub fn rejected(&self, stage: String) {
+        *self.lock().rejected.entry(stage).or_default() += 1;
+    }
+
+    /// Counts a change of a rollout.
+    pub fn rolled(&self, change: String) {
+        *self.lock().rollouts.entry(change).or_default() += 1;
+    }
+
+    /// Adds the time of a stage.
+    pub fn stage(&self, stage: String, time: Duration) {
+        let nanoseconds = histogram::nanoseconds(time);
+        let mut counts = self.lock();
+        let counters = counts.stages.entry(stage).or_insert([0; histogram::COUNTERS]);
+        for (index, count) in [(histogram::bucket(nanoseconds), 1), (histogram::SUM, nanoseconds)] {
+            if let Some(counter) = counters.get_mut(index) {
+                *counter = counter.wrapping_add(count);
+            }
+        }
+    }
+
+    /// Returns the counts.
+    pub fn read(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Returns the times of each stage.
+    pub fn stages(&self) -> impl Iterator<Item = (&str, Histogram)> {
+        self.stages.iter().map(|(stage, counters)| (stage.as_str(), Histogram::read(counters, 0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Changes;
+    use std::time::Duration;
+
+    #[test]
+    fn changes_are_counted_by_name() {
+        let changes = Changes::default();
+        changes.rejected("probe".into());
+        changes.rejected("probe".into());
+        changes.published("swap".into());
+        changes.stage("compile".into(), Duration::from_millis(30));
+        changes.stage("compile".into(), Duration::from_millis(10));
+        let read = changes.read();
+        assert_eq!(read.rejected.get("probe"), Some(&2));
+        assert_eq!(read.published.get("swap"), Some(&1));
+        let (stage, times) = read.stages().next().unwrap();
+        assert_eq!((stage, times.count, times.sum), ("compile", 2, 0.04));
+    }
+}

@@ -1,0 +1,154 @@
+//! Counters that requests of several threads add to without waiting for each other.
+//!
+//! Each thread has a block of counters of its own, so that it adds without an atomic
+//! read-modify-write. A reader sums the blocks. Threads past the number of blocks share the last
+//! one.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::available_parallelism;
+
+/// Most blocks of one thread each.
+const OWN_MAX: usize = 16;
+
+/// Counters, `N` for each block.
+pub struct Counters<const N: usize>(Box<[Block<N>]>);
+
+/// The counters of one block. No two blocks share a cache line.
+#[repr(align(64))]
+struct Block<const N: usize>([AtomicU64; N]);
+
+/// Adds to one block.
+pub struct Adder<'a, const N: usize> {
+    block: Option<&'a Block<N>>,
+    is_own: bool,
+}
+
+/// Blocks that belong to a thread.
+#[derive(Default)]
+struct Taken([bool; OWN_MAX]);
+
+/// Block of a thread: the index of one of its own, or that of the shared one.
+struct Place(usize);
+
+static TAKEN: Mutex<Taken> = Mutex::new(Taken([false; OWN_MAX]));
+
+thread_local! {
+    static PLACE: Place = Place::take();
+}
+
+/// Returns the number of blocks that belong to one thread each.
+fn own() -> usize {
+    static OWN: OnceLock<usize> = OnceLock::new();
+    *OWN.get_or_init(|| available_parallelism().map_or(1, usize::from).min(OWN_MAX))
+}
+
+impl Place {
+    fn take() -> Place {
+        let mut taken = taken();
+        let mut free = taken.0.iter_mut().take(own()).enumerate().filter(|(_, is_taken)| !**is_taken);
+        match free.next() {
+            Some((index, is_taken)) => {
+                *is_taken = true;
+                Place(index)
+            }
+            None => Place(own()),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The lock hands what this thread has written to the next owner.
+        if self.0 < own()
+            && let Some(is_taken) = taken().0.get_mut(self.0)
+        {
+            *is_taken = false;
+        }
+    }
+}
+
+fn taken() -> MutexGuard<'static, Taken> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<const N: usize> Counters<N> {
+    /// Creates counters that are 0.
+    pub fn new() -> Counters<N> {
+        Counters((0..=own()).map(|_| Block([const { AtomicU64::new(0) }; N])).collect())
+    }
+
+    /// Returns the block of this thread.
+    pub fn here(&self) -> Adder<'_, N> {
+        let shared = own();
+        // A thread that ends has no place any more.
+        let index = PLACE.try_with(|place| place.0).unwrap_or(shared);
+        Adder { block: self.0.get(index), is_own: index < shared }
+    }
+
+    /// Returns the block that threads share, for those that serve no requests.
+    pub fn shared(&self) -> Adder<'_, N> {
+        Adder { block: self.0.last(), is_own: false }
+    }
+
+    /// Returns the sums of all blocks.
+    pub fn sums(&self) -> [u64; N] {
+        let mut sums = [0_u64; N];
+        for Block(counters) in &self.0 {
+            for (sum, counter) in sums.iter_mut().zip(counters) {
+                *sum = sum.wrapping_add(counter.load(Relaxed));
+            }
+        }
+        sums
+    }
+}
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Counters::new()
+    }
+}
+
+impl<const N: usize> Adder<'_, N> {
+    /// Adds to a counter.
+    pub fn add(&self, index: usize, count: u64) {
+        let Some(counter) = self.block.and_then(|Block(counters)| counters.get(index)) else { return };
+        if self.is_own {
+            // No other thread writes it.
+            counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
+        } else {
+            counter.fetch_add(count, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+    use std::thread;
+
+    #[test]
+    fn nothing_is_lost_with_more_threads_than_blocks_and_threads_that_end() {
+        let counters = Counters::<3>::new();
+        for _ in 0..3 {
+            thread::scope(|scope| {
+                for _ in 0..40 {
+                    scope.spawn(|| {
+                        for index in 0..3000 {
+                            counters.here().add(index % 3, 2);
+                        }
+                    });
+                }
+            });
+        }
+        assert_eq!(counters.sums(), [240_000; 3]);
+    }
+
+    #[test]
+    fn an_index_that_does_not_exist_adds_nothing() {
+        let counters = Counters::<2>::new();
+        counters.here().add(2, 1);
+        counters.here().add(1, 1);
+        assert_eq!(counters.sums(), [0, 1]);
+    }
+}
