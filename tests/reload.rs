@@ -240,6 +240,40 @@ fn a_reload_that_fails_leaves_a_sent_version_and_a_swap_in_progress() {
 }
 
 #[test]
+fn what_was_ordered_after_the_file_was_read_outlives_a_reload() {
+    let lines = "module = 'a.wat'\nstate-dir = 'state'\nno-watch = true\n";
+    let mut place = start(lines);
+    fs::write(place.folder.file("sent.wat"), saying("sent")).unwrap();
+    assert_eq!(place.run(&["swap", &place.folder.path("sent.wat")]).0, 0);
+    let stays = |place: &mut Configured, word: &str, version: u64| {
+        let (code, said) = place.reload(&format!("{lines}body-max = '{version}KiB'\n"));
+        assert!(code == 0 && said.starts_with("reloaded; ") && said.lines().count() == 1, "{said}");
+        place.server.log_line(&[&format!("version {version} stays: it was ordered")]);
+        place.server.says(word, version);
+    };
+    stays(&mut place, "sent", 2);
+    place = place.restart();
+    place.server.says("sent", 2);
+    stays(&mut place, "sent", 2);
+    // A rollback is an order, too.
+    fs::write(place.folder.file("a.wat"), saying("a2")).unwrap();
+    let (_, said) = place.reload(lines);
+    assert!(said.contains("\nserving version 3 "), "{said}");
+    assert_eq!(place.run(&["rollback"]).0, 0);
+    stays(&mut place, "sent", 2);
+    // Another file, a changed one, and one that was rejected are taken up.
+    let (_, said) = place.reload(&lines.replace("a.wat", "b.wat"));
+    assert!(said.contains("\nserving version 4 "), "{said}");
+    assert_eq!(place.run(&["swap", &place.folder.path("sent.wat")]).0, 0);
+    fs::write(place.folder.file("b.wat"), "(module)").unwrap();
+    for number in [6, 7] {
+        let (code, said) = place.reload(&lines.replace("a.wat", "b.wat"));
+        assert!(code == 1 && said.contains(&format!("version {number} was rejected")), "{said}");
+    }
+    place.server.says("sent", 5);
+}
+
+#[test]
 fn a_swap_in_progress_does_not_escape_new_probes() {
     let place = start("no-probe = true\ncompile-timeout = '10min'\n");
     fs::write(place.folder.file("sent.wasm"), bombs::much_code(2500)).unwrap();

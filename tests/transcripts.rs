@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::harness::modules::saying;
 use crate::harness::{Deployment, Folder, Server, TextFile, host, output_of};
 use crate::repository::root;
+use crate::steering::link_or_copy;
 
 /// Returns the output that a page shows below a command, up to the next command or the end
 /// of the block.
@@ -167,6 +170,50 @@ fn the_module_of_the_guide_is_replayed_as_the_guide_shows() {
         let (_, printed) = output_of(host().args(command.split(' ')).current_dir(folder.file("")));
         assert_eq!(unnamed(&printed), unnamed(&shown(page, &format!("host {command}"))));
     }
+}
+
+/// Runs the server and the commands as two users of one group, which only root can do.
+#[test]
+fn a_user_of_the_group_deploys_as_the_page_shows() {
+    const SERVER: u32 = 64_001;
+    const USER: u32 = 64_002;
+    const GROUP: u32 = 64_003;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("host-deploy-{}", std::process::id()));
+    let run = folder.join("run");
+    fs::create_dir_all(&run).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&run, Some(SERVER), Some(GROUP)).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o750)).unwrap();
+    let program = folder.join("host");
+    link_or_copy(host().get_program().as_ref(), &program);
+    for (name, module) in
+        [("shop", saying("shop")), ("shop2", saying("shop2")), ("broken", "(module)".into())]
+    {
+        fs::write(folder.join(format!("{name}.wasm")), wat::parse_str(module).unwrap()).unwrap();
+    }
+    let control = run.join("control");
+    let control = control.to_str().unwrap();
+    let mut server = Command::new(&program);
+    server.current_dir(&folder).uid(SERVER).gid(GROUP);
+    let group = GROUP.to_string();
+    let mut server = Server::spawn(server, &["--control", control, "--control-group", &group, "shop.wasm"]);
+    let page = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    let section = page.split("### A user who deploys").nth(1).unwrap();
+    let block = section.split("```console\n$ ").nth(1).unwrap().split("```").next().unwrap();
+    for step in block.split("\n$ ") {
+        let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
+        let script = command.replace("/run/host/control", control);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("host() {{ \"$HOST\" \"$@\"; }}\n{script}")]);
+        shell.current_dir(&folder).env("HOST", &program).env("HOST_CONTROL", control).uid(USER).gid(GROUP);
+        assert_eq!(output_of(&mut shell).1.trim_end(), expected.trim_end(), "{command}");
+    }
+    server.log_line(&["rolled back", &format!("by=\"uid {USER}, pid ")]);
+    server.stop();
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

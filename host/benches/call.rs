@@ -12,9 +12,11 @@ use std::cell::LazyCell;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use host::clock;
+use host::metrics::requests::{Answered, ByKind, CallTimes, Requests};
 use host::site::version::EMBEDDED;
 use host_benches::harness::oracle::Host;
 use host_benches::parts::plot::{Axis, Plot, Scale, Series, bytes, plain};
@@ -230,6 +232,21 @@ fn around(criterion: &mut Criterion) {
 
 /// Measures how the time of a call grows with the size of the memory, and with how much
 /// of a large memory the call writes.
+/// Measures what is counted of a request, and the clocks that it reads.
+fn counted(criterion: &mut Criterion) {
+    let (requests, version) = (Requests::default(), ByKind::default());
+    let call = Some(CallTimes { ran: Duration::from_micros(2), waited: Duration::ZERO });
+    criterion.bench_function("http/count a request", |bencher| {
+        bencher.iter(|| {
+            let took = black_box(Duration::from_micros(3));
+            let answered = Answered { method: "GET", status: 200, received: 80, sent: 190, took, call };
+            requests.add(black_box(&answered), Some(&version));
+        });
+    });
+    criterion.bench_function("http/read both clocks", |bencher| bencher.iter(clock::both));
+    criterion.bench_function("http/read one clock", |bencher| bencher.iter(Instant::now));
+}
+
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {
@@ -287,5 +304,5 @@ fn draw<const LINES: usize>(
     }
 }
 
-criterion_group!(benches, calls, around, memory, growth_of_routes, examples);
+criterion_group!(benches, calls, around, counted, memory, growth_of_routes, examples);
 criterion_main!(benches);

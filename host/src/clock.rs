@@ -1,12 +1,36 @@
-//! Formats times as RFC 3339. Times from a wrong clock or a file are clamped, because
-//! the formatter accepts the years 1970 to 9999 only.
+//! Reads both clocks, and formats times as RFC 3339. Times from a wrong clock or a file are clamped,
+//! because the formatter accepts the years 1970 to 9999 only.
 
-use std::time::{Duration, SystemTime};
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime};
 
 use humantime::{Rfc3339Timestamp, format_rfc3339_micros, format_rfc3339_seconds};
 
 /// The last second of the year 9999, counted from 1970.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+/// Longest time for which a thread does not look at the clock of the system, which may be set.
+const LOOK: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// Both clocks when this thread last looked at that of the system.
+    static LOOKED: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+}
+
+/// Returns the time of both clocks. Each request reads them, and reading costs, so that of the
+/// system is counted on from when it was last read.
+pub fn both() -> (Instant, SystemTime) {
+    let now = Instant::now();
+    if let Some((then, time)) = LOOKED.get() {
+        let since = now.saturating_duration_since(then);
+        if let Some(time) = time.checked_add(since).filter(|_| since < LOOK) {
+            return (now, time);
+        }
+    }
+    let time = SystemTime::now();
+    LOOKED.set(Some((now, time)));
+    (now, time)
+}
 
 /// Clamps a time to the years 1970 to 9999.
 pub fn showable(time: SystemTime) -> SystemTime {
@@ -27,8 +51,22 @@ pub fn micros(time: SystemTime) -> Rfc3339Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::{micros, seconds, showable};
-    use std::time::{Duration, SystemTime};
+    use super::{LOOK, both, micros, seconds, showable};
+    use std::time::{Duration, Instant, SystemTime};
+
+    #[test]
+    fn both_clocks_are_counted_on_together() {
+        let (begun, end) = (Instant::now(), Instant::now() + 3 * LOOK);
+        let mut before = both();
+        while Instant::now() < end {
+            let (now, time) = both();
+            assert!(now >= before.0 && now >= begun);
+            // The test may lose the processor between the two clocks.
+            let apart = time.duration_since(SystemTime::now()).unwrap_or_else(|error| error.duration());
+            assert!(apart < Duration::from_secs(60), "{apart:?}");
+            before = (now, time);
+        }
+    }
 
     #[test]
     fn a_clock_outside_1970_to_9999_is_shown_as_the_nearest_time() {

@@ -17,6 +17,7 @@ use host_http::request_id::{RequestId, RequestIds};
 use host_http::response::{Own, Places};
 use host_wasm::{Call, Ended};
 
+use crate::clock;
 use crate::fault::{Fault, Whose};
 use crate::metrics::requests::{Answered, CallTimes};
 use crate::net::socket::Socket;
@@ -99,7 +100,7 @@ impl Client {
         arrival: Arrival<'_>,
         Reused { message, places, sites }: &mut Reused,
     ) -> io::Result<bool> {
-        let (started, time) = (Instant::now(), SystemTime::now());
+        let (started, time) = clock::both();
         let Arrival { length, framing, parser } = arrival;
         let mut received = length;
         let bytes = stream.input.split_to(length);

@@ -234,6 +234,12 @@ impl History {
         }
     }
 
+    /// Returns whether the newest version with this hash was rejected.
+    pub fn has_rejected(&self, sha256: &str) -> bool {
+        let newest = self.records.iter().rev().find(|record| record.kept.label.sha256 == sha256);
+        newest.is_some_and(|record| matches!(record.state, RecordState::Rejected(_)))
+    }
+
     /// Returns the compiled module of the newest version with this hash.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
         let mut versions = self.records.iter().rev().filter_map(|record| match &record.state {

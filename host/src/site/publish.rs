@@ -75,6 +75,7 @@ impl Shared {
         self.end_other_rollout(label.number, by);
         let before = Arc::clone(&self.versions.current());
         let replaced = self.store.add(&label, file, || self.versions.publish(Arc::clone(&version)));
+        self.store.serves_now(&self.versions);
         self.end_rollout_published(label.number, by);
         self.forget_secrets(&before, &version);
         optimise::serves(self, &version);

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use host_wasm::Priority;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::rollout::plan::Plan;
 use crate::rollout::report::accept::Accept;
@@ -36,6 +36,8 @@ enum Work {
         number: u64,
         /// Hash of the source, if there is one.
         sha256: Option<String>,
+        /// Whether the version was ordered after the source was last read, and so stays.
+        is_ordered: bool,
         /// Candidate of the rollout in progress, and its plan, if the source has its bytes.
         rolling: Option<(Label, Plan)>,
     },
@@ -90,9 +92,14 @@ impl Shared {
             Ok::<_, String>(Candidate::new(source, bytes))
         };
         let candidate = source.map(read).transpose()?;
+        let is_ordered = !has_new_values
+            && demand.file == self.demand().file
+            && candidate.as_ref().is_some_and(|candidate| self.has_been_replaced(candidate, &version));
         let rolling = candidate.as_ref().and_then(|found| self.rolls_out(&found.sha256, &demand.values));
         let work = match candidate {
-            Some(candidate) if rolling.is_none() && !version.is_of(&candidate.sha256, &demand.values) => {
+            Some(candidate)
+                if rolling.is_none() && !is_ordered && !version.is_of(&candidate.sha256, &demand.values) =>
+            {
                 self.prepare_candidate(&demand, candidate, times, by).await?
             }
             candidate => {
@@ -100,10 +107,23 @@ impl Shared {
                 let probed = probe(&version, &demand.probes).await;
                 probed
                     .map_err(|error| format!("version {number}, which serves, fails the probes: {error}"))?;
-                Work::Keep { number, sha256: candidate.map(|candidate| candidate.sha256), rolling }
+                Work::Keep {
+                    number,
+                    sha256: candidate.map(|candidate| candidate.sha256),
+                    is_ordered,
+                    rolling,
+                }
             }
         };
         Ok(Prepared { shared: self, seen, demand, work, by })
+    }
+
+    /// Returns whether an order has put the current version in the place of the module file's, which
+    /// has not changed since it was read, and did not fail then.
+    fn has_been_replaced(&self, file: &Candidate, current: &Version) -> bool {
+        current.label.sha256 != file.sha256
+            && self.store.has_served(&file.sha256)
+            && !self.versions.history().has_rejected(&file.sha256)
     }
 
     /// Prepares a candidate with the new probes.
@@ -161,6 +181,7 @@ impl Shared {
         *self.demand.lock().unwrap_or_else(PoisonError::into_inner) = demand;
         if let Some(sha256) = considered {
             self.store.consider(sha256);
+            self.store.serves_now(&self.versions);
         }
     }
 }
@@ -179,7 +200,7 @@ impl Prepared {
     pub fn commit(self) -> Result<Option<Outcome>, NotCommitted> {
         let Prepared { shared, seen, demand, work, by } = self;
         match work {
-            Work::Keep { number, sha256, rolling } => {
+            Work::Keep { number, sha256, is_ordered, rolling } => {
                 let put_in_force = || {
                     if shared.versions.current().label.number != number {
                         return Err(NotCommitted::Outdated);
@@ -192,6 +213,10 @@ impl Prepared {
                 if let Some((label, plan)) = rolling {
                     shared.save(|store| store.save_state(&shared.versions));
                     return Ok(Some(shared.rolling_out(label, number, &plan, None)));
+                }
+                if is_ordered {
+                    info!(site = shared.site(), serving = number, %by, "version {number} stays: it was ordered after the module file was read, which has not changed");
+                    return Ok(None);
                 }
                 Ok(sha256.map(|_| {
                     shared.is_unchanged(number, by);

@@ -36,6 +36,9 @@ pub struct State {
     pub next_number: u64,
     /// SHA-256 of the module file when it was last read.
     pub considered: String,
+    /// Whether a version with these bytes has served since.
+    #[serde(default = "yes")]
+    pub has_served: bool,
     /// Good versions, oldest first.
     pub versions: Vec<Kept>,
     /// Rollout in progress.
@@ -89,7 +92,15 @@ impl Kept {
 impl State {
     /// Creates a state in the current format.
     pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
-        let mut state = State { format: FORMAT, current, next_number, considered, versions, rollout: None };
+        let mut state = State {
+            format: FORMAT,
+            current,
+            next_number,
+            considered,
+            has_served: true,
+            versions,
+            rollout: None,
+        };
         state.tidy();
         state.versions.dedup_by_key(|kept| kept.label.number);
         state
@@ -193,6 +204,11 @@ impl State {
             label.origin = Origin::Upload("embedded in another program".into());
         }
     }
+}
+
+/// Earlier releases did not save whether the module file has served.
+fn yes() -> bool {
+    true
 }
 
 /// Returns the hashes of all modules that a state names.

@@ -24,6 +24,8 @@ pub(super) struct Store {
 struct Progress {
     /// SHA-256 of the module file when it was last read.
     considered: String,
+    /// Whether a version with these bytes has served since.
+    has_served: bool,
     /// Versions whose bytes are not saved yet.
     unsaved: Vec<(Label, Arc<[u8]>)>,
     /// Versions of an earlier process that are not loaded: not yet, or because they could
@@ -45,7 +47,8 @@ impl Store {
         saved: Option<&State>,
     ) -> Store {
         let first = saved.and_then(first);
-        let progress = Progress { considered, unsaved: Vec::new(), left, first, failure: None };
+        let has_served = saved.is_none_or(|saved| saved.considered != considered || saved.has_served);
+        let progress = Progress { considered, has_served, unsaved: Vec::new(), left, first, failure: None };
         Store { dir, progress: Mutex::new(progress) }
     }
 
@@ -57,13 +60,32 @@ impl Store {
     /// Records the hash of the module file. Returns whether the file is unchanged since it
     /// was last read.
     pub(super) fn consider(&self, sha256: &str) -> bool {
-        std::mem::replace(&mut self.progress().considered, sha256.to_owned()) == sha256
+        let mut progress = self.progress();
+        let is_same = progress.considered == sha256;
+        if !is_same {
+            (progress.considered, progress.has_served) = (sha256.to_owned(), false);
+        }
+        is_same
+    }
+
+    /// Notes it if the current version has the bytes of the module file.
+    pub(super) fn serves_now(&self, versions: &Versions) {
+        let mut progress = self.progress();
+        progress.has_served |= progress.considered == versions.current().label.sha256;
+    }
+
+    /// Returns whether the module file had this hash when it was last read, and a version with
+    /// these bytes has served since.
+    pub(super) fn has_served(&self, sha256: &str) -> bool {
+        let progress = self.progress();
+        progress.considered == sha256 && progress.has_served
     }
 
     /// Forgets the hash of the module file, so that the file counts as changed when it is
     /// read next.
     pub(super) fn forget_considered(&self) {
-        self.progress().considered = NOTHING.into();
+        let mut progress = self.progress();
+        (progress.considered, progress.has_served) = (NOTHING.into(), false);
     }
 
     /// Notes that the bytes of a version are not saved yet, and publishes the version. Both
@@ -166,6 +188,7 @@ impl Store {
         let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
         let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
         let mut state = State::new(current, next_number, progress.considered.clone(), all);
+        state.has_served = progress.has_served;
         state.rollout = rollout.filter(|rollout| is_saved(&rollout.kept));
         let written = dir.save(&state).and_then(|()| {
             progress.first = first(&state);

@@ -89,6 +89,7 @@ impl Shared {
         };
         let candidate = Candidate::new(source, bytes);
         let is_same = self.store.consider(&candidate.sha256);
+        self.store.serves_now(&self.versions);
         if is_same && !by.tries_again() {
             return;
         }
