@@ -42,6 +42,7 @@ mod repository;
 mod rollout;
 mod sdk;
 mod segments;
+mod service;
 mod sites;
 mod startup;
 mod starvation;

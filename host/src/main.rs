@@ -28,6 +28,7 @@ use host::reload::Reloader;
 use host::serve::server;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
+use host::telemetry::service;
 use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -154,6 +155,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         warn!("{warning}");
     }
 
+    tokio::spawn(service::watchdog());
     let mut stop_signal = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -278,6 +280,8 @@ fn announce(sites: &[(String, Label)], urls: &[String], control: &str, admin: &[
             log::tell(&banner);
         }
     }
+    let count = if sites.len() == 1 { "one site".into() } else { format!("{} sites", sites.len()) };
+    service::ready(&format!("serves {count} at {}", urls.join(" ")));
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "ready {}", urls.join(" ")).and_then(|()| stdout.flush());
 }

@@ -25,7 +25,7 @@ use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::swap::SUPERSEDED;
 use crate::source::watch::{self, FileStamp};
 use crate::source::watches::Watching;
-use crate::telemetry::log;
+use crate::telemetry::{log, service};
 
 /// Most attempts to commit the change of a site while other swaps are published.
 const ATTEMPTS: usize = 10;
@@ -78,7 +78,9 @@ impl Reloader {
 
     async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
         let mut watching = self.watching.lock().await;
+        service::reloading();
         let reloaded = self.load(&mut watching, by).await;
+        service::reloaded(reloaded.is_ok());
         match &reloaded {
             Ok(Reloaded { applied, needs_restart, failed, .. }) => {
                 self.app.events.tell(&Event::reloaded(applied, needs_restart, failed, by));

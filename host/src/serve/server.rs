@@ -19,6 +19,7 @@ use crate::net::listener::{Accepted, Listener};
 use crate::serve::app::App;
 use crate::serve::connection::Connections;
 use crate::serve::idle_memory;
+use crate::telemetry::service;
 
 /// Pause before the next attempt when no file descriptor, memory or permit is left for a
 /// new connection. Meanwhile connections wait in the kernel's queue.
@@ -42,6 +43,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
     idle_memory.abort();
     app.ending.begin();
     app.events.tell(&Event::ending());
+    service::stopping();
     info!(connections = connections.open(), "shutting down: draining requests in flight");
     // Waits until the backlog is accepted: its connections are established for their
     // clients, who may have sent requests.

@@ -27,6 +27,7 @@ use crate::site::rolling::Rollout;
 use crate::site::store::Store;
 use crate::site::version::{Label, Version};
 use crate::site::versions::Versions;
+use crate::telemetry::service;
 
 /// Settings of a swapper.
 pub struct Settings {
@@ -102,6 +103,8 @@ impl Shared {
         let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
         let (time, version, by) = (now(), label.number, by.to_string());
         self.settings.metrics.changes.published(how.to_string());
+        let of = site.as_ref().map(|site| format!(" of site {site}")).unwrap_or_default();
+        service::status(&format!("serves version {version}{of}"));
         self.settings.events.tell(&Event::Serving { time, site, version, sha256, replaced, how, by });
     }
 

@@ -1,5 +1,6 @@
-//! The log.
+//! The log, and what systemd is told.
 
 pub mod log;
 pub mod log_line;
 pub mod log_queue;
+pub mod service;

@@ -1,0 +1,54 @@
+//! Tells systemd what the server is doing, if systemd has started it as a service that says so
+//! (`Type=notify`). Does nothing otherwise.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::time::sleep;
+use tracing::debug;
+
+/// Tells that the server is ready, and what it serves.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Tells that a reload has begun. [`reloaded`] has to follow.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "systemd is not told of a reload"),
+    }
+}
+
+/// Tells that a reload is over.
+pub fn reloaded(is_done: bool) {
+    ready(if is_done { "reloaded" } else { "the reload has failed and changed nothing; the log says why" });
+}
+
+/// Tells that the server ends.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("answers its last requests")]);
+}
+
+/// Tells what the server does, for `systemctl status`.
+pub fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
+
+/// Tells that the server lives, at half of the interval that the service asks for, as long as the
+/// threads that serve requests run tasks.
+pub async fn watchdog() {
+    let Some(interval) = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero()) else { return };
+    loop {
+        // On another thread: systemd may not be reading.
+        let told = tokio::task::spawn_blocking(|| tell(&[NotifyState::Watchdog]));
+        let _ = told.await;
+        sleep((interval / 2).max(Duration::from_millis(1))).await;
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!(%error, "systemd cannot be told");
+    }
+}
