@@ -1,11 +1,12 @@
 //! Output of the program: banner, log lines and help. A log that cannot be written or that
 //! nobody reads does not stop the server.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 
-use crate::harness::{Client, Server, host, kill, ready_address};
+use crate::harness::{Client, Folder, Server, fails_to_start, host, kill, ready_address, wait_until};
 
 #[test]
 fn the_banner_says_what_is_served_where_and_how_to_stop() {
@@ -139,4 +140,36 @@ fn help_and_version_are_to_be_had() {
     }
     let version = host().arg("--version").output().unwrap();
     assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("host {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_log_file_is_opened_again_after_it_was_put_away() {
+    let folder = Folder::new();
+    let (log, old) = (folder.path("host.log"), folder.path("host.log.1"));
+    let server = Server::begin(host(), &["--log-file", &log]).until_ready();
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(server.connect().ask("GET", "/first").status, 404);
+    wait_until("the first line", || read(&log).contains("target=/first"));
+    assert!(read(&log).contains("host 0.2.0 serves version 1"), "{}", read(&log));
+    fs::rename(&log, &old).unwrap();
+    assert_eq!(server.connect().ask("GET", "/second").status, 404);
+    wait_until("the second line", || read(&old).contains("target=/second"));
+    server.signal("USR1");
+    wait_until("the new file", || read(&log).contains("the log goes on in a file that was opened again"));
+    assert_eq!(server.connect().ask("GET", "/third").status, 404);
+    wait_until("the third line", || read(&log).contains("target=/third"));
+    assert!(!read(&old).contains("target=/third"));
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o640);
+    // A folder has taken the place of the file: the file that is open goes on.
+    fs::rename(&log, folder.path("host.log.2")).unwrap();
+    fs::create_dir(&log).unwrap();
+    server.signal("USR1");
+    let second = folder.path("host.log.2");
+    wait_until("the complaint", || read(&second).contains("again, so this file goes on: "));
+    assert!(server.stop().is_empty(), "nothing goes to standard error");
+    for (path, cause) in [(folder.path(""), "Is a directory"), ("/dev/null".into(), "it is no regular file")]
+    {
+        let said = fails_to_start(&["--log-file", &path]);
+        assert!(said.contains("cannot log to ") && said.contains(cause), "{said}");
+    }
 }

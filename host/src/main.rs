@@ -28,6 +28,7 @@ use host::reload::Reloader;
 use host::serve::server;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
+use host::telemetry::log_output::{self, Output};
 use host::telemetry::service;
 use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
@@ -79,7 +80,7 @@ fn run<F>(args: Serve, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let _log = log::init(args.log_format, &args.log_level);
+    let _log = log::init(args.log_format, &args.log_level, Output::new(args.log_file.as_deref())?);
     // A panic is a bug in this program: log its cause even where serving goes on.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -108,7 +109,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         info!(file = %file.display(), settings = args.source.settings.len(), "configuration read");
     }
     args.source.warnings.iter().chain(&args.doubt()).for_each(|warning| warn!("{warning}"));
-    let mut hangup = listen_for(SignalKind::hangup())?;
+    let (mut hangup, mut rotate) =
+        (listen_for(SignalKind::hangup())?, listen_for(SignalKind::user_defined1())?);
     let (mut terminate, mut interrupt) =
         (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
@@ -132,6 +134,12 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             for_signals.hang_up().await;
+        }
+    });
+    tokio::spawn(async move {
+        while rotate.recv().await.is_some() {
+            log_output::reopen();
+            info!("the log goes on in a file that was opened again (--log-file)");
         }
     });
     let control = Api {

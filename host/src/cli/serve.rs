@@ -65,6 +65,11 @@ pub struct Serve {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
 
+    /// File to which the log is added instead of standard error; SIGUSR1 opens it again, for programs
+    /// that rotate logs
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
     /// Flags about swapping the handler.
     #[command(flatten)]
     pub swap: Swap,

@@ -1,7 +1,7 @@
-//! Sets up the log: levels, format and output. Log lines go to standard error;
+//! Sets up the log: levels, format and output. Log lines go to standard error or to a file;
 //! standard output carries only the ready line.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
 use crate::telemetry::log_line::TextLine;
+use crate::telemetry::log_output::Output;
 use crate::telemetry::log_queue::Queue;
 
 /// Format of log lines.
@@ -93,14 +94,14 @@ pub fn set_levels(filter: &Targets) -> bool {
 ///
 /// A separate thread writes the lines. Lines that arrive faster than they can be written
 /// are dropped, because a stopped terminal or an unread pipe must not block requests.
-pub fn init(format: Format, filter: &Targets) -> Flush {
+pub fn init(format: Format, filter: &Targets, output: Output) -> Flush {
     let (filter, handle) = reload::Layer::new(filter.clone());
     let _ = FILTER.set(handle);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Line(format));
     let registry = tracing_subscriber::registry();
     match format {
         Format::Text => {
-            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = output.is_terminal() && std::env::var_os("NO_COLOR").is_none();
             let lines = lines.with_ansi(colour).event_format(TextLine { has_time: true });
             registry.with(lines.with_filter(filter)).init();
         }
@@ -113,7 +114,8 @@ pub fn init(format: Format, filter: &Targets) -> Flush {
     let miss = |lines| {
         error!(lines, "log lines were lost: they came faster than they were read, or could not be written")
     };
-    let run = move || QUEUE.write_all(io::stderr(), miss);
+    let mut output = output;
+    let run = move || QUEUE.write_all(&mut output, miss);
     if let Err(error) = health::keep_running("log", run) {
         let _ = writeln!(io::stderr(), "cannot start the log thread, so nothing is logged: {error}");
     }

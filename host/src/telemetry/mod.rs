@@ -2,5 +2,6 @@
 
 pub mod log;
 pub mod log_line;
+pub mod log_output;
 pub mod log_queue;
 pub mod service;
