@@ -212,7 +212,8 @@ fn the_settings_are_those_with_which_the_server_runs() {
 #[test]
 fn the_limits_in_force_are_numbers_with_their_units() {
     let folder = Folder::new();
-    let lines = "body-max = '64KiB'\n[[site]]\nname = 'a'\ndeadline = '250ms'\n";
+    let lines = "body-max = '64KiB'\n[[site]]\nname = 'a'\nmodule = 'a.wat'\ndeadline = '250ms'\n";
+    fs::write(folder.file("a.wat"), saying("a")).unwrap();
     let place = Configured::start(folder, lines);
     let ask = || {
         let mut stream = UnixStream::connect(place.folder.file("control")).unwrap();

@@ -336,8 +336,9 @@ const SITE_LINES: [&str; 20] = [
 ];
 
 fn random_site(random: &mut Random) -> String {
-    let mut text =
-        ["[[site]]\n", "[[site]]\nname = 'x'\n", "[site]\n"][random.below(21).div_ceil(10)].to_owned();
+    let mut text = ["[[site]]\n", "[[site]]\nname = 'x'\nmodule = 'm'\n", "[site]\n"]
+        [random.below(21).div_ceil(10)]
+    .to_owned();
     let (first, count) = (random.below(SITE_LINES.len()), 1 + random.below(3));
     for line in SITE_LINES.iter().cycle().skip(first).take(count) {
         text += line;

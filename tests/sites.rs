@@ -263,6 +263,7 @@ fn a_site_keeps_its_versions_in_a_folder_of_its_own() {
 #[test]
 fn mistakes_in_sites_are_named() {
     let folder = Folder::new();
+    fs::write(folder.file("a.wat"), saying("a")).unwrap();
     let check = |text: &str| {
         fs::write(folder.file("host.toml"), text).unwrap();
         let mut command = host();
@@ -281,6 +282,10 @@ fn mistakes_in_sites_are_named() {
             "name = 'a'\nlisten = 'x'",
             "host.toml:3: site a: listen is a setting of the whole server; move it above the first [[site]]",
         ),
+        (
+            "name = 'a'\nmodul = 'a.wasm'",
+            "host.toml:1: site a: there is no key `module`; expected the file of its handler, such as module = \"a.wasm\"",
+        ),
         ("hosts = 'x'", "host.toml:1: a site lacks the key `name`; expected, for example, name = \"shop\""),
         ("name = 'A'", "host.toml:2: name: found `A`; expected at most 63 small letters"),
         (
@@ -298,20 +303,23 @@ fn mistakes_in_sites_are_named() {
             "host.toml:3: site a: deadline: found `1`; expected a time with its unit",
         ),
         ("name = 'a'\nmodule = 'gone.wasm'", "host.toml:3: module: cannot read"),
-        ("name = 'a'\n[[site]]\nname = 'a'", "host.toml:3: site a: the site of line 1 has this name too"),
         (
-            "name = 'a'\npath = '/x'\n[[site]]\nname = 'b'\npath = '/x/'",
-            "host.toml:4: site b: the site of line 1 has all hosts with the path /x too",
+            "name = 'a'\nmodule = 'a.wat'\n[[site]]\nname = 'a'\nmodule = 'a.wat'",
+            "host.toml:4: site a: the site of line 1 has this name too",
         ),
         (
-            "name = 'a'\nmemory-max = '1GiB'",
-            "host.toml:3: memory-max: found 1073741824 bytes; expected at most the 67108864 of the whole server",
+            "name = 'a'\npath = '/x'\nmodule = 'a.wat'\n[[site]]\nname = 'b'\npath = '/x/'\nmodule = 'a.wat'",
+            "host.toml:5: site b: the site of line 1 has all hosts with the path /x too",
+        ),
+        (
+            "name = 'a'\nmodule = 'a.wat'\nmemory-max = '1GiB'",
+            "host.toml:4: memory-max: found 1073741824 bytes; expected at most the 67108864 of the whole server",
         ),
     ] {
         let (code, found) = check(&format!("[[site]]\n{lines}\n"));
         assert!(code == 1 && found.contains(said), "{lines}:\n{found}");
     }
-    let (_, said) = check("module = 'a.wasm'\n[[site]]\nname = 'a'\n");
+    let (_, said) = check("module = 'a.wasm'\n[[site]]\nname = 'a'\nmodule = 'a.wasm'\n");
     assert!(
         said.contains(
             "host.toml:2: site a: it has all hosts and paths, and so has the general module (host.toml:1)"
@@ -323,6 +331,7 @@ fn mistakes_in_sites_are_named() {
         said.contains("host.toml:1: site: found a whole number; expected tables, each headed by [[site]]"),
         "{said}"
     );
-    let (code, said) = check("[[site]]\nname = 'a'\n[[site]]\nname = 'b'\npath = '/b'\n");
+    let two = "[[site]]\nname = 'a'\nmodule = 'a.wat'\n[[site]]\nname = 'b'\nmodule = 'a.wat'\npath = '/b'\n";
+    let (code, said) = check(two);
     assert_eq!((code, said.as_str()), (0, "host.toml is valid and sets 0 keys and has 2 sites\n"));
 }

@@ -179,7 +179,7 @@ fn mistakes_in_values_are_named() {
             "cannot read the secret A from the environment variable NO_SUCH_VARIABLE",
         ),
         (
-            "[[site]]\nname = 's'\n[site.secrets]\nA = { file = 'gone' }",
+            "[[site]]\nname = 's'\nmodule = 's.wasm'\n[site.secrets]\nA = { file = 'gone' }",
             "cannot read the secret A from the file ",
         ),
     ] {

@@ -74,7 +74,7 @@ fn sites(command: &Command) -> Value {
     json!({
         "description": "Sites: handlers with their own versions, each at its hosts and its path.",
         "type": "array",
-        "items": { "type": "object", "properties": properties, "required": ["name"], "additionalProperties": false },
+        "items": { "type": "object", "properties": properties, "required": ["name", "module"], "additionalProperties": false },
     })
 }
 

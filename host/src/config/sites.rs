@@ -90,6 +90,14 @@ impl Tables<'_> {
             mistakes
                 .push((start, "a site lacks the key `name`; expected, for example, name = \"shop\"".into()));
         }
+        // Without it, a misspelt key would let the embedded handler serve the site.
+        if !table.keys().any(|key| key.get_ref() == "module") {
+            let name = if site.name.is_empty() { "shop" } else { &site.name };
+            mistakes.push((
+                start,
+                format!("there is no key `module`; expected the file of its handler, such as module = \"{name}.wasm\""),
+            ));
+        }
         if site.place.strip && site.place.path == Prefix::default() {
             let message =
                 "strip-path: there is nothing to strip; expected a key `path`, such as path = \"/shop\"";
