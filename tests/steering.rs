@@ -257,6 +257,21 @@ fn root_and_a_group_control_the_server_of_another_user() {
                 assert_eq!(joins, has_group, "{printed}");
             }
         }
+        // Where the folder is closed, the group of the socket is of no use, and no flag of the server is.
+        for (mode, remedy) in [
+            (0o750, format!("(mode 0750, group {OTHERS}); join the group {OTHERS}, or open the folder")),
+            (
+                0o700,
+                format!("(mode 0700, user id {NOBODY}); run the command as that user or as root, or open"),
+            ),
+        ] {
+            fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+            let (code, printed) = output_of(as_user(1234, 1234).args(["status", "--control", control]));
+            let told = format!("this user may not enter the folder {} {remedy}", place.display());
+            assert!(code == 1 && printed.contains(&told), "{printed}");
+            assert!(!printed.contains("--control-group"), "{printed}");
+        }
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
         server.stop();
     }
     fs::remove_dir_all(&folder).unwrap();

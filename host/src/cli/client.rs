@@ -4,7 +4,6 @@
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::admin::place;
 use crate::admin::protocol::{CHANGES, REPLY_MAX};
+use crate::cli::access::{check_owner, unreachable};
 use crate::config::environment;
 use crate::config::value::{duration, port, showable};
 
@@ -33,9 +33,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Port of the server, unless another one is given.
 const PORT: u16 = 4444;
-
-/// Mode bit that lets the group of a socket connect.
-const GROUP_WRITES: u32 = 0o020;
 
 /// Flags that choose the server and the output format.
 #[derive(Clone, Debug, clap::Args)]
@@ -264,65 +261,4 @@ fn open(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     socket.connect(&SockAddr::unix(path)?)?;
     socket.set_write_timeout(None)?;
     Ok(OwnedFd::from(socket).into())
-}
-
-fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
-    let path = socket.display();
-    match error.kind() {
-        ErrorKind::NotFound => {
-            anyhow!(
-                "there is no socket {path}; expected that of a running server, which its ready banner names"
-            )
-        }
-        ErrorKind::ConnectionRefused => {
-            anyhow!("no server answers at {path}: the one that made this socket has ended; start it again")
-        }
-        ErrorKind::PermissionDenied => {
-            let remedy = match group_of(socket) {
-                Some(group) => format!("or join its group {group}"),
-                None => "or start the server with --control-group".into(),
-            };
-            anyhow!(
-                "permission denied for {path}: it belongs to another user; run the command as that user or as root, \
-                 {remedy}"
-            )
-        }
-        ErrorKind::WouldBlock => anyhow!("the server at {path} accepts no connection (--timeout)"),
-        _ => anyhow!("cannot connect to {path}: {error}"),
-    }
-}
-
-/// Returns the group that a socket is open to, if it can be seen.
-fn group_of(socket: &Path) -> Option<String> {
-    let found = std::fs::symlink_metadata(socket).ok().filter(|found| found.mode() & GROUP_WRITES != 0)?;
-    let group = nix::unistd::Group::from_gid(found.gid().into()).ok().flatten();
-    Some(group.map_or_else(|| found.gid().to_string(), |group| group.name))
-}
-
-/// Checks that the server may be trusted with a module: another user's server could
-/// take it and pretend to serve it. `is_chosen` tells whether the path was given.
-fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
-    let user = rustix::net::sockopt::socket_peercred(stream);
-    let user = user.context("cannot determine the owner of the server")?.uid;
-    let own = rustix::process::geteuid();
-    let is_open_to_us = || is_chosen && (own.is_root() || is_open_to_group(path, user.as_raw()));
-    if user == own || user.is_root() || is_open_to_us() {
-        return Ok(());
-    }
-    bail!(
-        "the server at {} belongs to the user id {}; expected this user or root, or a socket named by --control \
-         that is open to a group of this user (--control-group of the server)",
-        path.display(),
-        user.as_raw()
-    )
-}
-
-/// Returns whether a user has opened the socket to a group of this process.
-fn is_open_to_group(path: &Path, user: u32) -> bool {
-    let groups = rustix::process::getgroups().unwrap_or_default();
-    let is_ours = |group: u32| {
-        group == rustix::process::getegid().as_raw() || groups.iter().any(|each| each.as_raw() == group)
-    };
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|found| found.uid() == user && found.mode() & GROUP_WRITES != 0 && is_ours(found.gid()))
 }

@@ -9,6 +9,7 @@
 //! | `tool` | the commands that need no server |
 //! | `parse` | parses the command line, and explains a wrong one |
 //! | `client` | finds a running server, and asks it |
+//! | `access` | says why a server cannot be reached, and checks whose it is |
 //! | `ask` | asks a running server, and shows its reply |
 //! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
@@ -29,6 +30,7 @@
 //! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
 //! | `output` | prints texts of modules safely |
 
+mod access;
 pub mod args;
 mod ask;
 mod body;
