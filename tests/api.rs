@@ -70,12 +70,8 @@ fn a_module_is_uploaded_rolled_back_and_listed() {
     assert_eq!(versions.field("content-type"), Some("application/json"));
     assert_eq!(versions.body[0]["state"], "current");
 
-    let two = post(
-        &place,
-        "/v1/versions?name=two%20%C3%A9.wat&x=1",
-        "if-match: \"1\"\r\n",
-        saying("two").as_bytes(),
-    );
+    let two =
+        post(&place, "/v1/versions?name=two%20%C3%A9.wat", "if-match: \"1\"\r\n", saying("two").as_bytes());
     assert_eq!(
         (two.status, two.field("etag"), two.field("location")),
         (201, Some("\"2\""), Some("/v1/versions/2"))
@@ -174,6 +170,31 @@ fn unknown_resources_and_methods_are_told() {
     }
     let head = send(&place, "HEAD /v1/status", "", b"");
     assert_eq!((head.status, head.body), (200, Value::Null));
+}
+
+#[test]
+fn a_parameter_that_a_resource_does_not_have_is_refused() {
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    let two = saying("two");
+    for (line, said) in [
+        ("POST /v1/versions?nam=foo&acept-all=true", "there is no parameter `nam`; did you mean `name`?"),
+        ("POST /v1/versions?acept-all=true", "there is no parameter `acept-all`; did you mean `accept-all`?"),
+        ("POST /v1/versions?hold=1s", "expected one of: site, name, accept, accept-all, now"),
+        ("POST /v1/reload?site=blog", "there is no parameter `site`; this resource has no parameters"),
+        ("POST /v1/rollback?version=1", "there is no parameter `version`; expected one of: site"),
+        ("PUT /v1/log-level?level=off", "there is no parameter `level`; this"),
+        ("HEAD /v1/status?a", ""),
+        ("GET /v1/status?a%0A%1B", "there is no parameter `a\\n\\u{1b}`; this"),
+        ("GET /livez?verbose", "there is no parameter `verbose`; this"),
+        ("GET /v1/versions?=1", "there is no parameter ``; expected one of: site"),
+    ] {
+        let reply = send(&place, line, CHANGES, two.as_bytes());
+        let error = reply.body["error"].as_str().unwrap_or_default();
+        assert!(reply.status == 400 && error.contains(said), "{line}: {}", reply.body);
+    }
+    assert_eq!(get(&place, "/v1/versions/1?site=default&").status, 200);
+    server.says("<h1> hello index</h1>", 1);
 }
 
 #[test]

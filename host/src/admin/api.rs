@@ -18,6 +18,7 @@ use crate::admin::choice;
 use crate::admin::memory_bounds::UPLOADS_MAX;
 use crate::admin::metrics;
 use crate::admin::openapi;
+use crate::admin::parameters;
 use crate::admin::proof::DIFFS_MAX;
 use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
@@ -129,6 +130,7 @@ impl<C: Configuration> Api<C> {
                 format!("a request other than GET needs the header {CHANGES}, with any value"),
             );
         }
+        parameters::check(operation, parts.uri.query())?;
         let if_match = if_match(&parts.headers)?;
         Ok(match operation {
             Operation::Status => json(StatusCode::OK, &self.status()?),

@@ -1,8 +1,16 @@
-//! Parameters in the query of each operation, for the OpenAPI document.
+//! Parameters in the query of each operation. Requests are checked against this list, and the OpenAPI
+//! document has it.
 
+use host_http::quote::quoted;
+use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::admin::refusal::{Refusal, refuse};
 use crate::admin::routes::Operation;
+use crate::config::setting::near_of;
+
+/// Most bytes of the name of a parameter that are shown.
+const NAME_MAX: usize = 200;
 
 /// Pattern of the times that are described. The server takes others too.
 const TIME: &str = "^[1-9][0-9]{0,2}(ms|s|min)$";
@@ -10,16 +18,34 @@ const TIME: &str = "^[1-9][0-9]{0,2}(ms|s|min)$";
 /// Pattern of a share.
 const SHARE: &str = "^(100|[1-9][0-9]?)%$";
 
-/// Returns the parameters of an operation.
+/// Returns the parameters of an operation, as OpenAPI describes them.
 pub(super) fn query(operation: Operation) -> impl Iterator<Item = Value> {
+    all(operation).map(|(name, description, schema)| {
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    })
+}
+
+/// Refuses a query with a parameter that the operation does not have: a misspelt one would be
+/// ignored.
+pub(super) fn check(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
+    let names: Vec<_> = all(operation).map(|(name, ..)| name).collect();
+    let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((unknown, _)) = given.find(|(name, _)| !names.contains(&&**name)) else { return Ok(()) };
+    let hint = match near_of(names.iter().copied(), &unknown) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => "this resource has no parameters".into(),
+        None => format!("expected one of: {}", names.join(", ")),
+    };
+    let unknown = quoted(&unknown, NAME_MAX);
+    refuse(StatusCode::BAD_REQUEST, format!("there is no parameter `{unknown}`; {hint}"))
+}
+
+fn all(operation: Operation) -> impl Iterator<Item = Parameter> {
     let site = is_of_site(operation).then(|| {
         let what = "Name of the site; needed if there are several and none is named default.";
         ("site", what, text())
     });
-    let all = site.into_iter().chain(own(operation));
-    all.map(|(name, description, schema)| {
-        json!({ "name": name, "in": "query", "description": description, "schema": schema })
-    })
+    site.into_iter().chain(own(operation))
 }
 
 fn is_of_site(operation: Operation) -> bool {
