@@ -410,6 +410,9 @@ fn commands_to_a_server_go_through_the_api() {
         (vec!["swap", &place.path("two.wat")], "POST /v1/versions?name="),
         (vec!["rollback"], "POST /v1/rollback HTTP/1.1"),
         (vec!["reload"], "POST /v1/reload HTTP/1.1"),
+        (vec!["faults"], "GET /v1/faults HTTP/1.1"),
+        (vec!["log-level"], "GET /v1/log-level HTTP/1.1"),
+        (vec!["log-level", "info"], "PUT /v1/log-level HTTP/1.1"),
     ] {
         let (code, said) = output_of(host().args(&command).args(["--control", &front]));
         assert_eq!(code, 0, "{command:?}: {said}");

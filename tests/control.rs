@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::harness::modules::saying;
-use crate::harness::{Deployment, Folder, Server, TextFile, fails_to_start, host, output_of};
+use crate::harness::{Deployment, Folder, Server, TextFile, fails_to_start, fixture_text, host, output_of};
 
 #[track_caller]
 fn succeeds(place: &Deployment, arguments: &[&str], text: &str) -> String {
@@ -80,6 +80,34 @@ fn commands_swap_roll_back_and_tell() {
     let json = succeeds(place, &["status", "--json"], "");
     let status: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&status["pid"], &status["sites"][0]["serving"]["number"]), (&server.pid().into(), &6.into()));
+}
+
+#[test]
+fn the_faults_and_the_levels_of_the_log_are_shown_and_the_levels_changed() {
+    let place = &Deployment::of(fixture_text("traps.wat"));
+    let mut server = place.start(&["--log-level", "info,request=off"]);
+    assert_eq!(succeeds(place, &["faults"], ""), "faults since the start: none\n");
+    assert_eq!(server.connect().ask("GET", "/boom").status, 500);
+    let faults = succeeds(place, &["faults"], "faults since the start: trap 1\nlatest faults of the handler");
+    assert!(
+        faults.contains("trap (500), GET /boom, request ") && faults.contains(", version 1: "),
+        "{faults}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&succeeds(place, &["faults", "--json"], "")).unwrap();
+    assert_eq!((&json["counts"]["trap"], &json["recent"][0]["target"]), (&1.into(), &"/boom".into()));
+
+    let before = succeeds(place, &["log-level"], "levels of the log: ");
+    assert_eq!(server.connect().ask("GET", "/fine?quiet").status, 200);
+    succeeds(place, &["log-level", "info"], "levels of the log until a reload or a restart: ");
+    assert_eq!(server.connect().ask("GET", "/fine?loud").status, 200);
+    server.log_line(&["target=/fine?loud"]);
+    assert_eq!(server.log_line_now(&["target=/fine?quiet"]), None);
+    assert_ne!(succeeds(place, &["log-level"], "levels of the log: "), before);
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeds(place, &["log-level", "--json"], "")).unwrap();
+    assert!(json["level"].is_string(), "{json}");
+    let (code, printed) = output_of(&mut place.command(&["log-level", "loud"]));
+    assert!(code == 2 && printed.contains("LEVEL: found `loud`; expected one of off"), "{printed}");
 }
 
 #[test]

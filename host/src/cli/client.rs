@@ -93,6 +93,11 @@ impl Ask<'_> {
         Ask { method: Method::GET, target, if_version: None, body: Vec::new(), patience: TIMEOUT }
     }
 
+    /// Puts a value in the place of another.
+    pub(super) fn put(target: &str, body: Vec<u8>) -> Ask<'_> {
+        Ask { method: Method::PUT, body, ..Ask::get(target) }
+    }
+
     /// Orders a change.
     pub(super) fn post(target: &str, if_version: Option<u64>, body: Vec<u8>, patience: Duration) -> Ask<'_> {
         Ask { method: Method::POST, target, if_version, body, patience }

@@ -10,15 +10,17 @@ use bytesize::ByteSize;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, SiteStatus, Status};
+use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, Status};
 use crate::cli::ask::{STATUS, end_of, show, status};
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::config::{self, Config};
 use crate::cli::events;
+use crate::cli::insight::{self, Insight};
 use crate::cli::output::print;
 use crate::cli::proof::{self, Proof};
 use crate::cli::rollout::{self, Rollouts};
 use crate::cli::serve::Serve;
+use crate::cli::status::show_status;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
 use crate::config::site::DEFAULT;
@@ -104,6 +106,9 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Faults and the log.
+    #[command(flatten)]
+    Insight(Insight),
     /// Proof of candidates.
     #[command(flatten)]
     Proof(Proof),
@@ -128,6 +133,7 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
         Command::Versions { server, .. } | Command::Status { server } => server.json,
         Command::Reload { server } | Command::Events { server } => server.json,
+        Command::Insight(insight) => insight.is_json(),
         Command::Proof(proof) => proof.is_json(),
         Command::Rollouts(rollouts) => rollouts.is_json(),
         Command::Config(_) | Command::Tool(_) => false,
@@ -181,6 +187,7 @@ fn carry_out(
             show(&server, ask, show_reloaded)
         }
         Command::Events { server } => events::follow(&server),
+        Command::Insight(what) => insight::run(what),
         Command::Proof(what) => proof::run(what),
         Command::Rollouts(what) => rollout::run(what, |outcome| show_outcome(outcome, false)),
         Command::Config(what) => config::run(what),
@@ -280,56 +287,4 @@ fn show_versions(entries: &Vec<Entry>) -> (String, ExitCode) {
         );
     }
     (text, ExitCode::SUCCESS)
-}
-
-fn show_status(status: &Status) -> (String, ExitCode) {
-    let Status {
-        pid,
-        host_version,
-        uptime_seconds,
-        urls,
-        sites,
-        resources,
-        faults,
-        threads,
-        lost_log_lines,
-        control,
-        admin,
-        ..
-    } = status;
-    let control: String =
-        std::iter::once(control).chain(admin).map(String::as_str).collect::<Vec<_>>().join(" ");
-    let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
-    let threads: Vec<_> = threads
-        .iter()
-        .map(|(name, thread)| match (thread.restarts, &thread.cause) {
-            (0, _) | (_, None) => name.clone(),
-            (restarts, Some(cause)) => format!("{name} (restarted {restarts} times, last because: {cause})"),
-        })
-        .collect();
-    let sites: String = sites.iter().map(show_site).collect();
-    let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
-        urls.join(" "),
-        threads.join(", "),
-    );
-    (text, ExitCode::SUCCESS)
-}
-
-fn show_site(site: &SiteStatus) -> String {
-    let SiteStatus { name, hosts, path, strip_path, serving, after_restart, rolling_out } = site;
-    let rolling_out = rolling_out.as_ref().map(|rollout| format!("{rollout}\n"));
-    let (number, origin, size, sha256) =
-        (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
-    let version = format!(
-        "serves version {number}: {origin}, {size}, sha256 {sha256}\n{}after a restart: {after_restart}\n",
-        rolling_out.unwrap_or_default()
-    );
-    if name == DEFAULT {
-        return version;
-    }
-    let hosts = if hosts.is_empty() { "all hosts".into() } else { hosts.join(" ") };
-    let stripped = if *strip_path { ", stripped" } else { "" };
-    format!("site {name} ({hosts}, path {path}{stripped}) {version}")
 }

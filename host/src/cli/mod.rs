@@ -13,6 +13,8 @@
 //! | `ask` | asks a running server, and shows its reply |
 //! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
+//! | `status` | what `host status` prints |
+//! | `insight` | shows the faults of a running server, and shows or changes the levels of its log |
 //! | `events` | prints the events of a running server |
 //! | `proof` | compares a module on recent requests, and shows these |
 //! | `rollout` | rolls a module out, and steers the rollout |
@@ -45,6 +47,7 @@ pub mod configured;
 pub mod dev;
 mod events;
 mod facts;
+mod insight;
 mod loader;
 mod new;
 mod output;
@@ -54,6 +57,7 @@ mod replay;
 pub mod rollout;
 pub mod serve;
 mod sources;
+mod status;
 mod test;
 pub mod tool;
 mod upload;

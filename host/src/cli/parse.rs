@@ -97,6 +97,7 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     };
     let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
     let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
+    let word = line.get(1).and_then(|word| word.to_str()).filter(|word| is_word(word));
     if let Some((serve, matches)) = configurable(&mut args, &matches) {
         let loaded = configured::load(&serve::definition(), matches);
         *serve = loaded.map_err(|mistakes| Stop::Wrong(mistakes.join("\n")))?;
@@ -114,6 +115,18 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
         return Err(Stop::Wrong(mistakes.join("\n")));
     }
     served.check().map_err(|(_, message)| Stop::Wrong(message))?;
+    // A state folder may have a version of a module whose file is gone.
+    let is_needed = args.command.is_none() && served.swap.state_dir.is_none();
+    if let Some(word) = word.filter(|word| is_needed && served.module.as_deref() == Some(Path::new(word)))
+        && !Path::new(word).exists()
+    {
+        let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Err(Stop::Wrong(format!(
+            "there is no command and no file `{word}`; expected one of: {names}; or a .wasm or .wat file (host new NAME \
+             begins a handler)"
+        )));
+    }
     Ok(args)
 }
 
@@ -145,9 +158,8 @@ fn with_negatives(command: Command) -> Command {
 /// Returns what is wrong with a first word that is neither a command nor a file, if
 /// it looks like a command.
 fn mistaken(word: &str, command: &Command) -> Option<String> {
-    let is_plain = word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
     let is_command = word == "help" || command.find_subcommand(word).is_some();
-    if !is_plain || word.starts_with('-') || is_command || Path::new(word).exists() {
+    if !is_word(word) || is_command || Path::new(word).exists() {
         return None;
     }
     let found = format!("there is no command and no file `{word}`");
@@ -157,6 +169,12 @@ fn mistaken(word: &str, command: &Command) -> Option<String> {
     let names = command.get_subcommands().map(Command::get_name).chain(["help"]);
     let near = names.map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
     (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
+}
+
+/// Returns whether an argument could be a command.
+fn is_word(argument: &str) -> bool {
+    let is_plain = argument.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+    is_plain && !argument.starts_with('-')
 }
 
 /// Describes a wrong command line in one line.

@@ -1,0 +1,88 @@
+//! Commands about the faults and the log of a running server: `host faults` and `host log-level`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::admin::protocol::{Faults, LogLevel};
+use crate::cli::ask::show;
+use crate::cli::client::{Ask, Server};
+use crate::cli::output::one_line;
+use crate::fault_counts::Recent;
+use crate::telemetry::log;
+
+/// Path of the levels of the log in the API.
+const LOG_LEVEL: &str = "/v1/log-level";
+
+/// Commands about the faults and the log.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Insight {
+    /// Show how often a running server made the response itself, by fault, and the latest faults of the
+    /// handler and of the server with their causes
+    Faults {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show the levels of the log of a running server, or change them until a reload or a restart
+    LogLevel {
+        /// Levels, as --log-level of the server takes them, such as info,request=off [default: change
+        /// nothing]
+        #[arg(value_parser = level)]
+        level: Option<String>,
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+impl Insight {
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Insight::Faults { server } | Insight::LogLevel { server, .. } => server.json,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// One line: why the server could not be reached, or why it refused the command.
+pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
+    match what {
+        Insight::Faults { server } => show(&server, Ask::get("/v1/faults"), show_faults),
+        Insight::LogLevel { level: None, server } => show(&server, Ask::get(LOG_LEVEL), |now: &LogLevel| {
+            (format!("levels of the log: {}\n", one_line(&now.level)), ExitCode::SUCCESS)
+        }),
+        Insight::LogLevel { level: Some(level), server } => {
+            let ask = Ask::put(LOG_LEVEL, serde_json::to_vec(&LogLevel { level })?);
+            show(&server, ask, |now: &LogLevel| {
+                let level = one_line(&now.level);
+                (format!("levels of the log until a reload or a restart: {level}\n"), ExitCode::SUCCESS)
+            })
+        }
+    }
+}
+
+fn level(text: &str) -> Result<String, String> {
+    log::filter(text).map(|_| text.to_owned())
+}
+
+fn show_faults(Faults { counts, recent }: &Faults) -> (String, ExitCode) {
+    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let counts = if counts.is_empty() { "none".into() } else { counts.join(", ") };
+    let mut text = format!("faults since the start: {counts}\n");
+    if !recent.is_empty() {
+        text += "latest faults of the handler and of the server, newest first:\n";
+    }
+    for Recent { time, id, fault, status, method, target, site, version, cause } in recent {
+        let site = site.as_ref().map(|site| format!(", site {site}")).unwrap_or_default();
+        let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
+        let line =
+            format!("{time}  {fault} ({status}), {method} {target}, request {id}{site}{version}: {cause}");
+        let _ = writeln!(text, "  {}", one_line(&line));
+    }
+    (text, ExitCode::SUCCESS)
+}

@@ -1,0 +1,61 @@
+//! What `host status` prints.
+
+use std::process::ExitCode;
+
+use bytesize::ByteSize;
+
+use crate::admin::protocol::{SiteStatus, Status};
+use crate::config::site::DEFAULT;
+
+/// Describes the state of a server.
+pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
+    let Status {
+        pid,
+        host_version,
+        uptime_seconds,
+        urls,
+        sites,
+        resources,
+        faults,
+        threads,
+        lost_log_lines,
+        control,
+        admin,
+        ..
+    } = status;
+    let control: String =
+        std::iter::once(control).chain(admin).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
+    let threads: Vec<_> = threads
+        .iter()
+        .map(|(name, thread)| match (thread.restarts, &thread.cause) {
+            (0, _) | (_, None) => name.clone(),
+            (restarts, Some(cause)) => format!("{name} (restarted {restarts} times, last because: {cause})"),
+        })
+        .collect();
+    let sites: String = sites.iter().map(show_site).collect();
+    let text = format!(
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
+        urls.join(" "),
+        threads.join(", "),
+    );
+    (text, ExitCode::SUCCESS)
+}
+
+fn show_site(site: &SiteStatus) -> String {
+    let SiteStatus { name, hosts, path, strip_path, serving, after_restart, rolling_out } = site;
+    let rolling_out = rolling_out.as_ref().map(|rollout| format!("{rollout}\n"));
+    let (number, origin, size, sha256) =
+        (serving.number, &serving.origin, ByteSize(serving.size as u64), &serving.sha256);
+    let version = format!(
+        "serves version {number}: {origin}, {size}, sha256 {sha256}\n{}after a restart: {after_restart}\n",
+        rolling_out.unwrap_or_default()
+    );
+    if name == DEFAULT {
+        return version;
+    }
+    let hosts = if hosts.is_empty() { "all hosts".into() } else { hosts.join(" ") };
+    let stripped = if *strip_path { ", stripped" } else { "" };
+    format!("site {name} ({hosts}, path {path}{stripped}) {version}")
+}
