@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
@@ -462,6 +463,23 @@ fn at_an_address_each_request_needs_the_token() {
 }
 
 #[test]
+fn a_token_that_other_users_can_read_is_told_at_the_start() {
+    let place = Deployment::new();
+    let token = place.path("token");
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    for (mode, is_told) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();
+        let mut server = place.start(&["--admin", "127.0.0.1:0", "--admin-token", &token]);
+        server.log_line(&["memory that the limits allow"]);
+        let told = server.log_line_now(&[
+            " WARN ",
+            &format!("{token} is open to other users (mode {mode:04o}, --admin-token); close it: chmod 600"),
+        ]);
+        assert_eq!(told.is_some(), is_told, "{mode:o}");
+    }
+}
+
+#[test]
 fn a_token_that_could_be_guessed_is_refused() {
     let place = Deployment::new();
     let token = place.path("token");
@@ -469,6 +487,7 @@ fn a_token_that_could_be_guessed_is_refused() {
         [("short\n", "at least 16 visible ASCII characters"), ("0123456789 abcdef\n", "without spaces")]
     {
         fs::write(&token, text).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         let said = fails_to_start(&[
             "--listen",
             "127.0.0.1:0",
@@ -480,6 +499,16 @@ fn a_token_that_could_be_guessed_is_refused() {
         ]);
         assert!(said.contains(cause) && said.contains("(--admin-token)"), "{said}");
     }
+    fs::remove_file(&token).unwrap();
+    let flags =
+        ["--listen", "127.0.0.1:0", "--no-control", "--admin", "127.0.0.1:0", "--admin-token", &token];
+    assert_eq!(
+        fails_to_start(&flags),
+        format!(
+            "error: cannot use the token file {token} (--admin-token): there is no such file; expected one with one line \
+             of at least 16 visible ASCII characters"
+        )
+    );
     let (code, said) = output_of(host().args(["--admin", "127.0.0.1:0"]));
     assert_eq!(
         (code, &*said),

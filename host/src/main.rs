@@ -108,7 +108,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     if let Some(file) = &args.source.file {
         info!(file = %file.display(), settings = args.source.settings.len(), "configuration read");
     }
-    args.source.warnings.iter().chain(&args.doubt()).for_each(|warning| warn!("{warning}"));
+    args.source.warnings.iter().chain(&args.doubts()).for_each(|warning| warn!("{warning}"));
     let (mut hangup, mut rotate) =
         (listen_for(SignalKind::hangup())?, listen_for(SignalKind::user_defined1())?);
     let (mut terminate, mut interrupt) =

@@ -1,8 +1,10 @@
 //! Bearer token, by which a client at an address shows that it may use the API.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -12,8 +14,14 @@ use crate::regular_file;
 /// Least length of a token in bytes: it must not be guessed.
 const TOKEN_MIN: usize = 16;
 
+/// What the file has to have.
+const EXPECTED: &str = "one line of at least 16 visible ASCII characters";
+
 /// Largest file of a token in bytes.
 const FILE_MAX: usize = 4096;
+
+/// Mode bits that let users other than the owner use a file.
+const OTHERS: u32 = 0o077;
 
 /// Token in a file. The file is read for each request, so that a token is replaced by
 /// replacing the file.
@@ -30,16 +38,33 @@ impl Token {
         let token = Token(path.to_owned());
         token
             .read()
-            .with_context(|| format!("cannot use the token in {} (--admin-token)", path.display()))?;
+            .with_context(|| format!("cannot use the token file {} (--admin-token)", path.display()))?;
         Ok(token)
     }
 
+    /// Returns a warning if other users can read or change the file.
+    pub fn doubt(path: &Path) -> Option<String> {
+        let mode = path.metadata().ok()?.mode() & 0o7777;
+        (mode & OTHERS != 0).then(|| {
+            let path = path.display();
+            format!(
+                "the token file {path} is open to other users (mode {mode:04o}, --admin-token); close it: chmod 600 {path}"
+            )
+        })
+    }
+
     fn read(&self) -> anyhow::Result<String> {
-        let text = regular_file::read_text(&self.0, FILE_MAX)?;
+        let text = regular_file::read_text(&self.0, FILE_MAX).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("there is no such file; expected one with {EXPECTED}"),
+            ErrorKind::PermissionDenied => {
+                anyhow!("this user may not read it; change its mode or its owner")
+            }
+            _ => anyhow!("{error}; expected a file with {EXPECTED}"),
+        })?;
         let token = text.trim();
         let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.len() < TOKEN_MIN || !is_plain {
-            bail!("expected one line of at least {TOKEN_MIN} visible ASCII characters without spaces");
+            bail!("expected {EXPECTED}, without spaces");
         }
         Ok(token.to_owned())
     }

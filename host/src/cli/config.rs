@@ -73,7 +73,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         Config::Check { file } => check(file),
         Config::Show(shown) => {
             let Source { warnings, .. } = &shown.serve.source;
-            let warnings = warnings.iter().chain(&shown.serve.doubt()).cloned().collect::<Vec<_>>();
+            let warnings = warnings.iter().chain(&shown.serve.doubts()).cloned().collect::<Vec<_>>();
             print(if shown.json { json(&shown.serve.source)? } else { text(&shown.serve.source)? });
             warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
             Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use clap::{Arg, Args as _, Command};
 use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
+use crate::admin::token::Token;
 use crate::config::limits::Limits;
 use crate::config::place::Place;
 use crate::config::site::{DEFAULT, Source};
@@ -212,14 +213,17 @@ impl Serve {
         })
     }
 
-    /// Returns a warning if a restart would let a candidate serve all clients.
-    pub fn doubt(&self) -> Option<String> {
+    /// Returns warnings about what can start and is probably not meant: a restart that would let a
+    /// candidate serve all clients, and a token that others can read.
+    pub fn doubts(&self) -> Vec<String> {
         let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
-        (rolls_out && self.swap.state_dir.is_none()).then(|| {
+        let forgets = (rolls_out && self.swap.state_dir.is_none()).then(|| {
             "without a state folder (--state-dir), a restart forgets a rollout (--rollout), and serves the module \
              file to all clients as it is then"
                 .into()
-        })
+        });
+        let token = self.swap.admin_token.as_deref().and_then(Token::doubt);
+        forgets.into_iter().chain(token).collect()
     }
 
     /// Returns the settings of connections.
