@@ -125,22 +125,34 @@ fn a_server_starts_from_a_file_whose_paths_are_relative_to_it() {
 
 /// Mistakes in a file: the file, and what is said about it.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &[&str]); 22] = [
+const MISTAKES: [(&str, &[&str]); 31] = [
     ("dedline = '1s'\n", &["host.toml:1: there is no key `dedline`; did you mean `deadline`?"]),
     ("\nstate_dir = 'x'\n", &["host.toml:2: there is no key `state_dir`; did you mean `state-dir`?"]),
-    ("zzz = 1\n", &["host.toml:1: there is no key `zzz`; expected the name of a flag without its hyphens (host --help)"]),
+    ("zzz = 1\n", &["host.toml:1: there is no key `zzz`; expected the name of a flag without the leading --, such as body-max (host --help)"]),
+    ("[[sites]]\nname = 'a'\n", &["host.toml:1: there is no key `sites`; did you mean `[[site]]`?"]),
+    ("[var]\nA = 'a'\n[secret]\n", &[
+        "host.toml:1: var: found a table; expected a string, or an array of strings; a table of these has the name `vars`",
+        "host.toml:3: secret: found a table; expected a string, or an array of strings; a table of these has the name `secrets`",
+    ]),
+    ("[varz]\n", &["host.toml:1: there is no key `varz`; did you mean `vars`?"]),
+    ("[secretes]\n", &["host.toml:1: there is no key `secretes`; did you mean `secrets`?"]),
+    ("deadline = 250\n", &["host.toml:1: deadline: found 250; expected a time with its unit, such as \"250ms\""]),
+    ("deadline = 0.5\n", &["host.toml:1: deadline: found 0.5; expected a time with its unit, such as \"250ms\""]),
+    ("body-max = 1.5\n", &["host.toml:1: body-max: found 1.5; expected a size such as 65536, \"64KiB\" or \"1MiB\""]),
+    ("connections = true\n", &["host.toml:1: connections: found true; expected a whole number, or \"auto\""]),
+    ("rollout-percent = 10\n", &["host.toml:1: rollout-percent: found 10; expected a string, such as \"10%\""]),
     ("[limits]\nqueue = 1\n", &["host.toml:1: there is no table `limits`; expected keys outside of tables"]),
     ("queue = 0\nbody-max = '-1'\n", &[
         "host.toml:1: queue: found `0`; expected a whole number from 1 to 100000",
         "host.toml:2: body-max: found `-1`; expected a size such as 65536, 64KiB or 1MiB",
     ]),
     ("queue = 99999999999999999999\n", &["host.toml:1: queue: found 99999999999999999999; expected a number of at most 64 bits"]),
-    ("queue = 1.5\n", &["host.toml:1: queue: found a number with a fraction; expected a string or a whole number"]),
-    ("queue = [1]\n", &["host.toml:1: queue: found an array; expected a string or a whole number"]),
+    ("queue = 1.5\n", &["host.toml:1: queue: found 1.5; expected a whole number"]),
+    ("queue = [1]\n", &["host.toml:1: queue: found an array; expected a whole number"]),
     ("dev = 'yes'\n", &["host.toml:1: dev: found a string; expected true or false"]),
-    ("fair-share = true\n", &["host.toml:1: fair-share: found a boolean; expected one of: on, off"]),
+    ("fair-share = true\n", &["host.toml:1: fair-share: found true; expected one of: \"on\", \"off\""]),
     ("probe = [1979-05-27]\n", &["host.toml:1: probe: found a date or a time; expected a string, or an array of strings"]),
-    ("control = 7\n", &["host.toml:1: control: found a whole number; expected a string"]),
+    ("control = 7\n", &["host.toml:1: control: found 7; expected a string"]),
     ("listen = 'unix:'\n", &["host.toml:1: listen: found `unix:`; the path of the socket is missing; expected for example unix:/run/host/http.sock"]),
     ("listen = \"a\\u001b[31m\\nb\"\n", &["host.toml:1: listen: found `a\\u{1b}[31m\\nb`; expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing"]),
     ("probe-file = '/dev/zero'\n", &["host.toml:1: probe-file: cannot read /dev/zero: it is not a regular file"]),
@@ -194,7 +206,7 @@ fn a_server_does_not_start_with_a_mistake_in_its_configuration() {
     assert_eq!(
         said(&bad, &[("HOST_DEV", "yes")], &[]),
         "error: host.toml:1: queue: found `0`; expected a whole number from 1 to 100000\n\
-         error: host.toml:2: deadline: found a whole number; expected a string\n\
+         error: host.toml:2: deadline: found 1; expected a time with its unit, such as \"1ms\"\n\
          error: HOST_DEV: found `yes`; expected true or false\n"
     );
     let missing = "error: cannot read the configuration file gone.toml: there is no such file; expected a TOML file (--config, HOST_CONFIG)\n";

@@ -275,6 +275,15 @@ fn mistakes_in_sites_are_named() {
             "host.toml:3: site a: there is no key `dedline` of a site; did you mean `deadline`?",
         ),
         (
+            "name = 'a'\nlisen = 'x'",
+            "host.toml:3: site a: there is no key `lisen` of a site; did you mean `listen`, a setting of the whole \
+             server? It stands above the first [[site]]",
+        ),
+        (
+            "name = 'a'\nsecrest = 'x'",
+            "host.toml:3: site a: there is no key `secrest` of a site; did you mean `secret`?",
+        ),
+        (
             "name = 'a'\nhost = 'x'",
             "host.toml:3: site a: there is no key `host` of a site; did you mean `hosts`?",
         ),

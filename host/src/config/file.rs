@@ -1,5 +1,5 @@
 //! Configuration file: finds it, and reads the settings in it. A key is the name of a flag
-//! without its hyphens, so each setting is parsed and checked as that flag is.
+//! without the hyphens in front, so each setting is parsed and checked as that flag is.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -150,14 +150,20 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
 
 fn flag_of<'a>(command: &'a Command, name: &str, value: &DeValue<'_>) -> Result<&'a Arg, String> {
     let shown = value_error::shown(name);
-    let unknown = || match (setting::near(command, name), value) {
+    let tables = TABLES.iter().map(|(table, _)| *table).chain([sites::TABLE]);
+    let keys = setting::flags(command).map(setting::key);
+    let near = || match value {
+        DeValue::Table(_) => setting::near_of(tables.clone(), name).or_else(|| setting::near_of(keys, name)),
+        _ => setting::near_of(keys.chain(tables), name),
+    };
+    let unknown = || match (near(), value) {
+        (Some(sites::TABLE), _) => format!("there is no key `{shown}`; did you mean `[[{}]]`?", sites::TABLE),
         (Some(near), _) => format!("there is no key `{shown}`; did you mean `{near}`?"),
         (None, DeValue::Table(_)) => format!("there is no table `{shown}`; expected keys outside of tables"),
-        (None, _) => {
-            format!(
-                "there is no key `{shown}`; expected the name of a flag without its hyphens (host --help)"
-            )
-        }
+        (None, _) => format!(
+            "there is no key `{shown}`; expected the name of a flag without the leading --, such as body-max (host \
+             --help)"
+        ),
     };
     setting::find(command, name).ok_or_else(unknown)
 }

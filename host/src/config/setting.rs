@@ -70,7 +70,7 @@ pub fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(is_setting)
 }
 
-/// Returns the name of a flag without hyphens in front, which is its key in the file.
+/// Returns the name of a flag without the hyphens in front, which is its key in the file.
 pub fn key(flag: &Arg) -> &str {
     flag.get_long().unwrap_or_else(|| flag.get_id().as_str())
 }

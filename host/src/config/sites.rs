@@ -173,13 +173,17 @@ impl Tables<'_> {
                 Err(format!("{shown} is a setting of the whole server; move it above the first [[site]]"))
             }
             None => {
-                let may = |name: &&str| {
-                    setting::find(self.command, name)
-                        .is_none_or(|flag| FLAGS.contains(&flag.get_id().as_str()))
+                let (of_site, of_server): (Vec<_>, Vec<_>) =
+                    setting::flags(self.command).partition(|flag| FLAGS.contains(&flag.get_id().as_str()));
+                let tables = TABLES.iter().map(|(table, _)| *table);
+                let of_site = of_site.into_iter().map(setting::key).chain(KEYS).chain(tables);
+                let near = || setting::near_of(of_server.into_iter().map(setting::key), key);
+                let hint = match setting::near_of(of_site, key) {
+                    Some(near) => format!("; did you mean `{near}`?"),
+                    None => near().map_or_else(String::new, |near| {
+                        format!("; did you mean `{near}`, a setting of the whole server? It stands above the first [[site]]")
+                    }),
                 };
-                let near =
-                    setting::near_of(KEYS, key).or_else(|| setting::near(self.command, key).filter(may));
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 Err(format!("there is no key `{shown}` of a site{hint}"))
             }
         }

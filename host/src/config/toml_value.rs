@@ -124,17 +124,48 @@ fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
                 format!("found {found}; expected a number of at most 64 bits")
             })
         }
-        other => {
-            let possible: Vec<_> =
-                flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-            let expected = match (possible.is_empty(), setting::repeats(flag), takes_number) {
-                (false, ..) => format!("one of: {}", possible.join(", ")),
-                (true, true, _) => "a string, or an array of strings".into(),
-                (true, false, true) => "a string or a whole number".into(),
-                (true, false, false) => "a string".into(),
+        other => Err(format!("found {}; expected {}", found(other), expected(flag, other))),
+    }
+}
+
+/// Says what a flag takes. A number is shown with a unit, if it lacks one.
+fn expected(flag: &Arg, found: &DeValue<'_>) -> String {
+    let possible: Vec<_> =
+        flag.get_possible_values().iter().map(|value| format!("\"{}\"", value.get_name())).collect();
+    if !possible.is_empty() {
+        return format!("one of: {}", possible.join(", "));
+    }
+    if setting::repeats(flag) {
+        let table = TABLES.iter().find(|(_, id)| flag.get_id() == *id);
+        let table = table.filter(|_| matches!(found, DeValue::Table(_)));
+        let table = table.map(|(table, _)| format!("; a table of these has the name `{table}`"));
+        return format!("a string, or an array of strings{}", table.unwrap_or_default());
+    }
+    let default = flag.get_default_values().first().and_then(|value| value.to_str());
+    match (flag.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()), default) {
+        (Some("TIME"), _) => {
+            let number = match found {
+                DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse::<u32>().ok(),
+                _ => None,
             };
-            Err(format!("found {}; expected {expected}", kind(other)))
+            let example = number.filter(|number| *number > 0).unwrap_or(250);
+            format!("a time with its unit, such as \"{example}ms\"")
         }
+        (Some("SIZE"), _) => "a size such as 65536, \"64KiB\" or \"1MiB\"".into(),
+        (Some("N"), Some("auto")) => "a whole number, or \"auto\"".into(),
+        (Some("N"), _) => "a whole number".into(),
+        (_, Some(default)) => format!("a string, such as \"{default}\""),
+        (_, None) => "a string".into(),
+    }
+}
+
+/// Shows a value, or names its kind if it is long.
+fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => value_error::shown(number.as_str()).to_string(),
+        DeValue::Float(number) => value_error::shown(number.as_str()).to_string(),
+        DeValue::Boolean(is_true) => is_true.to_string(),
+        other => kind(other).into(),
     }
 }
 
