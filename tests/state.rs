@@ -68,11 +68,13 @@ fn a_damaged_state_is_reported_and_serving_goes_on() {
     // Removes the spaces with which the server pads the file.
     let whole = whole.trim_ascii_end();
 
-    for damaged in [&b""[..], b"{", b"{\"format\":2}", b"\xff\xff", &whole[..whole.len() / 2]] {
+    let half = &whole[..whole.len() / 2];
+    for (damaged, number) in [(&b""[..], 1), (b"{", 1), (b"{\"format\":2}", 1), (b"\xff\xff", 1), (half, 3)] {
         fs::write(&state, damaged).unwrap();
         let mut server = place.start(&[]);
-        server.log_line(&["WARN", "is unusable and is set aside"]);
-        server.says("one", 1);
+        let counts = format!("and counts versions from {number}");
+        server.log_line(&["WARN", "is unusable: ", "it is set aside as state.damaged", "are lost", &counts]);
+        server.says("one", number);
     }
     assert!(place.state().join("state.damaged").exists());
 

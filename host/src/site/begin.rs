@@ -12,7 +12,7 @@ use crate::site::activate::{Activator, Times};
 use crate::site::demand::Demand;
 use crate::site::history::History;
 use crate::site::saved::State;
-use crate::site::state_dir::StateDir;
+use crate::site::state_dir::{Left, StateDir};
 use crate::site::version::{Candidate, Origin, Version, hint};
 
 /// First version, and the state that an earlier process has saved.
@@ -44,12 +44,12 @@ pub async fn begin(
     dir: Option<StateDir>,
 ) -> anyhow::Result<Beginning> {
     let mut history = History::new(limits);
-    let left = dir.as_ref().map(StateDir::load).transpose()?.flatten();
-    if let (Some(folder), Some(state)) = (&dir, &left) {
-        history.count_from(state.next_number);
-        if let Some((version, file)) = restore(activator, &demand, folder, state).await {
-            return Ok(Beginning { version, file, history, demand, dir, left });
-        }
+    let Left { state: left, next_number } = dir.as_ref().map(StateDir::load).transpose()?.unwrap_or_default();
+    history.count_from(next_number);
+    if let (Some(folder), Some(state)) = (&dir, &left)
+        && let Some((version, file)) = restore(activator, &demand, folder, state).await
+    {
+        return Ok(Beginning { version, file, history, demand, dir, left });
     }
     let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");

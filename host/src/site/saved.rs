@@ -211,6 +211,20 @@ fn yes() -> bool {
     true
 }
 
+/// Returns a number above those of all versions that an unusable state still names, so that no number
+/// is given twice. Returns 1 if it names none.
+pub(super) fn number_after(bytes: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(bytes);
+    let number = |rest: &str| {
+        let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+        let digits = rest.get(..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()))?;
+        digits.parse().ok().filter(|number: &u64| *number < NUMBER_MAX)
+    };
+    let behind = |key: &str| text.split(key).skip(1).filter_map(number).max();
+    let next = behind("\"next_number\"").unwrap_or(1);
+    next.max(behind("\"number\"").map_or(1, |last| last + 1)).max(1)
+}
+
 /// Returns the hashes of all modules that a state names.
 pub(super) fn hashes(state: &State) -> HashSet<String> {
     let candidate = state.rollout.iter().map(|rollout| &rollout.kept);
@@ -231,7 +245,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNT_MAX, Counts, Kept, NUMBER_MAX, State, hash};
+    use super::{COUNT_MAX, Counts, Kept, NUMBER_MAX, State, hash, number_after};
     use crate::site::version::{Label, Origin};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
@@ -342,6 +356,22 @@ mod tests {
         ] {
             let read = read(path, value);
             assert_eq!((read.rollout, read.versions.len()), (None, 1), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_damaged_state_says_which_numbers_were_given() {
+        let whole = serde_json::to_vec(&state(vec![kept(4, Origin::Embedded)])).unwrap();
+        assert_eq!(number_after(&whole), 10);
+        for (damaged, expected) in [
+            (&b""[..], 1),
+            (b"\xff{", 1),
+            (b"\"next_number\" : 7", 7),
+            (b"\"number\":8,\xff \"next_number\":3", 9),
+            (b"\"next_number\":99999999999999999999", 1),
+            (b"\"next_number\":0 \"number\":-1 \"number\"", 1),
+        ] {
+            assert_eq!(number_after(damaged), expected, "{}", damaged.escape_ascii());
         }
     }
 

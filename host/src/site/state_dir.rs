@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use tracing::warn;
 
 use crate::files::private_folder::PrivateFolder;
-use crate::site::saved::{State, hashes, is_hash};
+use crate::site::saved::{State, hashes, is_hash, number_after};
 use crate::site::version::{Label, hash};
 
 /// Name of the state file.
@@ -23,6 +23,15 @@ const STATE: &str = "state.json";
 
 /// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
+
+/// What an earlier process has left in a state folder.
+#[derive(Default)]
+pub struct Left {
+    /// Saved state, if there is a usable one.
+    pub state: Option<State>,
+    /// Number from which versions are counted: no earlier version has it or a larger one.
+    pub next_number: u64,
+}
 
 /// State folder, locked against other servers.
 pub struct StateDir {
@@ -65,17 +74,17 @@ impl StateDir {
         self.folder.path()
     }
 
-    /// Returns the saved state, if there is one. An unusable state file is set aside
-    /// together with all modules, so that nothing is lost.
+    /// Returns what an earlier process has left. An unusable state file is set aside together with
+    /// all modules, so that nothing is lost.
     ///
     /// # Errors
     ///
     /// When the file exists and cannot be read: that may be temporary, so the file is not
     /// set aside. When an unusable file cannot be set aside.
-    pub fn load(&self) -> anyhow::Result<Option<State>> {
+    pub fn load(&self) -> anyhow::Result<Left> {
         let file = self.folder.path_of(STATE);
         let bytes = match self.folder.read(STATE, STATE_MAX) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Left::default()),
             bytes => bytes.with_context(|| format!("cannot read {}", file.display()))?,
         };
         Ok(match State::read(&bytes) {
@@ -87,24 +96,31 @@ impl StateDir {
                 let mut named = self.named();
                 named.now = hashes(&state);
                 self.sweep(&named);
-                Some(state)
+                Left { next_number: state.next_number, state: Some(state) }
             }
             Err(error) => {
-                warn!("the state in {} is unusable and is set aside: {error:#}", file.display());
-                self.set_aside().with_context(|| format!("cannot set {} aside", file.display()))?;
-                None
+                let (file, next_number) = (file.display(), number_after(&bytes));
+                let aside = self.set_aside().with_context(|| format!("cannot set {file} aside"))?;
+                warn!(
+                    "the state in {file} is unusable: {error:#}; it is set aside as {aside}, and its modules as \
+                     HASH.damaged: these versions are lost to the server, which serves the module of its start instead, \
+                     and counts versions from {next_number}"
+                );
+                Left { state: None, next_number }
             }
         })
     }
 
-    /// Renames the state file and all modules, so that they are kept and no longer used.
-    fn set_aside(&self) -> io::Result<()> {
+    /// Renames the state file and all modules, so that they are kept and no longer used. Returns the
+    /// new name of the state file.
+    fn set_aside(&self) -> io::Result<String> {
         for hash in self.module_hashes()? {
             self.folder.rename(&file_of_module(&hash), &format!("{hash}.damaged"))?;
         }
         let taken = self.folder.names(|name| name.starts_with("state.damaged"))?.len();
         let aside = if taken == 0 { "state.damaged".into() } else { format!("state.damaged-{}", taken + 1) };
-        self.folder.rename(STATE, &aside)
+        self.folder.rename(STATE, &aside)?;
+        Ok(aside)
     }
 
     /// Returns the bytes of a version, after checking their hash.
