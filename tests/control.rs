@@ -135,7 +135,9 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let server = Server::with(&["--control", &socket]);
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
     let taken = format!(
-        "{socket} (choose another with --control, or none with --no-control): another server uses it"
+        "{socket} (choose another with --control, or none with --no-control): another server uses it (process {}); stop \
+         that server, or choose another place",
+        server.pid()
     );
     assert!(complaint.contains(&taken), "{complaint}");
     succeeds(place, &["status"], "serves version 1");

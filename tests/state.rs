@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::answers::INDEX;
 use crate::harness::modules::saying;
-use crate::harness::{Deployment, Random, Server, fails_to_start, host, output_of, rename_over, wait_until};
+use crate::harness::{
+    Configured, Deployment, Folder, Random, Server, fails_to_start, host, output_of, rename_over, wait_until,
+};
 
 /// Starts a server, and swaps to version 2 by changing the module file.
 fn swapped_to_two(place: &Deployment) -> Server {
@@ -134,8 +136,39 @@ fn one_server_at_a_time_has_the_state() {
     let place = Deployment::of(saying("one"));
     let first = place.start(&[]);
     let complaint = fails_to_start(&["--state-dir", &place.path("state")]);
-    assert!(complaint.ends_with("another server uses it"), "{complaint}");
+    let (state, pid) = (place.path("state"), first.pid());
+    assert_eq!(
+        complaint,
+        format!(
+            "error: cannot use the state folder {state} (--state-dir): another server uses it (process {pid}); stop that \
+             server, or choose another place"
+        )
+    );
     first.says("one", 1);
+}
+
+#[test]
+fn one_server_at_a_time_has_the_state_even_if_only_named_sites_keep_versions() {
+    let folder = Folder::new();
+    fs::write(folder.file("a.wat"), saying("a")).unwrap();
+    let mut place =
+        Configured::start(folder, "state-dir = 'state'\n[[site]]\nname = 'a'\nmodule = 'a.wat'\n");
+    let state = place.folder.file("state");
+    for made in [state.clone(), state.join("site-a")] {
+        let made = format!("made the state folder {}; it keeps no version yet", made.display());
+        place.server.log_line(&["INFO", &made]);
+    }
+    let complaint = fails_to_start(&["--state-dir", state.to_str().unwrap()]);
+    assert!(complaint.contains(&format!("(process {})", place.server.pid())), "{complaint}");
+    // The site of the general settings comes, goes and comes again in the folder of the server.
+    let with = "state-dir = 'state'\nmodule = 'a.wat'\n[[site]]\nname = 'a'\npath = '/a'\nmodule = 'a.wat'\n";
+    for lines in [with.to_owned(), with.replacen("module = 'a.wat'\n", "", 1), with.to_owned()] {
+        wait_until("the last request is answered", || place.reload(&lines).0 == 0);
+    }
+    // The folders are there now.
+    let mut again = place.restart();
+    again.server.log_line(&["memory that the limits allow"]);
+    assert_eq!(again.server.log_line_now(&["made the state folder"]), None);
 }
 
 #[test]

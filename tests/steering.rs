@@ -272,6 +272,12 @@ fn root_and_a_group_control_the_server_of_another_user() {
             assert!(!printed.contains("--control-group"), "{printed}");
         }
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut second = as_user(1234, 1234);
+        let (_, printed) = output_of(second.args(["--listen", "127.0.0.1:0", "--control", control]));
+        let told = format!(
+            "cannot open the lock file {control}.lock: this user may not write to it, or not to its folder; change"
+        );
+        assert!(printed.contains(&told), "{printed}");
         server.stop();
     }
     fs::remove_dir_all(&folder).unwrap();

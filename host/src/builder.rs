@@ -2,10 +2,10 @@
 //! background threads, and the state that connections share.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use host_http::request_id::ConnectionIds;
 use host_wasm::{Compilers, Engine};
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use crate::cli::serve::{Serve, SitePlan};
 use crate::config::site::DEFAULT;
 use crate::events::hub::Events;
 use crate::fault_counts::FaultCounts;
+use crate::files::private_folder::PrivateFolder;
 use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::rollout::journal::Journal;
@@ -54,7 +55,9 @@ pub struct Foundation {
     replays: Background,
     watches: Watches,
     events: Arc<Events>,
-    state_dir: Option<PathBuf>,
+    /// State folder of the whole server. It is locked even if only named sites keep versions, in
+    /// folders of their own in it.
+    state_dir: Option<Arc<PrivateFolder>>,
     require_durable: bool,
     module_max: usize,
 }
@@ -69,11 +72,11 @@ pub struct Loaded {
 }
 
 impl Foundation {
-    /// Sets up the engine and the thread that swaps.
+    /// Sets up the engine and the thread that swaps, and locks the state folder.
     ///
     /// # Errors
     ///
-    /// One line that names what the system refuses.
+    /// One line that names what the system refuses, or why the folder cannot be used.
     pub fn new(args: &Serve, compilers: Compilers) -> anyhow::Result<Foundation> {
         Ok(Foundation {
             engine: Engine::new(&args.limits.for_engine())?,
@@ -83,7 +86,7 @@ impl Foundation {
             replays: Background::start("replay", REPLAY_NICE).context("cannot start the replay thread")?,
             watches: Watches::default(),
             events: Arc::default(),
-            state_dir: args.swap.state_dir.clone(),
+            state_dir: args.swap.state_dir.as_deref().map(lock_state).transpose()?,
             require_durable: args.swap.require_durable,
             module_max: args.limits.swap.module_max,
         })
@@ -125,18 +128,26 @@ impl Foundation {
         let engine = self.engine.for_site(&args.limits.for_engine());
         let (compilers, shelf) = (self.compilers.clone(), self.shelf.clone());
         let activator = Activator { engine, compilers, shelf };
-        let open = |path: &PathBuf| {
-            let path = match &*plan.name {
-                DEFAULT => path.clone(),
-                name => path.join(format!("site-{name}")),
-            };
-            let dir = StateDir::open(&path, self.module_max);
-            dir.with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
-        };
-        let dir = self.state_dir.as_ref().map(open).transpose()?;
+        let dir = self.state_dir.as_ref().map(|folder| self.state_of(folder, &plan.name)).transpose()?;
         let seen = args.module.as_deref().and_then(watch::look);
         let beginning = begin(&activator, &args.limits.swap, demand, dir).await?;
         Ok(Loaded { plan, activator, beginning, seen })
+    }
+
+    /// Opens the state folder of a site.
+    fn state_of(&self, folder: &Arc<PrivateFolder>, site: &str) -> anyhow::Result<StateDir> {
+        let folder = match site {
+            // A site that a reload has removed has the folder until its last request is answered.
+            DEFAULT if Arc::strong_count(folder) > 1 => {
+                bail!(
+                    "the state folder {} is still used by this server; try again later",
+                    folder.path().display()
+                )
+            }
+            DEFAULT => Arc::clone(folder),
+            name => lock_state(&folder.path().join(format!("site-{name}")))?,
+        };
+        Ok(StateDir::new(folder, self.module_max))
     }
 
     /// Starts to swap and to watch the module file of a site.
@@ -191,6 +202,12 @@ impl Foundation {
         let context = || format!("cannot watch {} (disable with --no-watch)", path.display());
         watching.map(Some).with_context(context)
     }
+}
+
+/// Locks a state folder against other servers.
+fn lock_state(path: &Path) -> anyhow::Result<Arc<PrivateFolder>> {
+    StateDir::lock(path)
+        .with_context(|| format!("cannot use the state folder {} (--state-dir)", path.display()))
 }
 
 impl Loaded {

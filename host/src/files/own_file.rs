@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,6 +22,9 @@ pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Time between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
+
+/// Longest number of a process in a lock file, in bytes.
+const NUMBER_MAX: usize = 16;
 
 /// Flags that open a file without following a symbolic link or waiting for the other end
 /// of a pipe.
@@ -103,15 +106,34 @@ pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File
         match file.try_lock() {
             // A server that ends removes its lock file. If this process opened the file
             // before that, it has locked a file without a name, and tries again.
-            Ok(()) if is_at(&file, folder.as_fd(), name) => return Ok(file),
+            Ok(()) if is_at(&file, folder.as_fd(), name) => {
+                // For the message of another server. Without room on the disk it lacks the number.
+                let own = format!("{}\n", std::process::id());
+                let _ = file.set_len(0).and_then(|()| file.write_all_at(own.as_bytes(), 0));
+                return Ok(file);
+            }
             Ok(()) => {}
             // A killed server may have left a child process that inherited the lock
             // and is about to exit.
             Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => sleep(LOCK_RETRY),
-            Err(TryLockError::WouldBlock) => bail!("another server uses it"),
+            Err(TryLockError::WouldBlock) => match holder(&file) {
+                Some(own) if own == std::process::id() => bail!("this server still uses it; try again later"),
+                Some(other) => {
+                    bail!(
+                        "another server uses it (process {other}); stop that server, or choose another place"
+                    )
+                }
+                None => bail!("another server uses it; stop that server, or choose another place"),
+            },
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
+}
+
+/// Returns the process that holds a lock, if its file says so.
+fn holder(file: &File) -> Option<u32> {
+    let text = String::from_utf8(read_at_most(file, NUMBER_MAX).ok()?).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Removes the file of a lock that this process holds, unless another file has its name
@@ -137,6 +159,18 @@ fn open_lock(folder: BorrowedFd<'_>, name: &OsStr, path: &Path) -> anyhow::Resul
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::LOOP) => {
             bail!("the lock file {path} is a symbolic link; expected a regular file")
+        }
+        Err(rustix::io::Errno::ACCESS) => bail!(
+            "cannot open the lock file {path}: this user may not write to it, or not to its folder; change the mode or the \
+             owner"
+        ),
+        Err(rustix::io::Errno::NOENT) => {
+            bail!(
+                "cannot open the lock file {path}: there is no such folder; create it first, or use another"
+            )
+        }
+        Err(rustix::io::Errno::ISDIR) => {
+            bail!("cannot use the lock file {path}: it is a folder; expected a regular file")
         }
         Err(error) => bail!("cannot open the lock file {path}: {}", io::Error::from(error)),
     };

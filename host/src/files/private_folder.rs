@@ -36,6 +36,8 @@ pub struct PrivateFolder {
     /// Whether the folder's mode gives others no access, so that the modes of its files
     /// do not matter.
     is_closed: bool,
+    /// Whether it was made when it was opened.
+    is_new: bool,
     lock: Option<(OsString, File)>,
 }
 
@@ -64,7 +66,7 @@ impl PrivateFolder {
             rustix::fs::fchmod(&folder, Mode::from_raw_mode(FOLDER_MODE))?;
         }
         let is_closed = folder.metadata()?.mode() & 0o077 == 0;
-        Ok(PrivateFolder { path, folder, is_closed, lock: None })
+        Ok(PrivateFolder { path, folder, is_closed, is_new, lock: None })
     }
 
     /// Returns the path of a file in the folder, for messages.
@@ -75,6 +77,11 @@ impl PrivateFolder {
     /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether the folder was made when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Locks a file of the folder for as long as the folder is open.
@@ -536,7 +543,7 @@ mod tests {
         let mut folder = place.folder();
         folder.lock("lock".as_ref()).unwrap();
         let second = place.folder().lock("lock".as_ref()).unwrap_err().to_string();
-        assert_eq!(second, "another server uses it");
+        assert_eq!(second, "this server still uses it; try again later");
         folder.write("file", b"x").unwrap();
 
         fs::remove_file(place.at("folder").join("lock")).unwrap();

@@ -9,10 +9,10 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::files::private_folder::PrivateFolder;
 use crate::site::saved::{State, hashes, is_hash, number_after};
@@ -35,7 +35,7 @@ pub struct Left {
 
 /// State folder, locked against other servers.
 pub struct StateDir {
-    folder: PrivateFolder,
+    folder: Arc<PrivateFolder>,
     module_max: usize,
     /// Modules that must not be removed. Locked while files are written or removed.
     named: Mutex<Named>,
@@ -50,15 +50,23 @@ struct Named {
 }
 
 impl StateDir {
-    /// Opens or creates the folder.
+    /// Opens or creates a folder, and locks it against other servers.
     ///
     /// # Errors
     ///
     /// When the folder cannot be opened, can be changed by other users, or is locked by
     /// another server.
-    pub fn open(path: &Path, module_max: usize) -> anyhow::Result<StateDir> {
+    pub fn lock(path: &Path) -> anyhow::Result<Arc<PrivateFolder>> {
         let mut folder = PrivateFolder::open(path)?;
         folder.lock("lock".as_ref())?;
+        if folder.is_new() {
+            info!("made the state folder {}; it keeps no version yet", path.display());
+        }
+        Ok(Arc::new(folder))
+    }
+
+    /// Uses a folder that is locked.
+    pub fn new(folder: Arc<PrivateFolder>, module_max: usize) -> StateDir {
         let dir = StateDir { folder, module_max, named: Mutex::default() };
         // Only a warning: serving needs neither a clean folder nor reserved space.
         if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
@@ -66,7 +74,7 @@ impl StateDir {
                 "no disk space is reserved for the state, so a full disk may keep it from being saved: {error}"
             );
         }
-        Ok(dir)
+        dir
     }
 
     /// Returns the path of the folder.

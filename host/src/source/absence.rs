@@ -33,15 +33,24 @@ impl Absence {
         if !self.is_logged && since.elapsed() >= PATIENCE {
             self.is_logged = true;
             let serving = serving();
-            warn!(cause = %error, "cannot read the module file {}: version {serving} goes on serving", path.display());
+            warn!(
+                cause = error,
+                "cannot read the module file {}: version {serving} goes on serving",
+                path.display()
+            );
         }
     }
 }
 
 /// Checks without opening the file, because each look would cause events.
-fn check(path: &Path) -> io::Result<()> {
-    if path.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a folder; expected a .wasm or .wat file"));
-    }
-    Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?)
+fn check(path: &Path) -> Result<(), String> {
+    let readable = path.metadata().and_then(|found| match found.is_dir() {
+        true => Err(io::Error::other("it is a folder; expected a .wasm or .wat file")),
+        false => Ok(rustix::fs::accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?),
+    });
+    readable.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; expected a .wasm or .wat file".into(),
+        io::ErrorKind::PermissionDenied => "this user may not read it; change its mode or its owner".into(),
+        _ => error.to_string(),
+    })
 }
