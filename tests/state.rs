@@ -153,7 +153,7 @@ fn one_server_at_a_time_has_the_state_even_if_only_named_sites_keep_versions() {
     fs::write(folder.file("a.wat"), saying("a")).unwrap();
     let mut place =
         Configured::start(folder, "state-dir = 'state'\n[[site]]\nname = 'a'\nmodule = 'a.wat'\n");
-    let state = place.folder.file("state");
+    let state = fs::canonicalize(place.folder.file("state")).unwrap();
     for made in [state.clone(), state.join("site-a")] {
         let made = format!("made the state folder {}; it keeps no version yet", made.display());
         place.server.log_line(&["INFO", &made]);

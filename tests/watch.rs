@@ -158,7 +158,7 @@ fn a_file_that_stays_away_is_told_once_and_so_is_its_return() {
 
         fs::remove_file(file).unwrap();
         let line = server.log_line(&[" WARN ", "cannot read the module file", "version 3 goes on serving"]);
-        assert!(line.contains("No such file"), "{line}");
+        assert!(line.contains("there is no such file; expected a .wasm or .wat file"), "{line}");
         fs::create_dir(file).unwrap();
         sleep(Duration::from_millis(1500));
         fs::remove_dir(file).unwrap();
@@ -177,7 +177,7 @@ fn a_file_that_may_not_be_read_is_told_once_and_so_is_its_return() {
     let (file, mut server) = of_file(saying("one"), &[]);
     let file = Path::new(file.path());
     fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
-    server.log_line(&[" WARN ", "cannot read the module file", "Permission denied"]);
+    server.log_line(&[" WARN ", "cannot read the module file", "this user may not read it; change"]);
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
     server.log_line(&[" INFO ", "can be read again"]);
 }
