@@ -96,6 +96,8 @@ fn the_file_is_the_one_named_or_the_one_here() {
         (&other, &["--config", "host.toml"], &["queue=1 from 1"]),
         (&[("HOST_CONFIG", "")], &[], &["queue=1 from 1"]),
         (&other, &["--no-config"], &[]),
+        (&[], &["other.toml"], &["queue=2 from 1"]),
+        (&other, &["host.toml"], &["queue=1 from 1"]),
     ] {
         assert_eq!(shown(&folder, variables, flags), expected, "{variables:?} {flags:?}");
     }
@@ -189,7 +191,9 @@ fn every_mistake_in_a_file_is_told_with_its_line_its_key_and_what_is_expected() 
     let good = folder("queue = 1\n");
     let (status, printed) = output_of(host().args(["config", "check"]).current_dir(good.file("")));
     assert_eq!(status, 0, "{printed}");
-    assert_eq!(printed, "host.toml is valid and sets 1 keys\n");
+    assert_eq!(printed, "host.toml is valid and sets 1 key\n");
+    let (status, named) = output_of(host().args(["config", "check", "--config"]).arg(good.file("host.toml")));
+    assert_eq!((status, &*named), (0, &*format!("{} is valid and sets 1 key\n", good.path("host.toml"))));
 }
 
 #[test]

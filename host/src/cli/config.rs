@@ -34,9 +34,12 @@ pub enum Config {
     Check {
         /// File [default: $HOST_CONFIG, or ./host.toml, or /etc/host/host.toml]
         file: Option<PathBuf>,
+        /// The same file, named as for a server
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
     },
     /// Show each setting as a server with the same flags would have it, and where it comes from. Takes
-    /// all flags of the server
+    /// all flags of the server; an argument that ends in .toml is the configuration file
     #[command(mut_args(hide_flags_of_server))]
     Show(Box<Show>),
     /// Print the JSON Schema of the configuration file, by which editors complete it
@@ -70,7 +73,7 @@ fn hide_flags_of_server(flag: Arg) -> Arg {
 /// When there is no file, or one line for each mistake in it.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     match config {
-        Config::Check { file } => check(file),
+        Config::Check { file, config } => check(file.or(config)),
         Config::Show(shown) => {
             let Source { warnings, .. } = &shown.serve.source;
             let warnings = warnings.iter().chain(&shown.serve.doubts()).cloned().collect::<Vec<_>>();

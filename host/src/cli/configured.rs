@@ -9,17 +9,29 @@ use clap::{ArgMatches, Command, FromArgMatches};
 use crate::cli::serve::{Serve, SitePlan};
 use crate::config::environment;
 use crate::config::file::{self, FileChoice, Read};
-use crate::config::setting::{self, Settings};
+use crate::config::setting::{self, Given, Settings};
 use crate::config::site::{SiteSource, Source};
 
 /// Adds the settings of the environment and of the configuration file to those of the command
-/// line. `definition` is the command line of the server.
+/// line. `definition` is the command line of the server. Where a server is only shown, the
+/// configuration file may stand in the place of the module.
 ///
 /// # Errors
 ///
 /// One line for each mistake in the file or in the environment.
-pub fn load(definition: &Command, matches: &ArgMatches) -> Result<Serve, Vec<String>> {
-    let choice = FileChoice::from_arg_matches(matches).map_err(|error| vec![error.to_string()])?;
+pub fn load(definition: &Command, matches: &ArgMatches, is_shown: bool) -> Result<Serve, Vec<String>> {
+    let mut choice = FileChoice::from_arg_matches(matches).map_err(|error| vec![error.to_string()])?;
+    let mut of_line = setting::of_command_line(definition, matches);
+    if is_shown
+        && choice.config.is_none()
+        && !choice.no_config
+        && let Some(Given::Values(module)) = of_line.get("module").map(|set| &set.given)
+        && let Some(file) =
+            module.iter().map(PathBuf::from).find(|path| path.extension() == Some("toml".as_ref()))
+    {
+        choice.config = Some(file);
+        of_line.remove("module");
+    }
     let variables = std::env::vars_os();
     let path = choice.path(named_by_environment());
     let of_file = path.as_deref().map_or_else(|| Ok(Read::default()), |path| file::read(definition, path));
@@ -30,9 +42,9 @@ pub fn load(definition: &Command, matches: &ArgMatches) -> Result<Serve, Vec<Str
             return Err([file.err(), environment.err()].into_iter().flatten().flatten().collect());
         }
     };
-    let of_line = setting::of_command_line(definition, matches);
+    let keys = of_file.len();
     let settings = setting::merge(definition, [of_line, of_environment, of_file]);
-    let source = Source { file: path, settings, sites, warnings, line: Vec::new() };
+    let source = Source { file: path, keys, settings, sites, warnings, line: Vec::new() };
     serve(definition, source)
 }
 
@@ -48,7 +60,7 @@ pub(super) fn named_by_environment() -> Option<PathBuf> {
 /// As [`load`].
 pub(super) fn load_file(definition: &Command, path: PathBuf) -> Result<Serve, Vec<String>> {
     let Read { settings, sites } = file::read(definition, &path)?;
-    serve(definition, Source { file: Some(path), settings, sites, ..Source::default() })
+    serve(definition, Source { file: Some(path), keys: settings.len(), settings, sites, ..Source::default() })
 }
 
 /// Returns the server with these settings, and its sites.

@@ -98,8 +98,9 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
     let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
     let word = line.get(1).and_then(|word| word.to_str()).filter(|word| is_word(word));
+    let is_shown = args.command.is_some();
     if let Some((serve, matches)) = configurable(&mut args, &matches) {
-        let loaded = configured::load(&serve::definition(), matches);
+        let loaded = configured::load(&serve::definition(), matches, is_shown);
         *serve = loaded.map_err(|mistakes| Stop::Wrong(mistakes.join("\n")))?;
         serve.source.line = line.to_vec();
     }
@@ -179,8 +180,12 @@ fn is_word(argument: &str) -> bool {
 
 /// Describes a wrong command line in one line.
 fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
-    let sub = line.get(1).and_then(|word| word.to_str()).and_then(|word| command.find_subcommand(word));
-    let of = sub.map_or("host".into(), |sub| format!("host {}", sub.get_name()));
+    let (mut sub, mut of): (Option<&Command>, _) = (None, "host".to_owned());
+    for word in line.iter().skip(1).map_while(|word| word.to_str()) {
+        let Some(next) = sub.unwrap_or(command).find_subcommand(word) else { break };
+        of = format!("{of} {}", next.get_name());
+        sub = Some(next);
+    }
     let text = |kind| value_error::detail(error, kind);
     let (argument, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
     let help = format!("see {of} --help");
@@ -206,7 +211,7 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             format!("{of} has no command `{found}`; expected one of: {} ({help})", names())
         }
         ErrorKind::MissingRequiredArgument => {
-            let example = EXAMPLES.iter().find(|(name, _)| sub.is_some_and(|sub| sub.get_name() == *name));
+            let example = EXAMPLES.iter().find(|(name, _)| of.strip_prefix("host ") == Some(*name));
             let example =
                 example.map(|(_, line)| format!("; expected for example: {line}")).unwrap_or_default();
             format!("{of} lacks {argument}{example} ({help})")

@@ -56,6 +56,8 @@ impl SiteSource {
 pub struct Source {
     /// Configuration file, if one was read.
     pub file: Option<PathBuf>,
+    /// Number of keys that the file sets outside of its sites.
+    pub keys: usize,
     /// Settings of all layers.
     pub settings: Settings,
     /// Sites of the file.
