@@ -111,11 +111,13 @@ fn a_server_starts_from_a_file_whose_paths_are_relative_to_it() {
     let text = "listen = ['127.0.0.1:0', 'unix:run.sock']\nmodule = 'a.wat'\ncontrol = 'control.sock'\nno-probe = true\n";
     fs::write(folder.file("site/here.toml"), text).unwrap();
     let mut command = host();
-    command.args(["--config", "site/here.toml"]).current_dir(folder.file("")).env("HOST_DEADLIN", "1s");
+    command.args(["--config", "site/here.toml", "--control", "site/control.sock", "--log-level", "info"]);
+    command.current_dir(folder.file("")).env("HOST_DEADLIN", "1s").env("HOST_QUEUE", "2");
     let mut server = Server::begin_as_it_is(command).until_ready();
     assert_eq!(server.connect().ask("GET", "/").text(), "configured");
     assert!(server.urls[1].ends_with("/site/run.sock"), "{:?}", server.urls);
-    server.log_line(&["configuration read", "file=site/here.toml"]);
+    // As `host config check` counts them, although an environment and a command line have settings too.
+    server.log_line(&["configuration read", "file=site/here.toml", "settings=4", "sites=0"]);
     server.log_line(&["HOST_DEADLIN is not used; did you mean HOST_DEADLINE?"]);
     // A command finds the server by the variable, too.
     let mut status = host();
@@ -192,6 +194,12 @@ fn every_mistake_in_a_file_is_told_with_its_line_its_key_and_what_is_expected() 
     let (status, printed) = output_of(host().args(["config", "check"]).current_dir(good.file("")));
     assert_eq!(status, 0, "{printed}");
     assert_eq!(printed, "host.toml is valid and sets 1 key\n");
+    // What can start and is probably not meant is told, too.
+    let doubtful = folder("rollout = '10%'\nqueue = 1\n");
+    let (status, printed) = output_of(host().args(["config", "check"]).current_dir(doubtful.file("")));
+    assert_eq!(status, 0, "{printed}");
+    let told = "host.toml is valid and sets 2 keys\nwarning: without a state folder (--state-dir), a restart forgets";
+    assert!(printed.starts_with(told), "{printed}");
     let (status, named) = output_of(host().args(["config", "check", "--config"]).arg(good.file("host.toml")));
     assert_eq!((status, &*named), (0, &*format!("{} is valid and sets 1 key\n", good.path("host.toml"))));
 }

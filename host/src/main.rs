@@ -106,7 +106,8 @@ where
 async fn serve(args: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     if let Some(file) = &args.source.file {
-        info!(file = %file.display(), settings = args.source.settings.len(), "configuration read");
+        let (settings, sites) = (args.source.keys, args.sites.len());
+        info!(file = %file.display(), settings, sites, "configuration read");
     }
     args.source.warnings.iter().chain(&args.doubts()).for_each(|warning| warn!("{warning}"));
     let (mut hangup, mut rotate) =

@@ -21,6 +21,7 @@ use crate::config::setting::{self, Given, Place, Setting};
 use crate::config::site::{SiteSource, Source};
 use crate::config::toml_value;
 use crate::net::listen;
+use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
 
 /// Longest message about a mistake, in bytes.
@@ -75,10 +76,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     match config {
         Config::Check { file, config } => check(file.or(config)),
         Config::Show(shown) => {
-            let Source { warnings, .. } = &shown.serve.source;
-            let warnings = warnings.iter().chain(&shown.serve.doubts()).cloned().collect::<Vec<_>>();
             print(if shown.json { json(&shown.serve.source)? } else { text(&shown.serve.source)? });
-            warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
+            tell(&shown.serve.source.warnings);
+            tell(&shown.serve.doubts());
             Ok(ExitCode::SUCCESS)
         }
         Config::Schema => {
@@ -101,14 +101,19 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     if !mistakes.is_empty() {
         bail!(mistakes.join("\n"));
     }
-    let Source { settings, sites, .. } = &serve.source;
-    let sites = match sites.len() {
+    let sites = match serve.source.sites.len() {
         0 => String::new(),
-        1 => " and has 1 site".into(),
-        count => format!(" and has {count} sites"),
+        count => format!(" and has {}", counted(count as u64, "site", "sites")),
     };
-    print(format!("{} is valid and sets {} keys{sites}\n", path.display(), settings.len()));
+    let keys = counted(serve.source.keys as u64, "key", "keys");
+    print(format!("{} is valid and sets {keys}{sites}\n", path.display()));
+    tell(&serve.doubts());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints warnings.
+fn tell(warnings: &[String]) {
+    warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
 }
 
 /// Checks what the settings name: addresses, the module, files of probes. Leaves out those of
