@@ -61,7 +61,7 @@ fn commands_swap_roll_back_and_tell() {
     fails(
         place,
         &["rollback", "1"],
-        "version 1 is not kept (--keep, --keep-bytes); kept versions, for host rollback N: 2, 3, 6",
+        "version 1 is not kept (--keep, --keep-bytes); kept versions, to which a rollback can go: 2, 3, 6",
     );
     answered("four");
 

@@ -24,14 +24,18 @@ fn rollback_goes_back_one_swap_at_a_time_and_a_swap_continues_from_there() {
     let server = Server::with(&["--control", &place.path("control"), "--keep", "3"]);
     place.serves(saying("two"), 2);
     place.serves(saying("three"), 3);
-    let first = "version 1 replaced no other, so there is no version to go back to; kept versions, for host rollback N:";
+    let first = "version 1 replaced no other, so there is no version to go back to; kept versions, to which a rollback can go:";
     for (arguments, code, said) in [
         (&["rollback"][..], 0, "rolled back from version 3"),
         (&["rollback"], 0, "rolled back from version 2"),
         (&["rollback"], 1, first),
         (&["rollback", "3"], 0, "rolled back from version 1"),
         (&["rollback", "1"], 0, "rolled back from version 3"),
-        (&["rollback", "9"], 1, "there is no version 9 yet; kept versions, for host rollback N: 1, 2, 3"),
+        (
+            &["rollback", "9"],
+            1,
+            "there is no version 9 yet; kept versions, to which a rollback can go: 1, 2, 3",
+        ),
     ] {
         let (found, printed) = output_of(&mut place.command(arguments));
         assert!(found == code && printed.contains(said), "{arguments:?}: {printed}");

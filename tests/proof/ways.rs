@@ -40,7 +40,7 @@ fn no_way_leads_past_the_gate() {
     let (code, said) = place.0.run(&["swap", &file]);
     let rejected = format!("rejected version 4 in stage replay: {cause}");
     assert!(code == 1 && said.starts_with(&rejected), "{said}");
-    let remedy = "\nremedy: host diff FILE shows the failures; host swap or host rollout with --accept-all takes it all the same\n";
+    let remedy = "\nremedy: host diff FILE (POST /v1/diff) shows the failures; a swap or a rollout with --accept-all (?accept-all=true) takes it all the same\n";
     assert!(said.contains(remedy), "{said}");
     // The API.
     let mut curl = Command::new("curl");

@@ -50,7 +50,7 @@ impl Wanted {
         let number = |name, parse: fn(&str) -> Result<u64, String>| parameter(parts, name, parse);
         let names = choice::parameters(parts, "ignore-field");
         Ok(Wanted {
-            against: number("against", version_number)?,
+            against: number("against", version)?,
             ignore_fields: names.map(|name| wrong("ignore-field", field(&name))).collect::<Result<_, _>>()?,
             examples: number("show", examples)?.map_or(EXAMPLES, |examples| examples as usize),
             time: parameter(parts, "time", time)?.unwrap_or(TIME),
@@ -101,6 +101,13 @@ pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
         Ok(requests) => Ok(text(requests, PLAIN)),
         Err(failed) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the server panicked: {failed}")),
     }
+}
+
+/// Parses the number of a version.
+fn version(text: &str) -> Result<u64, String> {
+    version_number(text).map_err(|_| {
+        format!("expected the number of a version, such as 3 (GET /v1/versions lists them), found `{text}`")
+    })
 }
 
 /// Returns the differences that the query accepts.

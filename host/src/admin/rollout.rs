@@ -44,7 +44,7 @@ pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
         wait: parameter(parts, "wait", duration)?.unwrap_or(wait),
     };
     if plan.steps.is_off() && !is_shadow {
-        let cause = "the rollout has no steps; expected shares such as 1%,10%,50% (--steps, or --rollout \
+        let cause = "the rollout has no steps; expected shares such as 1%,10%,50% (--steps, ?steps=, or --rollout \
                      of the server)";
         return refuse(StatusCode::CONFLICT, cause);
     }

@@ -44,10 +44,12 @@ impl Shared {
         if fails {
             let remedy = match proof.gate {
                 Gate::Same if report.newly_faulting() == 0 => {
-                    "host diff FILE shows the differences; --accept PATTERN of host swap or host rollout accepts those that are meant"
+                    "host diff FILE (POST /v1/diff) shows the differences; a swap or a rollout with --accept PATTERN \
+                     (?accept=PATTERN) takes those that are meant"
                 }
                 _ => {
-                    "host diff FILE shows the failures; host swap or host rollout with --accept-all takes it all the same"
+                    "host diff FILE (POST /v1/diff) shows the failures; a swap or a rollout with --accept-all \
+                     (?accept-all=true) takes it all the same"
                 }
             };
             return Err(Rejection {
@@ -91,7 +93,7 @@ impl Shared {
 fn refusal(report: &Report, gate: Gate) -> String {
     let mut unused: Vec<_> = report.accepted.iter().filter(|accepted| accepted.count == 0).collect();
     unused.truncate(UNUSED_MAX);
-    let unused = unused.iter().map(|accepted| format!(" (--accept {} has no difference)", accepted.pattern));
+    let unused = unused.iter().map(|accepted| format!(" ({} accepts no difference)", accepted.pattern));
     cause(report, gate) + &unused.collect::<String>()
 }
 

@@ -184,7 +184,7 @@ impl Shared {
         let left = self.store.left();
         let history = self.versions.history();
         let good: Vec<_> = history.good().map(|version| version.label.number.to_string()).collect();
-        let kept = format!("kept versions, for host rollback N: {}", good.join(", "));
+        let kept = format!("kept versions, to which a rollback can go: {}", good.join(", "));
         let Some(wanted) = number.or_else(|| history.replaced_by(serving)) else {
             return format!(
                 "version {serving} replaced no other, so there is no version to go back to; {kept}"
@@ -216,9 +216,9 @@ impl Shared {
         let serving = self.versions.current().label.number;
         match expected.filter(|expected| *expected != serving) {
             None => Ok(serving),
-            Some(expected) => {
-                Err(format!("version {serving} is current; expected version {expected} (--if-version)"))
-            }
+            Some(expected) => Err(format!(
+                "version {serving} is current; expected version {expected} (--if-version, If-Match)"
+            )),
         }
     }
 

@@ -186,7 +186,7 @@ impl Shared {
     pub(super) async fn promote_rollout(self: Arc<Self>, by: By) -> Result<RolloutStatus, String> {
         let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
         if rollout.plan.steps.is_off() {
-            return Err("the candidate of a shadow is not published; host swap publishes it".into());
+            return Err("the candidate of a shadow is not published; swap to it instead (host swap, POST /v1/versions)".into());
         }
         self.promote(&rollout, by)?;
         Ok(rollout.status())

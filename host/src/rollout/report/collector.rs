@@ -184,7 +184,7 @@ impl Collector {
             .collect();
         if self.accept.accepts_all() {
             let count = self.counts.accepted.saturating_sub(by_patterns);
-            accepted.push(Accepted { pattern: "--accept-all".into(), count });
+            accepted.push(Accepted { pattern: "accept-all".into(), count });
         }
         let mut memory = Memory::default();
         self.classes.values().for_each(|costs| memory.add(costs.memory));

@@ -332,7 +332,7 @@ Most memory of a call: 2.0 MiB -> 4.0 MiB (more)
         add(&mut lenient, ("c", "/a"), &answer(200, "a"), &trap());
         let report = lenient.finish();
         assert_eq!((report.is_same(), report.newly_faulting(), report.counts.accepted), (true, 0, 1));
-        assert!(report.to_string().contains("\nAccepted beforehand: 1\n  --accept-all: 1\n"), "{report}");
+        assert!(report.to_string().contains("\nAccepted beforehand: 1\n  accept-all: 1\n"), "{report}");
     }
 
     #[test]
