@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use crate::harness::modules::saying;
@@ -154,6 +154,25 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let complaint = fails_to_start(&["--control", &socket, "--listen", "127.0.0.1:0"]);
     assert!(complaint.ends_with("the path exists and is not a socket"), "{complaint}");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file of somebody's");
+}
+
+#[test]
+fn what_is_no_server_of_this_program_is_told() {
+    let folder = Folder::new();
+    let asking = |socket: &str| output_of(host().args(["status", "--control", socket]));
+    // The socket on which a server answers its clients.
+    let http = folder.path("http.sock");
+    let _server = Server::with(&["--listen", &format!("unix:{http}")]);
+    let (code, printed) = asking(&http);
+    assert!(code == 1 && printed.contains("another program listens there, or another version"), "{printed}");
+    let silent = UnixListener::bind(folder.file("other")).unwrap();
+    let other = std::thread::spawn(move || {
+        let (mut stream, _) = silent.accept().unwrap();
+        stream.write_all(b"220 mail.example ESMTP\r\n").unwrap();
+    });
+    let (code, printed) = asking(&folder.path("other"));
+    assert!(code == 1 && printed.contains("another program listens there, or another version"), "{printed}");
+    other.join().unwrap();
 }
 
 #[test]

@@ -125,7 +125,8 @@ fn an_address_that_cannot_be_listened_on_is_told_with_the_reason() {
     let server = Server::start();
     for address in [taken.local_addr().unwrap(), server.addresses[0]] {
         let complaint = format!(
-            "error: cannot listen on {address}: {address} is in use, by this process or another (choose another with --listen)"
+            "error: cannot listen on {address}: another program listens on {address}, or this server does already; stop \
+             that program, or choose another address (--listen)"
         );
         assert_eq!(fails_to_start(&["--listen", &address.to_string()]), complaint);
     }

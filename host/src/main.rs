@@ -211,7 +211,7 @@ fn start_control(
     };
     if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
         let token = Token::new(token)?;
-        for listener in listen::bind_tcp(address)? {
+        for listener in listen::bind_tcp(address, "--admin")? {
             api.admin.push(format!("http://{}", listener.local_addr()?));
             doors.push(Door::Tcp { listener, token: token.clone() });
         }

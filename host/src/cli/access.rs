@@ -2,7 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,9 @@ pub(super) fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
                 "there is no socket {path}; expected that of a running server, which its ready banner names"
             )
         }
+        ErrorKind::ConnectionRefused if !is_socket(socket) => {
+            anyhow!("{path} is no socket; expected that of a running server, which its ready banner names")
+        }
         ErrorKind::ConnectionRefused => {
             anyhow!("no server answers at {path}: the one that made this socket has ended; start it again")
         }
@@ -32,6 +35,10 @@ pub(super) fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
         ErrorKind::WouldBlock => anyhow!("the server at {path} accepts no connection (--timeout)"),
         _ => anyhow!("cannot connect to {path}: {error}"),
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// Says what keeps this user from a socket, and the remedy.

@@ -59,6 +59,8 @@ pub(super) fn unless_refused(line: String) -> anyhow::Result<String> {
 fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
     serde_json::from_str(&unless_refused(line.into())?).with_context(|| {
         let line = quoted(line.trim_end(), SHOWN_MAX);
-        format!("the server's reply is not understood (is it another version of host?): {line}")
+        format!(
+            "the reply is not understood; another program listens there, or another version of host: {line}"
+        )
     })
 }

@@ -179,7 +179,9 @@ fn runtime() -> anyhow::Result<Runtime> {
 fn explain(path: &Path, error: anyhow::Error) -> anyhow::Error {
     let path = path.display();
     if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
-        anyhow!("the reply of the server at {path} is no HTTP (is it another version of host?)")
+        anyhow!(
+            "what listens at {path} replies no HTTP: another program listens there, or another version of host"
+        )
     } else if error.is::<hyper::Error>() {
         error.context(format!(
             "the server at {path} closed the connection without a reply; it may be ending (its log says so)"

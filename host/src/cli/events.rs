@@ -30,7 +30,7 @@ pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
             let Some(data) = line.strip_prefix("data: ") else { continue };
             let event: Fields = serde_json::from_str(data).with_context(|| {
                 let shown = quoted(data, SHOWN_MAX);
-                format!("an event is not understood (is the server another version of host?): {shown}")
+                format!("an event is not understood; another program listens there, or another version of host: {shown}")
             })?;
             is_ending |= event.text("event") == Some("ending");
             let shown = if server.json { format!("{data}\n") } else { event.line() };
@@ -49,7 +49,9 @@ pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
         End::Refused(reply) => {
             let reply = unless_refused(reply)?;
             let shown = quoted(reply.trim_end(), SHOWN_MAX);
-            bail!("the server replies no stream (is it another version of host?): {shown}")
+            bail!(
+                "the reply is no stream; another program listens there, or another version of host: {shown}"
+            )
         }
     }
 }
@@ -63,7 +65,9 @@ struct Lines {
 impl Lines {
     fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         if self.bytes.len() + bytes.len() > LINE_MAX {
-            bail!("an event of the server is longer than {LINE_MAX} bytes (is it another version of host?)");
+            bail!(
+                "an event is longer than {LINE_MAX} bytes; another program listens there, or another version of host"
+            );
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())

@@ -37,7 +37,7 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
         match address.strip_prefix(UNIX) {
             Some(address) => listeners.push(bind_path(address).with_context(context)?),
             None => {
-                for listener in bind_name(address).with_context(context)? {
+                for listener in bind_name(address, "--listen").with_context(context)? {
                     listeners.push(Listener::Tcp(listener.try_into()?));
                 }
             }
@@ -102,13 +102,13 @@ pub fn check_tcp(address: &str) -> anyhow::Result<()> {
     split(address).map(drop)
 }
 
-/// Binds a `HOST:PORT`, with all addresses of its name.
+/// Binds a `HOST:PORT`, with all addresses of its name. `flag` is the one that gives it.
 ///
 /// # Errors
 ///
 /// One line that names the address that cannot be bound, and why.
-pub fn bind_tcp(address: &str) -> anyhow::Result<Vec<TcpListener>> {
-    let listeners = bind_name(address).with_context(|| format!("cannot listen on {address}"))?;
+pub fn bind_tcp(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let listeners = bind_name(address, flag).with_context(|| format!("cannot listen on {address}"))?;
     for listener in &listeners {
         listener.set_nonblocking(true)?;
     }
@@ -135,7 +135,7 @@ fn bind_path(address: &str) -> anyhow::Result<Listener> {
 
 /// Binds one `HOST:PORT`. All addresses of a name get the same port; port 0 stands for
 /// any port that is free on all of them.
-fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
+fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = resolve(address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
     let mut attempts = if any_port && addresses.len() > 1 { ATTEMPTS } else { 1 };
@@ -143,7 +143,7 @@ fn bind_name(address: &str) -> anyhow::Result<Vec<TcpListener>> {
         attempts -= 1;
         match bind_all(&addresses) {
             Err((_, error)) if error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
-            Err((bound, error)) => return Err(explain(bound, &error)),
+            Err((bound, error)) => return Err(explain(bound, &error, flag)),
             Ok(listeners) => return Ok(listeners),
         }
     }
@@ -284,11 +284,12 @@ fn is_unavailable(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_such_family)
 }
 
-fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+fn explain(address: SocketAddr, error: &io::Error, flag: &str) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::AddrInUse => {
-            anyhow!("{address} is in use, by this process or another (choose another with --listen)")
-        }
+        ErrorKind::AddrInUse => anyhow!(
+            "another program listens on {address}, or this server does already; stop that program, or choose another \
+             address ({flag})"
+        ),
         ErrorKind::PermissionDenied => {
             anyhow!("permission denied for {address} (ports below 1024 need CAP_NET_BIND_SERVICE or root)")
         }
