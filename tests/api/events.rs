@@ -312,7 +312,7 @@ fn the_command_fails_when_the_server_ends_otherwise() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("closed the connection within the stream") && said.contains("its log"), "{said}");
+    assert!(said.contains("ended without a word: it was killed") && said.contains("its log"), "{said}");
     let streams = place.tell(&["events"]);
     assert!(streams.starts_with("error: "), "{streams}");
 }

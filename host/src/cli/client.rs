@@ -158,9 +158,7 @@ pub(super) fn follow(
                 anyhow!("the server at {shown} has sent nothing for {silence}; its log says whether it runs")
             })?;
             let Some(frame) = frame else { return Ok(End::Ended(path)) };
-            let frame = frame.with_context(|| {
-                format!("the server at {shown} closed the connection within the stream; its log may say why")
-            })?;
+            let frame = frame.map_err(|_| wordless(&shown))?;
             if let Some(bytes) = frame.data_ref()
                 && take(bytes)?.is_break()
             {
@@ -168,6 +166,14 @@ pub(super) fn follow(
             }
         }
     })
+}
+
+/// Says that a stream has ended although the server has not said that it ends.
+pub(super) fn wordless(path: &str) -> anyhow::Error {
+    anyhow!(
+        "the server at {path} ended without a word: it was killed, or it has failed; its log, or that of the system, may \
+         say why"
+    )
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

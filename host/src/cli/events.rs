@@ -41,10 +41,7 @@ pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
         Ok(ControlFlow::Continue(()))
     })?;
     match end {
-        End::Ended(path) if !is_ending => bail!(
-            "the server at {} has ended the stream and not said why; its log, or host status, says more",
-            path.display()
-        ),
+        End::Ended(path) if !is_ending => Err(client::wordless(&path.display().to_string())),
         End::Ended(_) | End::Stopped => Ok(ExitCode::SUCCESS),
         End::Refused(reply) => {
             let reply = unless_refused(reply)?;
