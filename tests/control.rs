@@ -157,6 +157,18 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 }
 
 #[test]
+fn a_client_in_another_folder_is_told_whole_paths() {
+    let folder = Folder::new();
+    let mut command = host();
+    command.current_dir(folder.file(""));
+    let _server = Server::spawn(command, &["--state-dir", "state", "--control", "control"]);
+    let here = fs::canonicalize(folder.file("")).unwrap().display().to_string();
+    let (_, printed) = output_of(host().args(["status", "--control", &folder.path("control")]));
+    assert!(printed.contains(&format!("\ntakes commands at {here}/control\n")), "{printed}");
+    assert!(printed.contains(&format!(" {here}/state")), "{printed}");
+}
+
+#[test]
 fn what_is_no_server_of_this_program_is_told() {
     let folder = Folder::new();
     let asking = |socket: &str| output_of(host().args(["status", "--control", socket]));

@@ -203,7 +203,9 @@ fn start_control(
     let mut doors = Vec::new();
     let bound = match bind_control(args, listeners)? {
         Some((listener, bound)) => {
-            api.control = bound.path().display().to_string();
+            // A client may be in another folder than the server.
+            let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
+            api.control = path.display().to_string();
             doors.push(Door::Unix { listener, has_group: bound.has_group() });
             Some(bound)
         }

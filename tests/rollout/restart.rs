@@ -36,6 +36,11 @@ fn a_server_that_is_killed_goes_on_at_its_step_with_the_same_clients() {
     site.pinned(2, ENOUGH);
     changes(&mut events, 2, "step", "step 2 of 2, 50%");
     site.saves("\"step\": 1");
+    let status = site.place.tell(&["status"]);
+    assert!(
+        status.contains("\nafter a restart: version 1, and the rollout of version 2, kept in "),
+        "{status}"
+    );
     assert_eq!(site.order("pause").status, 200);
     let before = site.versions_for(1000);
     assert!(count(&before, 1) > 0 && count(&before, 2) > 0);
@@ -53,6 +58,9 @@ fn a_server_that_is_killed_goes_on_at_its_step_with_the_same_clients() {
     while events.next().unwrap()["change"] != "published" {}
     site.server.log_line(&["serving version 2: ", "replaced=1"]);
     site.serves_all(2);
+    wait_until("the end is saved", || {
+        site.place.tell(&["status"]).contains("\nafter a restart: version 2, kept in ")
+    });
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, P
     };
     bail!(
         "found no server for port {port}, looking for {}; start one, or choose another by --port or --control ({others})",
-        looked.join(" and ")
+        looked.join(", ")
     )
 }
 

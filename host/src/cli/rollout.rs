@@ -295,7 +295,8 @@ fn first_line(status: &RolloutStatus) -> String {
             format!("version {version} gets {place}, {}; {others}\n", time(plan.shadow))
         }
         RolloutState::Canary => {
-            let requests = format!("{requests} of at least {} requests", plan.requests);
+            let requests =
+                format!("{requests} of at least {}", counted(plan.requests, "request", "requests"));
             format!("rolling out version {version}: {place}, {}, {requests}; {others}\n", time(plan.hold))
         }
         RolloutState::Paused => format!("the rollout of version {version} is paused: {place}; {others}\n"),
@@ -315,8 +316,8 @@ fn show_status(status: &RolloutStatus) -> (String, ExitCode) {
     let Plan { key, requests, wait, .. } = plan;
     let _ = writeln!(text, "begun {begun}, plan: {plan}");
     if !plan.steps.is_off() {
-        let wait = showable(*wait);
-        let _ = writeln!(text, "clients by {key}; a step waits up to {wait} for {requests} requests");
+        let (wait, requests) = (showable(*wait), counted(*requests, "request", "requests"));
+        let _ = writeln!(text, "clients by {key}; a step waits up to {wait} for {requests}");
     }
     let answered = counted(*served, "request", "requests");
     let _ = writeln!(text, "the candidate answered {answered}, of which {failed} failed");

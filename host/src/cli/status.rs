@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 
 use crate::admin::protocol::{SiteStatus, Status};
 use crate::config::site::DEFAULT;
+use crate::rollout::report::number::counted;
 
 /// Describes the state of a server.
 pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
@@ -24,20 +25,22 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
         ..
     } = status;
     let control: String =
-        std::iter::once(control).chain(admin).map(String::as_str).collect::<Vec<_>>().join(" ");
+        std::iter::once(control).chain(admin).map(String::as_str).collect::<Vec<_>>().join(", ");
     let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let faults = if faults.is_empty() { "none".into() } else { faults.join(", ") };
     let threads: Vec<_> = threads
         .iter()
         .map(|(name, thread)| match (thread.restarts, &thread.cause) {
             (0, _) | (_, None) => name.clone(),
-            (restarts, Some(cause)) => format!("{name} (restarted {restarts} times, last because: {cause})"),
+            (restarts, Some(cause)) => {
+                format!("{name} (restarted {}, last because: {cause})", counted(restarts, "time", "times"))
+            }
         })
         .collect();
     let sites: String = sites.iter().map(show_site).collect();
     let text = format!(
         "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
-        urls.join(" "),
+        urls.join(", "),
         threads.join(", "),
     );
     (text, ExitCode::SUCCESS)
@@ -55,7 +58,7 @@ fn show_site(site: &SiteStatus) -> String {
     if name == DEFAULT {
         return version;
     }
-    let hosts = if hosts.is_empty() { "all hosts".into() } else { hosts.join(" ") };
+    let hosts = if hosts.is_empty() { "all hosts".into() } else { hosts.join(", ") };
     let stripped = if *strip_path { ", stripped" } else { "" };
-    format!("site {name} ({hosts}, path {path}{stripped}) {version}")
+    format!("site {name} ({hosts}; path {path}{stripped}) {version}")
 }

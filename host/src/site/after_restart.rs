@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 /// What the state folder holds for a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AfterRestart {
-    /// State folder; absent if the server has none. Then a restart begins with the module of the
+    /// Absolute path of the state folder; absent if the server has none. Then a restart begins with the module of the
     /// command line or the configuration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state_dir: Option<String>,
     /// Number of the version that the folder holds as the current one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
+    /// Number of the candidate whose rollout goes on then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<u64>,
     /// Why the latest change is not saved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
@@ -22,12 +25,18 @@ pub struct AfterRestart {
 
 impl fmt::Display for AfterRestart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AfterRestart { state_dir, version, cause } = self;
+        let AfterRestart { state_dir, version, rollout, cause } = self;
         match (state_dir, version) {
             (None, _) => {
                 f.write_str("the module of the start, because there is no state folder (--state-dir)")?
             }
-            (Some(folder), Some(version)) => write!(f, "version {version}, kept in {folder}")?,
+            (Some(folder), Some(version)) => {
+                write!(f, "version {version}")?;
+                if let Some(candidate) = rollout {
+                    write!(f, ", and the rollout of version {candidate}")?;
+                }
+                write!(f, ", kept in {folder}")?;
+            }
             (Some(folder), None) => {
                 write!(f, "the module of the start, because {folder} has no version yet")?
             }

@@ -33,6 +33,8 @@ struct Progress {
     left: Vec<Kept>,
     /// Number of the version that a restart begins with, by the state file.
     first: Option<u64>,
+    /// Number of the candidate whose rollout goes on after a restart, by the state file.
+    rollout: Option<u64>,
     /// Why the latest change is not saved.
     failure: Option<String>,
 }
@@ -46,9 +48,10 @@ impl Store {
         left: Vec<Kept>,
         saved: Option<&State>,
     ) -> Store {
-        let first = saved.and_then(first);
+        let (first, rollout) = (saved.and_then(first), saved.and_then(candidate));
         let has_served = saved.is_none_or(|saved| saved.considered != considered || saved.has_served);
-        let progress = Progress { considered, has_served, unsaved: Vec::new(), left, first, failure: None };
+        let unsaved = Vec::new();
+        let progress = Progress { considered, has_served, unsaved, left, first, rollout, failure: None };
         Store { dir, progress: Mutex::new(progress) }
     }
 
@@ -125,7 +128,7 @@ impl Store {
         let all = progress.left.iter().cloned().chain(all).collect();
         // A rollout in progress ends when the version is published.
         dir.save(&State::new(number, next_number, progress.considered.clone(), all))?;
-        progress.first = Some(number);
+        (progress.first, progress.rollout) = (Some(number), None);
         Ok(())
     }
 
@@ -182,8 +185,8 @@ impl Store {
         };
         let mut progress = self.progress();
         let ToSave { kept, current, next_number, rollout } = versions.to_save();
-        let candidate = rollout.iter().map(|rollout| &rollout.kept);
-        let known: Vec<_> = kept.iter().chain(candidate).map(|kept| kept.label.clone()).collect();
+        let rolling_out = rollout.iter().map(|rollout| &rollout.kept);
+        let known: Vec<_> = kept.iter().chain(rolling_out).map(|kept| kept.label.clone()).collect();
         progress.unsaved.retain(|(label, _)| known.contains(label));
         let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
         let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
@@ -191,7 +194,7 @@ impl Store {
         state.has_served = progress.has_served;
         state.rollout = rollout.filter(|rollout| is_saved(&rollout.kept));
         let written = dir.save(&state).and_then(|()| {
-            progress.first = first(&state);
+            (progress.first, progress.rollout) = (first(&state), candidate(&state));
             match progress.first {
                 Some(number) if number == current => Ok(()),
                 _ => bail!("the bytes of version {current} could not be written"),
@@ -203,14 +206,26 @@ impl Store {
 
     /// Returns what the state folder holds for a restart.
     pub(super) fn after_restart(&self) -> AfterRestart {
-        let state_dir = self.dir.as_ref().map(|dir| dir.path().display().to_string());
+        // A client may be in another folder than the server.
+        let absolute = |dir: &StateDir| std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().into());
+        let state_dir = self.dir.as_ref().map(|dir| absolute(dir).display().to_string());
         let progress = self.progress();
-        AfterRestart { state_dir, version: progress.first, cause: progress.failure.clone() }
+        AfterRestart {
+            state_dir,
+            version: progress.first,
+            rollout: progress.rollout,
+            cause: progress.failure.clone(),
+        }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the number of the candidate whose rollout a restart goes on with.
+fn candidate(state: &State) -> Option<u64> {
+    state.rollout.as_ref().map(|rollout| rollout.kept.label.number)
 }
 
 /// Returns the number of the version that a restart begins with.
