@@ -263,6 +263,12 @@ fn what_is_shown_is_what_a_server_would_have_wherever_it_is_read() {
     ] {
         assert!(shown.contains(&format!("{line}\n")), "{line}:\n{shown}");
     }
+    // A misspelt variable is told as a server tells it, behind the settings and in JSON too.
+    for flags in [&["--no-config"][..], &["--json"]] {
+        let output = host().args(["config", "show"]).args(flags).env("HOST_DEADLIN", "1s").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "warning: HOST_DEADLIN is not used; did you mean HOST_DEADLINE?\n");
+    }
     let mut command = host();
     command.args(["config", "show", "--no-config"]).arg(OsStr::from_bytes(b"m\xff.wasm"));
     let (code, said) = output_of(&mut command);
