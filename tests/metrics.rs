@@ -190,6 +190,7 @@ fn health_needs_no_token_and_a_server_that_ends_is_not_ready() {
         let reply = ask(target);
         assert_eq!((reply.status, reply.text()), (status, text));
     }
+    assert_eq!(ask("/readyz?verbose").status, 200);
     for target in ["/metrics", "/v1/status", "/livez/", "/readyz/x"] {
         assert_eq!(ask(target).status, 401, "{target}");
     }
