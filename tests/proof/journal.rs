@@ -152,6 +152,7 @@ fn the_journal_is_exported_to_a_file_that_the_same_module_passes() {
         b"line\n",
         b"### x",
         b"> 200",
+        b"//> 200",
         b"@a = b",
         b"{{a}}",
         b"< file",

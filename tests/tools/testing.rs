@@ -67,8 +67,8 @@ fn test_sends_bodies_as_they_are_written() {
     let text = "POST /\n\n# no comment\n\n> 200\n> body: # no comment\n###\n@what = milk\nPOST /\n\n{{what}}\n\n  and more\n\n\n> body: milk\n> body: \n> body:   and more\n";
     let (code, stdout, _) = test(&fixture("echo.wat"), text);
     assert_eq!(code, 0, "{stdout}");
-    let (folder, file) = requests("POST /\n\n< body.txt\n> body: from a file\n");
-    std::fs::write(folder.file("body.txt"), "from a file").unwrap();
+    let (folder, file) = requests("POST /\n\n< body.txt\n> body: # > 200\n");
+    std::fs::write(folder.file("body.txt"), "# > 200").unwrap();
     let (code, stdout, _) = tool(&["test", &fixture("echo.wat"), &file]);
     assert_eq!(code, 0, "{stdout}");
 }
@@ -89,6 +89,11 @@ fn a_mistake_in_a_file_of_requests_is_told_with_its_line() {
         ("GET /\n> 200\nmore\n", "FILE:3: expected a line that begins with > or ###, found `more`"),
         ("GET {{host}}/\n", "FILE:1: the variable `host` is not set; expected a line `@host = ...` above"),
         ("# > 200\n", no_request),
+        (
+            "GET /\n\n# > 200\n",
+            "FILE:3: an expectation behind the empty line is written `> 200`; `# > 200` stands above",
+        ),
+        ("POST /\n\nmilk\n//> 200\n", "FILE:4: an expectation behind the empty line is written `> 200`; "),
         ("POST /\n\n< none.txt\n", "FILE:3: cannot read "),
         ("# nothing\n", "FILE: the file has no request; expected METHOD TARGET, such as GET /"),
     ] {

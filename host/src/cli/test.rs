@@ -39,8 +39,8 @@ A file holds requests, separated by lines that begin with ###, which may name th
 
 A request is METHOD TARGET [HTTP/1.1], headers, an empty line, and a body up to the first line that begins
 with >; the body `< FILE` is the content of that file. Lines that begin with # or // are comments, but not in
-a body; `# > 200`, above the request or among its headers, means the same as `> 200`. `@name = value` sets
-{{name}} for the lines below.
+a body; `# > 200`, above the request or among its headers, means the same as `> 200`, and is an error in a
+body. `@name = value` sets {{name}} for the lines below.
 
 Expectations:
   > 200                     the status

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use host_http::quote::quoted;
 
 use crate::rollout::exchange::Exchange;
+use crate::trial::request_file::expectation_in_comment;
 
 /// Headers whose values are left out.
 const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
@@ -61,7 +62,10 @@ fn request(exchange: &Exchange, mask: impl Fn(&str) -> String) -> Option<String>
     }
     let body = exchange.message.body.concat();
     let body = str::from_utf8(&body).ok()?;
-    let is_plain = |line: &str| !line.starts_with(['#', '>', '@', '<']) && !line.contains('\r');
+    let is_plain = |line: &str| {
+        let is_special = line.starts_with(['#', '>', '@', '<']) || expectation_in_comment(line).is_some();
+        !is_special && !line.contains('\r')
+    };
     // The reader drops empty lines at the end.
     let ends_in_blank = |text: &str| text.lines().next_back().is_some_and(|line| line.trim().is_empty());
     let is_cut = body.ends_with('\n') || ends_in_blank(body);

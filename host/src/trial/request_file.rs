@@ -39,6 +39,10 @@ pub(crate) const FILE_MAX: usize = 64 << 20;
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
 
+/// Mistake of an expectation that would be sent as a line of the body.
+const IN_BODY: &str = "an expectation behind the empty line is written `> 200`; `# > 200` stands above the request (a body \
+    with a line like this one goes to a file: `< FILE`)";
+
 /// Parses the requests of a file.
 ///
 /// # Errors
@@ -106,7 +110,12 @@ impl Reader<'_> {
                     part = Part::Expectations;
                     self.expectation(number, line.trim_start_matches('>'), &mut expected)?;
                 }
-                Part::Body => body.push((number, line)),
+                Part::Body => {
+                    if expectation_in_comment(line).is_some() {
+                        return Err(self.wrong(number, IN_BODY));
+                    }
+                    body.push((number, line));
+                }
                 Part::Fields if line.trim().is_empty() => part = Part::Body,
                 _ if self.is_blank_or_comment(number, line, &mut expected)? => {}
                 Part::Fields => {
@@ -134,11 +143,10 @@ impl Reader<'_> {
         line: &str,
         expected: &mut Vec<Expected>,
     ) -> anyhow::Result<bool> {
-        let comment = line.strip_prefix("//").or_else(|| line.strip_prefix('#'));
-        if let Some(text) = comment.and_then(|comment| comment.trim_start().strip_prefix("> ")) {
+        if let Some(text) = expectation_in_comment(line) {
             self.expectation(number, text, expected)?;
         }
-        Ok(comment.is_some() || line.trim().is_empty())
+        Ok(comment(line).is_some() || line.trim().is_empty())
     }
 
     fn expectation(&self, number: usize, text: &str, expected: &mut Vec<Expected>) -> anyhow::Result<()> {
@@ -212,6 +220,16 @@ impl Reader<'_> {
     fn wrong(&self, line: usize, why: &str) -> anyhow::Error {
         anyhow!("{}{why}", self.at(line))
     }
+}
+
+/// Returns the text of a comment.
+fn comment(line: &str) -> Option<&str> {
+    line.strip_prefix("//").or_else(|| line.strip_prefix('#'))
+}
+
+/// Returns the expectation that stands in a comment, if any. A body has no such line.
+pub(crate) fn expectation_in_comment(line: &str) -> Option<&str> {
+    comment(line)?.trim_start().strip_prefix("> ")
 }
 
 enum Part {
