@@ -157,19 +157,19 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
 
     // The response to a fault shows its cause. Here the panic message comes from a new
-    // file in a new folder, changes of which also start a build.
-    std::fs::create_dir(path.join("src/pages")).unwrap();
-    std::fs::write(path.join("src/pages/about.txt"), "one").unwrap();
+    // file in a new folder, changes of which also start a build, although the folder is hidden.
+    std::fs::create_dir(path.join(".well-known")).unwrap();
+    std::fs::write(path.join(".well-known/about.txt"), "one").unwrap();
     edit(&source, "best</h1>\"", "best</h1>\")");
     server.log_line(&["serving version 3"]);
     // A page that was good is served when it fails, too.
     assert_eq!(server.connect().ask("GET", "/about").status, 200);
     let about = "Response::html(Status::OK, \"<h1>about this handler</h1>\")";
-    edit(&source, about, "panic!(include_str!(\"pages/about.txt\"))");
+    edit(&source, about, "panic!(include_str!(\"../.well-known/about.txt\"))");
     server.log_line(&["serving version 4"]);
     let reply = server.connect().ask("GET", "/about");
     assert!(reply.status == 500 && reply.text().contains("panic: one at src/lib.rs:"), "{}", reply.text());
-    std::fs::write(path.join("src/pages/about.txt"), "two").unwrap();
+    std::fs::write(path.join(".well-known/about.txt"), "two").unwrap();
     server.log_line(&["serving version 5"]);
     assert!(server.connect().ask("GET", "/about").text().contains("panic: two at src/lib.rs:"));
     server.signal("INT");

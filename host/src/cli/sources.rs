@@ -1,5 +1,5 @@
-//! Watches the sources of a crate: all folders below it, except hidden ones and those that
-//! hold build output.
+//! Watches the sources of a crate: all folders below it, except those of version control and of
+//! editors, and those that hold build output.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,22 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// File that Cargo itself writes.
 const LOCK_FILE: &str = "Cargo.lock";
 
+/// File in which macOS keeps how it shows a folder.
+const FOLDER_VIEW: &str = ".DS_Store";
+
 /// File that Cargo creates in each folder of build output.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
+
+/// Folders, or files in their place, of version control and of editors, which write to them while
+/// nothing of the crate changes.
+const NOT_OF_THE_CRATE: [&str; 9] = [".git", ".hg", ".svn", ".jj", ".bzr", ".idea", ".vscode", ".vs", ".zed"];
+
+/// Beginnings of the names of files that editors and file systems put aside: locks of Emacs, files
+/// that GTK writes before it renames them, and files that are removed while they are open.
+const PUT_ASIDE: [&str; 5] = [".#", "#", ".goutputstream-", ".nfs", ".fuse_hidden"];
+
+/// Endings of the names of hidden files in which editors keep what is not saved: `.lib.rs.swp`.
+const UNSAVED: [&str; 5] = [".swp", ".swo", ".swn", ".swx", ".kate-swp"];
 
 /// Watched folders of crates.
 pub(super) struct Sources {
@@ -93,16 +107,19 @@ fn matters(event: &notify::Result<Event>) -> bool {
     changes && (paths.is_empty() || paths.iter().any(|path| is_source(path)))
 }
 
-/// Returns whether a path is a source: not hidden, not a backup of an editor, and
-/// not build output.
+/// Returns whether a path is a source: not of version control, not a backup of an editor, and
+/// not build output. A hidden file may be one: `.cargo/config.toml`, `.well-known`.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_backup = name.starts_with('.') || name.ends_with('~') || name == LOCK_FILE;
+    let is_unsaved = name.starts_with('.') && UNSAVED.iter().any(|end| name.ends_with(end));
+    let is_put_aside = PUT_ASIDE.iter().any(|start| name.starts_with(start));
+    let is_backup = is_unsaved || is_put_aside || name.ends_with('~') || name == LOCK_FILE;
+    let is_other = NOT_OF_THE_CRATE.contains(&&*name) || name == FOLDER_VIEW;
     // Cargo first creates the folder with a suffix of six characters.
     let is_target = name
         .strip_prefix("target")
         .is_some_and(|rest| rest.is_empty() || (rest.len() == 6 && !path.exists()));
-    !is_backup && !is_target && !path.join(CACHE_TAG).exists()
+    !is_backup && !is_other && !is_target && !path.join(CACHE_TAG).exists()
 }
 
 #[cfg(test)]
@@ -112,10 +129,33 @@ mod tests {
 
     #[test]
     fn what_is_built_and_what_editors_put_aside_is_no_source() {
-        for name in ["lib.rs", "targets", "target.rs", "about.html", "Cargo.toml"] {
+        for name in [
+            "lib.rs",
+            "targets",
+            "target.rs",
+            "about.html",
+            "Cargo.toml",
+            ".cargo",
+            ".well-known",
+            ".env",
+            ".gitignore",
+            "notes.swp",
+        ] {
             assert!(is_source(Path::new("/no/such").join(name).as_path()), "{name}");
         }
-        for name in ["target", "targetAb12cd", ".git", ".lib.rs.swp", "lib.rs~", "Cargo.lock"] {
+        for name in [
+            "target",
+            "targetAb12cd",
+            ".git",
+            ".lib.rs.swp",
+            ".#lib.rs",
+            "#lib.rs#",
+            ".goutputstream-AB12CD",
+            ".idea",
+            ".DS_Store",
+            "lib.rs~",
+            "Cargo.lock",
+        ] {
             assert!(!is_source(Path::new("/no/such").join(name).as_path()), "{name}");
         }
     }
