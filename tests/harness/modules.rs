@@ -46,7 +46,8 @@ pub fn allocating_at(address: u32) -> String {
     handler("", &format!("(i32.const {address})"), "(i64.const 0)")
 }
 
-fn handler(fields: &str, alloc: &str, handle: &str) -> String {
+/// Returns a handler with these fields, and these bodies of its functions.
+pub fn handler(fields: &str, alloc: &str, handle: &str) -> String {
     format!(
         "(module (memory (export \"memory\") 1) {fields}
            (func (export \"alloc\") (param i32) (result i32) {alloc})

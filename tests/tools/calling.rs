@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use super::tool;
-use crate::harness::modules::{answering, saying, trapping_in};
+use crate::harness::modules::{answering, handler, saying, trapping_in};
 use crate::harness::{TextFile, fixture, host, run_to_end};
 
 #[test]
@@ -107,6 +107,25 @@ fn an_overflow_of_the_stack_is_called_that() {
     let (code, _, stderr) = tool(&["call", file.path(), "/"]);
     let expected = "trap: stack overflow: the module's stack is used up; ";
     assert!(code == 1 && stderr.starts_with(expected) && stderr.contains("`STACK` in build.rs"), "{stderr}");
+}
+
+#[test]
+fn the_frames_in_which_rust_panics_are_left_out_however_many_they_are() {
+    let called = |names: &[&str]| {
+        let mut functions = String::from("(func $f0 (@name \"__rust_abort\") unreachable)");
+        for (index, name) in names.iter().enumerate() {
+            functions += &format!("(func $f{} (@name \"{name}\") (call $f{index}))", index + 1);
+        }
+        let call = format!("(call $f{}) (i64.const 0)", names.len());
+        let file = TextFile::new(handler(&functions, "(i32.const 8)", &call));
+        tool(&["call", file.path(), "/"]).2
+    };
+    let runtime = ["std::panicking::panic_with_hook"; 12];
+    let stderr = called(&[&runtime[..], &["core::panicking::panic_fmt", "shop::price", "shop::page"]].concat());
+    assert!(stderr.contains(" (a client gets 500)\n  in shop::price\n  in shop::page\n"), "{stderr}");
+    // A stack of the runtime alone is shown, and one is never searched without end.
+    let stderr = called(&["std::panicking::panic_with_hook"; 40]);
+    assert_eq!(stderr.matches("  in std::panicking::panic_with_hook\n").count(), 8, "{stderr}");
 }
 
 #[test]

@@ -95,6 +95,9 @@ fn a_handler_with_the_standard_library_serves_and_tells_of_its_panics() {
     let (code, stdout, stderr) = tool(&["call", module, "/about"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("/about has no page at src/lib.rs:"), "{stderr}");
+    // The first function is that of the crate, not one of Rust's runtime.
+    let first = stderr.lines().find(|line| line.starts_with("  in ")).unwrap();
+    assert!(first.starts_with("  in greeter_eight::"), "{stderr}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
 use crate::long_threads::LongThreads;
-use crate::name::FRAMES_MAX;
+use crate::name::{FRAMES_MAX, RUNTIME_FRAMES_MAX};
 use crate::reused::Reused;
 use crate::slots::Slots;
 use crate::{import, mappings, proposals};
@@ -205,9 +205,9 @@ pub(super) fn config() -> Config {
         .native_unwind_info(false)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(proposals::ON, true)
-        // A trap lists as many functions as messages show, and one helper that the host
-        // may have added. Positions in the source are never looked up.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + 1))
+        // A trap lists as many functions as messages show and leave out, and one helper that
+        // the host may have added. Positions in the source are never looked up.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + RUNTIME_FRAMES_MAX + 1))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         // These two settings make a request give the same response on every machine:
         // WebAssembly leaves the bits of NaNs and the results of relaxed SIMD open.

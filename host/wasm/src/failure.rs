@@ -1,14 +1,14 @@
 //! Calls one function of a module, and converts wasmtime's errors to those of a call.
 
 use host_http::quote::quoted;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::bulk;
 use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::deadline::{DeadlinePassed, TakesLong};
-use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, readable};
+use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, RUNTIME_FRAMES_MAX, readable};
 
 /// Alignment of the stack pointer in the C ABI for WebAssembly, in bytes.
 const STACK_ALIGNMENT: i32 = 16;
@@ -16,16 +16,29 @@ const STACK_ALIGNMENT: i32 = 16;
 /// How far below 0 a stack pointer counts as an overflow, in bytes: the largest frame.
 const FRAME_SIZE_MAX: i32 = 64 << 20;
 
-/// Parts of the names of functions in which Rust's runtime panics.
-const RUNTIME: [&str; 8] = [
+/// Parts of the names of functions in which Rust's runtime panics and aborts, also for
+/// want of memory.
+const RUNTIME: [&str; 20] = [
+    "__rustc::",
+    "__rust_abort",
+    "__rust_end_short_backtrace",
+    "__rust_panic",
+    "__rust_start_panic",
     "rust_panic",
     "rust_begin_unwind",
+    "begin_panic",
     "panic_handler",
+    "abort_internal",
+    "core::intrinsics::abort",
+    "std::process::abort",
     "core::panicking::",
     "std::panicking::",
     "core::option::unwrap_failed",
     "core::option::expect_failed",
     "core::result::unwrap_failed",
+    "rust_oom",
+    "alloc::alloc::handle_alloc_error",
+    "alloc::raw_vec::handle_error",
 ];
 
 /// Converts wasmtime's error to that of a call.
@@ -40,24 +53,29 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
         Some(trap) => trap.to_string(),
         None => quoted(&error.root_cause().to_string(), MESSAGE_MAX).to_string(),
     };
-    let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
-    let frames = frames.iter().filter(|frame| frame.func_name() != Some(bulk::NAME)).take(FRAMES_MAX);
-    let frames = frames.map(|frame| match frame.func_name() {
-        Some(name) => readable(name, FRAME_MAX),
-        None => format!("function {}", frame.func_index()),
-    });
-    CallError::Trap { trap, panic: None, frames: without_runtime(frames.collect()) }
+    CallError::Trap { trap, panic: None, frames: frames(error) }
 }
 
-/// Leaves out the innermost frames if they belong to Rust's runtime: these are equal for
-/// every panic.
-fn without_runtime(mut frames: Vec<String>) -> Vec<String> {
-    let is_runtime = |name: &String| RUNTIME.iter().any(|start| name.contains(start));
-    let count = frames.iter().take_while(|name| is_runtime(name)).count();
-    if count < frames.len() {
-        frames.drain(..count);
+/// Returns the names of the functions on the stack, innermost first, without the innermost ones
+/// if these belong to Rust's runtime: they are equal for every panic.
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let all = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
+    let own = || all.iter().filter(|frame| frame.func_name() != Some(bulk::NAME));
+    let runtime = own().take(RUNTIME_FRAMES_MAX).take_while(|frame| is_runtime(&named(frame))).count();
+    // A stack of the runtime alone is better than none.
+    let left_out = if runtime < own().count() { runtime } else { 0 };
+    own().skip(left_out).take(FRAMES_MAX).map(named).collect()
+}
+
+fn named(frame: &FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => readable(name, FRAME_MAX),
+        None => format!("function {}", frame.func_index()),
     }
-    frames
+}
+
+fn is_runtime(name: &str) -> bool {
+    RUNTIME.iter().any(|part| name.contains(part))
 }
 
 /// Returns whether a trap means that the module's stack, in its memory, overflowed.

@@ -8,6 +8,9 @@ use host_http::quote::quoted;
 /// Most frames of a trap's backtrace that are logged, innermost first.
 pub const FRAMES_MAX: usize = 8;
 
+/// Most frames of Rust's runtime that are left out of a backtrace. A panic has about ten.
+pub(super) const RUNTIME_FRAMES_MAX: usize = 24;
+
 /// Longest logged name of a function, in bytes. Names of generic code are longer, and
 /// their beginning says enough.
 pub const FRAME_MAX: usize = 120;
