@@ -91,6 +91,18 @@ fn call_says_that_the_memory_grew() {
 }
 
 #[test]
+fn a_trap_after_the_memory_could_not_grow_names_the_limit() {
+    let grows = |pages: u32| handler("", "(i32.const 8)", &format!("(drop (memory.grow (i32.const {pages}))) unreachable"));
+    let (full, other) = (TextFile::new(grows(4)), TextFile::new(grows(3)));
+    let call = |file: &TextFile| tool(&["call", file.path(), "/", "--memory-max", "256KiB"]).2;
+    let named = "trap: the memory reached its limit of 256.0 KiB (--memory-max); wasm trap: ";
+    let stderr = call(&full);
+    assert!(stderr.starts_with(named), "{stderr}");
+    let stderr = call(&other);
+    assert!(stderr.starts_with("trap: wasm trap: "), "{stderr}");
+}
+
+#[test]
 fn an_overflow_of_the_stack_is_called_that() {
     let recurses = saying("hi").replace(
         "(func (export \"handle\")",

@@ -34,6 +34,8 @@ pub(super) struct CallState {
     /// Whether the message about dropped lines was logged.
     pub(super) log_cut: bool,
     pub(super) memory_max: usize,
+    /// Whether the memory was to grow past its limit during the call.
+    pub(super) is_memory_full: bool,
     pub(super) table_max: usize,
 }
 
@@ -54,6 +56,7 @@ impl CallState {
             log_line_max: limits.log_line_max,
             log_cut: false,
             memory_max: limits.memory_max,
+            is_memory_full: false,
             table_max: limits.table_max,
         }
     }
@@ -96,7 +99,9 @@ impl CallState {
 
 impl wasmtime::ResourceLimiter for CallState {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.memory_max)
+        let has_room = desired <= self.memory_max;
+        self.is_memory_full |= !has_room;
+        Ok(has_room)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

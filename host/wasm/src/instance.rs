@@ -9,6 +9,7 @@
 
 use std::io;
 
+use bytesize::ByteSize;
 use handler_sdk::abi::{ALLOC, NO_ROOM, Span};
 use host_http::quote::quoted;
 use tracing::error;
@@ -145,6 +146,7 @@ impl Instance {
     /// message goes to the log only.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         self.name_overflow(&mut stopped);
+        self.name_full_memory(&mut stopped);
         if let (Stopped::Failed(CallError::Trap { trap, .. }), Some(values)) =
             (&mut stopped, self.store.data().secrets())
         {
@@ -171,6 +173,17 @@ impl Instance {
                      with a larger -z stack-size (`STACK` in build.rs of a Rust crate) ({trap})"
                 );
             }
+        }
+    }
+
+    /// Adds to a trap that the memory could not grow, which is what most modules trap on.
+    fn name_full_memory(&self, stopped: &mut Stopped) {
+        let state = self.store.data();
+        if let Stopped::Failed(CallError::Trap { trap, .. }) = stopped
+            && state.is_memory_full
+        {
+            let limit = ByteSize(state.memory_max as u64);
+            *trap = format!("the memory reached its limit of {limit} (--memory-max); {trap}");
         }
     }
 
