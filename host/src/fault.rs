@@ -160,7 +160,7 @@ impl Fault {
                 ("busy", S::SERVICE_UNAVAILABLE, Operator)
             }
             Fault::Call(CallError::NoInstance { .. }) => ("no instance", S::SERVICE_UNAVAILABLE, Operator),
-            Fault::Call(CallError::Deadline) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
+            Fault::Call(CallError::Deadline { .. }) => ("deadline", S::GATEWAY_TIMEOUT, Handler),
         };
         Entry { name, status, whose }
     }

@@ -2,6 +2,7 @@
 //! code, in Markdown. A test keeps `docs/reference` equal to them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::config::place::Nowhere;
 use clap::{Arg, ArgAction, Command};
@@ -96,7 +97,7 @@ rows! {
         => "no instance came free in time, or the queue is full (`--instances`, `--queue`, `--queue-timeout`)";
     Fault::Call(CallError::NoInstance { .. }) = Fault::Call(CallError::NoInstance { cause: String::new() })
         => "the system gave no memory for another instance";
-    Fault::Call(CallError::Deadline) = Fault::Call(CallError::Deadline)
+    Fault::Call(CallError::Deadline { .. }) = Fault::Call(CallError::Deadline { limit: Duration::ZERO, frames: Vec::new() })
         => "the call passed its deadline (`--deadline`)";
     Fault::Request(BadRequest::Message(BadMessage::Version)) = Fault::Request(BadRequest::Message(BadMessage::Version))
         => "the version is neither HTTP/1.1 nor HTTP/1.0";

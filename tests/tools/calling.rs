@@ -166,7 +166,7 @@ fn call_tells_a_trap_with_its_backtrace_and_what_was_logged() {
     );
     let (code, _, stderr) = call("loops.wat", &["--deadline", "30ms"]);
     assert_eq!(code, 1);
-    let deadline = "deadline: the call took longer than its deadline (--deadline) (a client gets 504)\n";
+    let deadline = "deadline: the call took longer than its deadline of 30ms (--deadline) (a client gets 504)\n  in function ";
     assert!(stderr.starts_with(deadline), "{stderr}");
     let (code, _, stderr) = call("logs.wat", &["--log-lines-max", "2"]);
     assert_eq!((code, stderr.matches(r"first\n\u{1b}[31msecond").count()), (0, 2), "{stderr}");

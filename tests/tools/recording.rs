@@ -110,7 +110,13 @@ fn every_fault_of_the_handler_is_recorded_and_nobody_elses_is() {
 
     let server = recording(&fixture("loops.wat"), &folder.file("r"), &["--deadline", "30ms"]);
     assert_eq!(server.connect().ask("GET", "/").status, 504);
-    assert_eq!(recorded(server, &folder.file("r")).len(), 2);
+    let files = recorded(server, &folder.file("r"));
+    assert_eq!(files.len(), 2);
+    // Another deadline ends the call elsewhere, and by the same fault.
+    let late = files.iter().find(|file| fs::read_to_string(file).unwrap().contains("# fault: deadline\n"));
+    let flags = ["--module", &fixture("loops.wat"), "--deadline", "20ms"];
+    let (code, stdout) = replay(&[&[&**late.unwrap()], &flags[..]].concat());
+    assert!(code == 0 && stdout.starts_with("same    "), "{stdout}");
 }
 
 #[test]

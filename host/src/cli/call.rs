@@ -115,10 +115,14 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
 }
 
 /// Describes a fault: the message of a panic, then the name and the cause of the fault, then
-/// the frames of a trap, each on its own line.
+/// the frames of a trap or at the deadline, each on its own line.
 fn explain(fault: &Fault) -> String {
     let (cause, panic, frames) = match fault {
         Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),
+        Fault::Call(CallError::Deadline { limit, frames }) => {
+            let late = CallError::Deadline { limit: *limit, frames: Vec::new() };
+            (late.to_string(), None, &frames[..])
+        }
         fault => (fault.to_string(), None, &[][..]),
     };
     let entry = fault.entry();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use host_http::quote::quoted;
-use host_wasm::HandlerModule;
+use host_wasm::{CallError, HandlerModule};
 
 use crate::cli::loader::{self, Loader};
 use crate::cli::output::{one_line, print};
@@ -145,12 +145,18 @@ async fn send(recorded: &Recorded, module: &HandlerModule) -> Outcome {
     call(module, &recorded.message, &method).await.0
 }
 
-/// Returns whether an outcome is the recorded fault.
+/// Returns whether an outcome is the recorded fault. Where a call is at its deadline differs from
+/// run to run.
 fn is_recorded_fault(outcome: &Outcome, recorded: &Recorded) -> bool {
     outcome.as_ref().is_err_and(|fault| {
         let cause = one_line(&fault.to_string()).to_string();
-        (fault.entry().name, cause.trim()) == (recorded.fault.as_str(), recorded.cause.as_str())
+        let is_cause = is_late(fault) || cause.trim() == recorded.cause;
+        fault.entry().name == recorded.fault && is_cause
     })
+}
+
+fn is_late(fault: &Fault) -> bool {
+    matches!(fault, Fault::Call(CallError::Deadline { .. }))
 }
 
 fn is_like(one: &Outcome, other: &Outcome) -> bool {
@@ -158,7 +164,7 @@ fn is_like(one: &Outcome, other: &Outcome) -> bool {
         (Ok(one), Ok(other)) => {
             one.status_text() == other.status_text() && one.fields == other.fields && one.body == other.body
         }
-        (Err(one), Err(other)) => one.to_string() == other.to_string(),
+        (Err(one), Err(other)) => (is_late(one) && is_late(other)) || one.to_string() == other.to_string(),
         _ => false,
     }
 }

@@ -259,6 +259,8 @@ fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::outcome;
     use crate::fault::Fault;
     use host_wasm::{CallError, Usage};
@@ -268,6 +270,7 @@ mod tests {
         let of = |error: CallError| outcome((Err(Fault::Call(error)), Usage::default()));
         assert!(of(CallError::Busy { calls: 2, queue: 2 }).is_none());
         assert!(of(CallError::NoInstance { cause: "no memory".into() }).is_none());
-        assert_eq!(of(CallError::Deadline).unwrap().status, 504);
+        let late = CallError::Deadline { limit: Duration::from_secs(1), frames: Vec::new() };
+        assert_eq!(of(late).unwrap().status, 504);
     }
 }

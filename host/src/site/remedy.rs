@@ -201,7 +201,7 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
 /// Returns the remedy for a module that does not start.
 pub(crate) fn of_start(error: &CallError) -> String {
     match error {
-        CallError::Deadline => {
+        CallError::Deadline { .. } => {
             format!(
                 "do less in `{}` or `{}`, or allow more time by --deadline",
                 abi::INITIALIZE,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use humantime::format_duration;
 use thiserror::Error;
 
 /// An address and length from a module that reach outside of its memory.
@@ -56,8 +57,17 @@ pub enum CallError {
         frames: Vec<String>,
     },
     /// The call passed its deadline.
-    #[error("the call took longer than its deadline (--deadline)")]
-    Deadline,
+    #[error(
+        "{}",
+        with_frames(format!("the call took longer than its deadline of {} (--deadline)", format_duration(*limit)), frames)
+    )]
+    Deadline {
+        /// The deadline.
+        limit: Duration,
+        /// The functions on the stack at the deadline, innermost first; none if the host itself
+        /// worked for the call.
+        frames: Vec<String>,
+    },
     /// `alloc` returned no memory for the request, or the request is too long for a
     /// memory.
     #[error(
@@ -104,8 +114,12 @@ fn describe(trap: &str, panic: Option<&str>, frames: &[String]) -> String {
         Some(panic) => format!("panic: {panic}; {trap}"),
         None => trap.to_owned(),
     };
+    with_frames(trap, frames)
+}
+
+fn with_frames(text: String, frames: &[String]) -> String {
     match frames {
-        [] => trap,
-        frames => format!("{trap}; in {}", frames.join(" < ")),
+        [] => text,
+        frames => format!("{text}; in {}", frames.join(" < ")),
     }
 }

@@ -12,6 +12,8 @@ use crate::values::Values;
 /// The data of a store during one call.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
+    /// The longest time of the call, which the deadline follows from.
+    pub(super) deadline_limit: Duration,
     /// Whether the call runs on a fiber, where it yields at each tick. A call on the
     /// thread's stack cannot yield.
     pub(super) on_fiber: bool,
@@ -44,6 +46,7 @@ impl CallState {
     pub(super) fn new(limits: &CallLimits, id: RequestId, since: Instant) -> CallState {
         CallState {
             deadline: since + limits.deadline,
+            deadline_limit: limits.deadline,
             on_fiber: true,
             first_tick: None,
             ticks: 0,

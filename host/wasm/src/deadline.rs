@@ -38,7 +38,10 @@ const SLEEP: Duration = Duration::from_millis(100);
 /// The error of a call that reached its deadline.
 #[derive(Debug, Error)]
 #[error("passed its deadline")]
-pub(super) struct DeadlinePassed;
+pub(super) struct DeadlinePassed {
+    /// The longest time of the call.
+    pub(super) limit: Duration,
+}
 
 /// The error of a call on the thread's stack that takes long and cannot yield there.
 #[derive(Debug, Error)]
@@ -61,7 +64,7 @@ pub(super) fn arm(store: &mut Store<CallState>) {
     store.epoch_deadline_callback(|mut store| {
         let state = store.data_mut();
         if Instant::now() >= state.deadline {
-            return Err(DeadlinePassed.into());
+            return Err(DeadlinePassed { limit: state.deadline_limit }.into());
         }
         state.ticks = state.ticks.saturating_add(1);
         let now = thread_time();
@@ -80,7 +83,9 @@ pub(super) fn arm(store: &mut Store<CallState>) {
 
 /// Checks the deadline after the host's own work for a call.
 pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
-    if Instant::now() < store.data().deadline { Ok(()) } else { Err(CallError::Deadline) }
+    let CallState { deadline, deadline_limit, .. } = *store.data();
+    let late = CallError::Deadline { limit: deadline_limit, frames: Vec::new() };
+    if Instant::now() < deadline { Ok(()) } else { Err(late) }
 }
 
 /// Returns the CPU time of the current thread.

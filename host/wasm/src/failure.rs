@@ -43,8 +43,8 @@ const RUNTIME: [&str; 20] = [
 
 /// Converts wasmtime's error to that of a call.
 pub(super) fn explain(error: &wasmtime::Error) -> CallError {
-    if error.is::<DeadlinePassed>() {
-        return CallError::Deadline;
+    if let Some(DeadlinePassed { limit }) = error.downcast_ref() {
+        return CallError::Deadline { limit: *limit, frames: frames(error) };
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return CallError::no_instance(error);
@@ -121,7 +121,7 @@ impl From<Stopped> for CallError {
             Stopped::Failed(error) => error,
             // Unreachable: on a fiber no call is stopped for taking long, and an attempt
             // on the thread's stack is repeated on a fiber before its error gets here.
-            Stopped::TakesLong => CallError::Deadline,
+            Stopped::TakesLong => CallError::no_instance("a call on a fiber was stopped for taking long"),
         }
     }
 }

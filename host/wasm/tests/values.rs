@@ -110,7 +110,7 @@ async fn a_deadline_that_passes_while_values_are_taken_fails_the_start() {
     assert_ne!(loops, CONFIGURES);
     let limits = CallLimits { deadline: std::time::Duration::from_millis(50), ..CallLimits::default() };
     let started = compile_with(&loops, &limits).unwrap().start(values(&[("L", "", false)])).await;
-    assert!(matches!(started.err(), Some(CallError::Deadline)));
+    assert!(matches!(started.err(), Some(CallError::Deadline { .. })));
 }
 
 #[tokio::test]
