@@ -149,6 +149,32 @@ fn tools_give_values_too() {
 }
 
 #[test]
+fn a_module_that_lacks_its_values_is_said_to_be_given_none() {
+    let no_name = "(if (i32.eq (i32.load8_u (local.get $at)) (i32.const 0x46))";
+    let lacking = "(if (i32.eqz (local.get $length))";
+    let text = fixture_text("configures.wat");
+    assert!(text.contains(no_name));
+    let (module, requests) = (TextFile::new(text.replace(no_name, lacking)), TextFile::new("GET /\n"));
+    let module = module.path();
+    let start = ["--listen", "127.0.0.1:0", "--no-control"];
+    let remedy = "`configure` at that place, or give it its values (--var, --secret)";
+    for line in [
+        &["check", module][..],
+        &["call", module, "/"],
+        &["test", module, requests.path()],
+        &[&[module], &start[..]].concat(),
+    ] {
+        let (code, said) = output_of(host().args(line));
+        assert!(code == 1 && said.contains(remedy), "{line:?}: {said}");
+    }
+    let (code, said) = output_of(host().args(["call", &fixture("configures.wat"), "/", "--var", "F=1"]));
+    assert!(code == 1 && said.contains("`configure` at that place)") && !said.contains("--var"), "{said}");
+    let no_handle = TextFile::new(text.replace("\"handle\"", "\"handel\""));
+    let (code, said) = output_of(host().args(["call", no_handle.path(), "/"]));
+    assert!(code == 1 && said.contains(" (remedy: write handler_sdk::export!(answer) "), "{said}");
+}
+
+#[test]
 fn mistakes_in_values_are_named() {
     let folder = Folder::new();
     let check = |lines: &str| {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 use clap::Arg;
 use host_wasm::Effort;
@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::cli::build::{Built, Outcome};
-use crate::cli::loader::Loader;
+use crate::cli::loader::{Loader, NotStarted};
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
 use crate::cli::{build, build_remedy};
@@ -178,8 +178,9 @@ async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::
     let loader = Loader::new(&args.limits, &args.values)?;
     let compiled = loader.compile(module, Effort::Quick).await;
     let compiled = compiled
-        .map_err(|error| anyhow::anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
-    let started = loader.start(compiled).await?;
+        .map_err(|error| anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
+    let started = loader.start(compiled).await;
+    let started = started.map_err(|NotStarted { cause, remedy }| anyhow!("{cause}; {remedy}"))?;
     for probe in probes {
         probe.send(&started).await?;
     }

@@ -9,7 +9,7 @@ use host_wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, Module
 
 use crate::config::limits::Limits;
 use crate::config::values::ValueFlags;
-use crate::site::remedy::{self, NO_CONFIGURE, TAKE_VALUES};
+use crate::site::remedy::{self, Language, NO_CONFIGURE, TAKE_VALUES};
 use crate::site::version::{Origin, hint};
 
 /// Limits that apply to a call without a server.
@@ -35,8 +35,7 @@ pub(super) fn hide_other_limits(argument: Arg) -> Arg {
 }
 
 /// Why a module does not start.
-#[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
+#[derive(Debug)]
 pub(super) struct NotStarted {
     pub(super) cause: String,
     pub(super) remedy: String,
@@ -69,9 +68,17 @@ impl Loader {
     pub(super) async fn load(&self, path: &Path) -> anyhow::Result<HandlerModule> {
         let file = read(path, &self.limits)?;
         let context = || format!("cannot call {}", path.display());
-        let compiled = self.compile(&file, Effort::Thorough).await.with_context(context)?;
+        let with_remedy = |cause: &str, remedy: &str| anyhow!("{cause} (remedy: {remedy})");
+        let compiled = match self.compile(&file, Effort::Thorough).await {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                let language = Language::of(&self.compilers.inspect(&file).await.unwrap_or_default());
+                let remedy = remedy::of_module(&error, language);
+                return Err(with_remedy(&error.to_string(), &remedy)).with_context(context);
+            }
+        };
         let started = self.start(compiled).await;
-        started.map_err(|cause| anyhow!(cause)).with_context(context)
+        started.map_err(|NotStarted { cause, remedy }| with_remedy(&cause, &remedy)).with_context(context)
     }
 
     /// Starts a module with the values of the command line.
@@ -83,9 +90,10 @@ impl Loader {
         if !self.values.is_empty() && !compiled.takes_values() {
             return Err(NotStarted { cause: NO_CONFIGURE.into(), remedy: TAKE_VALUES.into() });
         }
+        let lacks_values = self.values.is_empty() && compiled.takes_values();
         compiled.start(Arc::clone(&self.values)).await.map_err(|error| NotStarted {
             cause: format!("the module does not start: {error}"),
-            remedy: remedy::of_start(&error),
+            remedy: remedy::of_start(&error, lacks_values),
         })
     }
 

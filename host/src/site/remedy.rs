@@ -198,8 +198,9 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
     remedy.into()
 }
 
-/// Returns the remedy for a module that does not start.
-pub(crate) fn of_start(error: &CallError) -> String {
+/// Returns the remedy for a module that does not start. `lacks_values`: it takes values, and was
+/// given none.
+pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
     match error {
         CallError::Deadline { .. } => {
             format!(
@@ -216,7 +217,9 @@ pub(crate) fn of_start(error: &CallError) -> String {
         }
         CallError::NoInstance { .. } => "give the system more memory".into(),
         _ => {
-            format!("fix the start function, `{}` or `{}` at that place", abi::INITIALIZE, abi::CONFIGURE)
+            let values = if lacks_values { ", or give it its values (--var, --secret)" } else { "" };
+            let (initialize, configure) = (abi::INITIALIZE, abi::CONFIGURE);
+            format!("fix the start function, `{initialize}` or `{configure}` at that place{values}")
         }
     }
 }
