@@ -159,6 +159,17 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
 
+    // It does so for errors of a build script, and of Cargo itself.
+    let (script, manifest) = (path.join("build.rs"), path.join("Cargo.toml"));
+    let shows = |file: &Path, from: &str, to: &str, error: &str| {
+        edit(file, from, to);
+        wait_until("the page has the error", || server.connect().ask("GET", "/").text().contains(error));
+        edit(file, to, from);
+    };
+    let complains = "fn main() {\n    println!(\"cargo::error=the pages are missing\");";
+    shows(&script, "fn main() {", complains, "the pages are missing");
+    shows(&manifest, "[package]", "[package", "unclosed table");
+
     // The response to a fault shows its cause. Here the panic message comes from a new
     // file in a new folder, changes of which also start a build, although the folder is hidden.
     std::fs::create_dir(path.join(".well-known")).unwrap();

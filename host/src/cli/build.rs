@@ -9,11 +9,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
 
 /// Target that handlers are built for.
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Most bytes that are kept of what Cargo writes to standard error.
+const SAID_MAX: usize = 64 << 10;
+
+/// Longest wait for the end of Cargo's standard error after Cargo has ended: a process that
+/// Cargo has started, such as a cache of a compiler, may keep it open.
+const SAID_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of a successful build.
 pub(super) struct Built {
@@ -53,8 +61,7 @@ pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
 /// Outcome of a build.
 pub(super) enum Outcome {
     Built(Built),
-    /// Errors of the compiler as text; empty where Cargo itself failed and wrote
-    /// the cause to standard error.
+    /// Errors of the compiler as text, or else what Cargo itself wrote to standard error.
     Failed(String),
 }
 
@@ -68,12 +75,21 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--message-format"]);
     cargo.arg(if colour { "json-diagnostic-rendered-ansi" } else { "json" });
+    // Cargo does not see the terminal.
+    cargo.args(["--color", if colour { "always" } else { "never" }]);
     // A process group of its own, so that Cargo can be ended together with its
     // children.
-    cargo.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    cargo
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
     let mut running =
         Running(cargo.spawn().context("cannot run cargo (install Rust from https://rustup.rs)")?);
     let output = running.0.stdout.take().context("cargo has no output")?;
+    let said = running.0.stderr.take().context("cargo has no standard error")?;
+    let said = tokio::spawn(pass_on(said));
     let mut lines = BufReader::new(output).lines();
     let (mut artifacts, mut errors) = (Vec::new(), String::new());
     while let Some(line) = lines.next_line().await.context("cannot read the output of cargo")? {
@@ -89,6 +105,11 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
         }
     }
     if !running.0.wait().await.context("cannot wait for cargo")?.success() {
+        if errors.is_empty()
+            && let Ok(Ok(said)) = timeout(SAID_TIMEOUT, said).await
+        {
+            errors = said;
+        }
         return Ok(Outcome::Failed(without_colours(&errors)));
     }
     let module = find_module(folder, &artifacts)?;
@@ -96,6 +117,18 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let crates = artifacts.iter().filter(is_local).filter_map(|artifact| artifact.manifest_path.parent());
     let crates = crates.map(Path::to_owned).collect();
     Ok(Outcome::Built(Built { module, crates, time: since.elapsed() }))
+}
+
+/// Passes on to standard error what Cargo writes there, and returns the beginning of it.
+async fn pass_on(mut from: ChildStderr) -> String {
+    let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        let piece = bytes.get(..length).unwrap_or_default();
+        let _ = io::stderr().write_all(piece);
+        let left = SAID_MAX.saturating_sub(said.len());
+        said.extend_from_slice(piece.get(..left).unwrap_or(piece));
+    }
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// Removes the escape sequences that colour a text on a terminal.
