@@ -47,6 +47,9 @@ fn folder() -> Folder {
     );
     file("wrong.http", b"GET\n");
     fs::create_dir(folder.file("dir")).unwrap();
+    let built = folder.file("target/wasm32-unknown-unknown/debug");
+    fs::create_dir_all(&built).unwrap();
+    fs::write(built.join("built.wasm"), b"").unwrap();
     std::os::unix::fs::symlink("dir", folder.file("link")).unwrap();
     make_pipe(folder.file("pipe"));
     folder

@@ -149,7 +149,7 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     }
     let check_site = |serve: &Serve, settings: &setting::Settings| {
         if let Some(path) = &serve.module {
-            let read = || Origin::Path(path.clone()).read(serve.limits.swap.module_max).map_err(hint);
+            let read = || Origin::Path(path.clone()).read(serve.limits.swap.module_max).map_err(hint(path));
             check_of(settings, "module", &|| {
                 read().map(drop).map_err(|error| format!("cannot read {}: {error}", path.display()))
             });

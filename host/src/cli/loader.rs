@@ -108,6 +108,6 @@ impl Loader {
 
 /// Reads the file of a module.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Arc<[u8]>> {
-    let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max).map_err(hint);
+    let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max).map_err(hint(path));
     Ok(bytes.with_context(|| format!("cannot read {}", path.display()))?.into())
 }

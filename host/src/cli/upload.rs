@@ -20,7 +20,7 @@ const STANDARD_INPUT: &str = "-";
 /// One line: what is missing.
 pub(super) fn look(path: &Path) -> anyhow::Result<()> {
     if path.as_os_str() != STANDARD_INPUT {
-        let found = std::fs::metadata(path).map_err(hint);
+        let found = std::fs::metadata(path).map_err(hint(path));
         found.with_context(|| format!("cannot read {}", path.display()))?;
     }
     Ok(())
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, max: usize) -> anyhow::Result<(String, Vec<u8>)>
             Ok(found) if found.file_type().is_fifo() => {
                 File::open(path).and_then(|pipe| read_stream(pipe, max))
             }
-            _ => Origin::Path(path.to_owned()).read(max).map_err(hint),
+            _ => Origin::Path(path.to_owned()).read(max).map_err(hint(path)),
         };
         (name, bytes.with_context(|| format!("cannot read {}", path.display()))?)
     };

@@ -1,6 +1,7 @@
 //! Chooses the first version after the start: the one that served when an earlier
 //! process ended, or the one that the command line names.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -53,7 +54,8 @@ pub async fn begin(
     }
     let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");
-    let bytes = origin.read(limits.module_max).map_err(hint).with_context(|| context.clone())?;
+    let file = demand.file.as_deref().unwrap_or(Path::new(""));
+    let bytes = origin.read(limits.module_max).map_err(hint(file)).with_context(|| context.clone())?;
     let candidate = Candidate::new(origin, bytes);
     let label = history.begin(&candidate);
     let mut times = Times::default();

@@ -18,6 +18,9 @@ use crate::metrics::requests::ByKind;
 /// Most bytes of an origin that are shown: the length of the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
+/// Target of Cargo for modules.
+const WASM: &str = "wasm32-unknown-unknown";
+
 /// Default handler, built for WebAssembly by `build.rs`.
 pub static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handler.wasm"));
 
@@ -182,20 +185,47 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Adds a remedy to the error of a file that is missing or may not be read.
-pub fn hint(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => io::Error::new(
-            io::ErrorKind::NotFound,
-            "there is no such file; expected a .wasm or .wat file (host new NAME begins a handler, and host dev NAME \
-             builds and serves it)",
-        ),
+/// Returns what adds a remedy to the error of a file at `path` that is missing or may not be read.
+pub fn hint(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::new(io::ErrorKind::NotFound, missing(path)),
         io::ErrorKind::PermissionDenied => io::Error::new(
             io::ErrorKind::PermissionDenied,
             "this user may not read it; change its mode or its owner",
         ),
         _ => error,
     }
+}
+
+/// Returns what is said of a module file that does not exist.
+fn missing(path: &Path) -> String {
+    let Some([same, release]) = built_by_cargo(path) else {
+        return "there is no such file; expected a .wasm or .wat file (host new NAME begins a handler, and host dev \
+                NAME builds and serves it)"
+            .into();
+    };
+    let shown = |module: &Path| quoted(&module.to_string_lossy(), NAME_MAX).to_string();
+    match [&same, &release].into_iter().find(|module| module.exists()) {
+        Some(module) => format!("there is no such file; expected {}, which exists", shown(module)),
+        None => format!(
+            "there is no such file; expected {}, which cargo build --release --target {WASM} writes",
+            shown(&release)
+        ),
+    }
+}
+
+/// Returns where Cargo puts the module of a crate, for a path below the folder of its native
+/// builds: with the same profile, and with the profile `release`.
+fn built_by_cargo(path: &Path) -> Option<[PathBuf; 2]> {
+    let folder = path.parent()?;
+    let target = folder.parent().filter(|target| target.ends_with("target"))?;
+    let profile = folder.file_name().filter(|profile| *profile == "release" || *profile == "debug")?;
+    // The name of a library has no hyphens.
+    let name = path.file_stem()?.to_str()?.replace('-', "_");
+    Some(
+        [profile, "release".as_ref()]
+            .map(|profile| target.join(WASM).join(profile).join(format!("{name}.wasm"))),
+    )
 }
 
 /// Returns the SHA-256 of these bytes in hexadecimal.
