@@ -158,6 +158,8 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     // The server answers with the errors instead of the last good version.
     let reply = server.connect().ask("GET", "/");
     assert!(reply.status == 500 && reply.text().contains("mismatched closing delimiter"), "{}", reply.text());
+    let line = server.log_line(&["status=500", "fault=\"not served\"", "cause=\"the build failed\""]);
+    assert!(!line.contains("delimiter"), "{line}");
 
     // It does so for errors of a build script, and of Cargo itself.
     let (script, manifest) = (path.join("build.rs"), path.join("Cargo.toml"));

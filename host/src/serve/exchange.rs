@@ -184,12 +184,14 @@ impl Client {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
                 let text = fault.to_string();
-                let cause = masked(serving, &text).into_owned();
+                let told = masked(serving, &text);
+                let page = Bytes::from(fault.page(self.settings.tell_cause.then_some(&told)));
+                // Under `host dev`, the errors of a compiler follow: the terminal has them already.
+                let cause = told.lines().next().unwrap_or_default().to_owned();
                 let (request, version) = ((head.method, &*target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
                 self.app.failed((&fault, &cause), time, id.to_string(), request, (site_name, version));
                 closes |= fault.leaves_unread();
-                let page = Bytes::from(fault.page(self.settings.tell_cause.then_some(&cause)));
                 let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
                 (answer, page, Share::default(), Some((fault, cause)))
             }
