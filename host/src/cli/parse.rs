@@ -221,6 +221,10 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
                 true => format!("{of} has no flag {argument}"),
                 false => format!("{of} takes no further argument, and found `{argument}`"),
             };
+            if argument == "--port" && (of == "host" || of == "host dev") {
+                let port = port(line).unwrap_or("5000");
+                return format!("{found}; give the address: --listen localhost:{port} ({help})");
+            }
             let curl = CURL.iter().find(|(flags, _)| of == "host call" && flags.contains(&argument.as_str()));
             match (curl, error.get(ContextKind::SuggestedArg)) {
                 (Some((_, instead)), _) => format!("{found}; {instead} ({help})"),
@@ -236,6 +240,16 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             format!("{} ({help})", first.trim_start_matches("error: "))
         }
     }
+}
+
+/// Returns the number of `--port NUMBER` or `--port=NUMBER`.
+fn port(line: &[OsString]) -> Option<&str> {
+    let mut words = line.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with("--port"));
+    let value = match words.next()?.split_once('=') {
+        Some((_, value)) => value,
+        None => words.next()?,
+    };
+    value.parse::<u16>().is_ok().then_some(value)
 }
 
 fn conflict(error: &Error, command: &Command, argument: &str, help: &str) -> String {
