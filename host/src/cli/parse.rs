@@ -19,7 +19,7 @@ use crate::config::value_error;
 const EDITS_MAX: usize = 2;
 
 /// Words that other programs use for what a command or a signal does here.
-const FOREIGN: [(&[&str], &str); 9] = [
+const FOREIGN: [(&[&str], &str); 10] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
         &["stop", "kill", "quit", "shutdown"],
@@ -29,6 +29,7 @@ const FOREIGN: [(&[&str], &str); 9] = [
     (&["undo", "revert"], "to go back to the version before: host rollback"),
     (&["list", "ls", "history"], "to list versions: host versions"),
     (&["ps", "info", "ping", "health"], "to see the state of a server: host status"),
+    (&["build", "compile", "watch"], "to build the crate in a folder and serve it: host dev"),
     (&["version"], "to see the version: host --version"),
     (
         &["validate", "configure", "configtest", "lint"],
@@ -156,8 +157,8 @@ fn with_negatives(command: Command) -> Command {
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_negatives))
 }
 
-/// Returns what is wrong with a first word that is neither a command nor a file, if
-/// it looks like a command.
+/// Returns what is wrong with a first word that is neither a command nor a file, unless
+/// it looks like a path.
 fn mistaken(word: &str, command: &Command) -> Option<String> {
     let is_command = word == "help" || command.find_subcommand(word).is_some();
     if !is_word(word) || is_command || Path::new(word).exists() {
@@ -167,15 +168,17 @@ fn mistaken(word: &str, command: &Command) -> Option<String> {
     if let Some((_, instead)) = FOREIGN.iter().find(|(words, _)| words.contains(&word)) {
         return Some(format!("{found}; {instead}"));
     }
-    let names = command.get_subcommands().map(Command::get_name).chain(["help"]);
-    let near = names.map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
-    (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
+    let names: Vec<_> = command.get_subcommands().map(Command::get_name).chain(["help"]).collect();
+    let near = names.iter().map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
+    Some(match near {
+        (..=EDITS_MAX, name) => format!("{found}; did you mean: host {name}"),
+        _ => format!("{found}; expected a file, such as handler.wasm, or one of: {}", names.join(", ")),
+    })
 }
 
-/// Returns whether an argument could be a command.
+/// Returns whether an argument could be a command: it is no option, and does not look like a path.
 fn is_word(argument: &str) -> bool {
-    let is_plain = argument.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
-    is_plain && !argument.starts_with('-')
+    !argument.contains(['.', '/']) && !argument.starts_with('-')
 }
 
 /// Describes a wrong command line in one line.
@@ -244,7 +247,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
 
 /// Returns the number of `--port NUMBER` or `--port=NUMBER`.
 fn port(line: &[OsString]) -> Option<&str> {
-    let mut words = line.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with("--port"));
+    let mut words =
+        line.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with("--port"));
     let value = match words.next()?.split_once('=') {
         Some((_, value)) => value,
         None => words.next()?,
