@@ -129,6 +129,7 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
     use ModuleError as E;
     let remedy = match error {
         E::Empty => "build it again: the file was not written",
+        E::Incomplete { .. } => "build it or copy it again: the file was not written to its end",
         E::TooLarge { .. } if language != Language::Rust && language != Language::Unknown => {
             "build it for size, without debug information, or allow more by --module-max"
         }

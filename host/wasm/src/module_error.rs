@@ -7,9 +7,15 @@ use bytesize::ByteSize;
 use host_http::quote::quoted;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use wasmparser::BinaryReaderError;
+use wasmparser::{BinaryReader, BinaryReaderError};
 
 use crate::name::MESSAGE_MAX;
+
+/// Length of the magic number and the version of a binary, in bytes.
+const HEAD: usize = 8;
+
+/// Most sections that are looked at for the end of a file. Compilers write about twenty.
+const SECTIONS_MAX: usize = 1000;
 
 /// Why a file is refused as a handler.
 #[derive(Debug, Error, Serialize, Deserialize)]
@@ -42,6 +48,12 @@ pub enum ModuleError {
     /// The file is WebAssembly text with a mistake.
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
+    /// The binary ends inside of its head or of a section.
+    #[error("it is not a valid WebAssembly module: the file is incomplete, it breaks off at byte {length}")]
+    Incomplete {
+        /// The length of the file in bytes.
+        length: usize,
+    },
     /// The binary is damaged, or uses a proposal that is off.
     #[error("it is not a valid WebAssembly module: {0}")]
     Invalid(String),
@@ -239,8 +251,30 @@ pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
     // core module, 1 a component.
     match binary.get(6) {
         Some(1) => Err(ModuleError::Component),
+        _ if breaks_off(&binary) => Err(ModuleError::Incomplete { length: binary.len() }),
         _ => Ok(binary),
     }
+}
+
+/// Returns whether a binary ends inside of its head or of one of its first sections.
+fn breaks_off(binary: &[u8]) -> bool {
+    let Some((_, sections)) = binary.split_at_checked(HEAD) else {
+        return true;
+    };
+    let mut reader = BinaryReader::new(sections, HEAD);
+    for _ in 0..SECTIONS_MAX {
+        if reader.eof() {
+            return false;
+        }
+        let length = reader.read_u8().and_then(|_| reader.read_var_u32());
+        match length.map(|length| reader.read_bytes(length as usize)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return true,
+            // Only a length that is cut ends with the file.
+            Err(_) => return reader.eof(),
+        }
+    }
+    false
 }
 
 /// Returns whether a file is UTF-8 without control characters other than whitespace.
