@@ -29,6 +29,9 @@ fn call_sends_what_it_is_told_to() {
     let (_, stdout, _) = tool(&["call", show, "/a", "-H", "Accept: x/y", "-H", "x-two:  2", "-d", "milk"]);
     let expected = "POST /a HTTP/1.1\r\naccept: x/y\r\nx-two: 2\r\ncontent-type: application/x-www-form-urlencoded\r\nhost: localhost\r\ncontent-length: 4\r\n";
     assert!(stdout.starts_with(expected) && stdout.ends_with("\r\n\r\nmilk"), "{stdout}");
+    let (_, stdout, stderr) = tool(&["call", show, "put", "/"]);
+    let note = "\nthe method was put; the usual one is PUT, in capitals\nthe call took ";
+    assert!(stdout.starts_with("put / ") && stderr.contains(note), "{stderr}");
     let body = TextFile::new(b"from a file");
     let (_, stdout, _) = tool(&["call", show, "PUT", "/", "-d", &format!("@{}", body.path())]);
     assert!(stdout.starts_with("PUT / ") && stdout.ends_with("\r\n\r\nfrom a file"), "{stdout}");
@@ -92,7 +95,9 @@ fn call_says_that_the_memory_grew() {
 
 #[test]
 fn a_trap_after_the_memory_could_not_grow_names_the_limit() {
-    let grows = |pages: u32| handler("", "(i32.const 8)", &format!("(drop (memory.grow (i32.const {pages}))) unreachable"));
+    let grows = |pages: u32| {
+        handler("", "(i32.const 8)", &format!("(drop (memory.grow (i32.const {pages}))) unreachable"))
+    };
     let (full, other) = (TextFile::new(grows(4)), TextFile::new(grows(3)));
     let call = |file: &TextFile| tool(&["call", file.path(), "/", "--memory-max", "256KiB"]).2;
     let named = "trap: the memory reached its limit of 256.0 KiB (--memory-max); wasm trap: ";
@@ -133,7 +138,8 @@ fn the_frames_in_which_rust_panics_are_left_out_however_many_they_are() {
         tool(&["call", file.path(), "/"]).2
     };
     let runtime = ["std::panicking::panic_with_hook"; 12];
-    let stderr = called(&[&runtime[..], &["core::panicking::panic_fmt", "shop::price", "shop::page"]].concat());
+    let stderr =
+        called(&[&runtime[..], &["core::panicking::panic_fmt", "shop::price", "shop::page"]].concat());
     assert!(stderr.contains(" (a client gets 500)\n  in shop::price\n  in shop::page\n"), "{stderr}");
     // A stack of the runtime alone is shown, and one is never searched without end.
     let stderr = called(&["std::panicking::panic_with_hook"; 40]);

@@ -77,7 +77,7 @@ pub(super) async fn run(call: &Call) -> anyhow::Result<bool> {
         }
         Err(fault) => (false, explain(fault)),
     };
-    let _ = write!(io::stderr(), "{outcome}{}", describe(&usage));
+    let _ = write!(io::stderr(), "{outcome}{}{}", doubt(request.method().as_str()), describe(&usage));
     Ok(is_good)
 }
 
@@ -136,6 +136,16 @@ fn explain(fault: &Fault) -> String {
         text.push_str(&format!("  in {}\n", one_line(frame)));
     }
     text
+}
+
+/// Returns a note about a method that differs from a usual one in the case of its letters only: no
+/// route has it.
+fn doubt(method: &str) -> String {
+    let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let meant = usual.iter().find(|usual| method != **usual && method.eq_ignore_ascii_case(usual));
+    meant
+        .map(|meant| format!("the method was {method}; the usual one is {meant}, in capitals\n"))
+        .unwrap_or_default()
 }
 
 fn describe(usage: &Usage) -> String {

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use host_http::quote::quoted;
 
 use crate::cli::facts::FactFlags;
@@ -75,6 +76,7 @@ pub struct Test {
 }
 
 pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
+    test.check_order()?;
     let mut probes = Vec::new();
     for file in &test.files {
         probes.extend(read_requests(file)?);
@@ -96,6 +98,25 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
     }
     print(format!("{} passed, {failed} failed\n", probes.len() - failed));
     Ok(failed == 0)
+}
+
+impl Test {
+    /// Refuses a module among the files of requests.
+    fn check_order(&self) -> anyhow::Result<()> {
+        let is_module = |path: &&PathBuf| path.extension().is_some_and(|end| end == "wasm" || end == "wat");
+        if is_module(&&self.module) {
+            return Ok(());
+        }
+        match self.files.iter().find(is_module) {
+            Some(module) => {
+                let (module, file) = (module.display(), self.module.display());
+                bail!(
+                    "the module comes first, and then the files of requests; expected: host test {module} {file}"
+                )
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Returns the outcome of a request, and lines that describe each difference from what is
