@@ -1,5 +1,6 @@
 //! `host new` creates a crate, and `host dev` serves it anew after each change.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -226,6 +227,17 @@ fn what_is_no_crate_is_said_to_be_none() {
         shown.display()
     );
     assert_eq!((code, stdout.as_str(), stderr), (1, "", complaint));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_before_anything_is_built() {
+    let folder = Folder::new();
+    let path = new(&folder, "greeter-nine");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = tool(&["dev", path.to_str().unwrap(), "--listen", &address]);
+    let complaint = format!("error: cannot listen on {address}: {address} is in use, ");
+    assert!(code == 1 && stdout.is_empty() && stderr.starts_with(&complaint), "{stderr}");
 }
 
 #[test]

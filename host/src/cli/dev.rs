@@ -20,6 +20,7 @@ use crate::cli::loader::{Loader, NotStarted};
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
 use crate::cli::{build, build_remedy};
+use crate::net::listen;
 use crate::site::notice::Notice;
 use crate::site::remedy::{self, Language};
 use crate::source::watch;
@@ -64,6 +65,7 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
+    listen::try_out(&args.listen)?;
     let (sources, notice) = (Sources::new()?, Notice::shown());
     args.notice = notice.clone();
     let mut work = Crate { folder, sources, served: Arc::default(), notice };

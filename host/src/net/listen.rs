@@ -22,6 +22,22 @@ const DEFAULT: &str = "localhost:4444";
 /// Attempts to find one free port on all addresses of a name, when the port is 0.
 const ATTEMPTS: u32 = 16;
 
+/// Checks that addresses can be bound, before work that takes long. Leaves passed sockets and
+/// paths to [`bind`].
+///
+/// # Errors
+///
+/// As those of [`bind`].
+pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
+    let default = [DEFAULT.to_owned()];
+    let is_passed = env::var_os("LISTEN_FDS").is_some();
+    let addresses = if addresses.is_empty() && !is_passed { &default } else { addresses };
+    addresses
+        .iter()
+        .filter(|address| !address.starts_with(UNIX))
+        .try_for_each(|name| bind_tcp(name).map(drop))
+}
+
 /// Takes the sockets passed in LISTEN_FDS and binds every address. Binds the default
 /// address if there are neither sockets nor addresses.
 ///
