@@ -189,6 +189,7 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     std::fs::write(path.join(".well-known/about.txt"), "two").unwrap();
     server.log_line(&["serving version 5"]);
     assert!(server.connect().ask("GET", "/about").text().contains("panic: two at src/lib.rs:"));
+    assert_eq!(server.log_line_now(&["memory that the limits allow"]), None);
     server.signal("INT");
     assert!(server.wait().0.success());
 }

@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 use clap::Arg;
 use host_wasm::Effort;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use crate::cli::build::{Built, Outcome};
 use crate::cli::loader::{Loader, NotStarted};
@@ -41,6 +41,18 @@ pub(super) fn fit(argument: Arg) -> Arg {
         id if DECIDED.contains(&id) => argument.hide(true),
         _ => argument,
     }
+}
+
+/// Log target of the line about all memory, which says nothing to an author.
+const MEMORY: &str = "host::admin::memory_bounds";
+
+/// Leaves the line about all memory out of the log, unless more than usual is logged.
+pub(super) fn quieter(mut args: Serve) -> Serve {
+    let logs = |level| args.log_level.would_enable(MEMORY, &level);
+    if logs(Level::INFO) && !logs(Level::DEBUG) {
+        args.log_level = args.log_level.with_target(MEMORY, Level::WARN);
+    }
+    args
 }
 
 /// Builds until a module can be served, then serves and rebuilds until the server
@@ -179,8 +191,8 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
     let loader = Loader::new(&args.limits, &args.values)?;
     let compiled = loader.compile(module, Effort::Quick).await;
-    let compiled = compiled
-        .map_err(|error| anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
+    let compiled =
+        compiled.map_err(|error| anyhow!("{error}; {}", remedy::of_module(&error, Language::Rust)))?;
     let started = loader.start(compiled).await;
     let started = started.map_err(|NotStarted { cause, remedy }| anyhow!("{cause}; {remedy}"))?;
     for probe in probes {

@@ -43,7 +43,7 @@ pub enum Tool {
 pub fn run(tool: Tool, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_good = match tool {
         Tool::New(new) => new::run(&new).map(|()| true),
-        Tool::Dev(dev) => develop(*dev).map(|()| true),
+        Tool::Dev(dev) => develop(dev::quieter(*dev)).map(|()| true),
         Tool::Check(check) => finish(check::run(&check)),
         Tool::Call(call) => finish(call::run(&call)),
         Tool::Test(test) => finish(test::run(&test)),
