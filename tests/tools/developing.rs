@@ -206,7 +206,7 @@ fn a_crate_that_does_not_build_at_first_is_served_when_it_does() {
     server.log_line(&["nothing is served yet; waiting for a file to be saved"]);
     edit(&source, "use handler_sdk", "extern crate std;\nuse handler_sdk");
     edit(&source, "/// Answers a request by", "export!(answer);\n\n/// Answers a request by");
-    server.log_line(&["its errors are above; a crate links the standard library", "feature `std`"]);
+    server.log_line(&["its errors are above; the crate itself links the standard library", "feature `std`"]);
     edit(&source, "export!(answer);\n\n", "");
     edit(&source, "extern crate std;\n", "");
     let handler = "#[cfg(target_arch = \"wasm32\")]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";

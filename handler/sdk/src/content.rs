@@ -5,6 +5,11 @@
 ///
 /// Owned bytes are leaked: the host resets all memory after a request. In native
 /// tests they stay allocated.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the content of a response or of a field",
+    label = "expected `&str` or bytes, or with the SDK's feature `alloc` also `String`, `Vec<u8>` or `Cow<str>`",
+    note = "a piece of a request is decoded first: `piece.to_text()` with the feature `alloc`, or `piece.decode_into(&mut room)`"
+)]
 pub trait Content<'a> {
     /// Returns the bytes.
     fn into_bytes(self) -> &'a [u8];

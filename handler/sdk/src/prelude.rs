@@ -16,7 +16,7 @@
 //! ```
 
 pub use crate::{
-    Level, Request, Response, Router, State, Status, delete, export, get, log, patch, post, put,
+    Level, Request, Response, Router, SetCookie, State, Status, delete, export, get, log, patch, post, put,
 };
 
 #[cfg(all(feature = "alloc", not(feature = "std")))]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// A name, the lines of a handler, and texts that the compiler must print; no texts if
 /// the handler is sound.
-const HANDLERS: [(&str, &str, &[&str]); 10] = [
+const HANDLERS: [(&str, &str, &[&str]); 16] = [
     (
         "borrows",
         "fn page(request: Request) -> Response { Response::text(Status::OK, request.path()) }
@@ -63,6 +63,31 @@ const HANDLERS: [(&str, &str, &[&str]); 10] = [
         "fn main() { let _ = String::new(); }",
         &["TurnOnTheFeatureAllocOfHandlerSdk", "`String` needs the SDK's feature `alloc`"],
     ),
+    (
+        "content",
+        "fn page(request: Request) -> Response { Response::text(Status::OK, request.param(\"a\").unwrap()) }
+         fn main() { let _: handler_sdk::Action = page; }",
+        &[
+            "`Encoded<'_>` cannot be the content of a response or of a field",
+            "a piece of a request is decoded first: `piece.to_text()` with the feature `alloc`",
+        ],
+    ),
+    // `host dev` finds its hints by the following texts.
+    (
+        "async_action",
+        "async fn page(_: Request<'_>) -> Response<'_> { Response::new(Status::OK) }
+         const _: Router = Router::new(&[get(\"/\", page)]);
+         fn main() {}",
+        &["-> impl Future<Output"],
+    ),
+    ("json", "fn main() { let _ = Response::json(Status::OK, &1); }", &["named `json` found for struct"]),
+    (
+        "to_text",
+        "fn main() { let _ = Request::parse(b\"\").map(|request| request.param(\"a\").map(|a| a.to_text())); }",
+        &["no method named `to_text`"],
+    ),
+    ("println", "fn main() { println!(\"a\"); }", &["cannot find macro `println`"]),
+    ("environment", "fn main() { let _ = env!(\"NO_SUCH_KEY\"); }", &["not defined at compile time"]),
     (
         "credentials_for_all",
         "const _: handler_sdk::Cors = handler_sdk::Cors::any().credentials(); fn main() {}",
