@@ -35,7 +35,7 @@ pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     addresses
         .iter()
         .filter(|address| !address.starts_with(UNIX))
-        .try_for_each(|name| bind_tcp(name).map(drop))
+        .try_for_each(|name| bind_tcp(name, "--listen").map(drop))
 }
 
 /// Takes the sockets passed in LISTEN_FDS and binds every address. Binds the default
