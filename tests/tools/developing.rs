@@ -237,7 +237,7 @@ fn an_address_that_is_taken_is_told_before_anything_is_built() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, stdout, stderr) = tool(&["dev", path.to_str().unwrap(), "--listen", &address]);
-    let complaint = format!("error: cannot listen on {address}: {address} is in use, ");
+    let complaint = format!("error: cannot listen on {address}: another program listens on {address}, ");
     assert!(code == 1 && stdout.is_empty() && stderr.starts_with(&complaint), "{stderr}");
 }
 

@@ -7,13 +7,19 @@ use serde_json::Value;
 use crate::admin::openapi::document;
 use crate::admin::protocol::CHANGES;
 
+/// Bodies of requests, by the names of their types.
+const EXAMPLES: [(&str, &str); 2] =
+    [("Rollback", r#"{"version":2}"#), ("LogLevel", r#"{"level":"info,request=off"}"#)];
+
 /// Returns the reference of the API, in Markdown, made from its OpenAPI description.
 pub fn page() -> String {
     let mut text = String::from(
         "# API\n\n\
          HTTP and JSON on the control socket, and at `--admin` ([Operating](../operating.md#api)). `GET /v1/openapi.json`\n\
          has this description for programs, with the types of all bodies. A reply is one line of JSON. An error has the\n\
-         form `{\"error\":\"...\"}`. HEAD is answered like GET. Every request but GET needs the header `x-host-admin`.\n\n\
+         form `{\"error\":\"...\"}`; a swap or a rollback that is refused or rejected has its outcome, with a `cause`. HEAD is\n\
+         answered like GET. Every request but GET needs the header `x-host-admin`. The content type of a body is not\n\
+         checked; a module may be binary or text.\n\n\
          This page is generated from the code; `UPDATE_DOCS=1 cargo test --test tests repository` writes it.\n",
     );
     let document = document();
@@ -36,7 +42,8 @@ pub fn page() -> String {
             for (kind, body) in entries(&body) {
                 let of = text_of(&member(&member(&body, "schema"), "$ref"));
                 let of = of.rsplit('/').next().unwrap_or_default().to_owned();
-                let of = if of.is_empty() { of } else { format!(": `{of}`") };
+                let example = EXAMPLES.iter().find(|(name, _)| *name == of);
+                let of = example.map_or(String::new(), |(_, example)| format!(", such as `{example}`"));
                 let _ = writeln!(text, "- body (`{kind}`){of}");
             }
             text.push_str("\n| status | when |\n| --- | --- |\n");
