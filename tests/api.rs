@@ -422,6 +422,22 @@ fn commands_to_a_server_go_through_the_api() {
 }
 
 #[test]
+fn one_address_cannot_take_all_connections() {
+    let place = Deployment::new();
+    let token = place.path("token");
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    let mut server = place.start(&["--admin", "127.0.0.1:0", "--admin-token", &token]);
+    let url = server.log_line(&["API: http://127.0.0.1:"]);
+    let address: SocketAddr = url.split("http://").nth(1).unwrap().parse().unwrap();
+    let greedy: Vec<_> = (0..64).map(|_| Client::connect_from([127, 0, 0, 2], address)).collect();
+    Client::connect_from([127, 0, 0, 2], address).expect_close();
+    let mut modest = Client::connect(address);
+    modest.send("GET /livez HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(modest.reply_to("GET").status, 200);
+    drop(greedy);
+}
+
+#[test]
 fn at_an_address_each_request_needs_the_token() {
     let place = Deployment::new();
     fs::write(place.path("token"), "0123456789abcdef\n").unwrap();
@@ -445,6 +461,7 @@ fn at_an_address_each_request_needs_the_token() {
         let reply = ask("GET /v1/status", fields);
         assert_eq!((reply.status, reply.field("www-authenticate")), (401, Some("Bearer")), "{fields}");
     }
+    server.log_line(&["command refused: it came without the token (--admin-token)", "by=127.0.0.1:"]);
     let right = "authorization: bearer 0123456789abcdef\r\n";
     let status = ask("GET /v1/status", right);
     let status: Value = serde_json::from_str(status.text()).unwrap();

@@ -10,7 +10,7 @@ use host_http::response;
 
 use crate::admin::memory_bounds;
 use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
-use crate::admin::{body, listener, proof as admin_proof, stream};
+use crate::admin::{body, guests, listener, proof as admin_proof, stream};
 use crate::amount::Amount;
 use crate::config::file;
 use crate::events::{event, hub};
@@ -152,6 +152,7 @@ fn modules() -> Vec<Row> {
 fn commands() -> Vec<Row> {
     vec![
         count("Control connections at once", listener::CONNECTIONS_MAX as u64, "further ones wait"),
+        count("Those of one address at `--admin`", guests::OF_ONE_MAX as u64, "further ones are closed"),
         count(
             "Uploaded modules received or prepared at once",
             memory_bounds::UPLOADS_MAX as u64,

@@ -8,6 +8,7 @@ use std::os::unix::net;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use host_http::client_net::{ClientNet, Peer};
 use host_wasm::health;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Request, StatusCode};
@@ -25,6 +26,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::admin::api::{Api, Caller, Configuration};
+use crate::admin::guests::{Guests, Place};
 use crate::admin::peer;
 use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
 use crate::admin::reply::{Reply, json};
@@ -68,7 +70,10 @@ pub enum Door {
 struct Guest {
     by: Result<By, String>,
     socket: Arc<OwnedFd>,
-    token: Option<Token>,
+    /// Token that it must have, and the clients that it is one of.
+    at_address: Option<(Token, Arc<Guests>)>,
+    /// Place among the connections of its address.
+    _place: Option<Place>,
 }
 
 /// Starts the thread that serves the API.
@@ -107,7 +112,7 @@ where
 /// Listener on the runtime of the control thread.
 enum Open {
     Unix(UnixListener, bool),
-    Tcp(TcpListener, Token),
+    Tcp(TcpListener, Token, Arc<Guests>),
 }
 
 /// Accepted connection.
@@ -123,14 +128,15 @@ impl Door {
                 Open::Unix(UnixListener::from_std(listener.try_clone()?)?, *has_group)
             }
             Door::Tcp { listener, token } => {
-                Open::Tcp(TcpListener::from_std(listener.try_clone()?)?, token.clone())
+                Open::Tcp(TcpListener::from_std(listener.try_clone()?)?, token.clone(), Arc::default())
             }
         })
     }
 }
 
 impl Open {
-    async fn accept(&self) -> io::Result<(Stream, Guest)> {
+    /// Accepts a connection. Returns [`None`] if its client has as many as it may.
+    async fn accept(&self) -> io::Result<Option<(Stream, Guest)>> {
         match self {
             Open::Unix(listener, has_group) => {
                 let (stream, _) = listener.accept().await?;
@@ -139,15 +145,20 @@ impl Open {
                     warn!(%cause, "command refused: it came from another user");
                 }
                 let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
-                Ok((Stream::Unix(stream), Guest { by, socket, token: None }))
+                Ok(Some((Stream::Unix(stream), Guest { by, socket, at_address: None, _place: None })))
             }
-            Open::Tcp(listener, token) => {
+            Open::Tcp(listener, token, guests) => {
                 let (stream, address) = listener.accept().await?;
                 let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
-                Ok((
-                    Stream::Tcp(stream),
-                    Guest { by: Ok(By::Remote(address)), socket, token: Some(token.clone()) },
-                ))
+                let client = ClientNet::of(Peer::Ip(address.ip()));
+                let place = client.map(|client| guests.enter(client));
+                if matches!(place, Some(None)) {
+                    debug!(by = %address, "a control connection is closed: its client has too many");
+                    return Ok(None);
+                }
+                let at_address = Some((token.clone(), Arc::clone(guests)));
+                let by = Ok(By::Remote(address));
+                Ok(Some((Stream::Tcp(stream), Guest { by, socket, at_address, _place: place.flatten() })))
             }
         }
     }
@@ -160,7 +171,8 @@ async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
             return;
         };
         match open.accept().await {
-            Ok((stream, guest)) => {
+            Ok(None) => {}
+            Ok(Some((stream, guest))) => {
                 let api = Arc::clone(&api);
                 tokio::spawn(async move {
                     let served = match stream {
@@ -226,11 +238,14 @@ async fn answer<C: Configuration>(request: Request<Incoming>, guest: &Guest, api
         Err(cause) => return refuse(StatusCode::FORBIDDEN, cause.clone()),
     };
     let is_open = routes::is_open(request.method(), request.uri().path());
-    let token = guest.token.as_ref().filter(|_| !is_open);
-    let is_let_in = token.map_or(Ok(true), |token| token.is_in(request.headers()));
+    let at_address = guest.at_address.as_ref().filter(|_| !is_open);
+    let is_let_in = at_address.map_or(Ok(true), |(token, _)| token.is_in(request.headers()));
     match is_let_in {
         Ok(true) => api.answer(request, &Caller { by, socket: Arc::clone(&guest.socket) }).await,
         Ok(false) => {
+            if let Some((_, guests)) = at_address {
+                guests.refuse(by);
+            }
             let cause = "expected the token of the server: authorization: Bearer TOKEN (--admin-token)";
             let mut reply = refuse(StatusCode::UNAUTHORIZED, cause.into());
             reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -6,6 +6,7 @@
 //! | `place` | binds the socket at its path, and locks the path against other servers |
 //! | `listener` | accepts connections, and speaks HTTP on them |
 //! | `peer` | who the client is, and whether it has gone |
+//! | `guests` | the connections of clients at an address |
 //! | `token` | the token of clients at an address |
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
@@ -29,6 +30,7 @@
 pub mod api;
 pub(crate) mod body;
 mod choice;
+pub(crate) mod guests;
 pub mod listener;
 pub mod memory_bounds;
 mod metrics;
