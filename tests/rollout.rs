@@ -135,7 +135,7 @@ impl Site {
         versions_for(&mut self.server.connect(), users, |user| format!("x-user: {user}"))
     }
 
-    /// Checks that one version answers all clients.
+    /// Checks that this version answers each client.
     #[track_caller]
     fn serves_all(&self, number: u64) {
         assert_eq!(self.versions_for(300), vec![number; 300]);

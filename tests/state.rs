@@ -275,3 +275,25 @@ fn what_was_swapped_out_gives_everything_back() {
     swap_many(100, 400);
     server.settles_at(&early);
 }
+
+#[test]
+fn a_module_that_is_gone_is_not_needed_if_the_state_has_it_whatever_its_name() {
+    let folder = Folder::new();
+    fs::write(folder.file("greeter"), saying("hi")).unwrap();
+    let begin = || {
+        let mut command = host();
+        command.current_dir(folder.file(""));
+        command.args(["greeter", "--listen", "127.0.0.1:0", "--no-control", "--state-dir", "state"]);
+        Server::begin_as_it_is(command).until_ready()
+    };
+    let server = begin();
+    wait_until("the version is saved", || folder.file("state/state.json").exists());
+    server.stop();
+    fs::remove_file(folder.file("greeter")).unwrap();
+    assert_eq!(begin().connect().ask("GET", "/").text(), "hi");
+    let (code, said) = output_of(host().arg("greeter").current_dir(folder.file("")));
+    assert!(
+        code == 2 && said.contains("there is no command and no file `greeter`; expected a file"),
+        "{said}"
+    );
+}

@@ -14,9 +14,9 @@ use crate::metrics::OfSite;
 use crate::metrics::family::{Family, Labels, Samples};
 use crate::metrics::histogram::Histogram;
 use crate::metrics::requests::Costs;
+use crate::rollout::share::Share;
 use crate::serve::app::App;
 use crate::site::directory::Site;
-use crate::site::entry::VersionState;
 use crate::telemetry::log;
 
 /// Value of the label `version` of requests that no version was called for.
@@ -148,18 +148,14 @@ fn versions(sites: &[Arc<Site>]) -> Vec<Family> {
     for site in sites {
         let name = &*site.name;
         serving.push((label("site", name), site.swapper.current().label.number as f64));
-        let entries = site.swapper.versions();
-        let is_kept =
-            |state| matches!(state, VersionState::Current | VersionState::Draining | VersionState::Retired);
-        kept.push((label("site", name), entries.iter().filter(|entry| is_kept(entry.state)).count() as f64));
+        kept.push((label("site", name), site.swapper.kept() as f64));
         if let Some(rollout) = site.swapper.rolling_out() {
             let candidate = of_site(name, &[("version", rollout.version.to_string())]);
-            let percent =
-                rollout.share.as_deref().and_then(|share| share.trim_end_matches('%').parse::<f64>().ok());
-            share.push((candidate.clone(), percent.unwrap_or_default() / 100.0));
+            let of_clients = rollout.share.as_deref().and_then(|share| share.parse().ok());
+            share.push((candidate.clone(), of_clients.map_or(0.0, Share::fraction)));
             step.push((candidate, rollout.step.unwrap_or_default() as f64));
         }
-        journaled.push((label("site", name), site.journal.all().len() as f64));
+        journaled.push((label("site", name), site.journal.requests() as f64));
         journal.push((label("site", name), site.journal.bytes().0 as f64));
     }
     vec![

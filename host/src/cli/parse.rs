@@ -98,7 +98,6 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     };
     let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
     let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
-    let word = line.get(1).and_then(|word| word.to_str()).filter(|word| is_word(word));
     let is_shown = args.command.is_some();
     if let Some((serve, matches)) = configurable(&mut args, &matches) {
         let loaded = configured::load(&serve::definition(), matches, is_shown);
@@ -118,15 +117,16 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     }
     served.check().map_err(|(_, message)| Stop::Wrong(message))?;
     // A state folder may have a version of a module whose file is gone.
-    let is_needed = args.command.is_none() && served.swap.state_dir.is_none();
-    if let Some(word) = word.filter(|word| is_needed && served.module.as_deref() == Some(Path::new(word)))
-        && !Path::new(word).exists()
+    if let Some(word) = line.get(1).and_then(|word| word.to_str())
+        && args.command.is_none()
+        && served.swap.state_dir.is_none()
+        && served.module.as_deref() == Some(Path::new(word))
+        && let Some(found) = neither(word, &command)
     {
-        let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names = command.get_subcommands().map(Command::get_name).collect::<Vec<_>>();
+        let names = names.join(", ");
         return Err(Stop::Wrong(format!(
-            "there is no command and no file `{word}`; expected one of: {names}; or a .wasm or .wat file (host new NAME \
-             begins a handler)"
+            "{found}; expected a file, such as handler.wasm, or one of: {names}"
         )));
     }
     Ok(args)
@@ -157,23 +157,22 @@ fn with_negatives(command: Command) -> Command {
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_negatives))
 }
 
-/// Returns what is wrong with a first word that is neither a command nor a file, unless
-/// it looks like a path.
+/// Returns what is wrong with a first word that is nearly a command, or one of another program.
 fn mistaken(word: &str, command: &Command) -> Option<String> {
-    let is_command = word == "help" || command.find_subcommand(word).is_some();
-    if !is_word(word) || is_command || Path::new(word).exists() {
-        return None;
-    }
-    let found = format!("there is no command and no file `{word}`");
+    let found = neither(word, command)?;
     if let Some((_, instead)) = FOREIGN.iter().find(|(words, _)| words.contains(&word)) {
         return Some(format!("{found}; {instead}"));
     }
-    let names: Vec<_> = command.get_subcommands().map(Command::get_name).chain(["help"]).collect();
-    let near = names.iter().map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
-    Some(match near {
-        (..=EDITS_MAX, name) => format!("{found}; did you mean: host {name}"),
-        _ => format!("{found}; expected a file, such as handler.wasm, or one of: {}", names.join(", ")),
-    })
+    let names = command.get_subcommands().map(Command::get_name).chain(["help"]);
+    let near = names.map(|name| (strsim::damerau_levenshtein(name, word), name)).min()?;
+    (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
+}
+
+/// Says that a word is neither a command nor a file, unless it is one or looks like a path.
+fn neither(word: &str, command: &Command) -> Option<String> {
+    let is_command = word == "help" || command.find_subcommand(word).is_some();
+    let is_one = !is_word(word) || is_command || Path::new(word).exists();
+    (!is_one).then(|| format!("there is no command and no file `{word}`"))
 }
 
 /// Returns whether an argument could be a command: it is no option, and does not look like a path.

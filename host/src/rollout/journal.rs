@@ -166,6 +166,11 @@ impl Journal {
         drop(removed);
     }
 
+    /// Returns the number of kept requests.
+    pub fn requests(&self) -> usize {
+        self.lock().requests() as usize
+    }
+
     /// Returns the memory of the kept requests and the most memory, in bytes.
     pub fn bytes(&self) -> (usize, usize) {
         let kept = self.lock();

@@ -35,8 +35,7 @@ impl Share {
     }
 
     /// Returns the share as a number in (0, 1].
-    #[cfg(test)]
-    pub(super) fn fraction(self) -> f64 {
+    pub fn fraction(self) -> f64 {
         f64::from(self.0) / f64::from(ALL)
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// What the state folder holds for a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AfterRestart {
-    /// Absolute path of the state folder; absent if the server has none. Then a restart begins with the module of the
-    /// command line or the configuration.
+    /// Absolute path of the state folder; absent if the server has none. Then a restart begins
+    /// with the module of the command line or the configuration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state_dir: Option<String>,
     /// Number of the version that the folder holds as the current one.

@@ -269,6 +269,11 @@ impl Swapper {
         self.0.store.after_restart()
     }
 
+    /// Returns the number of good versions that are kept.
+    pub fn kept(&self) -> usize {
+        self.0.versions.history().good().count()
+    }
+
     /// Returns the memory of all kept versions, in bytes.
     pub fn kept_memory(&self) -> usize {
         self.0.versions.history().memory()
