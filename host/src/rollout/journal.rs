@@ -168,7 +168,7 @@ impl Journal {
 
     /// Returns the number of kept requests.
     pub fn requests(&self) -> usize {
-        self.lock().requests() as usize
+        self.lock().requests()
     }
 
     /// Returns the memory of the kept requests and the most memory, in bytes.
