@@ -2,6 +2,7 @@
 //! background threads, and the state that connections share.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,10 +25,11 @@ use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
 use crate::serve::settings::InForce;
 use crate::site::activate::Activator;
-use crate::site::begin::{Beginning, begin};
+use crate::site::begin::{Beginning, begin, go_on};
 use crate::site::by::By;
 use crate::site::current::Published;
 use crate::site::directory::{Directory, Site};
+use crate::site::handed::Handed;
 use crate::site::probation::Probation;
 use crate::site::shared::Settings;
 use crate::site::shelf::Shelf;
@@ -69,6 +71,8 @@ pub struct Loaded {
     beginning: Beginning,
     /// Stamp of the module file before it was read.
     seen: Option<FileStamp>,
+    /// Whether it goes on with the versions of the process before this one.
+    goes_on: bool,
 }
 
 impl Foundation {
@@ -92,6 +96,11 @@ impl Foundation {
         })
     }
 
+    /// Returns the lock of the state folder of the server, if there is one.
+    pub fn held_lock(&self) -> Option<&File> {
+        self.state_dir.as_ref()?.held_lock()
+    }
+
     /// Returns the engine that runs the calls.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -104,25 +113,26 @@ impl Foundation {
     /// As [`Foundation::load`] and [`Foundation::start`].
     pub async fn found(self: &Arc<Self>, plan: SitePlan) -> anyhow::Result<(Site, Option<Watching>)> {
         let foundation = Arc::clone(self);
-        let work = async move { foundation.start(foundation.load(plan).await?) };
+        let work = async move { foundation.start(foundation.load(plan, None).await?) };
         self.thread.run(work).await.map_err(anyhow::Error::msg)?
     }
 
-    /// Opens the state folder of a site, and loads its first version.
+    /// Opens the state folder of a site, and loads its first version, or goes on with the versions
+    /// of the process before this one. Then nothing is written until [`Foundation::start`].
     ///
     /// # Errors
     ///
     /// One line that names the file, folder or module that cannot be used, and why.
-    pub async fn load(&self, plan: SitePlan) -> anyhow::Result<Loaded> {
+    pub async fn load(&self, plan: SitePlan, handed: Option<Handed>) -> anyhow::Result<Loaded> {
         let context = (&*plan.name != DEFAULT).then(|| format!("site {}", plan.name));
-        let loaded = self.load_plan(plan).await;
+        let loaded = self.load_plan(plan, handed).await;
         match context {
             Some(context) => loaded.context(context),
             None => loaded,
         }
     }
 
-    async fn load_plan(&self, plan: SitePlan) -> anyhow::Result<Loaded> {
+    async fn load_plan(&self, plan: SitePlan, handed: Option<Handed>) -> anyhow::Result<Loaded> {
         let args = &plan.args;
         let demand = args.demand()?;
         let engine = self.engine.for_site(&args.limits.for_engine());
@@ -130,8 +140,15 @@ impl Foundation {
         let activator = Activator { engine, compilers, shelf };
         let dir = self.state_dir.as_ref().map(|folder| self.state_of(folder, &plan.name)).transpose()?;
         let seen = args.module.as_deref().and_then(watch::look);
-        let beginning = begin(&activator, &args.limits.swap, demand, dir).await?;
-        Ok(Loaded { plan, activator, beginning, seen })
+        let (goes_on, limits) = (handed.is_some(), &args.limits.swap);
+        let beginning = match handed {
+            Some(handed) => go_on(&activator, limits, demand, dir, handed).await?,
+            None => {
+                dir.iter().for_each(StateDir::set_up);
+                begin(&activator, limits, demand, dir).await?
+            }
+        };
+        Ok(Loaded { plan, activator, beginning, seen, goes_on })
     }
 
     /// Opens the state folder of a site.
@@ -156,7 +173,10 @@ impl Foundation {
     ///
     /// One line that names the file or folder that cannot be used, and why.
     pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
-        let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
+        let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen, goes_on } = loaded;
+        if goes_on && let (Some(dir), Some(left)) = (&beginning.dir, &beginning.left) {
+            dir.go_on(left);
+        }
         let proof = args.proof.proof();
         let (journal, probation) = (Arc::new(Journal::new(&proof)), Arc::<Probation>::default());
         let metrics = Arc::<OfSite>::default();
@@ -176,7 +196,7 @@ impl Foundation {
         let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
         // The first version may come from the state folder, and the file may have changed
         // while no server was running.
-        if args.module.is_some() && self.state_dir.is_some() {
+        if args.module.is_some() && (self.state_dir.is_some() || goes_on) {
             swapper.read_file(By::File);
         }
         let limits = Arc::new(args.limits);

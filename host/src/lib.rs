@@ -36,3 +36,4 @@ pub mod site;
 pub mod source;
 pub mod telemetry;
 pub mod trial;
+pub mod upgrade;

@@ -1,7 +1,9 @@
 //! Binary: parses the command line, loads the configuration, runs the server and
 //! sets the exit code.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::panic;
 use std::process::ExitCode;
@@ -25,11 +27,13 @@ use host::config::value;
 use host::net::listen;
 use host::net::listener::Listener;
 use host::reload::Reloader;
-use host::serve::server;
+use host::serve::server::{self, End};
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host::telemetry::log_output::{self, Output};
 use host::telemetry::service;
+use host::upgrade::handover::{Held, Upgrader};
+use host::upgrade::takeover::{self, Takeover};
 use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,6 +45,9 @@ const STACK: usize = 2 << 20;
 
 /// Most sites that the banner names.
 const SITES_SHOWN: usize = 10;
+
+/// Flag of the address of the API.
+const ADMIN: &str = "--admin";
 
 /// Exit code for a command line that cannot be parsed.
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -65,8 +72,12 @@ fn main() -> ExitCode {
         }
     };
     let result = match args.command {
-        Some(command) => command::run(command, |args| run(args, |args| dev::run(args, serve))),
-        None => run(args.serve, serve).map(|()| ExitCode::SUCCESS),
+        Some(command) => {
+            let served = |args| serve(args, None);
+            command::run(command, |args| run(args, |args| dev::run(args, served)))
+        }
+        None => takeover::receive()
+            .and_then(|takeover| run(args.serve, |args| serve(args, takeover)).map(|()| ExitCode::SUCCESS)),
     };
     result.unwrap_or_else(|error| {
         for line in format!("{error:#}").lines() {
@@ -103,7 +114,7 @@ where
     result
 }
 
-async fn serve(args: Serve) -> anyhow::Result<()> {
+async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()> {
     let started = Instant::now();
     if let Some(file) = &args.source.file {
         let (settings, sites) = (args.source.keys, args.sites.len());
@@ -112,6 +123,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     args.source.warnings.iter().chain(&args.doubts()).for_each(|warning| warn!("{warning}"));
     let (mut hangup, mut rotate) =
         (listen_for(SignalKind::hangup())?, listen_for(SignalKind::user_defined1())?);
+    let mut upgrade = listen_for(SignalKind::user_defined2())?;
     let (mut terminate, mut interrupt) =
         (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
 
@@ -120,13 +132,17 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     let foundation = Foundation::new(&args, compilers)?;
     let mut loaded = Vec::new();
     for plan in args.plans() {
-        loaded.push(foundation.load(plan).await?);
+        let handed = takeover.as_mut().and_then(|takeover| takeover.sites.remove(&*plan.name));
+        loaded.push(foundation.load(plan, handed).await?);
     }
     let engine = foundation.engine().clone();
     let first: Vec<_> =
         loaded.iter().map(Loaded::first).map(|(name, label)| (name.to_owned(), label.clone())).collect();
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    if let Some(takeover) = &takeover {
+        takeover.ready()?;
+    }
     let (app, watching) = builder::start(&args, &foundation, loaded)?;
     let app = Arc::new(app);
 
@@ -152,9 +168,14 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         admin: Vec::new(),
         uploads: Semaphore::new(UPLOADS_MAX),
         diffs: Semaphore::new(DIFFS_MAX),
-        configuration: reloader,
+        configuration: Arc::clone(&reloader),
     };
-    let (_bound, control, admin) = start_control(&args, &listeners, control)?;
+    let mut held = Held::default();
+    let (_bound, control, admin) = start_control(&args, &listeners, control, &mut held)?;
+    let upgrader = Arc::new(Upgrader::new(Arc::clone(&app), reloader, held));
+    if let Some(takeover) = &takeover {
+        takeover.serving()?;
+    }
     announce(&first, &urls, &control, &admin, args.log_format);
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
     let of_sites: Vec<_> = of_sites.iter().map(|limits| &**limits).collect();
@@ -165,19 +186,28 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     }
 
     tokio::spawn(service::watchdog());
+    let for_signals = Arc::clone(&upgrader);
+    tokio::spawn(async move {
+        while upgrade.recv().await.is_some() {
+            // The outcome is logged.
+            let _ = for_signals.upgrade().await;
+        }
+    });
     let mut stop_signal = async || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = server::serve(listeners, Arc::clone(&app), async {
-        let _ = stopped.await;
-    });
+    let (stop, stopped) = oneshot::channel();
+    let serving = server::serve(listeners, Arc::clone(&app), async { stopped.await.unwrap_or(End::Stopped) });
     let second_signal = async {
-        stop_signal().await;
-        drop(stop);
+        let end = tokio::select! {
+            () = stop_signal() => End::Stopped,
+            () = upgrader.handed_over() => End::HandedOver,
+        };
+        upgrader.close();
+        let _ = stop.send(end);
         stop_signal().await;
     };
     let result = tokio::select! {
@@ -194,18 +224,25 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 }
 
 /// Serves the API on the control socket and on the address of `--admin`. Returns the bound
-/// control socket, which is removed on drop, its path, and the URLs of the address.
+/// control socket, which is removed on drop, its path, and the URLs of the address. Notes what an
+/// upgrade hands over.
 fn start_control(
     args: &Serve,
     listeners: &[Listener],
     mut api: Api<Arc<Reloader>>,
+    held: &mut Held,
 ) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
     let mut doors = Vec::new();
+    for listener in listeners {
+        held.sockets.push((listener.name.clone(), listener.descriptor()?));
+    }
     let bound = match bind_control(args, listeners)? {
         Some((listener, bound)) => {
             // A client may be in another folder than the server.
             let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
             api.control = path.display().to_string();
+            held.sockets.push((bound.name(), listener.as_fd().try_clone_to_owned()?));
+            held.control = bound.held_lock().map(File::try_clone).transpose()?;
             doors.push(Door::Unix { listener, has_group: bound.has_group() });
             Some(bound)
         }
@@ -213,8 +250,9 @@ fn start_control(
     };
     if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
         let token = Token::new(token)?;
-        for listener in listen::bind_tcp(address, "--admin")? {
+        for listener in listen::bind_tcp(address, ADMIN)? {
             api.admin.push(format!("http://{}", listener.local_addr()?));
+            held.sockets.push((listen::name(ADMIN, address), listener.as_fd().try_clone_to_owned()?));
             doors.push(Door::Tcp { listener, token: token.clone() });
         }
     }

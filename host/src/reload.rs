@@ -2,6 +2,7 @@
 //! takes effect as a whole or not at all. Settings that need a restart are listed.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
@@ -65,10 +66,25 @@ impl Reloader {
         Reloader { app, foundation, source, watching }
     }
 
+    /// Keeps reloads waiting while the guard lives. It has the watches of the module files.
+    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, WatchingBySite> {
+        self.watching.lock().await
+    }
+
+    /// Returns whether the settings come from `host dev`, which cannot read them again.
+    pub fn is_development(&self) -> bool {
+        self.source().line.is_empty()
+    }
+
+    /// Returns the lock of the state folder of the server, if there is one.
+    pub fn held_lock(&self) -> Option<&File> {
+        self.foundation.held_lock()
+    }
+
     /// Does what SIGHUP asks for: reloads the configuration, and under `host dev` reads the
     /// module file again.
     pub async fn hang_up(&self) {
-        if self.source().line.is_empty() {
+        if self.is_development() {
             self.app.sites.get().all().iter().for_each(|site| site.swapper.read_file(By::Hangup));
         } else {
             // The outcome is logged.

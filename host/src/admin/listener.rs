@@ -33,6 +33,7 @@ use crate::admin::reply::{Reply, json};
 use crate::admin::routes;
 use crate::admin::token::Token;
 use crate::admin::unread::Impatient;
+use crate::serve::ending::Ending;
 use crate::site::by::By;
 
 /// Most control connections at once; further ones wait.
@@ -170,7 +171,11 @@ async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
-        match open.accept().await {
+        let accepted = tokio::select! {
+            accepted = open.accept() => accepted,
+            () = handed_over(&api.app.ending) => return,
+        };
+        match accepted {
             Ok(None) => {}
             Ok(Some((stream, guest))) => {
                 let api = Arc::clone(&api);
@@ -190,6 +195,15 @@ async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
                 sleep(ACCEPT_REST).await;
             }
         }
+    }
+}
+
+/// Waits until another process accepts the connections. A server that is stopped answers until it
+/// has ended.
+async fn handed_over(ending: &Ending) {
+    ending.begun().await;
+    if ending.is_closing() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -16,7 +16,9 @@ use rustix::fs::CWD;
 
 use crate::files::own_file;
 use crate::files::private_folder::PrivateFolder;
-use crate::net::listener::SocketFile;
+use crate::net::handed;
+use crate::net::listen;
+use crate::net::listener::{SocketFile, are_paths_left};
 use crate::net::unix_socket::{self, Access, Group};
 
 /// Mode bits that let the group of a folder, and others, enter it.
@@ -28,7 +30,7 @@ const ENTRIES_MAX: usize = 1000;
 
 /// Returns the default path of the control socket of the server on this port.
 pub fn default_path(port: u16) -> PathBuf {
-    default_folder().join(name(port))
+    default_folder().join(file_name(port))
 }
 
 /// Returns the paths at which the server on this port may have put its control socket, the
@@ -42,7 +44,7 @@ pub fn usual_paths(port: u16) -> Vec<PathBuf> {
         folder_in(&env::temp_dir()),
         folder_in(Path::new("/tmp")),
     ] {
-        let path = folder.join(name(port));
+        let path = folder.join(file_name(port));
         if !paths.contains(&path) {
             paths.push(path);
         }
@@ -59,7 +61,7 @@ pub fn found_ports() -> BTreeSet<u16> {
     names.filter_map(|name| name.strip_prefix("host-")?.strip_suffix(".sock")?.parse().ok()).collect()
 }
 
-fn name(port: u16) -> String {
+fn file_name(port: u16) -> String {
     format!("host-{port}.sock")
 }
 
@@ -88,6 +90,19 @@ impl Bound {
         &self.path
     }
 
+    /// Returns the name under which an upgrade hands the socket over.
+    pub fn name(&self) -> String {
+        name(&self.path)
+    }
+
+    /// Returns the lock.
+    pub fn held_lock(&self) -> Option<&File> {
+        match &self.lock {
+            Lock::InFolder(folder) => folder.held_lock(),
+            Lock::Alone { file, .. } => Some(file),
+        }
+    }
+
     /// Returns whether the socket is open to a group.
     pub fn has_group(&self) -> bool {
         self.has_group
@@ -106,6 +121,9 @@ impl Drop for Bound {
         // Removes the socket before the lock file: the next server may bind as soon as
         // the lock file is gone.
         self.socket = None;
+        if are_paths_left() {
+            return;
+        }
         match &mut self.lock {
             Lock::InFolder(folder) => folder.remove_lock(),
             Lock::Alone { name, file } => own_file::remove_lock(CWD, name, file),
@@ -132,16 +150,25 @@ pub fn bind(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener,
 fn bind_at(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, Bound)> {
     unix_socket::check_length(path)?;
     let lock = lock(path)?;
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    let access = Access { mode: Some(mode), group: group.cloned() };
+    let bound = |lock| -> io::Result<Bound> {
+        let socket = Some(SocketFile::new(path)?);
+        Ok(Bound { path: path.to_owned(), socket, lock, has_group: group.is_some() })
+    };
+    // Somebody may have removed the path.
+    if let Some(socket) = handed::take(&name(path)).pop().filter(|_| path.exists()) {
+        unix_socket::give_access(path, &access)?;
+        return Ok((socket.into(), bound(lock)?));
+    }
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
         Ok(_) => bail!("the path exists and is not a socket"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let mode = if group.is_some() { 0o660 } else { 0o600 };
-    let listener = unix_socket::bind(path, &Access { mode: Some(mode), group: group.cloned() })?;
-    let socket = Some(SocketFile::new(path)?);
-    let bound = Bound { path: path.to_owned(), socket, lock, has_group: group.is_some() };
+    let listener = unix_socket::bind(path, &access)?;
+    let bound = bound(lock)?;
     if let Lock::InFolder(folder) = &bound.lock {
         // Checks the folder again: the bind used its path, which may lead elsewhere now.
         folder.check()?;
@@ -174,6 +201,10 @@ fn lock(path: &Path) -> anyhow::Result<Lock> {
     let name = with_suffix(path.as_os_str());
     let file = own_file::lock(CWD, &name, Path::new(&name))?;
     Ok(Lock::Alone { name, file })
+}
+
+fn name(path: &Path) -> String {
+    listen::name("--control", &path.display().to_string())
 }
 
 fn with_suffix(name: &OsStr) -> OsString {

@@ -32,4 +32,9 @@ pub struct ServerLimits {
     /// are closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
+
+    /// Longest wait on SIGUSR2 for the new process to take over; past it the
+    /// process is ended, and this one goes on
+    #[arg(long, value_name = "TIME", default_value = "1min", value_parser = duration)]
+    pub upgrade_timeout: Duration,
 }

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Longest number of a process in a lock file, in bytes.
 const NUMBER_MAX: usize = 16;
+
+/// Locked files that the process before this one has handed over.
+static HANDED: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Flags that open a file without following a symbolic link or waiting for the other end
 /// of a pipe.
@@ -100,6 +104,10 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
 ///
 /// When another server holds the lock, or the file does not pass `check`.
 pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File> {
+    if let Some(file) = handed().extract_if(.., |file| is_at(file, folder.as_fd(), name)).next() {
+        sign(&file);
+        return Ok(file);
+    }
     let since = Instant::now();
     loop {
         let file = open_lock(folder.as_fd(), name, path)?;
@@ -107,9 +115,7 @@ pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File
             // A server that ends removes its lock file. If this process opened the file
             // before that, it has locked a file without a name, and tries again.
             Ok(()) if is_at(&file, folder.as_fd(), name) => {
-                // For the message of another server. Without room on the disk it lacks the number.
-                let own = format!("{}\n", std::process::id());
-                let _ = file.set_len(0).and_then(|()| file.write_all_at(own.as_bytes(), 0));
+                sign(&file);
                 return Ok(file);
             }
             Ok(()) => {}
@@ -128,6 +134,27 @@ pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
+}
+
+/// Takes a locked file from the process before this one. [`lock`] returns it for its name.
+pub fn hand(file: File) {
+    handed().push(file);
+}
+
+/// Releases the locks of the process before this one that nobody has taken.
+pub fn release_rest() {
+    handed().clear();
+}
+
+fn handed() -> MutexGuard<'static, Vec<File>> {
+    HANDED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes the number of this process into a lock, for the message of another server. Without room
+/// on the disk that message lacks the number.
+pub fn sign(lock: &File) {
+    let own = format!("{}\n", std::process::id());
+    let _ = lock.set_len(0).and_then(|()| lock.write_all_at(own.as_bytes(), 0));
 }
 
 /// Returns the process that holds a lock, if its file says so.

@@ -95,6 +95,11 @@ impl PrivateFolder {
         Ok(())
     }
 
+    /// Returns the lock, if it is held.
+    pub fn held_lock(&self) -> Option<&File> {
+        self.lock.as_ref().map(|(_, file)| file)
+    }
+
     /// Removes the lock file, while the lock is held, and releases the lock.
     pub fn remove_lock(&mut self) {
         if let Some((name, file)) = self.lock.take() {

@@ -13,11 +13,18 @@ use anyhow::{Context, anyhow, bail};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
-use crate::net::listener::{Listener, SocketFile, UNIX};
+use crate::net::handed;
+use crate::net::listener::{Listener, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
 
 /// Address to listen on by default.
 const DEFAULT: &str = "localhost:4444";
+
+/// Name of the sockets that the parent process has passed.
+const PASSED: &str = "LISTEN_FDS";
+
+/// Flag of the addresses.
+const FLAG: &str = "--listen";
 
 /// Attempts to find one free port on all addresses of a name, when the port is 0.
 const ATTEMPTS: u32 = 16;
@@ -30,16 +37,16 @@ const ATTEMPTS: u32 = 16;
 /// As those of [`bind`].
 pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     let default = [DEFAULT.to_owned()];
-    let is_passed = env::var_os("LISTEN_FDS").is_some();
+    let is_passed = env::var_os(PASSED).is_some();
     let addresses = if addresses.is_empty() && !is_passed { &default } else { addresses };
     addresses
         .iter()
         .filter(|address| !address.starts_with(UNIX))
-        .try_for_each(|name| bind_tcp(name, "--listen").map(drop))
+        .try_for_each(|name| bind_tcp(name, FLAG).map(drop))
 }
 
-/// Takes the sockets passed in LISTEN_FDS and binds every address. Binds the default
-/// address if there are neither sockets nor addresses.
+/// Takes the sockets passed in LISTEN_FDS and binds every address, unless the process before this
+/// one has handed it over. Binds the default address if there are neither sockets nor addresses.
 ///
 /// # Errors
 ///
@@ -51,10 +58,10 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     for address in addresses {
         let context = || format!("cannot listen on {address}");
         match address.strip_prefix(UNIX) {
-            Some(address) => listeners.push(bind_path(address).with_context(context)?),
+            Some(path) => listeners.push(bind_path(path, name(FLAG, address)).with_context(context)?),
             None => {
-                for listener in bind_name(address, "--listen").with_context(context)? {
-                    listeners.push(Listener::Tcp(listener.try_into()?));
+                for listener in bind_name(address, FLAG).with_context(context)? {
+                    listeners.push(Listener::tcp(name(FLAG, address), listener)?);
                 }
             }
         }
@@ -62,22 +69,35 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
+/// Returns the name of a socket, by which an upgrade hands it over.
+pub fn name(flag: &str, address: &str) -> String {
+    format!("{flag} {address}")
+}
+
 /// Returns the sockets that systemd, or another parent process, has bound for this
 /// process (sd_listen_fds(3)).
 fn inherited() -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for socket in handed::take(PASSED) {
+        let socket = socket2::Socket::from(socket);
+        listeners.push(match socket.domain()? {
+            Domain::UNIX => Listener::unix(PASSED.into(), socket.into(), None)?,
+            _ => Listener::tcp(PASSED.into(), socket.into())?,
+        });
+    }
+    if !listeners.is_empty() {
+        return Ok(listeners);
+    }
     check_environment()?;
     let mut inherited_fds = ListenFd::from_env();
-    let mut listeners = Vec::new();
     for index in 0..inherited_fds.len() {
         if let Ok(Some(listener)) = inherited_fds.take_tcp_listener(index) {
-            listener.set_nonblocking(true)?;
-            listeners.push(Listener::Tcp(listener.try_into()?));
+            listeners.push(Listener::tcp(PASSED.into(), listener)?);
             continue;
         }
         let unix = inherited_fds.take_unix_listener(index).with_context(|| format!("socket {index}"))?;
         if let Some(listener) = unix {
-            listener.set_nonblocking(true)?;
-            listeners.push(Listener::Unix(listener.try_into()?, None));
+            listeners.push(Listener::unix(PASSED.into(), listener, None)?);
         }
     }
     Ok(listeners)
@@ -85,7 +105,7 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
 
 /// Refuses values that would be taken for no sockets at all.
 fn check_environment() -> anyhow::Result<()> {
-    for (name, meaning) in [("LISTEN_FDS", "the number of sockets"), ("LISTEN_PID", "a process id")] {
+    for (name, meaning) in [(PASSED, "the number of sockets"), ("LISTEN_PID", "a process id")] {
         let Some(found) = env::var_os(name).filter(|found| !found.is_empty()) else {
             continue;
         };
@@ -132,9 +152,14 @@ pub fn bind_tcp(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
 }
 
 /// Binds a Unix socket, and replaces one on which no process listens any more.
-fn bind_path(address: &str) -> anyhow::Result<Listener> {
+fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
     let (path, access) = unix_socket::parse(address)?;
-    let path = &path;
+    let path = path.as_path();
+    // Somebody may have removed the path.
+    if let Some(socket) = handed::take(&name).pop().filter(|_| path.exists()) {
+        unix_socket::give_access(path, &access)?;
+        return Ok(Listener::unix(name, socket.into(), Some(path))?);
+    }
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
         match UnixStream::connect(path) {
@@ -146,12 +171,16 @@ fn bind_path(address: &str) -> anyhow::Result<Listener> {
         }
     }
     let listener = unix_socket::bind(path, &access)?;
-    Ok(Listener::Unix(listener.try_into()?, Some(SocketFile::new(path)?)))
+    Ok(Listener::unix(name, listener, Some(path))?)
 }
 
-/// Binds one `HOST:PORT`. All addresses of a name get the same port; port 0 stands for
+/// Binds one `HOST:PORT`, unless it was handed over. All addresses of a name get the same port; port 0 stands for
 /// any port that is free on all of them.
 fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let handed = handed::take(&name(flag, address));
+    if !handed.is_empty() {
+        return Ok(handed.into_iter().map(TcpListener::from).collect());
+    }
     let addresses = resolve(address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
     let mut attempts = if any_port && addresses.len() > 1 { ATTEMPTS } else { 1 };

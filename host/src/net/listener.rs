@@ -3,8 +3,10 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use host_http::client_net::Peer;
 use socket2::SockRef;
@@ -15,12 +17,33 @@ use crate::net::socket::Socket;
 /// Prefix of a Unix socket's address.
 pub const UNIX: &str = "unix:";
 
+/// Whether the paths of Unix sockets belong to another process now.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
 /// Bound listening socket, registered with the current tokio runtime.
-pub enum Listener {
-    /// TCP socket.
+pub struct Listener {
+    /// Name under which an upgrade hands it over: the flag and its value.
+    pub name: String,
+    socket: Listening,
+}
+
+enum Listening {
     Tcp(TcpListener),
-    /// Unix socket, with its path if this process created it.
-    Unix(UnixListener, Option<SocketFile>),
+    Unix {
+        listener: UnixListener,
+        /// Path, if this server created it.
+        _file: Option<SocketFile>,
+    },
+}
+
+/// Leaves the paths of all Unix sockets to the process that has taken them over.
+pub fn leave_paths() {
+    LEFT.store(true, Relaxed);
+}
+
+/// Returns whether the paths of Unix sockets are left to another process.
+pub fn are_paths_left() -> bool {
+    LEFT.load(Relaxed)
 }
 
 /// Path of a Unix socket that this process created, removed on drop.
@@ -48,7 +71,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another server may have replaced the socket since.
-        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+        if !are_paths_left() && inode(&self.path).is_ok_and(|now| now == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -58,11 +81,48 @@ impl Drop for SocketFile {
 pub type Accepted = (Socket, Peer);
 
 impl Listener {
+    /// Registers a TCP socket.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime does not take it.
+    pub fn tcp(name: String, socket: std::net::TcpListener) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?) })
+    }
+
+    /// Registers a Unix socket, whose path is removed at the end if it is given.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime does not take it, or nothing is at the path.
+    pub fn unix(
+        name: String,
+        socket: std::os::unix::net::UnixListener,
+        path: Option<&Path>,
+    ) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        let file = path.map(SocketFile::new).transpose()?;
+        Ok(Listener { name, socket: Listening::Unix { listener: socket.try_into()?, _file: file } })
+    }
+
+    /// Returns another descriptor of the socket.
+    ///
+    /// # Errors
+    ///
+    /// When none is left.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            Listening::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listening::Unix { listener, .. } => listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
     /// Returns the port of a TCP listener.
     pub fn port(&self) -> Option<u16> {
-        match self {
-            Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
-            Listener::Unix(..) => None,
+        match &self.socket {
+            Listening::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Listening::Unix { .. } => None,
         }
     }
 
@@ -72,12 +132,12 @@ impl Listener {
     ///
     /// The errors of accept(2).
     pub async fn accept(&self) -> io::Result<Accepted> {
-        Ok(match self {
-            Listener::Tcp(listener) => {
+        Ok(match &self.socket {
+            Listening::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 (stream.into(), Peer::Ip(peer.ip()))
             }
-            Listener::Unix(listener, _) => (listener.accept().await?.0.into(), Peer::Unix),
+            Listening::Unix { listener, .. } => (listener.accept().await?.0.into(), Peer::Unix),
         })
     }
 
@@ -88,9 +148,9 @@ impl Listener {
     ///
     /// The errors of accept(2); `WouldBlock` when no connection is waiting.
     pub fn accept_now(&self) -> io::Result<Accepted> {
-        let listener = match self {
-            Listener::Tcp(listener) => SockRef::from(listener),
-            Listener::Unix(listener, _) => SockRef::from(listener),
+        let listener = match &self.socket {
+            Listening::Tcp(listener) => SockRef::from(listener),
+            Listening::Unix { listener, .. } => SockRef::from(listener),
         };
         let (socket, address) = listener.accept()?;
         socket.set_nonblocking(true)?;
@@ -103,12 +163,12 @@ impl Listener {
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listener::Tcp(listener) => match listener.local_addr() {
+        match &self.socket {
+            Listening::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => write!(f, "http://{address}"),
                 Err(_) => f.write_str("http://unknown"),
             },
-            Listener::Unix(listener, _) => {
+            Listening::Unix { listener, .. } => {
                 let address = listener.local_addr().ok();
                 let path = address.as_ref().and_then(|address| address.as_pathname());
                 write!(f, "{UNIX}{}", path.unwrap_or(Path::new("unknown")).display())

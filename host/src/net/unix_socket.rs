@@ -139,6 +139,18 @@ pub fn bind(path: &Path, access: &Access) -> anyhow::Result<UnixListener> {
 }
 
 fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> {
+    give_access(path, access)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(())
+}
+
+/// Sets who may connect to the socket at a path.
+///
+/// # Errors
+///
+/// One line: why the system refuses.
+pub fn give_access(path: &Path, access: &Access) -> anyhow::Result<()> {
     if let Some(Group { id, given }) = &access.group {
         chown(path, None, Some(*id)).with_context(|| {
             format!("cannot give the socket to the group {given}; expected a group of this user (id -Gn)")
@@ -148,8 +160,6 @@ fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> 
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
             .context("cannot set the mode of the socket")?;
     }
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
     Ok(())
 }
 

@@ -130,7 +130,7 @@ impl Connections {
         tokio::select! {
             biased;
             () = socket.readable() => return true,
-            () = self.app.ending.begun() => if is_new {
+            () = self.app.ending.closing() => if is_new {
                 let _ = timeout(FIRST_REQUEST, socket.readable()).await;
             },
             () = slot.rest(since, is_new) => {}

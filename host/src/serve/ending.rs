@@ -1,36 +1,67 @@
-//! Shutdown signal, shared by everything that serves.
+//! End of the server, shared by everything that serves.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Whether shutdown has begun. It begins once and is never undone.
+/// New connections go to another process. A connection ends with its next response.
+const LEAVING: u8 = 1;
+/// Idle connections are closed.
+const CLOSING: u8 = 2;
+
+/// How far the end of the server has come. It is never undone.
 #[derive(Default)]
 pub struct Ending {
-    begun: AtomicBool,
+    stage: AtomicU8,
     waiting: Notify,
 }
 
 impl Ending {
-    /// Begins the shutdown and wakes all waiters.
-    pub fn begin(&self) {
-        self.begun.store(true, Ordering::SeqCst);
+    /// Lets each connection end with its next response, because another process accepts new ones.
+    pub fn leave(&self) {
+        self.enter(LEAVING);
+    }
+
+    /// Lets each connection end with its next response, and idle ones at once.
+    pub fn close(&self) {
+        self.enter(CLOSING);
+    }
+
+    fn enter(&self, stage: u8) {
+        self.stage.fetch_max(stage, Ordering::SeqCst);
         self.waiting.notify_waiters();
     }
 
-    /// Returns whether shutdown has begun.
+    /// Returns whether the end has begun.
     pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+        self.stage.load(Ordering::Relaxed) >= LEAVING
     }
 
-    /// Waits until shutdown begins.
+    /// Returns whether idle connections are closed.
+    pub fn is_closing(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) >= CLOSING
+    }
+
+    /// Waits until the end begins.
     pub async fn begun(&self) {
-        let mut notified = pin!(self.waiting.notified());
-        // Registered before the check, so that a notification between the two is
-        // not missed.
-        notified.as_mut().enable();
-        if !self.begun.load(Ordering::SeqCst) {
+        self.until(LEAVING).await;
+    }
+
+    /// Waits until idle connections are to be closed.
+    pub async fn closing(&self) {
+        self.until(CLOSING).await;
+    }
+
+    async fn until(&self, stage: u8) {
+        loop {
+            let mut notified = pin!(self.waiting.notified());
+            // Registered before the check, so that a notification between the two is
+            // not missed.
+            notified.as_mut().enable();
+            if self.stage.load(Ordering::SeqCst) >= stage {
+                return;
+            }
             notified.await;
         }
     }

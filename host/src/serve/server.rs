@@ -28,9 +28,23 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Shortest time between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves until `shutdown` resolves, and then for at most `--drain` until all requests
-/// in flight are answered.
-pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Future<Output = ()>) {
+/// Longest wait for connections that were idle at the end of `--drain`, after another process
+/// has taken the sockets.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Why the server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is stopped.
+    Stopped,
+    /// Another process has taken the sockets and serves.
+    HandedOver,
+}
+
+/// Serves until `end` resolves, and then for at most `--drain` until all requests in flight are
+/// answered. After a stop, idle connections are closed at once; if another process serves, each
+/// connection may send one more request.
+pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Output = End>) {
     let connections = Arc::new(Connections::new(Arc::clone(&app)));
     let idle_memory = tokio::spawn(idle_memory::give_back(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
@@ -39,17 +53,32 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, shutdown: impl Futur
         accepting.spawn(accept_loop.accept_always());
     }
 
-    shutdown.await;
+    let end = end.await;
     idle_memory.abort();
-    app.ending.begin();
+    let open = connections.open();
+    match end {
+        End::Stopped => {
+            app.ending.close();
+            service::stopping();
+            info!(connections = open, "shutting down: draining requests in flight");
+        }
+        End::HandedOver => {
+            app.ending.leave();
+            info!(connections = open, "another process serves: draining requests in flight");
+        }
+    }
     app.events.tell(&Event::ending());
-    service::stopping();
-    info!(connections = connections.open(), "shutting down: draining requests in flight");
     // Waits until the backlog is accepted: its connections are established for their
     // clients, who may have sent requests.
     while accepting.join_next().await.is_some() {}
     let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
-    if timeout(app.settings.get().drain, connections.permits.acquire_many(all)).await.is_err() {
+    let drain = app.settings.get().drain;
+    let mut drained = timeout(drain, connections.permits.acquire_many(all)).await.is_ok();
+    if !drained && end == End::HandedOver {
+        app.ending.close();
+        drained = timeout(LAST, connections.permits.acquire_many(all)).await.is_ok();
+    }
+    if !drained {
         warn!("some requests were not answered within the drain time (--drain)");
     }
 }
@@ -95,7 +124,10 @@ impl AcceptLoop {
                 }
             }
         }
-        while let Ok(accepted) = self.listener.accept_now() {
+        // Another process takes those of its sockets.
+        while ending.is_closing()
+            && let Ok(accepted) = self.listener.accept_now()
+        {
             let Ok(permit) = self.try_permit() else { break };
             self.serve(accepted, permit);
         }

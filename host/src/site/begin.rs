@@ -11,10 +11,12 @@ use tracing::warn;
 use crate::config::swap::SwapLimits;
 use crate::site::activate::{Activator, Times};
 use crate::site::demand::Demand;
+use crate::site::handed::Handed;
 use crate::site::history::History;
 use crate::site::saved::State;
 use crate::site::state_dir::{Left, StateDir};
-use crate::site::version::{Candidate, Origin, Version, hint};
+use crate::site::store;
+use crate::site::version::{Candidate, Label, Origin, Version, hint};
 
 /// First version, and the state that an earlier process has saved.
 pub struct Beginning {
@@ -30,6 +32,31 @@ pub struct Beginning {
     pub dir: Option<StateDir>,
     /// Saved state of an earlier process; the first version may be one of its versions.
     pub left: Option<State>,
+    /// Bytes of versions of an earlier process that are not in the state folder.
+    pub files: Vec<(Label, Arc<[u8]>)>,
+}
+
+/// Goes on with the versions that the process before this one hands over. Its current version has
+/// to serve.
+///
+/// # Errors
+///
+/// One line that names the version that cannot serve, and why.
+pub async fn go_on(
+    activator: &Activator,
+    limits: &SwapLimits,
+    demand: Demand,
+    dir: Option<StateDir>,
+    Handed { mut state, files }: Handed,
+) -> anyhow::Result<Beginning> {
+    state.correct_origins();
+    let mut history = History::new(limits);
+    history.count_from(state.next_number);
+    let current = state.versions.iter().map(|kept| &kept.label).find(|label| label.number == state.current);
+    let label = current.context("the current version was not handed over")?;
+    let prepared = prepare(activator, &demand, &files, dir.as_ref(), label).await;
+    let (version, file) = prepared.with_context(|| format!("cannot go on with version {}", label.number))?;
+    Ok(Beginning { version, file, history, demand, dir, left: Some(state), files })
 }
 
 /// Loads the first version: from the state folder, or else from the module file, or
@@ -50,7 +77,7 @@ pub async fn begin(
     if let (Some(folder), Some(state)) = (&dir, &left)
         && let Some((version, file)) = restore(activator, &demand, folder, state).await
     {
-        return Ok(Beginning { version, file, history, demand, dir, left });
+        return Ok(Beginning { version, file, history, demand, dir, left, files: Vec::new() });
     }
     let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");
@@ -66,7 +93,7 @@ pub async fn begin(
         None => anyhow!(rejection.cause),
     });
     let version = version.context(context)?;
-    Ok(Beginning { version, file: candidate.bytes, history, demand, dir, left })
+    Ok(Beginning { version, file: candidate.bytes, history, demand, dir, left, files: Vec::new() })
 }
 
 /// Prepares the version that served when an earlier process ended, or else the newest
@@ -78,17 +105,24 @@ async fn restore(
     left: &State,
 ) -> Option<(Version, Arc<[u8]>)> {
     for label in left.preferred() {
-        let prepared = async {
-            let file = dir.module(label)?.into();
-            let (label, mut times) = (label.clone(), Times::default());
-            let version =
-                activator.prepare(label, &file, demand, None, Priority::Awaited, &mut times).await?;
-            anyhow::Ok((version, file))
-        };
-        match prepared.await {
+        match prepare(activator, demand, &[], Some(dir), label).await {
             Ok(found) => return Some(found),
             Err(error) => warn!("{label} cannot be restored: {error:#}"),
         }
     }
     None
+}
+
+/// Prepares a version of an earlier process. Returns it with its bytes.
+async fn prepare(
+    activator: &Activator,
+    demand: &Demand,
+    files: &[(Label, Arc<[u8]>)],
+    dir: Option<&StateDir>,
+    label: &Label,
+) -> anyhow::Result<(Version, Arc<[u8]>)> {
+    let file = store::module(files, dir, label)?;
+    let (label, mut times) = (label.clone(), Times::default());
+    let version = activator.prepare(label, &file, demand, None, Priority::Awaited, &mut times).await?;
+    Ok((version, file))
 }

@@ -13,6 +13,8 @@ pub(super) struct Changes(Mutex<Newest>);
 #[derive(Default)]
 struct Newest {
     number: u64,
+    /// Number of times that something was or may have been changed.
+    touched: u64,
     /// Cancels the work on the newest change's candidate when dropped or sent.
     cancel: Option<Sender<Aborted>>,
 }
@@ -39,7 +41,7 @@ impl Changes {
     /// Begins a change, and cancels the one in progress, if any.
     pub(super) fn begin(&self) -> Change {
         let (cancel, cancelled) = oneshot::channel();
-        let mut newest = self.newest();
+        let mut newest = self.touch();
         newest.number += 1;
         // Dropping the previous sender cancels the older change.
         newest.cancel = Some(cancel);
@@ -48,13 +50,13 @@ impl Changes {
 
     /// Runs `publish` unless a newer change has begun.
     pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
-        let newest = self.newest();
+        let newest = self.touch();
         (newest.number == change.number).then(publish)
     }
 
     /// Runs `publish` at once. If it succeeds, any change in progress is cancelled.
     pub(super) fn overrule<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let mut newest = self.newest();
+        let mut newest = self.touch();
         let published = publish()?;
         newest.number += 1;
         newest.cancel = None;
@@ -63,13 +65,13 @@ impl Changes {
 
     /// Runs `publish` at once. A change in progress goes on.
     pub(super) fn beside<T>(&self, publish: impl FnOnce() -> T) -> T {
-        let _newest = self.newest();
+        let _newest = self.touch();
         publish()
     }
 
     /// Cancels the change in progress. Returns whether there was one.
     pub(super) fn cancel(&self) -> bool {
-        let mut newest = self.newest();
+        let mut newest = self.touch();
         let is_prepared = newest.cancel.take().is_some_and(|cancel| cancel.send(Aborted).is_ok());
         newest.number += u64::from(is_prepared);
         is_prepared
@@ -87,7 +89,7 @@ impl Changes {
         seen: u64,
         publish: impl FnOnce() -> Result<T, E>,
     ) -> Option<Result<T, E>> {
-        let mut newest = self.newest();
+        let mut newest = self.touch();
         if newest.number != seen {
             return None;
         }
@@ -99,8 +101,38 @@ impl Changes {
         Some(published)
     }
 
+    /// Runs `look` while nothing changes. Also returns a mark for [`Changes::close`].
+    pub(super) fn look<T>(&self, look: impl FnOnce() -> T) -> (u64, T) {
+        let newest = self.newest();
+        (newest.touched, look())
+    }
+
+    /// Runs `close` if nothing has changed since [`Changes::look`] and no candidate is being
+    /// prepared.
+    pub(super) fn close<T>(&self, mark: u64, close: impl FnOnce() -> T) -> Option<T> {
+        let newest = self.newest();
+        (newest.touched == mark && !newest.is_preparing()).then(close)
+    }
+
+    /// Returns whether a candidate is being prepared.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.newest().is_preparing()
+    }
+
+    fn touch(&self) -> MutexGuard<'_, Newest> {
+        let mut newest = self.newest();
+        newest.touched += 1;
+        newest
+    }
+
     fn newest(&self) -> MutexGuard<'_, Newest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newest {
+    fn is_preparing(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|cancel| !cancel.is_closed())
     }
 }
 
@@ -140,5 +172,20 @@ mod tests {
         assert_eq!(fourth.cancelled().await, Cancelled::Aborted);
         assert_eq!(changes.if_newest(&fourth, || ok(7)), None);
         assert!(!changes.cancel(), "there is no work any more");
+    }
+
+    #[test]
+    fn changes_close_only_if_nothing_has_changed() {
+        let changes = Changes::default();
+        let (mark, ()) = changes.look(|| ());
+        assert_eq!(changes.close(mark, || 1), Some(1));
+        changes.beside(|| ());
+        assert_eq!(changes.close(mark, || 2), None);
+        let change = changes.begin();
+        let (mark, ()) = changes.look(|| ());
+        assert!(changes.is_preparing());
+        assert_eq!(changes.close(mark, || 3), None, "a candidate is being prepared");
+        drop(change);
+        assert_eq!(changes.close(mark, || 4), Some(4));
     }
 }

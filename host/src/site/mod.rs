@@ -10,6 +10,7 @@
 //! | `activate` | takes a candidate through the stages before it serves |
 //! | `begin` | chooses the first version after the start |
 //! | `diff` | compares a module with a version, without publishing it |
+//! | `handed` | versions that the process before this one hands over |
 //! | `gate` | proves a candidate on recent requests |
 //! | `traffic` | which version answers which request |
 //! | `rolling` | a rollout: its plan, its progress, and what was found |
@@ -53,6 +54,7 @@ pub mod directory;
 pub mod entry;
 mod findings;
 mod gate;
+pub mod handed;
 pub mod history;
 mod judge;
 pub mod notice;

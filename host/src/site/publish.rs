@@ -1,7 +1,6 @@
 //! Publishes a candidate that has passed the gate, or begins its rollout.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crate::events::event::How;
 use crate::rollout::plan::Plan;
@@ -11,7 +10,7 @@ use crate::site::by::By;
 use crate::site::demand::Demand;
 use crate::site::judge;
 use crate::site::optimise;
-use crate::site::outcome::{Published, REMOVED};
+use crate::site::outcome::Published;
 use crate::site::saved::Kept;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
@@ -60,9 +59,7 @@ impl Shared {
         by: By,
     ) -> Result<u64, Rejection> {
         let label = version.label.clone();
-        if self.is_closed.load(Relaxed) {
-            return Err(times.rejection(REMOVED));
-        }
+        self.expect_open().map_err(|cause| times.rejection(cause))?;
         let serving = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
         if self.settings.require_durable {
             let kept = Kept { replaced: Some(serving), ..Kept::new(label.clone()) };

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use host_wasm::Priority;
 use tokio::time::sleep;
 use tracing::warn;
@@ -74,8 +73,7 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
 
 /// Prepares a version from the state folder. Returns it with its bytes.
 async fn load(shared: &Shared, kept: &Kept, priority: Priority) -> anyhow::Result<(Version, Arc<[u8]>)> {
-    let dir = shared.store.dir().context("there is no state folder")?;
-    let file = dir.module(&kept.label)?.into();
+    let file = shared.store.module(&kept.label)?;
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
     let activator = &shared.settings.activator;
     let (label, mut times) = (kept.label.clone(), Times::default());

@@ -2,7 +2,6 @@
 //! thread.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::info;
 
@@ -10,7 +9,7 @@ use crate::events::event::How;
 use crate::site::activate::Rejection;
 use crate::site::by::By;
 use crate::site::optimise;
-use crate::site::outcome::{Outcome, REMOVED};
+use crate::site::outcome::Outcome;
 use crate::site::probation::Counts;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
@@ -80,9 +79,7 @@ impl Shared {
         if_version: Option<u64>,
         by: By,
     ) -> Result<(Arc<Version>, u64), String> {
-        if self.is_closed.load(Relaxed) {
-            return Err(REMOVED.to_owned());
-        }
+        self.expect_open()?;
         self.expect_current(if_version)?;
         if number.is_none_or(|number| self.versions.history().find(number).is_some()) {
             self.end_rollout_for(ROLLED_BACK, by);

@@ -2,7 +2,6 @@
 //! is published at the end. Changes of a rollout happen under the lock of the changes and take
 //! effect at once; only publishing waits for the swap thread.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use crate::site::by::By;
 use crate::site::findings::Findings;
 use crate::site::judge::{self, Judged, LiveJudge};
 use crate::site::optimise;
-use crate::site::outcome::{Published, REMOVED};
+use crate::site::outcome::Published;
 use crate::site::probation::Watched;
 use crate::site::rolling::{Live, NONE, Rollout, salt, share};
 use crate::site::rollout_status::RolloutState;
@@ -43,9 +42,7 @@ impl Shared {
         times: &mut Times,
         by: By,
     ) -> Result<u64, Rejection> {
-        if self.is_closed.load(Relaxed) {
-            return Err(times.rejection(REMOVED));
-        }
+        self.expect_open().map_err(|cause| times.rejection(cause))?;
         let before = self.expect_current(if_version).map_err(|cause| times.rejection(cause))?;
         if self.settings.require_durable {
             let saved = times.measure_here(Stage::Save, || self.store.save_file(&version.label, file));

@@ -1,6 +1,5 @@
 //! State that the tasks of a swapper share.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -66,8 +65,8 @@ pub(super) struct Shared {
     pub(super) left: Notify,
     /// Thread on which candidates are prepared.
     pub(super) thread: Background,
-    /// Whether the site was removed. Read under the lock of the changes.
-    pub(super) is_closed: AtomicBool,
+    /// Why nothing changes any more. Read under the lock of the changes.
+    pub(super) closed: Mutex<Option<&'static str>>,
     /// Tasks that run as long as the site exists.
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
 }
@@ -76,6 +75,16 @@ impl Shared {
     /// Returns the source of the handler, and its probes.
     pub(super) fn demand(&self) -> Demand {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fails if the site makes no more changes.
+    pub(super) fn expect_open(&self) -> Result<(), &'static str> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Makes no more changes for a reason, or makes them again.
+    pub(super) fn close(&self, cause: Option<&'static str>) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = cause;
     }
 
     /// Returns the optimisations in progress.

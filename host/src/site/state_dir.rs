@@ -7,6 +7,7 @@
 //! with all modules, and the server starts as without a saved state.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,8 @@ struct Named {
     now: HashSet<String>,
     /// Hashes that the next state file will contain.
     next: HashSet<String>,
+    /// Whether another process writes to the folder now.
+    is_left: bool,
 }
 
 impl StateDir {
@@ -65,16 +68,40 @@ impl StateDir {
         Ok(Arc::new(folder))
     }
 
-    /// Uses a folder that is locked.
+    /// Uses a folder that is locked. Writes nothing until [`StateDir::set_up`].
     pub fn new(folder: Arc<PrivateFolder>, module_max: usize) -> StateDir {
-        let dir = StateDir { folder, module_max, named: Mutex::default() };
+        StateDir { folder, module_max, named: Mutex::default() }
+    }
+
+    /// Removes what interrupted writes have left, and reserves room.
+    pub fn set_up(&self) {
         // Only a warning: serving needs neither a clean folder nor reserved space.
-        if let Err(error) = dir.remove_litter().and_then(|()| dir.folder.set_room_aside(STATE)) {
+        if let Err(error) = self.remove_litter().and_then(|()| self.folder.set_room_aside(STATE)) {
             warn!(
                 "no disk space is reserved for the state, so a full disk may keep it from being saved: {error}"
             );
         }
-        dir
+    }
+
+    /// Goes on with the folder of a process that has handed it over with this state.
+    pub fn go_on(&self, state: &State) {
+        self.named().now = hashes(state);
+        self.set_up();
+    }
+
+    /// Waits for a write that has begun, and writes nothing any more, because another process does.
+    pub fn leave(&self) {
+        self.named().is_left = true;
+    }
+
+    /// Writes again, because the other process has ended.
+    pub fn take_back(&self) {
+        self.named().is_left = false;
+    }
+
+    /// Returns the lock of the folder.
+    pub fn held_lock(&self) -> Option<&File> {
+        self.folder.held_lock()
     }
 
     /// Returns the path of the folder.
@@ -158,6 +185,9 @@ impl StateDir {
     pub fn save_module(&self, label: &Label, bytes: &[u8]) -> anyhow::Result<()> {
         let name = module_name(&label.sha256)?;
         let mut named = self.named();
+        if named.is_left {
+            return Ok(());
+        }
         named.next.insert(label.sha256.clone());
         if self.module(label).is_ok() {
             return Ok(());
@@ -181,8 +211,11 @@ impl StateDir {
             bail!("the state would be longer than {STATE_MAX} bytes (lower --keep to keep fewer versions)");
         }
         let mut named = self.named();
+        if named.is_left {
+            return Ok(());
+        }
         self.folder.replace(STATE, &bytes).with_context(context)?;
-        let Named { now, next } = &mut *named;
+        let Named { now, next, .. } = &mut *named;
         *now = hashes(state);
         next.retain(|hash| !now.contains(hash));
         self.sweep(&named);

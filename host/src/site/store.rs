@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, bail};
 
 use crate::site::after_restart::AfterRestart;
+use crate::site::handed::Handed;
 use crate::site::saved::{Kept, State};
 use crate::site::state_dir::StateDir;
 use crate::site::version::Label;
@@ -15,7 +16,7 @@ use crate::site::versions::{ToSave, Versions};
 /// counts as changed.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Saves the versions; does nothing without a state folder.
+/// Saves the versions. Without a state folder it keeps their bytes, for an upgrade.
 pub(super) struct Store {
     dir: Option<StateDir>,
     progress: Mutex<Progress>,
@@ -26,7 +27,7 @@ struct Progress {
     considered: String,
     /// Whether a version with these bytes has served since.
     has_served: bool,
-    /// Versions whose bytes are not saved yet.
+    /// Versions whose bytes are not saved, or not yet.
     unsaved: Vec<(Label, Arc<[u8]>)>,
     /// Versions of an earlier process that are not loaded: not yet, or because they could
     /// not be restored. They stay in the folder.
@@ -40,17 +41,17 @@ struct Progress {
 }
 
 impl Store {
-    /// Creates the store. `saved` is the state of an earlier process, and `left` its versions that
-    /// are not loaded.
+    /// Creates the store. `saved` is the state of an earlier process, `left` its versions that
+    /// are not loaded, and `unsaved` the bytes of those that are not in the folder.
     pub(super) fn new(
         dir: Option<StateDir>,
         considered: String,
         left: Vec<Kept>,
         saved: Option<&State>,
+        unsaved: Vec<(Label, Arc<[u8]>)>,
     ) -> Store {
         let (first, rollout) = (saved.and_then(first), saved.and_then(candidate));
         let has_served = saved.is_none_or(|saved| saved.considered != considered || saved.has_served);
-        let unsaved = Vec::new();
         let progress = Progress { considered, has_served, unsaved, left, first, rollout, failure: None };
         Store { dir, progress: Mutex::new(progress) }
     }
@@ -58,6 +59,25 @@ impl Store {
     /// Returns the state folder, if there is one.
     pub(super) fn dir(&self) -> Option<&StateDir> {
         self.dir.as_ref()
+    }
+
+    /// Returns the bytes of a version of an earlier process.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub(super) fn module(&self, label: &Label) -> anyhow::Result<Arc<[u8]>> {
+        module(&self.progress().unsaved, self.dir.as_ref(), label)
+    }
+
+    /// Returns what another process needs to go on in the place of this one.
+    pub(super) fn to_hand_over(&self, versions: &Versions) -> Handed {
+        let progress = self.progress();
+        let ToSave { kept, current, next_number, rollout } = versions.to_save();
+        let all = progress.left.iter().cloned().chain(kept).collect();
+        let mut state = State::new(current, next_number, progress.considered.clone(), all);
+        (state.has_served, state.rollout) = (progress.has_served, rollout);
+        Handed { state, files: progress.unsaved.clone() }
     }
 
     /// Records the hash of the module file. Returns whether the file is unchanged since it
@@ -95,9 +115,7 @@ impl Store {
     /// happen under one lock, so that no state file lists a version without its bytes.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
         let mut progress = self.progress();
-        if self.dir.is_some() {
-            progress.unsaved.push((label.clone(), Arc::clone(file)));
-        }
+        progress.unsaved.push((label.clone(), Arc::clone(file)));
         publish()
     }
 
@@ -150,7 +168,7 @@ impl Store {
     /// would not survive a restart.
     pub(super) fn save(&self, versions: &Versions) -> anyhow::Result<()> {
         let Some(dir) = &self.dir else {
-            return Ok(());
+            return self.save_state(versions);
         };
         // Clones the list, to write without the lock: a module may be large, and a
         // rollback must not wait for the write.
@@ -180,14 +198,15 @@ impl Store {
     /// When the file cannot be written, or the bytes of the current version are
     /// not saved.
     pub(super) fn save_state(&self, versions: &Versions) -> anyhow::Result<()> {
-        let Some(dir) = &self.dir else {
-            return Ok(());
-        };
         let mut progress = self.progress();
         let ToSave { kept, current, next_number, rollout } = versions.to_save();
         let rolling_out = rollout.iter().map(|rollout| &rollout.kept);
-        let known: Vec<_> = kept.iter().chain(rolling_out).map(|kept| kept.label.clone()).collect();
+        let known = kept.iter().chain(rolling_out).chain(&progress.left);
+        let known: Vec<_> = known.map(|kept| kept.label.clone()).collect();
         progress.unsaved.retain(|(label, _)| known.contains(label));
+        let Some(dir) = &self.dir else {
+            return Ok(());
+        };
         let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
         let all = progress.left.iter().cloned().chain(kept.into_iter().filter(is_saved)).collect();
         let mut state = State::new(current, next_number, progress.considered.clone(), all);
@@ -221,6 +240,23 @@ impl Store {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the bytes of a version that an earlier process has left: handed over, or in the state
+/// folder.
+///
+/// # Errors
+///
+/// When they are in neither, or cannot be read.
+pub(super) fn module(
+    files: &[(Label, Arc<[u8]>)],
+    dir: Option<&StateDir>,
+    label: &Label,
+) -> anyhow::Result<Arc<[u8]>> {
+    if let Some((_, file)) = files.iter().find(|(other, _)| other.sha256 == label.sha256) {
+        return Ok(Arc::clone(file));
+    }
+    Ok(dir.context("there is no state folder (--state-dir)")?.module(label)?.into())
 }
 
 /// Returns the number of the candidate whose rollout a restart goes on with.

@@ -4,8 +4,8 @@
 //! panics is refused and does not affect the next one. A rollback needs no preparation,
 //! so it happens at once on the caller's thread.
 
+use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +27,9 @@ use crate::site::current::Serving;
 use crate::site::demand::Demand;
 use crate::site::diff::{Diff, NotCompared};
 use crate::site::entry::Entry;
+use crate::site::handed::Handed;
 use crate::site::optimise;
-use crate::site::outcome::Outcome;
+use crate::site::outcome::{HANDED_OVER, Outcome, REMOVED};
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::restore;
 use crate::site::rollout_status::{InProgress, RolloutStatus};
@@ -48,7 +49,7 @@ impl Swapper {
     ///
     /// When `--require-durable` is set and the first version cannot be saved.
     pub fn start(settings: Settings, beginning: Beginning, thread: &Background) -> io::Result<Swapper> {
-        let Beginning { version, file, mut history, demand, dir, left } = beginning;
+        let Beginning { version, file, mut history, demand, dir, left, files } = beginning;
         let first = Arc::new(version);
         let label = first.label.clone();
         let restored = left.as_ref().and_then(|left| left.versions.iter().find(|kept| kept.label == label));
@@ -60,7 +61,7 @@ impl Swapper {
             history.restore_rollout(saved);
         }
         let others = left.iter().flat_map(|left| &left.versions).filter(|kept| kept.label != label);
-        let store = Store::new(dir, considered, others.cloned().collect(), left.as_ref());
+        let store = Store::new(dir, considered, others.cloned().collect(), left.as_ref(), files);
         match restored {
             Some(kept) => history.restore(Arc::clone(&first), kept),
             None => {
@@ -77,7 +78,7 @@ impl Swapper {
             rollout: Mutex::default(),
             left: Notify::new(),
             thread: thread.clone(),
-            is_closed: AtomicBool::new(false),
+            closed: Mutex::default(),
             tasks: Mutex::default(),
         });
         if shared.settings.require_durable
@@ -98,13 +99,49 @@ impl Swapper {
     /// Ends the work on candidates and in the background, because the site is gone. Requests
     /// that are being answered go on.
     pub fn close(&self) {
-        self.0.is_closed.store(true, Relaxed);
+        self.0.close(Some(REMOVED));
         drop(self.0.changes.begin());
         self.0.changes.beside(|| self.0.close_with_site());
         self.0.versions.current().module.set_serving(false);
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.into_iter().for_each(|task| task.abort());
         self.0.optimising().end();
+    }
+
+    /// Returns what another process needs to go on in the place of this one, with a mark for
+    /// [`Swapper::hand_over`].
+    pub fn to_hand_over(&self) -> (u64, Handed) {
+        self.0.changes.look(|| self.0.store.to_hand_over(&self.0.versions))
+    }
+
+    /// Makes no more changes, and leaves the state folder to another process. Returns false, and
+    /// does nothing, if something has changed since the mark or a candidate is being prepared.
+    pub fn hand_over(&self, mark: u64) -> bool {
+        let close = || {
+            self.0.close(Some(HANDED_OVER));
+            if let Some(dir) = self.0.store.dir() {
+                dir.leave();
+            }
+        };
+        self.0.changes.close(mark, close).is_some()
+    }
+
+    /// Makes changes again after [`Swapper::hand_over`], because the other process has ended.
+    pub fn take_back(&self) {
+        if let Some(dir) = self.0.store.dir() {
+            dir.take_back();
+        }
+        self.0.close(None);
+    }
+
+    /// Returns whether a candidate is being prepared.
+    pub fn is_preparing(&self) -> bool {
+        self.0.changes.is_preparing()
+    }
+
+    /// Returns the lock of the state folder, if there is one.
+    pub fn held_lock(&self) -> Option<&File> {
+        self.0.store.dir()?.held_lock()
     }
 
     /// Returns the current version.

@@ -1,11 +1,15 @@
 //! Tells systemd what the server is doing, if systemd has started it as a service that says so
 //! (`Type=notify`). Does nothing otherwise.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::debug;
+
+/// Whether another process is the server, and tells for itself.
+static IS_OTHER: AtomicBool = AtomicBool::new(false);
 
 /// Tells that the server is ready, and what it serves.
 pub fn ready(status: &str) {
@@ -30,6 +34,12 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("answers its last requests")]);
 }
 
+/// Tells that another process is the server from now on, and says nothing more.
+pub fn handed_over(process: u32) {
+    tell(&[NotifyState::MainPid(process)]);
+    IS_OTHER.store(true, Relaxed);
+}
+
 /// Tells what the server does, for `systemctl status`.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
@@ -48,6 +58,9 @@ pub async fn watchdog() {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
+    if IS_OTHER.load(Relaxed) {
+        return;
+    }
     if let Err(error) = sd_notify::notify(state) {
         debug!(%error, "systemd cannot be told");
     }

@@ -60,7 +60,7 @@ impl Host {
             let compilers = Compilers::here(&args.limits.for_compilers());
             let foundation = Foundation::new(&args, compilers).unwrap();
             let plan = args.plans().remove(0);
-            let loaded = foundation.load(plan).await.unwrap();
+            let loaded = foundation.load(plan, None).await.unwrap();
             builder::start(&args, &foundation, vec![loaded]).unwrap().0
         });
         Host { runtime, connections: Connections::new(Arc::new(app)) }

@@ -1,0 +1,310 @@
+//! The old process of an upgrade: starts the new one, gives it all it needs, and goes on if the
+//! new one fails.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::files::own_file;
+use crate::net::listener;
+use crate::reload::Reloader;
+use crate::serve::app::App;
+use crate::site::directory::Site;
+use crate::telemetry::service;
+use crate::upgrade::program::Program;
+use crate::upgrade::takeover::VARIABLE;
+use crate::upgrade::wire::{self, Message};
+
+/// Most processes that one upgrade starts, because swaps or rollbacks come meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Interval of checks whether a candidate is still being prepared.
+const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Variables that mean the old process alone: its sockets, and the watchdog by its number.
+const OWN_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+
+/// Replaces this process.
+pub struct Upgrader {
+    program: Program,
+    app: Arc<App>,
+    reloader: Arc<Reloader>,
+    timeout: Duration,
+    held: Mutex<Held>,
+    /// Held during an upgrade.
+    running: tokio::sync::Mutex<()>,
+    handed_over: Notify,
+}
+
+/// What the process holds besides its sites.
+#[derive(Default)]
+pub struct Held {
+    /// Bound sockets, by the names under which they were bound.
+    pub sockets: Vec<(String, OwnedFd)>,
+    /// Lock of the control socket.
+    pub control: Option<File>,
+}
+
+/// What came of one new process.
+enum Attempt {
+    /// It serves.
+    Serves(u32),
+    /// A swap or a rollback was published, or began, while it got ready.
+    Outdated,
+}
+
+impl Upgrader {
+    /// Creates the upgrader of a server that holds these sockets.
+    pub fn new(app: Arc<App>, reloader: Arc<Reloader>, held: Held) -> Upgrader {
+        let timeout = app.limits.server.upgrade_timeout;
+        let (held, running, handed_over) = (Mutex::new(held), tokio::sync::Mutex::default(), Notify::new());
+        Upgrader { program: Program::own(), app, reloader, timeout, held, running, handed_over }
+    }
+
+    /// Waits until another process serves.
+    pub async fn handed_over(&self) {
+        self.handed_over.notified().await;
+    }
+
+    /// Closes the sockets that are held for an upgrade, because the server is stopped.
+    pub fn close(&self) {
+        *self.held() = Held::default();
+    }
+
+    /// Starts the program again, and lets the new process take the place of this one. Returns its
+    /// number. The outcome is logged.
+    ///
+    /// # Errors
+    ///
+    /// One line: why this process goes on.
+    pub async fn upgrade(self: &Arc<Self>) -> Result<u32, String> {
+        let upgraded = self.try_upgrade().await.map_err(|error| format!("{error:#}"));
+        match &upgraded {
+            Ok(process) => {
+                info!(process, "upgraded: a new process serves");
+                self.handed_over.notify_one();
+            }
+            Err(cause) => warn!(cause, "not upgraded: this process goes on"),
+        }
+        upgraded
+    }
+
+    async fn try_upgrade(self: &Arc<Self>) -> anyhow::Result<u32> {
+        let Ok(_running) = self.running.try_lock() else { bail!("an upgrade is in progress already") };
+        if self.reloader.is_development() {
+            bail!("host dev has no upgrade; end it, and start it again");
+        }
+        if std::process::id() == 1 {
+            bail!("this is the first process of a container, which ends with it; start a new container");
+        }
+        // Reloads wait, so that no site is added or removed.
+        let mut watching = self.reloader.hold().await;
+        if self.app.ending.has_begun() {
+            bail!("the server ends");
+        }
+        let program = self.program.path.display().to_string();
+        info!(program, "upgrade: starting a new process");
+        let (upgrader, sites) = (Arc::clone(self), self.app.sites.get().all().to_vec());
+        let process = spawn_blocking(move || upgrader.replace(&sites)).await??;
+        // The new process watches the files.
+        watching.clear();
+        Ok(process)
+    }
+
+    fn replace(&self, sites: &[Arc<Site>]) -> anyhow::Result<u32> {
+        let until = Instant::now() + self.timeout;
+        for _ in 0..ATTEMPTS {
+            while sites.iter().any(|site| site.swapper.is_preparing()) {
+                if Instant::now() > until {
+                    bail!("a swap is still in progress after {:?} (--upgrade-timeout)", self.timeout);
+                }
+                sleep(PREPARING_INTERVAL);
+            }
+            if let Attempt::Serves(process) = self.attempt(sites, until)? {
+                return Ok(process);
+            }
+            info!("upgrade: a version was swapped meanwhile, so the new process is started again");
+        }
+        bail!("swaps or rollbacks came {ATTEMPTS} times while a new process got ready; try again later")
+    }
+
+    fn attempt(&self, sites: &[Arc<Site>], until: Instant) -> anyhow::Result<Attempt> {
+        let mut new = NewProcess::start(&self.program, until, self.timeout)?;
+        let marks = new.told(self.hand(sites, &new.socket))?;
+        new.wait_for(&Message::Ready)?;
+
+        let is_closed = |(site, mark): &(&Arc<Site>, &u64)| site.swapper.hand_over(**mark);
+        let closed: Vec<_> = sites.iter().zip(&marks).take_while(is_closed).map(|(site, _)| site).collect();
+        if closed.len() < sites.len() {
+            closed.iter().for_each(|site| site.swapper.take_back());
+            return Ok(Attempt::Outdated);
+        }
+        let started = new.told(wire::send(&new.socket, &Message::Go).map_err(Into::into));
+        let serves = started.and_then(|()| new.wait_for(&Message::Serving));
+        if let Err(error) = serves {
+            // Ended first, because it writes to the state folder.
+            new.end();
+            closed.iter().for_each(|site| site.swapper.take_back());
+            self.locks(sites, |lock| {
+                own_file::sign(lock);
+                Ok(())
+            })?;
+            return Err(error);
+        }
+        let process = new.release();
+        listener::leave_paths();
+        service::handed_over(process);
+        // The new process serves, whatever becomes of this message.
+        let _ = wire::send(&new.socket, &Message::Main);
+        Ok(Attempt::Serves(process))
+    }
+
+    /// Sends all that the new process needs. Returns a mark for each site.
+    fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
+        let held = self.held();
+        if held.sockets.is_empty() {
+            bail!("the server ends");
+        }
+        for (name, socket) in &held.sockets {
+            wire::send(to, &Message::Socket { name: name.clone() })?;
+            wire::send_descriptor(to, socket.as_fd())?;
+        }
+        let send_lock = |lock: &File| {
+            wire::send(to, &Message::Lock)?;
+            wire::send_descriptor(to, lock.as_fd())
+        };
+        held.control.as_ref().map_or(Ok(()), send_lock)?;
+        drop(held);
+        self.locks(sites, send_lock)?;
+        let (mut marks, mut sent) = (Vec::new(), Vec::new());
+        for site in sites {
+            let (mark, handed) = site.swapper.to_hand_over();
+            marks.push(mark);
+            let state = Box::new(handed.state);
+            wire::send(to, &Message::Site { name: site.name.to_string(), state })?;
+            for (label, file) in handed.files {
+                if sent.contains(&label.sha256) {
+                    continue;
+                }
+                let (sha256, length) = (label.sha256.clone(), file.len());
+                wire::send(to, &Message::Module { sha256, length })?;
+                wire::send_bytes(to, &file)?;
+                sent.push(label.sha256);
+            }
+        }
+        wire::send(to, &Message::Complete)?;
+        Ok(marks)
+    }
+
+    /// Runs a function with the lock of each state folder.
+    fn locks(&self, sites: &[Arc<Site>], run: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+        let of_sites = sites.iter().filter_map(|site| site.swapper.held_lock());
+        self.reloader.held_lock().into_iter().chain(of_sites).try_for_each(run)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// New process, which is ended on drop unless it is released.
+struct NewProcess {
+    child: Option<Child>,
+    socket: UnixStream,
+    program: String,
+    until: Instant,
+    timeout: Duration,
+}
+
+impl NewProcess {
+    fn start(program: &Program, until: Instant, timeout: Duration) -> anyhow::Result<NewProcess> {
+        let (socket, other) = UnixStream::pair().context("cannot make a pair of sockets")?;
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).env(VARIABLE, std::process::id().to_string());
+        for name in OWN_VARIABLES {
+            command.env_remove(name);
+        }
+        let shown = program.path.display().to_string();
+        let child = command.stdin(Stdio::from(OwnedFd::from(other))).spawn();
+        let child = child.with_context(|| format!("cannot start {shown}"))?;
+        let new = NewProcess { child: Some(child), socket, program: shown, until, timeout };
+        new.socket.set_write_timeout(Some(new.left()))?;
+        Ok(new)
+    }
+
+    /// Returns the time that is left for it.
+    fn left(&self) -> Duration {
+        // A timeout of zero would be none.
+        self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+    }
+
+    fn wait_for(&mut self, expected: &Message) -> anyhow::Result<()> {
+        self.socket.set_read_timeout(Some(self.left()))?;
+        let received = wire::receive(&self.socket);
+        let message = self.told(received.map_err(Into::into))?;
+        if std::mem::discriminant(&message) != std::mem::discriminant(expected) {
+            bail!("{} sent an unexpected message: {message:?}", self.program);
+        }
+        Ok(())
+    }
+
+    /// Explains an error in talking to the process.
+    fn told<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        result.map_err(|error| {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            let shown = self.program.clone();
+            match kind {
+                Some(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    let timeout = self.timeout;
+                    anyhow!("{shown} did not get ready within {timeout:?} (--upgrade-timeout), and was ended")
+                }
+                Some(
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset,
+                ) => {
+                    let end = self.end().map_or("for an unknown reason".into(), |status| status.to_string());
+                    anyhow!("{shown} ended before it served ({end}); standard error says why")
+                }
+                _ => error.context(format!("cannot hand over to {shown}")),
+            }
+        })
+    }
+
+    /// Ends the process. Returns how it has ended.
+    fn end(&mut self) -> Option<std::process::ExitStatus> {
+        let mut child = self.child.take()?;
+        // One that has closed its end is about to exit by itself.
+        let until = Instant::now() + own_file::LOCK_TIMEOUT;
+        while Instant::now() < until {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Some(status);
+            }
+            sleep(PREPARING_INTERVAL);
+        }
+        let _ = child.kill();
+        child.wait().ok()
+    }
+
+    /// Lets the process go on after this one. Returns its number.
+    fn release(&mut self) -> u32 {
+        self.child.take().map_or(0, |child| child.id())
+    }
+}
+
+impl Drop for NewProcess {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The new process of an upgrade: receives the sockets, the locks and the versions of the old one,
+//! and waits until it may serve.
+
+use std::collections::{BTreeMap, HashMap};
+use std::env;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Pid, getppid};
+use tracing::info;
+
+use crate::files::own_file;
+use crate::net::handed;
+use crate::site::handed::Handed;
+use crate::upgrade::wire::{self, Message};
+
+/// Environment variable by which the old process names itself. Without the prefix of the settings.
+pub(super) const VARIABLE: &str = "_HOST_REPLACES";
+
+/// Largest module in bytes. `--module-max` may be lower now, but the module serves.
+const MODULE_MAX: usize = 1 << 30;
+
+/// Connection to the old process, and what came from it.
+pub struct Takeover {
+    old: UnixStream,
+    process: u32,
+    /// Versions by the name of their site.
+    pub sites: BTreeMap<String, Handed>,
+}
+
+/// Receives what the old process hands over. Returns [`None`] if this process replaces no other.
+///
+/// # Errors
+///
+/// When the old process has ended.
+pub fn receive() -> anyhow::Result<Option<Takeover>> {
+    let Some(old) = old_process()? else { return Ok(None) };
+    let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
+    let mut takeover = Takeover { old, process, sites: BTreeMap::new() };
+    takeover.receive_all().with_context(|| lost(process))?;
+    Ok(Some(takeover))
+}
+
+/// Returns the connection to the old process, which is the parent of this one.
+fn old_process() -> anyhow::Result<Option<UnixStream>> {
+    let named = env::var(VARIABLE).ok().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
+    let stdin = io::stdin();
+    // The variable alone may be left from the start of another program.
+    let is_socket =
+        |named: Pid| getppid() == Some(named) && socket_peercred(&stdin).is_ok_and(|peer| peer.pid == named);
+    if !named.is_some_and(is_socket) {
+        return Ok(None);
+    }
+    let socket = stdin.as_fd().try_clone_to_owned()?;
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(nothing)?;
+    Ok(Some(socket.into()))
+}
+
+fn lost(process: u32) -> String {
+    format!("cannot take the place of process {process}, which has ended or given this upgrade up")
+}
+
+impl Takeover {
+    fn receive_all(&mut self) -> io::Result<()> {
+        let (mut states, mut modules) = (Vec::new(), HashMap::<String, Arc<[u8]>>::new());
+        loop {
+            match wire::receive(&self.old)? {
+                Message::Socket { name } => handed::put(name, wire::receive_descriptor(&self.old)?),
+                Message::Lock => own_file::hand(File::from(wire::receive_descriptor(&self.old)?)),
+                Message::Site { name, state } => states.push((name, state)),
+                Message::Module { sha256, length } => {
+                    let bytes = wire::receive_bytes(&self.old, length, MODULE_MAX)?;
+                    modules.insert(sha256, bytes.into());
+                }
+                Message::Complete => break,
+                message => return Err(unexpected(&message)),
+            }
+        }
+        let sites = states.into_iter().map(|(name, state)| (name, Handed::new(*state, &modules)));
+        self.sites = sites.collect();
+        Ok(())
+    }
+
+    /// Tells the old process that this one can serve, and waits until it may.
+    ///
+    /// # Errors
+    ///
+    /// When the old process has ended or given the upgrade up.
+    pub fn ready(&self) -> anyhow::Result<()> {
+        self.say(&Message::Ready, &Message::Go)
+    }
+
+    /// Tells the old process that this one serves, and waits until it is the server.
+    ///
+    /// # Errors
+    ///
+    /// When the old process has given the upgrade up.
+    pub fn serving(&self) -> anyhow::Result<()> {
+        // What the configuration does not name any more.
+        handed::close_rest();
+        own_file::release_rest();
+        self.say(&Message::Serving, &Message::Main)?;
+        info!(process = self.process, "took the place of the server before, which answers its last requests");
+        Ok(())
+    }
+
+    fn say(&self, message: &Message, expected: &Message) -> anyhow::Result<()> {
+        let told = wire::send(&self.old, message).and_then(|()| wire::receive(&self.old));
+        let told = told.with_context(|| lost(self.process))?;
+        if std::mem::discriminant(&told) != std::mem::discriminant(expected) {
+            bail!(unexpected(&told));
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(message: &Message) -> io::Error {
+    io::Error::other(format!("the server before sent an unexpected message: {message:?}"))
+}
