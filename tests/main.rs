@@ -52,6 +52,7 @@ mod strict;
 mod swap;
 mod tools;
 mod transcripts;
+mod upgrade;
 mod values;
 mod watch;
 

@@ -68,3 +68,23 @@ fn a_service_with_a_watchdog_says_that_it_lives() {
     }
     server.stop();
 }
+
+#[test]
+fn a_service_names_its_new_process_after_an_upgrade() {
+    let place = Deployment::of(saying("one"));
+    let manager = Manager::bind(&place);
+    let mut command = host_after("export WATCHDOG_PID=$$");
+    command.env("NOTIFY_SOCKET", place.path("notify")).env("WATCHDOG_USEC", "100000");
+    let mut server = place.spawn(command, &[]);
+    manager.hears("READY=1");
+    let old = server.pid();
+    server.upgrade();
+    manager.hears(&format!("MAINPID={}", server.pid()));
+    // From the new process, which is the one that systemd listens to now.
+    manager.hears("READY=1");
+    manager.hears("WATCHDOG=1");
+    assert_ne!(server.pid(), old);
+    assert!(server.first_process_ends().success());
+    server.signal("TERM");
+    manager.hears("STOPPING=1");
+}

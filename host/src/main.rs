@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use host::admin::api::Api;
@@ -28,6 +28,7 @@ use host::net::listen;
 use host::net::listener::Listener;
 use host::reload::Reloader;
 use host::serve::server::{self, End};
+use host::site::by::By;
 use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host::telemetry::log_output::{self, Output};
@@ -38,6 +39,7 @@ use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 /// Stack size of a thread that serves, in bytes.
@@ -45,6 +47,9 @@ const STACK: usize = 2 << 20;
 
 /// Most sites that the banner names.
 const SITES_SHOWN: usize = 10;
+
+/// Longest wait at the end for replies of the API.
+const LAST_REPLIES: Duration = Duration::from_millis(200);
 
 /// Flag of the address of the API.
 const ADMIN: &str = "--admin";
@@ -159,6 +164,8 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
             info!("the log goes on in a file that was opened again (--log-file)");
         }
     });
+    let upgrader = Arc::new(Upgrader::new(Arc::clone(&app), reloader));
+    let answering = Arc::new(Semaphore::new(listener::PERMITS));
     let control = Api {
         app: Arc::clone(&app),
         engine,
@@ -168,11 +175,12 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         admin: Vec::new(),
         uploads: Semaphore::new(UPLOADS_MAX),
         diffs: Semaphore::new(DIFFS_MAX),
-        configuration: Arc::clone(&reloader),
+        connections: Arc::clone(&answering),
+        lifecycle: Arc::clone(&upgrader),
     };
     let mut held = Held::default();
     let (_bound, control, admin) = start_control(&args, &listeners, control, &mut held)?;
-    let upgrader = Arc::new(Upgrader::new(Arc::clone(&app), reloader, held));
+    upgrader.hold(held);
     if let Some(takeover) = &takeover {
         takeover.serving()?;
     }
@@ -190,7 +198,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     tokio::spawn(async move {
         while upgrade.recv().await.is_some() {
             // The outcome is logged.
-            let _ = for_signals.upgrade().await;
+            let _ = for_signals.upgrade(By::Upgrade).await;
         }
     });
     let mut stop_signal = async || {
@@ -216,6 +224,9 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     };
     if result.is_ok() {
         app.events.end().await;
+        // The client that ordered an upgrade gets its reply.
+        let all = answering.acquire_many(listener::PERMITS as u32);
+        let _ = timeout(LAST_REPLIES, all).await;
     }
     if let Some(recorder) = &app.recorder {
         recorder.flush();
@@ -229,7 +240,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
 fn start_control(
     args: &Serve,
     listeners: &[Listener],
-    mut api: Api<Arc<Reloader>>,
+    mut api: Api<Arc<Upgrader>>,
     held: &mut Held,
 ) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
     let mut doors = Vec::new();

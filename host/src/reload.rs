@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
-use crate::admin::api::Configuration;
 use crate::admin::protocol::{Limit, Reloaded, ShownSetting, SiteOutcome};
 use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
@@ -92,7 +91,23 @@ impl Reloader {
         }
     }
 
-    async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
+    /// Returns the settings with which the server runs.
+    pub fn settings(&self) -> Vec<ShownSetting> {
+        let source = self.source().clone();
+        config::entries(&source)
+    }
+
+    /// Returns the limits in force.
+    pub fn limits(&self) -> Vec<Limit> {
+        limits::in_force(&serve::definition(), self.settings())
+    }
+
+    /// Reads the configuration again and applies it as a whole, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// One line for each mistake.
+    pub async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
         let mut watching = self.watching.lock().await;
         service::reloading();
         let reloaded = self.load(&mut watching, by).await;
@@ -324,19 +339,4 @@ fn read(line: &[OsString]) -> Result<(Serve, Vec<NewSite>), String> {
     };
     let new = args.plans().into_iter().map(new).collect::<Result<_, _>>()?;
     Ok((args, new))
-}
-
-impl Configuration for Arc<Reloader> {
-    async fn reload(&self, by: By) -> Result<Reloaded, String> {
-        self.reload_by(by).await
-    }
-
-    async fn settings(&self) -> Vec<ShownSetting> {
-        let source = self.source().clone();
-        config::entries(&source)
-    }
-
-    async fn limits(&self) -> Vec<Limit> {
-        limits::in_force(&serve::definition(), self.settings().await)
-    }
 }

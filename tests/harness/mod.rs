@@ -10,7 +10,7 @@ pub mod hoarder;
 pub mod modules;
 pub mod near_valid;
 pub mod oracle;
-mod paths;
+pub mod paths;
 mod random;
 mod server;
 pub mod wire;
@@ -22,6 +22,6 @@ pub use folder::{Folder, TextFile, make_pipe, rename_over};
 pub use paths::{fixture, fixture_text, scratch};
 pub use random::Random;
 pub use server::{
-    Server, fails_to_start, host, host_after, kill, output_of, ready_address, run_to_end, status_kib,
-    wait_until,
+    Server, fails_to_start, host, host_after, host_at, kill, output_of, ready_address, run_to_end,
+    status_kib, wait_until,
 };

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -14,7 +15,12 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns a command that runs the program under test.
 pub fn host() -> Command {
-    let mut command = Command::new(paths::program());
+    host_at(paths::program())
+}
+
+/// Returns a command that runs the program at a path.
+pub fn host_at(program: &Path) -> Command {
+    let mut command = Command::new(program);
     clean(&mut command);
     command
 }
@@ -96,6 +102,8 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Server process, killed on drop.
 pub struct Server {
     child: Child,
+    /// Process that took the place of the child in an upgrade.
+    upgraded: Option<u32>,
     /// URLs in the ready line.
     pub urls: Vec<String>,
     /// Addresses among the URLs.
@@ -167,7 +175,15 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         let ready = lines(child.stdout.take().unwrap());
-        Server { child, urls: Vec::new(), addresses: Vec::new(), ready, log, seen: Vec::new() }
+        Server {
+            child,
+            upgraded: None,
+            urls: Vec::new(),
+            addresses: Vec::new(),
+            ready,
+            log,
+            seen: Vec::new(),
+        }
     }
 
     /// Waits for the ready line.
@@ -220,9 +236,50 @@ impl Server {
         self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
     }
 
-    /// Returns the process id.
+    /// Returns the process id, after an upgrade that of the new process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.upgraded.unwrap_or(self.child.id())
+    }
+
+    /// Orders an upgrade, and waits until the new process serves.
+    pub fn upgrade(&mut self) {
+        self.order_upgrade();
+        self.is_upgraded();
+    }
+
+    /// Orders an upgrade, and waits for the end of the attempt. Returns why it has failed.
+    pub fn fails_to_upgrade(&mut self) -> String {
+        self.order_upgrade();
+        let line = self.log_line(&["not upgraded: this process goes on"]);
+        line.split_once("cause=").unwrap().1.to_owned()
+    }
+
+    /// Orders an upgrade.
+    pub fn order_upgrade(&mut self) {
+        self.seen.clear();
+        self.signal("USR2");
+    }
+
+    /// Waits until a new process has taken the place of this one.
+    pub fn is_upgraded(&mut self) {
+        let ready = self.ready.recv_timeout(PATIENCE);
+        let ready = ready.unwrap_or_else(|_| panic!("no ready line; it said:\n{}", self.seen.join("\n")));
+        assert_eq!(addresses(&ready), self.addresses);
+        let line = self.log_line(&["upgraded: a new process serves"]);
+        let process = line.split_once("process=").unwrap().1;
+        self.upgraded = process.split_whitespace().next().map(|number| number.parse().unwrap());
+    }
+
+    /// Waits until the process that was started first has ended. Returns how.
+    pub fn first_process_ends(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the first process does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns the ids of the child processes.
@@ -336,6 +393,10 @@ fn addresses(ready: &str) -> Vec<SocketAddr> {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A process that took the place of another one is no child.
+        if let Some(process) = self.upgraded {
+            kill("KILL", process);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -22,6 +22,7 @@ use crate::admin::parameters;
 use crate::admin::proof::DIFFS_MAX;
 use crate::admin::protocol::{
     CHANGES, ErrorReply, Faults, Limit, LogLevel, REQUEST_TIMEOUT, Reloaded, Rollback, ShownSetting, Status,
+    Upgraded,
 };
 use crate::admin::refusal::{Refusal, error, refuse};
 use crate::admin::reply::{self, Reply, json, outcome, set_tag};
@@ -44,8 +45,15 @@ const SWAP_ROOM: Duration = Duration::from_secs(60);
 /// Name of a module whose sender gives none.
 const UNNAMED: &str = "a client";
 
-/// Configuration of the server, which a layer above this one reads and applies.
-pub trait Configuration: Send + Sync {
+/// What a layer above this one does for the server as a whole.
+pub trait Lifecycle: Send + Sync {
+    /// Starts the program again, and lets the new process take the place of this one. Returns its
+    /// number.
+    fn upgrade(&self, by: By) -> impl Future<Output = Result<u32, String>> + Send;
+
+    /// Returns the longest time that an upgrade takes.
+    fn upgrade_time(&self) -> Duration;
+
     /// Reads the configuration again and applies it.
     fn reload(&self, by: By) -> impl Future<Output = Result<Reloaded, String>> + Send;
 
@@ -72,10 +80,12 @@ pub struct Api<C> {
     pub admin: Vec<String>,
     /// Permits for uploads.
     pub uploads: Semaphore,
+    /// Permits of the connections, each held until its reply is sent.
+    pub connections: Arc<Semaphore>,
     /// Permits for comparisons.
     pub diffs: Semaphore,
-    /// Configuration of the server.
-    pub configuration: C,
+    /// Configuration and upgrades.
+    pub lifecycle: C,
 }
 
 /// Client of the API.
@@ -85,7 +95,7 @@ pub(super) struct Caller {
     pub(super) socket: Arc<OwnedFd>,
 }
 
-impl<C: Configuration> Api<C> {
+impl<C: Lifecycle> Api<C> {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
         let (parts, body) = request.into_parts();
@@ -167,12 +177,16 @@ impl<C: Configuration> Api<C> {
             }
             Operation::Journal => json(StatusCode::OK, &proof::summary(&*choice::site(&self.app, parts)?)),
             Operation::Export => proof::export(choice::site(&self.app, parts)?).await?,
-            Operation::Reload => match self.configuration.reload(caller.by).await {
+            Operation::Reload => match self.lifecycle.reload(caller.by).await {
                 Ok(reloaded) => json(StatusCode::OK, &reloaded),
                 Err(error) => json(StatusCode::UNPROCESSABLE_ENTITY, &ErrorReply { error }),
             },
-            Operation::Settings => json(StatusCode::OK, &self.configuration.settings().await),
-            Operation::Limits => json(StatusCode::OK, &self.configuration.limits().await),
+            Operation::Upgrade => match self.lifecycle.upgrade(caller.by).await {
+                Ok(pid) => json(StatusCode::OK, &Upgraded { pid }),
+                Err(error) => json(StatusCode::CONFLICT, &ErrorReply { error }),
+            },
+            Operation::Settings => json(StatusCode::OK, &self.lifecycle.settings().await),
+            Operation::Limits => json(StatusCode::OK, &self.lifecycle.limits().await),
             Operation::Events if parts.method == Method::HEAD => reply::events(None),
             Operation::Events => {
                 reply::events(Some(stream::begin(&self.app.events, parts, caller.is_gone())?))
@@ -226,6 +240,7 @@ impl<C: Configuration> Api<C> {
             admin: self.admin.clone(),
             module_max: app.limits.swap.module_max,
             swap_seconds: swap_time.as_secs(),
+            upgrade_seconds: self.lifecycle.upgrade_time().as_secs(),
             sites: choice::sites(&self.app),
             resources: self.resources(),
             faults: app.faults.all(),

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::admin::api::{Api, Caller, Configuration};
+use crate::admin::api::{Api, Caller, Lifecycle};
 use crate::admin::guests::{Guests, Place};
 use crate::admin::peer;
 use crate::admin::protocol::{ErrorReply, REQUEST_TIMEOUT};
@@ -38,6 +38,9 @@ use crate::site::by::By;
 
 /// Most control connections at once; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
+
+/// Permits of all connections, of which no door has more than its own most.
+pub const PERMITS: usize = 1 << 16;
 
 /// Largest head of a request in bytes, which is also the size of the read buffer.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
@@ -84,7 +87,7 @@ struct Guest {
 /// When the thread cannot be created.
 pub fn start<C>(doors: Vec<Door>, api: Api<C>) -> io::Result<()>
 where
-    C: Configuration + 'static,
+    C: Lifecycle + 'static,
 {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let api = Arc::new(api);
@@ -165,7 +168,7 @@ impl Open {
     }
 }
 
-async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
+async fn listen<C: Lifecycle + 'static>(open: Open, api: Arc<Api<C>>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
@@ -179,6 +182,7 @@ async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
             Ok(None) => {}
             Ok(Some((stream, guest))) => {
                 let api = Arc::clone(&api);
+                let answering = Arc::clone(&api.connections).try_acquire_owned();
                 tokio::spawn(async move {
                     let served = match stream {
                         Stream::Unix(stream) => serve(stream, guest, api).await,
@@ -187,7 +191,7 @@ async fn listen<C: Configuration + 'static>(open: Open, api: Arc<Api<C>>) {
                     if let Err(error) = served {
                         debug!(%error, "control connection ended early");
                     }
-                    drop(permit);
+                    drop((permit, answering));
                 });
             }
             Err(error) => {
@@ -210,7 +214,7 @@ async fn handed_over(ending: &Ending) {
 async fn serve<S, C>(stream: S, guest: Guest, api: Arc<Api<C>>) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    C: Configuration,
+    C: Lifecycle,
 {
     let (guest, answered, permit) = (&guest, &Notify::new(), &Mutex::new(None));
     let service = service_fn(|request| {
@@ -245,7 +249,7 @@ where
 }
 
 /// Answers a request of a guest who may ask.
-async fn answer<C: Configuration>(request: Request<Incoming>, guest: &Guest, api: &Api<C>) -> Reply {
+async fn answer<C: Lifecycle>(request: Request<Incoming>, guest: &Guest, api: &Api<C>) -> Reply {
     let refuse = |status, error: String| json(status, &ErrorReply { error });
     let by = match &guest.by {
         Ok(by) => *by,

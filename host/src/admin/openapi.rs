@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::parameters::query;
 use crate::admin::protocol::{
-    self, Aborted, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus,
+    self, Aborted, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus, Upgraded,
 };
 use crate::admin::routes::{Operation, ROUTES, Route};
 use crate::admin::stream::LAST_EVENT_ID;
@@ -128,6 +128,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Journal => schema::<Summary>(schemas),
         Export => json!({ "type": "string" }),
         Reload => schema::<Reloaded>(schemas),
+        Upgrade => schema::<Upgraded>(schemas),
         Settings => schema::<Vec<ShownSetting>>(schemas),
         Limits => schema::<Vec<Limit>>(schemas),
         Events => schema::<Event>(schemas),
@@ -176,6 +177,10 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         ],
         Journal => &[(200, "The state of the journal", &done), (404, "There is no such site", &error)],
         Export => &[(200, "A request file", &done), (404, "There is no such site", &error)],
+        Upgrade => &[
+            (200, "A new process serves", &done),
+            (409, "The new process could not serve, so this one goes on", &error),
+        ],
         Reload => &[(200, "The configuration was reloaded", &done), (422, "Nothing was changed", &error)],
         Version => &[(200, "The version", &done), (404, "There is no such version or site", &error)],
         SetLogLevel => &[

@@ -56,8 +56,8 @@ fn is_of_site(operation: Operation) -> bool {
     match operation {
         Swap | RollOut | Rollout | Pause | Resume | Promote | Abort | Rollback | Versions | Version
         | Diff | Journal | Export => true,
-        Status | Sites | Reload | Settings | Limits | Faults | Events | LogLevel | SetLogLevel | OpenApi
-        | Metrics | Alive | Ready => false,
+        Status | Sites | Reload | Upgrade | Settings | Limits | Faults | Events | LogLevel | SetLogLevel
+        | OpenApi | Metrics | Alive | Ready => false,
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Status {
     pub module_max: usize,
     /// Longest time that a swap takes, in seconds.
     pub swap_seconds: u64,
+    /// Longest time that an upgrade takes, in seconds.
+    #[serde(default)]
+    pub upgrade_seconds: u64,
     /// Sites, each with its current version.
     pub sites: Vec<SiteStatus>,
     /// Use of bounded resources.
@@ -164,6 +167,13 @@ pub struct Reloaded {
     /// Why sites were not changed although others were: another change of them was ordered
     /// meanwhile.
     pub failed: Vec<String>,
+}
+
+/// Outcome of an upgrade.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Upgraded {
+    /// Id of the process that is the server now.
+    pub pid: u32,
 }
 
 /// Outcome for one site.

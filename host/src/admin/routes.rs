@@ -22,6 +22,7 @@ pub(super) enum Operation {
     Journal,
     Export,
     Reload,
+    Upgrade,
     Settings,
     Limits,
     Faults,
@@ -56,7 +57,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 26] = [
+pub(super) static ROUTES: [Route; 27] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -108,6 +109,12 @@ pub(super) static ROUTES: [Route; 26] = [
         "Requests of the journal, as a request file",
     ),
     route(Method::POST, "/v1/reload", Operation::Reload, "Reads the configuration and the module file again"),
+    route(
+        Method::POST,
+        "/v1/upgrade",
+        Operation::Upgrade,
+        "Replaces the server by its program file as it is now; no connection is dropped",
+    ),
     route(
         Method::GET,
         "/v1/settings",

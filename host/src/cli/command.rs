@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, Status};
+use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, Status, Upgraded};
 use crate::cli::ask::{STATUS, end_of, show, status};
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::config::{self, Config};
@@ -99,6 +99,13 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Replace a running server by its program file as it is now, as SIGUSR2 does, and wait for the
+    /// outcome. No connection is dropped; if the new process cannot serve, the old one goes on
+    Upgrade {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
     /// Print the events of a running server, one a line, until the server ends: swaps, rollbacks,
     /// rejections, reloads, and faults of the handler and of the server
     Events {
@@ -132,7 +139,8 @@ pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) 
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
         Command::Versions { server, .. } | Command::Status { server } => server.json,
-        Command::Reload { server } | Command::Events { server } => server.json,
+        Command::Reload { server } | Command::Upgrade { server } => server.json,
+        Command::Events { server } => server.json,
         Command::Insight(insight) => insight.is_json(),
         Command::Proof(proof) => proof.is_json(),
         Command::Rollouts(rollouts) => rollouts.is_json(),
@@ -185,6 +193,16 @@ fn carry_out(
             let Status { swap_seconds, .. } = status(&server)?;
             let ask = Ask::post("/v1/reload", None, Vec::new(), Duration::from_secs(swap_seconds));
             show(&server, ask, show_reloaded)
+        }
+        Command::Upgrade { server } => {
+            let Status { pid, upgrade_seconds, .. } = status(&server)?;
+            let limit = Duration::from_secs(upgrade_seconds) + client::TIMEOUT;
+            let ask = Ask::post("/v1/upgrade", None, Vec::new(), limit);
+            show(&server, ask, |upgraded: &Upgraded| {
+                let text =
+                    format!("upgraded: process {} serves in the place of process {pid}\n", upgraded.pid);
+                (text, ExitCode::SUCCESS)
+            })
         }
         Command::Events { server } => events::follow(&server),
         Command::Insight(what) => insight::run(what),

@@ -10,6 +10,8 @@ pub enum By {
     File,
     /// SIGHUP.
     Hangup,
+    /// SIGUSR2.
+    Upgrade,
     /// A client of the control socket.
     Client {
         /// User id of the client.
@@ -39,6 +41,7 @@ impl fmt::Display for By {
         match self {
             By::File => f.write_str("file"),
             By::Hangup => f.write_str("SIGHUP"),
+            By::Upgrade => f.write_str("SIGUSR2"),
             By::Verdict => f.write_str("verdict"),
             By::Rollout => f.write_str("rollout"),
             By::Restart => f.write_str("restart"),

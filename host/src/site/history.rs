@@ -174,7 +174,8 @@ impl History {
 
     /// Returns the memory of all good versions, in bytes.
     pub fn memory(&self) -> usize {
-        self.good().map(|version| version.module.memory()).sum()
+        // The file, too, which is kept in memory without a state folder.
+        self.good().map(|version| version.module.memory() + version.label.size).sum()
     }
 
     /// Returns whether the limits allow another good version.

@@ -19,6 +19,7 @@ use crate::files::own_file;
 use crate::net::listener;
 use crate::reload::Reloader;
 use crate::serve::app::App;
+use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::telemetry::service;
 use crate::upgrade::program::Program;
@@ -64,11 +65,25 @@ enum Attempt {
 }
 
 impl Upgrader {
-    /// Creates the upgrader of a server that holds these sockets.
-    pub fn new(app: Arc<App>, reloader: Arc<Reloader>, held: Held) -> Upgrader {
+    /// Creates the upgrader of a server.
+    pub fn new(app: Arc<App>, reloader: Arc<Reloader>) -> Upgrader {
         let timeout = app.limits.server.upgrade_timeout;
-        let (held, running, handed_over) = (Mutex::new(held), tokio::sync::Mutex::default(), Notify::new());
+        let (held, running, handed_over) = (Mutex::default(), tokio::sync::Mutex::default(), Notify::new());
         Upgrader { program: Program::own(), app, reloader, timeout, held, running, handed_over }
+    }
+
+    /// Notes what the server holds. Before, no upgrade is possible.
+    pub fn hold(&self, held: Held) {
+        *self.held() = held;
+    }
+
+    /// Returns the longest time that an upgrade takes.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Waits until another process serves.
@@ -87,14 +102,14 @@ impl Upgrader {
     /// # Errors
     ///
     /// One line: why this process goes on.
-    pub async fn upgrade(self: &Arc<Self>) -> Result<u32, String> {
+    pub async fn upgrade(self: &Arc<Self>, by: By) -> Result<u32, String> {
         let upgraded = self.try_upgrade().await.map_err(|error| format!("{error:#}"));
         match &upgraded {
             Ok(process) => {
-                info!(process, "upgraded: a new process serves");
+                info!(process, %by, "upgraded: a new process serves");
                 self.handed_over.notify_one();
             }
-            Err(cause) => warn!(cause, "not upgraded: this process goes on"),
+            Err(cause) => warn!(cause, %by, "not upgraded: this process goes on"),
         }
         upgraded
     }
@@ -173,7 +188,7 @@ impl Upgrader {
     fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
         let held = self.held();
         if held.sockets.is_empty() {
-            bail!("the server ends");
+            bail!("the server begins or ends; try again later");
         }
         for (name, socket) in &held.sockets {
             wire::send(to, &Message::Socket { name: name.clone() })?;

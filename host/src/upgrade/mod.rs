@@ -17,11 +17,13 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `handover` | the old process: starts the new one, and goes on if it fails |
+//! | `lifecycle` | what the API asks for |
 //! | `program` | which program is started |
 //! | `takeover` | the new process: receives, and waits for its turn |
 //! | `wire` | messages between the two |
 
 pub mod handover;
+mod lifecycle;
 pub mod program;
 pub mod takeover;
 pub mod wire;

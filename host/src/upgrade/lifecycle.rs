@@ -1,0 +1,31 @@
+//! What the API asks for: the configuration, and upgrades.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::api::Lifecycle;
+use crate::admin::protocol::{Limit, Reloaded, ShownSetting};
+use crate::site::by::By;
+use crate::upgrade::handover::Upgrader;
+
+impl Lifecycle for Arc<Upgrader> {
+    async fn upgrade(&self, by: By) -> Result<u32, String> {
+        Upgrader::upgrade(self, by).await
+    }
+
+    fn upgrade_time(&self) -> Duration {
+        self.timeout()
+    }
+
+    async fn reload(&self, by: By) -> Result<Reloaded, String> {
+        self.reloader().reload_by(by).await
+    }
+
+    async fn settings(&self) -> Vec<ShownSetting> {
+        self.reloader().settings()
+    }
+
+    async fn limits(&self) -> Vec<Limit> {
+        self.reloader().limits()
+    }
+}

@@ -1,0 +1,335 @@
+//! The program is replaced while it runs: no request fails, the versions go on, and a program that
+//! cannot serve changes nothing.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+use command_fds::{CommandFdExt, FdMapping};
+
+use crate::harness::modules::saying;
+use crate::harness::{Client, Deployment, Server, fixture, host_at, output_of, paths, wait_until};
+
+/// Program that a test can replace, in the folder of its server.
+struct Program(PathBuf);
+
+impl Program {
+    /// Copies the program under test.
+    fn new(place: &Deployment) -> Program {
+        let program = Program(place.folder.file("host"));
+        program.is_good();
+        program
+    }
+
+    fn command(&self) -> Command {
+        host_at(&self.0)
+    }
+
+    /// Puts the program under test in place, by a link, because it is large.
+    fn is_good(&self) {
+        let next = self.0.with_extension("next");
+        std::os::unix::fs::symlink(paths::program(), &next).unwrap();
+        fs::rename(next, &self.0).unwrap();
+    }
+
+    /// Puts another file in place.
+    fn is(&self, text: &str) {
+        let next = self.0.with_extension("next");
+        fs::write(&next, text).unwrap();
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(next, &self.0).unwrap();
+    }
+}
+
+/// Starts a server without a state folder.
+fn start(place: &Deployment, program: &Program, more: &[&str]) -> Server {
+    let own = [place.path("handler.wasm"), "--control".into(), place.path("control")].into_iter();
+    let arguments: Vec<String> = own.chain(more.iter().map(|&flag| flag.to_owned())).collect();
+    Server::spawn(program.command(), &arguments)
+}
+
+/// Checks that version 3 serves, and that the others are kept.
+fn goes_on(place: &Deployment, server: &Server) {
+    server.says("three", 3);
+    // They are prepared in the background.
+    wait_until("versions 1 and 2 are loaded", || {
+        let versions = place.tell(&["versions"]);
+        let states = versions.lines().skip(1).map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
+        states.collect::<Vec<_>>() == [["1", "retired"], ["2", "retired"], ["3", "current"]]
+    });
+}
+
+#[test]
+fn versions_go_on_with_and_without_a_state_folder() {
+    for has_state in [false, true] {
+        let place = Deployment::of(saying("one"));
+        let program = Program::new(&place);
+        let mut server = match has_state {
+            true => place.spawn(program.command(), &[]),
+            false => start(&place, &program, &[]),
+        };
+        place.serves(saying("two"), 2);
+        place.serves(saying("three"), 3);
+        for _ in 0..2 {
+            server.upgrade();
+            goes_on(&place, &server);
+        }
+        assert!(server.first_process_ends().success());
+        assert!(place.tell(&["rollback", "1"]).contains("version 1"));
+        server.says("one", 1);
+        place.serves(saying("four"), 4);
+        fs::write(place.file(), saying("five")).unwrap();
+        server.log_line(&["serving version 5"]);
+        server.upgrade();
+        server.says("five", 5);
+        if has_state {
+            server.signal("TERM");
+            server.log_line(&["shutting down"]);
+            let mut server = place.spawn(program.command(), &[]);
+            server.says("five", 5);
+            server.upgrade();
+            server.says("five", 5);
+        }
+        drop(server);
+    }
+}
+
+/// Makes requests until it is told to stop: on one connection until the server closes it, or each
+/// on a new one. Any other end is a failure.
+fn ask(server: SocketAddr, is_new: bool, done: &AtomicBool, answered: &AtomicUsize) {
+    let mut client = Client::connect(server);
+    while !done.load(SeqCst) {
+        let reply = client.ask("GET", "/");
+        assert_eq!((reply.status, reply.text()), (200, "one"));
+        answered.fetch_add(1, SeqCst);
+        if is_new || reply.field("connection") == Some("close") {
+            client = Client::connect(server);
+        }
+    }
+}
+
+/// Programs that cannot serve, with what is said of them.
+fn broken(place: &Deployment) -> Vec<(String, &'static str)> {
+    let good = paths::program().display().to_string();
+    vec![
+        ("#!/bin/sh\nexit 3\n".into(), "ended before it served (exit status: 3)"),
+        ("this is no program".into(), "cannot start"),
+        ("#!/bin/sh\nexec sleep 60\n".into(), "did not get ready within"),
+        (format!("#!/bin/sh\nexec '{good}' --no-such-flag\n"), "ended before it served (exit status: 2)"),
+        // Fails when it has become the one that writes.
+        (
+            format!("#!/bin/sh\nexec '{good}' --record '{}' \"$@\"\n", place.path("handler.wasm")),
+            "ended before it served (exit status: 1)",
+        ),
+    ]
+}
+
+#[test]
+fn no_request_fails_in_fifty_upgrades_of_which_ten_are_to_a_broken_program() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let flags = ["--log-level=info,request=off", "--upgrade-timeout=1s", "--state-dir", &place.path("state")];
+    let mut server = start(&place, &program, &flags);
+    let address = server.addresses[0];
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    /// Ends the clients, also when the test fails.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    thread::scope(|scope| {
+        for client in 0..4 {
+            let (done, answered) = (&done, &answered);
+            scope.spawn(move || ask(address, client == 0, done, answered));
+        }
+        let _done = Done(&done);
+        let broken = broken(&place);
+        for round in 0..50 {
+            let before = answered.load(SeqCst);
+            if round % 5 == 4 {
+                let (text, expected) = &broken[(round / 5) % broken.len()];
+                program.is(text);
+                let cause = server.fails_to_upgrade();
+                assert!(cause.contains(expected), "{text}: {cause}");
+                program.is_good();
+            } else {
+                server.upgrade();
+            }
+            wait_until("requests are answered", || answered.load(SeqCst) > before + 10);
+        }
+    });
+    server.says("one", 1);
+    place.serves(saying("two"), 2);
+}
+
+#[test]
+fn requests_in_flight_are_answered_by_the_old_process() {
+    let place = Deployment::of(fs::read(fixture("echo.wat")).unwrap());
+    let program = Program::new(&place);
+    let mut server = start(&place, &program, &[]);
+    let mut idle = server.connect();
+    assert_eq!(idle.post("/", b"one").text(), "one");
+    let mut slow = server.connect();
+    slow.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc");
+    let mut untouched = server.connect();
+    // Accepted by the old process, because it answers on this connection later.
+    server.log_line(&["status=200"]);
+    server.upgrade();
+    slow.send("def");
+    let reply = slow.reply_to("POST");
+    assert_eq!((reply.text(), reply.field("connection")), ("abcdef", Some("close")));
+    slow.expect_close();
+    let reply = idle.post("/", b"two");
+    assert_eq!((reply.text(), reply.field("connection")), ("two", Some("close")));
+    idle.expect_close();
+    assert_eq!(untouched.post("/", b"three").text(), "three");
+    drop((slow, idle, untouched));
+    assert!(server.first_process_ends().success());
+    assert_eq!(server.connect().post("/", b"four").text(), "four");
+}
+
+#[test]
+fn a_change_while_the_new_process_gets_ready_is_not_lost() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let mut server = start(&place, &program, &[]);
+    place.serves(saying("two"), 2);
+    let (good, begun, go) = (paths::program().display(), place.path("begun"), place.path("go"));
+    program.is(&format!(
+        "#!/bin/sh\n: > '{begun}'\nwhile [ ! -e '{go}' ]; do sleep 0.01; done\nexec '{good}' \"$@\"\n"
+    ));
+    server.order_upgrade();
+    wait_until("the new process has begun", || place.folder.file("begun").exists());
+    assert!(place.tell(&["rollback"]).contains("version 1"));
+    server.says("one", 1);
+    place.serves(saying("three"), 3);
+    fs::write(place.folder.file("go"), "").unwrap();
+    server.log_line(&["the new process is started again"]);
+    server.is_upgraded();
+    goes_on(&place, &server);
+}
+
+#[test]
+fn what_the_new_configuration_says_holds_in_the_new_process() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let socket = place.path("unused");
+    let config = |lines: &str| {
+        let own = format!(
+            "listen = ['127.0.0.1:0', 'unix:{socket}']\ncontrol = '{}'\nno-probe = true\n",
+            place.path("control")
+        );
+        fs::write(place.folder.file("host.toml"), format!("{own}{lines}")).unwrap();
+    };
+    let site =
+        |name: &str| format!("[[site]]\nname = '{name}'\nhosts = ['{name}.test']\nmodule = 'handler.wasm'\n");
+    config(&[site("old"), site("both")].concat());
+    let mut command = program.command();
+    command.current_dir(place.folder.file(""));
+    let mut server = Server::begin_as_it_is(command).until_ready();
+    assert!(place.tell(&["swap", "--site", "both", &swapped(&place)]).contains("version 2"));
+
+    config("module = 1\n");
+    let cause = server.fails_to_upgrade();
+    assert!(cause.contains("ended before it served"), "{cause}");
+
+    config(&[site("both"), site("new")].concat());
+    let without = fs::read_to_string(place.folder.file("host.toml"))
+        .unwrap()
+        .replace(&format!(", 'unix:{socket}'"), "");
+    fs::write(place.folder.file("host.toml"), without).unwrap();
+    server.upgrade();
+    let says = |host: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET / HTTP/1.1\r\nhost: {host}.test\r\n\r\n"));
+        let reply = client.reply_to("GET");
+        (reply.status, reply.text().to_owned())
+    };
+    assert_eq!(says("both"), (200, "two".into()));
+    assert_eq!(says("new"), (200, "one".into()));
+    assert_eq!(says("old").0, 421);
+    assert!(!place.folder.file("unused").exists(), "the socket that is not configured any more");
+}
+
+/// Writes a module that says `two`, and returns its path.
+fn swapped(place: &Deployment) -> String {
+    fs::write(place.folder.file("two.wat"), saying("two")).unwrap();
+    place.path("two.wat")
+}
+
+#[test]
+fn a_client_of_the_api_is_told_what_came_of_an_upgrade() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let mut server = start(&place, &program, &["--upgrade-timeout=200ms"]);
+    program.is("#!/bin/sh\nexec sleep 60\n");
+    let (code, said) = output_of(&mut place.command(&["upgrade"]));
+    assert!(code == 1 && said.contains("did not get ready within 200ms (--upgrade-timeout)"), "{said}");
+    // The process that was not ready in time is ended.
+    let name = |process: u32| fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    assert!(server.children().into_iter().all(|child| name(child).trim() != "sleep"));
+    place.serves(saying("two"), 2);
+    program.is_good();
+    let old = server.pid();
+    let (code, said) = output_of(&mut place.command(&["upgrade"]));
+    server.is_upgraded();
+    let expected = format!("upgraded: process {} serves in the place of process {old}\n", server.pid());
+    assert_eq!((code, said), (0, expected));
+    server.says("two", 2);
+}
+
+#[test]
+fn sockets_of_all_kinds_are_handed_over() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let passed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (http, token) = (place.path("http"), place.path("token"));
+    fs::write(&token, "a-token-of-the-administrators").unwrap();
+    // The shell sets the number of the process, and becomes the server.
+    let mut command = Command::new("sh");
+    command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(program.command().get_program());
+    command.env("LISTEN_FDS", "1").env("XDG_RUNTIME_DIR", place.folder.file(""));
+    let parent_fd = passed.as_fd().try_clone_to_owned().unwrap();
+    command.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
+    let arguments = [
+        &place.path("handler.wasm"),
+        "--listen",
+        "localhost:0",
+        "--listen",
+        &format!("unix:{http},mode=0600"),
+    ];
+    let more = ["--admin", "127.0.0.1:0", "--admin-token", &token];
+    let mut server = Server::spawn(command, &[&arguments[..], &more].concat());
+    let admin: SocketAddr = server.log_line(&["API: http://"]).rsplit('/').next().unwrap().parse().unwrap();
+    assert!(server.addresses.len() >= 2 && server.addresses[0] == passed.local_addr().unwrap());
+    drop(passed);
+    for _ in 0..2 {
+        server.upgrade();
+        for &address in &server.addresses {
+            assert_eq!(Client::connect(address).ask("GET", "/").text(), "one");
+        }
+        let mut unix = UnixStream::connect(&http).unwrap();
+        unix.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        unix.read_to_string(&mut reply).unwrap();
+        assert!(reply.ends_with("one"), "{reply}");
+        assert_eq!(Client::connect(admin).ask("GET", "/livez").status, 200);
+        let port = server.addresses[0].port();
+        let mut status = crate::harness::host();
+        status.args(["status", "--port", &port.to_string()]).env("XDG_RUNTIME_DIR", place.folder.file(""));
+        assert!(output_of(&mut status).1.contains(&format!("process {}", server.pid())));
+        assert!(server.first_process_ends().success());
+    }
+    server.signal("TERM");
+    server.log_line(&["shutting down"]);
+    wait_until("the socket is removed", || !place.folder.file("http").exists());
+}
