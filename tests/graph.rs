@@ -13,7 +13,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/wasm/src", &[]),
     ("host/src", &[
         "amount", "regular_file", "config", "clock", "seed", "metrics", "telemetry", "files", "net", "fault", "fault_counts", "events", "trial", "rollout",
-        "background", "site", "record", "serve", "source", "admin", "bounds", "bounds_page", "limits", "reference", "cli", "builder", "reload", "upgrade",
+        "background", "site", "record", "serve", "source", "admin", "bounds", "bounds_page", "limits", "reference", "cli", "builder", "reload", "upgrade", "doors",
     ]),
 ];
 

@@ -18,6 +18,7 @@ pub mod builder;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doors;
 pub mod events;
 pub mod fault;
 pub mod fault_counts;

@@ -1,10 +1,7 @@
 //! Binary: parses the command line, loads the configuration, runs the server and
 //! sets the exit code.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,11 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use host::admin::api::Api;
-use host::admin::listener::{self, Door};
+use host::admin::listener;
 use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
-use host::admin::place::{self, Bound};
 use host::admin::proof::DIFFS_MAX;
-use host::admin::token::Token;
 use host::builder::{self, Foundation, Loaded};
 use host::cli::command;
 use host::cli::dev;
@@ -24,8 +19,8 @@ use host::cli::parse::{self, Stop};
 use host::cli::serve::Serve;
 use host::config::site::DEFAULT;
 use host::config::value;
+use host::doors;
 use host::net::listen;
-use host::net::listener::Listener;
 use host::reload::Reloader;
 use host::serve::server::{self, End};
 use host::site::by::By;
@@ -50,9 +45,6 @@ const SITES_SHOWN: usize = 10;
 
 /// Longest wait at the end for replies of the API.
 const LAST_REPLIES: Duration = Duration::from_millis(200);
-
-/// Flag of the address of the API.
-const ADMIN: &str = "--admin";
 
 /// Exit code for a command line that cannot be parsed.
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -179,7 +171,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         lifecycle: Arc::clone(&upgrader),
     };
     let mut held = Held::default();
-    let (_bound, control, admin) = start_control(&args, &listeners, control, &mut held)?;
+    let (_bound, control, admin) = doors::open(&args, &listeners, control, &mut held)?;
     upgrader.hold(held);
     if let Some(takeover) = &takeover {
         takeover.serving()?;
@@ -232,77 +224,6 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         recorder.flush();
     }
     result
-}
-
-/// Serves the API on the control socket and on the address of `--admin`. Returns the bound
-/// control socket, which is removed on drop, its path, and the URLs of the address. Notes what an
-/// upgrade hands over.
-fn start_control(
-    args: &Serve,
-    listeners: &[Listener],
-    mut api: Api<Arc<Upgrader>>,
-    held: &mut Held,
-) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
-    let mut doors = Vec::new();
-    for listener in listeners {
-        held.sockets.push((listener.name.clone(), listener.descriptor()?));
-    }
-    let bound = match bind_control(args, listeners)? {
-        Some((listener, bound)) => {
-            // A client may be in another folder than the server.
-            let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
-            api.control = path.display().to_string();
-            held.sockets.push((bound.name(), listener.as_fd().try_clone_to_owned()?));
-            held.control = bound.held_lock().map(File::try_clone).transpose()?;
-            doors.push(Door::Unix { listener, has_group: bound.has_group() });
-            Some(bound)
-        }
-        None => None,
-    };
-    if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
-        let token = Token::new(token)?;
-        for listener in listen::bind_tcp(address, ADMIN)? {
-            api.admin.push(format!("http://{}", listener.local_addr()?));
-            held.sockets.push((listen::name(ADMIN, address), listener.as_fd().try_clone_to_owned()?));
-            doors.push(Door::Tcp { listener, token: token.clone() });
-        }
-    }
-    let (control, admin) = (api.control.clone(), api.admin.clone());
-    if !doors.is_empty() {
-        listener::start(doors, api).context("cannot start the control thread")?;
-    }
-    Ok((bound, control, admin))
-}
-
-/// Binds the control socket, unless `--no-control` is given.
-fn bind_control(args: &Serve, listeners: &[Listener]) -> anyhow::Result<Option<(UnixListener, Bound)>> {
-    let group = args.swap.control_group.as_ref();
-    let (listener, bound) = match &args.swap.control {
-        _ if args.swap.no_control => return Ok(None),
-        Some(path) => place::bind(path, group)?,
-        None => {
-            let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
-            match place::bind(&place::default_path(port), group) {
-                Ok(bound) => bound,
-                Err(error) if group.is_some() => return Err(error),
-                // The default socket is optional, so the server starts without it.
-                Err(error) => {
-                    warn!("the server takes no commands: {error:#}");
-                    return Ok(None);
-                }
-            }
-        }
-    };
-    if let Some(group) = group
-        && let Some((folder, mode)) = place::closed_folder(bound.path(), group.id)
-    {
-        let (given, folder) = (&group.given, folder.display());
-        warn!(
-            "the group {given} cannot send commands, because it may not enter the folder {folder} (mode {mode:04o}); \
-             give a socket in a folder that the group may enter: --control PATH"
-        );
-    }
-    Ok(Some((listener, bound)))
 }
 
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {

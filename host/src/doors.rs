@@ -1,0 +1,95 @@
+//! Opens the control socket and the address of `--admin`, at which the API is served.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+
+use anyhow::Context;
+use tracing::warn;
+
+use crate::admin::api::{Api, Lifecycle};
+use crate::admin::listener::{self, Door};
+use crate::admin::place::{self, Bound};
+use crate::admin::token::Token;
+use crate::cli::serve::Serve;
+use crate::net::listen;
+use crate::net::listener::Listener;
+use crate::upgrade::handover::Held;
+
+/// Flag of the address of the API.
+const ADMIN: &str = "--admin";
+
+/// Serves the API on the control socket and on the address of `--admin`. Returns the bound
+/// control socket, which is removed on drop, its path, and the URLs of the address. Notes what an
+/// upgrade hands over.
+///
+/// # Errors
+///
+/// One line that names the path, the address or the file that cannot be used, and why.
+pub fn open<C: Lifecycle + 'static>(
+    args: &Serve,
+    listeners: &[Listener],
+    mut api: Api<C>,
+    held: &mut Held,
+) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
+    let mut doors = Vec::new();
+    for listener in listeners {
+        held.sockets.push((listener.name.clone(), listener.descriptor()?));
+    }
+    let bound = match bind_control(args, listeners)? {
+        Some((listener, bound)) => {
+            // A client may be in another folder than the server.
+            let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
+            api.control = path.display().to_string();
+            held.sockets.push((bound.name(), listener.as_fd().try_clone_to_owned()?));
+            held.control = bound.held_lock().map(File::try_clone).transpose()?;
+            doors.push(Door::Unix { listener, has_group: bound.has_group() });
+            Some(bound)
+        }
+        None => None,
+    };
+    if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
+        let token = Token::new(token)?;
+        for listener in listen::bind_tcp(address, ADMIN)? {
+            api.admin.push(format!("http://{}", listener.local_addr()?));
+            held.sockets.push((listen::name(ADMIN, address), listener.as_fd().try_clone_to_owned()?));
+            doors.push(Door::Tcp { listener, token: token.clone() });
+        }
+    }
+    let (control, admin) = (api.control.clone(), api.admin.clone());
+    if !doors.is_empty() {
+        listener::start(doors, api).context("cannot start the control thread")?;
+    }
+    Ok((bound, control, admin))
+}
+
+/// Binds the control socket, unless `--no-control` is given.
+fn bind_control(args: &Serve, listeners: &[Listener]) -> anyhow::Result<Option<(UnixListener, Bound)>> {
+    let group = args.swap.control_group.as_ref();
+    let (listener, bound) = match &args.swap.control {
+        _ if args.swap.no_control => return Ok(None),
+        Some(path) => place::bind(path, group)?,
+        None => {
+            let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
+            match place::bind(&place::default_path(port), group) {
+                Ok(bound) => bound,
+                Err(error) if group.is_some() => return Err(error),
+                // The default socket is optional, so the server starts without it.
+                Err(error) => {
+                    warn!("the server takes no commands: {error:#}");
+                    return Ok(None);
+                }
+            }
+        }
+    };
+    if let Some(group) = group
+        && let Some((folder, mode)) = place::closed_folder(bound.path(), group.id)
+    {
+        let (given, folder) = (&group.given, folder.display());
+        warn!(
+            "the group {given} cannot send commands, because it may not enter the folder {folder} (mode {mode:04o}); \
+             give a socket in a folder that the group may enter: --control PATH"
+        );
+    }
+    Ok(Some((listener, bound)))
+}
