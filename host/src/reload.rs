@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
-use crate::admin::protocol::{Limit, Reloaded, ShownSetting, SiteOutcome};
+use crate::admin::protocol::{Reloaded, SiteOutcome};
 use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
 use crate::cli::parse::{self, Stop};
-use crate::cli::serve::{self, Serve, SitePlan};
+use crate::cli::serve::{Serve, SitePlan};
 use crate::config::live::Changes;
 use crate::config::site::{DEFAULT, Source};
 use crate::events::event::Event;
-use crate::limits;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::demand::Demand;
@@ -91,15 +90,9 @@ impl Reloader {
         }
     }
 
-    /// Returns the settings with which the server runs.
-    pub fn settings(&self) -> Vec<ShownSetting> {
-        let source = self.source().clone();
-        config::entries(&source)
-    }
-
-    /// Returns the limits in force.
-    pub fn limits(&self) -> Vec<Limit> {
-        limits::in_force(&serve::definition(), self.settings())
+    /// Returns what the server runs with.
+    pub fn running(&self) -> Source {
+        self.source().clone()
     }
 
     /// Reads the configuration again and applies it as a whole, or not at all.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::admin::api::Lifecycle;
 use crate::admin::protocol::{Limit, Reloaded, ShownSetting};
+use crate::cli::{config, serve};
+use crate::limits;
 use crate::site::by::By;
 use crate::upgrade::handover::Upgrader;
 
@@ -22,10 +24,10 @@ impl Lifecycle for Arc<Upgrader> {
     }
 
     async fn settings(&self) -> Vec<ShownSetting> {
-        self.reloader().settings()
+        config::entries(&self.reloader().running())
     }
 
     async fn limits(&self) -> Vec<Limit> {
-        self.reloader().limits()
+        limits::in_force(&serve::definition(), self.settings().await)
     }
 }
