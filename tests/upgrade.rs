@@ -312,7 +312,14 @@ fn sockets_of_all_kinds_are_handed_over() {
     let admin: SocketAddr = server.log_line(&["API: http://"]).rsplit('/').next().unwrap().parse().unwrap();
     assert!(server.addresses.len() >= 2 && server.addresses[0] == passed.local_addr().unwrap());
     drop(passed);
+    let good = paths::program().display();
     for _ in 0..2 {
+        // Fails when it has the sockets.
+        program.is(&format!("#!/bin/sh\nexec '{good}' --record '{http}' \"$@\"\n"));
+        let cause = server.fails_to_upgrade();
+        assert!(cause.contains("exit status: 1"), "{cause}");
+        assert!(place.folder.file("http").exists(), "the path of the socket that goes on");
+        program.is_good();
         server.upgrade();
         for &address in &server.addresses {
             assert_eq!(Client::connect(address).ask("GET", "/").text(), "one");

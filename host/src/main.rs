@@ -174,7 +174,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     let (_bound, control, admin) = doors::open(&args, &listeners, control, &mut held)?;
     upgrader.hold(held);
     if let Some(takeover) = &takeover {
-        takeover.serving()?;
+        takeover.serving();
     }
     announce(&first, &urls, &control, &admin, args.log_format);
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();

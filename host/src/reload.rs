@@ -19,7 +19,7 @@ use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::demand::Demand;
 use crate::site::directory::{Directory, Site};
-use crate::site::outcome::Outcome;
+use crate::site::outcome::{HANDED_OVER, Outcome};
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::swap::SUPERSEDED;
 use crate::source::watch::{self, FileStamp};
@@ -35,9 +35,9 @@ pub struct Reloader {
     foundation: Arc<Foundation>,
     /// What the server runs with.
     source: Mutex<Source>,
-    /// Watches of the module files. Locked during a reload, so that reloads wait for each
-    /// other.
-    watching: tokio::sync::Mutex<WatchingBySite>,
+    /// Watches of the module files; none when another process has taken the place of this one.
+    /// Locked during a reload, so that reloads wait for each other.
+    watching: tokio::sync::Mutex<Option<WatchingBySite>>,
 }
 
 /// Change of the sites that is ready.
@@ -60,12 +60,13 @@ impl Reloader {
     /// Creates the reloader of a server that was started with these flags.
     pub fn new(args: &Serve, app: Arc<App>, foundation: Foundation, watching: WatchingBySite) -> Reloader {
         let foundation = Arc::new(foundation);
-        let (source, watching) = (Mutex::new(args.source.clone()), tokio::sync::Mutex::new(watching));
+        let (source, watching) = (Mutex::new(args.source.clone()), tokio::sync::Mutex::new(Some(watching)));
         Reloader { app, foundation, source, watching }
     }
 
-    /// Keeps reloads waiting while the guard lives. It has the watches of the module files.
-    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, WatchingBySite> {
+    /// Keeps reloads waiting while the guard lives. It has the watches of the module files, unless
+    /// another process has taken the place of this one.
+    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, Option<WatchingBySite>> {
         self.watching.lock().await
     }
 
@@ -102,8 +103,9 @@ impl Reloader {
     /// One line for each mistake.
     pub async fn reload_by(&self, by: By) -> Result<Reloaded, String> {
         let mut watching = self.watching.lock().await;
+        let watching = watching.as_mut().ok_or(HANDED_OVER)?;
         service::reloading();
-        let reloaded = self.load(&mut watching, by).await;
+        let reloaded = self.load(watching, by).await;
         service::reloaded(reloaded.is_ok());
         match &reloaded {
             Ok(Reloaded { applied, needs_restart, failed, .. }) => {

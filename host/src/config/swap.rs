@@ -26,7 +26,8 @@ pub struct SwapLimits {
     pub compile_timeout: Duration,
 
     // Compiled code is about five times as large as the module file.
-    /// Most memory of all kept versions: their code, their images and their files; past it
+    /// Most memory of all kept versions: their code, their images, and the files of those
+    /// that are still to be compiled again, without a state folder the files of all; past it
     /// the oldest are dropped, and a module whose code alone is larger is rejected
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::<BUDGET_MAX>)]
     pub keep_bytes: usize,

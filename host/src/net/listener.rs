@@ -36,9 +36,9 @@ enum Listening {
     },
 }
 
-/// Leaves the paths of all Unix sockets to the process that has taken them over.
-pub fn leave_paths() {
-    LEFT.store(true, Relaxed);
+/// Sets whether the paths of all Unix sockets belong to another process, which removes them.
+pub fn leave_paths(are_left: bool) {
+    LEFT.store(are_left, Relaxed);
 }
 
 /// Returns whether the paths of Unix sockets are left to another process.

@@ -68,17 +68,19 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Out
         }
     }
     app.events.tell(&Event::ending());
-    // Waits until the backlog is accepted: its connections are established for their
-    // clients, who may have sent requests.
-    while accepting.join_next().await.is_some() {}
     let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
-    let drain = app.settings.get().drain;
-    let mut drained = timeout(drain, connections.permits.acquire_many(all)).await.is_ok();
-    if !drained && end == End::HandedOver {
+    let mut drained = pin!(async {
+        // Waits until the backlog is accepted: its connections are established for their
+        // clients, who may have sent requests.
+        while accepting.join_next().await.is_some() {}
+        let _ = connections.permits.acquire_many(all).await;
+    });
+    let mut is_drained = timeout(app.settings.get().drain, drained.as_mut()).await.is_ok();
+    if !is_drained && end == End::HandedOver {
         app.ending.close();
-        drained = timeout(LAST, connections.permits.acquire_many(all)).await.is_ok();
+        is_drained = timeout(LAST, drained).await.is_ok();
     }
-    if !drained {
+    if !is_drained {
         warn!("some requests were not answered within the drain time (--drain)");
     }
 }
@@ -102,7 +104,8 @@ impl AcceptLoop {
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());
-        loop {
+        // Another process takes new connections from the same socket.
+        while !ending.has_begun() {
             let accepted = tokio::select! {
                 biased;
                 accepted = self.listener.accept() => accepted,
@@ -156,7 +159,7 @@ impl AcceptLoop {
             self.connections.slots.make_room(client);
             tokio::select! {
                 permit = &mut permit => return permit.ok(),
-                () = self.connections.app.ending.begun() => return None,
+                () = self.connections.app.ending.closing() => return None,
                 // Tries again: perhaps no connection qualified, or the chosen one is still
                 // sending a response.
                 () = sleep(ACCEPT_REST) => {}

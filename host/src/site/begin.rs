@@ -50,7 +50,7 @@ pub async fn go_on(
     Handed { mut state, files }: Handed,
 ) -> anyhow::Result<Beginning> {
     state.correct_origins();
-    let mut history = History::new(limits);
+    let mut history = History::new(limits, dir.is_none());
     history.count_from(state.next_number);
     let current = state.versions.iter().map(|kept| &kept.label).find(|label| label.number == state.current);
     let label = current.context("the current version was not handed over")?;
@@ -71,7 +71,7 @@ pub async fn begin(
     demand: Demand,
     dir: Option<StateDir>,
 ) -> anyhow::Result<Beginning> {
-    let mut history = History::new(limits);
+    let mut history = History::new(limits, dir.is_none());
     let Left { state: left, next_number } = dir.as_ref().map(StateDir::load).transpose()?.unwrap_or_default();
     history.count_from(next_number);
     if let (Some(folder), Some(state)) = (&dir, &left)

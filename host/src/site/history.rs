@@ -20,6 +20,7 @@ pub struct History {
     keep: usize,
     /// Most memory of all good versions, in bytes.
     keep_bytes: usize,
+    holds_files: bool,
     next_number: u64,
     records: Vec<Record>,
     /// Rollout in progress.
@@ -45,10 +46,19 @@ enum RecordState {
 }
 
 impl History {
-    /// Creates an empty history with the bounds of `limits`.
-    pub fn new(limits: &SwapLimits) -> History {
+    /// Creates an empty history with the bounds of `limits`. `holds_files` says whether the files
+    /// of its versions stay in memory.
+    pub fn new(limits: &SwapLimits, holds_files: bool) -> History {
         let SwapLimits { keep, keep_bytes, .. } = *limits;
-        History { keep, keep_bytes, next_number: 1, records: Vec::new(), rollout: None, leaving: Vec::new() }
+        History {
+            keep,
+            keep_bytes,
+            holds_files,
+            next_number: 1,
+            records: Vec::new(),
+            rollout: None,
+            leaving: Vec::new(),
+        }
     }
 
     /// Continues the numbering of an earlier process.
@@ -174,8 +184,12 @@ impl History {
 
     /// Returns the memory of all good versions, in bytes.
     pub fn memory(&self) -> usize {
-        // The file, too, which is kept in memory without a state folder.
-        self.good().map(|version| version.module.memory() + version.label.size).sum()
+        self.good().map(|version| self.memory_of(version)).sum()
+    }
+
+    /// Returns the memory of one version, in bytes.
+    fn memory_of(&self, version: &Version) -> usize {
+        version.module.memory() + if self.holds_files { version.label.size } else { 0 }
     }
 
     /// Returns whether the limits allow another good version.
@@ -188,7 +202,7 @@ impl History {
     fn forget_good(&mut self, current: u64) {
         let undo = self.replaced_by(current);
         let (mut count, mut memory) = (self.good().count(), self.memory());
-        let by_age = self.good().map(|version| (version.label.number, version.module.memory()));
+        let by_age = self.good().map(|version| (version.label.number, self.memory_of(version)));
         let mut candidates: Vec<_> = by_age.filter(|(number, _)| *number != current).collect();
         candidates.sort_by_key(|(number, _)| Some(*number) == undo);
         let mut dropped = Vec::new();

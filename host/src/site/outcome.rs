@@ -84,8 +84,8 @@ pub(super) enum Published {
 }
 
 /// Cause when another process has taken the place of this one.
-pub(super) const HANDED_OVER: &str =
-    "a new process has taken the place of this one (SIGUSR2); give the order to it";
+pub const HANDED_OVER: &str =
+    "a new process has taken the place of this one (host upgrade); give the order to it";
 
 /// Cause when the site was removed by a reload.
 pub(super) const REMOVED: &str = "a reload has removed the site";

@@ -172,7 +172,7 @@ impl Shared {
         });
     }
 
-    /// Changes a rollout that goes on.
+    /// Changes a rollout that goes on. Returns false, and changes nothing, if it is over.
     pub(super) fn change(
         &self,
         rollout: &Arc<Rollout>,
@@ -180,19 +180,20 @@ impl Shared {
         cause: Option<String>,
         by: By,
         change: impl FnOnce(&mut Live, &mut SavedRollout, &mut Split),
-    ) {
+    ) -> bool {
         self.changes.beside(|| {
             // An operator may have paused it since the plan was looked at.
             let is_due = by != By::Rollout || !matches!(rollout.next(), Next::Wait(_));
             if rollout.is_over() || !is_due {
-                return;
+                return false;
             }
             self.versions.change_rollout(rollout.number(), |split, saved| {
                 change(&mut rollout.live(), saved, split);
             });
             rollout.changed.notify_one();
             self.tell_rollout(rollout, what, cause, by);
-        });
+            true
+        })
     }
 
     /// Publishes the candidate of a rollout.

@@ -157,10 +157,13 @@ impl Shared {
             Some(Halt::Stopped) => return Err("the rollout has stopped already".into()),
             None => {}
         }
-        self.change(&rollout, Change::Paused, None, by, |live, saved, _| {
+        let is_paused = self.change(&rollout, Change::Paused, None, by, |live, saved, _| {
             live.progress.halt = Some(Halt::Paused);
             saved.halt = Some(Halt::Paused);
         });
+        if !is_paused {
+            return Err(self.no_rollout());
+        }
         self.save_state_on_thread().await;
         Ok(rollout.status())
     }
@@ -171,12 +174,15 @@ impl Shared {
         if rollout.live().progress.halt.is_none() {
             return Err("the rollout is not paused".into());
         }
-        self.change(&rollout, Change::Resumed, None, by, |live, saved, _| {
+        let is_resumed = self.change(&rollout, Change::Resumed, None, by, |live, saved, _| {
             live.progress.resume(Instant::now(), rollout.served());
             live.stopped = None;
             saved.stopped = None;
             saved.halt = None;
         });
+        if !is_resumed {
+            return Err(self.no_rollout());
+        }
         self.save_state_on_thread().await;
         Ok(rollout.status())
     }

@@ -1,6 +1,7 @@
 //! The old process of an upgrade: starts the new one, gives it all it needs, and goes on if the
 //! new one fails.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,6 +22,7 @@ use crate::reload::Reloader;
 use crate::serve::app::App;
 use crate::site::by::By;
 use crate::site::directory::Site;
+use crate::site::outcome::HANDED_OVER;
 use crate::telemetry::service;
 use crate::upgrade::program::Program;
 use crate::upgrade::takeover::VARIABLE;
@@ -124,6 +126,9 @@ impl Upgrader {
         }
         // Reloads wait, so that no site is added or removed.
         let mut watching = self.reloader.hold().await;
+        if watching.is_none() {
+            bail!(HANDED_OVER);
+        }
         if self.app.ending.has_begun() {
             bail!("the server ends");
         }
@@ -131,8 +136,8 @@ impl Upgrader {
         info!(program, "upgrade: starting a new process");
         let (upgrader, sites) = (Arc::clone(self), self.app.sites.get().all().to_vec());
         let process = spawn_blocking(move || upgrader.replace(&sites)).await??;
-        // The new process watches the files.
-        watching.clear();
+        // The new process watches the files, and reloads.
+        *watching = None;
         Ok(process)
     }
 
@@ -177,7 +182,7 @@ impl Upgrader {
             return Err(error);
         }
         let process = new.release();
-        listener::leave_paths();
+        listener::leave_paths(true);
         service::handed_over(process);
         // The new process serves, whatever becomes of this message.
         let _ = wire::send(&new.socket, &Message::Main);
@@ -201,20 +206,18 @@ impl Upgrader {
         held.control.as_ref().map_or(Ok(()), send_lock)?;
         drop(held);
         self.locks(sites, send_lock)?;
-        let (mut marks, mut sent) = (Vec::new(), Vec::new());
+        let (mut marks, mut sent) = (Vec::new(), HashSet::new());
         for site in sites {
             let (mark, handed) = site.swapper.to_hand_over();
             marks.push(mark);
             let state = Box::new(handed.state);
             wire::send(to, &Message::Site { name: site.name.to_string(), state })?;
             for (label, file) in handed.files {
-                if sent.contains(&label.sha256) {
-                    continue;
-                }
                 let (sha256, length) = (label.sha256.clone(), file.len());
-                wire::send(to, &Message::Module { sha256, length })?;
-                wire::send_bytes(to, &file)?;
-                sent.push(label.sha256);
+                if sent.insert(label.sha256) {
+                    wire::send(to, &Message::Module { sha256, length })?;
+                    wire::send_bytes(to, &file)?;
+                }
             }
         }
         wire::send(to, &Message::Complete)?;

@@ -13,10 +13,10 @@ use anyhow::{Context, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, getppid};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::files::own_file;
-use crate::net::handed;
+use crate::net::{handed, listener};
 use crate::site::handed::Handed;
 use crate::upgrade::wire::{self, Message};
 
@@ -44,6 +44,8 @@ pub fn receive() -> anyhow::Result<Option<Takeover>> {
     let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
     let mut takeover = Takeover { old, process, sites: BTreeMap::new() };
     takeover.receive_all().with_context(|| lost(process))?;
+    // Until this process serves.
+    listener::leave_paths(true);
     Ok(Some(takeover))
 }
 
@@ -98,17 +100,17 @@ impl Takeover {
     }
 
     /// Tells the old process that this one serves, and waits until it is the server.
-    ///
-    /// # Errors
-    ///
-    /// When the old process has given the upgrade up.
-    pub fn serving(&self) -> anyhow::Result<()> {
+    pub fn serving(&self) {
+        // An old process that has given the upgrade up ends this one. One that has ended by itself
+        // has left all to it.
+        if let Err(error) = self.say(&Message::Serving, &Message::Main) {
+            warn!("{error:#}");
+        }
+        listener::leave_paths(false);
         // What the configuration does not name any more.
         handed::close_rest();
         own_file::release_rest();
-        self.say(&Message::Serving, &Message::Main)?;
         info!(process = self.process, "took the place of the server before, which answers its last requests");
-        Ok(())
     }
 
     fn say(&self, message: &Message, expected: &Message) -> anyhow::Result<()> {
