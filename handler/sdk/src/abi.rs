@@ -71,6 +71,15 @@ pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// in milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
 
+/// Request field that says which trace a request belongs to, by W3C Trace Context. A host that
+/// takes part in traces (`--traceparent`) sets it, and is the parent span then.
+pub const TRACEPARENT: &str = "traceparent";
+/// Length of a [`TRACEPARENT`] of version 00, in bytes.
+pub const TRACEPARENT_BYTES: usize = 55;
+/// Request field in which tracing systems pass on what they know of the trace that
+/// [`TRACEPARENT`] names.
+pub const TRACESTATE: &str = "tracestate";
+
 /// Fields that may stand only once in a response, because recipients differ on what two
 /// of them mean (RFC 9110, sections 8, 10.2 and 14.4; RFC 9111, sections 5.1 and 5.3; RFC
 /// 6266; the Fetch standard). The host refuses a response that repeats one. `date` is
