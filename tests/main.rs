@@ -51,6 +51,7 @@ mod steering;
 mod strict;
 mod swap;
 mod tools;
+mod traces;
 mod transcripts;
 mod upgrade;
 mod values;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
+use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME, TRACEPARENT, TRACESTATE};
 
 use crate::hop_by_hop::Listed;
 
@@ -28,6 +28,10 @@ pub enum Name {
     RequestId,
     /// [`REQUEST_TIME`].
     RequestTime,
+    /// [`TRACEPARENT`].
+    TraceParent,
+    /// [`TRACESTATE`].
+    TraceState,
     /// `transfer-encoding`.
     TransferEncoding,
     /// Another field that is hop-by-hop in any message.
@@ -44,7 +48,12 @@ impl Name {
             4 => &[("host", Name::Host), ("date", Name::Date)],
             6 => &[("expect", Name::Expect)],
             7 => &[("trailer", Name::HopByHop), ("upgrade", Name::HopByHop)],
-            10 => &[("connection", Name::Connection), ("keep-alive", Name::HopByHop)],
+            10 => &[
+                ("connection", Name::Connection),
+                ("keep-alive", Name::HopByHop),
+                (TRACESTATE, Name::TraceState),
+            ],
+            11 => &[(TRACEPARENT, Name::TraceParent)],
             12 => &[(REQUEST_ID, Name::RequestId)],
             14 => &[("content-length", Name::ContentLength), (REQUEST_TIME, Name::RequestTime)],
             15 => &[(FORWARDED_FOR, Name::ForwardedFor)],
@@ -161,7 +170,7 @@ pub(crate) fn put<const N: usize>(to: &mut Vec<u8>, pieces: [&[u8]; N]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORWARDED_FOR, Field, Fields, Name, REQUEST_ID, REQUEST_TIME};
+    use super::{FORWARDED_FOR, Field, Fields, Name, REQUEST_ID, REQUEST_TIME, TRACEPARENT, TRACESTATE};
     use crate::hop_by_hop::Listed;
 
     #[test]
@@ -170,6 +179,8 @@ mod tests {
             (REQUEST_ID, Name::RequestId),
             (FORWARDED_FOR, Name::ForwardedFor),
             (REQUEST_TIME, Name::RequestTime),
+            (TRACEPARENT, Name::TraceParent),
+            (TRACESTATE, Name::TraceState),
             ("x-handler-version", Name::HandlerVersion),
             ("Host", Name::Host),
             ("TE", Name::HopByHop),

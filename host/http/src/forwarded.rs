@@ -41,10 +41,15 @@ impl Trusted {
     }
 }
 
+/// Returns whether a peer is a trusted proxy.
+pub fn is_trusted(peer: Peer, trusted: &[Trusted]) -> bool {
+    trusted.iter().any(|trusted| trusted.includes(peer))
+}
+
 /// Returns the network that a peer counts for in fair sharing; `None` for a trusted
 /// proxy, which stands for many clients.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
-    if trusted.iter().any(|trusted| trusted.includes(peer)) { None } else { ClientNet::of(peer) }
+    if is_trusted(peer, trusted) { None } else { ClientNet::of(peer) }
 }
 
 /// Returns the client of a request. Starts at the peer. As long as the address found
@@ -54,11 +59,10 @@ pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;
     }
-    let is_trusted = |peer| trusted.iter().any(|trusted| trusted.includes(peer));
     let lists = fields.values(Name::ForwardedFor).rev();
     let mut claims = lists.flat_map(|list| list.rsplit(|&byte| byte == b','));
     let mut client = peer;
-    while is_trusted(client) {
+    while is_trusted(client, trusted) {
         match claims.next().and_then(address) {
             Some(address) => client = Peer::Ip(address),
             // The list has ended, or the entry is malformed and cannot be trusted.

@@ -16,6 +16,7 @@
 //! | `hop_by_hop` | header fields that concern one connection |
 //! | `message` | a request in the form that a handler gets |
 //! | `request_id` | ids of requests and connections |
+//! | `trace` | the trace that a request belongs to |
 //! | `client_net` | the network that a client counts towards |
 //! | `quote` | makes untrusted text safe to show |
 
@@ -33,3 +34,4 @@ pub mod request_head;
 pub mod request_id;
 pub mod response;
 pub mod target;
+pub mod trace;

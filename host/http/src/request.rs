@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME};
+use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME, TRACEPARENT};
 use thiserror::Error;
 
 use crate::authority::{self, BadHost};
@@ -19,6 +19,7 @@ use crate::hop_by_hop::Listed;
 use crate::request_head::RequestHead;
 use crate::request_id::RequestId;
 use crate::target::{BadTarget, Target};
+use crate::trace::Trace;
 
 /// Facts about a request that the host adds to it.
 pub struct Origin<'a> {
@@ -28,6 +29,8 @@ pub struct Origin<'a> {
     pub client: &'a str,
     /// Time at which the head was complete.
     pub time: SystemTime,
+    /// Span of the request. Without one, the client's own fields about a trace stay as they are.
+    pub trace: Option<&'a Trace>,
 }
 
 /// Why the head of a request is refused.
@@ -113,6 +116,9 @@ pub fn encode(
         Name::Expect | Name::ContentLength | Name::RequestId | Name::ForwardedFor | Name::RequestTime => {
             false
         }
+        Name::TraceParent => origin.trace.is_none(),
+        // What another system has added to its trace means nothing in a new one.
+        Name::TraceState => origin.trace.is_none_or(Trace::is_continued),
         name => !name.is_hop_by_hop(),
     });
     let mut digits = itoa::Buffer::new();
@@ -126,6 +132,9 @@ pub fn encode(
     own(REQUEST_ID, origin.id.as_bytes());
     own(FORWARDED_FOR, origin.client.as_bytes());
     own(REQUEST_TIME, time);
+    if let Some(trace) = origin.trace {
+        own(TRACEPARENT, trace.as_bytes());
+    }
     put(to, [b"\r\n"]);
 }
 
@@ -150,6 +159,7 @@ mod tests {
             id: &RequestId::none(),
             client: "127.0.0.1",
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
+            trace: None,
         };
         let mut canonical = Vec::new();
         encode(&mut canonical, &head, check_head(&head).unwrap(), 0, 0, &origin);

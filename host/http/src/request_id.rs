@@ -52,6 +52,16 @@ pub struct RequestId {
     length: usize,
 }
 
+/// Returns the 16 hexadecimal digits of a number. Faster than `{:016x}`.
+pub(crate) fn digits(number: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    let (pairs, _) = text.as_chunks_mut();
+    for (digits, byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
+        *digits = HEX.get(usize::from(byte)).copied().unwrap_or_default();
+    }
+    text
+}
+
 impl ConnectionIds {
     /// Creates a generator with random keys.
     #[allow(clippy::new_without_default, reason = "two defaults are not equal")]
@@ -77,6 +87,12 @@ impl RequestIds {
         id.push(b'-');
         id.push_hex(self.keys.hash_one((self.connection, number)), HASH_DIGITS);
         id
+    }
+
+    /// Returns random bits for the latest request: other ones for each `part`, none of which tell
+    /// the hash of the id.
+    pub(crate) fn hash_part(&self, part: u8) -> u64 {
+        self.keys.hash_one((self.connection, self.count(), part))
     }
 
     /// Returns the number of ids given out.
@@ -109,13 +125,9 @@ impl RequestId {
 
     /// Appends a number in at least this many hexadecimal digits. Faster than `{:x}`.
     fn push_hex(&mut self, number: u64, digits_min: u32) {
-        let mut text = [[0; 2]; 8];
-        for (digits, byte) in text.iter_mut().zip(number.to_be_bytes()) {
-            *digits = HEX.get(usize::from(byte)).copied().unwrap_or_default();
-        }
-        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min) as usize;
-        let text = text.as_flattened();
-        let text = text.get(text.len().saturating_sub(digits)..).unwrap_or_default();
+        let text = digits(number);
+        let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min) as usize;
+        let text = text.get(text.len().saturating_sub(count)..).unwrap_or_default();
         if let Some(place) = self.text.get_mut(self.length..self.length + text.len()) {
             place.copy_from_slice(text);
             self.length += text.len();
@@ -127,6 +139,11 @@ impl RequestId {
             *place = byte;
             self.length += 1;
         }
+    }
+
+    /// Returns the digits of the hash; zeros for an id that was not generated.
+    pub(crate) fn hash_digits(&self) -> [u8; HASH_DIGITS as usize] {
+        self.as_bytes().last_chunk().copied().unwrap_or([b'0'; HASH_DIGITS as usize])
     }
 
     /// Returns the id as ASCII bytes.

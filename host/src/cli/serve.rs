@@ -12,6 +12,7 @@ use crate::admin::token::Token;
 use crate::config::limits::Limits;
 use crate::config::place::Place;
 use crate::config::site::{DEFAULT, Source};
+use crate::config::traceparent::Traceparent;
 use crate::config::value::count;
 use crate::config::values::ValueFlags;
 use crate::net::unix_socket::{self, Group};
@@ -47,6 +48,11 @@ pub struct Serve {
     /// or unix for clients of a Unix socket; repeatable [default: none]
     #[arg(long, value_name = "CIDR")]
     pub trust_forwarded: Vec<Trusted>,
+
+    /// Whose W3C trace context is believed. Unless this is off, the handler gets one traceparent, in
+    /// which the host is the parent span, and request lines name the trace
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t = Traceparent::Off)]
+    pub traceparent: Traceparent,
 
     /// Number of threads that serve requests [default: one for each core]
     #[arg(long, value_name = "N", value_parser = count::<THREADS_MAX>)]
@@ -232,6 +238,7 @@ impl Serve {
             limits: self.limits.connection.clone(),
             drain: self.limits.server.drain,
             trusted: self.trust_forwarded.clone(),
+            traceparent: self.traceparent,
             tell_version: !self.swap.no_version_field,
             tell_cause: self.dev,
         }

@@ -7,6 +7,7 @@
 //! | `connection` | limits of one connection and its messages |
 //! | `server` | limits of all connections together |
 //! | `call` | limits of handler calls |
+//! | `traceparent` | part of the host in traces |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
 //! | `limit_flag` | what the flag of a limit says about it |
@@ -38,6 +39,7 @@ pub mod site;
 pub mod sites;
 pub mod swap;
 pub mod toml_value;
+pub mod traceparent;
 pub mod value;
 pub mod value_error;
 pub mod values;

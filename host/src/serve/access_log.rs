@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use host_http::request_id::RequestId;
+use host_http::trace::Trace;
 use tracing::{Level, event, field};
 
 use crate::fault::{Fault, Whose};
@@ -28,6 +29,8 @@ pub struct Line<'a> {
     pub version: Option<u64>,
     /// Id of the request.
     pub id: &'a RequestId,
+    /// Span of the request, if the host takes part in traces.
+    pub trace: Option<&'a Trace>,
     /// Reason for which the host answered instead of the handler, if it did, and its text, in
     /// which secrets are masked.
     pub fault: Option<(&'a Fault, &'a str)>,
@@ -51,6 +54,7 @@ pub fn write(line: &Line<'_>) {
                 site = line.site,
                 version = line.version,
                 id = field::display(line.id),
+                trace = line.trace.map(|trace| field::display(trace.trace_id())),
                 fault = line.fault.map(|(fault, _)| fault.entry().name),
                 cause = line.fault.map(|(_, cause)| field::display(cause)),
             )

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use host_http::client_net::{ClientNet, Peer};
+use host_http::field::Fields;
 use host_http::forwarded;
-use host_http::h1::{BadMessage, Framing, HeadParser};
+use host_http::h1::{Framing, HeadParser};
 use host_http::message::Message;
 use host_http::request::{self, Origin};
 use host_http::request_head::RequestHead;
 use host_http::request_id::{RequestId, RequestIds};
 use host_http::response::{Own, Places};
+use host_http::trace::{Parent, Trace};
 use host_wasm::{Call, Ended};
 
 use crate::clock;
@@ -26,7 +28,7 @@ use crate::seed;
 use crate::serve::app::App;
 use crate::serve::buffers::Share;
 use crate::serve::date;
-use crate::serve::put::{CLOSE, connection, put};
+use crate::serve::put::{connection, put};
 use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
@@ -37,12 +39,14 @@ use crate::site::version;
 
 /// Client of one connection.
 pub struct Client {
-    app: Arc<App>,
-    settings: Arc<Settings>,
-    ids: RequestIds,
+    pub(super) app: Arc<App>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) ids: RequestIds,
     peer: Peer,
-    peer_text: String,
+    pub(super) peer_text: String,
     client_net: Option<ClientNet>,
+    /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
+    believes: Option<bool>,
     socket: Socket,
     slot: Arc<Slot>,
 }
@@ -69,7 +73,8 @@ impl Client {
     pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>) -> Client {
         let (settings, ids) = (app.settings.get(), app.ids.connection());
         let client_net = forwarded::client_net(peer, &settings.trusted);
-        Client { app, settings, ids, peer, peer_text: peer.to_string(), client_net, socket, slot }
+        let believes = settings.traceparent.believes(forwarded::is_trusted(peer, &settings.trusted));
+        Client { app, settings, ids, peer, peer_text: peer.to_string(), client_net, believes, socket, slot }
     }
 
     /// Allocates the memory of exchanges: enough for most requests, so that it need not grow
@@ -106,6 +111,7 @@ impl Client {
         let bytes = stream.input.split_to(length);
         let head = parser.head(&bytes);
         let id = self.ids.request();
+        let trace = self.trace(&id, head.fields);
         let from = forwarded::client(self.peer, head.fields, &self.settings.trusted);
         let (client, client_net) = if from == self.peer {
             (Cow::Borrowed(&*self.peer_text), self.client_net)
@@ -131,7 +137,7 @@ impl Client {
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
             received += body_bytes;
-            let origin = Origin { id: &id, client: &client, time };
+            let origin = Origin { id: &id, client: &client, time, trace: trace.as_ref() };
             let strip = site.place.stripped();
             request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
 
@@ -224,6 +230,7 @@ impl Client {
             site: site_name,
             version,
             id: &id,
+            trace: trace.as_ref(),
             fault: fault.as_ref().map(|(fault, cause)| (fault, cause.as_str())),
         });
         message.clear();
@@ -231,43 +238,11 @@ impl Client {
         Ok(!closes)
     }
 
-    /// Answers a message that is refused before its head is complete or understood.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone, or the client reads too slowly.
-    pub async fn refuse(&self, stream: &mut Stream, why: BadMessage) -> io::Result<()> {
-        let started = Instant::now();
-        let id = self.ids.request();
-        let mut begin = &stream.input[..];
-        while let Some(behind) = begin.strip_prefix(b"\r\n") {
-            begin = behind;
-        }
-        let method = if begin.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
-        let fault = Fault::from(why);
-        self.app.faults.add(&fault);
-        let cause = fault.to_string();
-        let page = fault.page(self.settings.tell_cause.then_some(&cause));
-        let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
-        let mut places = Places::default();
-        let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
-        let answer = answer.map_err(io::Error::other)?;
-        let took = started.elapsed();
-        let (received, sent) = (begin.len(), stream.output.len());
-        let answered = Answered { method: "other", status: answer.status, received, sent, took, call: None };
-        self.app.metrics.requests.add(&answered, None);
-        access_log::write(&access_log::Line {
-            request: None,
-            client: &self.peer_text,
-            status: answer.status,
-            length: answer.body.len(),
-            took,
-            site: None,
-            version: None,
-            id: &id,
-            fault: Some((&fault, &cause)),
-        });
-        stream.send(page.get(answer.body).unwrap_or_default(), started.into()).await
+    /// Returns the host's span of the latest request, unless the host takes no part in traces.
+    fn trace(&self, id: &RequestId, fields: Fields<'_>) -> Option<Trace> {
+        let believes = self.believes?;
+        let parent = believes.then(|| Parent::of(fields)).flatten();
+        Some(self.ids.trace(id, parent.as_ref()))
     }
 
     /// Returns whether the current response is the last one of the connection.

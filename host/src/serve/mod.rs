@@ -11,6 +11,7 @@
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
+//! | `refused` | answers a message that is no request |
 //! | `put` | checks a response, and writes its head |
 //! | `date` | formats the field `date` |
 //! | `body` | reads a request body within its limits |
@@ -30,6 +31,7 @@ pub mod exchange;
 mod idle_memory;
 pub mod look;
 mod put;
+mod refused;
 pub mod server;
 pub mod settings;
 pub mod slots;

@@ -8,6 +8,7 @@ use host_http::forwarded::Trusted;
 use host_http::h1::MessageLimits;
 
 use crate::config::connection::ConnectionLimits;
+use crate::config::traceparent::Traceparent;
 use crate::serve::write_pace::WriteBounds;
 
 /// Settings of connections.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Proxies whose `x-forwarded-for` header is trusted.
     pub trusted: Vec<Trusted>,
+    /// Part of the host in traces.
+    pub traceparent: Traceparent,
     /// Whether responses name the version that answered.
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).

@@ -108,7 +108,7 @@ pub async fn send_with(
 fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadRequest> {
     let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
     let time = facts.time.unwrap_or_else(SystemTime::now);
-    let origin = Origin { id: &facts.id, client: &facts.client, time };
+    let origin = Origin { id: &facts.id, client: &facts.client, time, trace: None };
     let mut head = Vec::new();
     with_head(request, |parsed| {
         encode(&mut head, parsed, check_head(parsed)?, 0, request.body().len(), &origin);

@@ -11,4 +11,5 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &[u8]| {
     let (pieces, bytes) = input.split_at(input.len().min(8));
     check::messages(bytes, pieces.iter().map(|&piece| usize::from(piece)));
+    check::traceparent(bytes);
 });

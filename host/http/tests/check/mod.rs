@@ -4,8 +4,11 @@
 use host_http::h1::{BadMessage, Chunks, Framing, HeadParser, MessageLimits, Part};
 use host_http::invalid_response::InvalidResponse;
 use host_http::request::{Origin, check_head, encode};
-use host_http::request_id::RequestId;
+use host_http::request_head::RequestHead;
+use host_http::request_id::{ConnectionIds, RequestId};
 use host_http::response::{Checked, FIELDS_MAX, Own, Places, check};
+use host_http::target::Target;
+use host_http::trace::Parent;
 
 /// Limits of a message, small enough for inputs to exceed them.
 const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fields_max: 16, body_max: 4096 };
@@ -143,7 +146,13 @@ fn request(
     let lines = String::from_utf8_lossy(head);
     let head = parser.head(head);
     let canonical = check_head(&head).map_err(|declined| declined.to_string()).map(|target| {
-        let origin = Origin { id: &RequestId::none(), client: "-", time: std::time::SystemTime::UNIX_EPOCH };
+        traced(&head, target);
+        let origin = Origin {
+            id: &RequestId::none(),
+            client: "-",
+            time: std::time::SystemTime::UNIX_EPOCH,
+            trace: None,
+        };
         let mut canonical = Vec::new();
         encode(&mut canonical, &head, target, 0, body.len(), &origin);
         canonical
@@ -157,6 +166,61 @@ fn request(
     let first = lines.trim_start_matches("\r\n").split("\r\n").next().unwrap_or_default();
     let is_later = !first.ends_with("/1.0") && !first.ends_with("/1.1");
     Ok(Some(Request { method, target, fields, body, is_later, is_last, canonical }))
+}
+
+/// Checks that a handler gets one `traceparent` from a host that takes part in traces, that
+/// `tracestate` goes with the client's trace only, and that nothing else changes.
+fn traced(head: &RequestHead<'_>, target: Target<'_>) {
+    let (ids, parent) = (ConnectionIds::new().connection(), Parent::of(head.fields));
+    let (id, time) = (ids.request(), std::time::SystemTime::UNIX_EPOCH);
+    let trace = ids.trace(&id, parent.as_ref());
+    let [mut plain, mut traced] = [Vec::new(), Vec::new()];
+    let origin = Origin { id: &id, client: "-", time, trace: None };
+    encode(&mut plain, head, target, 0, 0, &origin);
+    encode(&mut traced, head, target, 0, 0, &Origin { trace: Some(&trace), ..origin });
+    let lines = |message: &[u8], names: &[&str]| -> (Vec<String>, Vec<String>) {
+        let lines = String::from_utf8_lossy(message).split("\r\n").map(str::to_owned).collect::<Vec<_>>();
+        lines.into_iter().partition(|line| names.iter().any(|name| line.starts_with(name)))
+    };
+    let (parents, _) = lines(&traced, &["traceparent: "]);
+    assert_eq!(parents, [format!("traceparent: {}", trace.as_bytes().escape_ascii())]);
+    let names = ["traceparent: ", "tracestate: "];
+    assert_eq!(lines(&traced, &names).1, lines(&plain, &names).1);
+    let states = |message: &[u8]| lines(message, &["tracestate: "]).0;
+    assert_eq!(states(&traced), if parent.is_some() { states(&plain) } else { Vec::new() });
+}
+
+/// Checks which values of `traceparent` are read, beside a reader that splits them into parts, and
+/// that what is passed on continues the trace.
+pub fn traceparent(value: &[u8]) {
+    let parts: Vec<&[u8]> = value.split(|&byte| byte == b'-').collect();
+    let is_hex = |part: &[u8]| part.iter().all(|byte| b"0123456789abcdef".contains(byte));
+    let expected = match parts[..] {
+        [version, trace, span, flags, ref rest @ ..] => {
+            let lengths = [version, trace, span, flags].map(<[u8]>::len);
+            let is_known = version != b"ff" && (version != b"00" || rest.is_empty());
+            let are_set = [trace, span].iter().all(|id| id.iter().any(|&byte| byte != b'0'));
+            lengths == [2, 32, 16, 2]
+                && [version, trace, span, flags].into_iter().all(is_hex)
+                && is_known
+                && are_set
+        }
+        _ => false,
+    };
+    let parent = Parent::parse(value);
+    assert_eq!(parent.is_some(), expected, "{}", value.escape_ascii());
+    let ids = ConnectionIds::new().connection();
+    let id = ids.request();
+    let trace = ids.trace(&id, parent.as_ref());
+    let read = Parent::parse(trace.as_bytes());
+    assert!(read.is_some(), "{}", trace.as_bytes().escape_ascii());
+    if parent.is_some() {
+        assert_eq!(
+            (trace.trace_id().as_bytes(), trace.parent_id().unwrap().as_bytes()),
+            (parts[1], parts[2])
+        );
+        assert_ne!(read, parent, "the host is a span of its own");
+    }
 }
 
 /// Checks that a response is either refused, or one that HTTP allows.

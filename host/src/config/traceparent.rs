@@ -1,0 +1,29 @@
+//! How the host takes part in traces: whose `traceparent` it believes, if it does at all.
+
+use clap::ValueEnum;
+
+/// Part of the host in traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Traceparent {
+    /// None: the handler gets the client's own traceparent, as any other header
+    Off,
+    /// Each request begins a trace; no client's traceparent is believed
+    New,
+    /// A request continues the trace of a peer that --trust-forwarded names; others begin one
+    Trusted,
+    /// A request continues the trace of any client that sends a valid traceparent
+    Accept,
+}
+
+impl Traceparent {
+    /// Returns whether the peer of a connection is believed. [`None`] if the host takes no part in
+    /// traces.
+    pub fn believes(self, is_trusted: bool) -> Option<bool> {
+        match self {
+            Traceparent::Off => None,
+            Traceparent::New => Some(false),
+            Traceparent::Trusted => Some(is_trusted),
+            Traceparent::Accept => Some(true),
+        }
+    }
+}
