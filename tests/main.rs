@@ -39,6 +39,7 @@ mod proof;
 mod regressions;
 mod reload;
 mod repository;
+mod request_lines;
 mod rollout;
 mod sdk;
 mod segments;

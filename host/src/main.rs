@@ -89,6 +89,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let _log = log::init(args.log_format, &args.log_level, Output::new(args.log_file.as_deref())?);
+    args.set_log();
     // A panic is a bug in this program: log its cause even where serving goes on.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -153,7 +153,7 @@ impl Reloader {
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;
         self.app.settings.set(settings);
-        if log::set_levels(&args.log_level) {
+        if args.set_log() {
             self.app.events.tell(&Event::log_level(&log::levels(), by));
         }
         let names: Vec<_> = failed.iter().map(|(name, _)| &**name).collect();

@@ -127,6 +127,11 @@ impl<'a> Fields<'a> {
         self.places.iter().filter(move |field| field.known == of).map(move |field| self.part(&field.value))
     }
 
+    /// Returns the value of the first field of a name, which has small letters and hyphens only.
+    pub fn first(self, name: &str) -> Option<&'a [u8]> {
+        self.iter().find(|(found, _)| is(found, name)).map(|(_, value)| value)
+    }
+
     /// Returns what each field is, its name, in any case of letters, and its value.
     pub(crate) fn named(self) -> impl DoubleEndedIterator<Item = (Name, &'a [u8], &'a [u8])> {
         self.places.iter().map(move |field| (field.known, self.part(&field.name), self.part(&field.value)))

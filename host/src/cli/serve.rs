@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::admin::token::Token;
 use crate::config::limits::Limits;
+use crate::config::log_lines::{LogField, LogFields, LogQuery};
 use crate::config::place::Place;
 use crate::config::site::{DEFAULT, Source};
 use crate::config::traceparent::Traceparent;
@@ -23,8 +24,8 @@ use crate::serve::settings::Settings;
 use crate::site::demand::Demand;
 use crate::site::notice::Notice;
 use crate::source::watch;
-use crate::telemetry::log;
-use crate::telemetry::log::Format;
+use crate::telemetry::log::{self, Format};
+use crate::telemetry::request_line;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
@@ -76,6 +77,16 @@ pub struct Serve {
     /// that rotate logs
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+
+    /// Fields of the log line of each request, with commas between them. The line of a fault always
+    /// has its id, name and cause, too
+    #[arg(long, value_name = "FIELDS", value_enum, value_delimiter = ',', default_value = "default")]
+    pub log_fields: Vec<LogField>,
+
+    /// How much of a query is shown where the server names a request: in the log, among faults, and
+    /// in the reasons and examples of a comparison
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = LogQuery::Keep)]
+    pub log_query: LogQuery,
 
     /// Flags about swapping the handler.
     #[command(flatten)]
@@ -230,6 +241,12 @@ impl Serve {
         });
         let token = self.swap.admin_token.as_deref().and_then(Token::doubt);
         forgets.into_iter().chain(token).collect()
+    }
+
+    /// Lets the log say what these flags ask for. Returns whether its levels were others before.
+    pub fn set_log(&self) -> bool {
+        request_line::set(self.log_fields.iter().collect::<LogFields>(), self.log_query);
+        log::set_levels(&self.log_level)
     }
 
     /// Returns the settings of connections.

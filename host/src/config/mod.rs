@@ -7,6 +7,7 @@
 //! | `connection` | limits of one connection and its messages |
 //! | `server` | limits of all connections together |
 //! | `call` | limits of handler calls |
+//! | `log_lines` | what the log says of each request |
 //! | `traceparent` | part of the host in traces |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
@@ -31,6 +32,7 @@ pub mod file;
 pub(crate) mod limit_flag;
 pub mod limits;
 pub mod live;
+pub mod log_lines;
 pub mod place;
 pub mod schema;
 pub mod server;

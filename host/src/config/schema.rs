@@ -94,6 +94,10 @@ fn property(flag: &Arg) -> Value {
 fn form(flag: &Arg) -> Value {
     match setting::repeats(flag) {
         false => value(flag),
+        // Values with commas between them are one string.
+        true if flag.get_value_delimiter().is_some() => {
+            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "type": "array", "items": value(flag) }] })
+        }
         true => json!({ "anyOf": [value(flag), { "type": "array", "items": value(flag) }] }),
     }
 }

@@ -38,7 +38,9 @@ pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     match error.kind() {
         ErrorKind::InvalidValue => {
             let expected = detail(error, ContextKind::ValidValue);
-            Some(format!("{name}: found `{value}`; expected one of: {expected}"))
+            let near = setting::near_of(expected.split(", "), &detail(error, ContextKind::InvalidValue));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            Some(format!("{name}: found `{value}`; expected one of: {expected}{hint}"))
         }
         ErrorKind::ValueValidation => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();

@@ -36,6 +36,7 @@ use crate::serve::{access_log, body};
 use crate::site::current::{Cached, Serving};
 use crate::site::directory::{Directory, Site};
 use crate::site::version;
+use crate::telemetry::request_line;
 
 /// Client of one connection.
 pub struct Client {
@@ -173,6 +174,7 @@ impl Client {
             site_found.filter(|_| version_called.is_none()).map(|site: &Arc<Site>| site.swapper.current());
         let serving = version_called.as_ref().or(not_called.as_ref());
         let target = masked(serving, head.target);
+        let target = request_line::target(&target);
         let mut closes = has_unread || self.is_last() || !head.keeps_alive();
         let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
@@ -222,15 +224,16 @@ impl Client {
             self.record(message, &id, time, version_called.as_deref(), (fault, cause));
         }
         access_log::write(&access_log::Line {
-            request: Some((head.method, &target)),
+            request: Some((&head, &target)),
             client: &client,
-            status: answer.status,
+            peer: &self.peer_text,
+            answered: &counted,
             length: answer.body.len(),
-            took,
             site: site_name,
             version,
             id: &id,
             trace: trace.as_ref(),
+            serving,
             fault: fault.as_ref().map(|(fault, cause)| (fault, cause.as_str())),
         });
         message.clear();

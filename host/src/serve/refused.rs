@@ -43,13 +43,14 @@ impl Client {
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
-            status: answer.status,
+            peer: &self.peer_text,
+            answered: &answered,
             length: answer.body.len(),
-            took,
             site: None,
             version: None,
             id: &id,
             trace: None,
+            serving: None,
             fault: Some((&fault, &cause)),
         });
         stream.send(page.get(answer.body).unwrap_or_default(), started.into()).await

@@ -27,6 +27,7 @@ use crate::site::outcome::Outcome;
 use crate::site::probation::{Copied, Counts, Seen, Watched};
 use crate::site::shared::Shared;
 use crate::site::version::Version;
+use crate::telemetry::request_line;
 
 /// Time after which the judge looks at the clock, if nothing else happens.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -110,7 +111,7 @@ impl LiveJudge {
         };
         let is_shown = !self.shared.settings.journal.leaves_out(&exchange.method, &exchange.target);
         if alone == Some(Side::New) && is_shown {
-            self.latest = Some(format!("{} {}", exchange.method, exchange.target));
+            self.latest = Some(format!("{} {}", exchange.method, request_line::target(&exchange.target)));
         }
         let (served, failed) = (self.counts().served.load(Relaxed), self.counts().failed.load(Relaxed));
         let reason = self.findings.lock().0.worse(served, failed)?;

@@ -80,7 +80,7 @@ impl Shared {
             (None, None) => {
                 if has_new_values {
                     let number = version.label.number;
-                    warn!(site = self.site(), %by, "version {number} was sent, and keeps its values; the next one gets the new ones");
+                    warn!(site = self.site(), version = number, %by, "version {number} was sent, and keeps its values; the next one gets the new ones");
                 }
                 None
             }

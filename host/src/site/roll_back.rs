@@ -111,7 +111,7 @@ impl Shared {
             return Outcome::Unchanged { version: replaced };
         }
         self.settings.notice.set_rejection(None);
-        info!(site = self.site(), replaced, %by, "rolled back: serving {label}");
+        info!(site = self.site(), version = label.number, replaced, %by, "rolled back: serving {label}");
         let not_durable = self.save_state_on_thread().await;
         let replayed = None;
         Outcome::Serving { version: label.number, sha256: label.sha256, replaced, replayed, not_durable }

@@ -216,7 +216,7 @@ impl Shared {
                 self.save(|store| store.save(&self.versions));
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let proved = replayed.as_ref().map(|counts| counts.to_string());
-                info!(site = self.site(), serving = before, %total, stages = %times, replayed = proved, %by, "rolling out {label}");
+                info!(site = self.site(), version = label.number, serving = before, %total, stages = %times, replayed = proved, %by, "rolling out {label}");
                 self.rolling_out(label, before, &plan, replayed)
             }
             Ok((Published::Serving(replaced), replayed)) => {
@@ -225,7 +225,7 @@ impl Shared {
                 let total = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
                 let not_durable = self.save(|store| store.save(&self.versions));
                 let proved = replayed.as_ref().map(|counts| counts.to_string());
-                info!(site = self.site(), replaced, %total, stages = %times, replayed = proved, %by, "serving {label}");
+                info!(site = self.site(), version = label.number, replaced, %total, stages = %times, replayed = proved, %by, "serving {label}");
                 Outcome::Serving {
                     version: label.number,
                     sha256: label.sha256,
@@ -254,7 +254,7 @@ impl Shared {
         let Rejection { stage, cause, remedy, .. } = &rejection;
         let serving = self.versions.current().label.number;
         let helps = remedy.as_ref().map(display);
-        warn!(site = self.site(), %stage, %cause, serving, %by, remedy = helps, "rejected {label}");
+        warn!(site = self.site(), version = label.number, %stage, %cause, serving, %by, remedy = helps, "rejected {label}");
         let helps = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
         let notice = format!("the handler was rejected in stage {stage}: {cause}{helps}");
         self.settings.notice.set_rejection(Some(notice));

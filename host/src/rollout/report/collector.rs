@@ -9,6 +9,7 @@ use crate::rollout::compare::verdict::{Outcome, Verdict};
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::cost::{Cost, Memory, Pairs};
 use crate::rollout::report::outcomes::{Accepted, Class, Counts, Example, Group, Kind, Reason, Report};
+use crate::telemetry::request_line;
 
 /// Most examples of all groups.
 const EXAMPLES_MAX: usize = 500;
@@ -145,13 +146,14 @@ impl Collector {
 
     fn add_to_group(&mut self, kind: Kind, class: String, case: &Case<'_>, verdict: Verdict) {
         *self.counts.of(kind) += 1;
+        let target = request_line::target(case.target);
         let first = match kind {
             Kind::Accepted | Kind::BothFault => None,
             Kind::NewlyFaulting => Some(&mut self.first_fault),
             _ => Some(&mut self.first_difference),
         };
         if let Some(first @ None) = first {
-            let (method, target) = (quoted(case.method, NAME_MAX), quoted(case.target, TEXT_MAX));
+            let (method, target) = (quoted(case.method, NAME_MAX), quoted(&target, TEXT_MAX));
             *first = verdict.first_difference().map(|difference| format!("{method} {target}: {difference}"));
         }
         let group = self.groups.entry((kind, class)).or_default();
@@ -160,7 +162,7 @@ impl Collector {
             self.examples += 1;
             group.examples.push(Example {
                 method: quoted(case.method, NAME_MAX).to_string(),
-                target: quoted(case.target, TEXT_MAX).to_string(),
+                target: quoted(&target, TEXT_MAX).to_string(),
                 id: quoted(case.id, NAME_MAX).to_string(),
                 verdict,
             });

@@ -1,0 +1,134 @@
+//! What the log says of each request: the fields of its line, and how much of its query.
+
+use clap::ValueEnum;
+
+/// Field of the line of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum LogField {
+    /// Those from method to trace
+    Default,
+    /// Method
+    Method,
+    /// Target as it was sent (--log-query)
+    Target,
+    /// Status of the response
+    Status,
+    /// Bytes of the response body
+    Length,
+    /// Address of the client
+    Client,
+    /// Time from the end of the head to the response, in microseconds
+    TimeUs,
+    /// Site, unless it is the default one
+    Site,
+    /// Version that was called
+    Version,
+    /// Id of the request
+    Id,
+    /// Id of the trace (--traceparent)
+    Trace,
+    /// Id of the host's span
+    Span,
+    /// Id of the span that caused the request
+    Parent,
+    /// Server that the client named
+    Host,
+    /// Version of HTTP
+    Protocol,
+    /// Header user-agent
+    UserAgent,
+    /// Header referer, without user information
+    Referer,
+    /// Address of the connection's other end, such as a proxy
+    Peer,
+    /// Bytes of the request
+    BytesIn,
+    /// Bytes of the response
+    BytesOut,
+    /// Time for which the call waited, in microseconds
+    QueueUs,
+    /// Time for which the call ran, in microseconds
+    CallUs,
+    /// Name of the fault; always there
+    Fault,
+    /// Cause of the fault; always there
+    Cause,
+}
+
+/// Set of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFields(u32);
+
+impl LogFields {
+    /// Fields that are logged by default.
+    pub const DEFAULT: LogFields = {
+        use LogField::{Client, Id, Length, Method, Site, Status, Target, TimeUs, Trace, Version};
+        LogFields(
+            bit(Method)
+                | bit(Target)
+                | bit(Status)
+                | bit(Length)
+                | bit(Client)
+                | bit(TimeUs)
+                | bit(Site)
+                | bit(Version)
+                | bit(Id)
+                | bit(Trace),
+        )
+    };
+
+    /// Returns the set that [`LogFields::bits`] stands for.
+    pub(crate) const fn from_bits(bits: u32) -> LogFields {
+        LogFields(bits)
+    }
+
+    /// Returns the set as a number.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Returns whether a field is in the set.
+    pub fn has(self, field: LogField) -> bool {
+        self.0 & bit(field) != 0
+    }
+}
+
+const fn bit(field: LogField) -> u32 {
+    1 << field as u32
+}
+
+impl<'a> FromIterator<&'a LogField> for LogFields {
+    fn from_iter<I: IntoIterator<Item = &'a LogField>>(fields: I) -> LogFields {
+        let bits = |field: &LogField| match field {
+            LogField::Default => LogFields::DEFAULT.0,
+            field => bit(*field),
+        };
+        LogFields(fields.into_iter().map(bits).fold(0, |all, bits| all | bits))
+    }
+}
+
+/// How much of a query is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogQuery {
+    /// All of it
+    Keep,
+    /// Names, with * in place of each value
+    Mask,
+    /// Nothing
+    Drop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LogField, LogFields};
+
+    #[test]
+    fn the_default_stands_for_its_fields() {
+        let set = |fields: &[LogField]| fields.iter().collect::<LogFields>();
+        assert_eq!(set(&[LogField::Default]), LogFields::DEFAULT);
+        let fields = set(&[LogField::Default, LogField::Host, LogField::Method]);
+        assert!(fields.has(LogField::Method) && fields.has(LogField::Host) && !fields.has(LogField::Peer));
+        assert!(!set(&[LogField::Host]).has(LogField::Method));
+    }
+}

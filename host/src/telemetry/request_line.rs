@@ -1,0 +1,44 @@
+//! What the log says of each request: which fields, and how much of a query. A reload changes
+//! both at once.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+
+use crate::config::log_lines::{LogFields, LogQuery};
+use crate::telemetry::redact;
+
+static FIELDS: AtomicU32 = AtomicU32::new(LogFields::DEFAULT.bits());
+
+/// How much of a query is shown, as the number of the variant.
+static QUERY: AtomicU8 = AtomicU8::new(LogQuery::Keep as u8);
+
+/// Sets what the log says of requests from now on.
+pub fn set(fields: LogFields, query: LogQuery) {
+    FIELDS.store(fields.bits(), Relaxed);
+    QUERY.store(query as u8, Relaxed);
+}
+
+/// Returns the fields of the line of a request.
+pub fn fields() -> LogFields {
+    LogFields::from_bits(FIELDS.load(Relaxed))
+}
+
+/// Returns a target as people may see it.
+pub fn target(text: &str) -> Cow<'_, str> {
+    redact::target(text, query())
+}
+
+/// Returns the value of a `referer` as people may see it.
+pub fn referer(text: &str) -> Cow<'_, str> {
+    redact::referer(text, query())
+}
+
+fn query() -> LogQuery {
+    const MASK: u8 = LogQuery::Mask as u8;
+    const DROP: u8 = LogQuery::Drop as u8;
+    match QUERY.load(Relaxed) {
+        MASK => LogQuery::Mask,
+        DROP => LogQuery::Drop,
+        _ => LogQuery::Keep,
+    }
+}
