@@ -70,11 +70,6 @@ impl Reloader {
         self.watching.lock().await
     }
 
-    /// Returns whether the settings come from `host dev`, which cannot read them again.
-    pub fn is_development(&self) -> bool {
-        self.source().line.is_empty()
-    }
-
     /// Returns the lock of the state folder of the server, if there is one.
     pub fn held_lock(&self) -> Option<&File> {
         self.foundation.held_lock()
@@ -83,7 +78,7 @@ impl Reloader {
     /// Does what SIGHUP asks for: reloads the configuration, and under `host dev` reads the
     /// module file again.
     pub async fn hang_up(&self) {
-        if self.is_development() {
+        if self.source().line.is_empty() {
             self.app.sites.get().all().iter().for_each(|site| site.swapper.read_file(By::Hangup));
         } else {
             // The outcome is logged.

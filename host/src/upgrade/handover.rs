@@ -118,7 +118,7 @@ impl Upgrader {
 
     async fn try_upgrade(self: &Arc<Self>) -> anyhow::Result<u32> {
         let Ok(_running) = self.running.try_lock() else { bail!("an upgrade is in progress already") };
-        if self.reloader.is_development() {
+        if self.reloader.running().line.is_empty() {
             bail!("host dev has no upgrade; end it, and start it again");
         }
         if std::process::id() == 1 {
