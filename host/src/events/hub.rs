@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::events::event::Event;
 use crate::events::ring::{Kept, Ring};
+use crate::events::traffic::Traffic;
 use crate::fault_counts::Recent;
 
 pub use crate::events::ring::BYTES_MAX;
@@ -30,6 +31,8 @@ pub const FLUSH: Duration = Duration::from_secs(1);
 
 /// Events of a server.
 pub struct Events {
+    /// Samples of the traffic.
+    pub traffic: Traffic,
     /// Begin of all ids, which no other process has.
     process: String,
     rings: Mutex<Rings>,
@@ -68,6 +71,7 @@ enum Found {
 impl Default for Events {
     fn default() -> Events {
         Events {
+            traffic: Traffic::default(),
             // The standard library draws the keys of this hash from the system's generator.
             process: format!("{:016x}", RandomState::new().build_hasher().finish()),
             rings: Mutex::new(Rings {

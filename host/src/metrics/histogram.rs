@@ -40,7 +40,7 @@ pub fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// A histogram that was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
     /// Sum of the times in seconds.
     pub sum: f64,
@@ -62,11 +62,85 @@ impl Histogram {
         let sum = counters.get(SUM).copied().unwrap_or_default() as f64 / 1e9;
         Histogram { sum, count, buckets }
     }
+
+    /// Adds the times of another histogram.
+    pub fn add(&mut self, other: &Histogram) {
+        if self.buckets.is_empty() {
+            self.buckets = other.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
+        }
+        for ((_, count), (_, more)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += more;
+        }
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
+    /// Returns the times that were added since an earlier reading.
+    pub fn since(&self, earlier: &Histogram) -> Histogram {
+        let before = |index: usize| earlier.buckets.get(index).map_or(0, |(_, count)| *count);
+        let buckets = self.buckets.iter().enumerate();
+        let buckets: Vec<_> =
+            buckets.map(|(index, (bound, count))| (*bound, count.saturating_sub(before(index)))).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        Histogram { sum: (self.sum - earlier.sum).max(0.0), count, buckets }
+    }
+
+    /// Estimates the time in seconds that a share of all times does not pass; [`None`] without
+    /// times. Times are taken to be spread evenly over their bucket, as Prometheus does. Beyond the
+    /// last bound it is that bound.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let wanted = share * self.count as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for (bound, count) in &self.buckets {
+            let count = *count as f64;
+            if bound.is_infinite() {
+                break;
+            }
+            if count > 0.0 && below + count >= wanted {
+                return Some(lower + (bound - lower) * (wanted - below) / count);
+            }
+            (below, lower) = (below + count, *bound);
+        }
+        (self.count > 0).then_some(lower)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{BOUNDS, COUNTERS, Histogram, SUM, bucket};
+
+    fn read(counts: &[(usize, u64)]) -> Histogram {
+        let mut counters = [0; COUNTERS];
+        counts.iter().for_each(|(index, count)| counters[*index] = *count);
+        Histogram::read(&counters, 0)
+    }
+
+    #[test]
+    fn a_quantile_is_estimated_within_its_bucket() {
+        assert_eq!(read(&[]).quantile(0.5), None);
+        assert_eq!(Histogram::default().quantile(0.5), None);
+        // 100 times from 100 us to 250 us, and 100 from 2.5 ms to 5 ms.
+        let both = read(&[(2, 100), (6, 100)]);
+        for (share, expected) in [(0.25, 0.000_175), (0.5, 0.000_25), (0.75, 0.003_75), (1.0, 0.005)] {
+            let found = both.quantile(share).unwrap();
+            assert!((found - expected).abs() < 1e-9, "{share}: {found}");
+        }
+        assert_eq!(read(&[(17, 3)]).quantile(0.99), Some(10.0));
+        assert_eq!(read(&[(0, 1), (17, 3)]).quantile(0.5), Some(10.0));
+    }
+
+    #[test]
+    fn times_since_a_reading_are_those_that_were_added() {
+        let (before, mut all) = (read(&[(2, 100)]), read(&[(2, 100)]));
+        all.add(&read(&[(2, 1), (6, 7)]));
+        let since = all.since(&before);
+        assert_eq!((since.count, since.buckets[2].1, since.buckets[6].1), (8, 1, 7));
+        // The counters of a site that was removed are gone.
+        assert_eq!(before.since(&all).count, 0);
+        let mut none = Histogram::default();
+        none.add(&all);
+        assert_eq!((none.count, none.since(&Histogram::default()).count), (108, 108));
+    }
 
     #[test]
     fn a_time_is_in_the_first_bucket_whose_bound_it_does_not_pass() {

@@ -6,6 +6,7 @@
 //! | `histogram` | times in buckets |
 //! | `requests` | the requests of a site and of its versions |
 //! | `changes` | the changes of a site, and the times of their stages |
+//! | `traffic` | what was counted between two readings |
 //! | `family` | what was read, in the formats of Prometheus |
 
 use self::changes::Changes;
@@ -16,6 +17,7 @@ pub mod family;
 pub mod histogram;
 pub mod requests;
 pub mod shards;
+pub mod traffic;
 
 /// What is counted of a site.
 #[derive(Default)]

@@ -1,0 +1,164 @@
+//! Samples of the traffic: what was counted between two readings of the counters.
+
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::clock;
+use crate::metrics::histogram::Histogram;
+use crate::metrics::requests::Kinds;
+
+/// Class of the statuses of requests that failed.
+const FAILED: &str = "5xx";
+
+/// Counters of the whole server or of a site, as they were at one moment.
+pub struct Reading {
+    /// Moment.
+    pub at: Instant,
+    /// Moment on the clock of the system.
+    pub time: SystemTime,
+    /// Times of all requests.
+    pub took: Histogram,
+    /// Requests by the version that was called; [`None`] stands for all others.
+    pub versions: BTreeMap<Option<u64>, Counts>,
+    /// What is in use now.
+    pub in_use: InUse,
+}
+
+/// Numbers of requests.
+#[derive(Clone, Copy, Default)]
+pub struct Counts {
+    requests: u64,
+    failed: u64,
+}
+
+/// What is in use in the whole server.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub struct InUse {
+    /// Open connections.
+    pub connections: u64,
+    /// Calls of handlers that run.
+    pub calls: u64,
+    /// Calls that wait to run.
+    pub waiting_calls: u64,
+    /// Memory of the process in bytes, if the system tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+}
+
+/// Traffic of the whole server or of a site in about one second. After a time in which nobody
+/// followed, the first sample is about that whole time, if it was at most 5 minutes.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Sample {
+    /// End of the time that the sample is about, in UTC.
+    pub time: String,
+    /// Length of that time in seconds.
+    pub seconds: f64,
+    /// Number of requests that were answered in it.
+    pub requests: u64,
+    /// Number of those with a status of 500 or above: faults of the handler and of the server, and
+    /// such statuses of a handler.
+    pub failed: u64,
+    /// Time that half of the requests did not pass, in seconds, estimated from the buckets of
+    /// `host_request_seconds`; absent without requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_seconds: Option<f64>,
+    /// Time that 99 % of the requests did not pass, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_seconds: Option<f64>,
+    /// Requests of a site by the version that answered them, without those that are no longer kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<OfVersion>,
+    /// What is in use in the whole server.
+    #[serde(flatten)]
+    pub in_use: InUse,
+}
+
+/// Requests of one version.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OfVersion {
+    /// Number of the version.
+    pub version: u64,
+    /// Number of requests that it answered.
+    pub requests: u64,
+    /// Number of those with a status of 500 or above.
+    pub failed: u64,
+}
+
+impl Reading {
+    /// Adds requests of a version.
+    pub fn add(&mut self, version: Option<u64>, kinds: &Kinds) {
+        let counts = self.versions.entry(version).or_default();
+        for (_, status, count) in kinds {
+            counts.requests += count;
+            counts.failed += if *status == FAILED { *count } else { 0 };
+        }
+    }
+
+    /// Returns what was counted since an earlier reading.
+    pub fn since(&self, earlier: &Reading) -> Sample {
+        let took = self.took.since(&earlier.took);
+        let sum = |of: fn(&Counts) -> u64, reading: &Reading| reading.versions.values().map(of).sum::<u64>();
+        let added = |of| sum(of, self).saturating_sub(sum(of, earlier));
+        let of_version = |(version, counts): (&Option<u64>, &Counts)| {
+            let before = earlier.versions.get(version).copied().unwrap_or_default();
+            let requests = counts.requests.saturating_sub(before.requests);
+            let failed = counts.failed.saturating_sub(before.failed);
+            version.filter(|_| requests > 0).map(|version| OfVersion { version, requests, failed })
+        };
+        Sample {
+            time: clock::micros(self.time).to_string(),
+            seconds: rounded(self.at.saturating_duration_since(earlier.at).as_secs_f64(), 1e3),
+            requests: added(|counts| counts.requests),
+            failed: added(|counts| counts.failed),
+            p50_seconds: took.quantile(0.5).map(|time| rounded(time, 1e7)),
+            p99_seconds: took.quantile(0.99).map(|time| rounded(time, 1e7)),
+            versions: self.versions.iter().filter_map(of_version).collect(),
+            in_use: self.in_use,
+        }
+    }
+}
+
+/// Rounds a number, so that its text is short.
+fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InUse, Reading};
+    use crate::metrics::histogram::Histogram;
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant, SystemTime};
+
+    #[test]
+    fn a_sample_is_what_was_added() {
+        let at = Instant::now();
+        let read = |after: u64, kinds: &[(Option<u64>, &'static str, u64)]| {
+            let mut reading = Reading {
+                at: at + Duration::from_millis(after),
+                time: SystemTime::UNIX_EPOCH,
+                took: Histogram::default(),
+                versions: BTreeMap::new(),
+                in_use: InUse { connections: 3, ..InUse::default() },
+            };
+            kinds
+                .iter()
+                .for_each(|(version, status, count)| reading.add(*version, &vec![("GET", *status, *count)]));
+            reading
+        };
+        let before = read(0, &[(None, "4xx", 5), (Some(1), "2xx", 100), (Some(1), "5xx", 1)]);
+        let after =
+            read(1500, &[(None, "4xx", 6), (Some(1), "2xx", 110), (Some(1), "5xx", 3), (Some(2), "2xx", 7)]);
+        let sample = after.since(&before);
+        assert_eq!((sample.seconds, sample.requests, sample.failed), (1.5, 20, 2));
+        let versions: Vec<_> =
+            sample.versions.iter().map(|of| (of.version, of.requests, of.failed)).collect();
+        assert_eq!(versions, [(1, 12, 2), (2, 7, 0)]);
+        assert_eq!(sample.in_use.connections, 3);
+        // What a removed site had counted is gone.
+        assert_eq!(before.since(&after).requests, 0);
+    }
+}
