@@ -16,6 +16,7 @@ use crate::harness::{
 };
 
 pub mod events;
+mod page;
 
 /// Reply of the API.
 pub struct Reply {
@@ -159,7 +160,7 @@ fn a_change_needs_a_field_that_no_page_in_a_browser_can_send() {
 fn unknown_resources_and_methods_are_told() {
     let place = Deployment::new();
     let _server = place.start(&[]);
-    assert_eq!(get(&place, "/").status, 404);
+    assert_eq!(get(&place, "/v1").status, 404);
     assert_eq!(get(&place, "/v1/versions/1/more").status, 404);
     for (line, allow) in [
         ("DELETE /v1/versions", "GET, POST, HEAD"),
@@ -372,7 +373,7 @@ fn the_description_has_every_resource_and_status() {
     let document = get(&place, "/v1/openapi.json").body;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 24, "{paths:?}");
+    assert_eq!(paths.len(), 28, "{paths:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().unwrap().len() > 2, "{method} {path}");

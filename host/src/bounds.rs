@@ -13,7 +13,7 @@ use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
 use crate::admin::{body, guests, listener, proof as admin_proof, stream};
 use crate::amount::Amount;
 use crate::config::file;
-use crate::events::{event, hub};
+use crate::events::{event, hub, traffic};
 use crate::fault_counts;
 use crate::files::{own_file, private_folder};
 use crate::net::{socket, unix_socket};
@@ -21,7 +21,7 @@ use crate::record;
 use crate::rollout::{kept, plan_flags, rates, share};
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::{connection, slots};
-use crate::site::{probation, saved, state_dir};
+use crate::site::{probation, replayed, saved, state_dir};
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
 use crate::trial::request_file;
@@ -185,6 +185,13 @@ fn commands() -> Vec<Row> {
             hub::FAULTS_MAX as u64,
             "the oldest is dropped",
         ),
+        count("Streams of the traffic at once", traffic::STREAMS_MAX as u64, "503"),
+        time("Time for which samples of the traffic are kept", traffic::KEPT, "they are dropped"),
+        count(
+            "Sites whose samples are kept, the whole server included",
+            traffic::SCOPES_MAX as u64,
+            "those of the one that was followed the longest ago are dropped",
+        ),
         bytes("Kept changes, and kept faults, each", hub::BYTES_MAX, "the oldest are dropped"),
         bytes("Text in an event", fault_counts::TEXT_MAX, "it is cut"),
         bytes("List in an event", event::LIST_MAX, "it is cut"),
@@ -257,6 +264,11 @@ fn proof() -> Vec<Row> {
             "further ones are left out",
         ),
         bytes("Request that is run again for a watched version", probation::COPY_MAX, "it only counts"),
+        count(
+            "Groups of requests, and classes, in the kept report on the latest candidate of a site",
+            replayed::GROUPS_MAX as u64,
+            "further ones are left out",
+        ),
         count("Steps of a rollout", share::STEPS_MAX as u64, "the plan is refused"),
         count("Requests that a step may wait for", plan_flags::REQUESTS_MAX, "the plan is refused"),
     ]

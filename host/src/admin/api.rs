@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
-use http::header::{ACCEPT, ALLOW, IF_MATCH};
+use http::header::{ACCEPT, IF_MATCH};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ use crate::admin::refusal::{Refusal, error, refuse};
 use crate::admin::reply::{self, Reply, json, outcome, set_tag};
 use crate::admin::resources::Resources;
 use crate::admin::routes::{Found, Operation, find};
-use crate::admin::{peer, proof, rollout, stream};
+use crate::admin::{page, peer, proof, rollout, stream, traffic};
 use crate::events::event::Event;
 use crate::metrics::family::Format;
 use crate::serve::app::App;
@@ -109,7 +109,7 @@ impl<C: Lifecycle> Api<C> {
         let path = parts.uri.path();
         let (operation, segment) = match find(&parts.method, path) {
             Found::Operation(operation, segment) => (operation, segment),
-            Found::OtherMethods(methods) => return method_not_allowed(&methods),
+            Found::OtherMethods(methods) => return reply::method_not_allowed(&methods),
             Found::Nothing => {
                 let cause = format!("there is no resource {path}; GET /v1/openapi.json lists all");
                 return json(StatusCode::NOT_FOUND, &ErrorReply { error: cause });
@@ -158,7 +158,7 @@ impl<C: Lifecycle> Api<C> {
             Operation::RollOut => self.swap(parts, body, if_match, caller, rollout::plan).await?,
             Operation::Rollout => rollout::status(&*choice::site(&self.app, parts)?)?,
             Operation::Pause | Operation::Resume | Operation::Promote | Operation::Abort => {
-                rollout::order(&*choice::site(&self.app, parts)?, operation, caller.by).await?
+                rollout::order(&*choice::site(&self.app, parts)?, parts, operation, caller.by).await?
             }
             Operation::Rollback => {
                 let Rollback { version } = body.json().await?;
@@ -175,6 +175,7 @@ impl<C: Lifecycle> Api<C> {
                 let (_permit, name, module) = self.receive(parts, body).await?;
                 proof::diff(&site, wanted, name, module, caller.is_gone()).await?
             }
+            Operation::Replay => proof::replayed(&*choice::site(&self.app, parts)?)?,
             Operation::Journal => json(StatusCode::OK, &proof::summary(&*choice::site(&self.app, parts)?)),
             Operation::Export => proof::export(choice::site(&self.app, parts)?).await?,
             Operation::Reload => match self.lifecycle.reload(caller.by).await {
@@ -191,6 +192,12 @@ impl<C: Lifecycle> Api<C> {
             Operation::Events => {
                 reply::events(Some(stream::begin(&self.app.events, parts, caller.is_gone())?))
             }
+            Operation::Traffic if parts.method == Method::HEAD => reply::events(None),
+            Operation::Traffic => {
+                reply::events(Some(traffic::begin(&self.app, &self.engine, parts, caller.is_gone())?))
+            }
+            Operation::Page => page::index(),
+            Operation::PageFile => page::file(segment)?,
             Operation::Faults => {
                 let (counts, recent) = (self.app.faults.all(), self.app.faults.recent());
                 json(StatusCode::OK, &Faults { counts, recent })
@@ -324,18 +331,4 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
         }
     }
     Ok((!is_met || !expected.is_empty()).then_some(expected))
-}
-
-fn method_not_allowed(methods: &[&'static Method]) -> Reply {
-    let mut names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
-    if names.contains(&"GET") {
-        names.push("HEAD");
-    }
-    let list = names.join(", ");
-    let error = format!("this resource has no such method; expected one of: {list}");
-    let mut reply = json(StatusCode::METHOD_NOT_ALLOWED, &ErrorReply { error });
-    if let Ok(list) = HeaderValue::try_from(list) {
-        reply.headers_mut().insert(ALLOW, list);
-    }
-    reply
 }

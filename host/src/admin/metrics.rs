@@ -217,6 +217,15 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     ]
 }
 
+/// Returns the address space and the memory of the process in bytes, if the system tells them.
+pub(super) fn memory() -> (Option<u64>, Option<u64>) {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let mut pages = pages.split(' ').map_while(|pages| pages.parse::<u64>().ok());
+    let page = rustix::param::page_size() as u64;
+    let mut bytes = || pages.next().map(|pages| pages.saturating_mul(page));
+    (bytes(), bytes())
+}
+
 /// The process, under the names that clients of Prometheus use.
 fn process(uptime: Duration) -> Vec<Family> {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
@@ -226,17 +235,12 @@ fn process(uptime: Duration) -> Vec<Family> {
         counter("process_cpu_seconds", "CPU time of the process.", one(cpu)),
         gauge("process_start_time_seconds", "Start of the process, since 1970.", one(started.as_secs_f64())),
     ];
-    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let mut pages = pages.split(' ').map_while(|pages| pages.parse::<f64>().ok());
-    let page = rustix::param::page_size() as f64;
+    let (virtual_memory, resident_memory) = memory();
     let mut add =
         |name, help, value: Option<f64>| families.extend(value.map(|value| gauge(name, help, one(value))));
-    add(
-        "process_virtual_memory_bytes",
-        "Address space of the process.",
-        pages.next().map(|pages| pages * page),
-    );
-    add("process_resident_memory_bytes", "Memory of the process.", pages.next().map(|pages| pages * page));
+    let bytes = |memory: Option<u64>| memory.map(|bytes| bytes as f64);
+    add("process_virtual_memory_bytes", "Address space of the process.", bytes(virtual_memory));
+    add("process_resident_memory_bytes", "Memory of the process.", bytes(resident_memory));
     let open = fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1) as f64);
     add("process_open_fds", "Open file descriptors.", open);
     let most = getrlimit(Resource::Nofile).current.map(|most| most as f64);

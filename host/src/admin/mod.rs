@@ -15,6 +15,8 @@
 //! | `choice` | chooses the site and the version that a request concerns |
 //! | `reply` | replies, in JSON or as a stream |
 //! | `stream` | the stream of events to a client |
+//! | `traffic` | the stream of samples of the traffic to a client |
+//! | `page` | the page for a browser |
 //! | `unread` | gives up a client that reads nothing |
 //! | `body` | receives the body of a request |
 //! | `reply` | the forms of a reply |
@@ -36,6 +38,7 @@ pub mod memory_bounds;
 mod metrics;
 pub mod openapi;
 pub mod openapi_page;
+mod page;
 mod parameters;
 mod peer;
 pub mod place;
@@ -48,4 +51,5 @@ mod rollout;
 mod routes;
 pub(crate) mod stream;
 pub mod token;
+mod traffic;
 mod unread;

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::admin::page;
 use crate::admin::parameters::query;
 use crate::admin::protocol::{
     self, Aborted, CHANGES, ErrorReply, Limit, Reloaded, Rollback, ShownSetting, SiteStatus, Upgraded,
@@ -13,10 +14,12 @@ use crate::admin::protocol::{
 use crate::admin::routes::{Operation, ROUTES, Route};
 use crate::admin::stream::LAST_EVENT_ID;
 use crate::events::event::Event;
+use crate::metrics::traffic::Sample;
 use crate::rollout::journal::Summary;
 use crate::rollout::report::outcomes::Report;
 use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
+use crate::site::replayed::Replayed;
 use crate::site::rollout_status::RolloutStatus;
 
 /// Returns the description.
@@ -56,7 +59,10 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let mut parameters = Vec::new();
     if let Some((_, rest)) = route.path.split_once('{') {
         let name = rest.trim_end_matches('}');
-        let schema = json!({ "type": "integer", "minimum": 1 });
+        let schema = match route.operation {
+            Operation::PageFile => json!({ "type": "string", "enum": page::names() }),
+            _ => json!({ "type": "integer", "minimum": 1 }),
+        };
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
     let changes = route.method != Method::GET;
@@ -135,7 +141,9 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Faults => schema::<protocol::Faults>(schemas),
         LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
         OpenApi => json!({ "type": "object" }),
-        Metrics | Alive | Ready => json!({ "type": "string" }),
+        Traffic => schema::<Sample>(schemas),
+        Replay => schema::<Replayed>(schemas),
+        Metrics | Alive | Ready | Page | PageFile => json!({ "type": "string" }),
     };
     let error = schema::<ErrorReply>(schemas);
     let either = json!({ "anyOf": [done.clone(), error.clone()] });
@@ -165,7 +173,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Pause | Resume | Promote | Abort => &[
             (200, "Done", &done),
             (404, "There is no such site", &error),
-            (409, "No rollout is in progress, or it is in another state", &error),
+            (409, "No rollout is in progress, or it is in another state or of another version", &error),
         ],
         Diff => &[
             (200, "What came of the requests", &done),
@@ -193,20 +201,31 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             (200, "A stream without an end, of which each `data` is one event", &done),
             (503, "Too many clients follow the events", &error),
         ],
+        Traffic => &[
+            (200, "A stream without an end, of which each `data` is one sample", &done),
+            (404, "There is no such site", &error),
+            (503, "Too many clients follow the traffic", &error),
+        ],
+        Replay => &[(200, "The report", &done), (404, "There was none, or no such site", &error)],
+        PageFile => &[(200, "Done", &done), (404, "There is no such file", &error)],
         Ready => &[(200, "It does", &done), (503, "The server ends", &error)],
-        Status | Metrics | Alive | Sites | Settings | Limits | Faults | LogLevel | OpenApi => {
+        Status | Metrics | Alive | Page | Sites | Settings | Limits | Faults | LogLevel | OpenApi => {
             &[(200, "Done", &done)]
         }
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
-    let stream = |description: &str| json!({ "description": description, "content": { "text/event-stream": { "schema": done } } });
+    let of_type = |description: &str, types: &[&str]| {
+        let content: Map<_, _> =
+            types.iter().map(|kind| ((*kind).to_owned(), json!({ "schema": done.clone() }))).collect();
+        json!({ "description": description, "content": content })
+    };
     let mut all = Map::new();
     for (status, description, schema) in statuses {
         let entry = match (route.operation, status) {
-            (Export | Metrics | Alive | Ready, 200) => {
-                json!({ "description": description, "content": { "text/plain": { "schema": schema } } })
-            }
-            (Events, 200) => stream(description),
+            (Export | Metrics | Alive | Ready, 200) => of_type(description, &["text/plain"]),
+            (Events | Traffic, 200) => of_type(description, &["text/event-stream"]),
+            (Page, 200) => of_type(description, &["text/html"]),
+            (PageFile, 200) => of_type(description, &["text/css", "text/javascript", "image/svg+xml"]),
             _ => entry(description, schema),
         };
         all.insert(status.to_string(), entry);

@@ -55,9 +55,9 @@ fn is_of_site(operation: Operation) -> bool {
     use Operation::*;
     match operation {
         Swap | RollOut | Rollout | Pause | Resume | Promote | Abort | Rollback | Versions | Version
-        | Diff | Journal | Export => true,
+        | Diff | Replay | Journal | Export => true,
         Status | Sites | Reload | Upgrade | Settings | Limits | Faults | Events | LogLevel | SetLogLevel
-        | OpenApi | Metrics | Alive | Ready => false,
+        | OpenApi | Metrics | Alive | Ready | Traffic | Page | PageFile => false,
     }
 }
 
@@ -74,6 +74,11 @@ fn own(operation: Operation) -> Vec<Parameter> {
         }
         Operation::RollOut => of_candidate().into_iter().chain(of_plan()).collect(),
         Operation::Diff => of_comparison(),
+        Operation::Pause | Operation::Resume | Operation::Promote | Operation::Abort => {
+            let what = "Number of the candidate that the rollout has to have (409 otherwise).";
+            vec![("version", what, json!({ "type": "integer", "minimum": 1, "maximum": 999_999_999 }))]
+        }
+        Operation::Traffic => vec![("site", "Name of the site; without it, the whole server.", text())],
         _ => Vec::new(),
     }
 }

@@ -79,6 +79,18 @@ pub(super) async fn diff(
     }
 }
 
+/// Returns what came of the latest candidate that was tried on the journal.
+pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
+    match site.swapper.replayed() {
+        Some(replayed) => Ok(json(StatusCode::OK, &*replayed)),
+        None => {
+            let cause =
+                "no candidate was tried on recent requests since the server started (--gate, --journal)";
+            refuse(StatusCode::NOT_FOUND, cause)
+        }
+    }
+}
+
 /// Returns the state of the journal. The names of classes have words of targets, which may be
 /// secrets.
 pub(super) fn summary(site: &Site) -> Summary {
@@ -104,7 +116,7 @@ pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
 }
 
 /// Parses the number of a version.
-fn version(text: &str) -> Result<u64, String> {
+pub(super) fn version(text: &str) -> Result<u64, String> {
     version_number(text).map_err(|_| {
         format!("expected the number of a version, such as 3 (GET /v1/versions lists them), found `{text}`")
     })

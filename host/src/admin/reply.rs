@@ -1,12 +1,13 @@
 //! Replies of the API: one line of JSON, a text, or a stream of events.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use serde::Serialize;
 
 use crate::admin::choice;
+use crate::admin::protocol::ErrorReply;
 use crate::admin::stream::Frames;
 use crate::site::directory::Site;
 use crate::site::outcome::Outcome;
@@ -74,5 +75,20 @@ pub(super) fn events(frames: Option<Frames>) -> Reply {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Without it nginx would keep events until a buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    reply
+}
+
+/// Returns the response to a method that a resource does not have.
+pub(super) fn method_not_allowed(methods: &[&'static Method]) -> Reply {
+    let mut names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    let list = names.join(", ");
+    let error = format!("this resource has no such method; expected one of: {list}");
+    let mut reply = json(StatusCode::METHOD_NOT_ALLOWED, &ErrorReply { error });
+    if let Ok(list) = HeaderValue::try_from(list) {
+        reply.headers_mut().insert(ALLOW, list);
+    }
     reply
 }

@@ -74,6 +74,11 @@ impl Resources {
     }
 }
 
+/// Returns the number of open connections.
+pub(super) fn connections(app: &App) -> usize {
+    taken(&app.permits, app.limits.server.connections)
+}
+
 /// Returns the number of permits taken of `max`.
 fn taken(permits: &Semaphore, max: usize) -> usize {
     max.saturating_sub(permits.available_permits())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::admin::proof::{parameter, switch};
+use crate::admin::proof::{parameter, switch, version};
 use crate::admin::protocol::Aborted;
 use crate::admin::refusal::{Refusal, refuse};
 use crate::admin::reply::{Reply, json};
@@ -62,15 +62,16 @@ pub(super) fn status(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Carries out an order about the rollout in progress.
-pub(super) async fn order(site: &Site, order: Operation, by: By) -> Result<Reply, Refusal> {
+/// Carries out an order about the rollout in progress. The query may name its candidate.
+pub(super) async fn order(site: &Site, parts: &Parts, order: Operation, by: By) -> Result<Reply, Refusal> {
     let swapper = &site.swapper;
+    let candidate = parameter(parts, "version", version)?;
     let done = match order {
-        Operation::Pause => swapper.pause_rollout(by).await,
-        Operation::Resume => swapper.resume_rollout(by).await,
-        Operation::Promote => swapper.promote_rollout(by).await,
+        Operation::Pause => swapper.pause_rollout(candidate, by).await,
+        Operation::Resume => swapper.resume_rollout(candidate, by).await,
+        Operation::Promote => swapper.promote_rollout(candidate, by).await,
         _ => {
-            let aborted = swapper.abort_rollout(by).await;
+            let aborted = swapper.abort_rollout(candidate, by).await;
             let aborted = aborted.map(|version| Aborted { version, serving: swapper.current().label.number });
             return aborted.map(|aborted| json(StatusCode::OK, &aborted)).or_else(conflict);
         }

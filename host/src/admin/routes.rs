@@ -33,13 +33,17 @@ pub(super) enum Operation {
     Metrics,
     Alive,
     Ready,
+    Traffic,
+    Replay,
+    Page,
+    PageFile,
 }
 
 impl Operation {
     /// Returns whether a client at an address needs no token: what asks whether a server lives
-    /// often has no place for one.
+    /// often has no place for one, and the page asks for it.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Operation::Alive | Operation::Ready)
+        matches!(self, Operation::Alive | Operation::Ready | Operation::Page | Operation::PageFile)
     }
 }
 
@@ -57,7 +61,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 27] = [
+pub(super) static ROUTES: [Route; 31] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -94,6 +98,12 @@ pub(super) static ROUTES: [Route; 27] = [
         "/v1/rollout/abort",
         Operation::Abort,
         "Ends the rollout, or the work on a candidate: the current version serves all clients",
+    ),
+    route(
+        Method::GET,
+        "/v1/replay",
+        Operation::Replay,
+        "What came of the latest candidate that was tried on recent requests",
     ),
     route(
         Method::POST,
@@ -134,6 +144,12 @@ pub(super) static ROUTES: [Route; 27] = [
         Operation::Events,
         "Stream of events: changes of the server, and faults of the handler and of the server",
     ),
+    route(
+        Method::GET,
+        "/v1/traffic",
+        Operation::Traffic,
+        "Stream of samples of the traffic, one a second, of the whole server or of a site",
+    ),
     route(Method::GET, "/v1/log-level", Operation::LogLevel, "Levels of the log"),
     route(
         Method::PUT,
@@ -147,6 +163,13 @@ pub(super) static ROUTES: [Route; 27] = [
         "/metrics",
         Operation::Metrics,
         "Metrics, in the formats of OpenMetrics and Prometheus",
+    ),
+    route(Method::GET, "/", Operation::Page, "The page for a browser; needs no token and holds no data"),
+    route(
+        Method::GET,
+        "/page/{file}",
+        Operation::PageFile,
+        "A file of the page; needs no token and holds no data",
     ),
     route(Method::GET, "/livez", Operation::Alive, "Whether the server lives; needs no token"),
     route(

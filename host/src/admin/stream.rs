@@ -31,6 +31,10 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    pub(super) fn new(lines: mpsc::Receiver<Bytes>, permit: OwnedSemaphorePermit) -> Frames {
+        Frames { lines, permit: Some(permit) }
+    }
+
     /// Takes the permit, which has to be kept until the connection has ended.
     pub(super) fn take_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.take()
@@ -69,7 +73,7 @@ pub(super) fn begin(
     let last = parts.headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
     let (sender, lines) = mpsc::channel(1);
     tokio::spawn(feed(events.listen(last), sender, is_gone));
-    Ok(Frames { lines, permit: Some(permit) })
+    Ok(Frames::new(lines, permit))
 }
 
 /// Passes events on. Takes the next one only when the client has room for it.

@@ -10,14 +10,16 @@ use crate::rollout::replay::{Pair, Replay};
 use crate::rollout::report::accept::Accept;
 use crate::rollout::report::outcomes::{Counts, Report};
 use crate::site::activate::{Rejection, Stage, Times};
+use crate::site::replayed::Replayed;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
 /// Most patterns without use that the message names.
 const UNUSED_MAX: usize = 3;
 
-/// Most examples that the gate collects, of which its message shows the first.
-const EXAMPLES: usize = 1;
+/// Most examples of each kind and class that are remembered. The message of a rejection shows the
+/// first.
+const EXAMPLES: usize = 3;
 
 impl Shared {
     /// Runs the journal through the current version and a candidate, and rejects the candidate
@@ -33,6 +35,7 @@ impl Shared {
         if proof.gate == Gate::Off || self.settings.journal.all_within(proof).is_empty() {
             return Ok(None);
         }
+        let against = self.versions.current().label.number;
         let replay = self.replay(version, proof, accept.clone(), EXAMPLES, proof.time, None);
         let report = times.measure(Stage::Replay, replay).await.map_err(|cause| times.rejection(cause))?;
         self.versions.history().replayed(version.label.number, report.counts);
@@ -41,6 +44,8 @@ impl Shared {
             Gate::Faults => report.newly_faulting() > 0,
             Gate::Same => !report.is_same() || report.compared() == 0,
         };
+        let replayed = Replayed::new(version.label.number, against, !fails, report.clone());
+        *self.replayed() = Some(Arc::new(replayed));
         if fails {
             let remedy = match proof.gate {
                 Gate::Same if report.newly_faulting() == 0 => {

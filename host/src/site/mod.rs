@@ -12,6 +12,7 @@
 //! | `diff` | compares a module with a version, without publishing it |
 //! | `handed` | versions that the process before this one hands over |
 //! | `gate` | proves a candidate on recent requests |
+//! | `replayed` | what came of the latest candidate that was tried on recent requests |
 //! | `traffic` | which version answers which request |
 //! | `rolling` | a rollout: its plan, its progress, and what was found |
 //! | `rollout` | takes a candidate through the steps of a rollout |
@@ -65,6 +66,7 @@ pub mod probation;
 mod publish;
 pub mod reload;
 pub mod remedy;
+pub mod replayed;
 mod restore;
 mod roll_back;
 mod rolling;

@@ -22,6 +22,7 @@ use crate::site::notice::Notice;
 use crate::site::optimising::Optimising;
 use crate::site::outcome::Outcome;
 use crate::site::probation::Probation;
+use crate::site::replayed::Replayed;
 use crate::site::rolling::Rollout;
 use crate::site::store::Store;
 use crate::site::version::{Label, Version};
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     pub(super) optimising: Mutex<Optimising>,
     /// Latest rollout, in progress or not.
     pub(super) rollout: Mutex<Option<Arc<Rollout>>>,
+    /// What came of the latest candidate that was tried on the journal.
+    pub(super) replayed: Mutex<Option<Arc<Replayed>>>,
     /// Notified when a swap may have dropped a version.
     pub(super) left: Notify,
     /// Thread on which candidates are prepared.
@@ -92,6 +95,11 @@ impl Shared {
         self.optimising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns what came of the latest candidate that was tried on the journal.
+    pub(super) fn replayed(&self) -> MutexGuard<'_, Option<Arc<Replayed>>> {
+        self.replayed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the name of the site, for the log.
     pub(super) fn site(&self) -> Option<&str> {
         self.settings.site.as_deref()
@@ -103,6 +111,8 @@ impl Shared {
         let (before, now) = (before.module.values(), now.module.values());
         if before != now && (before.has_secrets() || now.has_secrets()) {
             self.settings.journal.clear();
+            // It is masked with the secrets of its time.
+            *self.replayed() = None;
         }
     }
 

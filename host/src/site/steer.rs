@@ -148,9 +148,20 @@ impl Shared {
         if is_loading { LOADING.into() } else { NONE.into() }
     }
 
-    /// Pauses the rollout in progress.
-    pub(super) async fn pause_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
+    /// Returns the rollout in progress, if its candidate is the expected one.
+    fn expect_rollout(&self, candidate: Option<u64>) -> Result<Arc<Rollout>, String> {
         let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
+        expect_candidate(rollout.number(), candidate)?;
+        Ok(rollout)
+    }
+
+    /// Pauses the rollout in progress.
+    pub(super) async fn pause_rollout(
+        self: &Arc<Self>,
+        candidate: Option<u64>,
+        by: By,
+    ) -> Result<RolloutStatus, String> {
+        let rollout = self.expect_rollout(candidate)?;
         let halt = rollout.live().progress.halt;
         match halt {
             Some(Halt::Paused) => return Ok(rollout.status()),
@@ -169,8 +180,12 @@ impl Shared {
     }
 
     /// Lets a rollout go on: its step begins anew.
-    pub(super) async fn resume_rollout(self: &Arc<Self>, by: By) -> Result<RolloutStatus, String> {
-        let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
+    pub(super) async fn resume_rollout(
+        self: &Arc<Self>,
+        candidate: Option<u64>,
+        by: By,
+    ) -> Result<RolloutStatus, String> {
+        let rollout = self.expect_rollout(candidate)?;
         if rollout.live().progress.halt.is_none() {
             return Err("the rollout is not paused".into());
         }
@@ -189,8 +204,12 @@ impl Shared {
 
     /// Publishes the candidate of the rollout in progress at once. Runs on the swap thread,
     /// because it may write the version to the state folder first.
-    pub(super) async fn promote_rollout(self: Arc<Self>, by: By) -> Result<RolloutStatus, String> {
-        let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
+    pub(super) async fn promote_rollout(
+        self: Arc<Self>,
+        candidate: Option<u64>,
+        by: By,
+    ) -> Result<RolloutStatus, String> {
+        let rollout = self.expect_rollout(candidate)?;
         if rollout.plan.steps.is_off() {
             return Err("the candidate of a shadow is not published; swap to it instead (host swap, POST /v1/versions)".into());
         }
@@ -200,9 +219,22 @@ impl Shared {
 
     /// Ends the rollout in progress, or the work on a candidate: all clients get the current
     /// version. Returns the number of the candidate of the rollout, if there was one.
-    pub(super) async fn abort_rollout(self: &Arc<Self>, by: By) -> Result<Option<u64>, String> {
+    pub(super) async fn abort_rollout(
+        self: &Arc<Self>,
+        candidate: Option<u64>,
+        by: By,
+    ) -> Result<Option<u64>, String> {
         let cause = format!("aborted by {by}");
-        let ended = self.changes.beside(|| self.end_rollout_for(&cause, by));
+        let ended = self.changes.beside(|| {
+            let saved = || self.versions.history().rollout().map(|saved| saved.kept.label.number);
+            match self.rolling().map(|rollout| rollout.number()).or_else(saved) {
+                Some(number) => expect_candidate(number, candidate)?,
+                // The candidate of a rollout was meant, not one that is still prepared.
+                None if candidate.is_some() => return Err(NONE.to_owned()),
+                None => {}
+            }
+            Ok(self.end_rollout_for(&cause, by))
+        })?;
         if ended.is_none() {
             // The candidate may still be compiled or tried.
             self.changes.cancel().then_some(()).ok_or_else(|| self.no_rollout())?;
@@ -227,6 +259,16 @@ impl Shared {
             _ => info!(site, version, serving, cause, %by, "the rollout {what}: {phase}"),
         }
         self.tell_rollout_event(version, what, phase, cause, by);
+    }
+}
+
+/// Checks that the candidate of a rollout is the expected one, if any is expected.
+fn expect_candidate(number: u64, expected: Option<u64>) -> Result<(), String> {
+    match expected.filter(|expected| *expected != number) {
+        None => Ok(()),
+        Some(expected) => {
+            Err(format!("version {number} is rolled out; expected version {expected} (?version=)"))
+        }
     }
 }
 

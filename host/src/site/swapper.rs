@@ -31,6 +31,7 @@ use crate::site::handed::Handed;
 use crate::site::optimise;
 use crate::site::outcome::{HANDED_OVER, Outcome, REMOVED};
 use crate::site::reload::{NotCommitted, Prepared};
+use crate::site::replayed::Replayed;
 use crate::site::restore;
 use crate::site::rollout_status::{InProgress, RolloutStatus};
 use crate::site::shared::{Settings, Shared};
@@ -76,6 +77,7 @@ impl Swapper {
             store,
             optimising: Mutex::default(),
             rollout: Mutex::default(),
+            replayed: Mutex::default(),
             left: Notify::new(),
             thread: thread.clone(),
             closed: Mutex::default(),
@@ -243,6 +245,11 @@ impl Swapper {
         self.0.rollout_status()
     }
 
+    /// Returns what came of the latest candidate that was tried on the journal.
+    pub fn replayed(&self) -> Option<Arc<Replayed>> {
+        self.0.replayed().clone()
+    }
+
     /// Returns the rollout in progress.
     pub fn rolling_out(&self) -> Option<InProgress> {
         self.0.rolling().map(|rollout| rollout.in_progress())
@@ -252,27 +259,28 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// That there is none.
-    pub async fn pause_rollout(&self, by: By) -> Result<RolloutStatus, String> {
-        self.0.pause_rollout(by).await
+    /// That there is none, or that its candidate is another one than `candidate`.
+    pub async fn pause_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
+        self.0.pause_rollout(candidate, by).await
     }
 
     /// Lets a rollout go on that was paused or has stopped. Its step begins anew.
     ///
     /// # Errors
     ///
-    /// That there is none, or that it goes on already.
-    pub async fn resume_rollout(&self, by: By) -> Result<RolloutStatus, String> {
-        self.0.resume_rollout(by).await
+    /// That there is none, that it goes on already, or that its candidate is another one than
+    /// `candidate`.
+    pub async fn resume_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
+        self.0.resume_rollout(candidate, by).await
     }
 
     /// Publishes the candidate of the rollout in progress.
     ///
     /// # Errors
     ///
-    /// Why it is not published.
-    pub async fn promote_rollout(&self, by: By) -> Result<RolloutStatus, String> {
-        self.run(Arc::clone(&self.0).promote_rollout(by)).await?
+    /// Why it is not published, such as that it is another one than `candidate`.
+    pub async fn promote_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
+        self.run(Arc::clone(&self.0).promote_rollout(candidate, by)).await?
     }
 
     /// Ends the rollout in progress. All clients get the current version at once. Without a
@@ -280,9 +288,9 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// That there is neither.
-    pub async fn abort_rollout(&self, by: By) -> Result<Option<u64>, String> {
-        self.0.abort_rollout(by).await
+    /// That there is neither, or that its candidate is another one than `candidate`.
+    pub async fn abort_rollout(&self, candidate: Option<u64>, by: By) -> Result<Option<u64>, String> {
+        self.0.abort_rollout(candidate, by).await
     }
 
     /// Returns the longest time that a candidate is tried on the journal.
