@@ -1,7 +1,10 @@
 //! Bugs of connections and of their buffers.
 
+use std::ffi::OsStr;
+use std::process::Command;
+
 use crate::answers::INDEX;
-use crate::harness::{Client, Server, wait_until};
+use crate::harness::{Client, Deployment, Server, host, output_of, wait_until};
 
 /// The order to close a connection for a new one stayed pending after a connection had
 /// closed by itself, and ended the new connection.
@@ -99,4 +102,24 @@ fn a_lone_carriage_return_counted_as_nothing() {
     let mut client = server.connect();
     client.send("\r");
     assert_eq!(client.reply_to("GET").status, 408);
+}
+
+#[test]
+fn a_server_in_another_pid_namespace_could_not_be_asked() {
+    // For its clients, such a server has the process number 0; so has one in another container.
+    let inside = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork"]).arg(program);
+        command
+    };
+    if !inside("true".as_ref()).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("this user may not make namespaces, so this is left out");
+        return;
+    }
+    let place = Deployment::new();
+    let server = place.start(&[]);
+    let mut command = inside(host().get_program());
+    let (code, text) = output_of(command.args(["status", "--control"]).arg(place.socket()));
+    assert_eq!((code, text.contains("listens on http")), (0, true), "{text}");
+    server.stop();
 }

@@ -7,8 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
+
+/// Number of the user root.
+const ROOT: u32 = 0;
 
 /// Mode bit that lets the group of a socket connect.
 const GROUP_WRITES: u32 = 0o020;
@@ -92,18 +97,18 @@ fn group_of(found: &Metadata) -> String {
 /// Checks that the server may be trusted with a module: another user's server could
 /// take it and pretend to serve it. `is_chosen` tells whether the path was given.
 pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
-    let user = rustix::net::sockopt::socket_peercred(stream);
-    let user = user.context("cannot determine the owner of the server")?.uid;
-    let own = rustix::process::geteuid();
-    let is_open_to_us = || is_chosen && (own.is_root() || is_open_to_group(path, user.as_raw()));
-    if user == own || user.is_root() || is_open_to_us() {
+    // Not by rustix, which reads no process number of 0: that of a server in another PID namespace.
+    let peer = getsockopt(stream, PeerCredentials).context("cannot determine the owner of the server")?;
+    let (user, own) = (peer.uid(), rustix::process::geteuid());
+    let is_open_to_us = || is_chosen && (own.is_root() || is_open_to_group(path, user));
+    if user == own.as_raw() || user == ROOT || is_open_to_us() {
         return Ok(());
     }
     bail!(
         "the server at {} belongs to the user id {}; expected this user or root, or a socket named by --control \
          that is open to a group of this user (--control-group of the server)",
         path.display(),
-        user.as_raw()
+        user
     )
 }
 
