@@ -29,6 +29,7 @@ mod handler_log;
 mod host_work;
 mod images;
 mod isolation;
+mod manual;
 mod memory;
 mod messages;
 mod metrics;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
-use clap::Arg;
+use clap::{Arg, ValueHint};
 use host_wasm::Effort;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, info, warn};
@@ -34,6 +34,7 @@ pub(super) fn fit(argument: Arg) -> Arg {
     match argument.get_id().as_str() {
         "module" => argument
             .value_name("CRATE_DIR")
+            .value_hint(ValueHint::DirPath)
             .help("Folder of the crate, which contains its Cargo.toml [default: .]"),
         // An author tries things, and a page that fails for now must not keep the others away.
         "gate" => argument.default_value("off"),

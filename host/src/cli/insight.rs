@@ -1,14 +1,16 @@
-//! Commands about the faults and the log of a running server: `host faults` and `host log-level`.
+//! Commands about the faults, the readiness and the log of a running server: `host faults`,
+//! `host health` and `host log-level`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::admin::protocol::{Faults, LogLevel};
-use crate::cli::ask::show;
-use crate::cli::client::{Ask, Server};
-use crate::cli::output::one_line;
+use crate::cli::ask::{self, show};
+use crate::cli::client::{self, Ask, Server};
+use crate::cli::output::{one_line, print};
 use crate::fault_counts::Recent;
 use crate::telemetry::log;
 
@@ -21,6 +23,13 @@ pub enum Insight {
     /// Show how often a running server made the response itself, by fault, and the latest faults of the
     /// handler and of the server with their causes
     Faults {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Ask whether a running server takes requests, as GET /readyz of its API does, for health checks.
+    /// Exit code 0: it does; 1: it ends, or none runs
+    Health {
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
@@ -40,7 +49,9 @@ pub enum Insight {
 impl Insight {
     pub(super) fn is_json(&self) -> bool {
         match self {
-            Insight::Faults { server } | Insight::LogLevel { server, .. } => server.json,
+            Insight::Faults { server } | Insight::Health { server } | Insight::LogLevel { server, .. } => {
+                server.json
+            }
         }
     }
 }
@@ -53,6 +64,11 @@ impl Insight {
 pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
     match what {
         Insight::Faults { server } => show(&server, Ask::get("/v1/faults"), show_faults),
+        Insight::Health { server } => {
+            let reply = ask::unless_refused(client::ask(&server, Ask::get("/readyz"))?)?;
+            print(if server.json { format!("{}\n", json!({ "outcome": reply.trim_end() })) } else { reply });
+            Ok(ExitCode::SUCCESS)
+        }
         Insight::LogLevel { level: None, server } => show(&server, Ask::get(LOG_LEVEL), |now: &LogLevel| {
             (format!("levels of the log: {}\n", one_line(&now.level)), ExitCode::SUCCESS)
         }),

@@ -14,7 +14,7 @@
 //! | `upload` | reads the module that is sent |
 //! | `command` | tells a running server what to do, and shows its reply |
 //! | `status` | what `host status` prints |
-//! | `insight` | shows the faults of a running server, and shows or changes the levels of its log |
+//! | `insight` | shows the faults of a running server, asks whether it is ready, and shows or changes the levels of its log |
 //! | `events` | prints the events of a running server |
 //! | `proof` | compares a module on recent requests, and shows these |
 //! | `rollout` | rolls a module out, and steers the rollout |
@@ -29,6 +29,8 @@
 //! | `build_remedy` | says what to change in a crate that does not build |
 //! | `sources` | watches the sources of a crate |
 //! | `replay` | makes recorded requests again |
+//! | `completion` | prints scripts by which shells complete command lines |
+//! | `manual` | writes the manual pages |
 //! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
 //! | `output` | prints texts of modules safely |
 
@@ -42,6 +44,7 @@ mod call;
 mod check;
 mod client;
 pub mod command;
+mod completion;
 pub mod config;
 pub mod configured;
 pub mod dev;
@@ -49,6 +52,7 @@ mod events;
 mod facts;
 mod insight;
 mod loader;
+mod manual;
 mod new;
 mod output;
 pub mod parse;

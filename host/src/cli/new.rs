@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::ValueHint;
 
 use crate::cli::output::print;
 
@@ -15,7 +16,7 @@ pub struct New {
     /// Name of the crate: letters, digits, - and _
     name: String,
     /// Folder to create, or an empty one [default: NAME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     path: Option<PathBuf>,
     /// Link the standard library, as most other crates do; the module is larger
     #[arg(long)]

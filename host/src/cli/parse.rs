@@ -19,7 +19,7 @@ use crate::config::value_error;
 const EDITS_MAX: usize = 2;
 
 /// Words that other programs use for what a command or a signal does here.
-const FOREIGN: [(&[&str], &str); 10] = [
+const FOREIGN: [(&[&str], &str); 12] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
         &["stop", "kill", "quit", "shutdown"],
@@ -28,7 +28,9 @@ const FOREIGN: [(&[&str], &str); 10] = [
     (&["deploy", "publish", "push", "upload"], "to swap a module in: host swap FILE"),
     (&["undo", "revert"], "to go back to the version before: host rollback"),
     (&["list", "ls", "history"], "to list versions: host versions"),
-    (&["ps", "info", "ping", "health"], "to see the state of a server: host status"),
+    (&["ps", "info", "ping"], "to see the state of a server: host status"),
+    (&["ready", "readyz", "healthcheck"], "to ask whether a server takes requests: host health"),
+    (&["man"], "to print the manual page: host manual"),
     (&["build", "compile", "watch"], "to build the crate in a folder and serve it: host dev"),
     (&["version"], "to see the version: host --version"),
     (
@@ -62,12 +64,13 @@ const CURL: [(&[&str], &str); 13] = [
 ];
 
 /// Example of each command that requires arguments.
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("swap", "host swap handler.wasm"),
     ("new", "host new greeter"),
     ("check", "host check handler.wasm"),
     ("call", "host call handler.wasm GET '/path?query'"),
     ("test", "host test handler.wasm requests.http"),
+    ("completion", "host completion bash"),
     ("replay", "host replay records --module handler.wasm"),
 ];
 
@@ -98,6 +101,11 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     };
     let matches = command.try_get_matches_from_mut(line).map_err(|error| stop(error, &command))?;
     let mut args = Args::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
+    match &mut args.command {
+        Some(command::Command::Tool(Tool::Completion(tool))) => tool.definition = named(line),
+        Some(command::Command::Tool(Tool::Manual(tool))) => tool.definition = named(line),
+        _ => {}
+    }
     let is_shown = args.command.is_some();
     if let Some((serve, matches)) = configurable(&mut args, &matches) {
         let loaded = configured::load(&serve::definition(), matches, is_shown);
@@ -148,6 +156,19 @@ fn configurable<'a>(args: &'a mut Args, matches: &'a ArgMatches) -> Option<(&'a 
 /// Returns the definition of the command line.
 pub fn command() -> Command {
     with_negatives(Args::command())
+}
+
+/// Returns the definition of the command line under the name by which the program was called: a
+/// package may have given it another one.
+fn named(line: &[OsString]) -> Command {
+    let name = line.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
+    // The name becomes part of a script for a shell.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match name.chars().all(is_plain) && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        // Lives until the program ends, which is soon.
+        true => command().name(&*name.to_owned().leak()),
+        false => command(),
+    }
 }
 
 /// Lets the flags of a command and of its subcommands take negative numbers.

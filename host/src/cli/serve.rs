@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
-use clap::{Arg, Args as _, Command};
+use clap::{Arg, Args as _, Command, ValueHint};
 use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
@@ -165,7 +165,7 @@ pub struct Swap {
 
     /// Folder that keeps good versions across restarts; the server starts with the version that
     /// served last
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
 
     /// Reject a candidate that cannot be written to the state folder, and so would not survive a

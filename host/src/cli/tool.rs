@@ -8,7 +8,7 @@ use tokio::runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::serve::Serve;
-use crate::cli::{call, check, dev, loader, new, replay, test};
+use crate::cli::{call, check, completion, dev, loader, manual, new, replay, test};
 use crate::telemetry::log;
 
 /// Tools that work without a running server.
@@ -33,6 +33,10 @@ pub enum Tool {
     /// Send recorded requests again, and compare the outcomes
     #[command(mut_args(loader::hide_other_limits))]
     Replay(Box<replay::Replay>),
+    /// Print a script by which a shell completes command lines of this program
+    Completion(Box<completion::Completion>),
+    /// Print the manual page, or write the pages of all commands to a folder
+    Manual(Box<manual::Manual>),
 }
 
 /// Runs a tool. `develop` starts a server for a crate.
@@ -48,6 +52,8 @@ pub fn run(tool: Tool, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> any
         Tool::Call(call) => finish(call::run(&call)),
         Tool::Test(test) => finish(test::run(&test)),
         Tool::Replay(replay) => finish(replay::run(&replay)),
+        Tool::Completion(completion) => return Ok(completion::run(*completion)),
+        Tool::Manual(manual) => return manual::run(*manual),
     }?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

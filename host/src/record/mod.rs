@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use clap::ValueHint;
 use tracing::warn;
 
 pub use file::{Recorded, is_recorded};
@@ -37,7 +38,7 @@ pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 pub struct Recording {
     /// Folder in which requests are recorded that ended in a fault of the handler: a
     /// trap, a missed deadline or an invalid response. `host replay` repeats them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub record: Option<PathBuf>,
 
     /// Most recorded requests; past it the oldest are removed
