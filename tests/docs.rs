@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::repository::{files, root};
 
 /// Prefixes by which a word in a document is a path that must exist in the repository.
-const TOP: [&str; 5] = ["host/", "handler/", "tests/", "docs/", ".ci/"];
+const TOP: [&str; 6] = ["host/", "handler/", "tests/", "docs/", "packaging/", ".ci/"];
 
 /// Most lines of the README: a longer one is not read.
 const README_LINES_MAX: usize = 150;

@@ -34,6 +34,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod output;
+mod packaging;
 mod parity;
 mod probation;
 mod proof;

@@ -205,7 +205,7 @@ fn a_user_of_the_group_deploys_as_the_page_shows() {
     let block = section.split("```console\n$ ").nth(1).unwrap().split("```").next().unwrap();
     for step in block.split("\n$ ") {
         let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
-        let script = command.replace("/run/host/control", control);
+        let script = command.replace("/run/host-wasm/control", control);
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("host() {{ \"$HOST\" \"$@\"; }}\n{script}")]);
         shell.current_dir(&folder).env("HOST", &program).env("HOST_CONTROL", control).uid(USER).gid(GROUP);
