@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_wasm::{Engine, health};
-use http::header::{ACCEPT, IF_MATCH};
+use http::header::ACCEPT;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -141,7 +141,7 @@ impl<C: Lifecycle> Api<C> {
             );
         }
         parameters::check(operation, parts.uri.query())?;
-        let if_match = if_match(&parts.headers)?;
+        let if_match = choice::if_match(&parts.headers)?;
         Ok(match operation {
             Operation::Status => json(StatusCode::OK, &self.status()?),
             Operation::Sites => json(StatusCode::OK, &choice::sites(&self.app)),
@@ -309,26 +309,4 @@ impl Caller {
         let is_tcp = matches!(self.by, By::Remote(_));
         Box::new(move || peer::is_closed(&client, is_tcp))
     }
-}
-
-/// Returns the versions that a client expects to be current, if it expects any. `*` is met by
-/// every version.
-fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
-    let mut expected = Vec::new();
-    let mut is_met = true;
-    for value in headers.get_all(IF_MATCH) {
-        is_met = value.as_bytes() == b"*";
-        let tags = if is_met { "" } else { value.to_str().unwrap_or("unreadable") };
-        for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            let number =
-                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-            let Some(number) = number else {
-                let cause =
-                    "if-match: expected the number of a version in quotation marks, such as \"3\", or *";
-                return refuse(StatusCode::BAD_REQUEST, cause);
-            };
-            expected.push(number);
-        }
-    }
-    Ok((!is_met || !expected.is_empty()).then_some(expected))
 }

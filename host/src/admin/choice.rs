@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::header::IF_MATCH;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 
 use crate::admin::protocol::SiteStatus;
-use crate::admin::refusal::{Refusal, error};
+use crate::admin::refusal::{Refusal, error, refuse};
 use crate::config::site::DEFAULT;
 use crate::serve::app::App;
 use crate::site::directory::Site;
@@ -97,4 +98,26 @@ pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<O
 pub(super) fn location(site: &Site, version: u64) -> String {
     let site = site.shown().map(|name| format!("?site={name}")).unwrap_or_default();
     format!("/v1/versions/{version}{site}")
+}
+
+/// Returns the versions that a client expects to be current, if it expects any. `*` is met by
+/// every version.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
+    let mut expected = Vec::new();
+    let mut is_met = true;
+    for value in headers.get_all(IF_MATCH) {
+        is_met = value.as_bytes() == b"*";
+        let tags = if is_met { "" } else { value.to_str().unwrap_or("unreadable") };
+        for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            let number =
+                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+            let Some(number) = number else {
+                let cause =
+                    "if-match: expected the number of a version in quotation marks, such as \"3\", or *";
+                return refuse(StatusCode::BAD_REQUEST, cause);
+            };
+            expected.push(number);
+        }
+    }
+    Ok((!is_met || !expected.is_empty()).then_some(expected))
 }
