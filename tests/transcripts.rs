@@ -305,3 +305,56 @@ fn a_configuration_is_checked_and_reloaded_as_the_page_shows() {
         assert_eq!(masked(reply), masked(shown));
     }
 }
+
+#[test]
+fn a_day_of_an_operator_is_as_the_page_shows() {
+    const ADDRESSES: [&str; 2] = ["127.0.0.1:8080", "127.0.0.1:9444"];
+    /// The log is written in the background.
+    const TRIES: usize = 1000;
+    let page = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    let day = page.split("### A day\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let folder = Folder::new();
+    for name in ["shop", "shop2"] {
+        fs::write(folder.file(&format!("{name}.wasm")), wat::parse_str(saying(name)).unwrap()).unwrap();
+    }
+    let config = day.split("```ini\n").nth(1).unwrap().split("```").next().unwrap();
+    let config =
+        ADDRESSES.iter().fold(config.to_owned(), |text, address| text.replace(address, "127.0.0.1:0"));
+    fs::write(folder.file("host.toml"), config).unwrap();
+    fs::write(folder.file("token"), "0123456789abcdef0123456789abcdef").unwrap();
+    fs::set_permissions(folder.file("token"), fs::Permissions::from_mode(0o600)).unwrap();
+
+    let mut server = None::<Server>;
+    let mut admin = String::new();
+    let block = day.split("```console\n$ ").nth(1).unwrap().split("\n```").next().unwrap();
+    for step in block.split("\n$ ") {
+        let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
+        if command.starts_with("export ") {
+            continue;
+        }
+        if command.starts_with("host >") {
+            let mut begun = host();
+            begun.current_dir(folder.file(""));
+            server = Some(Server::begin_as_it_is(begun).until_ready());
+            let log = fs::read_to_string(folder.file("host.log")).unwrap();
+            admin = log.split_once("API: http://").unwrap().1.lines().next().unwrap().to_owned();
+            continue;
+        }
+        let http = server.as_ref().unwrap().addresses[0].to_string();
+        let script = command.replace(ADDRESSES[0], &http).replace(ADDRESSES[1], &admin);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("host() {{ \"$HOST\" \"$@\"; }}\n{script}")]).current_dir(folder.file(""));
+        shell.env("HOST", host().get_program()).env("HOST_CONTROL", folder.file("control.sock"));
+        let mut print = || masked(output_of(&mut shell).1.trim_end());
+        let printed = (0..TRIES)
+            .map(|_| print())
+            .find(|printed| *printed == masked(expected) || !command.starts_with("grep"));
+        assert_eq!(printed.as_deref(), Some(&*masked(expected)), "{command}");
+        if command == "host upgrade" {
+            let mut status = host();
+            let said = output_of(status.arg("status").env("HOST_CONTROL", folder.file("control.sock"))).1;
+            let process = said.split_once("process ").unwrap().1.split(',').next().unwrap();
+            server.as_mut().unwrap().goes_on_as(process.parse().unwrap());
+        }
+    }
+}

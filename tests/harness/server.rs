@@ -270,6 +270,11 @@ impl Server {
         self.upgraded = process.split_whitespace().next().map(|number| number.parse().unwrap());
     }
 
+    /// Notes the process that has taken the place of this one.
+    pub fn goes_on_as(&mut self, process: u32) {
+        self.upgraded = Some(process);
+    }
+
     /// Waits until the process that was started first has ended. Returns how.
     pub fn first_process_ends(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;

@@ -70,6 +70,17 @@ if inside systemctl reload host.service 2>/dev/null; then
     echo 'expected the reload of a wrong file to fail, found success' && exit 1
 fi
 sed -i '$d' "$root/etc/host/host.toml"
+main() { inside systemctl show --property MainPID --value host.service; }
+before=$(main)
+inside host-wasm upgrade --control /run/host-wasm/control || tell
+# systemd reads the message of the old process in its own time.
+for _ in {1..300}; do
+    [ "$(main)" = "$before" ] || break
+    sleep 0.1
+done
+expect 'main process after an upgrade' \
+    "$(inside host-wasm status --control /run/host-wasm/control | grep -c ", process $(main),")" 1
+expect 'state after an upgrade' "$(inside systemctl is-active host.service || true)" active || tell
 inside systemctl restart host.service || tell
 expect 'version after a restart' "$(inside host-wasm versions --control /run/host-wasm/control | grep -c echo.wat)" 1
 # shellcheck disable=SC2016  # the shell inside expands it
@@ -77,4 +88,4 @@ expect 'sandbox: the root of the service' "$(inside sh -c 'touch "/proc/$(system
 inside systemctl stop host.service || tell
 expect 'result of the service' "$(inside systemctl show --property Result --value host.service)" success
 inside systemctl --version | head -n 1
-echo "booted, served, reloaded, restarted and stopped"
+echo "booted, served, reloaded, upgraded, restarted and stopped"

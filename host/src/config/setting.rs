@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use host_http::quote::quoted;
 
@@ -90,6 +91,12 @@ pub fn near_of<'a>(keys: impl IntoIterator<Item = &'a str>, name: &str) -> Optio
     let near = keys.into_iter().map(|key| (strsim::damerau_levenshtein(key, name), key)).min()?;
     // A short word is near to many others.
     (near.0 <= EDITS_MAX.min(name.len() / 3)).then_some(near.1)
+}
+
+/// Returns whether a flag takes a path, which is relative to the folder of the file.
+pub fn is_path(flag: &Arg) -> bool {
+    use ValueHint::{AnyPath, DirPath, FilePath};
+    [AnyPath, DirPath, FilePath].contains(&flag.get_value_hint())
 }
 
 /// Returns whether a flag may be repeated.

@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use clap::builder::ValueHint;
 use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -187,7 +186,7 @@ pub fn resolve(flag: &Arg, value: OsString, base: &Path) -> OsString {
             resolved.push(base.join(OsStr::from_bytes(path)));
             resolved
         }
-        None if flag.get_value_hint() == ValueHint::AnyPath && !value.is_empty() => base.join(&value).into(),
+        None if setting::is_path(flag) && !value.is_empty() => base.join(&value).into(),
         _ => value,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 
-use clap::builder::ValueHint;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
@@ -66,7 +65,7 @@ pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result
         if values.iter().any(|value| value.is_empty()) {
             return Err(format!("{name}: found an empty string; expected a value"));
         }
-        let is_path = flag.get_value_hint() == ValueHint::AnyPath;
+        let is_path = setting::is_path(flag);
         if let Some(value) = values.iter().find(|value| !is_path && value.to_str().is_none()) {
             let found = value.to_string_lossy();
             return Err(format!("{name}: found `{}`, which is not UTF-8; expected UTF-8", shown(&found)));
