@@ -285,6 +285,9 @@ fn a_client_of_the_api_is_told_what_came_of_an_upgrade() {
     let expected = format!("upgraded: process {} serves in the place of process {old}\n", server.pid());
     assert_eq!((code, said), (0, expected));
     server.says("two", 2);
+    // At once, while older versions may still be prepared.
+    assert!(place.tell(&["rollback"]).contains("serving version 1"));
+    server.says("one", 1);
 }
 
 #[test]

@@ -174,9 +174,6 @@ impl Foundation {
     /// One line that names the file or folder that cannot be used, and why.
     pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
         let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen, goes_on } = loaded;
-        if goes_on && let (Some(dir), Some(left)) = (&beginning.dir, &beginning.left) {
-            dir.go_on(left);
-        }
         let proof = args.proof.proof();
         let (journal, probation) = (Arc::new(Journal::new(&proof)), Arc::<Probation>::default());
         let metrics = Arc::<OfSite>::default();
@@ -196,7 +193,7 @@ impl Foundation {
         let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
         // The first version may come from the state folder, and the file may have changed
         // while no server was running.
-        if args.module.is_some() && (self.state_dir.is_some() || goes_on) {
+        if args.module.is_some() && self.state_dir.is_some() && !goes_on {
             swapper.read_file(By::File);
         }
         let limits = Arc::new(args.limits);

@@ -19,48 +19,61 @@ use crate::upgrade::handover::Held;
 /// Flag of the address of the API.
 const ADMIN: &str = "--admin";
 
-/// Serves the API on the control socket and on the address of `--admin`. Returns the bound
-/// control socket, which is removed on drop, its path, and the URLs of the address. Notes what an
-/// upgrade hands over.
+/// Bound sockets of the API.
+pub struct Doors {
+    doors: Vec<Door>,
+    /// Bound control socket, which is removed on drop.
+    pub bound: Option<Bound>,
+    /// Path of the control socket; `none` if there is none.
+    pub control: String,
+    /// URLs of the address.
+    pub admin: Vec<String>,
+}
+
+/// Binds the control socket and the address of `--admin`. Also returns what an upgrade hands over.
 ///
 /// # Errors
 ///
 /// One line that names the path, the address or the file that cannot be used, and why.
-pub fn open<C: Lifecycle + 'static>(
-    args: &Serve,
-    listeners: &[Listener],
-    mut api: Api<C>,
-    held: &mut Held,
-) -> anyhow::Result<(Option<Bound>, String, Vec<String>)> {
-    let mut doors = Vec::new();
+pub fn bind(args: &Serve, listeners: &[Listener]) -> anyhow::Result<(Doors, Held)> {
+    let mut held = Held::default();
+    let mut doors = Doors { doors: Vec::new(), bound: None, control: "none".into(), admin: Vec::new() };
     for listener in listeners {
         held.sockets.push((listener.name.clone(), listener.descriptor()?));
     }
-    let bound = match bind_control(args, listeners)? {
-        Some((listener, bound)) => {
-            // A client may be in another folder than the server.
-            let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
-            api.control = path.display().to_string();
-            held.sockets.push((bound.name(), listener.as_fd().try_clone_to_owned()?));
-            held.control = bound.held_lock().map(File::try_clone).transpose()?;
-            doors.push(Door::Unix { listener, has_group: bound.has_group() });
-            Some(bound)
-        }
-        None => None,
-    };
+    if let Some((listener, bound)) = bind_control(args, listeners)? {
+        // A client may be in another folder than the server.
+        let path = std::path::absolute(bound.path()).unwrap_or_else(|_| bound.path().into());
+        doors.control = path.display().to_string();
+        held.sockets.push((bound.name(), listener.as_fd().try_clone_to_owned()?));
+        held.control = bound.held_lock().map(File::try_clone).transpose()?;
+        doors.doors.push(Door::Unix { listener, has_group: bound.has_group() });
+        doors.bound = Some(bound);
+    }
     if let (Some(address), Some(token)) = (&args.swap.admin, &args.swap.admin_token) {
         let token = Token::new(token)?;
         for listener in listen::bind_tcp(address, ADMIN)? {
-            api.admin.push(format!("http://{}", listener.local_addr()?));
+            doors.admin.push(format!("http://{}", listener.local_addr()?));
             held.sockets.push((listen::name(ADMIN, address), listener.as_fd().try_clone_to_owned()?));
-            doors.push(Door::Tcp { listener, token: token.clone() });
+            doors.doors.push(Door::Tcp { listener, token: token.clone() });
         }
     }
-    let (control, admin) = (api.control.clone(), api.admin.clone());
-    if !doors.is_empty() {
-        listener::start(doors, api).context("cannot start the control thread")?;
+    Ok((doors, held))
+}
+
+impl Doors {
+    /// Starts to serve the API.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread for it.
+    pub fn open<C: Lifecycle + 'static>(&mut self, api: Api<C>) -> anyhow::Result<()> {
+        let doors = std::mem::take(&mut self.doors);
+        if doors.is_empty() {
+            return Ok(());
+        }
+        listener::start(doors, api).context("cannot start the control thread")
     }
-    Ok((bound, control, admin))
 }
 
 /// Binds the control socket, unless `--no-control` is given.

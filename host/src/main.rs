@@ -28,7 +28,7 @@ use host::site::version::{EMBEDDED, Label};
 use host::telemetry::log::{self, Format};
 use host::telemetry::log_output::{self, Output};
 use host::telemetry::service;
-use host::upgrade::handover::{Held, Upgrader};
+use host::upgrade::handover::Upgrader;
 use host::upgrade::takeover::{self, Takeover};
 use host_wasm::{Compilers, compile, health};
 use tokio::runtime;
@@ -138,6 +138,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         loaded.iter().map(Loaded::first).map(|(name, label)| (name.to_owned(), label.clone())).collect();
     let listeners = listen::bind(&args.listen)?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    let (mut doors, held) = doors::bind(&args, &listeners)?;
     if let Some(takeover) = &takeover {
         takeover.ready()?;
     }
@@ -164,20 +165,20 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         engine,
         urls: urls.clone(),
         started,
-        control: "none".into(),
-        admin: Vec::new(),
+        control: doors.control.clone(),
+        admin: doors.admin.clone(),
         uploads: Semaphore::new(UPLOADS_MAX),
         diffs: Semaphore::new(DIFFS_MAX),
         connections: Arc::clone(&answering),
         lifecycle: Arc::clone(&upgrader),
     };
-    let mut held = Held::default();
-    let (_bound, control, admin) = doors::open(&args, &listeners, control, &mut held)?;
-    upgrader.hold(held);
     if let Some(takeover) = &takeover {
-        takeover.serving();
+        takeover.serving()?;
+        app.sites.get().all().iter().for_each(|site| site.swapper.go_on());
     }
-    announce(&first, &urls, &control, &admin, args.log_format);
+    doors.open(control)?;
+    upgrader.hold(held);
+    announce(&first, &urls, &doors.control, &doors.admin, args.log_format);
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
     let of_sites: Vec<_> = of_sites.iter().map(|limits| &**limits).collect();
     let journals = app.sites.get().all().iter().map(|site| site.journal.bytes().1 as u64).sum();

@@ -206,7 +206,7 @@ async fn listen<C: Lifecycle + 'static>(open: Open, api: Arc<Api<C>>) {
 /// has ended.
 async fn handed_over(ending: &Ending) {
     ending.begun().await;
-    if ending.is_closing() {
+    if !ending.has_left() {
         std::future::pending::<()>().await;
     }
 }

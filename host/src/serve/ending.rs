@@ -1,7 +1,7 @@
 //! End of the server, shared by everything that serves.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
@@ -14,12 +14,15 @@ const CLOSING: u8 = 2;
 #[derive(Default)]
 pub struct Ending {
     stage: AtomicU8,
+    /// Whether another process accepts connections.
+    has_left: AtomicBool,
     waiting: Notify,
 }
 
 impl Ending {
     /// Lets each connection end with its next response, because another process accepts new ones.
     pub fn leave(&self) {
+        self.has_left.store(true, Ordering::SeqCst);
         self.enter(LEAVING);
     }
 
@@ -38,9 +41,9 @@ impl Ending {
         self.stage.load(Ordering::Relaxed) >= LEAVING
     }
 
-    /// Returns whether idle connections are closed.
-    pub fn is_closing(&self) -> bool {
-        self.stage.load(Ordering::Relaxed) >= CLOSING
+    /// Returns whether another process accepts connections.
+    pub fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::SeqCst)
     }
 
     /// Waits until the end begins.

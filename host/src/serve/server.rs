@@ -128,7 +128,7 @@ impl AcceptLoop {
             }
         }
         // Another process takes those of its sockets.
-        while ending.is_closing()
+        while !ending.has_left()
             && let Ok(accepted) = self.listener.accept_now()
         {
             let Ok(permit) = self.try_permit() else { break };

@@ -34,6 +34,10 @@ pub struct Beginning {
     pub left: Option<State>,
     /// Bytes of versions of an earlier process that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
+    /// Version that the first one replaced, to which a rollback goes, if it is prepared already.
+    pub before: Option<Version>,
+    /// Whether another process makes the changes until `Swapper::go_on`.
+    pub is_closed: bool,
 }
 
 /// Goes on with the versions that the process before this one hands over. Its current version has
@@ -56,7 +60,18 @@ pub async fn go_on(
     let label = current.context("the current version was not handed over")?;
     let prepared = prepare(activator, &demand, &files, dir.as_ref(), label).await;
     let (version, file) = prepared.with_context(|| format!("cannot go on with version {}", label.number))?;
-    Ok(Beginning { version, file, history, demand, dir, left: Some(state), files })
+    // A rollback has to work from the first moment on.
+    let replaced = state.versions.iter().find(|kept| kept.label == *label).and_then(|kept| kept.replaced);
+    let replaced = state.versions.iter().map(|kept| &kept.label).find(|label| Some(label.number) == replaced);
+    let before = match replaced {
+        Some(label) => prepare(activator, &demand, &files, dir.as_ref(), label).await.ok(),
+        None => None,
+    };
+    let before = before.map(|(version, _)| version);
+    if let Some(dir) = &dir {
+        dir.go_on(&state);
+    }
+    Ok(Beginning { version, file, history, demand, dir, left: Some(state), files, before, is_closed: true })
 }
 
 /// Loads the first version: from the state folder, or else from the module file, or
@@ -77,7 +92,17 @@ pub async fn begin(
     if let (Some(folder), Some(state)) = (&dir, &left)
         && let Some((version, file)) = restore(activator, &demand, folder, state).await
     {
-        return Ok(Beginning { version, file, history, demand, dir, left, files: Vec::new() });
+        return Ok(Beginning {
+            version,
+            file,
+            history,
+            demand,
+            dir,
+            left,
+            files: Vec::new(),
+            before: None,
+            is_closed: false,
+        });
     }
     let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");
@@ -93,7 +118,17 @@ pub async fn begin(
         None => anyhow!(rejection.cause),
     });
     let version = version.context(context)?;
-    Ok(Beginning { version, file: candidate.bytes, history, demand, dir, left, files: Vec::new() })
+    Ok(Beginning {
+        version,
+        file: candidate.bytes,
+        history,
+        demand,
+        dir,
+        left,
+        files: Vec::new(),
+        before: None,
+        is_closed: false,
+    })
 }
 
 /// Prepares the version that served when an earlier process ended, or else the newest

@@ -87,5 +87,8 @@ pub(super) enum Published {
 pub const HANDED_OVER: &str =
     "a new process has taken the place of this one (host upgrade); give the order to it";
 
+/// Cause while this process does not serve yet.
+pub(super) const BEGINS: &str = "this process takes the place of another one at this moment; try again";
+
 /// Cause when the site was removed by a reload.
 pub(super) const REMOVED: &str = "a reload has removed the site";

@@ -26,6 +26,7 @@ impl Shared {
         by: By,
     ) -> Outcome {
         let rolled_back = self.changes.overrule(|| {
+            self.expect_open()?;
             let serving = self.expect_current(if_version)?;
             // The current version has replaced the one before it earlier, so only the rollout is
             // undone.

@@ -140,7 +140,7 @@ impl Shared {
             Next::Stop => self.stop(rollout, rollout.too_few()),
             Next::Finish if rollout.plan.steps.is_off() => {
                 self.changes.beside(|| {
-                    if rollout.next() == Next::Finish && !rollout.is_over() {
+                    if rollout.next() == Next::Finish && !rollout.is_over() && self.expect_open().is_ok() {
                         self.versions.end_rollout(|history| history.forget_candidate(rollout.number()));
                         self.close_rollout(rollout, RolloutState::Over, None, by);
                     }
@@ -184,7 +184,7 @@ impl Shared {
         self.changes.beside(|| {
             // An operator may have paused it since the plan was looked at.
             let is_due = by != By::Rollout || !matches!(rollout.next(), Next::Wait(_));
-            if rollout.is_over() || !is_due {
+            if rollout.is_over() || !is_due || self.expect_open().is_err() {
                 return false;
             }
             self.versions.change_rollout(rollout.number(), |split, saved| {
@@ -219,7 +219,7 @@ impl Shared {
     /// Ends a rollout whose candidate is worse.
     async fn end_worse(self: &Arc<Self>, rollout: &Arc<Rollout>, cause: String) {
         self.changes.beside(|| {
-            if !rollout.is_over() {
+            if !rollout.is_over() && self.expect_open().is_ok() {
                 self.reject_candidate(rollout, cause, By::Verdict);
             }
         });

@@ -25,6 +25,9 @@ const STATE: &str = "state.json";
 /// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
+/// Why nothing is written during an upgrade.
+const OTHER_WRITES: &str = "another process writes to the state folder";
+
 /// What an earlier process has left in a state folder.
 #[derive(Default)]
 pub struct Left {
@@ -83,10 +86,16 @@ impl StateDir {
         }
     }
 
-    /// Goes on with the folder of a process that has handed it over with this state.
+    /// Goes on with the folder of a process that has handed it over with this state. Writes nothing
+    /// until [`StateDir::take_back`].
     pub fn go_on(&self, state: &State) {
-        self.named().now = hashes(state);
-        self.set_up();
+        let mut named = self.named();
+        (named.now, named.is_left) = (hashes(state), true);
+    }
+
+    /// Returns whether another process writes to the folder.
+    pub fn is_left(&self) -> bool {
+        self.named().is_left
     }
 
     /// Waits for a write that has begun, and writes nothing any more, because another process does.
@@ -186,7 +195,7 @@ impl StateDir {
         let name = module_name(&label.sha256)?;
         let mut named = self.named();
         if named.is_left {
-            return Ok(());
+            bail!(OTHER_WRITES);
         }
         named.next.insert(label.sha256.clone());
         if self.module(label).is_ok() {
@@ -212,7 +221,7 @@ impl StateDir {
         }
         let mut named = self.named();
         if named.is_left {
-            return Ok(());
+            bail!(OTHER_WRITES);
         }
         self.folder.replace(STATE, &bytes).with_context(context)?;
         let Named { now, next, .. } = &mut *named;

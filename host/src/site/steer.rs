@@ -150,6 +150,7 @@ impl Shared {
 
     /// Returns the rollout in progress, if its candidate is the expected one.
     fn expect_rollout(&self, candidate: Option<u64>) -> Result<Arc<Rollout>, String> {
+        self.expect_open()?;
         let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
         expect_candidate(rollout.number(), candidate)?;
         Ok(rollout)
@@ -226,6 +227,7 @@ impl Shared {
     ) -> Result<Option<u64>, String> {
         let cause = format!("aborted by {by}");
         let ended = self.changes.beside(|| {
+            self.expect_open()?;
             let saved = || self.versions.history().rollout().map(|saved| saved.kept.label.number);
             match self.rolling().map(|rollout| rollout.number()).or_else(saved) {
                 Some(number) => expect_candidate(number, candidate)?,

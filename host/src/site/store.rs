@@ -167,6 +167,10 @@ impl Store {
     /// When the bytes of a version or the state file cannot be written, so that a version
     /// would not survive a restart.
     pub(super) fn save(&self, versions: &Versions) -> anyhow::Result<()> {
+        // Another process saves all, and this one again if it takes back.
+        if self.is_left() {
+            return Ok(());
+        }
         let Some(dir) = &self.dir else {
             return self.save_state(versions);
         };
@@ -198,6 +202,9 @@ impl Store {
     /// When the file cannot be written, or the bytes of the current version are
     /// not saved.
     pub(super) fn save_state(&self, versions: &Versions) -> anyhow::Result<()> {
+        if self.is_left() {
+            return Ok(());
+        }
         let mut progress = self.progress();
         let ToSave { kept, current, next_number, rollout } = versions.to_save();
         let rolling_out = rollout.iter().map(|rollout| &rollout.kept);
@@ -221,6 +228,10 @@ impl Store {
         });
         progress.failure = written.as_ref().err().map(|error| format!("{error:#}"));
         written
+    }
+
+    fn is_left(&self) -> bool {
+        self.dir.as_ref().is_some_and(StateDir::is_left)
     }
 
     /// Returns what the state folder holds for a restart.

@@ -64,6 +64,10 @@ const GONE_INTERVAL: Duration = Duration::from_millis(50);
 impl Shared {
     /// Reads the module file and swaps to its content, as `Swapper::read_file` describes.
     pub(super) async fn read_file(self: Arc<Self>, by: By) {
+        // The process that makes the changes reads the file.
+        if self.expect_open().is_err() {
+            return;
+        }
         let demand = self.demand();
         let Some(path) = demand.file.clone() else {
             let cause = "the handler was not loaded from a file, so there is no file to read again";

@@ -29,11 +29,12 @@ use crate::site::diff::{Diff, NotCompared};
 use crate::site::entry::Entry;
 use crate::site::handed::Handed;
 use crate::site::optimise;
-use crate::site::outcome::{HANDED_OVER, Outcome, REMOVED};
+use crate::site::outcome::{BEGINS, HANDED_OVER, Outcome, REMOVED};
 use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::replayed::Replayed;
 use crate::site::restore;
 use crate::site::rollout_status::{InProgress, RolloutStatus};
+use crate::site::saved::Kept;
 use crate::site::shared::{Settings, Shared};
 use crate::site::store::Store;
 use crate::site::swap::{IsGone, Way};
@@ -50,7 +51,7 @@ impl Swapper {
     ///
     /// When `--require-durable` is set and the first version cannot be saved.
     pub fn start(settings: Settings, beginning: Beginning, thread: &Background) -> io::Result<Swapper> {
-        let Beginning { version, file, mut history, demand, dir, left, files } = beginning;
+        let Beginning { version, file, mut history, demand, dir, left, files, before, is_closed } = beginning;
         let first = Arc::new(version);
         let label = first.label.clone();
         let restored = left.as_ref().and_then(|left| left.versions.iter().find(|kept| kept.label == label));
@@ -61,8 +62,17 @@ impl Swapper {
         if let Some(saved) = left.as_ref().and_then(|left| left.rollout.as_ref()) {
             history.restore_rollout(saved);
         }
-        let others = left.iter().flat_map(|left| &left.versions).filter(|kept| kept.label != label);
+        let is_ready = |kept: &Kept| {
+            kept.label == label || before.as_ref().is_some_and(|before| before.label == kept.label)
+        };
+        let others = left.iter().flat_map(|left| &left.versions).filter(|kept| !is_ready(kept));
         let store = Store::new(dir, considered, others.cloned().collect(), left.as_ref(), files);
+        if let Some(before) = before
+            && let Some(kept) =
+                left.iter().flat_map(|left| &left.versions).find(|kept| kept.label == before.label)
+        {
+            history.restore(Arc::new(before), kept);
+        }
         match restored {
             Some(kept) => history.restore(Arc::clone(&first), kept),
             None => {
@@ -80,7 +90,7 @@ impl Swapper {
             replayed: Mutex::default(),
             left: Notify::new(),
             thread: thread.clone(),
-            closed: Mutex::default(),
+            closed: Mutex::new(is_closed.then_some(BEGINS)),
             tasks: Mutex::default(),
         });
         if shared.settings.require_durable
@@ -134,6 +144,30 @@ impl Swapper {
             dir.take_back();
         }
         self.0.close(None);
+        self.save();
+    }
+
+    /// Makes changes from now on, in the place of the process that handed over, and reads the
+    /// module file, which may have changed since.
+    pub fn go_on(&self) {
+        if let Some(dir) = self.0.store.dir() {
+            dir.take_back();
+            dir.set_up();
+        }
+        self.0.close(None);
+        self.save();
+        if self.0.demand().file.is_some() {
+            self.read_file(By::File);
+        }
+    }
+
+    /// Saves the versions on the swap thread.
+    fn save(&self) {
+        let shared = Arc::clone(&self.0);
+        self.0.spawn(async move {
+            // The outcome is logged.
+            let _ = shared.save(|store| store.save(&shared.versions));
+        });
     }
 
     /// Returns whether a candidate is being prepared.

@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
@@ -31,6 +32,10 @@ use crate::upgrade::wire::{self, Message};
 /// Most processes that one upgrade starts, because swaps or rollbacks come meanwhile.
 const ATTEMPTS: usize = 5;
 
+/// Longest time from the last change of the old process to the new process that serves. What takes
+/// long is done before.
+const TAKING: Duration = Duration::from_secs(5);
+
 /// Interval of checks whether a candidate is still being prepared.
 const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -47,6 +52,8 @@ pub struct Upgrader {
     /// Held during an upgrade.
     running: tokio::sync::Mutex<()>,
     handed_over: Notify,
+    /// Runtime on which an upgrade goes on even if its client has gone.
+    runtime: Handle,
 }
 
 /// What the process holds besides its sites.
@@ -71,7 +78,16 @@ impl Upgrader {
     pub fn new(app: Arc<App>, reloader: Arc<Reloader>) -> Upgrader {
         let timeout = app.limits.server.upgrade_timeout;
         let (held, running, handed_over) = (Mutex::default(), tokio::sync::Mutex::default(), Notify::new());
-        Upgrader { program: Program::own(), app, reloader, timeout, held, running, handed_over }
+        Upgrader {
+            program: Program::own(),
+            app,
+            reloader,
+            timeout,
+            held,
+            running,
+            handed_over,
+            runtime: Handle::current(),
+        }
     }
 
     /// Notes what the server holds. Before, no upgrade is possible.
@@ -105,6 +121,12 @@ impl Upgrader {
     ///
     /// One line: why this process goes on.
     pub async fn upgrade(self: &Arc<Self>, by: By) -> Result<u32, String> {
+        let upgrader = Arc::clone(self);
+        let upgrade = self.runtime.spawn(async move { upgrader.carry_out(by).await });
+        upgrade.await.map_err(|failed| failed.to_string())?
+    }
+
+    async fn carry_out(self: &Arc<Self>, by: By) -> Result<u32, String> {
         let upgraded = self.try_upgrade().await.map_err(|error| format!("{error:#}"));
         match &upgraded {
             Ok(process) => {
@@ -159,9 +181,19 @@ impl Upgrader {
     }
 
     fn attempt(&self, sites: &[Arc<Site>], until: Instant) -> anyhow::Result<Attempt> {
+        let attempt = self.start_another(sites, until);
+        if !matches!(attempt, Ok(Attempt::Serves(_))) {
+            // The new process has ended, which may have written its number into the locks.
+            self.sign_locks(sites);
+        }
+        attempt
+    }
+
+    fn start_another(&self, sites: &[Arc<Site>], until: Instant) -> anyhow::Result<Attempt> {
         let mut new = NewProcess::start(&self.program, until, self.timeout)?;
         let marks = new.told(self.hand(sites, &new.socket))?;
         new.wait_for(&Message::Ready)?;
+        self.expect_running()?;
 
         let is_closed = |(site, mark): &(&Arc<Site>, &u64)| site.swapper.hand_over(**mark);
         let closed: Vec<_> = sites.iter().zip(&marks).take_while(is_closed).map(|(site, _)| site).collect();
@@ -169,16 +201,15 @@ impl Upgrader {
             closed.iter().for_each(|site| site.swapper.take_back());
             return Ok(Attempt::Outdated);
         }
+        // Nothing can change meanwhile.
+        new.until = new.until.min(Instant::now() + TAKING);
         let started = new.told(wire::send(&new.socket, &Message::Go).map_err(Into::into));
-        let serves = started.and_then(|()| new.wait_for(&Message::Serving));
+        let serves =
+            started.and_then(|()| new.wait_for(&Message::Serving)).and_then(|()| self.expect_running());
         if let Err(error) = serves {
             // Ended first, because it writes to the state folder.
             new.end();
             closed.iter().for_each(|site| site.swapper.take_back());
-            self.locks(sites, |lock| {
-                own_file::sign(lock);
-                Ok(())
-            })?;
             return Err(error);
         }
         let process = new.release();
@@ -189,12 +220,28 @@ impl Upgrader {
         Ok(Attempt::Serves(process))
     }
 
-    /// Sends all that the new process needs. Returns a mark for each site.
-    fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
-        let held = self.held();
-        if held.sockets.is_empty() {
+    /// Fails if the server is stopped.
+    fn expect_running(&self) -> anyhow::Result<()> {
+        if self.held().sockets.is_empty() {
             bail!("the server begins or ends; try again later");
         }
+        Ok(())
+    }
+
+    fn sign_locks(&self, sites: &[Arc<Site>]) {
+        let sign = |lock: &File| {
+            own_file::sign(lock);
+            Ok(())
+        };
+        // Signing does not fail: without room on the disk, the number is missing.
+        let _ = self.locks(sites, sign);
+        self.held().control.as_ref().map(own_file::sign);
+    }
+
+    /// Sends all that the new process needs. Returns a mark for each site.
+    fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
+        self.expect_running()?;
+        let held = self.held();
         for (name, socket) in &held.sockets {
             wire::send(to, &Message::Socket { name: name.clone() })?;
             wire::send_descriptor(to, socket.as_fd())?;

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, getppid};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::files::own_file;
 use crate::net::{handed, listener};
@@ -100,17 +100,18 @@ impl Takeover {
     }
 
     /// Tells the old process that this one serves, and waits until it is the server.
-    pub fn serving(&self) {
-        // An old process that has given the upgrade up ends this one. One that has ended by itself
-        // has left all to it.
-        if let Err(error) = self.say(&Message::Serving, &Message::Main) {
-            warn!("{error:#}");
-        }
+    ///
+    /// # Errors
+    ///
+    /// When the old process was stopped, or has given the upgrade up.
+    pub fn serving(&self) -> anyhow::Result<()> {
+        self.say(&Message::Serving, &Message::Main)?;
         listener::leave_paths(false);
         // What the configuration does not name any more.
         handed::close_rest();
         own_file::release_rest();
         info!(process = self.process, "took the place of the server before, which answers its last requests");
+        Ok(())
     }
 
     fn say(&self, message: &Message, expected: &Message) -> anyhow::Result<()> {
