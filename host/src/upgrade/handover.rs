@@ -6,12 +6,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -25,8 +24,8 @@ use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::site::outcome::HANDED_OVER;
 use crate::telemetry::service;
+use crate::upgrade::new_process::NewProcess;
 use crate::upgrade::program::Program;
-use crate::upgrade::takeover::VARIABLE;
 use crate::upgrade::wire::{self, Message};
 
 /// Most processes that one upgrade starts, because swaps or rollbacks come meanwhile.
@@ -38,9 +37,6 @@ const TAKING: Duration = Duration::from_secs(5);
 
 /// Interval of checks whether a candidate is still being prepared.
 const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Variables that mean the old process alone: its sockets, and the watchdog by its number.
-const OWN_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
 /// Replaces this process.
 pub struct Upgrader {
@@ -279,97 +275,5 @@ impl Upgrader {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// New process, which is ended on drop unless it is released.
-struct NewProcess {
-    child: Option<Child>,
-    socket: UnixStream,
-    program: String,
-    until: Instant,
-    timeout: Duration,
-}
-
-impl NewProcess {
-    fn start(program: &Program, until: Instant, timeout: Duration) -> anyhow::Result<NewProcess> {
-        let (socket, other) = UnixStream::pair().context("cannot make a pair of sockets")?;
-        let mut command = Command::new(&program.path);
-        command.args(&program.arguments).env(VARIABLE, std::process::id().to_string());
-        for name in OWN_VARIABLES {
-            command.env_remove(name);
-        }
-        let shown = program.path.display().to_string();
-        let child = command.stdin(Stdio::from(OwnedFd::from(other))).spawn();
-        let child = child.with_context(|| format!("cannot start {shown}"))?;
-        let new = NewProcess { child: Some(child), socket, program: shown, until, timeout };
-        new.socket.set_write_timeout(Some(new.left()))?;
-        Ok(new)
-    }
-
-    /// Returns the time that is left for it.
-    fn left(&self) -> Duration {
-        // A timeout of zero would be none.
-        self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-    }
-
-    fn wait_for(&mut self, expected: &Message) -> anyhow::Result<()> {
-        self.socket.set_read_timeout(Some(self.left()))?;
-        let received = wire::receive(&self.socket);
-        let message = self.told(received.map_err(Into::into))?;
-        if std::mem::discriminant(&message) != std::mem::discriminant(expected) {
-            bail!("{} sent an unexpected message: {message:?}", self.program);
-        }
-        Ok(())
-    }
-
-    /// Explains an error in talking to the process.
-    fn told<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
-        result.map_err(|error| {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            let shown = self.program.clone();
-            match kind {
-                Some(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    let timeout = self.timeout;
-                    anyhow!("{shown} did not get ready within {timeout:?} (--upgrade-timeout), and was ended")
-                }
-                Some(
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset,
-                ) => {
-                    let end = self.end().map_or("for an unknown reason".into(), |status| status.to_string());
-                    anyhow!("{shown} ended before it served ({end}); standard error says why")
-                }
-                _ => error.context(format!("cannot hand over to {shown}")),
-            }
-        })
-    }
-
-    /// Ends the process. Returns how it has ended.
-    fn end(&mut self) -> Option<std::process::ExitStatus> {
-        let mut child = self.child.take()?;
-        // One that has closed its end is about to exit by itself.
-        let until = Instant::now() + own_file::LOCK_TIMEOUT;
-        while Instant::now() < until {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Some(status);
-            }
-            sleep(PREPARING_INTERVAL);
-        }
-        let _ = child.kill();
-        child.wait().ok()
-    }
-
-    /// Lets the process go on after this one. Returns its number.
-    fn release(&mut self) -> u32 {
-        self.child.take().map_or(0, |child| child.id())
-    }
-}
-
-impl Drop for NewProcess {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

@@ -18,12 +18,14 @@
 //! | --- | --- |
 //! | `handover` | the old process: starts the new one, and goes on if it fails |
 //! | `lifecycle` | what the API asks for |
+//! | `new_process` | the new process, as the old one sees it |
 //! | `program` | which program is started |
 //! | `takeover` | the new process: receives, and waits for its turn |
 //! | `wire` | messages between the two |
 
 pub mod handover;
 mod lifecycle;
+mod new_process;
 pub mod program;
 pub mod takeover;
 pub mod wire;
