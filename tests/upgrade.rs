@@ -2,17 +2,28 @@
 //! cannot serve changes nothing.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::channel;
 use std::thread;
 
+use clap::Parser;
 use command_fds::{CommandFdExt, FdMapping};
+use host::builder::{self, Foundation};
+use host::cli::args::Args;
+use host::rollout::plan::Plan;
+use host::rollout::report::accept::Accept;
+use host::site::by::By;
+use host::site::outcome::{HANDED_OVER, Outcome};
+use host::site::swap::Way;
+use host_wasm::Compilers;
 
 use crate::harness::modules::saying;
 use crate::harness::{Client, Deployment, Server, fixture, host_at, output_of, paths, wait_until};
@@ -122,11 +133,11 @@ fn broken(place: &Deployment) -> Vec<(String, &'static str)> {
         ("#!/bin/sh\nexit 3\n".into(), "ended before it served (exit status: 3)"),
         ("this is no program".into(), "cannot start"),
         ("#!/bin/sh\nexec sleep 60\n".into(), "did not get ready within"),
-        (format!("#!/bin/sh\nexec '{good}' --no-such-flag\n"), "ended before it served (exit status: 2)"),
+        (format!("#!/bin/sh\nexec '{good}' --no-such-flag\n"), "cannot take over: host has no flag --no-such-flag"),
         // Fails when it has become the one that writes.
         (
             format!("#!/bin/sh\nexec '{good}' --record '{}' \"$@\"\n", place.path("handler.wasm")),
-            "ended before it served (exit status: 1)",
+            "cannot take over: ",
         ),
     ]
 }
@@ -240,7 +251,13 @@ fn what_the_new_configuration_says_holds_in_the_new_process() {
 
     config("module = 1\n");
     let cause = server.fails_to_upgrade();
-    assert!(cause.contains("ended before it served"), "{cause}");
+    assert!(
+        cause.contains("cannot take over: ") && cause.contains("host.toml:4: module: found 1"),
+        "{cause}"
+    );
+    fs::rename(place.folder.file("host.toml"), place.folder.file("moved.toml")).unwrap();
+    let cause = server.fails_to_upgrade();
+    assert!(cause.contains("host.toml is gone") && cause.contains("(found: none)"), "{cause}");
 
     config(&[site("both"), site("new")].concat());
     let without = fs::read_to_string(place.folder.file("host.toml"))
@@ -320,7 +337,7 @@ fn sockets_of_all_kinds_are_handed_over() {
         // Fails when it has the sockets.
         program.is(&format!("#!/bin/sh\nexec '{good}' --record '{http}' \"$@\"\n"));
         let cause = server.fails_to_upgrade();
-        assert!(cause.contains("exit status: 1"), "{cause}");
+        assert!(cause.contains("cannot take over: "), "{cause}");
         assert!(place.folder.file("http").exists(), "the path of the socket that goes on");
         program.is_good();
         server.upgrade();
@@ -342,4 +359,125 @@ fn sockets_of_all_kinds_are_handed_over() {
     server.signal("TERM");
     server.log_line(&["shutting down"]);
     wait_until("the socket is removed", || !place.folder.file("http").exists());
+}
+
+#[test]
+fn a_client_of_the_events_is_told_which_process_takes_the_place() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let mut server = start(&place, &program, &[]);
+    let mut events = place.command(&["events", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (send, said) = channel();
+    let lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    thread::spawn(move || lines.for_each(|line| drop(send.send(line.unwrap()))));
+    wait_until("the client listens", || {
+        place.tell(&["log-level", "info"]);
+        said.try_recv().is_ok()
+    });
+    server.upgrade();
+    assert!(events.wait().unwrap().success());
+    let said: Vec<_> = said.iter().filter(|line| !line.contains("log-level")).collect();
+    let expected = format!("\"successor\":{}", server.pid());
+    assert!(
+        said.len() == 1 && said[0].contains("\"event\":\"ending\"") && said[0].contains(&expected),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_process_that_cannot_serve_leaves_the_state_folder_as_it_was() {
+    let place = Deployment::of(saying("one"));
+    let program = Program::new(&place);
+    let mut server = place.spawn(program.command(), &[]);
+    for (number, word) in [(2, "two"), (3, "three"), (4, "four")] {
+        place.serves(saying(word), number);
+    }
+    let before = (place.state_names(), fs::read(place.state().join("state.json")).unwrap());
+    // Keeps one version, and fails when it is the one that may write.
+    let good = paths::program().display();
+    program
+        .is(&format!("#!/bin/sh\nexec '{good}' --keep 1 --record '{}' \"$@\"\n", place.path("handler.wasm")));
+    for _ in 0..3 {
+        let cause = server.fails_to_upgrade();
+        assert!(cause.contains("cannot take over: "), "{cause}");
+    }
+    let versions =
+        |state: &[u8]| serde_json::from_slice::<serde_json::Value>(state).unwrap()["versions"].clone();
+    let after = (place.state_names(), fs::read(place.state().join("state.json")).unwrap());
+    assert_eq!((&after.0, versions(&after.1)), (&before.0, versions(&before.1)));
+    assert_eq!(fs::read_to_string(place.state().join("lock")).unwrap().trim(), server.pid().to_string());
+    assert!(place.tell(&["rollback", "2"]).contains("serving version 2"));
+    server.signal("KILL");
+    drop(server);
+    program.is_good();
+    place.spawn(program.command(), &[]).says("two", 2);
+}
+
+#[test]
+fn a_server_that_is_stopped_during_an_upgrade_ends() {
+    let place = Deployment::of(fs::read(fixture("echo.wat")).unwrap());
+    let program = Program::new(&place);
+    let mut server = start(&place, &program, &[]);
+    let mut slow = server.connect();
+    slow.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc");
+    let (good, begun, go) = (paths::program().display(), place.path("begun"), place.path("go"));
+    program.is(&format!(
+        "#!/bin/sh\n: > '{begun}'\nwhile [ ! -e '{go}' ]; do sleep 0.01; done\nexec '{good}' \"$@\"\n"
+    ));
+    server.order_upgrade();
+    wait_until("the new process has begun", || place.folder.file("begun").exists());
+    server.signal("TERM");
+    server.log_line(&["shutting down"]);
+    fs::write(place.folder.file("go"), "").unwrap();
+    server.log_line(&["not upgraded", "the server begins or ends"]);
+    slow.send("def");
+    assert_eq!(slow.reply_to("POST").text(), "abcdef");
+    slow.expect_close();
+    // Ends only when no process has its standard error any more.
+    assert!(server.wait().0.success());
+}
+
+#[test]
+fn a_site_that_was_handed_over_makes_no_change_until_it_is_taken_back() {
+    let place = Deployment::of(saying("one"));
+    let state = || fs::read(place.state().join("state.json")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let flags = ["host".into(), "--no-watch".into()].into_iter().chain(place.arguments(&[]));
+        let args = Args::parse_from(flags).serve;
+        let foundation = Foundation::new(&args, Compilers::here(&args.limits.for_compilers())).unwrap();
+        let loaded = foundation.load(args.plans().remove(0), None).await.unwrap();
+        let (app, _watching) = builder::start(&args, &foundation, vec![loaded]).unwrap();
+        let site = Arc::clone(&app.sites.get().all()[0]);
+        let swap = |word: &str, way: Way| {
+            let (bytes, gone) = (saying(word).into_bytes(), Box::new(|| false));
+            site.swapper.swap(word.into(), bytes, None, (Accept::default(), way), gone, By::Hangup)
+        };
+        assert!(matches!(swap("two", Way::AtOnce).await, Outcome::Serving { version: 2, .. }));
+        let (outdated, _) = site.swapper.to_hand_over();
+        let plan = Plan { steps: "50%".parse().unwrap(), ..args.rollout.plan() };
+        assert!(matches!(
+            swap("three", Way::Plan(Box::new(plan))).await,
+            Outcome::RollingOut { version: 3, .. }
+        ));
+        assert!(!site.swapper.hand_over(outdated), "something has changed since");
+        let (mark, handed) = site.swapper.to_hand_over();
+        assert_eq!((handed.state.current, handed.state.rollout.map(|rollout| rollout.before)), (2, Some(2)));
+        assert!(site.swapper.hand_over(mark));
+
+        let before = state();
+        let by = By::Hangup;
+        assert!(matches!(site.swapper.roll_back(None, None, by).await, Outcome::Refused { .. }));
+        assert!(matches!(site.swapper.roll_back(Some(1), None, by).await, Outcome::Refused { .. }));
+        assert!(matches!(swap("four", Way::AtOnce).await, Outcome::Rejected { .. }));
+        assert_eq!(site.swapper.pause_rollout(None, by).await.unwrap_err(), HANDED_OVER);
+        assert_eq!(site.swapper.promote_rollout(None, by).await.unwrap_err(), HANDED_OVER);
+        assert_eq!(site.swapper.abort_rollout(None, by).await.unwrap_err(), HANDED_OVER);
+        assert_eq!((state(), site.swapper.current().label.number), (before, 2));
+
+        site.swapper.take_back();
+        let ended = site.swapper.roll_back(None, None, by).await;
+        assert!(matches!(ended, Outcome::RolloutEnded { version: 3, serving: 2 }), "{ended:?}");
+        assert!(!String::from_utf8(state()).unwrap().contains("rollout"));
+    });
 }

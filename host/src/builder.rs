@@ -71,8 +71,6 @@ pub struct Loaded {
     beginning: Beginning,
     /// Stamp of the module file before it was read.
     seen: Option<FileStamp>,
-    /// Whether it goes on with the versions of the process before this one.
-    goes_on: bool,
 }
 
 impl Foundation {
@@ -140,7 +138,7 @@ impl Foundation {
         let activator = Activator { engine, compilers, shelf };
         let dir = self.state_dir.as_ref().map(|folder| self.state_of(folder, &plan.name)).transpose()?;
         let seen = args.module.as_deref().and_then(watch::look);
-        let (goes_on, limits) = (handed.is_some(), &args.limits.swap);
+        let limits = &args.limits.swap;
         let beginning = match handed {
             Some(handed) => go_on(&activator, limits, demand, dir, handed).await?,
             None => {
@@ -148,7 +146,7 @@ impl Foundation {
                 begin(&activator, limits, demand, dir).await?
             }
         };
-        Ok(Loaded { plan, activator, beginning, seen, goes_on })
+        Ok(Loaded { plan, activator, beginning, seen })
     }
 
     /// Opens the state folder of a site.
@@ -173,7 +171,8 @@ impl Foundation {
     ///
     /// One line that names the file or folder that cannot be used, and why.
     pub fn start(&self, loaded: Loaded) -> anyhow::Result<(Site, Option<Watching>)> {
-        let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen, goes_on } = loaded;
+        let Loaded { plan: SitePlan { name, place, args }, activator, beginning, seen } = loaded;
+        let takes_over = beginning.taken_over.is_some();
         let proof = args.proof.proof();
         let (journal, probation) = (Arc::new(Journal::new(&proof)), Arc::<Probation>::default());
         let metrics = Arc::<OfSite>::default();
@@ -193,7 +192,7 @@ impl Foundation {
         let watching = self.watch(&args, seen, &swapper).inspect_err(|_| swapper.close())?;
         // The first version may come from the state folder, and the file may have changed
         // while no server was running.
-        if args.module.is_some() && self.state_dir.is_some() && !goes_on {
+        if args.module.is_some() && self.state_dir.is_some() && !takes_over {
             swapper.read_file(By::File);
         }
         let limits = Arc::new(args.limits);

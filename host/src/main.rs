@@ -55,33 +55,42 @@ fn main() -> ExitCode {
     }
     // Comes before parsing, because the default of --connections depends on the limit.
     value::raise_descriptors();
+    let takeover = match takeover::receive() {
+        Ok(takeover) => takeover,
+        Err(error) => return fail(&format!("{error:#}"), ExitCode::FAILURE),
+    };
+    let old = takeover.as_ref().and_then(Takeover::connection);
+    let fail = |message: &str, code| {
+        // The process before this one goes on, and says why.
+        if let Some(old) = &old {
+            takeover::failed(old, message);
+        }
+        fail(message, code)
+    };
     let args = match parse::parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(Stop::Shown(text)) => {
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(Stop::Wrong(message)) => {
-            for line in message.lines() {
-                let _ = writeln!(io::stderr(), "error: {line}");
-            }
-            return ExitCode::from(WRONG_COMMAND_LINE);
-        }
+        Err(Stop::Wrong(message)) => return fail(&message, ExitCode::from(WRONG_COMMAND_LINE)),
     };
     let result = match args.command {
         Some(command) => {
             let served = |args| serve(args, None);
             command::run(command, |args| run(args, |args| dev::run(args, served)))
         }
-        None => takeover::receive()
-            .and_then(|takeover| run(args.serve, |args| serve(args, takeover)).map(|()| ExitCode::SUCCESS)),
+        None => run(args.serve, |args| serve(args, takeover)).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|error| {
-        for line in format!("{error:#}").lines() {
-            let _ = writeln!(io::stderr(), "error: {line}");
-        }
-        ExitCode::FAILURE
-    })
+    result.unwrap_or_else(|error| fail(&format!("{error:#}"), ExitCode::FAILURE))
+}
+
+/// Prints the lines of a message as errors. Returns the exit code.
+fn fail(message: &str, code: ExitCode) -> ExitCode {
+    for line in message.lines() {
+        let _ = writeln!(io::stderr(), "error: {line}");
+    }
+    code
 }
 
 fn run<F>(args: Serve, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
@@ -117,6 +126,9 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     if let Some(file) = &args.source.file {
         let (settings, sites) = (args.source.keys, args.sites.len());
         info!(file = %file.display(), settings, sites, "configuration read");
+    }
+    if let Some(takeover) = &takeover {
+        takeover.expect_configuration(args.source.file.as_deref())?;
     }
     args.source.warnings.iter().chain(&args.doubts()).for_each(|warning| warn!("{warning}"));
     let (mut hangup, mut rotate) =
@@ -206,7 +218,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     let second_signal = async {
         let end = tokio::select! {
             () = stop_signal() => End::Stopped,
-            () = upgrader.handed_over() => End::HandedOver,
+            process = upgrader.handed_over() => End::HandedOver(process),
         };
         upgrader.close();
         let _ = stop.send(end);

@@ -176,7 +176,12 @@ async fn listen<C: Lifecycle + 'static>(open: Open, api: Arc<Api<C>>) {
         };
         let accepted = tokio::select! {
             accepted = open.accept() => accepted,
-            () = handed_over(&api.app.ending) => return,
+            () = handed_over(&api.app.ending) => {
+                drop(permit);
+                // The thread ends with its connections: who ordered the upgrade waits for the reply.
+                let _ = permits.acquire_many(CONNECTIONS_MAX as u32).await;
+                return;
+            }
         };
         match accepted {
             Ok(None) => {}

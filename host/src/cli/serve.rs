@@ -231,7 +231,7 @@ impl Serve {
     }
 
     /// Returns warnings about what can start and is probably not meant: a restart that would let a
-    /// candidate serve all clients, and a token that others can read.
+    /// candidate serve all clients, traces that are never continued, and a token that others can read.
     pub fn doubts(&self) -> Vec<String> {
         let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
         let forgets = (rolls_out && self.swap.state_dir.is_none()).then(|| {
@@ -239,8 +239,13 @@ impl Serve {
              file to all clients as it is then"
                 .into()
         });
+        let believes_none = self.traceparent == Traceparent::Trusted && self.trust_forwarded.is_empty();
+        let believes_none = believes_none.then(|| {
+            "--traceparent trusted continues no trace without --trust-forwarded, which names the peers that it believes"
+                .into()
+        });
         let token = self.swap.admin_token.as_deref().and_then(Token::doubt);
-        forgets.into_iter().chain(token).collect()
+        forgets.into_iter().chain(believes_none).chain(token).collect()
     }
 
     /// Lets the log say what these flags ask for. Returns whether its levels were others before.

@@ -131,6 +131,9 @@ pub enum Event {
     Ending {
         /// Time.
         time: String,
+        /// Id of the process that has taken its place, after an upgrade.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        successor: Option<u32>,
     },
     /// Events before this one are lost to this client. `GET /v1/status` has the current state.
     Missed {
@@ -243,9 +246,10 @@ impl Event {
         Event::LogLevel { time: now(), level: cut(level), by: by.to_string() }
     }
 
-    /// Returns the event of the shutdown.
-    pub fn ending() -> Event {
-        Event::Ending { time: now() }
+    /// Returns the event of the end of this process. `successor` is the process that has taken its
+    /// place, if one has.
+    pub fn ending(successor: Option<u32>) -> Event {
+        Event::Ending { time: now(), successor }
     }
 
     /// Returns the event about lost ones.
@@ -318,7 +322,7 @@ mod tests {
             Event::site_added("a", 1, "file"),
             Event::site_removed("a", "file"),
             Event::log_level("info", "file"),
-            Event::ending(),
+            Event::ending(Some(2)),
             Event::missed(Some(1)),
         ] {
             let data = format!("data: {{\"event\":\"{}\",\"time\":", event.name());

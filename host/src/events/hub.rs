@@ -322,7 +322,7 @@ mod tests {
         let events = Arc::new(Events::default());
         let mut listener = events.listen(None);
         begin(&mut listener);
-        events.tell(&Event::ending());
+        events.tell(&Event::ending(None));
         let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
         // No stream has a permit, so none is waited for.
         runtime.block_on(events.end());

@@ -19,13 +19,16 @@ pub fn take(name: &str) -> Vec<OwnedFd> {
     sockets().extract_if(.., |(other, _)| other == name).map(|(_, socket)| socket).collect()
 }
 
-/// Closes the sockets that nobody has taken, and removes the paths of Unix sockets among them.
-pub fn close_rest() {
-    for (name, _) in sockets().drain(..) {
+/// Closes the remaining sockets, and removes the paths of Unix sockets among them. Returns their
+/// names.
+pub fn close_rest() -> Vec<String> {
+    let rest: Vec<_> = sockets().drain(..).map(|(name, _)| name).collect();
+    for name in &rest {
         let path = name.split_once(' ').and_then(|(_, address)| address.strip_prefix(UNIX));
         let path = path.and_then(|address| crate::net::unix_socket::parse(address).ok());
         drop(path.map(|(path, _)| SocketFile::new(&path)));
     }
+    rest
 }
 
 fn sockets() -> MutexGuard<'static, Vec<(String, OwnedFd)>> {

@@ -37,8 +37,8 @@ const LAST: Duration = Duration::from_secs(1);
 pub enum End {
     /// It is stopped.
     Stopped,
-    /// Another process has taken the sockets and serves.
-    HandedOver,
+    /// The process of this number has taken the sockets and serves.
+    HandedOver(u32),
 }
 
 /// Serves until `end` resolves, and then for at most `--drain` until all requests in flight are
@@ -62,12 +62,13 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Out
             service::stopping();
             info!(connections = open, "shutting down: draining requests in flight");
         }
-        End::HandedOver => {
+        End::HandedOver(process) => {
             app.ending.leave();
-            info!(connections = open, "another process serves: draining requests in flight");
+            info!(process, connections = open, "another process serves: draining requests in flight");
         }
     }
-    app.events.tell(&Event::ending());
+    let successor = if let End::HandedOver(process) = end { Some(process) } else { None };
+    app.events.tell(&Event::ending(successor));
     let all = u32::try_from(app.limits.server.connections).unwrap_or(u32::MAX);
     let mut drained = pin!(async {
         // Waits until the backlog is accepted: its connections are established for their
@@ -76,7 +77,7 @@ pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Out
         let _ = connections.permits.acquire_many(all).await;
     });
     let mut is_drained = timeout(app.settings.get().drain, drained.as_mut()).await.is_ok();
-    if !is_drained && end == End::HandedOver {
+    if !is_drained && successor.is_some() {
         app.ending.close();
         is_drained = timeout(LAST, drained).await.is_ok();
     }

@@ -32,12 +32,17 @@ pub struct Beginning {
     pub dir: Option<StateDir>,
     /// Saved state of an earlier process; the first version may be one of its versions.
     pub left: Option<State>,
-    /// Bytes of versions of an earlier process that are not in the state folder.
+    /// What the process before this one has handed over; [`None`] after an ordinary start.
+    pub taken_over: Option<TakenOver>,
+}
+
+/// What the process before this one has handed over. Until `Swapper::go_on`, that process makes the
+/// changes.
+pub struct TakenOver {
+    /// Bytes of versions that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
-    /// Version that the first one replaced, to which a rollback goes, if it is prepared already.
+    /// Version that the first one replaced, to which a rollback goes, if it can be prepared.
     pub before: Option<Version>,
-    /// Whether another process makes the changes until `Swapper::go_on`.
-    pub is_closed: bool,
 }
 
 /// Goes on with the versions that the process before this one hands over. Its current version has
@@ -71,7 +76,8 @@ pub async fn go_on(
     if let Some(dir) = &dir {
         dir.go_on(&state);
     }
-    Ok(Beginning { version, file, history, demand, dir, left: Some(state), files, before, is_closed: true })
+    let taken_over = Some(TakenOver { files, before });
+    Ok(Beginning { version, file, history, demand, dir, left: Some(state), taken_over })
 }
 
 /// Loads the first version: from the state folder, or else from the module file, or
@@ -92,17 +98,7 @@ pub async fn begin(
     if let (Some(folder), Some(state)) = (&dir, &left)
         && let Some((version, file)) = restore(activator, &demand, folder, state).await
     {
-        return Ok(Beginning {
-            version,
-            file,
-            history,
-            demand,
-            dir,
-            left,
-            files: Vec::new(),
-            before: None,
-            is_closed: false,
-        });
+        return Ok(Beginning { version, file, history, demand, dir, left, taken_over: None });
     }
     let origin = demand.file.clone().map_or(Origin::Embedded, Origin::Path);
     let context = format!("cannot serve {origin}");
@@ -118,17 +114,7 @@ pub async fn begin(
         None => anyhow!(rejection.cause),
     });
     let version = version.context(context)?;
-    Ok(Beginning {
-        version,
-        file: candidate.bytes,
-        history,
-        demand,
-        dir,
-        left,
-        files: Vec::new(),
-        before: None,
-        is_closed: false,
-    })
+    Ok(Beginning { version, file: candidate.bytes, history, demand, dir, left, taken_over: None })
 }
 
 /// Prepares the version that served when an earlier process ended, or else the newest

@@ -51,7 +51,9 @@ impl Swapper {
     ///
     /// When `--require-durable` is set and the first version cannot be saved.
     pub fn start(settings: Settings, beginning: Beginning, thread: &Background) -> io::Result<Swapper> {
-        let Beginning { version, file, mut history, demand, dir, left, files, before, is_closed } = beginning;
+        let Beginning { version, file, mut history, demand, dir, left, taken_over } = beginning;
+        let closed = taken_over.as_ref().map(|_| BEGINS);
+        let (files, before) = taken_over.map_or_else(Default::default, |taken| (taken.files, taken.before));
         let first = Arc::new(version);
         let label = first.label.clone();
         let restored = left.as_ref().and_then(|left| left.versions.iter().find(|kept| kept.label == label));
@@ -90,7 +92,7 @@ impl Swapper {
             replayed: Mutex::default(),
             left: Notify::new(),
             thread: thread.clone(),
-            closed: Mutex::new(is_closed.then_some(BEGINS)),
+            closed: Mutex::new(closed),
             tasks: Mutex::default(),
         });
         if shared.settings.require_durable

@@ -17,14 +17,15 @@ pub fn target(text: &str, query: LogQuery) -> Cow<'_, str> {
 /// Returns the value of a `referer` with as much of its query as may be shown, and without user
 /// information.
 pub fn referer(text: &str, query: LogQuery) -> Cow<'_, str> {
-    let start = match text.split_once("//") {
-        Some((scheme, _)) if !scheme.contains(['/', '?', '#']) => scheme.len() + 2,
+    let (start, ends) = match text.split_once("//") {
+        Some((scheme, _)) if !scheme.contains(['/', '?', '#']) => (scheme.len() + 2, ['/', '?', '#']),
         _ if text.starts_with('/') => return shown(Cow::Borrowed(text), query),
-        // The target of CONNECT is an authority alone.
-        _ => 0,
+        // An authority alone, as the target of CONNECT, or no URL: all before an `@` may be user
+        // information.
+        _ => (0, ['?', '#', '#']),
     };
     let (before, rest) = text.split_at(start);
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (authority, path) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
     match authority.rsplit_once('@') {
         Some((_, host)) => shown(Cow::Owned(format!("{before}{host}{path}")), query),
         None => shown(Cow::Borrowed(text), query),
@@ -97,6 +98,8 @@ mod tests {
             ("http://a?b@c", "http://a?b@c"),
             ("http://a#b@c", "http://a#b@c"),
             ("user:password@a:443", "a:443"),
+            ("http:/user:password@a/b", "a/b"),
+            ("user/password@a?b@c", "a?b@c"),
         ] {
             assert_eq!(target(text, LogQuery::Keep), kept);
             assert_eq!(referer(text, LogQuery::Keep), kept);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::SetOnce;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
@@ -47,7 +47,8 @@ pub struct Upgrader {
     held: Mutex<Held>,
     /// Held during an upgrade.
     running: tokio::sync::Mutex<()>,
-    handed_over: Notify,
+    /// Number of the process that serves in the place of this one.
+    handed_over: SetOnce<u32>,
     /// Runtime on which an upgrade goes on even if its client has gone.
     runtime: Handle,
 }
@@ -73,7 +74,7 @@ impl Upgrader {
     /// Creates the upgrader of a server.
     pub fn new(app: Arc<App>, reloader: Arc<Reloader>) -> Upgrader {
         let timeout = app.limits.server.upgrade_timeout;
-        let (held, running, handed_over) = (Mutex::default(), tokio::sync::Mutex::default(), Notify::new());
+        let (held, running, handed_over) = (Mutex::default(), tokio::sync::Mutex::default(), SetOnce::new());
         Upgrader {
             program: Program::own(),
             app,
@@ -100,9 +101,9 @@ impl Upgrader {
         &self.reloader
     }
 
-    /// Waits until another process serves.
-    pub async fn handed_over(&self) {
-        self.handed_over.notified().await;
+    /// Waits until another process serves. Returns its number.
+    pub async fn handed_over(&self) -> u32 {
+        *self.handed_over.wait().await
     }
 
     /// Closes the sockets that are held for an upgrade, because the server is stopped.
@@ -127,7 +128,8 @@ impl Upgrader {
         match &upgraded {
             Ok(process) => {
                 info!(process, %by, "upgraded: a new process serves");
-                self.handed_over.notify_one();
+                // An upgrade succeeds once.
+                let _ = self.handed_over.set(*process);
             }
             Err(cause) => warn!(cause, %by, "not upgraded: this process goes on"),
         }
@@ -198,7 +200,7 @@ impl Upgrader {
             return Ok(Attempt::Outdated);
         }
         // Nothing can change meanwhile.
-        new.until = new.until.min(Instant::now() + TAKING);
+        new.has_to_serve_within(TAKING);
         let started = new.told(wire::send(&new.socket, &Message::Go).map_err(Into::into));
         let serves =
             started.and_then(|()| new.wait_for(&Message::Serving)).and_then(|()| self.expect_running());
@@ -263,7 +265,8 @@ impl Upgrader {
                 }
             }
         }
-        wire::send(to, &Message::Complete)?;
+        let configuration = self.reloader.running().file.map(|file| file.to_string_lossy().into_owned());
+        wire::send(to, &Message::Complete { configuration })?;
         Ok(marks)
     }
 

@@ -25,8 +25,9 @@ pub(super) struct NewProcess {
     child: Option<Child>,
     pub(super) socket: UnixStream,
     program: String,
-    pub(super) until: Instant,
-    timeout: Duration,
+    until: Instant,
+    /// What is said of it when that time is over.
+    late: String,
 }
 
 impl NewProcess {
@@ -40,9 +41,16 @@ impl NewProcess {
         let shown = program.path.display().to_string();
         let child = command.stdin(Stdio::from(OwnedFd::from(other))).spawn();
         let child = child.with_context(|| format!("cannot start {shown}"))?;
-        let new = NewProcess { child: Some(child), socket, program: shown, until, timeout };
+        let late = format!("did not get ready within {timeout:?} (--upgrade-timeout)");
+        let new = NewProcess { child: Some(child), socket, program: shown, until, late };
         new.socket.set_write_timeout(Some(new.left()))?;
         Ok(new)
+    }
+
+    /// Shortens its time, because it is ready and takes the place of the old process.
+    pub(super) fn has_to_serve_within(&mut self, time: Duration) {
+        self.until = Instant::now() + time;
+        self.late = format!("did not serve within {time:?} after it was ready");
     }
 
     /// Returns the time that is left for it.
@@ -55,6 +63,10 @@ impl NewProcess {
         self.socket.set_read_timeout(Some(self.left()))?;
         let received = wire::receive(&self.socket);
         let message = self.told(received.map_err(Into::into))?;
+        if let Message::Failed { cause } = message {
+            self.end();
+            bail!("{} cannot take over: {}", self.program, cause.replace('\n', "; "));
+        }
         if std::mem::discriminant(&message) != std::mem::discriminant(expected) {
             bail!("{} sent an unexpected message: {message:?}", self.program);
         }
@@ -68,14 +80,13 @@ impl NewProcess {
             let shown = self.program.clone();
             match kind {
                 Some(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    let timeout = self.timeout;
-                    anyhow!("{shown} did not get ready within {timeout:?} (--upgrade-timeout), and was ended")
+                    anyhow!("{shown} {}, and was ended", self.late)
                 }
                 Some(
                     io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset,
                 ) => {
                     let end = self.end().map_or("for an unknown reason".into(), |status| status.to_string());
-                    anyhow!("{shown} ended before it served ({end}); standard error says why")
+                    anyhow!("{shown} ended before it served ({end}); its standard error, which is that of this server, may say why")
                 }
                 _ => error.context(format!("cannot hand over to {shown}")),
             }

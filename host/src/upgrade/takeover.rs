@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, getppid};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::files::own_file;
 use crate::net::{handed, listener};
@@ -30,6 +31,8 @@ const MODULE_MAX: usize = 1 << 30;
 pub struct Takeover {
     old: UnixStream,
     process: u32,
+    /// Path of the configuration file of the old process.
+    configuration: Option<String>,
     /// Versions by the name of their site.
     pub sites: BTreeMap<String, Handed>,
 }
@@ -42,11 +45,17 @@ pub struct Takeover {
 pub fn receive() -> anyhow::Result<Option<Takeover>> {
     let Some(old) = old_process()? else { return Ok(None) };
     let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
-    let mut takeover = Takeover { old, process, sites: BTreeMap::new() };
+    let mut takeover = Takeover { old, process, configuration: None, sites: BTreeMap::new() };
     takeover.receive_all().with_context(|| lost(process))?;
     // Until this process serves.
     listener::leave_paths(true);
     Ok(Some(takeover))
+}
+
+/// Tells the old process why this one cannot serve.
+pub fn failed(old: &UnixStream, cause: &str) {
+    // An old process that has ended needs no cause.
+    let _ = wire::send(old, &Message::Failed { cause: cause.to_owned() });
 }
 
 /// Returns the connection to the old process, which is the parent of this one.
@@ -81,12 +90,39 @@ impl Takeover {
                     let bytes = wire::receive_bytes(&self.old, length, MODULE_MAX)?;
                     modules.insert(sha256, bytes.into());
                 }
-                Message::Complete => break,
+                Message::Complete { configuration } => {
+                    self.configuration = configuration;
+                    break;
+                }
                 message => return Err(unexpected(&message)),
             }
         }
         let sites = states.into_iter().map(|(name, state)| (name, Handed::new(*state, &modules)));
         self.sites = sites.collect();
+        Ok(())
+    }
+
+    /// Returns another handle of the connection to the old process.
+    pub fn connection(&self) -> Option<UnixStream> {
+        self.old.try_clone().ok()
+    }
+
+    /// Checks that this process has found the configuration file of the old one.
+    ///
+    /// # Errors
+    ///
+    /// When it has found none, or another one.
+    pub fn expect_configuration(&self, found: Option<&Path>) -> anyhow::Result<()> {
+        let found = found.map(|path| path.to_string_lossy().into_owned());
+        if let Some(file) = &self.configuration
+            && found.as_ref() != Some(file)
+        {
+            let found = found.as_deref().unwrap_or("none");
+            bail!(
+                "the configuration file {file} is gone, from which the server was configured (found: {found}); put it \
+                 back, or restart the server"
+            );
+        }
         Ok(())
     }
 
@@ -108,7 +144,11 @@ impl Takeover {
         self.say(&Message::Serving, &Message::Main)?;
         listener::leave_paths(false);
         // What the configuration does not name any more.
-        handed::close_rest();
+        let ended = handed::close_rest();
+        if !ended.is_empty() {
+            let names = ended.join(", ");
+            warn!(names, "sockets are closed that the configuration has no more");
+        }
         own_file::release_rest();
         info!(process = self.process, "took the place of the server before, which answers its last requests");
         Ok(())

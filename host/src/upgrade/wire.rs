@@ -43,7 +43,10 @@ pub enum Message {
         length: usize,
     },
     /// All was sent.
-    Complete,
+    Complete {
+        /// Path of the configuration file that the old process was started with, for comparison.
+        configuration: Option<String>,
+    },
     /// The new process can serve.
     Ready,
     /// The old process makes no more changes, and the new one may.
@@ -52,6 +55,11 @@ pub enum Message {
     Serving,
     /// The new process is the server.
     Main,
+    /// The new process cannot serve, and ends.
+    Failed {
+        /// Why.
+        cause: String,
+    },
 }
 
 /// Sends a message.
@@ -155,7 +163,7 @@ mod tests {
         send_descriptor(&old, sent.as_fd()).unwrap();
         send(&old, &Message::Module { sha256: "ab".into(), length: 3 }).unwrap();
         send_bytes(&old, b"abc").unwrap();
-        send(&old, &Message::Complete).unwrap();
+        send(&old, &Message::Complete { configuration: None }).unwrap();
         drop((old, sent));
         assert!(matches!(receive(&new).unwrap(), Message::Socket { name } if name == "--listen a:1"));
         let arrived = UnixStream::from(receive_descriptor(&new).unwrap());
@@ -164,7 +172,7 @@ mod tests {
         assert!(matches!(receive(&new).unwrap(), Message::Module { length: 3, .. }));
         assert!(receive_bytes(&new, 3, 2).is_err(), "more than expected");
         assert_eq!(receive_bytes(&new, 3, 3).unwrap(), b"abc");
-        assert!(matches!(receive(&new).unwrap(), Message::Complete));
+        assert!(matches!(receive(&new).unwrap(), Message::Complete { .. }));
         assert!(receive(&new).is_err() && receive_descriptor(&new).is_err(), "the end");
     }
 

@@ -62,7 +62,7 @@ function words(change) {
     case "site-added": return `The site was added; version ${version} serves`;
     case "site-removed": return "The site was removed";
     case "log-level": return `The levels of the log are ${change.level}`;
-    case "ending": return "The server ends";
+    case "ending": return change.successor ? `Process ${change.successor} has taken the place of the server` : "The server ends";
     default: return event;
   }
 }
