@@ -18,9 +18,12 @@ use clap::Parser;
 use command_fds::{CommandFdExt, FdMapping};
 use host::builder::{self, Foundation};
 use host::cli::args::Args;
+use host::files::own_file;
 use host::rollout::plan::Plan;
 use host::rollout::report::accept::Accept;
 use host::site::by::By;
+use host::site::directory::Site;
+use host::site::handed::Handed;
 use host::site::outcome::{HANDED_OVER, Outcome};
 use host::site::swap::Way;
 use host_wasm::Compilers;
@@ -133,7 +136,10 @@ fn broken(place: &Deployment) -> Vec<(String, &'static str)> {
         ("#!/bin/sh\nexit 3\n".into(), "ended before it served (exit status: 3)"),
         ("this is no program".into(), "cannot start"),
         ("#!/bin/sh\nexec sleep 60\n".into(), "did not get ready within"),
-        (format!("#!/bin/sh\nexec '{good}' --no-such-flag\n"), "cannot take over: host has no flag --no-such-flag"),
+        (
+            format!("#!/bin/sh\nexec '{good}' --no-such-flag\n"),
+            "cannot take over: host has no flag --no-such-flag",
+        ),
         // Fails when it has become the one that writes.
         (
             format!("#!/bin/sh\nexec '{good}' --record '{}' \"$@\"\n", place.path("handler.wasm")),
@@ -385,7 +391,7 @@ fn a_client_of_the_events_is_told_which_process_takes_the_place() {
 }
 
 #[test]
-fn a_process_that_cannot_serve_leaves_the_state_folder_as_it_was() {
+fn a_process_that_cannot_serve_leaves_the_state_folder_and_its_lock_as_they_were() {
     let place = Deployment::of(saying("one"));
     let program = Program::new(&place);
     let mut server = place.spawn(program.command(), &[]);
@@ -437,27 +443,65 @@ fn a_server_that_is_stopped_during_an_upgrade_ends() {
     assert!(server.wait().0.success());
 }
 
+/// Runs a server without connections in this process, and its only site.
+async fn site(place: &Deployment, flags: &[&str], handed: Option<Handed>) -> Arc<Site> {
+    let flags = [&["--no-watch"], flags].concat();
+    let args = Args::parse_from(["host".into()].into_iter().chain(place.arguments(&flags))).serve;
+    let foundation = Foundation::new(&args, Compilers::here(&args.limits.for_compilers())).unwrap();
+    let loaded = foundation.load(args.plans().remove(0), handed).await.unwrap();
+    let (app, _watching) = builder::start(&args, &foundation, vec![loaded]).unwrap();
+    let site = Arc::clone(&app.sites.get().all()[0]);
+    site
+}
+
+/// Orders a swap to a module that says a word.
+async fn swap(site: &Site, word: &str, way: Way) -> Outcome {
+    let (bytes, is_gone) = (saying(word).into_bytes(), Box::new(|| false));
+    site.swapper.swap(word.into(), bytes, None, (Accept::default(), way), is_gone, By::Hangup).await
+}
+
+#[test]
+fn a_process_that_does_not_serve_yet_writes_nothing() {
+    let place = Deployment::of(saying("one"));
+    let state = || (place.state_names(), fs::read(place.state().join("state.json")).unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let old = site(&place, &[], None).await;
+        for word in ["two", "three", "four"] {
+            assert!(matches!(swap(&old, word, Way::AtOnce).await, Outcome::Serving { .. }));
+        }
+        let before = state();
+        let (mark, handed) = old.swapper.to_hand_over();
+        assert!(old.swapper.hand_over(mark));
+        // The kernel keeps the lock while one process has it.
+        let lock = old.swapper.held_lock().unwrap().try_clone().unwrap();
+        own_file::hand(lock);
+        let new = site(&place, &["--keep=1"], Some(handed)).await;
+        let kept = || new.swapper.to_hand_over().1.state.versions.len();
+        while kept() > 2 {
+            tokio::task::yield_now().await;
+        }
+        // Comes after what restores the versions, on the same thread.
+        assert!(matches!(swap(&new, "five", Way::AtOnce).await, Outcome::Rejected { .. }));
+        assert_eq!(state(), before);
+        new.swapper.go_on();
+        assert!(matches!(swap(&new, "six", Way::AtOnce).await, Outcome::Serving { .. }));
+        assert!(state().0.len() < before.0.len(), "{:?}", state().0);
+    });
+}
+
 #[test]
 fn a_site_that_was_handed_over_makes_no_change_until_it_is_taken_back() {
     let place = Deployment::of(saying("one"));
     let state = || fs::read(place.state().join("state.json")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let flags = ["host".into(), "--no-watch".into()].into_iter().chain(place.arguments(&[]));
-        let args = Args::parse_from(flags).serve;
-        let foundation = Foundation::new(&args, Compilers::here(&args.limits.for_compilers())).unwrap();
-        let loaded = foundation.load(args.plans().remove(0), None).await.unwrap();
-        let (app, _watching) = builder::start(&args, &foundation, vec![loaded]).unwrap();
-        let site = Arc::clone(&app.sites.get().all()[0]);
-        let swap = |word: &str, way: Way| {
-            let (bytes, gone) = (saying(word).into_bytes(), Box::new(|| false));
-            site.swapper.swap(word.into(), bytes, None, (Accept::default(), way), gone, By::Hangup)
-        };
-        assert!(matches!(swap("two", Way::AtOnce).await, Outcome::Serving { version: 2, .. }));
+        let site = site(&place, &[], None).await;
+        assert!(matches!(swap(&site, "two", Way::AtOnce).await, Outcome::Serving { version: 2, .. }));
         let (outdated, _) = site.swapper.to_hand_over();
-        let plan = Plan { steps: "50%".parse().unwrap(), ..args.rollout.plan() };
+        let plan = Plan { steps: "50%".parse().unwrap(), ..site.swapper.plan() };
         assert!(matches!(
-            swap("three", Way::Plan(Box::new(plan))).await,
+            swap(&site, "three", Way::Plan(Box::new(plan))).await,
             Outcome::RollingOut { version: 3, .. }
         ));
         assert!(!site.swapper.hand_over(outdated), "something has changed since");
@@ -469,7 +513,7 @@ fn a_site_that_was_handed_over_makes_no_change_until_it_is_taken_back() {
         let by = By::Hangup;
         assert!(matches!(site.swapper.roll_back(None, None, by).await, Outcome::Refused { .. }));
         assert!(matches!(site.swapper.roll_back(Some(1), None, by).await, Outcome::Refused { .. }));
-        assert!(matches!(swap("four", Way::AtOnce).await, Outcome::Rejected { .. }));
+        assert!(matches!(swap(&site, "four", Way::AtOnce).await, Outcome::Rejected { .. }));
         assert_eq!(site.swapper.pause_rollout(None, by).await.unwrap_err(), HANDED_OVER);
         assert_eq!(site.swapper.promote_rollout(None, by).await.unwrap_err(), HANDED_OVER);
         assert_eq!(site.swapper.abort_rollout(None, by).await.unwrap_err(), HANDED_OVER);
