@@ -412,10 +412,15 @@ fn a_process_that_cannot_serve_leaves_the_state_folder_and_its_lock_as_they_were
     let after = (place.state_names(), fs::read(place.state().join("state.json")).unwrap());
     assert_eq!((&after.0, versions(&after.1)), (&before.0, versions(&before.1)));
     assert_eq!(fs::read_to_string(place.state().join("lock")).unwrap().trim(), server.pid().to_string());
+    let moved = place.folder.file("moved");
+    program.is_good();
+    fs::rename(place.state(), &moved).unwrap();
+    let cause = server.fails_to_upgrade();
+    assert!(cause.contains("is gone (--state-dir)") && !place.state().exists(), "{cause}");
+    fs::rename(&moved, place.state()).unwrap();
     assert!(place.tell(&["rollback", "2"]).contains("serving version 2"));
     server.signal("KILL");
     drop(server);
-    program.is_good();
     place.spawn(program.command(), &[]).says("two", 2);
 }
 
@@ -450,8 +455,7 @@ async fn site(place: &Deployment, flags: &[&str], handed: Option<Handed>) -> Arc
     let foundation = Foundation::new(&args, Compilers::here(&args.limits.for_compilers())).unwrap();
     let loaded = foundation.load(args.plans().remove(0), handed).await.unwrap();
     let (app, _watching) = builder::start(&args, &foundation, vec![loaded]).unwrap();
-    let site = Arc::clone(&app.sites.get().all()[0]);
-    site
+    Arc::clone(&app.sites.get().all()[0])
 }
 
 /// Orders a swap to a module that says a word.

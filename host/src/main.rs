@@ -128,7 +128,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
         info!(file = %file.display(), settings, sites, "configuration read");
     }
     if let Some(takeover) = &takeover {
-        takeover.expect_configuration(args.source.file.as_deref())?;
+        takeover.expect_files(args.source.file.as_deref(), args.swap.state_dir.as_deref())?;
     }
     args.source.warnings.iter().chain(&args.doubts()).for_each(|warning| warn!("{warning}"));
     let (mut hangup, mut rotate) =

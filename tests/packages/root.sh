@@ -13,6 +13,20 @@ make_root() {
     mmdebstrap --quiet "$@" "$VERSION_CODENAME" "$root" ${sources:+"$sources"}
 }
 
+# needs TOOL...: leaves the package out if a tool or the rights of root are missing.
+needs() {
+    local tool
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || { echo "$tool" && exit 77; }
+    done
+    [ "$(id -u)" = 0 ] || { echo 'root' && exit 77; }
+}
+
+# make_package: builds the Debian package, and prints its path.
+make_package() {
+    ../../packaging/deb "$HOST" 2>"$SCRATCH/log" || { cat "$SCRATCH/log" >&2 && return 1; }
+}
+
 # expect WHAT FOUND EXPECTED: fails unless both are the same.
 expect() {
     if [ "$2" != "$3" ]; then

@@ -1,15 +1,12 @@
 #!/usr/bin/env bash
 # Builds the Debian package, lets lintian read it, installs it in a root of its own, runs the
 # unit's command line there, and removes and purges it: nothing is left but the state.
-for tool in cargo-deb dpkg-shlibdeps mmdebstrap curl; do
-    command -v $tool >/dev/null || { echo "$tool" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo 'root' && exit 77; }
 # shellcheck source-path=SCRIPTDIR source=root.sh
 . ./root.sh
+needs cargo-deb dpkg-shlibdeps mmdebstrap curl
 set -eu
 
-deb=$(../../packaging/deb "$HOST" 2>"$SCRATCH/log") || { cat "$SCRATCH/log"; exit 1; }
+deb=$(make_package)
 echo "$(basename "$deb"), $(stat -c %s "$deb") bytes"
 if command -v lintian >/dev/null; then
     lintian --allow-root --fail-on error,warning "$deb"

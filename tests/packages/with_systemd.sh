@@ -1,15 +1,12 @@
 #!/usr/bin/env bash
 # Boots systemd in a root of its own, with the Debian package: the service starts, reloads,
 # restarts with the version that served, and ends.
-for tool in cargo-deb dpkg-shlibdeps mmdebstrap systemd-nspawn; do
-    command -v $tool >/dev/null || { echo "$tool" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo 'root' && exit 77; }
 # shellcheck source-path=SCRIPTDIR source=root.sh
 . ./root.sh
+needs cargo-deb dpkg-shlibdeps mmdebstrap systemd-nspawn
 set -eu
 
-deb=$(../../packaging/deb "$HOST" 2>"$SCRATCH/log") || { cat "$SCRATCH/log"; exit 1; }
+deb=$(make_package)
 root=$SCRATCH/root
 make_root "$root" --variant=minbase --include=systemd,systemd-sysv,dbus
 cp "$deb" "$root/package.deb"

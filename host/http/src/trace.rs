@@ -99,7 +99,7 @@ pub struct Trace {
 impl RequestIds {
     /// Returns the host's span of the connection's latest request, whose id is `id`. Without a
     /// parent, the span begins a trace with a random id. The flags are the parent's; those of a
-    /// new trace are 00, because nobody has decided to record it.
+    /// new trace are 00: no system before the host has decided to record it.
     pub fn trace(&self, id: &RequestId, parent: Option<&Parent>) -> Trace {
         let (trace, flags) = match parent {
             Some(parent) => (parent.trace, parent.flags),

@@ -1,5 +1,5 @@
-//! Stream of samples of the traffic to one client. Its own timer takes the samples, so nothing is
-//! read while nobody follows, and requests are not touched.
+//! Stream of samples of the traffic to one client. The timer of the stream takes the samples:
+//! without a client no counter is read, and a request does no work for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

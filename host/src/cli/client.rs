@@ -44,7 +44,8 @@ pub struct Server {
     /// another user is used only if it is named here [default: $HOST_CONTROL, unless --port is given]
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub control: Option<PathBuf>,
-    /// Longest wait for the reply [default: 10s; for swap, what the limits of the server allow]
+    /// Longest wait for the reply [default: 10s; for swap, reload and upgrade, what the limits of the server
+    /// allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print the reply of the server, or each event, as a line of JSON, or {"outcome":"failed","cause":"..."} when there

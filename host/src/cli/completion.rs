@@ -11,6 +11,7 @@ use crate::cli::output::print;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "The script completes the name by which this program was called. To install it for yourself:\n  \
+                        mkdir -p ~/.local/share/bash-completion/completions\n  \
                         host completion bash > ~/.local/share/bash-completion/completions/host\n  \
                         host completion zsh > FOLDER/_host    (FOLDER is in $fpath before compinit runs)\n  \
                         host completion fish > ~/.config/fish/completions/host.fish"

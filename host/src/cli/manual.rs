@@ -170,7 +170,7 @@ fn page(command: &Command, server: &str) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Returns the usage lines. Each flag by itself would be a list that nobody reads.
+/// Returns the usage lines. They do not list each flag: the server has too many to read there.
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);

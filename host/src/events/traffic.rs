@@ -1,4 +1,4 @@
-//! Samples of the traffic for those who follow it. Nothing is sampled while nobody does.
+//! Samples of the traffic for the clients that follow it. Without such a client none is taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,7 +100,7 @@ impl Scope {
     }
 }
 
-/// Forgets scopes that nobody has followed for long and, if that is not enough, the one that was
+/// Forgets scopes that no client has followed for long and, if that is not enough, the one that was
 /// read the longest ago.
 fn make_room(scopes: &mut HashMap<Option<String>, Scope>, now: Instant) {
     scopes.retain(|_, scope| now.saturating_duration_since(scope.last.at) <= KEPT);

@@ -48,8 +48,8 @@ pub struct InUse {
     pub memory_bytes: Option<u64>,
 }
 
-/// Traffic of the whole server or of a site in about one second. After a time in which nobody
-/// followed, the first sample is about that whole time, if it was at most 5 minutes.
+/// Traffic of the whole server or of a site in about one second. After a time without a
+/// client, the first sample is about that whole time, if it was at most 5 minutes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Sample {
     /// End of the time that the sample is about, in UTC.

@@ -265,8 +265,9 @@ impl Upgrader {
                 }
             }
         }
+        let has_state_dir = self.reloader.held_lock().is_some();
         let configuration = self.reloader.running().file.map(|file| file.to_string_lossy().into_owned());
-        wire::send(to, &Message::Complete { configuration })?;
+        wire::send(to, &Message::Complete { configuration, has_state_dir })?;
         Ok(marks)
     }
 

@@ -33,6 +33,7 @@ pub struct Takeover {
     process: u32,
     /// Path of the configuration file of the old process.
     configuration: Option<String>,
+    has_state_dir: bool,
     /// Versions by the name of their site.
     pub sites: BTreeMap<String, Handed>,
 }
@@ -45,7 +46,8 @@ pub struct Takeover {
 pub fn receive() -> anyhow::Result<Option<Takeover>> {
     let Some(old) = old_process()? else { return Ok(None) };
     let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
-    let mut takeover = Takeover { old, process, configuration: None, sites: BTreeMap::new() };
+    let mut takeover =
+        Takeover { old, process, configuration: None, has_state_dir: false, sites: BTreeMap::new() };
     takeover.receive_all().with_context(|| lost(process))?;
     // Until this process serves.
     listener::leave_paths(true);
@@ -90,8 +92,8 @@ impl Takeover {
                     let bytes = wire::receive_bytes(&self.old, length, MODULE_MAX)?;
                     modules.insert(sha256, bytes.into());
                 }
-                Message::Complete { configuration } => {
-                    self.configuration = configuration;
+                Message::Complete { configuration, has_state_dir } => {
+                    (self.configuration, self.has_state_dir) = (configuration, has_state_dir);
                     break;
                 }
                 message => return Err(unexpected(&message)),
@@ -107,12 +109,13 @@ impl Takeover {
         self.old.try_clone().ok()
     }
 
-    /// Checks that this process has found the configuration file of the old one.
+    /// Checks that this process has found the configuration file of the old one, and its state
+    /// folder, which it would make anew otherwise.
     ///
     /// # Errors
     ///
-    /// When it has found none, or another one.
-    pub fn expect_configuration(&self, found: Option<&Path>) -> anyhow::Result<()> {
+    /// Which of them it has not found.
+    pub fn expect_files(&self, found: Option<&Path>, state_dir: Option<&Path>) -> anyhow::Result<()> {
         let found = found.map(|path| path.to_string_lossy().into_owned());
         if let Some(file) = &self.configuration
             && found.as_ref() != Some(file)
@@ -121,6 +124,12 @@ impl Takeover {
             bail!(
                 "the configuration file {file} is gone, from which the server was configured (found: {found}); put it \
                  back, or restart the server"
+            );
+        }
+        if let Some(folder) = state_dir.filter(|folder| self.has_state_dir && !folder.exists()) {
+            let folder = folder.display();
+            bail!(
+                "the state folder {folder} of the server is gone (--state-dir); put it back, or restart the server"
             );
         }
         Ok(())

@@ -46,6 +46,8 @@ pub enum Message {
     Complete {
         /// Path of the configuration file that the old process was started with, for comparison.
         configuration: Option<String>,
+        /// Whether the old process has a state folder, in which the other modules are.
+        has_state_dir: bool,
     },
     /// The new process can serve.
     Ready,
@@ -163,7 +165,7 @@ mod tests {
         send_descriptor(&old, sent.as_fd()).unwrap();
         send(&old, &Message::Module { sha256: "ab".into(), length: 3 }).unwrap();
         send_bytes(&old, b"abc").unwrap();
-        send(&old, &Message::Complete { configuration: None }).unwrap();
+        send(&old, &Message::Complete { configuration: None, has_state_dir: false }).unwrap();
         drop((old, sent));
         assert!(matches!(receive(&new).unwrap(), Message::Socket { name } if name == "--listen a:1"));
         let arrived = UnixStream::from(receive_descriptor(&new).unwrap());

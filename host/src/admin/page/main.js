@@ -17,7 +17,7 @@ const PAUSE = 300;
 /** Longest silence of the streams: one has a sample a second, the other a comment each 15 s. */
 const TRAFFIC_SILENCE = 6_000;
 const EVENTS_SILENCE = 40_000;
-/** A page that nobody sees gives its streams back after this time. */
+/** A hidden page ends its streams after this time, in milliseconds. */
 const HIDDEN = 20_000;
 
 const state = { status: null, sites: [], site: null, versions: [], rollout: null, replay: null, changes: new Map(), faults: [], counts: {} };
