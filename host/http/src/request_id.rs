@@ -23,6 +23,8 @@ pub struct RequestIds {
     connection: u64,
     /// The number of the connection and a hyphen.
     prefix: RequestId,
+    /// Digits of a keyed hash of the connection.
+    hash: [u8; HASH_DIGITS as usize],
     next: AtomicU64,
 }
 
@@ -74,7 +76,8 @@ impl ConnectionIds {
     pub fn connection(&self) -> RequestIds {
         let connection = self.next.fetch_add(1, Relaxed);
         let prefix = RequestId::of(format_args!("{connection:x}-"));
-        RequestIds { keys: self.keys.clone(), connection, prefix, next: AtomicU64::new(1) }
+        let (keys, hash) = (self.keys.clone(), digits(self.keys.hash_one(connection)));
+        RequestIds { keys, connection, prefix, hash, next: AtomicU64::new(1) }
     }
 }
 
@@ -89,10 +92,9 @@ impl RequestIds {
         id
     }
 
-    /// Returns random bits for the latest request: other ones for each `part`, none of which tell
-    /// the hash of the id.
-    pub(crate) fn hash_part(&self, part: u8) -> u64 {
-        self.keys.hash_one((self.connection, self.count(), part))
+    /// Returns the digits of the hash of the connection.
+    pub(crate) fn hash_digits(&self) -> [u8; HASH_DIGITS as usize] {
+        self.hash
     }
 
     /// Returns the number of ids given out.

@@ -2,7 +2,8 @@
 //! to server in the field `traceparent` (<https://www.w3.org/TR/trace-context/>).
 //!
 //! The host is a span of the trace. The span has the hash of the request's id as its id, so
-//! the log needs no second id to find it.
+//! the log needs no second id to find it. A trace that begins with a request ends in the same
+//! digits, as traces of Zipkin do; those before them are a hash of the connection.
 
 use handler_sdk::abi::TRACEPARENT_BYTES;
 
@@ -98,31 +99,28 @@ pub struct Trace {
 
 impl RequestIds {
     /// Returns the host's span of the connection's latest request, whose id is `id`. Without a
-    /// parent, the span begins a trace with a random id. The flags are the parent's; those of a
+    /// parent, the span begins a trace. The flags are the parent's; those of a
     /// new trace are 00: no system before the host has decided to record it.
     pub fn trace(&self, id: &RequestId, parent: Option<&Parent>) -> Trace {
-        let (trace, flags) = match parent {
-            Some(parent) => (parent.trace, parent.flags),
-            None => (self.trace_id(), 0),
-        };
+        let span = not_zero(id.hash_digits());
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let mut put = |at: usize, digits: &[u8]| {
             if let Some(place) = text.get_mut(at..at + digits.len()) {
                 place.copy_from_slice(digits);
             }
         };
-        put(TRACE_AT, &trace);
-        put(SPAN_AT, &not_zero(id.hash_digits()));
-        put(FLAGS_AT + 1, &[b'0' + flags]);
+        match parent {
+            Some(parent) => {
+                put(TRACE_AT, &parent.trace);
+                put(FLAGS_AT + 1, &[b'0' + parent.flags]);
+            }
+            None => {
+                put(TRACE_AT, &self.hash_digits());
+                put(TRACE_AT + SPAN_DIGITS, &span);
+            }
+        }
+        put(SPAN_AT, &span);
         Trace { text, parent: parent.map(|parent| parent.span) }
-    }
-
-    fn trace_id(&self) -> [u8; TRACE_DIGITS] {
-        let mut id = [0; TRACE_DIGITS];
-        let (high, low) = id.split_at_mut(SPAN_DIGITS);
-        high.copy_from_slice(&digits(self.hash_part(1)));
-        low.copy_from_slice(&not_zero(digits(self.hash_part(2))));
-        id
     }
 }
 
@@ -264,12 +262,12 @@ mod tests {
         let (one, other) = (ids.connection(), ids.connection());
         let trace = |ids: &super::RequestIds| ids.trace(&ids.request(), None);
         let traces = [trace(&one), trace(&one), trace(&other)];
+        assert_ne!(traces[0].trace_id()[..16], traces[2].trace_id()[..16]);
         for (index, trace) in traces.iter().enumerate() {
             assert!(Parent::parse(trace.as_bytes()).is_some(), "{trace:?}");
             assert!(trace.parent_id().is_none() && trace.as_bytes().ends_with(b"-00"));
             for next in &traces[index + 1..] {
                 assert_ne!(trace.trace_id(), next.trace_id());
-                assert_ne!(trace.trace_id()[..16], next.trace_id()[..16]);
                 assert_ne!(trace.trace_id()[16..], next.trace_id()[16..]);
                 assert_ne!(trace.span_id(), next.span_id());
             }
