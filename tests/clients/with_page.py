@@ -267,7 +267,7 @@ async def confirm(browser):
     """Presses the button of the dialog that carries out the order, and waits for what comes of it."""
     await browser.until("document.getElementById('dialog').open", "the dialog is open")
     await browser.click("document.getElementById('dialog-yes')")
-    await browser.until(OUTCOME, "the outcome is told")
+    await browser.until(f"{OUTCOME} && {OUTCOME} !== 'The server is at work on it.'", "the outcome is told")
     said = await browser.run(OUTCOME)
     await browser.click("document.getElementById('dialog-no')")
     await browser.until("!document.getElementById('dialog').open", "the dialog is closed")
@@ -393,12 +393,44 @@ async def steers_a_rollout(browser, server):
         found = await confirm(browser)
         assert found == f"The rollout of version 7 {said}.", found
     assert "25 EUR" in (await server.answer())[1]
-    await server.swap(FIRST, "canary.wat", "steps=10%,50%&hold=10min", resource="rollout")
+    assert await bring(browser, "canary.wat", module(FIRST)) == "The rollout of version 8 has begun."
+    await browser.until("document.querySelector('.steps [aria-current]')?.textContent === '1%'", "the first step is shown")
     await browser.until(f"Boolean({BUTTON.format('Abort')})", "there is a button Abort")
     await browser.click(BUTTON.format("Abort"))
     found = await confirm(browser)
     assert found == "Version 7 answers all requests.", found
     await browser.until("document.querySelector('#versions-body [data-version=\"8\"]').className === 'rejected'", "version 8 is shown as rejected")
+
+
+async def bring(browser, name, text, way="rollout"):
+    """Brings a module as a person does, and returns what the page says of it."""
+    path = os.path.join(os.environ["SCRATCH"], name)
+    with open(path, "w") as file:
+        file.write(text)
+    if not await browser.run("document.getElementById('module').open"):
+        await browser.click("document.querySelector('#module summary')")
+    await browser.click(f"document.querySelector('#module [value={way}]')")
+    assert await browser.run("document.getElementById('module-plan').hidden") == (way == "swap"), "only a rollout has steps"
+    # A module that was rejected is still chosen.
+    if not await browser.run("document.getElementById('module-file').files.length"):
+        await browser.click(BUTTON.format("Bring it…"))
+        assert "Choose the file" in await browser.run("document.getElementById('module-error').textContent"), "a file is asked for"
+    document = await browser.send("DOM.getDocument")
+    field = await browser.send("DOM.querySelector", nodeId=document["root"]["nodeId"], selector="#module-file")
+    await browser.send("DOM.setFileInputFiles", nodeId=field["nodeId"], files=[path])
+    await browser.picture(os.path.join(PICTURES, f"module-{way}.png"), whole=True)
+    await browser.click(BUTTON.format("Bring it…"))
+    return await confirm(browser)
+
+
+async def brings_a_module_by_click(browser, server):
+    found = await bring(browser, "broken.wat", "(module)", "swap")
+    assert "missing" in found or "memory" in found, found
+    assert await server.answer() == (200, FIRST)
+    assert await bring(browser, "by-click.wat", module("<h1>By click</h1>"), "swap") == "Version 11 answers all requests."
+    await browser.until(f"{VERSION} === '11'", "version 11 is shown as current")
+    assert await server.answer() == (200, "<h1>By click</h1>")
+    browser.complaints[:] = [one for one in browser.complaints if "422" not in one]
 
 
 async def serves_those_who_cannot_see(browser):
@@ -477,6 +509,7 @@ async def main():
             await serves_those_who_cannot_see(browser)
             await fits_a_phone(browser)
             await works_by_keyboard_alone(browser, server)
+            await brings_a_module_by_click(browser, server)
             server.is_loaded = False
             await load
             assert await browser.run("document.title.startsWith('host')"), "a text was taken for a script"

@@ -8,7 +8,7 @@
 use handler_sdk::abi::TRACEPARENT_BYTES;
 
 use crate::field::{Fields, Name};
-use crate::request_id::{RequestId, RequestIds, digits};
+use crate::request_id::{RequestId, RequestIds};
 
 /// Digits of the id of a trace.
 const TRACE_DIGITS: usize = 32;

@@ -103,11 +103,13 @@ pub(super) fn location(site: &Site, version: u64) -> String {
 /// Returns the versions that a client expects to be current, if it expects any. `*` is met by
 /// every version.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
+    let fields = headers.get_all(IF_MATCH);
+    if !headers.contains_key(IF_MATCH) || fields.iter().any(|value| value == "*") {
+        return Ok(None);
+    }
     let mut expected = Vec::new();
-    let mut is_met = true;
-    for value in headers.get_all(IF_MATCH) {
-        is_met = value.as_bytes() == b"*";
-        let tags = if is_met { "" } else { value.to_str().unwrap_or("unreadable") };
+    for value in fields {
+        let tags = value.to_str().unwrap_or("unreadable");
         for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
             let number =
                 tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
@@ -119,5 +121,5 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal>
             expected.push(number);
         }
     }
-    Ok((!is_met || !expected.is_empty()).then_some(expected))
+    Ok(Some(expected))
 }

@@ -21,13 +21,15 @@ const INDEX: File = ("index.html", "text/html; charset=utf-8", include_str!("pag
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Files that the page loads.
-const FILES: [File; 9] = [
+const FILES: [File; 11] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("api.js", SCRIPT, include_str!("page/api.js")),
     ("dom.js", SCRIPT, include_str!("page/dom.js")),
     ("chart.js", SCRIPT, include_str!("page/chart.js")),
+    ("dialog.js", SCRIPT, include_str!("page/dialog.js")),
+    ("module.js", SCRIPT, include_str!("page/module.js")),
     ("versions.js", SCRIPT, include_str!("page/versions.js")),
     ("differences.js", SCRIPT, include_str!("page/differences.js")),
     ("lists.js", SCRIPT, include_str!("page/lists.js")),

@@ -44,9 +44,9 @@ export async function ask(path, options) {
 export const askIfAny = (path) =>
   ask(path).catch((refused) => (refused.status === 404 ? null : Promise.reject(refused)));
 
-/** Orders a change. */
+/** Orders a change. The body is a file, or what becomes JSON. */
 export const order = (path, headers = {}, body = undefined) =>
-  ask(path, { method: "POST", headers, body: body && JSON.stringify(body) });
+  ask(path, { method: "POST", headers, body: body && !(body instanceof Blob) ? JSON.stringify(body) : body });
 
 export const ofSite = (path, site, more = {}) => `${path}?${new URLSearchParams({ site, ...more })}`;
 

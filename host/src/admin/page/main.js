@@ -2,9 +2,11 @@
 
 import { Refused, ask, askIfAny, follow, ofSite, token } from "./api.js";
 import * as chart from "./chart.js";
+import * as dialog from "./dialog.js";
 import * as differences from "./differences.js";
 import { find, hour } from "./dom.js";
 import * as lists from "./lists.js";
+import * as modules from "./module.js";
 import * as versions from "./versions.js";
 
 const FAULTS = 32;
@@ -221,6 +223,7 @@ document.addEventListener("visibilitychange", () => {
   else if (stops.length === 0) start();
   else look();
 });
-versions.begin(look);
+dialog.begin(look);
+modules.begin(() => ({ site: state.site, current: state.versions.find((one) => one.state === "current")?.number }));
 chart.begin();
 if (token.get() !== null) signIn();

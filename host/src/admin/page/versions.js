@@ -3,15 +3,12 @@
 // others are true by then.
 
 import { ofSite, order } from "./api.js";
+import { STATES, confirm, looked } from "./dialog.js";
 import { bytes, clock, count, el, fill, find, number } from "./dom.js";
 
 const SHOWN = 8;
 const NAMES = {
   candidate: "is prepared", rollout: "candidate", current: "current", draining: "drains", retired: "kept", rejected: "rejected",
-};
-const STATES = {
-  shadow: "gets copies of requests", canary: "goes on", paused: "is paused", stopped: "has stopped",
-  published: "is done", rejected: "was rejected", over: "is over",
 };
 const KINDS = {
   same: "same", newly_faulting: "newly failing", different: "different", another_fault: "failing in another way",
@@ -21,60 +18,15 @@ const KINDS = {
 /** Sites whose whole list is shown. */
 const whole = new Set();
 
-/** Says how many requests were of which kind. */
-export function kinds(counts) {
-  const found = Object.entries(KINDS).filter(([kind]) => counts[kind] > 0);
-  return found.length ? found.map(([kind, name]) => `${number(counts[kind])} ${name}`).join(", ") : "none";
-}
-
-/** Asks whether a change is meant, orders it, and shows what came of it. */
+/** Returns a button that orders a change. */
 function button(key, name, title, text, send, kind) {
   return el("button", { type: "button", class: kind, "data-key": key, click: () => confirm({ name, title, text, send }) }, name);
 }
 
-let ordered = () => {};
-
-/** Begins: `done` is called behind each change. */
-export function begin(done) {
-  ordered = done;
-  find("dialog-no").addEventListener("click", () => find("dialog").close());
-}
-
-function confirm({ name, title, text, send }) {
-  const [dialog, yes, no, outcome] = ["dialog", "dialog-yes", "dialog-no", "dialog-outcome"].map(find);
-  find("dialog-title").textContent = title;
-  find("dialog-text").textContent = text;
-  outcome.textContent = "";
-  outcome.className = "";
-  yes.textContent = name;
-  yes.hidden = false;
-  yes.disabled = false;
-  no.textContent = "Cancel";
-  yes.onclick = async () => {
-    yes.disabled = true;
-    try {
-      outcome.textContent = said(await send());
-      outcome.className = "good";
-    } catch (refused) {
-      outcome.textContent = refused.message;
-      outcome.className = "bad";
-    }
-    yes.hidden = true;
-    no.textContent = "Close";
-    no.focus();
-    ordered();
-  };
-  dialog.showModal();
-  no.focus();
-}
-
-/** Says what came of an order. */
-function said(reply) {
-  if (reply.outcome === "serving") return `Version ${reply.version} answers all requests.`;
-  if (reply.outcome === "unchanged") return `Version ${reply.version} was current already.`;
-  if (reply.outcome === "rollout_ended") return `The rollout of version ${reply.version} has ended; version ${reply.serving} answers all requests.`;
-  if (reply.state) return `The rollout of version ${reply.version} ${STATES[reply.state] ?? reply.state}.`;
-  return `Version ${reply.serving} answers all requests.`;
+/** Says how many requests were of which kind. */
+export function kinds(counts) {
+  const found = Object.entries(KINDS).filter(([kind]) => counts[kind] > 0);
+  return found.length ? found.map(([kind, name]) => `${number(counts[kind])} ${name}`).join(", ") : "none";
 }
 
 /** Shows the versions and the rollout of a site. */
@@ -151,7 +103,7 @@ function list(site, versions, current, rollout, measured, published) {
   const shown = isLong ? newest.filter((version, index) => index < SHOWN || version.state !== "rejected") : newest;
   const all = () => {
     whole.add(site.name);
-    ordered();
+    looked();
   };
   return [
     el("ul", { class: "versions" }, shown.map((version) => row(site, version, current, rollout, measured, published[version.number]))),
