@@ -203,7 +203,13 @@ fn around(criterion: &mut Criterion) {
     bytes.extend_from_slice(b"\r\n");
     let limits =
         MessageLimits { target_max: 8 << 10, head_max: 16 << 10, fields_max: 100, body_max: 1 << 20 };
-    let origin = Origin { id: &RequestId::none(), client: "127.0.0.1", time: SystemTime::now(), trace: None };
+    let origin = Origin {
+        id: &RequestId::none(),
+        client: "127.0.0.1",
+        time: SystemTime::now(),
+        tls: Tls::Off,
+        trace: None,
+    };
     let (mut parser, mut canonical) = (HeadParser::default(), Vec::new());
     criterion.bench_function("http/parse, check and encode a request", |bencher| {
         bencher.iter(|| {
@@ -225,7 +231,8 @@ fn around(criterion: &mut Criterion) {
             out.clear();
             let mut places = Places::default();
             let checked = check(black_box(&returned), "GET", 64 << 10, &mut places).expect("a response");
-            checked.write_head(&mut out, &Own { id: &id, version: Some(1), connection: None, date });
+            checked
+                .write_head(&mut out, &Own { id: &id, version: Some(1), connection: None, hsts: None, date });
         });
     });
 }

@@ -17,6 +17,7 @@ use crate::config::site::DEFAULT;
 use crate::events::hub::Events;
 use crate::fault_counts::FaultCounts;
 use crate::files::private_folder::PrivateFolder;
+use crate::files::stamp::{self, FileStamp};
 use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::rollout::journal::Journal;
@@ -36,8 +37,8 @@ use crate::site::shelf::Shelf;
 use crate::site::state_dir::StateDir;
 use crate::site::swapper::Swapper;
 use crate::site::version::Label;
-use crate::source::watch::{self, FileStamp};
 use crate::source::watches::{Watches, Watching};
+use crate::tls::keeper::Tls;
 
 /// Added to the nice value of the thread that runs the requests of journals, which is not to
 /// delay those of clients.
@@ -62,6 +63,7 @@ pub struct Foundation {
     state_dir: Option<Arc<PrivateFolder>>,
     require_durable: bool,
     module_max: usize,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Site with its first version loaded, before it swaps or watches.
@@ -74,12 +76,14 @@ pub struct Loaded {
 }
 
 impl Foundation {
-    /// Sets up the engine and the thread that swaps, and locks the state folder.
+    /// Reads the certificates, sets up the engine and the thread that swaps, and locks the state folder.
     ///
     /// # Errors
     ///
-    /// One line that names what the system refuses, or why the folder cannot be used.
+    /// One line that names what the system refuses, or why the folder or a certificate cannot be
+    /// used.
     pub fn new(args: &Serve, compilers: Compilers) -> anyhow::Result<Foundation> {
+        let events = Arc::default();
         Ok(Foundation {
             engine: Engine::new(&args.limits.for_engine())?,
             compilers,
@@ -87,7 +91,8 @@ impl Foundation {
             thread: Background::start("swap", 0).context("cannot start the swap thread")?,
             replays: Background::start("replay", REPLAY_NICE).context("cannot start the replay thread")?,
             watches: Watches::default(),
-            events: Arc::default(),
+            tls: Tls::new(&args.tls, &events)?.map(Arc::new),
+            events,
             state_dir: args.swap.state_dir.as_deref().map(lock_state).transpose()?,
             require_durable: args.swap.require_durable,
             module_max: args.limits.swap.module_max,
@@ -137,7 +142,7 @@ impl Foundation {
         let (compilers, shelf) = (self.compilers.clone(), self.shelf.clone());
         let activator = Activator { engine, compilers, shelf };
         let dir = self.state_dir.as_ref().map(|folder| self.state_of(folder, &plan.name)).transpose()?;
-        let seen = args.module.as_deref().and_then(watch::look);
+        let seen = args.module.as_deref().and_then(stamp::look);
         let limits = &args.limits.swap;
         let beginning = match handed {
             Some(handed) => go_on(&activator, limits, demand, dir, handed).await?,
@@ -251,7 +256,11 @@ pub fn start(
         watching.extend(watch.map(|watch| (Arc::clone(&site.name), watch)));
         sites.push(Arc::new(site));
     }
+    if let Some(tls) = &foundation.tls {
+        Arc::clone(tls).watch().context("cannot start the thread for certificates")?;
+    }
     let app = App {
+        tls: foundation.tls.clone(),
         sites: Published::new(Directory::new(sites)),
         settings: InForce::new(args.settings()),
         buffers: Buffers::new(args.limits.server.buffer_max),

@@ -2,8 +2,8 @@
 //! request.
 //!
 //! ```text
-//! socket -> HTTP/1.1 -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
-//! socket <- HTTP/1.1 <- checked response <---------------------------'
+//! socket -> (TLS) -> HTTP/1.1 -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
+//! socket <- (TLS) <- HTTP/1.1 <- checked response <---------------------------'
 //! ```
 //!
 //! The host interprets no path; the handler sees no socket, clock or file. The
@@ -36,5 +36,6 @@ pub mod serve;
 pub mod site;
 pub mod source;
 pub mod telemetry;
+pub mod tls;
 pub mod trial;
 pub mod upgrade;

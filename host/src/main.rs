@@ -148,7 +148,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     let engine = foundation.engine().clone();
     let first: Vec<_> =
         loaded.iter().map(Loaded::first).map(|(name, label)| (name.to_owned(), label.clone())).collect();
-    let listeners = listen::bind(&args.listen)?;
+    let listeners = listen::bind(&args.listen, args.tls.is_on())?;
     let urls: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     let (mut doors, held) = doors::bind(&args, &listeners)?;
     if let Some(takeover) = &takeover {

@@ -71,6 +71,16 @@ pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// in milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
 
+/// Request field that the host adds: `https` if the client uses TLS. From a trusted proxy, this field
+/// and those of the certificate are what the proxy says; from others they are left out.
+pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// Request field that the host adds if the client has shown a certificate of an authority that the
+/// operator trusts: SHA-256 of the certificate, in 64 hexadecimal digits.
+pub const CLIENT_CERT_SHA256: &str = "x-client-cert-sha256";
+/// Request field that the host adds with [`CLIENT_CERT_SHA256`]: the subject of the certificate, such
+/// as `CN=robot, O=Example`.
+pub const CLIENT_CERT_SUBJECT: &str = "x-client-cert-subject";
+
 /// Request field that says which trace a request belongs to, by W3C Trace Context. A host that
 /// takes part in traces (`--traceparent`) sets it, and is the parent span then.
 pub const TRACEPARENT: &str = "traceparent";

@@ -3,13 +3,18 @@
 
 use std::ops::Range;
 
-use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME, TRACEPARENT, TRACESTATE};
+use handler_sdk::abi::{
+    CLIENT_CERT_SHA256, CLIENT_CERT_SUBJECT, FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID, REQUEST_TIME,
+    TRACEPARENT, TRACESTATE,
+};
 
 use crate::hop_by_hop::Listed;
 
 /// Name of a field, if the host treats the field in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
+    /// [`CLIENT_CERT_SHA256`] or [`CLIENT_CERT_SUBJECT`].
+    ClientCert,
     /// `connection`.
     Connection,
     /// `content-length`.
@@ -20,6 +25,8 @@ pub enum Name {
     Expect,
     /// [`FORWARDED_FOR`].
     ForwardedFor,
+    /// [`FORWARDED_PROTO`].
+    ForwardedProto,
     /// `x-handler-version`.
     HandlerVersion,
     /// `host`.
@@ -58,9 +65,13 @@ impl Name {
             14 => &[("content-length", Name::ContentLength), (REQUEST_TIME, Name::RequestTime)],
             15 => &[(FORWARDED_FOR, Name::ForwardedFor)],
             16 => &[("proxy-connection", Name::HopByHop)],
-            17 => {
-                &[("transfer-encoding", Name::TransferEncoding), ("x-handler-version", Name::HandlerVersion)]
-            }
+            17 => &[
+                ("transfer-encoding", Name::TransferEncoding),
+                ("x-handler-version", Name::HandlerVersion),
+                (FORWARDED_PROTO, Name::ForwardedProto),
+            ],
+            20 => &[(CLIENT_CERT_SHA256, Name::ClientCert)],
+            21 => &[(CLIENT_CERT_SUBJECT, Name::ClientCert)],
             _ => &[],
         };
         known.iter().find(|(text, _)| is(name, text)).map_or(Name::Other, |(_, name)| *name)

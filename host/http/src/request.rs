@@ -9,7 +9,10 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use handler_sdk::abi::{FORWARDED_FOR, REQUEST_ID, REQUEST_TIME, TRACEPARENT};
+use handler_sdk::abi::{
+    CLIENT_CERT_SHA256, CLIENT_CERT_SUBJECT, FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID, REQUEST_TIME,
+    TRACEPARENT,
+};
 use thiserror::Error;
 
 use crate::authority::{self, BadHost};
@@ -29,8 +32,30 @@ pub struct Origin<'a> {
     pub client: &'a str,
     /// Time at which the head was complete.
     pub time: SystemTime,
+    /// Whether the client uses TLS.
+    pub tls: Tls<'a>,
     /// Span of the request. Without one, the client's own fields about a trace stay as they are.
     pub trace: Option<&'a Trace>,
+}
+
+/// Whether a client uses TLS, and with which certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls<'a> {
+    /// It uses none.
+    Off,
+    /// It uses TLS, and has shown this certificate if any.
+    On(Option<&'a ClientCert>),
+    /// The peer is trusted, so its fields say it.
+    AsSent,
+}
+
+/// Certificate of a client that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCert {
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// Subject: visible ASCII characters and spaces.
+    pub subject: String,
 }
 
 /// Why the head of a request is refused.
@@ -116,6 +141,7 @@ pub fn encode(
         Name::Expect | Name::ContentLength | Name::RequestId | Name::ForwardedFor | Name::RequestTime => {
             false
         }
+        Name::ForwardedProto | Name::ClientCert => origin.tls == Tls::AsSent,
         Name::TraceParent => origin.trace.is_none(),
         // What another system has added to its trace means nothing in a new one.
         Name::TraceState => origin.trace.is_none_or(Trace::is_continued),
@@ -132,6 +158,13 @@ pub fn encode(
     own(REQUEST_ID, origin.id.as_bytes());
     own(FORWARDED_FOR, origin.client.as_bytes());
     own(REQUEST_TIME, time);
+    if let Tls::On(cert) = origin.tls {
+        own(FORWARDED_PROTO, b"https");
+        if let Some(ClientCert { sha256, subject }) = cert {
+            own(CLIENT_CERT_SHA256, sha256.as_bytes());
+            own(CLIENT_CERT_SUBJECT, subject.as_bytes());
+        }
+    }
     if let Some(trace) = origin.trace {
         own(TRACEPARENT, trace.as_bytes());
     }

@@ -13,6 +13,9 @@ use crate::request_id::RequestId;
 /// Start of the status line.
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
+/// Field that tells browsers to use HTTPS only.
+const HSTS: &str = "strict-transport-security";
+
 /// Most fields in the head of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
@@ -43,6 +46,8 @@ pub struct Own<'a> {
     pub version: Option<u64>,
     /// Value of `connection`.
     pub connection: Option<&'static str>,
+    /// Value of `strict-transport-security`, unless the handler has set it.
+    pub hsts: Option<&'a str>,
     /// Value of `date`.
     pub date: &'a [u8; HttpDate::LENGTH],
 }
@@ -112,6 +117,9 @@ impl<'a> Checked<'a> {
         }
         if let Some(option) = own.connection {
             put(out, [b"connection: ", option.as_bytes(), b"\r\n"]);
+        }
+        if let Some(hsts) = own.hsts.filter(|_| self.fields.first(HSTS).is_none()) {
+            put(out, [HSTS.as_bytes(), b": ", hsts.as_bytes(), b"\r\n"]);
         }
         put(out, [REQUEST_ID.as_bytes(), b": ", own.id.as_bytes(), b"\r\ndate: ", own.date, b"\r\n\r\n"]);
     }

@@ -202,6 +202,10 @@ impl<C: Lifecycle> Api<C> {
                 let (counts, recent) = (self.app.faults.all(), self.app.faults.recent());
                 json(StatusCode::OK, &Faults { counts, recent })
             }
+            Operation::Certificates => {
+                let shown = self.app.tls.as_ref().map(|tls| tls.shown()).unwrap_or_default();
+                json(StatusCode::OK, &shown)
+            }
             Operation::LogLevel => json(StatusCode::OK, &LogLevel { level: log::levels() }),
             Operation::SetLogLevel => {
                 let LogLevel { level } = body.json().await?;

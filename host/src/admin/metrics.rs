@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -181,6 +182,12 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     let states = states.map(|(state, count)| (label("state", state), count as f64)).to_vec();
     let restarts = health::all().into_iter();
     let restarts = restarts.map(|(thread, state)| (label("thread", thread), state.restarts as f64)).collect();
+    let handshakes = app.connections.handshakes().into_iter().filter(|_| app.tls.is_some());
+    let handshakes = handshakes.map(|(result, count)| (label("result", result), count as f64)).collect();
+    let certificates = app.tls.as_ref().map(|tls| tls.shown().certificates).unwrap_or_default();
+    let file = |path: &Path| label("file", path.display().to_string());
+    let not_after =
+        certificates.iter().map(|one| (file(&one.file), one.facts.not_after_seconds as f64)).collect();
     let build = label("version", env!("CARGO_PKG_VERSION"));
     vec![
         gauge("host_build_info", "Version of the program.", vec![(build, 1.0)]),
@@ -196,6 +203,12 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
             "host_accepted_connections",
             "Connections that were accepted.",
             one(app.connections.accepted() as f64),
+        ),
+        counter("host_tls_handshakes", "TLS handshakes, by what came of them.", handshakes),
+        gauge(
+            "host_certificate_not_after_seconds",
+            "End of the time of a certificate that new connections get, since 1970.",
+            not_after,
         ),
         gauge("host_calls", "Calls of handlers that run.", one(instances.used as f64)),
         gauge("host_calls_max", "Most calls at once.", one(instances.max as f64)),

@@ -21,6 +21,7 @@ use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 use crate::site::replayed::Replayed;
 use crate::site::rollout_status::RolloutStatus;
+use crate::tls::keeper::AllShown;
 
 /// Returns the description.
 pub fn document() -> Value {
@@ -140,6 +141,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Events => schema::<Event>(schemas),
         Faults => schema::<protocol::Faults>(schemas),
         LogLevel | SetLogLevel => schema::<protocol::LogLevel>(schemas),
+        Certificates => schema::<AllShown>(schemas),
         OpenApi => json!({ "type": "object" }),
         Traffic => schema::<Sample>(schemas),
         Replay => schema::<Replayed>(schemas),
@@ -209,9 +211,8 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Replay => &[(200, "The report", &done), (404, "There was none, or no such site", &error)],
         PageFile => &[(200, "Done", &done), (404, "There is no such file", &error)],
         Ready => &[(200, "It does", &done), (503, "The server ends", &error)],
-        Status | Metrics | Alive | Page | Sites | Settings | Limits | Faults | LogLevel | OpenApi => {
-            &[(200, "Done", &done)]
-        }
+        Status | Metrics | Alive | Page | Sites | Settings | Limits | Faults | Certificates | LogLevel
+        | OpenApi => &[(200, "Done", &done)],
     };
     let entry = |description: &str, schema: &Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let of_type = |description: &str, types: &[&str]| {

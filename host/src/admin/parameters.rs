@@ -56,8 +56,8 @@ fn is_of_site(operation: Operation) -> bool {
     match operation {
         Swap | RollOut | Rollout | Pause | Resume | Promote | Abort | Rollback | Versions | Version
         | Diff | Replay | Journal | Export => true,
-        Status | Sites | Reload | Upgrade | Settings | Limits | Faults | Events | LogLevel | SetLogLevel
-        | OpenApi | Metrics | Alive | Ready | Traffic | Page | PageFile => false,
+        Status | Sites | Reload | Upgrade | Settings | Limits | Faults | Events | Certificates | LogLevel
+        | SetLogLevel | OpenApi | Metrics | Alive | Ready | Traffic | Page | PageFile => false,
     }
 }
 

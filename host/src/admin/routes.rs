@@ -27,6 +27,7 @@ pub(super) enum Operation {
     Limits,
     Faults,
     Events,
+    Certificates,
     LogLevel,
     SetLogLevel,
     OpenApi,
@@ -61,7 +62,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
 }
 
 /// All operations.
-pub(super) static ROUTES: [Route; 31] = [
+pub(super) static ROUTES: [Route; 32] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
     route(Method::GET, "/v1/versions", Operation::Versions, "All remembered versions, oldest first"),
@@ -149,6 +150,12 @@ pub(super) static ROUTES: [Route; 31] = [
         "/v1/traffic",
         Operation::Traffic,
         "Stream of samples of the traffic, one a second, of the whole server or of a site",
+    ),
+    route(
+        Method::GET,
+        "/v1/certificates",
+        Operation::Certificates,
+        "Certificates that new connections get, and why those in the files are refused, if they are",
     ),
     route(Method::GET, "/v1/log-level", Operation::LogLevel, "Levels of the log"),
     route(

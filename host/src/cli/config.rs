@@ -23,6 +23,7 @@ use crate::config::toml_value;
 use crate::net::listen;
 use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
+use crate::tls::{keeper, terms};
 
 /// Longest message about a mistake, in bytes.
 const MESSAGE_MAX: usize = 4096;
@@ -143,6 +144,11 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     }
     if let Some(path) = &serve.swap.admin_token {
         check("admin_token", &|| Token::new(path).map(drop).map_err(|error| format!("{error:#}")));
+    }
+    if serve.tls.is_on() && serve.tls.check().is_ok() {
+        let read =
+            || keeper::read(&serve.tls, &terms::provider()).map(drop).map_err(|error| format!("{error:#}"));
+        check("tls_cert", &read);
     }
     if let Err((id, message)) = serve.check() {
         check(id, &|| Err(message.clone()));

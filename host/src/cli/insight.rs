@@ -1,5 +1,5 @@
-//! Commands about the faults, the readiness and the log of a running server: `host faults`,
-//! `host health` and `host log-level`.
+//! Commands about the faults, the readiness, the certificates and the log of a running server:
+//! `host faults`, `host health`, `host cert` and `host log-level`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -13,11 +13,13 @@ use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 use crate::fault_counts::Recent;
 use crate::telemetry::log;
+use crate::tls::facts::Facts;
+use crate::tls::keeper::{AllShown, Shown};
 
 /// Path of the levels of the log in the API.
 const LOG_LEVEL: &str = "/v1/log-level";
 
-/// Commands about the faults and the log.
+/// Commands about the faults, the certificates and the log.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Insight {
     /// Show how often a running server made the response itself, by fault, and the latest faults of the
@@ -30,6 +32,13 @@ pub enum Insight {
     /// Ask whether a running server takes requests, as GET /readyz of its API does, for health checks.
     /// Exit code 0: it does; 1: it ends, or none runs
     Health {
+        /// Flags that choose the server.
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show the certificates that a running server gives to new connections, and why those in its files
+    /// are refused, if they are. Exit code 1: they are
+    Cert {
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
@@ -49,9 +58,10 @@ pub enum Insight {
 impl Insight {
     pub(super) fn is_json(&self) -> bool {
         match self {
-            Insight::Faults { server } | Insight::Health { server } | Insight::LogLevel { server, .. } => {
-                server.json
-            }
+            Insight::Faults { server }
+            | Insight::Health { server }
+            | Insight::Cert { server }
+            | Insight::LogLevel { server, .. } => server.json,
         }
     }
 }
@@ -69,6 +79,7 @@ pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
             print(if server.json { format!("{}\n", json!({ "outcome": reply.trim_end() })) } else { reply });
             Ok(ExitCode::SUCCESS)
         }
+        Insight::Cert { server } => show(&server, Ask::get("/v1/certificates"), show_certificates),
         Insight::LogLevel { level: None, server } => show(&server, Ask::get(LOG_LEVEL), |now: &LogLevel| {
             (format!("levels of the log: {}\n", one_line(&now.level)), ExitCode::SUCCESS)
         }),
@@ -80,6 +91,32 @@ pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
             })
         }
     }
+}
+
+fn show_certificates(AllShown { certificates, refused }: &AllShown) -> (String, ExitCode) {
+    let mut text = String::new();
+    for Shown { file, facts } in certificates {
+        let Facts { names, not_before, not_after, issuer, sha256, .. } = facts;
+        let (file, names) = (file.display().to_string(), names.join(" "));
+        let _ = writeln!(text, "{}", one_line(&file));
+        let lines = [
+            ("names", &names),
+            ("from", not_before),
+            ("until", not_after),
+            ("issuer", issuer),
+            ("sha256", sha256),
+        ];
+        for (name, value) in lines {
+            let _ = writeln!(text, "  {name:<7} {}", one_line(value));
+        }
+    }
+    if certificates.is_empty() {
+        text += "the server speaks no TLS (--tls-cert)\n";
+    }
+    if let Some(cause) = refused {
+        let _ = writeln!(text, "refused, so these go on: {}", one_line(cause));
+    }
+    (text, if refused.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn level(text: &str) -> Result<String, String> {

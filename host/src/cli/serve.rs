@@ -13,9 +13,11 @@ use crate::config::limits::Limits;
 use crate::config::log_lines::{LogField, LogFields, LogQuery};
 use crate::config::place::Place;
 use crate::config::site::{DEFAULT, Source};
+use crate::config::tls::TlsFlags;
 use crate::config::traceparent::Traceparent;
 use crate::config::value::count;
 use crate::config::values::ValueFlags;
+use crate::net::listen;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::rollout::flags::ProofFlags;
@@ -41,7 +43,9 @@ pub struct Serve {
 
     /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, which
     /// ,mode=0660 and ,group=NAME may follow. localhost is 127.0.0.1 and ::1; port 0 takes any free
-    /// port; repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
+    /// port. With --tls-cert, TLS is spoken at each HOST:PORT, unless ,plain follows, or ,redirect,
+    /// which sends clients to https; repeatable [default: the sockets passed in LISTEN_FDS, or
+    /// localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
 
@@ -87,6 +91,10 @@ pub struct Serve {
     /// in the reasons and examples of a comparison
     #[arg(long, value_name = "HOW", value_enum, default_value_t = LogQuery::Keep)]
     pub log_query: LogQuery,
+
+    /// Flags about TLS.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 
     /// Flags about swapping the handler.
     #[command(flatten)]
@@ -263,6 +271,7 @@ impl Serve {
             traceparent: self.traceparent,
             tell_version: !self.swap.no_version_field,
             tell_cause: self.dev,
+            hsts: self.tls.hsts,
         }
     }
 
@@ -278,6 +287,15 @@ impl Serve {
                 "require_durable",
                 "--require-durable needs a state folder; expected --state-dir DIR",
             );
+        }
+        self.tls.check()?;
+        if !self.tls.is_on()
+            && let Some(address) = self.listen.iter().find(|address| listen::needs_tls(address))
+        {
+            return Err((
+                "listen",
+                format!("{address} needs a certificate; expected --tls-cert FILE with it"),
+            ));
         }
         if self.swap.admin.is_some() && self.swap.admin_token.is_none() {
             return needs("admin", "--admin needs a token; expected --admin-token FILE");

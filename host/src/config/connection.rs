@@ -45,6 +45,10 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub head_timeout: Duration,
 
+    /// Longest time of a TLS handshake; past it the connection is closed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub tls_timeout: Duration,
+
     // Longer than most clients keep an unused connection, so that the client closes
     // first: a request sent while the server closes is lost.
     /// Longest idle time of a connection, before the first request and between two

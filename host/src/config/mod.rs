@@ -8,6 +8,7 @@
 //! | `server` | limits of all connections together |
 //! | `call` | limits of handler calls |
 //! | `log_lines` | what the log says of each request |
+//! | `tls` | certificates and terms of TLS |
 //! | `traceparent` | part of the host in traces |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
@@ -40,6 +41,7 @@ pub mod setting;
 pub mod site;
 pub mod sites;
 pub mod swap;
+pub mod tls;
 pub mod toml_value;
 pub mod traceparent;
 pub mod value;

@@ -125,6 +125,24 @@ pub enum Event {
         /// Who ordered it.
         by: String,
     },
+    /// New connections get another certificate.
+    Certificate {
+        /// Time.
+        time: String,
+        /// File of the chain.
+        file: String,
+        /// Names of servers that it is for.
+        names: Vec<String>,
+        /// End of its time.
+        not_after: String,
+    },
+    /// The files of the certificates have changed, and those before them go on.
+    CertificateRefused {
+        /// Time.
+        time: String,
+        /// What is wrong with which file.
+        cause: String,
+    },
     /// The handler or the server failed at a request.
     Fault(Recent),
     /// The server ends: it answers the requests in flight and takes no others.
@@ -246,6 +264,16 @@ impl Event {
         Event::LogLevel { time: now(), level: cut(level), by: by.to_string() }
     }
 
+    /// Returns the event of a certificate that was published.
+    pub fn certificate(file: &str, names: &[String], not_after: &str) -> Event {
+        Event::Certificate { time: now(), file: cut(file), names: list(names), not_after: not_after.into() }
+    }
+
+    /// Returns the event of certificates that were not published.
+    pub fn certificate_refused(cause: &str) -> Event {
+        Event::CertificateRefused { time: now(), cause: cut(cause) }
+    }
+
     /// Returns the event of the end of this process. `successor` is the process that has taken its
     /// place, if one has.
     pub fn ending(successor: Option<u32>) -> Event {
@@ -267,6 +295,8 @@ impl Event {
             Event::SiteAdded { .. } => "site-added",
             Event::SiteRemoved { .. } => "site-removed",
             Event::LogLevel { .. } => "log-level",
+            Event::Certificate { .. } => "certificate",
+            Event::CertificateRefused { .. } => "certificate-refused",
             Event::Fault(_) => "fault",
             Event::Ending { .. } => "ending",
             Event::Missed { .. } => "missed",
@@ -322,6 +352,8 @@ mod tests {
             Event::site_added("a", 1, "file"),
             Event::site_removed("a", "file"),
             Event::log_level("info", "file"),
+            Event::certificate("a.pem", &["a".into()], "T"),
+            Event::certificate_refused("file"),
             Event::ending(Some(2)),
             Event::missed(Some(1)),
         ] {

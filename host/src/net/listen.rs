@@ -14,7 +14,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
 use crate::net::handed;
-use crate::net::listener::{Listener, UNIX};
+use crate::net::listener::{Listener, Speaks, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
 
 /// Address to listen on by default.
@@ -42,17 +42,19 @@ pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     addresses
         .iter()
         .filter(|address| !address.starts_with(UNIX))
-        .try_for_each(|name| bind_tcp(name, FLAG).map(drop))
+        .try_for_each(|name| bind_tcp(split_option(name)?.0, FLAG).map(drop))
 }
 
 /// Takes the sockets passed in LISTEN_FDS and binds every address, unless the process before this
 /// one has handed it over. Binds the default address if there are neither sockets nor addresses.
+/// `is_tls` says what is spoken where an address says nothing of it.
 ///
 /// # Errors
 ///
 /// One line that names the address that cannot be bound, and why.
-pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = inherited().context("cannot use the sockets passed in LISTEN_FDS")?;
+pub fn bind(addresses: &[String], is_tls: bool) -> anyhow::Result<Vec<Listener>> {
+    let usual = if is_tls { Speaks::Tls } else { Speaks::Plain };
+    let mut listeners = inherited(usual).context("cannot use the sockets passed in LISTEN_FDS")?;
     let default = [DEFAULT.to_owned()];
     let addresses = if addresses.is_empty() && listeners.is_empty() { &default } else { addresses };
     for address in addresses {
@@ -60,8 +62,9 @@ pub fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
         match address.strip_prefix(UNIX) {
             Some(path) => listeners.push(bind_path(path, name(FLAG, address)).with_context(context)?),
             None => {
+                let (address, speaks) = split_option(address).with_context(context)?;
                 for listener in bind_name(address, FLAG).with_context(context)? {
-                    listeners.push(Listener::tcp(name(FLAG, address), listener)?);
+                    listeners.push(Listener::tcp(name(FLAG, address), listener, speaks.unwrap_or(usual))?);
                 }
             }
         }
@@ -76,13 +79,13 @@ pub fn name(flag: &str, address: &str) -> String {
 
 /// Returns the sockets that systemd, or another parent process, has bound for this
 /// process (sd_listen_fds(3)).
-fn inherited() -> anyhow::Result<Vec<Listener>> {
+fn inherited(usual: Speaks) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for socket in handed::take(PASSED) {
         let socket = socket2::Socket::from(socket);
         listeners.push(match socket.domain()? {
             Domain::UNIX => Listener::unix(PASSED.into(), socket.into(), None)?,
-            _ => Listener::tcp(PASSED.into(), socket.into())?,
+            _ => Listener::tcp(PASSED.into(), socket.into(), usual)?,
         });
     }
     if !listeners.is_empty() {
@@ -92,7 +95,7 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
     let mut inherited_fds = ListenFd::from_env();
     for index in 0..inherited_fds.len() {
         if let Ok(Some(listener)) = inherited_fds.take_tcp_listener(index) {
-            listeners.push(Listener::tcp(PASSED.into(), listener)?);
+            listeners.push(Listener::tcp(PASSED.into(), listener, usual)?);
             continue;
         }
         let unix = inherited_fds.take_unix_listener(index).with_context(|| format!("socket {index}"))?;
@@ -125,8 +128,28 @@ fn check_environment() -> anyhow::Result<()> {
 pub fn check(address: &str) -> anyhow::Result<()> {
     match address.strip_prefix(UNIX) {
         Some(address) => unix_socket::parse(address).map(drop),
-        None => split(address).map(drop),
+        None => split(split_option(address)?.0).map(drop),
     }
+}
+
+/// Returns whether an address needs a certificate.
+pub fn needs_tls(address: &str) -> bool {
+    matches!(split_option(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect))))
+        && !address.starts_with(UNIX)
+}
+
+/// Splits a `HOST:PORT` from what is to be spoken there, if that follows.
+fn split_option(address: &str) -> anyhow::Result<(&str, Option<Speaks>)> {
+    let Some((place, option)) = address.split_once(',') else {
+        return Ok((address, None));
+    };
+    let speaks = match option {
+        "plain" => Speaks::Plain,
+        "tls" => Speaks::Tls,
+        "redirect" => Speaks::Redirect,
+        _ => bail!("found `,{option}` behind the address; expected ,tls ,plain or ,redirect"),
+    };
+    Ok((place, Some(speaks)))
 }
 
 /// Checks the form of a `HOST:PORT`, without resolving the name or binding it.

@@ -12,7 +12,7 @@ use host_http::client_net::Peer;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::net::socket::Socket;
+use crate::net::socket;
 
 /// Prefix of a Unix socket's address.
 pub const UNIX: &str = "unix:";
@@ -27,8 +27,19 @@ pub struct Listener {
     socket: Listening,
 }
 
+/// What the server speaks on the connections of a TCP listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
+    /// HTTP, to send clients to https.
+    Redirect,
+}
+
 enum Listening {
-    Tcp(TcpListener),
+    Tcp(TcpListener, Speaks),
     Unix {
         listener: UnixListener,
         /// Path, if this server created it.
@@ -77,8 +88,16 @@ impl Drop for SocketFile {
     }
 }
 
+/// Accepted connection.
+pub enum Connection {
+    /// TCP, and what is spoken on it.
+    Tcp(TcpStream, Speaks),
+    /// Unix socket.
+    Unix(UnixStream),
+}
+
 /// Accepted connection and its peer.
-pub type Accepted = (Socket, Peer);
+pub type Accepted = (Connection, Peer);
 
 impl Listener {
     /// Registers a TCP socket.
@@ -86,9 +105,9 @@ impl Listener {
     /// # Errors
     ///
     /// When the runtime does not take it.
-    pub fn tcp(name: String, socket: std::net::TcpListener) -> io::Result<Listener> {
+    pub fn tcp(name: String, socket: std::net::TcpListener, speaks: Speaks) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
-        Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?) })
+        Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?, speaks) })
     }
 
     /// Registers a Unix socket, whose path is removed at the end if it is given.
@@ -113,7 +132,7 @@ impl Listener {
     /// When none is left.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         match &self.socket {
-            Listening::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listening::Tcp(listener, _) => listener.as_fd().try_clone_to_owned(),
             Listening::Unix { listener, .. } => listener.as_fd().try_clone_to_owned(),
         }
     }
@@ -121,9 +140,14 @@ impl Listener {
     /// Returns the port of a TCP listener.
     pub fn port(&self) -> Option<u16> {
         match &self.socket {
-            Listening::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Listening::Tcp(listener, _) => listener.local_addr().ok().map(|address| address.port()),
             Listening::Unix { .. } => None,
         }
+    }
+
+    /// Returns whether TLS is spoken.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.socket, Listening::Tcp(_, Speaks::Tls))
     }
 
     /// Waits for a connection and accepts it.
@@ -133,11 +157,11 @@ impl Listener {
     /// The errors of accept(2).
     pub async fn accept(&self) -> io::Result<Accepted> {
         Ok(match &self.socket {
-            Listening::Tcp(listener) => {
+            Listening::Tcp(listener, speaks) => {
                 let (stream, peer) = listener.accept().await?;
-                (stream.into(), Peer::Ip(peer.ip()))
+                (Connection::tcp(stream, *speaks), Peer::Ip(peer.ip()))
             }
-            Listening::Unix { listener, .. } => (listener.accept().await?.0.into(), Peer::Unix),
+            Listening::Unix { listener, .. } => (Connection::Unix(listener.accept().await?.0), Peer::Unix),
         })
     }
 
@@ -148,26 +172,38 @@ impl Listener {
     ///
     /// The errors of accept(2); `WouldBlock` when no connection is waiting.
     pub fn accept_now(&self) -> io::Result<Accepted> {
-        let listener = match &self.socket {
-            Listening::Tcp(listener) => SockRef::from(listener),
-            Listening::Unix { listener, .. } => SockRef::from(listener),
+        let (listener, speaks) = match &self.socket {
+            Listening::Tcp(listener, speaks) => (SockRef::from(listener), *speaks),
+            Listening::Unix { listener, .. } => (SockRef::from(listener), Speaks::Plain),
         };
         let (socket, address) = listener.accept()?;
         socket.set_nonblocking(true)?;
         Ok(match address.as_socket() {
-            Some(address) => (TcpStream::from_std(socket.into())?.into(), Peer::Ip(address.ip())),
-            None => (UnixStream::from_std(socket.into())?.into(), Peer::Unix),
+            Some(address) => {
+                (Connection::tcp(TcpStream::from_std(socket.into())?, speaks), Peer::Ip(address.ip()))
+            }
+            None => (Connection::Unix(UnixStream::from_std(socket.into())?), Peer::Unix),
         })
+    }
+}
+
+impl Connection {
+    fn tcp(stream: TcpStream, speaks: Speaks) -> Connection {
+        socket::set_up(&stream);
+        Connection::Tcp(stream, speaks)
     }
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.socket {
-            Listening::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
-                Err(_) => f.write_str("http://unknown"),
-            },
+            Listening::Tcp(listener, speaks) => {
+                let scheme = if *speaks == Speaks::Tls { "https" } else { "http" };
+                match listener.local_addr() {
+                    Ok(address) => write!(f, "{scheme}://{address}"),
+                    Err(_) => write!(f, "{scheme}://unknown"),
+                }
+            }
             Listening::Unix { listener, .. } => {
                 let address = listener.local_addr().ok();
                 let path = address.as_ref().and_then(|address| address.as_pathname());

@@ -4,4 +4,5 @@ pub mod handed;
 pub mod listen;
 pub mod listener;
 pub mod socket;
+pub mod tls_stream;
 pub mod unix_socket;

@@ -1,4 +1,4 @@
-//! Socket of one connection, TCP or Unix, with several owners. `serve::stream` reads and
+//! Socket of one connection, TCP with or without TLS, or Unix, with several owners. `serve::stream` reads and
 //! writes. Meanwhile `serve::exchange` waits for a reset by the client.
 
 use std::io::{self, IoSlice};
@@ -12,6 +12,8 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::net::tls_stream::TlsStream;
+
 /// Most bytes per connection that the kernel queues and has not sent yet
 /// (TCP_NOTSENT_LOWAT). The kernel's own limit is megabytes, so a few hundred clients
 /// that do not read would use up its memory for TCP, and all connections of the machine
@@ -24,14 +26,19 @@ pub struct Socket(Arc<Kind>);
 
 enum Kind {
     Tcp(TcpStream),
+    Tls(Box<TlsStream>),
     Unix(UnixStream),
 }
 
-/// Evaluates an expression with the stream of either kind.
+/// Evaluates an expression with the stream of the connection, of any kind.
 macro_rules! with {
     ($socket:expr, $stream:ident => $call:expr) => {
         match &*$socket.0 {
             Kind::Tcp($stream) => $call,
+            Kind::Tls(tls) => {
+                let $stream = &tls.tcp;
+                $call
+            }
             Kind::Unix($stream) => $call,
         }
     };
@@ -39,11 +46,13 @@ macro_rules! with {
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Socket {
-        // Turns off Nagle's algorithm: a response is written at once, so waiting for more
-        // data would only delay it.
-        let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX);
         Socket(Arc::new(Kind::Tcp(stream)))
+    }
+}
+
+impl From<TlsStream> for Socket {
+    fn from(stream: TlsStream) -> Socket {
+        Socket(Arc::new(Kind::Tls(Box::new(stream))))
     }
 }
 
@@ -53,7 +62,23 @@ impl From<UnixStream> for Socket {
     }
 }
 
+/// Prepares a TCP connection that was accepted.
+pub(super) fn set_up(stream: &TcpStream) {
+    // Turns off Nagle's algorithm: a response is written at once, so waiting for more
+    // data would only delay it.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX);
+}
+
 impl Socket {
+    /// Returns the TLS of the connection, if it has any.
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match &*self.0 {
+            Kind::Tls(tls) => Some(tls),
+            Kind::Tcp(_) | Kind::Unix(_) => None,
+        }
+    }
+
     /// Waits until the client resets the connection. A client that only closes its
     /// sending side may still wait for the response.
     pub async fn reset(&self) {
@@ -79,6 +104,9 @@ impl Socket {
 
     /// Reads the available bytes into `buffer`; 0 means the end of input.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
+        if let Some(tls) = self.tls() {
+            return tls.poll_read(cx, buffer);
+        }
         let room = buffer.chunk_mut().len();
         loop {
             ready!(with!(self, stream => stream.poll_read_ready(cx)))?;
@@ -99,7 +127,11 @@ impl Socket {
     }
 
     /// Writes as many bytes as the kernel accepts, and waits while it accepts none.
+    /// After a wait and after a part, the pieces have to go on where they were.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let Some(tls) = self.tls() {
+            return tls.poll_write(cx, pieces);
+        }
         loop {
             // Nearly always the socket is writable, so that is not asked first.
             let written = match pieces {
@@ -123,7 +155,11 @@ impl Socket {
     ///
     /// When the connection is gone.
     pub fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match with!(self, stream => SockRef::from(stream).send_vectored(pieces)) {
+        let written = match self.tls() {
+            Some(tls) => tls.write_now(pieces),
+            None => with!(self, stream => SockRef::from(stream).send_vectored(pieces)),
+        };
+        match written {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => result,
         }
@@ -135,6 +171,9 @@ impl Socket {
     ///
     /// When the connection is gone already.
     pub fn finish(&self) -> io::Result<()> {
+        if let Some(tls) = self.tls() {
+            return tls.finish();
+        }
         with!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
     }
 }

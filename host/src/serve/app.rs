@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use host_http::request_id::ConnectionIds;
+use rustls::HandshakeKind;
 use tokio::sync::Semaphore;
 
 use crate::config::limits::Limits;
@@ -19,6 +20,7 @@ use crate::serve::settings::InForce;
 use crate::site::current::Published;
 use crate::site::directory::Directory;
 use crate::site::notice::Notice;
+use crate::tls::keeper::Tls;
 
 /// Counts of connections.
 #[derive(Default)]
@@ -27,6 +29,16 @@ pub struct ConnectionCounts {
     accepted: AtomicU64,
     /// Connections that are not parked.
     active: AtomicUsize,
+    /// TLS handshakes.
+    handshakes: Handshakes,
+}
+
+/// Numbers of TLS handshakes.
+#[derive(Default)]
+struct Handshakes {
+    full: AtomicU64,
+    resumed: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// Counts a connection as active until dropped.
@@ -40,6 +52,27 @@ impl ConnectionCounts {
     /// Counts a connection that was accepted.
     pub(super) fn accept(&self) {
         self.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a TLS handshake.
+    pub(super) fn shaken(&self, kind: Option<HandshakeKind>) {
+        let of_kind = match kind {
+            Some(HandshakeKind::Resumed) => &self.handshakes.resumed,
+            _ => &self.handshakes.full,
+        };
+        of_kind.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub(super) fn not_shaken(&self) {
+        self.handshakes.failed.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the numbers of TLS handshakes by what came of them.
+    pub fn handshakes(&self) -> [(&'static str, u64); 3] {
+        let Handshakes { full, resumed, failed } = &self.handshakes;
+        [("full", full), ("resumed", resumed), ("failed", failed)]
+            .map(|(name, count)| (name, count.load(Relaxed)))
     }
 
     /// Counts a connection as active.
@@ -86,6 +119,8 @@ pub struct App {
     pub buffers: Buffers,
     /// Counts of connections.
     pub connections: ConnectionCounts,
+    /// TLS, if there are certificates.
+    pub tls: Option<Arc<Tls>>,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
     /// Recorder of requests that end in a fault of the handler, if recording is on.

@@ -9,14 +9,17 @@ use std::time::Duration;
 use bytes::BytesMut;
 use host_http::client_net::Peer;
 use host_http::forwarded::client_net;
-use host_http::h1::{BadMessage, Framing, HeadParser, MessageLimits};
+use host_http::h1::{BadMessage, Framing, HeadParser, MessageLimits, TLS_HANDSHAKE};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use crate::config::connection::ConnectionLimits;
+use crate::net::listener::{Connection, Speaks};
 use crate::net::socket::Socket;
+use crate::net::tls_stream::TlsStream;
 use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::exchange::{Arrival, Client};
@@ -67,15 +70,17 @@ pub struct Connections {
     pub permits: Arc<Semaphore>,
     /// Open connections, from which those to close are chosen when no permit is left.
     pub slots: Arc<Slots>,
+    /// Port at which TLS is spoken.
+    https: Option<u16>,
 }
 
 impl Connections {
-    /// Creates the shared state, with no connection open.
-    pub fn new(app: Arc<App>) -> Connections {
+    /// Creates the shared state, with no connection open. `https` is the port at which TLS is spoken.
+    pub fn new(app: Arc<App>, https: Option<u16>) -> Connections {
         let permits = Arc::clone(&app.permits);
         let slots =
             Arc::new(Slots::new(app.limits.connection.rate_window / 2, app.limits.server.fair_share.is_on()));
-        Connections { app, permits, slots }
+        Connections { app, permits, slots, https }
     }
 
     /// Returns the number of open connections.
@@ -84,11 +89,22 @@ impl Connections {
     }
 
     /// Serves one connection until its end.
-    pub async fn serve(&self, socket: Socket, peer: Peer) {
+    pub async fn serve(&self, connection: Connection, peer: Peer) {
         self.app.connections.accept();
         let taken = self.slots.take(client_net(peer, &self.app.settings.get().trusted));
         let slot = Arc::clone(&taken.slot);
-        let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot);
+        let (socket, redirect) = match connection {
+            Connection::Unix(stream) => (stream.into(), None),
+            Connection::Tcp(stream, Speaks::Plain) => (stream.into(), None),
+            Connection::Tcp(stream, Speaks::Redirect) => (stream.into(), self.https),
+            Connection::Tcp(stream, Speaks::Tls) => {
+                match Box::pin(self.shake_hands(stream, peer, &slot)).await {
+                    Some(shaken) => shaken,
+                    None => return,
+                }
+            }
+        };
+        let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot, redirect);
         let mut idle_since = Instant::now();
         let mut is_new = true;
         while self.rest(&socket, &client, &taken.slot, idle_since, is_new).await {
@@ -113,6 +129,39 @@ impl Connections {
             }
             return;
         }
+    }
+
+    /// Begins TLS. Returns the socket, and the port to which a client is sent that does not speak
+    /// TLS; or `None` if the connection has ended.
+    async fn shake_hands(&self, stream: TcpStream, peer: Peer, slot: &Slot) -> Option<(Socket, Option<u16>)> {
+        let since = Instant::now();
+        let terms = self.app.tls.as_ref()?.terms();
+        let counts = &self.app.connections;
+        let shake = async {
+            let mut first = [0];
+            if stream.peek(&mut first).await? == 1 && first != [TLS_HANDSHAKE] {
+                return Ok((stream.into(), self.https));
+            }
+            let shaken = TlsStream::accept(stream, terms).await?;
+            counts.shaken(shaken.session(|session| session.handshake_kind()));
+            io::Result::Ok((shaken.into(), None))
+        };
+        let shaken = tokio::select! {
+            biased;
+            shaken = timeout(self.app.settings.get().limits.tls_timeout, shake) => shaken,
+            () = slot.rest(since, true) => return None,
+            () = async {
+                self.app.ending.closing().await;
+                sleep(FIRST_REQUEST).await;
+            } => return None,
+        };
+        match shaken {
+            Ok(Ok(shaken)) => return Some(shaken),
+            Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => debug!(%peer, "TLS handshake took too long (--tls-timeout)"),
+        }
+        counts.not_shaken();
+        None
     }
 
     /// Waits for input on a parked or new connection. Returns false when the connection is

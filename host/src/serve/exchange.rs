@@ -12,7 +12,7 @@ use host_http::field::Fields;
 use host_http::forwarded;
 use host_http::h1::{Framing, HeadParser};
 use host_http::message::Message;
-use host_http::request::{self, Origin};
+use host_http::request::{self, ClientCert, Origin, Tls};
 use host_http::request_head::RequestHead;
 use host_http::request_id::{RequestId, RequestIds};
 use host_http::response::{Own, Places};
@@ -32,7 +32,7 @@ use crate::serve::put::{connection, put};
 use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
-use crate::serve::{access_log, body};
+use crate::serve::{access_log, body, peer_cert, redirect};
 use crate::site::current::{Cached, Serving};
 use crate::site::directory::{Directory, Site};
 use crate::site::version;
@@ -48,6 +48,13 @@ pub struct Client {
     client_net: Option<ClientNet>,
     /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
     believes: Option<bool>,
+    is_trusted: bool,
+    /// Certificate that the client has shown.
+    cert: Option<ClientCert>,
+    /// Value of `strict-transport-security`.
+    hsts: Option<String>,
+    /// Port of https, if clients are sent there.
+    redirect: Option<u16>,
     socket: Socket,
     slot: Arc<Slot>,
 }
@@ -70,12 +77,32 @@ pub struct Reused {
 }
 
 impl Client {
-    /// Creates the client of a new connection.
-    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>) -> Client {
+    /// Creates the client of a new connection. It is sent to the port `redirect` of https, if there
+    /// is one.
+    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>, redirect: Option<u16>) -> Client {
         let (settings, ids) = (app.settings.get(), app.ids.connection());
         let client_net = forwarded::client_net(peer, &settings.trusted);
-        let believes = settings.traceparent.believes(forwarded::is_trusted(peer, &settings.trusted));
-        Client { app, settings, ids, peer, peer_text: peer.to_string(), client_net, believes, socket, slot }
+        let is_trusted = forwarded::is_trusted(peer, &settings.trusted);
+        let believes = settings.traceparent.believes(is_trusted);
+        let cert = socket.tls().and_then(peer_cert::of);
+        let hsts = settings.hsts.filter(|_| socket.tls().is_some());
+        let hsts = hsts.map(|time| format!("max-age={}", time.as_secs()));
+        let peer_text = peer.to_string();
+        Client {
+            app,
+            settings,
+            ids,
+            peer,
+            peer_text,
+            client_net,
+            believes,
+            is_trusted,
+            cert,
+            hsts,
+            redirect,
+            socket,
+            slot,
+        }
     }
 
     /// Allocates the memory of exchanges: enough for most requests, so that it need not grow
@@ -127,6 +154,10 @@ impl Client {
         let mut is_quick = !has_unread;
         let outcome = async {
             let target = request::check_head(&head)?;
+            if let Some(port) = self.redirect {
+                let response = redirect::to(&head, &target, port)?;
+                return Ok((Bytes::from(response), Share::default()));
+            }
             let site = sites.find(|| request::host(&head, &target), target.path()).map_err(Fault::NoSite)?;
             site_found = Some(site);
             let mut _share = Share::default();
@@ -138,7 +169,12 @@ impl Client {
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
             received += body_bytes;
-            let origin = Origin { id: &id, client: &client, time, trace: trace.as_ref() };
+            let tls = match self.is_trusted {
+                true => Tls::AsSent,
+                false if self.socket.tls().is_some() => Tls::On(self.cert.as_ref()),
+                false => Tls::Off,
+            };
+            let origin = Origin { id: &id, client: &client, time, tls, trace: trace.as_ref() };
             let strip = site.place.stripped();
             request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
 
@@ -179,7 +215,7 @@ impl Client {
         let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
             let connection = connection(closes, head.version);
             let date = date::of(if is_quick { time } else { SystemTime::now() });
-            let own = Own { id: &id, version: shown, connection, date: &date };
+            let own = Own { id: &id, version: shown, connection, hsts: self.hsts(), date: &date };
             put(&mut stream.output, response, head.method, head_max, &own, places)
         };
         let head_max = version_called
@@ -239,6 +275,11 @@ impl Client {
         message.clear();
         stream.send(response.get(answer.body).unwrap_or_default(), started.into()).await?;
         Ok(!closes)
+    }
+
+    /// Returns the value of `strict-transport-security`, if responses have it.
+    pub(super) fn hsts(&self) -> Option<&str> {
+        self.hsts.as_deref()
     }
 
     /// Returns the host's span of the latest request, unless the host takes no part in traces.

@@ -11,6 +11,8 @@
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
+//! | `redirect` | sends clients of a plain port to https |
+//! | `peer_cert` | tells the handler the certificate of the client |
 //! | `refused` | answers a message that is no request |
 //! | `put` | checks a response, and writes its head |
 //! | `date` | formats the field `date` |
@@ -30,7 +32,9 @@ pub mod ending;
 pub mod exchange;
 mod idle_memory;
 pub mod look;
+mod peer_cert;
 mod put;
+mod redirect;
 mod refused;
 pub mod server;
 pub mod settings;

@@ -32,7 +32,8 @@ impl Client {
         self.app.faults.add(&fault);
         let cause = fault.to_string();
         let page = fault.page(self.settings.tell_cause.then_some(&cause));
-        let own = Own { id: &id, version: None, connection: Some(CLOSE), date: &date::of(SystemTime::now()) };
+        let date = &date::of(SystemTime::now());
+        let own = Own { id: &id, version: None, connection: Some(CLOSE), hsts: self.hsts(), date };
         let mut places = Places::default();
         let answer = put(&mut stream.output, &page, method, usize::MAX, &own, &mut places);
         let answer = answer.map_err(io::Error::other)?;

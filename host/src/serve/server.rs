@@ -45,7 +45,8 @@ pub enum End {
 /// answered. After a stop, idle connections are closed at once; if another process serves, each
 /// connection may send one more request.
 pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Output = End>) {
-    let connections = Arc::new(Connections::new(Arc::clone(&app)));
+    let https = listeners.iter().find(|listener| listener.is_tls()).and_then(Listener::port);
+    let connections = Arc::new(Connections::new(Arc::clone(&app), https));
     let idle_memory = tokio::spawn(idle_memory::give_back(Arc::clone(&app)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -168,10 +169,10 @@ impl AcceptLoop {
         }
     }
 
-    fn serve(&self, (socket, peer): Accepted, permit: OwnedSemaphorePermit) {
+    fn serve(&self, (connection, peer): Accepted, permit: OwnedSemaphorePermit) {
         let connections = Arc::clone(&self.connections);
         tokio::spawn(async move {
-            connections.serve(socket, peer).await;
+            connections.serve(connection, peer).await;
             drop(permit);
         });
     }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub trusted: Vec<Trusted>,
     /// Part of the host in traces.
     pub traceparent: Traceparent,
+    /// Time for which browsers are to use HTTPS only.
+    pub hsts: Option<Duration>,
     /// Whether responses name the version that answered.
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -21,6 +21,7 @@ use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
+use crate::files::stamp::{FileStamp, look};
 use crate::site::by::By;
 use crate::site::swapper::Swapper;
 use crate::source::absence::Absence;
@@ -53,16 +54,6 @@ pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Most symbolic links on one path, as on Linux. A path with more is taken for a loop.
 pub(crate) const SYMLINKS_MAX: usize = 40;
-
-/// Metadata that changes when the content of a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
 
 /// Watch of one file.
 pub(super) struct Watch {
@@ -308,18 +299,6 @@ impl PathTrail {
 
 fn split(path: &Path) -> VecDeque<PathBuf> {
     path.components().map(|component| PathBuf::from(component.as_os_str())).collect()
-}
-
-/// Returns the stamp of the file at a path, if there is one.
-pub fn look(path: &Path) -> Option<FileStamp> {
-    let file = path.metadata().ok()?;
-    Some(FileStamp {
-        device: file.dev(),
-        inode: file.ino(),
-        size: file.size(),
-        modified: (file.mtime(), file.mtime_nsec()),
-        changed: (file.ctime(), file.ctime_nsec()),
-    })
 }
 
 #[cfg(test)]

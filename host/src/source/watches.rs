@@ -8,8 +8,9 @@ use std::thread;
 
 use host_wasm::health;
 
+use crate::files::stamp::FileStamp;
 use crate::site::swapper::Swapper;
-use crate::source::watch::{FileStamp, Mode, POLL_INTERVAL, Watch};
+use crate::source::watch::{Mode, POLL_INTERVAL, Watch};
 
 /// Most files that are watched by events: each needs a thread, and the system has few event
 /// queues for each user. The others are checked by one thread.

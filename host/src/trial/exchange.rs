@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use host_http::h1::{HeadParser, MessageLimits};
 use host_http::message::Message;
-use host_http::request::{BadRequest, Origin, check_head, encode};
+use host_http::request::{BadRequest, Origin, Tls, check_head, encode};
 use host_http::request_head::RequestHead;
 use host_http::request_id::RequestId;
 use host_http::response::{self, Places};
@@ -108,7 +108,7 @@ pub async fn send_with(
 fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadRequest> {
     let body = if request.body().is_empty() { Vec::new() } else { vec![request.body().clone()] };
     let time = facts.time.unwrap_or_else(SystemTime::now);
-    let origin = Origin { id: &facts.id, client: &facts.client, time, trace: None };
+    let origin = Origin { id: &facts.id, client: &facts.client, time, tls: Tls::AsSent, trace: None };
     let mut head = Vec::new();
     with_head(request, |parsed| {
         encode(&mut head, parsed, check_head(parsed)?, 0, request.body().len(), &origin);

@@ -17,7 +17,7 @@ const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 
 /// First byte of a TLS connection: the type of a handshake record (RFC 8446,
 /// section 5.1). No method begins with it.
-const TLS_HANDSHAKE: u8 = 0x16;
+pub const TLS_HANDSHAKE: u8 = 0x16;
 
 /// How the body behind a head is framed (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,5 +18,5 @@ mod head;
 mod refusal;
 
 pub use chunks::{Chunks, DIGITS_MAX, EXTRA_MAX, Part};
-pub use head::{Framing, HeadParser, METHOD_MAX};
+pub use head::{Framing, HeadParser, METHOD_MAX, TLS_HANDSHAKE};
 pub use refusal::{BadMessage, MessageLimits};

@@ -175,7 +175,7 @@ fn traced(head: &RequestHead<'_>, target: Target<'_>) {
     let (id, time) = (ids.request(), std::time::SystemTime::UNIX_EPOCH);
     let trace = ids.trace(&id, parent.as_ref());
     let [mut plain, mut traced] = [Vec::new(), Vec::new()];
-    let origin = Origin { id: &id, client: "-", time, trace: None };
+    let origin = Origin { id: &id, client: "-", time, tls: Tls::AsSent, trace: None };
     encode(&mut plain, head, target, 0, 0, &origin);
     encode(&mut traced, head, target, 0, 0, &Origin { trace: Some(&trace), ..origin });
     let lines = |message: &[u8], names: &[&str]| -> (Vec<String>, Vec<String>) {
@@ -234,7 +234,7 @@ pub fn response(bytes: &[u8]) {
         };
         let (id, date) = (RequestId::none(), b"Thu, 01 Jan 1970 00:00:00 GMT");
         let mut head = Vec::new();
-        checked.write_head(&mut head, &Own { id: &id, version: None, connection: None, date });
+        checked.write_head(&mut head, &Own { id: &id, version: None, connection: None, hsts: None, date });
         let mut fields = [httparse::EMPTY_HEADER; 128];
         let mut read = httparse::Response::new(&mut fields);
         let length = read.parse(&head).unwrap_or_else(|why| panic!("{why}: {}", bytes.escape_ascii()));

@@ -61,6 +61,8 @@ function words(change) {
     case "not-reloaded": return "The configuration was not reloaded";
     case "site-added": return `The site was added; version ${version} serves`;
     case "site-removed": return "The site was removed";
+    case "certificate": return `New connections get the certificate ${change.file} for ${change.names.join(", ")}, until ${change.not_after}`;
+    case "certificate-refused": return "A certificate was refused; the one before it goes on";
     case "log-level": return `The levels of the log are ${change.level}`;
     case "ending": return change.successor ? `Process ${change.successor} has taken the place of the server` : "The server ends";
     default: return event;

@@ -1,0 +1,241 @@
+//! TLS over one TCP connection. Reads and writes what the client means; rustls makes it of, and
+//! into, the bytes of the connection.
+
+use std::future::poll_fn;
+use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// TLS over one TCP connection.
+pub struct TlsStream {
+    /// TCP connection.
+    pub(super) tcp: TcpStream,
+    session: Mutex<Session>,
+}
+
+struct Session {
+    tls: ServerConnection,
+    /// Bytes that rustls has taken, and of which [`TlsStream::poll_write`] has not told yet that
+    /// they are written.
+    taken: usize,
+}
+
+/// Reads and writes the bytes of the connection. Never waits.
+struct Raw<'a>(&'a TcpStream);
+
+/// Writes as [`Raw`] does, but asks the kernel rather than tokio.
+struct Now<'a>(&'a TcpStream);
+
+impl Read for Raw<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (room, mut received) = (buffer.len(), 0);
+        let result = self.0.try_io(Interest::READABLE, || {
+            received = self.0.try_read(buffer)?;
+            // As in `Socket::poll_read`: this read has emptied the socket.
+            if (1..room).contains(&received) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match result {
+            Err(error) if received == 0 => Err(error),
+            _ => Ok(received),
+        }
+    }
+}
+
+impl Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            // Costs the kernel less than a list of one piece.
+            [bytes] => self.0.try_write(bytes),
+            pieces => self.0.try_write_vectored(pieces),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(self.0).send(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        SockRef::from(self.0).send_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl TlsStream {
+    /// Shakes hands with a client.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone, or client and server do not agree.
+    pub async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream> {
+        let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
+        poll_fn(|cx| {
+            while tls.is_handshaking() {
+                ready!(poll_flush(&tcp, &mut tls, cx))?;
+                match ready!(poll_receive(&tcp, &mut tls, cx))? {
+                    0 => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+                    _ => process(&tcp, &mut tls)?,
+                }
+            }
+            // What TLS 1.3 has left are tickets, which go out with the first response.
+            match tls.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => Poll::Ready(Ok(())),
+                _ => poll_flush(&tcp, &mut tls, cx),
+            }
+        })
+        .await?;
+        Ok(TlsStream { tcp, session: Mutex::new(Session { tls, taken: 0 }) })
+    }
+
+    /// Looks at the session.
+    pub fn session<T>(&self, look: impl FnOnce(&ServerConnection) -> T) -> T {
+        look(&self.lock().tls)
+    }
+
+    /// Reads what the client means into `buffer`; 0 means the end of input.
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        let mut session = self.lock();
+        let tls = &mut session.tls;
+        loop {
+            let mut reader = tls.reader();
+            match reader.fill_buf() {
+                Ok(bytes) => {
+                    let read = bytes.len().min(buffer.chunk_mut().len());
+                    buffer.put_slice(bytes.get(..read).unwrap_or_default());
+                    reader.consume(read);
+                    return Poll::Ready(Ok(read));
+                }
+                // The client has closed the connection without an end of TLS. Every message has an
+                // end of its own, so one that is cut off is noticed.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                Err(_) => {}
+            }
+            ready!(poll_receive(&self.tcp, tls, cx))?;
+            process(&self.tcp, tls)?;
+        }
+    }
+
+    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a wait
+    /// and after a part, the pieces have to go on where they were.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut session = self.lock();
+        loop {
+            match session.write(&mut Raw(&self.tcp), pieces) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.tcp.poll_write_ready(cx))?,
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Writes as many bytes as the kernel accepts now.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone, or the kernel accepts none.
+    pub(super) fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.lock().write(&mut Now(&self.tcp), pieces)
+    }
+
+    /// Tells the client the end of TLS, and closes the sending side of the connection.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        let mut session = self.lock();
+        session.tls.send_close_notify();
+        // A client that does not read gets no end.
+        let _ = session.tls.write_tls(&mut Now(&self.tcp));
+        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Gives rustls the pieces, unless it has them, and writes what it makes of them. Returns how
+    /// many bytes of the pieces are done.
+    fn write(&mut self, to: &mut impl Write, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.taken == 0 {
+            self.taken = self.tls.writer().write_vectored(pieces)?;
+        }
+        let mut written = 0;
+        while self.tls.wants_write() {
+            match self.tls.write_tls(to) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // What rustls writes is longer than what it was given. The last byte is done
+                    // when all is written.
+                    let done = written.min(self.taken.saturating_sub(1));
+                    self.taken -= done;
+                    return if done > 0 { Ok(done) } else { Err(error) };
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(std::mem::take(&mut self.taken))
+    }
+}
+
+/// Waits for bytes of the connection, and gives them to rustls.
+fn poll_receive(
+    tcp: &TcpStream,
+    tls: &mut ServerConnection,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(tcp.poll_read_ready(cx))?;
+        match tls.read_tls(&mut Raw(tcp)) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+/// Lets rustls see what it was given. Tells the client what is wrong with it.
+fn process(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
+    tls.process_new_packets().map(drop).map_err(|error| {
+        let _ = tls.write_tls(&mut Now(tcp));
+        io::Error::new(ErrorKind::InvalidData, error)
+    })
+}
+
+/// Writes what rustls has to say.
+fn poll_flush(tcp: &TcpStream, tls: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while tls.wants_write() {
+        match tls.write_tls(&mut Raw(tcp)) {
+            Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(tcp.poll_write_ready(cx))?,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}

@@ -1,0 +1,136 @@
+//! What a certificate says: for which names it is, from when to when, and by whom.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+
+use crate::clock;
+
+/// What a certificate says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// Names of servers and IP addresses; `*.` at the start stands for one label.
+    pub names: Vec<String>,
+    /// Start of its time, in RFC 3339.
+    pub not_before: String,
+    /// End of its time, in RFC 3339.
+    pub not_after: String,
+    /// Start of its time in seconds since 1970.
+    pub not_before_seconds: u64,
+    /// End of its time in seconds since 1970.
+    pub not_after_seconds: u64,
+    /// Issuer.
+    pub issuer: String,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Names of the subjects of a chain, from the server's own certificate on.
+struct Link {
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+}
+
+impl Facts {
+    /// Reads what the first certificate of a chain says, and checks that each of the others is that
+    /// of the issuer of the one before it.
+    ///
+    /// # Errors
+    ///
+    /// One line: what is wrong with which certificate.
+    pub fn of_chain<'a>(chain: impl Iterator<Item = &'a [u8]>) -> anyhow::Result<Facts> {
+        let mut facts = None;
+        let mut before: Option<Link> = None;
+        for (index, der) in chain.enumerate() {
+            let (rest, found) = X509Certificate::from_der(der)
+                .with_context(|| format!("certificate {} of the chain is malformed", index + 1))?;
+            if !rest.is_empty() {
+                bail!("certificate {} of the chain has bytes behind its end", index + 1);
+            }
+            let link =
+                Link { subject: found.subject().as_raw().into(), issuer: found.issuer().as_raw().into() };
+            if before.is_some_and(|before| before.issuer != link.subject) {
+                bail!(
+                    "certificate {} of the chain is not that of the issuer of certificate {index}; expected the server's \
+                     own certificate first, and then each time that of the issuer",
+                    index + 1
+                );
+            }
+            before = Some(link);
+            if facts.is_none() {
+                facts = Some(Facts::of(&found, der)?);
+            }
+        }
+        facts.context("there is no certificate")
+    }
+
+    /// Checks that now is within its time.
+    ///
+    /// # Errors
+    ///
+    /// When its time begins, or when it has ended.
+    pub fn check(&self, now: SystemTime) -> anyhow::Result<()> {
+        let now = seconds(now);
+        if now < self.not_before_seconds {
+            bail!("it is not valid before {}", self.not_before);
+        }
+        if now >= self.not_after_seconds {
+            bail!("it expired at {}", self.not_after);
+        }
+        Ok(())
+    }
+
+    fn of(found: &X509Certificate<'_>, der: &[u8]) -> anyhow::Result<Facts> {
+        let names = names(found)?;
+        if names.is_empty() {
+            bail!("the certificate has no names (subjectAltName), so no client would accept it");
+        }
+        let validity = found.validity();
+        let (not_before, not_after) = (time(&validity.not_before), time(&validity.not_after));
+        Ok(Facts {
+            names,
+            not_before: clock::seconds(not_before).to_string(),
+            not_after: clock::seconds(not_after).to_string(),
+            not_before_seconds: seconds(not_before),
+            not_after_seconds: seconds(not_after),
+            issuer: found.issuer().to_string(),
+            sha256: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+}
+
+/// Returns the names of a certificate in small letters.
+fn names(found: &X509Certificate<'_>) -> anyhow::Result<Vec<String>> {
+    let alternative = found.subject_alternative_name().context("its names (subjectAltName) are malformed")?;
+    let all = alternative.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    Ok(all.iter().filter_map(name).collect())
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+        },
+        _ => None,
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Returns a time of a certificate. One before 1970 becomes the start of 1970.
+fn time(time: &ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}

@@ -1,0 +1,16 @@
+//! TLS of the server: its certificates, how they are replaced while it runs, and what it agrees
+//! with clients on.
+//!
+//! | file | responsibility |
+//! | --- | --- |
+//! | `facts` | what a certificate says: names, dates, issuer |
+//! | `certificate` | a certificate with its private key, read from files and checked |
+//! | `certificates` | those in force, and the choice for a client |
+//! | `terms` | versions, ciphers, tickets and certificates of clients |
+//! | `keeper` | replaces certificates whose files have changed, and warns before they expire |
+
+pub mod certificate;
+pub mod certificates;
+pub mod facts;
+pub mod keeper;
+pub mod terms;

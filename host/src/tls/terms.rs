@@ -1,0 +1,73 @@
+//! Terms on which the server speaks TLS: versions, ciphers, tickets, and certificates of clients.
+//!
+//! Cryptography is that of aws-lc-rs. Sessions are resumed by tickets alone, whose keys change each 6
+//! hours and are this process's own. There is no early data, which could be replayed, and no
+//! OCSP stapling.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::config::tls::{ClientCertificate, TlsFlags, TlsVersion};
+use crate::tls::certificate;
+use crate::tls::certificates::Certificates;
+
+/// Protocols that the server speaks over TLS, the best one first (ALPN).
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// Returns the cryptography that the server uses.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Returns the terms that the flags describe.
+///
+/// # Errors
+///
+/// One line: which file cannot be used, and why.
+pub fn new(
+    flags: &TlsFlags,
+    provider: &Arc<CryptoProvider>,
+    certificates: &Arc<Certificates>,
+) -> anyhow::Result<ServerConfig> {
+    let versions: &[_] = match flags.tls_min {
+        TlsVersion::Tls12 => &[&TLS13, &TLS12],
+        TlsVersion::Tls13 => &[&TLS13],
+    };
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions)?;
+    let builder = match &flags.tls_client_ca {
+        Some(path) => builder.with_client_cert_verifier(verifier(path, flags.tls_client, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut terms = builder.with_cert_resolver(Arc::clone(certificates) as _);
+    terms.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+    terms.ticketer = aws_lc_rs::Ticketer::new()?;
+    terms.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(terms)
+}
+
+/// Returns what checks the certificates of clients.
+fn verifier(
+    path: &Path,
+    whether: ClientCertificate,
+    provider: &Arc<CryptoProvider>,
+) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    let context = || format!("cannot use the authorities of clients {} (--tls-client-ca)", path.display());
+    let mut roots = RootCertStore::empty();
+    for authority in certificate::chain(path, "--tls-client-ca")? {
+        roots.add(authority).map_err(|error| anyhow!("{error}")).with_context(context)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = match whether {
+        ClientCertificate::Required => builder,
+        ClientCertificate::Optional => builder.allow_unauthenticated(),
+    };
+    builder.build().with_context(context)
+}
