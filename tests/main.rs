@@ -53,6 +53,7 @@ mod state;
 mod steering;
 mod strict;
 mod swap;
+mod tls;
 mod tools;
 mod traces;
 mod transcripts;

@@ -14,7 +14,6 @@ use crate::cli::parse::{self, Stop};
 use crate::cli::serve::{Serve, SitePlan};
 use crate::config::live::Changes;
 use crate::config::site::{DEFAULT, Source};
-use crate::config::tls::TlsFlags;
 use crate::events::event::Event;
 use crate::files::stamp::{self, FileStamp};
 use crate::serve::app::App;
@@ -26,7 +25,7 @@ use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::swap::SUPERSEDED;
 use crate::source::watches::Watching;
 use crate::telemetry::{log, service};
-use crate::tls::keeper::Ready;
+use crate::tls::keeper;
 
 /// Most attempts to commit the change of a site while other swaps are published.
 const ATTEMPTS: usize = 10;
@@ -144,7 +143,8 @@ impl Reloader {
         let Changes { applied, needs_restart } = Changes::between(&before, &args.source);
 
         // The only parts that can fail come first.
-        let tls = self.prepare_tls(&args.tls).await?;
+        let tls = keeper::prepare(self.app.tls.clone(), &args.tls).await;
+        let tls = tls.map_err(|error| format!("{error:#}"))?;
         let change = self.prepare(new, by).await?;
         let (sites, failed) = self.commit(change, watching, by).await?;
         if let (Some(tls), Some(ready)) = (&self.app.tls, tls) {
@@ -162,17 +162,6 @@ impl Reloader {
         let failed = failed.into_iter().map(|(_, cause)| cause).collect();
         args.source.warnings.iter().for_each(|warning| warn!("{warning}"));
         Ok(Reloaded { applied, needs_restart, sites, failed })
-    }
-
-    /// Reads the certificates.
-    async fn prepare_tls(&self, flags: &TlsFlags) -> Result<Option<Ready>, String> {
-        if self.app.tls.is_some() != flags.is_on() {
-            return Err("TLS is turned on and off by a restart only (--tls-cert)".into());
-        }
-        let (Some(tls), flags) = (self.app.tls.clone(), flags.clone()) else { return Ok(None) };
-        let prepared = tokio::task::spawn_blocking(move || tls.prepare(&flags)).await;
-        let prepared = prepared.map_err(|failed| format!("the server panicked: {failed}"))?;
-        prepared.map(Some).map_err(|error| format!("{error:#}"))
     }
 
     /// Prepares the change of all sites. If that fails, nothing has changed.

@@ -143,15 +143,13 @@ impl Client {
     /// Returns a response with its headers as text, and checks their form: a name in lower
     /// case, a colon, a space and the value.
     fn checked(&self, reply: replies::Reply) -> Reply {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let fields = reply.fields.into_iter().map(|(name, value)| (text(name), text(value)));
-        let fields: Vec<_> = fields.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        for (name, value) in &fields {
+        let reply = Reply::of(reply);
+        for (name, value) in &reply.fields {
             let line = format!("\r\n{name}: {value}\r\n");
             let is_there = self.buffer.windows(line.len()).any(|bytes| bytes == line.as_bytes());
             assert!(is_there || !self.lower_case, "not in lower case, or without a space: {name}");
         }
-        Reply { status: reply.status, reason: text(reply.reason), fields, body: reply.body }
+        reply
     }
 
     /// Waits for the end of the connection, and checks that no more bytes come before it.
@@ -170,6 +168,14 @@ impl Client {
 }
 
 impl Reply {
+    /// Returns a response with its headers as text, and their names in lower case.
+    pub fn of(reply: replies::Reply) -> Reply {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let fields =
+            reply.fields.into_iter().map(|(name, value)| (text(name).to_ascii_lowercase(), text(value)));
+        Reply { status: reply.status, reason: text(reply.reason), fields: fields.collect(), body: reply.body }
+    }
+
     /// Returns the value of a header. Panics if the header occurs more than once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(each, _)| each == name).map(|(_, value)| value.as_str());

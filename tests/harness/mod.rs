@@ -13,6 +13,7 @@ pub mod oracle;
 pub mod paths;
 mod random;
 mod server;
+pub mod tls;
 pub mod wire;
 
 pub use client::Client;

@@ -393,7 +393,11 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 /// Returns the addresses in a ready line.
 fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
-    urls.filter_map(|url| Some(url.strip_prefix("http://")?.parse().unwrap())).collect()
+    urls.filter_map(|url| {
+        let address = url.strip_prefix("http://").or(url.strip_prefix("https://"))?;
+        Some(address.parse().unwrap())
+    })
+    .collect()
 }
 
 impl Drop for Server {

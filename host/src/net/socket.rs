@@ -90,6 +90,9 @@ impl Socket {
 
     /// Waits until bytes or the end of input can be read.
     pub async fn readable(&self) {
+        if self.tls().is_some_and(TlsStream::has_input) {
+            return;
+        }
         // Ignores an error: the next read returns it again.
         let _ = with!(self, stream => stream.readable().await);
     }
@@ -97,6 +100,9 @@ impl Socket {
     /// Returns whether bytes or the end of input can be read now. Asks the kernel rather
     /// than tokio, which may not have noticed them yet.
     pub fn has_input(&self) -> bool {
+        if self.tls().is_some_and(TlsStream::has_input) {
+            return true;
+        }
         let mut byte = [MaybeUninit::uninit()];
         let peeked = with!(self, stream => SockRef::from(stream).peek(&mut byte));
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

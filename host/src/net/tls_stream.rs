@@ -111,6 +111,14 @@ impl TlsStream {
         look(&self.lock().tls)
     }
 
+    /// Returns whether rustls has bytes for [`TlsStream::poll_read`], or the end of input. A client may
+    /// send its request with the end of its handshake.
+    pub(super) fn has_input(&self) -> bool {
+        let mut session = self.lock();
+        let mut reader = session.tls.reader();
+        !reader.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Reads what the client means into `buffer`; 0 means the end of input.
     pub(super) fn poll_read(
         &self,

@@ -106,7 +106,7 @@ mod tests {
     /// Returns the most times within less than a second of each other.
     fn most_in_a_second(times: &[Duration]) -> usize {
         let within = |first: &Duration| {
-            times.iter().filter(|time| (*first..*first + Duration::from_secs(1)).contains(time)).count()
+            times.iter().filter(|time| (*first..*first + Duration::from_secs(1)).contains(&**time)).count()
         };
         times.iter().map(within).max().unwrap_or(0)
     }

@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::tls::certificate::Certificate;
 
 /// Certificates of the server. New handshakes get those that were published last.
-pub struct Certificates(ArcSwap<Set>);
+pub struct Certificates(Mutex<Arc<Set>>);
 
 /// Certificates with the names that they are for.
 pub struct Set {
@@ -51,17 +50,23 @@ impl Set {
 impl Certificates {
     /// Publishes the first certificates.
     pub fn new(set: Set) -> Certificates {
-        Certificates(ArcSwap::from_pointee(set))
+        Certificates(Mutex::new(Arc::new(set)))
     }
 
     /// Returns those in force.
     pub fn get(&self) -> Arc<Set> {
-        self.0.load_full()
+        Arc::clone(&self.lock())
     }
 
     /// Publishes others for new handshakes.
     pub fn set(&self, set: Set) {
-        self.0.store(Arc::new(set));
+        *self.lock() = Arc::new(set);
+    }
+}
+
+impl Certificates {
+    fn lock(&self) -> MutexGuard<'_, Arc<Set>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +75,7 @@ impl ResolvesServerCert for Certificates {
         let is_known = |certificate: &Certificate| {
             certificate.certified.key.choose_scheme(hello.signature_schemes()).is_some()
         };
-        self.0.load().find(hello.server_name(), is_known).map(|found| Arc::clone(&found.certified))
+        self.get().find(hello.server_name(), is_known).map(|found| Arc::clone(&found.certified))
     }
 }
 

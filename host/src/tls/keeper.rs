@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
-use arc_swap::ArcSwap;
+use anyhow::{Context, bail};
 use host_wasm::health;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -39,7 +38,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
-    terms: ArcSwap<ServerConfig>,
+    terms: Mutex<Arc<ServerConfig>>,
     /// What the certificates were read from. Locked while they are replaced.
     source: Mutex<Source>,
     events: Arc<Events>,
@@ -96,7 +95,7 @@ impl Tls {
         let seen = stamps(flags);
         let set = read(flags, &provider)?;
         let certificates = Arc::new(Certificates::new(set));
-        let terms = ArcSwap::from_pointee(terms::new(flags, &provider, &certificates)?);
+        let terms = Mutex::new(Arc::new(terms::new(flags, &provider, &certificates)?));
         let source = Mutex::new(Source { flags: flags.clone(), seen, refused: None });
         let tls = Tls { provider, certificates, terms, source, events: Arc::clone(events) };
         tls.warn();
@@ -105,7 +104,7 @@ impl Tls {
 
     /// Returns the terms for a new connection.
     pub fn terms(&self) -> Arc<ServerConfig> {
-        self.terms.load_full()
+        Arc::clone(&self.lock_terms())
     }
 
     /// Returns what the API shows of the certificates.
@@ -147,7 +146,7 @@ impl Tls {
         self.tell(&self.certificates.get(), &set);
         self.certificates.set(set);
         if let Some(terms) = terms {
-            self.terms.store(Arc::new(terms));
+            *self.lock_terms() = Arc::new(terms);
         }
         *source = Source { flags, seen, refused: None };
     }
@@ -246,9 +245,27 @@ impl Tls {
         }
     }
 
+    fn lock_terms(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn source(&self) -> MutexGuard<'_, Source> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Prepares what a reload of the configuration changes.
+///
+/// # Errors
+///
+/// As [`Tls::prepare`], and when TLS is to be turned on or off.
+pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> anyhow::Result<Option<Ready>> {
+    if tls.is_some() != flags.is_on() {
+        bail!("TLS is turned on and off by a restart only (--tls-cert)");
+    }
+    let (Some(tls), flags) = (tls, flags.clone()) else { return Ok(None) };
+    // On a thread for blocking work, as the configuration is read.
+    tokio::task::spawn_blocking(move || tls.prepare(&flags)).await?.map(Some)
 }
 
 /// Reads the certificates that the flags name.
@@ -259,7 +276,7 @@ impl Tls {
 pub fn read(flags: &TlsFlags, provider: &CryptoProvider) -> anyhow::Result<Set> {
     let all: Vec<_> = pairs(flags).map(|pair| pair.read(provider)).collect::<Result<_, _>>()?;
     if all.is_empty() {
-        return Err(anyhow::anyhow!("there is none")).context("cannot use the certificates (--tls-cert)");
+        bail!("there is no certificate; expected --tls-cert FILE");
     }
     Ok(Set::new(all))
 }

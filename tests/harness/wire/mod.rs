@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::Parser;
 use host::builder::{self, Foundation};
 use host::cli::args::Args;
-use host::net::socket::Socket;
+use host::net::listener::Connection;
 use host::serve::connection::Connections;
 use host_http::client_net::Peer;
 use host_wasm::Compilers;
@@ -63,7 +63,7 @@ impl Host {
             let loaded = foundation.load(plan, None).await.unwrap();
             builder::start(&args, &foundation, vec![loaded]).unwrap().0
         });
-        Host { runtime, connections: Connections::new(Arc::new(app)) }
+        Host { runtime, connections: Connections::new(Arc::new(app), None) }
     }
 
     /// Sends pieces on a new connection and closes the sending side. Returns all bytes that
@@ -72,7 +72,7 @@ impl Host {
         let conversation = async {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let peer = Peer::Ip(CLIENT.parse::<IpAddr>().unwrap());
-            let serving = self.connections.serve(Socket::from(theirs), peer);
+            let serving = self.connections.serve(Connection::Unix(theirs), peer);
             let (mut reader, mut writer) = ours.into_split();
             let sending = async move {
                 for piece in pieces {

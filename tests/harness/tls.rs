@@ -1,0 +1,230 @@
+//! TLS in tests: an authority that issues certificates, and a client that trusts it.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
+};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use sha2::{Digest, Sha256};
+
+use super::client::Reply;
+use super::server::PATIENCE;
+use super::wire::replies;
+use super::{Folder, rename_over};
+
+/// Authority with a certificate of its own.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// Certificate that an authority has issued, with its key, both in PEM.
+pub struct Issued {
+    pub cert: String,
+    pub key: String,
+}
+
+/// Years in which a certificate is valid.
+pub const NOW: (i32, i32) = (2020, 2100);
+pub const PAST: (i32, i32) = (2020, 2021);
+pub const FUTURE: (i32, i32) = (2090, 2100);
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Returns the certificate of the authority in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Issues a certificate for names of servers.
+    pub fn issue(&self, names: &[&str], (from, until): (i32, i32)) -> Issued {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).into()).collect::<Vec<_>>()).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        self.sign(params, KeyPair::generate().unwrap())
+    }
+
+    /// Issues a certificate for a client.
+    pub fn issue_to_client(&self, name: &str) -> Issued {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        self.sign(params, KeyPair::generate().unwrap())
+    }
+
+    fn sign(&self, params: CertificateParams, key: KeyPair) -> Issued {
+        let cert = params.signed_by(&key, &self.0).unwrap();
+        Issued { cert: cert.pem(), key: key.serialize_pem() }
+    }
+}
+
+impl Issued {
+    /// Puts the certificate and its key into the files `NAME.pem` and `NAME.key`, each at once.
+    pub fn put(&self, folder: &Folder, name: &str) {
+        rename_over(folder.file(&format!("{name}.key")), &self.key);
+        rename_over(folder.file(&format!("{name}.pem")), &self.cert);
+    }
+
+    /// Returns the SHA-256 of the certificate in hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        Sha256::digest(&der).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// How a client speaks TLS.
+#[derive(Clone)]
+pub struct Terms(Arc<ClientConfig>);
+
+impl Terms {
+    /// Trusts an authority.
+    pub fn new(authority: &Authority) -> Terms {
+        Terms::with(authority, rustls::ALL_VERSIONS, None)
+    }
+
+    /// Trusts an authority, speaks these versions, and shows a certificate.
+    pub fn with(
+        authority: &Authority,
+        versions: &[&'static SupportedProtocolVersion],
+        shown: Option<&Issued>,
+    ) -> Terms {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+        Terms(Arc::new(match shown {
+            None => builder.with_no_client_auth(),
+            Some(Issued { cert, key }) => {
+                let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        }))
+    }
+
+    /// Connects, and sends a request in one piece with the end of the handshake.
+    pub fn connect_with(&self, address: SocketAddr, name: &str, request: &str) -> TlsClient {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut tls = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut is_asked = false;
+        while tls.is_handshaking() || tls.wants_write() {
+            if !tls.is_handshaking() && !is_asked {
+                tls.writer().write_all(request.as_bytes()).unwrap();
+                is_asked = true;
+            }
+            let mut piece = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut piece).unwrap();
+            }
+            tcp.write_all(&piece).unwrap();
+            if tls.is_handshaking() {
+                assert!(tls.read_tls(&mut tcp).unwrap() > 0, "the connection has ended");
+                tls.process_new_packets().unwrap();
+            }
+        }
+        let mut client = TlsClient { stream: StreamOwned::new(tls, tcp), buffer: Vec::new() };
+        // With a whole handshake of TLS 1.2, the end of the server comes last.
+        if !is_asked {
+            client.send(request);
+        }
+        client
+    }
+
+    /// Connects, and asks for a certificate of this name.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no handshake.
+    pub fn connect(&self, address: SocketAddr, name: &str) -> Result<TlsClient, String> {
+        let tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let tls = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut stream = StreamOwned::new(tls, tcp);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).map_err(|error| error.to_string())?;
+        }
+        Ok(TlsClient { stream, buffer: Vec::new() })
+    }
+}
+
+/// Client of a server over TLS.
+pub struct TlsClient {
+    pub stream: StreamOwned<ClientConnection, TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl TlsClient {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+        self.stream.flush().unwrap();
+    }
+
+    /// Sends a request without a body and reads the response.
+    pub fn ask(&mut self, method: &str, target: &str) -> Reply {
+        self.send(format!("{method} {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        self.reply_to(method)
+    }
+
+    /// Reads the response to a request of this method.
+    pub fn reply_to(&mut self, method: &str) -> Reply {
+        self.try_reply_to(method).expect("a response")
+    }
+
+    /// Reads the response to a request of this method, unless the connection ends before.
+    pub fn try_reply_to(&mut self, method: &str) -> Option<Reply> {
+        loop {
+            if let Some((reply, rest)) = replies::read(&self.buffer, method.as_bytes()).unwrap() {
+                let length = self.buffer.len() - rest.len();
+                let reply = Reply::of(reply);
+                self.buffer.drain(..length);
+                return Some(reply);
+            }
+            let mut chunk = [0; 65_536];
+            match self.stream.read(&mut chunk) {
+                Ok(received @ 1..) => self.buffer.extend_from_slice(&chunk[..received]),
+                Ok(0) => return None,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no answer in time"),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for the end of the connection. Returns whether it is an end of TLS.
+    pub fn ends(&mut self) -> bool {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).is_ok()
+    }
+
+    /// Returns whether the session was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Returns the SHA-256 of the certificate of the server.
+    pub fn certificate(&self) -> String {
+        let chain = self.stream.conn.peer_certificates().unwrap();
+        Sha256::digest(&chain[0]).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Writes the certificate of an authority into a file.
+pub fn put_authority(folder: &Folder, name: &str, authority: &Authority) {
+    fs::write(folder.file(name), authority.pem()).unwrap();
+}
