@@ -207,7 +207,7 @@ fn around(criterion: &mut Criterion) {
         id: &RequestId::none(),
         client: "127.0.0.1",
         time: SystemTime::now(),
-        tls: Tls::Off,
+        tls: host_http::request::Tls::Off,
         trace: None,
     };
     let (mut parser, mut canonical) = (HeadParser::default(), Vec::new());

@@ -143,13 +143,10 @@ impl Reloader {
         let Changes { applied, needs_restart } = Changes::between(&before, &args.source);
 
         // The only parts that can fail come first.
-        let tls = keeper::prepare(self.app.tls.clone(), &args.tls).await;
-        let tls = tls.map_err(|error| format!("{error:#}"))?;
+        let tls = keeper::prepare(self.app.tls.clone(), &args.tls).await?;
         let change = self.prepare(new, by).await?;
         let (sites, failed) = self.commit(change, watching, by).await?;
-        if let (Some(tls), Some(ready)) = (&self.app.tls, tls) {
-            tls.publish(ready);
-        }
+        tls.into_iter().for_each(|ready| ready.publish());
         let mut settings = args.settings();
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;

@@ -13,16 +13,15 @@ pub mod oracle;
 pub mod paths;
 mod random;
 mod server;
-pub mod tls;
 pub mod wire;
 
-pub use client::Client;
+pub use client::{Client, Reply};
 pub use configured::Configured;
 pub use deployment::Deployment;
 pub use folder::{Folder, TextFile, make_pipe, rename_over};
 pub use paths::{fixture, fixture_text, scratch};
 pub use random::Random;
 pub use server::{
-    Server, fails_to_start, host, host_after, host_at, kill, output_of, ready_address, run_to_end,
+    PATIENCE, Server, fails_to_start, host, host_after, host_at, kill, output_of, ready_address, run_to_end,
     status_kib, wait_until,
 };

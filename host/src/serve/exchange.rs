@@ -7,57 +7,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host_http::client_net::{ClientNet, Peer};
-use host_http::field::Fields;
 use host_http::forwarded;
 use host_http::h1::{Framing, HeadParser};
 use host_http::message::Message;
-use host_http::request::{self, ClientCert, Origin, Tls};
+use host_http::request::{self, Origin};
 use host_http::request_head::RequestHead;
-use host_http::request_id::{RequestId, RequestIds};
+use host_http::request_id::RequestId;
 use host_http::response::{Own, Places};
-use host_http::trace::{Parent, Trace};
 use host_wasm::{Call, Ended};
 
 use crate::clock;
 use crate::fault::{Fault, Whose};
 use crate::metrics::requests::{Answered, CallTimes};
-use crate::net::socket::Socket;
 use crate::rollout::exchange::Received;
 use crate::seed;
-use crate::serve::app::App;
 use crate::serve::buffers::Share;
+use crate::serve::client::Client;
 use crate::serve::date;
 use crate::serve::put::{connection, put};
-use crate::serve::settings::Settings;
-use crate::serve::slots::Slot;
 use crate::serve::stream::{READ_FIRST, Stream};
-use crate::serve::{access_log, body, peer_cert, redirect};
+use crate::serve::{access_log, body, redirect};
 use crate::site::current::{Cached, Serving};
 use crate::site::directory::{Directory, Site};
 use crate::site::version;
 use crate::telemetry::request_line;
-
-/// Client of one connection.
-pub struct Client {
-    pub(super) app: Arc<App>,
-    pub(super) settings: Arc<Settings>,
-    pub(super) ids: RequestIds,
-    peer: Peer,
-    pub(super) peer_text: String,
-    client_net: Option<ClientNet>,
-    /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
-    believes: Option<bool>,
-    is_trusted: bool,
-    /// Certificate that the client has shown.
-    cert: Option<ClientCert>,
-    /// Value of `strict-transport-security`.
-    hsts: Option<String>,
-    /// Port of https, if clients are sent there.
-    redirect: Option<u16>,
-    socket: Socket,
-    slot: Arc<Slot>,
-}
 
 /// A request whose head has arrived.
 pub struct Arrival<'a> {
@@ -77,49 +50,11 @@ pub struct Reused {
 }
 
 impl Client {
-    /// Creates the client of a new connection. It is sent to the port `redirect` of https, if there
-    /// is one.
-    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>, redirect: Option<u16>) -> Client {
-        let (settings, ids) = (app.settings.get(), app.ids.connection());
-        let client_net = forwarded::client_net(peer, &settings.trusted);
-        let is_trusted = forwarded::is_trusted(peer, &settings.trusted);
-        let believes = settings.traceparent.believes(is_trusted);
-        let cert = socket.tls().and_then(peer_cert::of);
-        let hsts = settings.hsts.filter(|_| socket.tls().is_some());
-        let hsts = hsts.map(|time| format!("max-age={}", time.as_secs()));
-        let peer_text = peer.to_string();
-        Client {
-            app,
-            settings,
-            ids,
-            peer,
-            peer_text,
-            client_net,
-            believes,
-            is_trusted,
-            cert,
-            hsts,
-            redirect,
-            socket,
-            slot,
-        }
-    }
-
     /// Allocates the memory of exchanges: enough for most requests, so that it need not grow
     /// step by step.
     pub fn memory(&self) -> Reused {
         let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
         Reused { message, places: Places::default(), sites: self.app.sites.cached() }
-    }
-
-    /// Returns the settings of the connection.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Returns the peer of the connection.
-    pub fn peer(&self) -> Peer {
-        self.peer
     }
 
     /// Answers one request, and returns whether another one may follow on the connection.
@@ -169,12 +104,7 @@ impl Client {
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
             received += body_bytes;
-            let tls = match self.is_trusted {
-                true => Tls::AsSent,
-                false if self.socket.tls().is_some() => Tls::On(self.cert.as_ref()),
-                false => Tls::Off,
-            };
-            let origin = Origin { id: &id, client: &client, time, tls, trace: trace.as_ref() };
+            let origin = Origin { id: &id, client: &client, time, tls: self.tls(), trace: trace.as_ref() };
             let strip = site.place.stripped();
             request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
 
@@ -275,25 +205,6 @@ impl Client {
         message.clear();
         stream.send(response.get(answer.body).unwrap_or_default(), started.into()).await?;
         Ok(!closes)
-    }
-
-    /// Returns the value of `strict-transport-security`, if responses have it.
-    pub(super) fn hsts(&self) -> Option<&str> {
-        self.hsts.as_deref()
-    }
-
-    /// Returns the host's span of the latest request, unless the host takes no part in traces.
-    fn trace(&self, id: &RequestId, fields: Fields<'_>) -> Option<Trace> {
-        let believes = self.believes?;
-        let parent = believes.then(|| Parent::of(fields)).flatten();
-        Some(self.ids.trace(id, parent.as_ref()))
-    }
-
-    /// Returns whether the current response is the last one of the connection.
-    fn is_last(&self) -> bool {
-        self.ids.count() >= self.settings.limits.connection_requests as u64
-            || self.app.ending.has_begun()
-            || self.slot.gives_way()
     }
 
     /// Reads the body of a request, for which the client may wait to be asked.

@@ -7,6 +7,7 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
+//! | `client` | what is known of a client from its connection |
 //! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
@@ -26,6 +27,7 @@ pub mod access_log;
 pub mod app;
 pub mod body;
 pub mod buffers;
+pub mod client;
 pub mod connection;
 mod date;
 pub mod ending;

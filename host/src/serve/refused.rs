@@ -9,8 +9,8 @@ use host_http::response::{Own, Places};
 use crate::fault::Fault;
 use crate::metrics::requests::Answered;
 use crate::serve::access_log;
+use crate::serve::client::Client;
 use crate::serve::date;
-use crate::serve::exchange::Client;
 use crate::serve::put::{CLOSE, put};
 use crate::serve::stream::Stream;
 

@@ -71,11 +71,11 @@ impl Certificates {
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let is_known = |certificate: &Certificate| {
-            certificate.certified.key.choose_scheme(hello.signature_schemes()).is_some()
+            certificate.certified.key.choose_scheme(client.signature_schemes()).is_some()
         };
-        self.get().find(hello.server_name(), is_known).map(|found| Arc::clone(&found.certified))
+        self.get().find(client.server_name(), is_known).map(|found| Arc::clone(&found.certified))
     }
 }
 

@@ -54,10 +54,20 @@ struct Source {
 
 /// Certificates and terms that were read and not published yet.
 pub struct Ready {
+    tls: Arc<Tls>,
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
     terms: Option<ServerConfig>,
+}
+
+impl Ready {
+    /// Publishes what is ready for new connections.
+    pub fn publish(self) {
+        let tls = Arc::clone(&self.tls);
+        tls.replace(&mut tls.source(), self);
+        tls.warn();
+    }
 }
 
 /// Certificate as the API shows it.
@@ -115,12 +125,12 @@ impl Tls {
     }
 
     /// Reads the files that these flags name, and checks what is in them. Nothing changes until
-    /// [`Tls::publish`].
+    /// [`Ready::publish`].
     ///
     /// # Errors
     ///
     /// One line: which file cannot be used, what was found, and what was expected.
-    pub fn prepare(&self, flags: &TlsFlags) -> anyhow::Result<Ready> {
+    pub fn prepare(self: &Arc<Self>, flags: &TlsFlags) -> anyhow::Result<Ready> {
         let seen = stamps(flags);
         let set = read(flags, &self.provider)?;
         let (now, old) = (SystemTime::now(), self.certificates.get());
@@ -133,16 +143,10 @@ impl Tls {
         // Who may come has changed, or may have: then no ticket counts that was given out before.
         let has_terms = before.terms() != flags.terms() || flags.tls_client_ca.is_some();
         let terms = has_terms.then(|| terms::new(flags, &self.provider, &self.certificates)).transpose()?;
-        Ok(Ready { flags: flags.clone(), seen, set, terms })
+        Ok(Ready { tls: Arc::clone(self), flags: flags.clone(), seen, set, terms })
     }
 
-    /// Publishes what is ready for new connections.
-    pub fn publish(&self, ready: Ready) {
-        self.replace(&mut self.source(), ready);
-        self.warn();
-    }
-
-    fn replace(&self, source: &mut Source, Ready { flags, seen, set, terms }: Ready) {
+    fn replace(&self, source: &mut Source, Ready { flags, seen, set, terms, .. }: Ready) {
         self.tell(&self.certificates.get(), &set);
         self.certificates.set(set);
         if let Some(terms) = terms {
@@ -212,7 +216,7 @@ impl Tls {
 
     /// Reads the files if they have changed, and two looks have found the same: then no write is in
     /// progress.
-    fn look(&self, last: &mut Vec<Option<FileStamp>>) {
+    fn look(self: &Arc<Self>, last: &mut Vec<Option<FileStamp>>) {
         let (flags, seen) = {
             let source = self.source();
             (source.flags.clone(), source.seen.clone())
@@ -259,13 +263,15 @@ impl Tls {
 /// # Errors
 ///
 /// As [`Tls::prepare`], and when TLS is to be turned on or off.
-pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> anyhow::Result<Option<Ready>> {
+pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<Ready>, String> {
     if tls.is_some() != flags.is_on() {
-        bail!("TLS is turned on and off by a restart only (--tls-cert)");
+        return Err("TLS is turned on and off by a restart only (--tls-cert)".into());
     }
     let (Some(tls), flags) = (tls, flags.clone()) else { return Ok(None) };
     // On a thread for blocking work, as the configuration is read.
-    tokio::task::spawn_blocking(move || tls.prepare(&flags)).await?.map(Some)
+    let prepared = tokio::task::spawn_blocking(move || tls.prepare(&flags)).await;
+    let prepared = prepared.map_err(|failed| format!("the server panicked: {failed}"))?;
+    prepared.map(Some).map_err(|error| format!("{error:#}"))
 }
 
 /// Reads the certificates that the flags name.

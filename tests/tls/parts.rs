@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use rcgen::{
@@ -17,10 +18,8 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
-use super::client::Reply;
-use super::server::PATIENCE;
-use super::wire::replies;
-use super::{Folder, rename_over};
+use crate::harness::wire::replies;
+use crate::harness::{Folder, PATIENCE, Reply, rename_over};
 
 /// Authority with a certificate of its own.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -73,9 +72,12 @@ impl Authority {
 }
 
 impl Issued {
-    /// Puts the certificate and its key into the files `NAME.pem` and `NAME.key`, each at once.
+    /// Puts the certificate and its key into the files `NAME.pem` and `NAME.key`.
     pub fn put(&self, folder: &Folder, name: &str) {
-        rename_over(folder.file(&format!("{name}.key")), &self.key);
+        let key = folder.file(&format!("{name}.key"));
+        fs::write(&key, "").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&key, &self.key).unwrap();
         rename_over(folder.file(&format!("{name}.pem")), &self.cert);
     }
 

@@ -1,0 +1,105 @@
+//! Client of one connection: what is known of it from the connection alone.
+
+use std::sync::Arc;
+
+use host_http::client_net::{ClientNet, Peer};
+use host_http::field::Fields;
+use host_http::forwarded;
+use host_http::request::{ClientCert, Tls};
+use host_http::request_id::{RequestId, RequestIds};
+use host_http::trace::{Parent, Trace};
+
+use crate::net::socket::Socket;
+use crate::serve::app::App;
+use crate::serve::peer_cert;
+use crate::serve::settings::Settings;
+use crate::serve::slots::Slot;
+
+/// Client of one connection.
+pub struct Client {
+    pub(super) app: Arc<App>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) ids: RequestIds,
+    pub(super) peer: Peer,
+    pub(super) peer_text: String,
+    pub(super) client_net: Option<ClientNet>,
+    /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
+    believes: Option<bool>,
+    is_trusted: bool,
+    /// Certificate that the client has shown.
+    cert: Option<ClientCert>,
+    /// Value of `strict-transport-security`.
+    hsts: Option<String>,
+    /// Port of https, if clients are sent there.
+    pub(super) redirect: Option<u16>,
+    pub(super) socket: Socket,
+    slot: Arc<Slot>,
+}
+
+impl Client {
+    /// Creates the client of a new connection. It is sent to the port `redirect` of https, if there
+    /// is one.
+    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>, redirect: Option<u16>) -> Client {
+        let (settings, ids) = (app.settings.get(), app.ids.connection());
+        let client_net = forwarded::client_net(peer, &settings.trusted);
+        let is_trusted = forwarded::is_trusted(peer, &settings.trusted);
+        let believes = settings.traceparent.believes(is_trusted);
+        let cert = socket.tls().and_then(peer_cert::of);
+        let hsts = settings.hsts.filter(|_| socket.tls().is_some());
+        let hsts = hsts.map(|time| format!("max-age={}", time.as_secs()));
+        let peer_text = peer.to_string();
+        Client {
+            app,
+            settings,
+            ids,
+            peer,
+            peer_text,
+            client_net,
+            believes,
+            is_trusted,
+            cert,
+            hsts,
+            redirect,
+            socket,
+            slot,
+        }
+    }
+
+    /// Returns the settings of the connection.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the peer of the connection.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Returns whether the client uses TLS.
+    pub(super) fn tls(&self) -> Tls<'_> {
+        match self.is_trusted {
+            true => Tls::AsSent,
+            false if self.socket.tls().is_some() => Tls::On(self.cert.as_ref()),
+            false => Tls::Off,
+        }
+    }
+
+    /// Returns the value of `strict-transport-security`, if responses have it.
+    pub(super) fn hsts(&self) -> Option<&str> {
+        self.hsts.as_deref()
+    }
+
+    /// Returns the host's span of the latest request, unless the host takes no part in traces.
+    pub(super) fn trace(&self, id: &RequestId, fields: Fields<'_>) -> Option<Trace> {
+        let believes = self.believes?;
+        let parent = believes.then(|| Parent::of(fields)).flatten();
+        Some(self.ids.trace(id, parent.as_ref()))
+    }
+
+    /// Returns whether the current response is the last one of the connection.
+    pub(super) fn is_last(&self) -> bool {
+        self.ids.count() >= self.settings.limits.connection_requests as u64
+            || self.app.ending.has_begun()
+            || self.slot.gives_way()
+    }
+}
