@@ -345,7 +345,7 @@ fn shadow() {
                 }
                 // The first round warms up.
                 if round > 0 {
-                    let work = after.iter().sum::<Duration>() - before.iter().sum();
+                    let work = after.iter().sum::<Duration>() - before.iter().sum::<Duration>();
                     works[usize::from(is_on)].push(work.as_secs_f64() * 1e6 / seen.requests);
                     highs[usize::from(is_on)].push(seen.high_us);
                     rates[usize::from(is_on)].push(seen.requests / seen.seconds);

@@ -173,7 +173,7 @@ pub fn encode(
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, check_head, encode};
+    use super::{Origin, Tls, check_head, encode};
     use crate::h1::{HeadParser, MessageLimits};
     use crate::request_id::RequestId;
     use std::time::{Duration, SystemTime};
@@ -192,6 +192,7 @@ mod tests {
             id: &RequestId::none(),
             client: "127.0.0.1",
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
+            tls: Tls::Off,
             trace: None,
         };
         let mut canonical = Vec::new();

@@ -3,7 +3,7 @@
 
 use host_http::h1::{BadMessage, Chunks, Framing, HeadParser, MessageLimits, Part};
 use host_http::invalid_response::InvalidResponse;
-use host_http::request::{Origin, check_head, encode};
+use host_http::request::{Origin, Tls, check_head, encode};
 use host_http::request_head::RequestHead;
 use host_http::request_id::{ConnectionIds, RequestId};
 use host_http::response::{Checked, FIELDS_MAX, Own, Places, check};
@@ -151,6 +151,7 @@ fn request(
             id: &RequestId::none(),
             client: "-",
             time: std::time::SystemTime::UNIX_EPOCH,
+            tls: Tls::AsSent,
             trace: None,
         };
         let mut canonical = Vec::new();
