@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use crate::api::post;
 use crate::harness::modules::{saying, trapping_at};
 use crate::harness::{Client, Deployment, Server, fixture_text, wait_until};
+use crate::tls::parts::{Authority, NOW};
 
 /// Reads the metrics with these fields, each with its line end.
 fn scrape(place: &Deployment, fields: &str) -> String {
@@ -107,7 +108,9 @@ fn calls_have_their_times_and_their_waits() {
 #[test]
 fn changes_are_counted_and_every_metric_stands_on_the_page() {
     let place = Deployment::of(saying("one"));
-    let server = place.start(&[]);
+    Authority::new("authority").issue(&["a.test"], NOW).put(&place.folder, "a");
+    let (cert, key) = (place.path("a.pem"), place.path("a.key"));
+    let server = place.start(&["--listen", "127.0.0.1:0,plain", "--tls-cert", &cert, "--tls-key", &key]);
     ask(&server, &[("GET", "/"), ("GET", "/x")]);
     assert!(place.swap(trapping_at('x', "bad")).contains("in stage replay"));
     place.serves(saying("three"), 3);

@@ -1,7 +1,7 @@
 //! TLS: the same answers as without, the right certificate for each client, and certificates that
 //! are replaced while the server runs. A bad one never replaces a good one.
 
-mod parts;
+pub mod parts;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -249,6 +249,7 @@ impl<C: Lifecycle> Api<C> {
             urls: self.urls.clone(),
             control: self.control.clone(),
             admin: self.admin.clone(),
+            tls: app.tls.as_ref().map(|tls| tls.shown()),
             module_max: app.limits.swap.module_max,
             swap_seconds: swap_time.as_secs(),
             upgrade_seconds: self.lifecycle.upgrade_time().as_secs(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::config::limits::Limits;
-use crate::net::socket;
+use crate::net::{socket, tls_stream};
 use crate::serve::connection;
 use crate::site::probation;
 use crate::telemetry::log_queue;
@@ -41,8 +41,8 @@ pub struct MemoryBounds {
 
 impl MemoryBounds {
     /// Computes the most memory of each part. `sites` has the limits of each site, and
-    /// `journals` is the most memory of all journals.
-    pub fn new(limits: &Limits, sites: &[&Limits], journals: u64) -> MemoryBounds {
+    /// `journals` is the most memory of all journals; `is_tls` says whether the server speaks TLS.
+    pub fn new(limits: &Limits, sites: &[&Limits], journals: u64, is_tls: bool) -> MemoryBounds {
         let part = |what: &'static str, bytes, flags: &'static str| Part {
             what: what.into(),
             bytes,
@@ -72,6 +72,7 @@ impl MemoryBounds {
                     connections * connection::memory(connection, head_max),
                     "--connections, --head-max, --response-head-max",
                 ),
+                part("TLS", if is_tls { connections * tls_stream::MEMORY_MAX } else { 0 }, "--connections"),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
                 part("kept versions", kept, "--keep-bytes, --memory-max"),
                 part("journals", journals, "--journal-bytes"),
@@ -134,7 +135,7 @@ mod tests {
     fn sum(flags: &[&str]) -> u64 {
         let flags = [&["host", "--connections", "1"], flags].concat();
         let limits = Args::parse_from(flags).serve.limits;
-        MemoryBounds::new(&limits, &[&limits], 0).sum()
+        MemoryBounds::new(&limits, &[&limits], 0, false).sum()
     }
 
     #[test]
@@ -155,9 +156,9 @@ mod tests {
         }
         let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
         assert_eq!(
-            MemoryBounds::new(&limits, &[&limits], 16).sum(),
-            MemoryBounds::new(&limits, &[&limits], 0).sum() + 16
+            MemoryBounds::new(&limits, &[&limits], 16, false).sum(),
+            MemoryBounds::new(&limits, &[&limits], 0, false).sum() + 16
         );
-        assert!(MemoryBounds::new(&limits, &[&limits], 0).sum() > before + 1000 * (256 << 10));
+        assert!(MemoryBounds::new(&limits, &[&limits], 0, false).sum() > before + 1000 * (256 << 10));
     }
 }

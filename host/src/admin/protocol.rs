@@ -15,6 +15,7 @@ use crate::site::after_restart::AfterRestart;
 use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::InProgress;
+use crate::tls::keeper::AllShown;
 
 /// Header that every request that changes something must have, so that no page in a browser
 /// can send one by a form or a link.
@@ -50,6 +51,9 @@ pub struct Status {
     /// URLs at which the API is served.
     #[serde(default)]
     pub admin: Vec<String>,
+    /// Certificates that new connections get; absent without TLS.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls: Option<AllShown>,
     /// Largest module that the server takes, in bytes.
     pub module_max: usize,
     /// Longest time that a swap takes, in seconds.

@@ -69,7 +69,7 @@ impl Resources {
             kept_versions: of(keep_bytes, kept),
             journals: of(journals_max, journals),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
-            memory: MemoryBounds::new(&limits, &of_sites, journals_max as u64),
+            memory: MemoryBounds::new(&limits, &of_sites, journals_max as u64, app.tls.is_some()),
         }
     }
 }

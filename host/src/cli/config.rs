@@ -20,7 +20,7 @@ use crate::config::schema;
 use crate::config::setting::{self, Given, Place, Setting};
 use crate::config::site::{SiteSource, Source};
 use crate::config::toml_value;
-use crate::net::listen;
+use crate::net::address;
 use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
 use crate::tls::{keeper, terms};
@@ -135,11 +135,11 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     };
     for address in &serve.listen {
         let wrong = |error| format!("found `{address}`; {error:#}");
-        check("listen", &|| listen::check(address).map_err(wrong));
+        check("listen", &|| address::check(address).map_err(wrong));
     }
     if let Some(address) = &serve.swap.admin {
         check("admin", &|| {
-            listen::check_tcp(address).map_err(|error| format!("found `{address}`; {error:#}"))
+            address::check_tcp(address).map_err(|error| format!("found `{address}`; {error:#}"))
         });
     }
     if let Some(path) = &serve.swap.admin_token {

@@ -17,7 +17,7 @@ use crate::config::tls::TlsFlags;
 use crate::config::traceparent::Traceparent;
 use crate::config::value::count;
 use crate::config::values::ValueFlags;
-use crate::net::listen;
+use crate::net::address;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::rollout::flags::ProofFlags;
@@ -290,7 +290,7 @@ impl Serve {
         }
         self.tls.check()?;
         if !self.tls.is_on()
-            && let Some(address) = self.listen.iter().find(|address| listen::needs_tls(address))
+            && let Some(address) = self.listen.iter().find(|address| address::needs_tls(address))
         {
             return Err((
                 "listen",

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use crate::admin::protocol::{SiteStatus, Status};
 use crate::config::site::DEFAULT;
 use crate::rollout::report::number::counted;
+use crate::tls::keeper::{AllShown, Shown};
 
 /// Describes the state of a server.
 pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
@@ -22,6 +23,7 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
         lost_log_lines,
         control,
         admin,
+        tls,
         ..
     } = status;
     let control: String =
@@ -37,13 +39,21 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
             }
         })
         .collect();
+    let certificates: String = tls.iter().map(show_certificates).collect();
     let sites: String = sites.iter().map(show_site).collect();
     let text = format!(
-        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
+        "host {host_version}, process {pid}, up for {uptime_seconds} s\nlistens on {}\ntakes commands at {control}\n{certificates}{sites}{resources}threads: {}\nlog lines lost: {lost_log_lines}\nfaults: {faults}\n",
         urls.join(", "),
         threads.join(", "),
     );
     (text, ExitCode::SUCCESS)
+}
+
+/// Returns a line for each certificate, and one for why those in the files are refused.
+fn show_certificates(AllShown { certificates, refused }: &AllShown) -> String {
+    let line = |one: &Shown| format!("certificate {} until {}\n", one.file.display(), one.facts.not_after);
+    let refused = refused.as_ref().map(|cause| format!("certificates refused, so these go on: {cause}\n"));
+    certificates.iter().map(line).chain(refused).collect()
 }
 
 fn show_site(site: &SiteStatus) -> String {

@@ -1,5 +1,6 @@
 //! Sockets: addresses, listeners and accepted connections.
 
+pub mod address;
 pub mod handed;
 pub mod listen;
 pub mod listener;

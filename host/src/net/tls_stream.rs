@@ -13,6 +13,13 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// Most bytes that rustls holds for a client that does not read.
+const UNSENT_MAX: usize = 32 << 10;
+
+/// Most memory of the TLS of one connection, in bytes: what is unsent, one record that arrives and
+/// what it means, each of at most 16 KiB and what TLS adds, and the keys.
+pub const MEMORY_MAX: u64 = (UNSENT_MAX + 2 * (18 << 10) + (8 << 10)) as u64;
+
 /// TLS over one TCP connection.
 pub struct TlsStream {
     /// TCP connection.
@@ -88,6 +95,7 @@ impl TlsStream {
     /// When the connection is gone, or client and server do not agree.
     pub async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream> {
         let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
+        tls.set_buffer_limit(Some(UNSENT_MAX));
         poll_fn(|cx| {
             while tls.is_handshaking() {
                 ready!(poll_flush(&tcp, &mut tls, cx))?;

@@ -1,9 +1,11 @@
 // Lists: the sites, the latest faults, and the latest changes.
 
-import { clock, el, fill, find, number } from "./dom.js";
+import { clock, count, el, fill, find, number } from "./dom.js";
 
 const SITES = 50;
 const CHANGES = 40;
+/** Days before the end of a certificate from which on it is marked, as the log warns. */
+const CERTIFICATE_DAYS = 21;
 const CHANGED = {
   begun: "has begun", continued: "goes on after a restart", step: "goes on", paused: "is paused", stopped: "has stopped",
   resumed: "goes on again", published: "is done", rejected: "has ended", over: "is over",
@@ -29,6 +31,22 @@ export function sites(all, chosen, choose) {
   find("sites-more").textContent = found.length === shown.length
     ? `${number(found.length)} of ${number(all.length)}`
     : `The first ${SITES} of ${number(found.length)} are shown; the filter finds others.`;
+}
+
+/** Shows the certificates that new connections get, those that end first at the top. */
+export function certificates(tls) {
+  find("certificates").hidden = !tls;
+  if (!tls) return;
+  const days = (one) => Math.floor((one.not_after_seconds * 1000 - Date.now()) / 86_400_000);
+  const ending = [...tls.certificates].sort((one, other) => one.not_after_seconds - other.not_after_seconds);
+  const left = ending.map(days);
+  fill(find("certificates-body"), [tls, left], () => [
+    tls.refused ? el("p", { class: "bad" }, `The files are refused, so these go on: ${tls.refused}`) : null,
+    el("ul", {}, ending.map((one, at) => el("li", { "data-key": one.file },
+      el("strong", {}, one.names.join(", ")), ` until ${one.not_after.slice(0, 10)}, `,
+      el("span", { class: left[at] < CERTIFICATE_DAYS ? "bad" : "quiet" }, left[at] < 0 ? "expired" : count(left[at], "day")),
+      el("span", { class: "quiet" }, ` ${one.file}`)))),
+  ]);
 }
 
 /** Shows the latest faults. */

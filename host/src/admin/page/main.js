@@ -177,6 +177,7 @@ function show() {
   find("sites").hidden = state.sites.length < 2;
   find("scope-site").textContent = `Site ${state.site}`;
   lists.sites(state.sites, state.site, choose);
+  lists.certificates(state.status.tls);
   showVersions();
   differences.show(state.rollout, state.replay);
   showFaults();

@@ -1,0 +1,161 @@
+//! Addresses to listen on, as text: their form, what is to be spoken there, and the IP addresses of
+//! their names.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use anyhow::{anyhow, bail};
+
+use crate::net::listener::{Speaks, UNIX};
+use crate::net::unix_socket;
+
+/// Address to listen on by default.
+pub(super) const DEFAULT: &str = "localhost:4444";
+
+/// Checks the form of an address, without resolving its name or binding it.
+///
+/// # Errors
+///
+/// What was found, and what was expected.
+pub fn check(address: &str) -> anyhow::Result<()> {
+    match address.strip_prefix(UNIX) {
+        Some(address) => unix_socket::parse(address).map(drop),
+        None => split(split_option(address)?.0).map(drop),
+    }
+}
+
+/// Returns whether an address needs a certificate.
+pub fn needs_tls(address: &str) -> bool {
+    matches!(split_option(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect))))
+        && !address.starts_with(UNIX)
+}
+
+/// Splits a `HOST:PORT` from what is to be spoken there, if that follows.
+pub(super) fn split_option(address: &str) -> anyhow::Result<(&str, Option<Speaks>)> {
+    let Some((place, option)) = address.split_once(',') else {
+        return Ok((address, None));
+    };
+    let speaks = match option {
+        "plain" => Speaks::Plain,
+        "tls" => Speaks::Tls,
+        "redirect" => Speaks::Redirect,
+        _ => bail!("found `,{option}` behind the address; expected ,tls ,plain or ,redirect"),
+    };
+    Ok((place, Some(speaks)))
+}
+
+/// Checks the form of a `HOST:PORT`, without resolving the name or binding it.
+///
+/// # Errors
+///
+/// What was found, and what was expected.
+pub fn check_tcp(address: &str) -> anyhow::Result<()> {
+    split(address).map(drop)
+}
+
+/// Returns the host and the port of an address.
+fn split(address: &str) -> anyhow::Result<(&str, u16)> {
+    if let Some((scheme, rest)) = address.split_once("://") {
+        let rest = rest.trim_end_matches('/');
+        bail!(
+            "an address has no scheme; expected HOST:PORT without {scheme}://, such as {}",
+            match rest.is_empty() {
+                true => DEFAULT,
+                false => rest,
+            }
+        );
+    }
+    check_form(address)?;
+    let Some((host, port)) = address.rsplit_once(':') else {
+        bail!("expected HOST:PORT, such as localhost:4444 or [::1]:4444, or unix:PATH; the port is missing");
+    };
+    let port: u16 = port
+        .parse()
+        .map_err(|_| anyhow!("expected a port from 0 to 65535 after the last colon, found `{port}`"))?;
+    if host.is_empty() {
+        bail!("expected HOST:PORT; the host is missing (0.0.0.0:{port} is every IPv4 address)");
+    }
+    Ok((host, port))
+}
+
+/// Resolves `HOST:PORT` to IP addresses.
+pub(super) fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    let (host, port) = split(address)?;
+    // localhost is loopback by definition (RFC 6761, section 6.3), whatever the
+    // resolver says.
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    if let Some(literal) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let ip: Ipv6Addr = literal
+            .parse()
+            .map_err(|_| anyhow!("expected an IPv6 address between [ and ], found `{literal}`"))?;
+        return Ok(vec![(ip, port).into()]);
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![(ip, port).into()]);
+    }
+    let found = (host, port).to_socket_addrs();
+    let found = found.map_err(|error| anyhow!("cannot resolve the name {host}: {error}"))?;
+    // A resolver may return an address more than once.
+    let mut seen = HashSet::new();
+    let addresses: Vec<_> = found.filter(|address| seen.insert(*address)).collect();
+    if addresses.is_empty() {
+        bail!("the name {host} has no address");
+    }
+    Ok(addresses)
+}
+
+/// Finds out what is meant by an address that is not of the form `HOST:PORT`.
+fn check_form(address: &str) -> anyhow::Result<()> {
+    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let (first, rest) = address.split_once(':').unwrap_or((address, ""));
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    if let Some(inner) = address.strip_prefix('[') {
+        if inner.strip_suffix(']').is_some_and(is_ipv6) {
+            bail!("expected a port behind the address, such as {address}:4444");
+        }
+        if !inner.contains(']') {
+            let with_port = inner.rsplit_once(':').filter(|(host, port)| is_ipv6(host) && is_port(port));
+            let (host, port) = with_port.unwrap_or((inner, "4444"));
+            bail!("the ] behind the IPv6 address is missing; expected for example [{host}]:{port}");
+        }
+        return Ok(());
+    }
+    // `::1:80` is an address as well, but with a port at its end it is more likely this.
+    if is_ipv6(host) && is_port(port) {
+        bail!("expected an IPv6 address between [ and ]: [{host}]:{port}");
+    }
+    if is_ipv6(address) {
+        bail!("expected an IPv6 address between [ and ], and a port: [{address}]:4444");
+    }
+    if first.eq_ignore_ascii_case("unix") {
+        bail!("expected `unix:` in small letters: unix:{rest}");
+    }
+    if host.contains(':') {
+        if first.bytes().all(|byte| byte.is_ascii_alphabetic()) && !first.is_empty() {
+            bail!("expected HOST:PORT without {first}:, such as {rest}");
+        }
+        bail!("expected HOST:PORT with one colon, or an IPv6 address between [ and ], such as [::1]:4444");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn localhost_is_both_loopback_addresses() {
+        let found: Vec<_> = resolve("LocalHost:80").unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["127.0.0.1:80", "[::1]:80"]);
+    }
+
+    #[test]
+    fn literals_are_taken_as_they_are() {
+        for literal in ["0.0.0.0:0", "[::]:65535", "127.0.0.2:4444"] {
+            assert_eq!(resolve(literal).unwrap()[0].to_string(), literal);
+        }
+    }
+}
