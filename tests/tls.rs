@@ -6,6 +6,7 @@ pub mod parts;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
 
 use rustls::version::{TLS12, TLS13};
 
@@ -118,6 +119,10 @@ fn requests_get_the_same_answers_as_without_tls() {
         let reply = other.reply_to(method);
         assert!(reply.text().starts_with(&format!("{method} {target} ")), "{}", reply.text());
     }
+    // A URL as the target has the scheme of the connection.
+    for (target, status) in [("https://a/x", 200), ("HTTPS://a/", 200), ("http://a/x", 421)] {
+        assert_eq!(other.ask("GET", target).status, status, "{target}");
+    }
     // What is refused closes the connection, by an end of TLS.
     other.send("GET  / HTTP/1.1\r\n\r\n");
     assert_eq!(other.reply_to("GET").status, 400);
@@ -193,7 +198,7 @@ fn a_bad_certificate_never_replaces_a_good_one() {
     // A chain in another order.
     cert(&format!("{}{}", next.cert, next.cert));
     key(&next.key);
-    let said = secure.is_refused("certificate 2 of the chain is not that of the issuer of certificate 1");
+    let said = secure.is_refused("certificate 2 of the chain is not that of the issuer of one before it");
     assert!(said.contains(&format!("sha256  {good}")), "{said}");
     assert_eq!(secure.connect().certificate(), good);
     // A chain with its authority is in order.
@@ -205,6 +210,29 @@ fn a_bad_certificate_never_replaces_a_good_one() {
         "is not that of this certificate",
     ]);
     secure.server.log_line(&["certificate published for new connections", "a.pem"]);
+}
+
+#[test]
+fn a_certificate_whose_time_begins_is_published_then() {
+    let secure = Secure::start(&[]);
+    let begin = SystemTime::now() + Duration::from_secs(3);
+    let next = secure.authority.issue_from(&["a.test"], begin);
+    next.put(&secure.folder, "a");
+    secure.is_refused("it is not valid before ");
+    wait_until("the next certificate", || secure.connect().certificate() == next.sha256());
+    assert!(SystemTime::now() >= begin - Duration::from_secs(1));
+}
+
+#[test]
+fn an_issuer_of_the_same_name_with_another_key_is_another_one() {
+    let secure = Secure::start(&[]);
+    let next = secure.authority.issue(&["a.test"], NOW);
+    let both = |authority: &Authority| format!("{}{}", next.cert, authority.pem());
+    fs::write(secure.folder.file("a.key"), &next.key).unwrap();
+    fs::write(secure.folder.file("a.pem"), both(&Authority::new("authority"))).unwrap();
+    secure.is_refused("certificate 2 of the chain is not that of the issuer of one before it");
+    fs::write(secure.folder.file("a.pem"), both(&secure.authority)).unwrap();
+    wait_until("the next certificate", || secure.connect().certificate() == next.sha256());
 }
 
 #[test]
@@ -361,6 +389,7 @@ fn a_plain_port_sends_clients_to_https() {
         ("GET / HTTP/1.1\r\nhost: [::1]:8080\r\n\r\n", format!("https://[::1]:{port}/")),
         ("GET / HTTP/1.1\r\nhost: [::1]\r\n\r\n", format!("https://[::1]:{port}/")),
         ("GET http://b.test:80/x HTTP/1.1\r\nhost: a\r\n\r\n", format!("https://b.test:{port}/x")),
+        ("GET https://b.test/x HTTP/1.1\r\nhost: a\r\n\r\n", format!("https://b.test:{port}/x")),
         ("OPTIONS * HTTP/1.1\r\nhost: a.test\r\n\r\n", format!("https://a.test:{port}/")),
     ] {
         // The port of TLS does so, too, with a client that speaks none.
@@ -491,7 +520,7 @@ fn a_large_answer_arrives_whole_at_a_slow_client() {
     let body: String = (0..400_000).map(|number| format!("{number:08}\n")).collect();
     client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len()));
     client.send(&body);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     let reply = client.reply_to("POST");
     assert_eq!(reply.status, 200);
     assert!(reply.text().ends_with(&body));

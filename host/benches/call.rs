@@ -217,7 +217,14 @@ fn around(criterion: &mut Criterion) {
             canonical.clear();
             parser.read(black_box(&bytes), &limits).expect("a head");
             let head = parser.head(&bytes);
-            encode(&mut canonical, &head, check_head(&head).expect("a target"), 0, 0, &origin);
+            encode(
+                &mut canonical,
+                &head,
+                check_head(&head, host_http::request::Tls::Off).expect("a target"),
+                0,
+                0,
+                &origin,
+            );
         });
     });
     let mut returned = vec![0; 4096];

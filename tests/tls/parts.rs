@@ -5,10 +5,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+    KeyPair, date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -38,6 +39,8 @@ pub const FUTURE: (i32, i32) = (2090, 2100);
 impl Authority {
     pub fn new(name: &str) -> Authority {
         let mut params = CertificateParams::default();
+        params.key_identifier_method = KeyIdMethod::Sha256;
+        params.use_authority_key_identifier_extension = true;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -57,6 +60,15 @@ impl Authority {
         self.sign(params, KeyPair::generate().unwrap())
     }
 
+    /// Issues a certificate for names of servers, whose time begins then.
+    pub fn issue_from(&self, names: &[&str], begin: SystemTime) -> Issued {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).into()).collect::<Vec<_>>()).unwrap();
+        params.not_before = begin.into();
+        params.not_after = date_time_ymd(2100, 1, 1);
+        self.sign(params, KeyPair::generate().unwrap())
+    }
+
     /// Issues a certificate for a client.
     pub fn issue_to_client(&self, name: &str) -> Issued {
         let mut params = CertificateParams::default();
@@ -65,7 +77,8 @@ impl Authority {
         self.sign(params, KeyPair::generate().unwrap())
     }
 
-    fn sign(&self, params: CertificateParams, key: KeyPair) -> Issued {
+    fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Issued {
+        params.use_authority_key_identifier_extension = true;
         let cert = params.signed_by(&key, &self.0).unwrap();
         Issued { cert: cert.pem(), key: key.serialize_pem() }
     }

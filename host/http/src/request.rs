@@ -49,6 +49,18 @@ pub enum Tls<'a> {
     AsSent,
 }
 
+impl Tls<'_> {
+    /// Returns the schemes that a URL in a request may have.
+    fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Tls::Off => &["http"],
+            Tls::On(_) => &["https"],
+            // The proxy may pass on what its client has sent.
+            Tls::AsSent => &["http", "https"],
+        }
+    }
+}
+
 /// Certificate of a client that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCert {
@@ -81,8 +93,8 @@ pub enum BadRequest {
 /// # Errors
 ///
 /// [`BadRequest`] says what is wrong with the head.
-pub fn check_head<'a>(head: &RequestHead<'a>) -> Result<Target<'a>, BadRequest> {
-    let target = Target::new(head.method, head.target)?;
+pub fn check_head<'a>(head: &RequestHead<'a>, tls: Tls<'_>) -> Result<Target<'a>, BadRequest> {
+    let target = Target::new(head.method, head.target, tls.schemes())?;
     authority::check(head)?;
     // RFC 9110, section 10.1.1 defines only this expectation.
     if !head.fields.values(Name::Expect).all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
@@ -108,7 +120,7 @@ pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
     if head.target.starts_with('/') {
         return Cow::Borrowed(head.target);
     }
-    Target::new(head.method, head.target)
+    Target::new(head.method, head.target, Tls::AsSent.schemes())
         .map_or(Cow::Borrowed(head.target), |target| target.canonical(head.method))
 }
 
@@ -196,7 +208,7 @@ mod tests {
             trace: None,
         };
         let mut canonical = Vec::new();
-        encode(&mut canonical, &head, check_head(&head).unwrap(), 0, 0, &origin);
+        encode(&mut canonical, &head, check_head(&head, Tls::Off).unwrap(), 0, 0, &origin);
         let expected = "CONNECT a.example:443 HTTP/1.1\r\nhost: b.example:1\r\nx-request-id: -\r\n";
         assert!(String::from_utf8(canonical).unwrap().starts_with(expected));
     }

@@ -12,7 +12,7 @@ use crate::h1::grammar::is_authority;
 pub enum Target<'a> {
     /// `/path?query`.
     Origin(&'a str),
-    /// `http://authority/path?query`, whose path may be empty. The authority takes the
+    /// `http://authority/path?query`, or `https` over TLS, whose path may be empty. The authority takes the
     /// place of the field `host` (RFC 9112, section 3.2.2).
     Absolute(&'a str, &'a str),
     /// `authority`, only with CONNECT.
@@ -30,8 +30,8 @@ pub enum BadTarget {
     /// The authority is neither a name nor an address.
     #[error("the server that it names is malformed; expected a name or an address, and perhaps a port")]
     Authority,
-    /// The scheme is not http.
-    #[error("its scheme is not http (RFC 9110, section 7.4)")]
+    /// The scheme is not that of the connection.
+    #[error("its scheme is not that of the connection: http, or https over TLS (RFC 9110, section 7.4)")]
     Scheme,
     /// The authority has user information: `user:password@host`.
     #[error("its authority has user information (RFC 9110, section 4.2.4)")]
@@ -39,8 +39,9 @@ pub enum BadTarget {
 }
 
 impl<'a> Target<'a> {
-    /// Determines the form of a target, whose characters were checked.
-    pub(super) fn new(method: &str, target: &'a str) -> Result<Target<'a>, BadTarget> {
+    /// Determines the form of a target, whose characters were checked. `schemes` are those that a
+    /// URL may have.
+    pub(super) fn new(method: &str, target: &'a str, schemes: &[&str]) -> Result<Target<'a>, BadTarget> {
         if method == "CONNECT" {
             return match target.rsplit_once(':') {
                 _ if target.contains('@') => Err(BadTarget::UserInformation),
@@ -66,7 +67,9 @@ impl<'a> Target<'a> {
             return Err(BadTarget::UserInformation);
         }
         match is_authority(authority.as_bytes()) && !authority.is_empty() {
-            true if scheme.eq_ignore_ascii_case("http") => Ok(Target::Absolute(authority, path)),
+            true if schemes.iter().any(|each| scheme.eq_ignore_ascii_case(each)) => {
+                Ok(Target::Absolute(authority, path))
+            }
             true => Err(BadTarget::Scheme),
             false => Err(BadTarget::Authority),
         }
@@ -107,7 +110,7 @@ mod tests {
     use super::{BadTarget, Target};
 
     fn canonical(method: &str, target: &str) -> Result<String, BadTarget> {
-        Target::new(method, target).map(|target| target.canonical(method).into_owned())
+        Target::new(method, target, &["http"]).map(|target| target.canonical(method).into_owned())
     }
 
     #[test]

@@ -185,7 +185,9 @@ impl TlsStream {
         let mut session = self.lock();
         session.tls.send_close_notify();
         // A client that does not read gets no end.
-        let _ = session.tls.write_tls(&mut Now(&self.tcp));
+        while session.tls.wants_write()
+            && session.tls.write_tls(&mut Now(&self.tcp)).is_ok_and(|sent| sent > 0)
+        {}
         SockRef::from(&self.tcp).shutdown(Shutdown::Write)
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use host_http::forwarded;
 use host_http::h1::{Framing, HeadParser};
 use host_http::message::Message;
-use host_http::request::{self, Origin};
+use host_http::request::{self, Origin, Tls};
 use host_http::request_head::RequestHead;
 use host_http::request_id::RequestId;
 use host_http::response::{Own, Places};
@@ -87,8 +87,9 @@ impl Client {
         let mut has_unread = framing != Framing::None;
         // Whether little time has passed since the head, so that the clock need not be read.
         let mut is_quick = !has_unread;
+        let tls = self.tls();
         let outcome = async {
-            let target = request::check_head(&head)?;
+            let target = request::check_head(&head, if self.redirect.is_some() { Tls::AsSent } else { tls })?;
             if let Some(port) = self.redirect {
                 let response = redirect::to(&head, &target, port)?;
                 return Ok((Bytes::from(response), Share::default()));
@@ -104,7 +105,7 @@ impl Client {
             }
             let body_bytes = message.body.iter().map(Bytes::len).sum();
             received += body_bytes;
-            let origin = Origin { id: &id, client: &client, time, tls: self.tls(), trace: trace.as_ref() };
+            let origin = Origin { id: &id, client: &client, time, tls, trace: trace.as_ref() };
             let strip = site.place.stripped();
             request::encode(&mut message.head, &head, target, strip, body_bytes, &origin);
 

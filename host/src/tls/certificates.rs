@@ -21,8 +21,8 @@ pub struct Set {
 }
 
 impl Set {
-    /// Gathers certificates, at least one. The first is for clients that ask for no name, or for
-    /// one that none has.
+    /// Gathers certificates, at least one. The first with a key that the client knows is for those
+    /// that ask for no name, or for one that none has.
     pub fn new(all: Vec<Certificate>) -> Set {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, certificate) in all.iter().enumerate() {
@@ -34,7 +34,7 @@ impl Set {
     }
 
     /// Returns the certificate for a name: one that has it, or a wildcard for it, with a key that
-    /// `is_known` to the client; of several the first.
+    /// `is_known` to the client; of several the first. For other names, that is one of all.
     fn find(&self, name: Option<&str>, is_known: impl Fn(&Certificate) -> bool) -> Option<&Certificate> {
         let name = name.map(str::to_ascii_lowercase);
         // A wildcard stands for one label: ".example.com" is for "*.example.com".
@@ -42,8 +42,9 @@ impl Set {
         let of = |name: Option<&str>| name.and_then(|name| self.by_name.get(name)).into_iter().flatten();
         let mut named =
             of(name.as_deref()).chain(of(parent)).filter_map(|index| self.all.get(*index)).peekable();
+        let others = if named.peek().is_none() { self.all.as_slice() } else { &[] };
         let first = named.peek().copied().or(self.all.first());
-        named.find(|certificate| is_known(certificate)).or(first)
+        named.chain(others).find(|certificate| is_known(certificate)).or(first)
     }
 }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
@@ -33,38 +33,36 @@ pub struct Facts {
     pub sha256: String,
 }
 
-/// Names of the subjects of a chain, from the server's own certificate on.
-struct Link {
-    subject: Vec<u8>,
-    issuer: Vec<u8>,
+/// Issuer of a certificate: its name, and the identifier of its key, if there is one.
+struct Issuer {
+    name: Vec<u8>,
+    key: Option<Vec<u8>>,
 }
 
 impl Facts {
     /// Reads what the first certificate of a chain says, and checks that each of the others is that
-    /// of the issuer of the one before it.
+    /// of the issuer of one before it, by its name and the identifier of its key.
     ///
     /// # Errors
     ///
     /// One line: what is wrong with which certificate.
     pub fn of_chain<'a>(chain: impl Iterator<Item = &'a [u8]>) -> anyhow::Result<Facts> {
         let mut facts = None;
-        let mut before: Option<Link> = None;
+        let mut issuers: Vec<Issuer> = Vec::new();
         for (index, der) in chain.enumerate() {
             let (rest, found) = X509Certificate::from_der(der)
                 .with_context(|| format!("certificate {} of the chain is malformed", index + 1))?;
             if !rest.is_empty() {
                 bail!("certificate {} of the chain has bytes behind its end", index + 1);
             }
-            let link =
-                Link { subject: found.subject().as_raw().into(), issuer: found.issuer().as_raw().into() };
-            if before.is_some_and(|before| before.issuer != link.subject) {
+            if index > 0 && !issuers.iter().any(|issuer| issuer.is(&found)) {
                 bail!(
-                    "certificate {} of the chain is not that of the issuer of certificate {index}; expected the server's \
-                     own certificate first, and then each time that of the issuer",
+                    "certificate {} of the chain is not that of the issuer of one before it; expected the server's own \
+                     certificate first, and then each time that of the issuer",
                     index + 1
                 );
             }
-            before = Some(link);
+            issuers.push(Issuer::of(&found));
             if facts.is_none() {
                 facts = Some(Facts::of(&found, der)?);
             }
@@ -104,6 +102,26 @@ impl Facts {
             issuer: found.issuer().to_string(),
             sha256: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
         })
+    }
+}
+
+impl Issuer {
+    fn of(found: &X509Certificate<'_>) -> Issuer {
+        let key = found.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+            _ => None,
+        });
+        Issuer { name: found.issuer().as_raw().into(), key }
+    }
+
+    /// Returns whether a certificate is the issuer's.
+    fn is(&self, found: &X509Certificate<'_>) -> bool {
+        let key = found.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+            _ => None,
+        });
+        let is_key = self.key.as_deref().zip(key).is_none_or(|(expected, found)| expected == found);
+        self.name == found.subject().as_raw() && is_key
     }
 }
 

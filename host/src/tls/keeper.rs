@@ -28,6 +28,9 @@ use crate::tls::terms;
 /// Time between two looks at the files.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Time after which files that were refused are tried again: the time of a certificate may have begun.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// Time before the end of a certificate from which on the server warns of it.
 const WARN_BEFORE: Duration = Duration::from_secs(21 * 24 * 3600);
 
@@ -48,8 +51,8 @@ struct Source {
     flags: TlsFlags,
     /// Stamps of the files before they were last read.
     seen: Vec<Option<FileStamp>>,
-    /// Why the files as they are now are refused.
-    refused: Option<String>,
+    /// Why the files as they are now are refused, and when they were tried.
+    refused: Option<(String, Instant)>,
 }
 
 /// Certificates and terms that were read and not published yet.
@@ -121,7 +124,10 @@ impl Tls {
     pub fn shown(&self) -> AllShown {
         let set = self.certificates.get();
         let shown = |one: &Certificate| Shown { file: one.pair.cert.clone(), facts: one.facts.clone() };
-        AllShown { certificates: set.all.iter().map(shown).collect(), refused: self.source().refused.clone() }
+        AllShown {
+            certificates: set.all.iter().map(shown).collect(),
+            refused: self.source().refused.as_ref().map(|(cause, _)| cause.clone()),
+        }
     }
 
     /// Reads the files that these flags name, and checks what is in them. Nothing changes until
@@ -217,14 +223,15 @@ impl Tls {
     /// Reads the files if they have changed, and two looks have found the same: then no write is in
     /// progress.
     fn look(self: &Arc<Self>, last: &mut Vec<Option<FileStamp>>) {
-        let (flags, seen) = {
+        let (flags, seen, is_due) = {
             let source = self.source();
-            (source.flags.clone(), source.seen.clone())
+            let is_due = source.refused.as_ref().is_some_and(|(_, tried)| tried.elapsed() > RETRY);
+            (source.flags.clone(), source.seen.clone(), is_due)
         };
         let now = stamps(&flags);
         let is_steady = now == *last;
         *last = now;
-        if !is_steady || *last == seen {
+        if !is_steady || *last == seen && !is_due {
             return;
         }
         let prepared = self.prepare(&flags);
@@ -241,10 +248,12 @@ impl Tls {
             }
             Err(cause) => {
                 let cause = format!("{cause:#}");
-                warn!(cause, "a certificate is not replaced: the one before it goes on");
-                self.events.tell(&Event::certificate_refused(&cause));
+                if source.refused.as_ref().is_none_or(|(before, _)| *before != cause) {
+                    warn!(cause, "a certificate is not replaced: the one before it goes on");
+                    self.events.tell(&Event::certificate_refused(&cause));
+                }
                 source.seen.clone_from(last);
-                source.refused = Some(cause);
+                source.refused = Some((cause, Instant::now()));
             }
         }
     }

@@ -66,7 +66,8 @@ pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
         ));
     }
     let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
-    let is_valid = |request: &Request<Bytes>| with_head(request, |head| check_head(head).map(drop)).is_ok();
+    let is_valid =
+        |request: &Request<Bytes>| with_head(request, |head| check_head(head, Tls::AsSent).map(drop)).is_ok();
     request.filter(is_valid).ok_or_else(|| {
         format!("expected a target that begins with /, such as /path?query, or a URL, found `{target}`")
     })
@@ -111,7 +112,7 @@ fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadReques
     let origin = Origin { id: &facts.id, client: &facts.client, time, tls: Tls::AsSent, trace: None };
     let mut head = Vec::new();
     with_head(request, |parsed| {
-        encode(&mut head, parsed, check_head(parsed)?, 0, request.body().len(), &origin);
+        encode(&mut head, parsed, check_head(parsed, Tls::AsSent)?, 0, request.body().len(), &origin);
         Ok(())
     })?;
     let seed = request.extensions().get::<Seed>().map(|seed| seed.0).or_else(seed::draw);

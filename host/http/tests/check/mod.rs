@@ -145,7 +145,7 @@ fn request(
     }
     let lines = String::from_utf8_lossy(head);
     let head = parser.head(head);
-    let canonical = check_head(&head).map_err(|declined| declined.to_string()).map(|target| {
+    let canonical = check_head(&head, Tls::Off).map_err(|declined| declined.to_string()).map(|target| {
         traced(&head, target);
         let origin = Origin {
             id: &RequestId::none(),

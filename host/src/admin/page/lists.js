@@ -33,13 +33,14 @@ export function sites(all, chosen, choose) {
     : `The first ${SITES} of ${number(found.length)} are shown; the filter finds others.`;
 }
 
-/** Shows the certificates that new connections get, those that end first at the top. */
+/** Shows the certificates that new connections get, the one that ends first at the top. */
 export function certificates(tls) {
   find("certificates").hidden = !tls;
   if (!tls) return;
   const days = (one) => Math.floor((one.not_after_seconds * 1000 - Date.now()) / 86_400_000);
   const ending = [...tls.certificates].sort((one, other) => one.not_after_seconds - other.not_after_seconds);
   const left = ending.map(days);
+  find("certificates").classList.toggle("urgent", Boolean(tls.refused) || left.some((days) => days < CERTIFICATE_DAYS));
   fill(find("certificates-body"), [tls, left], () => [
     tls.refused ? el("p", { class: "bad" }, `The files are refused, so these go on: ${tls.refused}`) : null,
     el("ul", {}, ending.map((one, at) => el("li", { "data-key": one.file },
