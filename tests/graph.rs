@@ -12,7 +12,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/http/src", &[]),
     ("host/wasm/src", &[]),
     ("host/src", &[
-        "amount", "regular_file", "config", "clock", "seed", "metrics", "telemetry", "files", "net", "fault", "fault_counts", "events", "tls", "trial", "rollout",
+        "amount", "hex", "in_force", "regular_file", "config", "clock", "seed", "metrics", "telemetry", "files", "net", "fault", "fault_counts", "events", "tls", "trial", "rollout",
         "background", "site", "record", "serve", "source", "admin", "bounds", "bounds_page", "limits", "reference", "cli", "builder", "reload", "upgrade", "doors",
     ]),
 ];

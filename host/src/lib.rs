@@ -23,6 +23,8 @@ pub mod events;
 pub mod fault;
 pub mod fault_counts;
 pub mod files;
+pub mod hex;
+pub mod in_force;
 pub mod limits;
 pub mod metrics;
 pub mod net;

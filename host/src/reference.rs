@@ -68,7 +68,7 @@ rows! {
     Fault::Request(BadRequest::ExpectationUnknown) = Fault::Request(BadRequest::ExpectationUnknown)
         => "the field `expect` asks for something other than `100-continue`";
     Fault::Request(BadRequest::Target(BadTarget::Scheme)) = Fault::Request(BadRequest::Target(BadTarget::Scheme))
-        => "the target is a URL whose scheme is not `http`";
+        => "the target is a URL whose scheme is not `http`, or over TLS not `https`";
     Fault::Request(BadRequest::Message(BadMessage::HeadTooLong { .. })) = Fault::Request(BadRequest::Message(BadMessage::HeadTooLong { limit: 0 }))
         => "the head is past its limit (`--head-max`)";
     Fault::Request(BadRequest::Message(BadMessage::TooManyFields { .. })) = Fault::Request(BadRequest::Message(BadMessage::TooManyFields { limit: 0 }))

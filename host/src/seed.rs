@@ -1,6 +1,8 @@
 //! Seeds of the random bits that a module draws, one for each request. A recorded request
 //! holds its seed, so that it can be replayed.
 
+use crate::hex::hex;
+
 /// Seed chosen for a request without a client, stored among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) [u8; 32]);
@@ -14,7 +16,7 @@ pub(crate) fn draw() -> Option<[u8; 32]> {
 
 /// Formats a seed as 64 hexadecimal digits.
 pub(crate) fn format(seed: &[u8; 32]) -> String {
-    seed.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(seed)
 }
 
 /// Parses 64 hexadecimal digits.

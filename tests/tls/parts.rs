@@ -1,4 +1,4 @@
-//! TLS in tests: an authority that issues certificates, and a client that trusts it.
+//! TLS in tests: an authority that issues certificates, a client that trusts it, and a server.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use host::hex::sha256;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
     KeyPair, date_time_ymd,
@@ -17,10 +18,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
-use sha2::{Digest, Sha256};
 
 use crate::harness::wire::replies;
-use crate::harness::{Folder, PATIENCE, Reply, rename_over};
+use crate::harness::{Folder, PATIENCE, Reply, Server, host, output_of, rename_over, wait_until};
 
 /// Authority with a certificate of its own.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -97,7 +97,7 @@ impl Issued {
     /// Returns the SHA-256 of the certificate in hexadecimal digits.
     pub fn sha256(&self) -> String {
         let der = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
-        Sha256::digest(&der).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&der)
     }
 }
 
@@ -235,11 +235,77 @@ impl TlsClient {
     /// Returns the SHA-256 of the certificate of the server.
     pub fn certificate(&self) -> String {
         let chain = self.stream.conn.peer_certificates().unwrap();
-        Sha256::digest(&chain[0]).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&chain[0])
     }
 }
 
 /// Writes the certificate of an authority into a file.
 pub fn put_authority(folder: &Folder, name: &str, authority: &Authority) {
     fs::write(folder.file(name), authority.pem()).unwrap();
+}
+
+/// Server with certificates of an authority. The first is for `a.test`, `*.wild.test` and
+/// 127.0.0.1.
+pub struct Secure {
+    pub authority: Authority,
+    pub folder: Folder,
+    pub server: Server,
+}
+
+impl Secure {
+    pub fn start(flags: &[&str]) -> Secure {
+        Secure::start_with(&[], flags)
+    }
+
+    /// Starts a server with more certificates, each for one name.
+    pub fn start_with(more: &[&str], flags: &[&str]) -> Secure {
+        let (authority, folder) = (Authority::new("authority"), Folder::new());
+        authority.issue(&["a.test", "*.wild.test", "127.0.0.1"], NOW).put(&folder, "a");
+        let mut arguments = pair(&folder, "a");
+        for name in more {
+            authority.issue(&[name], NOW).put(&folder, name);
+            arguments.extend(pair(&folder, name));
+        }
+        arguments.extend(["--control".into(), folder.path("control")]);
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        Secure { server: Server::with(&arguments), authority, folder }
+    }
+
+    pub fn terms(&self) -> Terms {
+        Terms::new(&self.authority)
+    }
+
+    pub fn connect(&self) -> TlsClient {
+        self.terms().connect(self.server.addresses[0], "a.test").unwrap()
+    }
+
+    /// Runs `host cert`.
+    pub fn cert(&self) -> (i32, String) {
+        output_of(host().args(["cert", "--control"]).arg(self.folder.file("control")))
+    }
+
+    /// Waits until the files are refused, and returns why.
+    pub fn is_refused(&self, cause: &str) -> String {
+        let mut said = String::new();
+        wait_until("refused", || {
+            said = self.cert().1;
+            said.contains("refused, so these go on: ") && said.contains(cause)
+        });
+        assert_eq!(self.cert().0, 1);
+        said
+    }
+
+    pub fn metrics(&self) -> String {
+        let mut stream = std::os::unix::net::UnixStream::connect(self.folder.file("control")).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// Returns the flags of a certificate.
+pub fn pair(folder: &Folder, name: &str) -> Vec<String> {
+    let file = |end: &str| folder.path(&format!("{name}.{end}"));
+    vec!["--tls-cert".into(), file("pem"), "--tls-key".into(), file("key")]
 }

@@ -182,12 +182,12 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     let states = states.map(|(state, count)| (label("state", state), count as f64)).to_vec();
     let restarts = health::all().into_iter();
     let restarts = restarts.map(|(thread, state)| (label("thread", thread), state.restarts as f64)).collect();
-    let handshakes = app.connections.handshakes().into_iter().filter(|_| app.tls.is_some());
-    let handshakes = handshakes.map(|(result, count)| (label("result", result), count as f64)).collect();
+    let handshakes =
+        app.connections.handshakes().map(|(result, count)| (label("result", result), count as f64)).to_vec();
     let certificates = app.tls.as_ref().map(|tls| tls.shown().certificates).unwrap_or_default();
     let file = |path: &Path| label("file", path.display().to_string());
     let not_after =
-        certificates.iter().map(|one| (file(&one.file), one.facts.not_after_seconds as f64)).collect();
+        certificates.iter().map(|one| (file(&one.file), since_1970(one.facts.not_after()))).collect();
     let build = label("version", env!("CARGO_PKG_VERSION"));
     vec![
         gauge("host_build_info", "Version of the program.", vec![(build, 1.0)]),
@@ -228,6 +228,10 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
         ),
         counter("host_thread_restarts", "Restarts of threads that had panicked.", restarts),
     ]
+}
+
+fn since_1970(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Returns the address space and the memory of the process in bytes, if the system tells them.

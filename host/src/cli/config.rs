@@ -23,7 +23,7 @@ use crate::config::toml_value;
 use crate::net::address;
 use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
-use crate::tls::{keeper, terms};
+use crate::tls::keeper;
 
 /// Longest message about a mistake, in bytes.
 const MESSAGE_MAX: usize = 4096;
@@ -146,9 +146,7 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
         check("admin_token", &|| Token::new(path).map(drop).map_err(|error| format!("{error:#}")));
     }
     if serve.tls.is_on() && serve.tls.check().is_ok() {
-        let read =
-            || keeper::read(&serve.tls, &terms::provider()).map(drop).map_err(|error| format!("{error:#}"));
-        check("tls_cert", &read);
+        check("tls_cert", &|| keeper::check(&serve.tls).map_err(|error| format!("{error:#}")));
     }
     if let Err((id, message)) = serve.check() {
         check(id, &|| Err(message.clone()));

@@ -24,17 +24,17 @@ pub struct TlsFlags {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_key: Vec<PathBuf>,
 
-    /// Oldest version of TLS that a client may use
-    #[arg(long, value_name = "VERSION", value_enum, default_value_t = TlsVersion::Tls12)]
-    pub tls_min: TlsVersion,
+    /// Oldest version of TLS that a client may use [default: 1.2]
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub tls_min: Option<TlsVersion>,
 
     /// Certificates of authorities in PEM, of which clients have to have a certificate
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_client_ca: Option<PathBuf>,
 
-    /// Whether a client needs a certificate of --tls-client-ca
-    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = ClientCertificate::Required)]
-    pub tls_client: ClientCertificate,
+    /// Whether a client needs a certificate of --tls-client-ca [default: required]
+    #[arg(long, value_name = "WHETHER", value_enum)]
+    pub tls_client: Option<ClientCertificate>,
 
     /// Time for which a browser is to use HTTPS only, once it has been here: max-age of the header
     /// strict-transport-security, which responses over TLS get [default: no such header]
@@ -84,23 +84,33 @@ impl TlsFlags {
                 format!("found {certs} certificates (--tls-cert); expected at most {CERTIFICATES_MAX}"),
             ));
         }
-        if certs == 0 {
-            let needs = |id, flag: &str| {
-                Err((id, format!("{flag} needs a certificate; expected --tls-cert FILE with it")))
-            };
-            if self.tls_client_ca.is_some() {
-                return needs("tls_client_ca", "--tls-client-ca");
-            }
-            if self.hsts.is_some() {
-                return needs("hsts", "--hsts");
-            }
+        // Each would have no effect without the other, which is not what is meant.
+        let needing = [
+            (
+                "tls_client_ca",
+                self.tls_client_ca.is_some(),
+                certs > 0,
+                "a certificate; expected --tls-cert FILE",
+            ),
+            ("tls_min", self.tls_min.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
+            ("hsts", self.hsts.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
+            (
+                "tls_client",
+                self.tls_client.is_some(),
+                self.tls_client_ca.is_some(),
+                "authorities; expected --tls-client-ca FILE",
+            ),
+        ];
+        match needing.into_iter().find(|(_, is_given, has_other, _)| *is_given && !has_other) {
+            Some((id, _, _, what)) => Err((id, format!("--{} needs {what} with it", id.replace('_', "-")))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns the flags about who may come, and how.
     pub fn terms(&self) -> (TlsVersion, Option<&Path>, ClientCertificate) {
-        (self.tls_min, self.tls_client_ca.as_deref(), self.tls_client)
+        let min = self.tls_min.unwrap_or(TlsVersion::Tls12);
+        (min, self.tls_client_ca.as_deref(), self.tls_client.unwrap_or(ClientCertificate::Required))
     }
 
     /// Returns whether there is a certificate.

@@ -12,11 +12,12 @@ use crate::config::limits::Limits;
 use crate::events::hub::Events;
 use crate::fault::Fault;
 use crate::fault_counts::FaultCounts;
+use crate::in_force::InForce;
 use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
-use crate::serve::settings::InForce;
+use crate::serve::settings::Settings;
 use crate::site::current::Published;
 use crate::site::directory::Directory;
 use crate::site::notice::Notice;
@@ -102,7 +103,7 @@ pub struct App {
     /// Sites, each with its current version.
     pub sites: Published<Directory>,
     /// Settings that a reload changes.
-    pub settings: InForce,
+    pub settings: InForce<Settings>,
     /// Limits of the server as it was started. A reload changes those in `settings`.
     pub limits: Limits,
     /// Generator of connection and request ids.

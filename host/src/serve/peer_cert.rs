@@ -1,12 +1,12 @@
 //! Certificate that a client has shown, as a handler gets it.
 
 use host_http::request::ClientCert;
-use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use crate::hex::{self, hex};
 use crate::net::tls_stream::TlsStream;
 
 /// Longest subject in bytes. A longer one is left out.
@@ -16,7 +16,7 @@ const SUBJECT_MAX: usize = 1024;
 pub(super) fn of(tls: &TlsStream) -> Option<ClientCert> {
     tls.session(|session| {
         let der = session.peer_certificates()?.first()?;
-        let sha256 = hex(&Sha256::digest(der));
+        let sha256 = hex::sha256(der);
         let subject = X509Certificate::from_der(der).map(|(_, found)| subject(found.subject()));
         let subject = subject.ok().filter(|subject| subject.len() <= SUBJECT_MAX).unwrap_or_default();
         Some(ClientCert { sha256, subject })
@@ -57,10 +57,6 @@ fn escaped(text: &str) -> String {
             },
         )
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

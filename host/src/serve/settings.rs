@@ -1,7 +1,6 @@
 //! Settings that a reload of the configuration changes. A connection keeps those that
 //! were in force when it was accepted.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use host_http::forwarded::Trusted;
@@ -27,30 +26,6 @@ pub struct Settings {
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).
     pub tell_cause: bool,
-}
-
-/// Settings in force.
-pub struct InForce(Mutex<Arc<Settings>>);
-
-impl InForce {
-    /// Puts the first settings in force.
-    pub fn new(settings: Settings) -> InForce {
-        InForce(Mutex::new(Arc::new(settings)))
-    }
-
-    /// Returns the settings in force.
-    pub fn get(&self) -> Arc<Settings> {
-        Arc::clone(&self.lock())
-    }
-
-    /// Puts other settings in force, for new connections.
-    pub fn set(&self, settings: Settings) {
-        *self.lock() = Arc::new(settings);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Settings>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl From<&ConnectionLimits> for MessageLimits {

@@ -11,8 +11,8 @@ use bytesize::ByteSize;
 use host_http::quote::quoted;
 use host_wasm::{HandlerModule, Values};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::metrics::requests::ByKind;
 
 /// Most bytes of an origin that are shown: the length of the longest path on Linux.
@@ -230,5 +230,5 @@ fn built_by_cargo(path: &Path) -> Option<[PathBuf; 2]> {
 
 /// Returns the SHA-256 of these bytes in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::sha256(bytes)
 }

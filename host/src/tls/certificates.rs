@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::in_force::InForce;
 use crate::tls::certificate::Certificate;
 
 /// Certificates of the server. New handshakes get those that were published last.
-pub struct Certificates(Mutex<Arc<Set>>);
+pub struct Certificates(pub InForce<Set>);
 
 /// Certificates with the names that they are for.
 pub struct Set {
@@ -48,40 +49,17 @@ impl Set {
     }
 }
 
-impl Certificates {
-    /// Publishes the first certificates.
-    pub fn new(set: Set) -> Certificates {
-        Certificates(Mutex::new(Arc::new(set)))
-    }
-
-    /// Returns those in force.
-    pub fn get(&self) -> Arc<Set> {
-        Arc::clone(&self.lock())
-    }
-
-    /// Publishes others for new handshakes.
-    pub fn set(&self, set: Set) {
-        *self.lock() = Arc::new(set);
-    }
-}
-
-impl Certificates {
-    fn lock(&self) -> MutexGuard<'_, Arc<Set>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let is_known = |certificate: &Certificate| {
             certificate.certified.key.choose_scheme(client.signature_schemes()).is_some()
         };
-        self.get().find(client.server_name(), is_known).map(|found| Arc::clone(&found.certified))
+        self.0.get().find(client.server_name(), is_known).map(|found| Arc::clone(&found.certified))
     }
 }
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.get().all.iter().map(|certificate| &certificate.facts)).finish()
+        f.debug_list().entries(self.0.get().all.iter().map(|certificate| &certificate.facts)).finish()
     }
 }

@@ -6,13 +6,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use crate::clock;
+use crate::{clock, hex};
 
 /// What a certificate says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,10 +22,6 @@ pub struct Facts {
     pub not_before: String,
     /// End of its time, in RFC 3339.
     pub not_after: String,
-    /// Start of its time in seconds since 1970.
-    pub not_before_seconds: u64,
-    /// End of its time in seconds since 1970.
-    pub not_after_seconds: u64,
     /// Issuer.
     pub issuer: String,
     /// SHA-256 of the certificate, in hexadecimal digits.
@@ -76,14 +71,18 @@ impl Facts {
     ///
     /// When its time begins, or when it has ended.
     pub fn check(&self, now: SystemTime) -> anyhow::Result<()> {
-        let now = seconds(now);
-        if now < self.not_before_seconds {
+        if now < parsed(&self.not_before) {
             bail!("it is not valid before {}", self.not_before);
         }
-        if now >= self.not_after_seconds {
+        if now >= self.not_after() {
             bail!("it expired at {}", self.not_after);
         }
         Ok(())
+    }
+
+    /// Returns the end of its time.
+    pub fn not_after(&self) -> SystemTime {
+        parsed(&self.not_after)
     }
 
     fn of(found: &X509Certificate<'_>, der: &[u8]) -> anyhow::Result<Facts> {
@@ -92,15 +91,12 @@ impl Facts {
             bail!("the certificate has no names (subjectAltName), so no client would accept it");
         }
         let validity = found.validity();
-        let (not_before, not_after) = (time(&validity.not_before), time(&validity.not_after));
         Ok(Facts {
             names,
-            not_before: clock::seconds(not_before).to_string(),
-            not_after: clock::seconds(not_after).to_string(),
-            not_before_seconds: seconds(not_before),
-            not_after_seconds: seconds(not_after),
+            not_before: rfc3339(&validity.not_before),
+            not_after: rfc3339(&validity.not_after),
             issuer: found.issuer().to_string(),
-            sha256: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex::sha256(der),
         })
     }
 }
@@ -143,12 +139,13 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+/// Formats a time of a certificate. One before 1970 becomes the start of 1970.
+fn rfc3339(time: &ASN1Time) -> String {
+    let since = Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default());
+    clock::seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// Returns a time of a certificate. One before 1970 becomes the start of 1970.
-fn time(time: &ASN1Time) -> SystemTime {
-    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+/// Parses what [`rfc3339`] has formatted.
+fn parsed(time: &str) -> SystemTime {
+    humantime::parse_rfc3339(time).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -20,6 +20,7 @@ use crate::config::tls::TlsFlags;
 use crate::events::event::Event;
 use crate::events::hub::Events;
 use crate::files::stamp::{self, FileStamp};
+use crate::in_force::InForce;
 use crate::tls::certificate::{Certificate, Pair};
 use crate::tls::certificates::{Certificates, Set};
 use crate::tls::facts::Facts;
@@ -41,7 +42,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
-    terms: Mutex<Arc<ServerConfig>>,
+    terms: InForce<ServerConfig>,
     /// What the certificates were read from. Locked while they are replaced.
     source: Mutex<Source>,
     events: Arc<Events>,
@@ -71,6 +72,17 @@ impl Ready {
         tls.replace(&mut tls.source(), self);
         tls.warn();
     }
+}
+
+/// Checks that the files can be used that the flags name.
+///
+/// # Errors
+///
+/// One line: which file cannot be used, what was found, and what was expected.
+pub fn check(flags: &TlsFlags) -> anyhow::Result<()> {
+    let provider = terms::provider();
+    let certificates = Arc::new(Certificates(InForce::new(read(flags, &provider)?)));
+    terms::new(flags, &provider, &certificates).map(drop)
 }
 
 /// Certificate as the API shows it.
@@ -107,8 +119,8 @@ impl Tls {
         let provider = terms::provider();
         let seen = stamps(flags);
         let set = read(flags, &provider)?;
-        let certificates = Arc::new(Certificates::new(set));
-        let terms = Mutex::new(Arc::new(terms::new(flags, &provider, &certificates)?));
+        let certificates = Arc::new(Certificates(InForce::new(set)));
+        let terms = InForce::new(terms::new(flags, &provider, &certificates)?);
         let source = Mutex::new(Source { flags: flags.clone(), seen, refused: None });
         let tls = Tls { provider, certificates, terms, source, events: Arc::clone(events) };
         tls.warn();
@@ -117,12 +129,12 @@ impl Tls {
 
     /// Returns the terms for a new connection.
     pub fn terms(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.lock_terms())
+        self.terms.get()
     }
 
     /// Returns what the API shows of the certificates.
     pub fn shown(&self) -> AllShown {
-        let set = self.certificates.get();
+        let set = self.certificates.0.get();
         let shown = |one: &Certificate| Shown { file: one.pair.cert.clone(), facts: one.facts.clone() };
         AllShown {
             certificates: set.all.iter().map(shown).collect(),
@@ -139,7 +151,7 @@ impl Tls {
     pub fn prepare(self: &Arc<Self>, flags: &TlsFlags) -> anyhow::Result<Ready> {
         let seen = stamps(flags);
         let set = read(flags, &self.provider)?;
-        let (now, old) = (SystemTime::now(), self.certificates.get());
+        let (now, old) = (SystemTime::now(), self.certificates.0.get());
         // A certificate that serves already goes on, even if it has expired.
         let is_new = |one: &&Certificate| old.all.iter().all(|old| old.facts.sha256 != one.facts.sha256);
         for one in set.all.iter().filter(is_new) {
@@ -153,10 +165,10 @@ impl Tls {
     }
 
     fn replace(&self, source: &mut Source, Ready { flags, seen, set, terms, .. }: Ready) {
-        self.tell(&self.certificates.get(), &set);
-        self.certificates.set(set);
+        self.tell(&self.certificates.0.get(), &set);
+        self.certificates.0.set(set);
         if let Some(terms) = terms {
-            *self.lock_terms() = Arc::new(terms);
+            self.terms.set(terms);
         }
         *source = Source { flags, seen, refused: None };
     }
@@ -183,19 +195,18 @@ impl Tls {
 
     /// Warns of certificates that expire soon, and of private keys that are open to all.
     fn warn(&self) {
-        let set = self.certificates.get();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let set = self.certificates.0.get();
+        let now = SystemTime::now();
         for one in &set.all {
             one.pair.doubt().iter().for_each(|doubt| warn!("{doubt}"));
-            let end = Duration::from_secs(one.facts.not_after_seconds);
             let (file, not_after) = (one.pair.cert.display(), &one.facts.not_after);
-            match end.checked_sub(now) {
-                None => warn!(%file, not_after, "the certificate has expired (--tls-cert)"),
-                Some(left) if left < WARN_BEFORE => {
+            match one.facts.not_after().duration_since(now) {
+                Err(_) => warn!(%file, not_after, "the certificate has expired (--tls-cert)"),
+                Ok(left) if left < WARN_BEFORE => {
                     let days = left.as_secs() / (24 * 3600);
                     warn!(%file, not_after, days, "the certificate expires soon (--tls-cert)");
                 }
-                Some(_) => {}
+                Ok(_) => {}
             }
         }
     }
@@ -258,10 +269,6 @@ impl Tls {
         }
     }
 
-    fn lock_terms(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
-        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn source(&self) -> MutexGuard<'_, Source> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -288,7 +295,7 @@ pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<R
 /// # Errors
 ///
 /// One line: which file cannot be used, what was found, and what was expected.
-pub fn read(flags: &TlsFlags, provider: &CryptoProvider) -> anyhow::Result<Set> {
+fn read(flags: &TlsFlags, provider: &CryptoProvider) -> anyhow::Result<Set> {
     let all: Vec<_> = pairs(flags).map(|pair| pair.read(provider)).collect::<Result<_, _>>()?;
     if all.is_empty() {
         bail!("there is no certificate; expected --tls-cert FILE");

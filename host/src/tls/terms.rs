@@ -36,14 +36,15 @@ pub fn new(
     provider: &Arc<CryptoProvider>,
     certificates: &Arc<Certificates>,
 ) -> anyhow::Result<ServerConfig> {
-    let versions: &[_] = match flags.tls_min {
+    let (oldest, authorities, whether) = flags.terms();
+    let versions: &[_] = match oldest {
         TlsVersion::Tls12 => &[&TLS13, &TLS12],
         TlsVersion::Tls13 => &[&TLS13],
     };
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions)?;
-    let builder = match &flags.tls_client_ca {
-        Some(path) => builder.with_client_cert_verifier(verifier(path, flags.tls_client, provider)?),
+    let builder = match authorities {
+        Some(path) => builder.with_client_cert_verifier(verifier(path, whether, provider)?),
         None => builder.with_no_client_auth(),
     };
     let mut terms = builder.with_cert_resolver(Arc::clone(certificates) as _);

@@ -37,8 +37,8 @@ export function sites(all, chosen, choose) {
 export function certificates(tls) {
   find("certificates").hidden = !tls;
   if (!tls) return;
-  const days = (one) => Math.floor((one.not_after_seconds * 1000 - Date.now()) / 86_400_000);
-  const ending = [...tls.certificates].sort((one, other) => one.not_after_seconds - other.not_after_seconds);
+  const days = (one) => Math.floor((Date.parse(one.not_after) - Date.now()) / 86_400_000);
+  const ending = [...tls.certificates].sort((one, other) => Date.parse(one.not_after) - Date.parse(other.not_after));
   const left = ending.map(days);
   find("certificates").classList.toggle("urgent", Boolean(tls.refused) || left.some((days) => days < CERTIFICATE_DAYS));
   fill(find("certificates-body"), [tls, left], () => [
