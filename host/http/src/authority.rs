@@ -23,6 +23,9 @@ pub enum BadHost {
     /// The field is neither a name nor an address.
     #[error("its field host is malformed; expected a name or an address, and perhaps a port")]
     Malformed,
+    /// The field differs from the authority of a request of HTTP/2.
+    #[error("its field host is not its :authority (RFC 9113, section 8.3.1)")]
+    Differs,
 }
 
 /// Checks the `host` field of a request, which must be valid even where the authority of

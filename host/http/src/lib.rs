@@ -5,6 +5,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `h1` | parses HTTP/1.1 requests, and refuses what is ambiguous |
+//! | `h2` | what HTTP/2 adds to these rules |
 //! | `request_head` | the head of a request as it arrived |
 //! | `field` | header fields, and the names that the host knows |
 //! | `request` | encodes the canonical request |
@@ -25,6 +26,7 @@ pub mod client_net;
 pub mod field;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod hop_by_hop;
 pub mod invalid_response;
 pub mod message;

@@ -59,6 +59,11 @@ impl Tls<'_> {
             Tls::AsSent => &["http", "https"],
         }
     }
+
+    /// Returns whether a URL in a request may have this scheme.
+    pub(crate) fn has_scheme(self, scheme: &str) -> bool {
+        self.schemes().iter().any(|each| scheme.eq_ignore_ascii_case(each))
+    }
 }
 
 /// Certificate of a client that was verified.

@@ -11,6 +11,8 @@ pub enum Version {
     /// HTTP/1.1, or a later minor version.
     #[default]
     Http11,
+    /// HTTP/2.
+    Http2,
 }
 
 /// Head of a request: slices of the buffer that it arrived in.

@@ -59,6 +59,10 @@ pub struct Serve {
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = Traceparent::Off)]
     pub traceparent: Traceparent,
 
+    /// Speak HTTP/2 without TLS too, to clients that begin with it (prior knowledge)
+    #[arg(long)]
+    pub h2c: bool,
+
     /// Number of threads that serve requests [default: one for each core]
     #[arg(long, value_name = "N", value_parser = count::<THREADS_MAX>)]
     pub threads: Option<usize>,
@@ -272,6 +276,7 @@ impl Serve {
             tell_version: !self.swap.no_version_field,
             tell_cause: self.dev,
             hsts: self.tls.hsts,
+            h2c: self.h2c,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::http2::Http2Limits;
 use crate::config::value::{ADDRESSES, count, duration, size};
 
 /// Largest `target_max`: longer targets are of no use, and each costs its length in memory.
@@ -97,4 +98,8 @@ pub struct ConnectionLimits {
     /// Most requests on one connection; past it the connection is closed
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
+
+    /// Flags of [`Http2Limits`].
+    #[command(flatten)]
+    pub http2: Http2Limits,
 }

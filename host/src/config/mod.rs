@@ -5,6 +5,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `connection` | limits of one connection and its messages |
+//! | `http2` | limits of one connection of HTTP/2 |
 //! | `server` | limits of all connections together |
 //! | `call` | limits of handler calls |
 //! | `log_lines` | what the log says of each request |
@@ -30,6 +31,7 @@ pub mod call;
 pub mod connection;
 pub mod environment;
 pub mod file;
+pub mod http2;
 pub(crate) mod limit_flag;
 pub mod limits;
 pub mod live;

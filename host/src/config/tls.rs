@@ -40,6 +40,10 @@ pub struct TlsFlags {
     /// strict-transport-security, which responses over TLS get [default: no such header]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub hsts: Option<Duration>,
+
+    /// Do not offer HTTP/2 over TLS
+    #[arg(long)]
+    pub no_h2: bool,
 }
 
 /// Version of TLS.
@@ -93,6 +97,7 @@ impl TlsFlags {
                 "a certificate; expected --tls-cert FILE",
             ),
             ("tls_min", self.tls_min.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
+            ("no_h2", self.no_h2, certs > 0, "a certificate; expected --tls-cert FILE"),
             ("hsts", self.hsts.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
             (
                 "tls_client",

@@ -105,6 +105,7 @@ impl Line<'_> {
         self.request.map(|(head, _)| match head.version {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
         })
     }
 

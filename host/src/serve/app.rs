@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::SystemTime;
 
+use host_http::h2::Flood;
 use host_http::request_id::ConnectionIds;
 use rustls::HandshakeKind;
 use tokio::sync::Semaphore;
@@ -32,6 +33,15 @@ pub struct ConnectionCounts {
     active: AtomicUsize,
     /// TLS handshakes.
     handshakes: Handshakes,
+    /// Connections of HTTP/2 whose client passed a limit on frames.
+    floods: Floods,
+}
+
+/// Numbers of connections that ended because their client passed a limit.
+#[derive(Default)]
+struct Floods {
+    resets: AtomicU64,
+    control: AtomicU64,
 }
 
 /// Numbers of TLS handshakes.
@@ -74,6 +84,21 @@ impl ConnectionCounts {
         let Handshakes { full, resumed, failed } = &self.handshakes;
         [("full", full), ("resumed", resumed), ("failed", failed)]
             .map(|(name, count)| (name, count.load(Relaxed)))
+    }
+
+    /// Counts a connection that ends because its client passed a limit on frames.
+    pub(super) fn flooded(&self, flood: Flood) {
+        let of_kind = match flood {
+            Flood::Resets => &self.floods.resets,
+            Flood::Control => &self.floods.control,
+        };
+        of_kind.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the numbers of connections whose clients passed a limit on frames, by the limit.
+    pub fn floods(&self) -> [(&'static str, u64); 2] {
+        let Floods { resets, control } = &self.floods;
+        [("resets", resets), ("control", control)].map(|(name, count)| (name, count.load(Relaxed)))
     }
 
     /// Counts a connection as active.

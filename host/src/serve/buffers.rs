@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// Largest body that is not counted, in bytes. The kernel needs as much for the
-/// connection anyway.
+/// Largest body that is not counted, in bytes, where a connection has one at a time. The kernel
+/// needs as much for the connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
 /// Bytes per permit. A semaphore acquires at most `u32::MAX` permits at once, so a permit
@@ -39,14 +39,16 @@ impl Buffers {
         (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
-    /// Extends a share to at least `bytes`, or fails if the budget is used up.
-    pub(super) fn extend(&self, share: &mut Share, bytes: usize) -> Result<(), Fault> {
+    /// Extends a share to at least `bytes`, or fails if the budget is used up. Up to `uncounted`
+    /// bytes need no share.
+    pub(super) fn extend(&self, share: &mut Share, bytes: usize, uncounted: usize) -> Result<(), Fault> {
         let has = share.taken.as_ref().map_or(0, |taken| taken.num_permits() * UNIT);
-        if bytes <= UNCOUNTED.max(has) {
+        if bytes <= uncounted.max(has) {
             return Ok(());
         }
         // Rounds up, so that a body of many pieces seldom acquires permits.
-        let missing = (bytes - has).div_ceil(UNCOUNTED) * (UNCOUNTED / UNIT);
+        let step = uncounted.max(UNIT);
+        let missing = (bytes - has).div_ceil(step) * (step / UNIT);
         let more = u32::try_from(missing).ok();
         let more = more.and_then(|more| Arc::clone(&self.room).try_acquire_many_owned(more).ok());
         let more = more.ok_or(Fault::NoBuffer { limit: self.limit })?;
@@ -57,10 +59,11 @@ impl Buffers {
         Ok(())
     }
 
-    /// Returns a share of at least `bytes`, or fails if the budget is used up.
-    pub(super) fn share(&self, bytes: usize) -> Result<Share, Fault> {
+    /// Returns a share of at least `bytes`, or fails if the budget is used up. Up to `uncounted`
+    /// bytes need no share.
+    pub(super) fn share(&self, bytes: usize, uncounted: usize) -> Result<Share, Fault> {
         let mut share = Share::default();
-        self.extend(&mut share, bytes)?;
+        self.extend(&mut share, bytes, uncounted)?;
         Ok(share)
     }
 }
@@ -72,12 +75,12 @@ mod tests {
     #[test]
     fn a_dropped_share_is_free_again() {
         let buffers = Buffers::new(4 * UNCOUNTED);
-        let first = buffers.share(2 * UNCOUNTED).unwrap();
-        let second = buffers.share(2 * UNCOUNTED).unwrap();
-        assert!(buffers.share(UNCOUNTED + 1).is_err());
-        assert!(buffers.share(UNCOUNTED).is_ok(), "small ones are not counted");
+        let first = buffers.share(2 * UNCOUNTED, UNCOUNTED).unwrap();
+        let second = buffers.share(2 * UNCOUNTED, UNCOUNTED).unwrap();
+        assert!(buffers.share(UNCOUNTED + 1, UNCOUNTED).is_err());
+        assert!(buffers.share(UNCOUNTED, UNCOUNTED).is_ok(), "small ones are not counted");
         drop(first);
-        assert!(buffers.share(2 * UNCOUNTED).is_ok());
+        assert!(buffers.share(2 * UNCOUNTED, UNCOUNTED).is_ok());
         drop(second);
         assert_eq!(buffers.used(), 0);
     }
@@ -87,11 +90,11 @@ mod tests {
         let buffers = Buffers::new(3 * UNCOUNTED);
         let mut share = Share::default();
         for length in [1, UNCOUNTED, UNCOUNTED + 1, 3 * UNCOUNTED] {
-            buffers.extend(&mut share, length).unwrap();
+            buffers.extend(&mut share, length, UNCOUNTED).unwrap();
         }
         assert_eq!(buffers.room.available_permits(), 0);
-        assert!(buffers.extend(&mut share, 3 * UNCOUNTED + 1).is_err());
+        assert!(buffers.extend(&mut share, 3 * UNCOUNTED + 1, UNCOUNTED).is_err());
         drop(share);
-        assert!(buffers.share(3 * UNCOUNTED).is_ok());
+        assert!(buffers.share(3 * UNCOUNTED, UNCOUNTED).is_ok());
     }
 }

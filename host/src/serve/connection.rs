@@ -23,10 +23,13 @@ use crate::net::tls_stream::TlsStream;
 use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
 use crate::serve::client::Client;
-use crate::serve::exchange::Arrival;
+use crate::serve::h2;
+use crate::serve::http1::Arrival;
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, READ, READ_FIRST, Stream, TOGETHER};
+use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
+use crate::tls::terms::HTTP2;
 
 /// Longest time to drain a closing connection. Closing a socket with unread input sends a
 /// reset, which can destroy the response on its way to the client (RFC 9112,
@@ -60,7 +63,8 @@ const CONNECTION: usize = 8 << 10;
 /// direction that is too short to be counted.
 pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     let output = TOGETHER + response_head_max;
-    (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
+    let http1 = (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64;
+    http1.max(h2::connection::memory(limits))
 }
 
 /// State shared by all connections.
@@ -106,6 +110,10 @@ impl Connections {
             }
         };
         let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot, redirect);
+        if socket.tls().is_some_and(speaks_http2) {
+            Box::pin(h2::connection::serve(&socket, &taken.slot, &client, BytesMut::new())).await;
+            return close(&socket, &taken.slot).await;
+        }
         let mut idle_since = Instant::now();
         let mut is_new = true;
         while self.rest(&socket, &client, &taken.slot, idle_since, is_new).await {
@@ -114,21 +122,20 @@ impl Connections {
             // Boxed, so that a parked connection does not reserve memory for this
             // future.
             match Box::pin(self.serve_requests(&socket, &taken.slot, &client, idle_since)).await {
-                Ok(Some(since)) => {
+                Ok(Left::Idle(since)) => {
                     debug!(%peer, "connection parked");
                     idle_since = since;
                     continue;
                 }
-                Ok(None) => {}
+                Ok(Left::Http2(read)) => {
+                    Box::pin(h2::connection::serve(&socket, &taken.slot, &client, read)).await;
+                }
+                Ok(Left::Ended) => {}
                 // Closes the connection: a response may have been sent in part, and
                 // nothing may follow it.
                 Err(error) => debug!(%peer, %error, "connection ended early"),
             }
-            // Skips draining: a new connection waits for the permit.
-            if !taken.slot.gives_way_now() {
-                linger(&socket).await;
-            }
-            return;
+            return close(&socket, &taken.slot).await;
         }
     }
 
@@ -189,21 +196,20 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Serves requests until the connection is idle, and returns since when, or until it
-    /// ends.
+    /// Serves requests until the connection is idle or ends, or turns out to be of HTTP/2.
     async fn serve_requests(
         &self,
         socket: &Socket,
         slot: &Arc<Slot>,
         client: &Client,
         idle_since: Instant,
-    ) -> io::Result<Option<Instant>> {
+    ) -> io::Result<Left> {
         let active = self.app.connections.one_more_active();
         let idle_check = if active.count > ACTIVE_MANY { IDLE_CHECK_UNDER_LOAD } else { IDLE_CHECK };
         let limits = &client.settings().limits;
         let (messages, write) = (MessageLimits::from(limits), WriteBounds::from(limits));
-        let mut stream =
-            Stream::new(socket.clone(), Arc::clone(slot), limits.head_timeout, write, idle_check);
+        let transport = Transport::new(socket.clone(), Arc::clone(slot), write);
+        let mut stream = Stream::new(transport, limits.head_timeout, idle_check);
         let (mut parser, mut reused) = (HeadParser::default(), client.memory());
         let mut has_answered = false;
         loop {
@@ -212,22 +218,45 @@ impl Connections {
             let (length, framing) = match next_head(&mut stream, &mut parser, &messages).await? {
                 Next::Head(length, framing) => (length, framing),
                 // Empty lines do not end the idle time.
-                Next::Idle(since) => return Ok(Some(if has_answered { since } else { idle_since })),
-                Next::End => return Ok(None),
+                Next::Idle(since) => return Ok(Left::Idle(if has_answered { since } else { idle_since })),
+                Next::End => return Ok(Left::Ended),
+                Next::Refused(BadMessage::Version)
+                    if !has_answered && client.settings().h2c && stream.input.starts_with(PREFACE_LINE) =>
+                {
+                    return Ok(Left::Http2(stream.input));
+                }
                 Next::Refused(why) => {
-                    client.refuse(&mut stream, why).await?;
+                    client.refuse_next(&mut stream, why).await?;
                     break;
                 }
             };
             let arrival = Arrival { length, framing, parser: &parser };
-            if !client.answer(&mut stream, arrival, &mut reused).await? {
+            if !client.answer_next(&mut stream, arrival, &mut reused).await? {
                 break;
             }
             has_answered = true;
         }
         stream.flush().await?;
-        Ok(None)
+        Ok(Left::Ended)
     }
+}
+
+/// Why a connection is no longer active.
+enum Left {
+    /// It is idle, since this time.
+    Idle(Instant),
+    /// It is over.
+    Ended,
+    /// Its client speaks HTTP/2. These bytes were read.
+    Http2(BytesMut),
+}
+
+/// First line of what a client of HTTP/2 sends. No request begins with it.
+const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// Returns whether client and server have chosen HTTP/2.
+fn speaks_http2(tls: &TlsStream) -> bool {
+    tls.session(|session| session.alpn_protocol() == Some(HTTP2))
 }
 
 /// What came instead of, or as, the next head.
@@ -259,6 +288,14 @@ async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &Messag
             Arrived::TooSlow => return Ok(Next::Refused(BadMessage::HeadTooSlow)),
             Arrived::GaveWay => return Ok(Next::Refused(BadMessage::GaveWay)),
         }
+    }
+}
+
+/// Closes a connection that has ended.
+async fn close(socket: &Socket, slot: &Slot) {
+    // Skips draining if a new connection waits for the permit.
+    if !slot.gives_way_now() {
+        linger(socket).await;
     }
 }
 

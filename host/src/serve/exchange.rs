@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use host_http::forwarded;
-use host_http::h1::{Framing, HeadParser};
 use host_http::message::Message;
 use host_http::request::{self, Origin, Tls};
 use host_http::request_head::RequestHead;
@@ -22,25 +21,16 @@ use crate::metrics::requests::{Answered, CallTimes};
 use crate::rollout::exchange::Received;
 use crate::seed;
 use crate::serve::buffers::Share;
+use crate::serve::channel::Channel;
 use crate::serve::client::Client;
 use crate::serve::date;
 use crate::serve::put::{connection, put};
-use crate::serve::stream::{READ_FIRST, Stream};
-use crate::serve::{access_log, body, redirect};
+use crate::serve::stream::READ_FIRST;
+use crate::serve::{access_log, redirect};
 use crate::site::current::{Cached, Serving};
 use crate::site::directory::{Directory, Site};
 use crate::site::version;
 use crate::telemetry::request_line;
-
-/// A request whose head has arrived.
-pub struct Arrival<'a> {
-    /// Length of the head, which is at the start of the input.
-    pub length: usize,
-    /// Framing of the body.
-    pub framing: Framing,
-    /// Parser that has read the head.
-    pub parser: &'a HeadParser,
-}
 
 /// Memory of one exchange that the next one on the connection reuses.
 pub struct Reused {
@@ -57,22 +47,21 @@ impl Client {
         Reused { message, places: Places::default(), sites: self.app.sites.cached() }
     }
 
-    /// Answers one request, and returns whether another one may follow on the connection.
+    /// Answers one request, whose head had `length` bytes. Returns whether another one may follow on
+    /// a connection that has one at a time.
     ///
     /// # Errors
     ///
     /// When the connection is gone, or the client reads too slowly.
-    pub async fn answer(
+    pub(super) async fn answer<C: Channel>(
         &self,
-        stream: &mut Stream,
-        arrival: Arrival<'_>,
+        channel: &mut C,
+        head: RequestHead<'_>,
+        length: usize,
         Reused { message, places, sites }: &mut Reused,
     ) -> io::Result<bool> {
         let (started, time) = clock::both();
-        let Arrival { length, framing, parser } = arrival;
         let mut received = length;
-        let bytes = stream.input.split_to(length);
-        let head = parser.head(&bytes);
         let id = self.ids.request();
         let trace = self.trace(&id, head.fields);
         let from = forwarded::client(self.peer, head.fields, &self.settings.trusted);
@@ -84,12 +73,14 @@ impl Client {
         let (mut version_called, mut site_found) = (None, None);
         let (mut called, mut waited) = (started, Duration::ZERO);
         let sites = sites.get();
-        let mut has_unread = framing != Framing::None;
+        let mut has_unread = channel.has_body();
         // Whether little time has passed since the head, so that the clock need not be read.
         let mut is_quick = !has_unread;
         let tls = self.tls();
         let outcome = async {
-            let target = request::check_head(&head, if self.redirect.is_some() { Tls::AsSent } else { tls })?;
+            let schemes = if self.redirect.is_some() { Tls::AsSent } else { tls };
+            let target = request::check_head(&head, schemes)?;
+            channel.check_head(schemes)?;
             if let Some(port) = self.redirect {
                 let response = redirect::to(&head, &target, port)?;
                 return Ok((Bytes::from(response), Share::default()));
@@ -99,7 +90,8 @@ impl Client {
             let mut _share = Share::default();
             if has_unread {
                 // Boxed to keep the future small.
-                _share = Box::pin(self.read_body(stream, &head, framing, message)).await?;
+                let (limits, buffers) = (&self.settings.limits, &self.app.buffers);
+                _share = Box::pin(channel.read_body(&head, limits, buffers, &mut message.body)).await?;
                 has_unread = false;
                 called = Instant::now();
             }
@@ -121,18 +113,18 @@ impl Client {
                 Call::Running(call) => {
                     is_quick = false;
                     // Earlier responses do not wait for this one.
-                    stream.flush().await.map_err(|_| Fault::ClientGone)?;
-                    let ended = Box::pin(self.unless_gone(call)).await?;
+                    channel.flush().await.map_err(|_| Fault::ClientGone)?;
+                    let ended = Box::pin(unless_gone(call, channel)).await?;
                     waited = ended.waited;
                     ended.result?
                 }
             };
-            let share = self.app.buffers.share(response.len())?;
+            let share = self.app.buffers.share(response.len(), C::UNCOUNTED)?;
             Ok::<_, Fault>((response, share))
         };
         let outcome = outcome.await;
         // Earlier responses could not be sent whole, so nothing may follow them.
-        stream.check()?;
+        channel.check()?;
         let version = version_called.as_ref().map(|version: &Serving| version.label.number);
         let shown = version.filter(|_| self.settings.tell_version);
         let site_name = site_found.and_then(|site: &Arc<Site>| site.shown());
@@ -142,20 +134,19 @@ impl Client {
         let serving = version_called.as_ref().or(not_called.as_ref());
         let target = masked(serving, head.target);
         let target = request_line::target(&target);
-        let mut closes = has_unread || self.is_last() || !head.keeps_alive();
-        let mut put = |response: &[u8], head_max: usize, closes: bool, stream: &mut Stream| {
+        let mut closes = (has_unread && C::ENDS_WITH_UNREAD) || self.is_last() || !head.keeps_alive();
+        let mut put = |response: &[u8], head_max: usize, closes: bool, channel: &mut C| {
             let connection = connection(closes, head.version);
             let date = date::of(if is_quick { time } else { SystemTime::now() });
             let own = Own { id: &id, version: shown, connection, hsts: self.hsts(), date: &date };
-            put(&mut stream.output, response, head.method, head_max, &own, places)
+            put(channel, response, head.method, head_max, &own, places)
         };
         let head_max = version_called
             .as_ref()
             .map_or(usize::MAX, |version: &Serving| version.module.limits().response_head_max);
-        let before = stream.output.len();
         let answered = outcome
-            .and_then(|(response, share)| Ok((put(&response, head_max, closes, stream)?, response, share)));
-        let (answer, response, _share, fault) = match answered {
+            .and_then(|(response, share)| Ok((put(&response, head_max, closes, channel)?, response, share)));
+        let (answer, response, share, fault) = match answered {
             Ok((answer, response, share)) => (answer, response, share, None),
             Err(fault) => {
                 let text = fault.to_string();
@@ -166,8 +157,8 @@ impl Client {
                 let (request, version) = ((head.method, &*target), version_called.as_ref());
                 let version = version.map(|version: &Serving| version.label.number);
                 self.app.failed((&fault, &cause), time, id.to_string(), request, (site_name, version));
-                closes |= fault.leaves_unread();
-                let answer = put(&page, usize::MAX, closes, stream).map_err(io::Error::other)?;
+                closes |= fault.leaves_unread() && C::ENDS_WITH_UNREAD;
+                let answer = put(&page, usize::MAX, closes, channel).map_err(io::Error::other)?;
                 (answer, page, Share::default(), Some((fault, cause)))
             }
         };
@@ -176,7 +167,7 @@ impl Client {
             let ran = (started + took).saturating_duration_since(called).saturating_sub(waited);
             CallTimes { ran, waited }
         });
-        let sent = stream.output.len().saturating_sub(before) + answer.body.len();
+        let sent = answer.head + answer.body.len();
         let counted = Answered { method: head.method, status: answer.status, received, sent, took, call };
         let metrics = site_found.map_or(&self.app.metrics, |site: &Arc<Site>| &site.metrics);
         metrics.requests.add(&counted, version_called.as_ref().map(|version| &*version.requests));
@@ -204,36 +195,8 @@ impl Client {
             fault: fault.as_ref().map(|(fault, cause)| (fault, cause.as_str())),
         });
         message.clear();
-        stream.send(response.get(answer.body).unwrap_or_default(), started.into()).await?;
+        channel.send(response, answer.body, share, started).await?;
         Ok(!closes)
-    }
-
-    /// Reads the body of a request, for which the client may wait to be asked.
-    async fn read_body(
-        &self,
-        stream: &mut Stream,
-        head: &RequestHead<'_>,
-        framing: Framing,
-        message: &mut Message,
-    ) -> Result<Share, Fault> {
-        let (limits, buffers) = (&self.settings.limits, &self.app.buffers);
-        let is_too_long = matches!(framing, Framing::Length(length) if length > limits.body_max as u64);
-        if stream.input.is_empty() && head.expects_continue() && !is_too_long {
-            stream.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        let share = body::read_body(stream, framing, limits, buffers, &mut message.body).await?;
-        stream.is_complete();
-        Ok(share)
-    }
-
-    /// Waits for the result of a call, and gives the call up if the client resets the
-    /// connection.
-    async fn unless_gone(&self, call: impl Future<Output = Ended>) -> Result<Ended, Fault> {
-        tokio::select! {
-            biased;
-            ended = call => Ok(ended),
-            () = self.socket.reset() => Err(Fault::ClientGone),
-        }
     }
 
     /// Records a request, if recording is on and the fault is one of the handler.
@@ -250,6 +213,15 @@ impl Client {
         {
             recorder.record(std::mem::take(message), id, time, version, fault.entry().name, cause);
         }
+    }
+}
+
+/// Waits for the result of a call, and gives the call up if the client gives up.
+async fn unless_gone<C: Channel>(call: impl Future<Output = Ended>, channel: &mut C) -> Result<Ended, Fault> {
+    tokio::select! {
+        biased;
+        ended = call => Ok(ended),
+        () = channel.gone() => Err(Fault::ClientGone),
     }
 }
 

@@ -7,17 +7,23 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
+//! | `h2` | serves one connection of HTTP/2 |
 //! | `client` | what is known of a client from its connection |
+//! | `transport` | socket of an active connection, and how slowly its client may read |
 //! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
+//! | `channel` | what answering needs of a connection, for each version of HTTP |
+//! | `http1` | answers requests of HTTP/1.1, one after the other |
 //! | `redirect` | sends clients of a plain port to https |
 //! | `peer_cert` | tells the handler the certificate of the client |
 //! | `refused` | answers a message that is no request |
 //! | `put` | checks a response, and writes its head |
 //! | `date` | formats the field `date` |
-//! | `body` | reads a request body within its limits |
+//! | `body` | reads a request body of HTTP/1.1 within its limits |
+//! | `body_pace` | bounds how slowly a body may arrive |
+//! | `body_pieces` | memory of a body that is being read |
 //! | `buffers` | counts the memory of bodies |
 //! | `idle_memory` | gives memory back when a burst is over |
 //! | `access_log` | writes one log line for each request |
@@ -25,13 +31,18 @@
 
 pub mod access_log;
 pub mod app;
-pub mod body;
+mod body;
+mod body_pace;
+mod body_pieces;
 pub mod buffers;
+mod channel;
 pub mod client;
 pub mod connection;
 mod date;
 pub mod ending;
 pub mod exchange;
+mod h2;
+mod http1;
 mod idle_memory;
 pub mod look;
 mod peer_cert;
@@ -42,4 +53,5 @@ pub mod server;
 pub mod settings;
 pub mod slots;
 pub mod stream;
+mod transport;
 pub mod write_pace;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub traceparent: Traceparent,
     /// Time for which browsers are to use HTTPS only.
     pub hsts: Option<Duration>,
+    /// Whether HTTP/2 is spoken without TLS.
+    pub h2c: bool,
     /// Whether responses name the version that answered.
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).

@@ -4,17 +4,14 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-use crate::net::socket::Socket;
 use crate::serve::look::Look;
-use crate::serve::slots::Slot;
-use crate::serve::write_pace::{WriteBounds, WritePace, too_slow};
+use crate::serve::transport::Transport;
 
 /// Most room for a read, in bytes.
 pub(crate) const READ: usize = 8 << 10;
@@ -51,10 +48,8 @@ pub enum Arrived {
 
 /// Buffered stream of one connection.
 pub struct Stream {
-    socket: Socket,
-    slot: Arc<Slot>,
+    transport: Transport,
     head_timeout: Duration,
-    write: WriteBounds,
     /// Bytes that were received and not used yet.
     pub input: BytesMut,
     /// Room for the next read of a head, in bytes. It grows when a read fills it.
@@ -64,8 +59,6 @@ pub struct Stream {
     look: Look,
     /// Timeout of an incomplete head.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the slot says that the connection waits for its client in a transfer.
-    waits: bool,
     /// Time at which the oldest request was read whose response is in the output.
     unsent_since: Option<Instant>,
     /// Why a write failed. Nothing may follow it, because a part may have been sent.
@@ -75,34 +68,30 @@ pub struct Stream {
 impl Stream {
     /// Creates a stream that begins between two messages. It is idle when nothing arrives
     /// for `idle` to twice `idle`, depending on when the timer checks.
-    pub fn new(
-        socket: Socket,
-        slot: Arc<Slot>,
-        head_timeout: Duration,
-        write: WriteBounds,
-        idle: Duration,
-    ) -> Stream {
+    pub fn new(transport: Transport, head_timeout: Duration, idle: Duration) -> Stream {
         Stream {
-            socket,
-            slot,
+            transport,
             head_timeout,
-            write,
             input: BytesMut::new(),
             room: READ_FIRST,
             output: Vec::with_capacity(READ_FIRST),
             look: Look::new(idle),
             head_timer: None,
-            waits: false,
             unsent_since: None,
             broken: None,
         }
+    }
+
+    /// Waits until the client resets the connection.
+    pub async fn reset(&self) {
+        self.transport.socket().reset().await;
     }
 
     /// Notes that a message is complete, or its head.
     pub fn is_complete(&mut self) {
         self.look.busy = true;
         self.head_timer = None;
-        self.wait_no_more();
+        self.transport.wait_no_more();
     }
 
     /// Waits for more bytes of a head, which has begun already or not.
@@ -112,19 +101,20 @@ impl Stream {
     /// When the connection is gone.
     pub async fn more_of_head(&mut self, has_begun: bool) -> io::Result<Arrived> {
         self.input.reserve(self.room);
-        poll_fn(|cx| match self.socket.poll_read(cx, &mut self.input)? {
+        poll_fn(|cx| match self.transport.poll_read(cx, &mut self.input)? {
             Poll::Ready(0) => Poll::Ready(Ok(Arrived::End)),
             Poll::Ready(received) => {
                 if received >= self.room {
                     self.room = READ;
                 }
-                self.moved(received);
                 Poll::Ready(Ok(Arrived::Bytes(received)))
             }
             // Empty lines before a request line do not begin a head (RFC 9112, section
             // 2.2), so the connection is idle.
             Poll::Pending if !has_begun => self.look.poll(cx).map(|since| Ok(Arrived::Idle(since))),
-            Poll::Pending if self.poll_transfers(cx).is_ready() => Poll::Ready(Ok(Arrived::GaveWay)),
+            Poll::Pending if self.transport.poll_transfers(cx).is_ready() => {
+                Poll::Ready(Ok(Arrived::GaveWay))
+            }
             Poll::Pending => {
                 let timeout = self.head_timeout;
                 let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
@@ -154,13 +144,10 @@ impl Stream {
     /// When the connection is gone.
     pub async fn read_body(&mut self, into: &mut impl BufMut, until: Instant) -> io::Result<Arrived> {
         self.flush().await?;
-        let read = poll_fn(|cx| match self.socket.poll_read(cx, into)? {
+        let read = poll_fn(|cx| match self.transport.poll_read(cx, into)? {
             Poll::Ready(0) => Poll::Ready(Ok(Arrived::End)),
-            Poll::Ready(received) => {
-                self.moved(received);
-                Poll::Ready(Ok(Arrived::Bytes(received)))
-            }
-            Poll::Pending => self.poll_transfers(cx).map(|()| Ok(Arrived::GaveWay)),
+            Poll::Ready(received) => Poll::Ready(Ok(Arrived::Bytes(received))),
+            Poll::Pending => self.transport.poll_transfers(cx).map(|()| Ok(Arrived::GaveWay)),
         });
         timeout_at(until, read).await.unwrap_or(Ok(Arrived::TooSlow))
     }
@@ -218,63 +205,15 @@ impl Stream {
         let mut pace = None;
         let mut missing = output.len() + body.len();
         while missing > 0 {
-            let written = poll_fn(|cx| self.poll_write(cx, left, &mut pace)).await?;
+            let written = poll_fn(|cx| self.transport.poll_write(cx, left, &mut pace)).await?;
             missing -= written;
             IoSlice::advance_slices(&mut left, written);
         }
         if pace.is_some() {
-            self.wait_no_more();
+            self.transport.wait_no_more();
         }
         output.clear();
         self.output = output;
         Ok(())
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-        pace: &mut Option<WritePace>,
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(bytes) = self.socket.poll_write(cx, pieces)? {
-            if let Some(pace) = pace {
-                pace.took_in(bytes, Instant::now())?;
-                self.moved(bytes);
-            }
-            return Poll::Ready(Ok(bytes));
-        }
-        if self.poll_transfers(cx).is_ready() {
-            let what = "was the slowest, and there were too few permits for all (--connections)";
-            return Poll::Ready(Err(too_slow(what)));
-        }
-        let pace = pace.get_or_insert_with(|| WritePace::new(self.write, Instant::now()));
-        loop {
-            ready!(pace.poll_next_try(cx));
-            let bytes = self.socket.write_now(pieces)?;
-            pace.took_in(bytes, Instant::now())?;
-            if bytes > 0 {
-                self.moved(bytes);
-                return Poll::Ready(Ok(bytes));
-            }
-        }
-    }
-
-    /// Tells the slot that the connection waits for its client. Ready when the connection
-    /// has to give way at once.
-    fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.waits = true;
-        self.slot.poll_transfers(cx)
-    }
-
-    fn moved(&self, bytes: usize) {
-        if self.waits {
-            self.slot.moved(bytes);
-        }
-    }
-
-    fn wait_no_more(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            self.slot.works();
-        }
     }
 }

@@ -18,8 +18,11 @@ use crate::config::tls::{ClientCertificate, TlsFlags, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::certificates::Certificates;
 
-/// Protocols that the server speaks over TLS, the best one first (ALPN).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// Name of HTTP/2 in the choice of a protocol (ALPN).
+pub const HTTP2: &[u8] = b"h2";
+
+/// Name of HTTP/1.1 in the choice of a protocol.
+const HTTP1: &[u8] = b"http/1.1";
 
 /// Returns the cryptography that the server uses.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -48,7 +51,9 @@ pub fn new(
         None => builder.with_no_client_auth(),
     };
     let mut terms = builder.with_cert_resolver(Arc::clone(certificates) as _);
-    terms.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+    // The best one first.
+    let protocols: &[&[u8]] = if flags.no_h2 { &[HTTP1] } else { &[HTTP2, HTTP1] };
+    terms.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     terms.ticketer = aws_lc_rs::Ticketer::new()?;
     terms.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(terms)

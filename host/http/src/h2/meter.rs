@@ -1,0 +1,286 @@
+//! Counts what a client sends besides requests. A frame of a few bytes can cost the server more
+//! than the client, so each kind has a limit in each span of time.
+
+use std::time::{Duration, Instant};
+
+use super::PREFACE;
+
+/// Length of the head of a frame in bytes (RFC 9113, section 4.1).
+const FRAME_HEAD: usize = 9;
+
+/// Bytes of responses for which a client may send one WINDOW_UPDATE more.
+const BYTES_PER_UPDATE: u64 = 512;
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const RST_STREAM: u8 = 0x3;
+const WINDOW_UPDATE: u8 = 0x8;
+const CONTINUATION: u8 = 0x9;
+
+/// Flag END_HEADERS.
+const END_HEADERS: u8 = 0x4;
+
+/// Limits in each span of time.
+#[derive(Clone, Copy, Debug)]
+pub struct MeterLimits {
+    /// Most streams that a client may reset.
+    pub resets: u32,
+    /// Most frames that bring no part of a request.
+    pub control: u32,
+    /// Span of time.
+    pub window: Duration,
+}
+
+/// Which limit a client has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flood {
+    /// That of RST_STREAM frames.
+    Resets,
+    /// That of other frames that bring no part of a request.
+    Control,
+}
+
+/// Frames of one connection, as their bytes arrive.
+#[derive(Debug)]
+pub struct Meter {
+    limits: MeterLimits,
+    /// Bytes of the client's preface that are missing.
+    preface: usize,
+    /// Head of the current frame.
+    head: [u8; FRAME_HEAD],
+    /// Bytes of the head that have arrived.
+    head_read: usize,
+    /// Bytes of the payload that are missing.
+    missing: usize,
+    /// Whether the fields of a request have begun and not ended.
+    in_fields: bool,
+    /// Begin of the current span.
+    since: Instant,
+    resets: u32,
+    control: u32,
+    updates: u32,
+    /// Bytes of responses that were sent in the current span.
+    sent: u64,
+    flood: Option<Flood>,
+}
+
+impl Meter {
+    /// Begins with a connection.
+    pub fn new(limits: MeterLimits, now: Instant) -> Meter {
+        Meter {
+            limits,
+            preface: PREFACE.len(),
+            head: [0; FRAME_HEAD],
+            head_read: 0,
+            missing: 0,
+            in_fields: false,
+            since: now,
+            resets: 0,
+            control: 0,
+            updates: 0,
+            sent: 0,
+            flood: None,
+        }
+    }
+
+    /// Notes bytes of the client. `now` is read only when a limit is reached.
+    pub fn received(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) {
+        let preface = self.preface.min(bytes.len());
+        self.preface -= preface;
+        bytes = bytes.get(preface..).unwrap_or_default();
+        while !bytes.is_empty() {
+            if self.missing > 0 {
+                let skipped = self.missing.min(bytes.len());
+                self.missing -= skipped;
+                bytes = bytes.get(skipped..).unwrap_or_default();
+                continue;
+            }
+            let taken = (FRAME_HEAD - self.head_read).min(bytes.len());
+            let (head, rest) = bytes.split_at(taken);
+            if let Some(place) = self.head.get_mut(self.head_read..self.head_read + taken) {
+                place.copy_from_slice(head);
+            }
+            self.head_read += taken;
+            bytes = rest;
+            if self.head_read == FRAME_HEAD {
+                self.head_read = 0;
+                self.frame(&now);
+            }
+        }
+    }
+
+    /// Notes bytes that were sent.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// Returns which limit the client has passed.
+    pub fn flood(&self) -> Option<Flood> {
+        self.flood
+    }
+
+    /// Returns whether a frame has begun and not ended, or the fields of a request, or the preface;
+    /// unless it is a part of a body, which has a pace of its own.
+    pub fn is_in_head(&self) -> bool {
+        self.preface > 0 || self.in_fields || self.head_read > 0 || (self.missing > 0 && self.kind() != DATA)
+    }
+
+    /// Returns the stream and the bytes that have arrived of a part of a body that has begun and
+    /// not ended.
+    pub fn part_of_body(&self) -> Option<(u32, usize)> {
+        if self.missing == 0 || self.kind() != DATA || self.head_read > 0 {
+            return None;
+        }
+        let [.., a, b, c, d] = self.head;
+        let stream = u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1);
+        Some((stream, self.length() - self.missing))
+    }
+
+    fn kind(&self) -> u8 {
+        let [_, _, _, kind, ..] = self.head;
+        kind
+    }
+
+    fn length(&self) -> usize {
+        let [a, b, c, ..] = self.head;
+        u32::from_be_bytes([0, a, b, c]) as usize
+    }
+
+    /// Notes a frame, whose head is complete.
+    fn frame(&mut self, now: &impl Fn() -> Instant) {
+        let [_, _, _, kind, flags, ..] = self.head;
+        self.missing = self.length();
+        match kind {
+            HEADERS => self.in_fields = flags & END_HEADERS == 0,
+            CONTINUATION => self.in_fields &= flags & END_HEADERS == 0,
+            _ => {}
+        }
+        self.count(kind);
+        let allowed = u64::from(self.limits.control) + self.sent / BYTES_PER_UPDATE;
+        let flood = if self.resets > self.limits.resets {
+            Flood::Resets
+        } else if self.control > self.limits.control || u64::from(self.updates) > allowed {
+            Flood::Control
+        } else {
+            return;
+        };
+        let now = now();
+        if now.saturating_duration_since(self.since) < self.limits.window {
+            self.flood = Some(flood);
+            return;
+        }
+        (self.since, self.resets, self.control, self.updates, self.sent) = (now, 0, 0, 0, 0);
+        self.count(kind);
+    }
+
+    fn count(&mut self, kind: u8) {
+        match kind {
+            DATA if self.missing > 0 => {}
+            HEADERS => {}
+            RST_STREAM => self.resets += 1,
+            WINDOW_UPDATE => self.updates += 1,
+            _ => self.control += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DATA, END_HEADERS, Flood, HEADERS, Meter, MeterLimits, PREFACE, RST_STREAM, WINDOW_UPDATE};
+    use std::time::{Duration, Instant};
+
+    const LIMITS: MeterLimits = MeterLimits { resets: 3, control: 5, window: Duration::from_secs(10) };
+    const PING: u8 = 0x6;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: usize) -> Vec<u8> {
+        let mut frame = (payload as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.resize(9 + payload, b'x');
+        frame
+    }
+
+    struct Fed {
+        meter: Meter,
+        began: Instant,
+    }
+
+    impl Fed {
+        fn new() -> Fed {
+            let began = Instant::now();
+            let mut fed = Fed { meter: Meter::new(LIMITS, began), began };
+            fed.at(0, PREFACE);
+            fed
+        }
+
+        fn at(&mut self, second: u64, bytes: &[u8]) {
+            let now = self.began + Duration::from_secs(second);
+            self.meter.received(bytes, || now);
+        }
+    }
+
+    #[test]
+    fn frames_are_found_however_their_bytes_arrive() {
+        let mut bytes = frame(HEADERS, END_HEADERS, 1, 300);
+        bytes.extend(frame(DATA, 0, 1, 70_000));
+        bytes.extend(frame(RST_STREAM, 0, 1, 4).repeat(3));
+        for step in [1, 2, 8, 9, 10, 1000, bytes.len()] {
+            let mut fed = Fed::new();
+            bytes.chunks(step).for_each(|piece| fed.at(0, piece));
+            assert_eq!(fed.meter.flood(), None, "{step}");
+            frame(RST_STREAM, 0, 1, 4).chunks(step).for_each(|piece| fed.at(0, piece));
+            assert_eq!(fed.meter.flood(), Some(Flood::Resets), "{step}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_for_each_span_of_time() {
+        let mut fed = Fed::new();
+        for second in 0..4 {
+            fed.at(11 * second, &frame(PING, 0, 0, 8).repeat(5));
+        }
+        assert_eq!(fed.meter.flood(), None);
+        fed.at(34, &frame(PING, 0, 0, 8));
+        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+    }
+
+    #[test]
+    fn a_client_may_widen_its_windows_as_it_reads() {
+        let mut fed = Fed::new();
+        for _ in 0..100 {
+            fed.meter.sent(1024);
+            fed.at(0, &frame(WINDOW_UPDATE, 0, 1, 4).repeat(2));
+        }
+        assert_eq!(fed.meter.flood(), None);
+        fed.at(0, &frame(WINDOW_UPDATE, 0, 1, 4).repeat(6));
+        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+    }
+
+    #[test]
+    fn empty_data_counts_and_other_data_does_not() {
+        let mut fed = Fed::new();
+        fed.at(0, &frame(DATA, 0, 1, 1).repeat(100));
+        assert_eq!(fed.meter.flood(), None);
+        fed.at(0, &frame(DATA, 0, 1, 0).repeat(6));
+        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+    }
+
+    #[test]
+    fn what_has_begun_is_told_apart() {
+        let began = Instant::now();
+        assert!(Meter::new(LIMITS, began).is_in_head());
+        let mut fed = Fed::new();
+        assert!(!fed.meter.is_in_head());
+        fed.at(0, &frame(HEADERS, 0, 1, 10));
+        assert!(fed.meter.is_in_head());
+        fed.at(0, &frame(super::CONTINUATION, END_HEADERS, 1, 10));
+        assert!(!fed.meter.is_in_head());
+        fed.at(0, &frame(DATA, 0, 1, 100)[..50]);
+        assert!(!fed.meter.is_in_head());
+        assert_eq!(fed.meter.part_of_body(), Some((1, 41)));
+        fed.at(0, &[0; 59]);
+        assert_eq!(fed.meter.part_of_body(), None);
+        fed.at(0, &[0]);
+        assert!(fed.meter.is_in_head());
+    }
+}

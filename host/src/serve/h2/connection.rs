@@ -1,0 +1,291 @@
+//! Serves one connection of HTTP/2: accepts its requests, answers them side by side, and ends it.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use h2::Reason;
+use h2::server::{Builder, Connection};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tracing::debug;
+
+use crate::config::connection::ConnectionLimits;
+use crate::net::socket::Socket;
+use crate::serve::client::Client;
+use crate::serve::h2::shared::Shared;
+use crate::serve::h2::stream::{self, Memory};
+use crate::serve::h2::wire::Wire;
+use crate::serve::look::Look;
+use crate::serve::slots::Slot;
+use crate::serve::transport::Transport;
+use crate::serve::write_pace::WriteBounds;
+
+/// Bytes of a response that wait to be written, for each stream.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// What a field counts besides its name and its value, where the length of fields is limited
+/// (RFC 9113, section 6.5.2).
+const FIELD: usize = 32;
+
+/// Fields of a request besides those that `--fields-max` counts.
+const PSEUDO_FIELDS: usize = 5;
+
+/// Longest wait for a client to close its connection after the last response.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Time for which a connection rests before its memory is freed.
+const IDLE_CHECK: Duration = Duration::from_millis(250);
+
+/// Requests whose memory is kept for the next ones.
+const SPARE: usize = 16;
+
+/// Memory of a connection besides its streams, its tables and its window, in bytes: buffers for
+/// reading and writing of a frame each, and what the crate `h2` keeps.
+const CONNECTION: usize = 64 << 10;
+
+/// Returns the most memory of a connection, in bytes: a frame and a table in each direction, a window
+/// of bodies that were not taken in yet, and a head that is not counted yet. `--buffer-max` counts the
+/// streams.
+pub fn memory(limits: &ConnectionLimits) -> u64 {
+    let http2 = &limits.http2;
+    let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
+    let held = 2 * http2.h2_frame_max + 2 * http2.h2_table + http2.h2_window;
+    (CONNECTION + held + limits.head_max + fields) as u64
+}
+
+/// Connection that is being served.
+struct Serving<'a> {
+    client: &'a Client,
+    slot: &'a Slot,
+    shared: &'a Shared,
+    h2: Connection<Wire, Bytes>,
+    streams: FuturesUnordered<Pin<Box<dyn Future<Output = Box<Memory>> + Send + 'a>>>,
+    spare: Vec<Box<Memory>>,
+    look: Look,
+    /// Timeout of a head or a frame that has begun.
+    head_timer: Option<Pin<Box<Sleep>>>,
+    /// Time for the client to close, once the connection ends and nothing is in flight.
+    last: Option<Pin<Box<Sleep>>>,
+    /// Whether the client was told that the connection ends.
+    is_leaving: bool,
+    /// Whether the connection ends at once.
+    is_ending: bool,
+    /// Whether the slot says that the connection waits for its client.
+    waits: bool,
+    /// Whether a request has arrived since the connection was idle.
+    has_answered: bool,
+    /// End of the connection, when requests may still be in flight.
+    end: Option<Result<(), h2::Error>>,
+}
+
+/// Serves a connection until its end. `read` was read of it already.
+pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: BytesMut) {
+    let (limits, peer) = (&client.settings().limits, client.peer());
+    let shared = Arc::new(Shared::new(limits));
+    let transport = Transport::new(socket.clone(), Arc::clone(slot), WriteBounds::from(limits));
+    let wire = Wire::new(transport, Arc::clone(&shared), read);
+    let handshake = tokio::select! {
+        biased;
+        handshake = timeout(limits.head_timeout, builder(limits).handshake(wire)) => handshake,
+        () = poll_fn(|cx| slot.poll_transfers(cx)) => return,
+    };
+    let h2 = match handshake {
+        Ok(Ok(h2)) => h2,
+        Ok(Err(error)) => return debug!(%peer, %error, "HTTP/2 did not begin"),
+        Err(_) => return debug!(%peer, "HTTP/2 did not begin in time (--head-timeout)"),
+    };
+    let mut serving = Serving::new(client, slot, &shared, h2);
+    let mut idle_since = Instant::now();
+    loop {
+        slot.works();
+        let active = client.app.connections.one_more_active();
+        let since = match serving.run().await {
+            Ok(Some(since)) => since,
+            Ok(None) => return,
+            Err(error) => return debug!(%peer, %error, "connection ended early"),
+        };
+        drop(active);
+        if std::mem::take(&mut serving.has_answered) {
+            idle_since = since;
+        }
+        debug!(%peer, "connection parked");
+        serving.spare = Vec::new();
+        let goes_on = tokio::select! {
+            biased;
+            () = socket.readable() => true,
+            () = client.app.ending.begun() => false,
+            () = slot.rest(idle_since, false) => false,
+            () = sleep_until(idle_since + limits.idle_timeout) => false,
+        };
+        if !goes_on {
+            serving.leave();
+        }
+    }
+}
+
+fn builder(limits: &ConnectionLimits) -> Builder {
+    let http2 = &limits.http2;
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(size(http2.h2_streams))
+        .initial_window_size(size(http2.h2_window))
+        .initial_connection_window_size(size(http2.h2_window))
+        .max_frame_size(size(http2.h2_frame_max))
+        .header_table_size(size(http2.h2_table))
+        // The parser of heads refuses what `--head-max` does not allow, with a response.
+        .max_header_list_size(size(limits.head_max + fields))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(http2.h2_resets.min(http2.h2_streams));
+    builder
+}
+
+impl<'a> Serving<'a> {
+    fn new(client: &'a Client, slot: &'a Slot, shared: &'a Shared, h2: Connection<Wire, Bytes>) -> Self {
+        Serving {
+            client,
+            slot,
+            shared,
+            h2,
+            streams: FuturesUnordered::new(),
+            spare: Vec::new(),
+            look: Look::new(IDLE_CHECK),
+            head_timer: None,
+            last: None,
+            is_leaving: false,
+            is_ending: false,
+            waits: false,
+            has_answered: false,
+            end: None,
+        }
+    }
+
+    /// Tells the client that it is to send no more requests on this connection.
+    fn leave(&mut self) {
+        if !self.is_leaving {
+            self.is_leaving = true;
+            self.h2.graceful_shutdown();
+        }
+    }
+
+    /// Ends the connection at once, for this reason.
+    fn end_now(&mut self, reason: Reason, why: &str) {
+        if !self.is_ending {
+            (self.is_ending, self.is_leaving) = (true, true);
+            debug!(peer = %self.client.peer(), %reason, "connection ended: {why}");
+            self.h2.abrupt_shutdown(reason);
+        }
+    }
+
+    /// Serves requests until the connection is idle, and returns since when, or until it ends.
+    async fn run(&mut self) -> Result<Option<Instant>, h2::Error> {
+        let mut begun = pin!(self.client.app.ending.begun());
+        poll_fn(|cx| {
+            if !self.is_leaving && (self.client.is_last() || begun.as_mut().poll(cx).is_ready()) {
+                self.leave();
+            }
+            self.poll(cx)
+        })
+        .await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Instant>, h2::Error>> {
+        loop {
+            self.accept(cx);
+            if let Some(flood) = self.shared.meter().flood().filter(|_| !self.is_ending) {
+                self.client.app.connections.flooded(flood);
+                self.end_now(Reason::ENHANCE_YOUR_CALM, "too many frames (--h2-resets, --h2-control)");
+                continue;
+            }
+            let mut has_answered = false;
+            while let Poll::Ready(Some(memory)) = self.streams.poll_next_unpin(cx) {
+                has_answered = true;
+                if self.spare.len() < SPARE && memory.is_small() {
+                    self.spare.push(memory);
+                }
+            }
+            // What was answered is to be sent.
+            if has_answered && self.end.is_none() {
+                continue;
+            }
+            if self.streams.is_empty()
+                && let Some(end) = self.end.take()
+            {
+                return Poll::Ready(end.map(|()| None));
+            }
+            match self.poll_times(cx) {
+                Poll::Ready(Some(since)) => return Poll::Ready(Ok(Some(since))),
+                Poll::Ready(None) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Takes the requests that have arrived, and sends what can be sent.
+    fn accept(&mut self, cx: &mut Context<'_>) {
+        while self.end.is_none() {
+            match self.h2.poll_accept(cx) {
+                Poll::Ready(Some(Ok(request))) => {
+                    (self.look.busy, self.has_answered) = (true, true);
+                    let memory = self.spare.pop().unwrap_or_else(|| Box::new(Memory::new(self.client)));
+                    self.streams.push(Box::pin(stream::answer(self.client, self.shared, request, memory)));
+                }
+                Poll::Ready(Some(Err(error))) => self.end = Some(Err(error)),
+                Poll::Ready(None) => self.end = Some(Ok(())),
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Waits for the next time at which something is due. Returns since when the connection is idle;
+    /// or [`None`] if it ends now.
+    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        if self.is_ending || self.end.is_some() {
+            return Poll::Pending;
+        }
+        let limits = &self.client.settings().limits;
+        if self.shared.meter().is_in_head() {
+            let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(limits.head_timeout)));
+            if timer.as_mut().poll(cx).is_ready() {
+                self.end_now(
+                    Reason::ENHANCE_YOUR_CALM,
+                    "a head or a frame was not whole in time (--head-timeout)",
+                );
+                return Poll::Ready(None);
+            }
+        } else {
+            self.head_timer = None;
+        }
+        let open = self.streams.len();
+        if open > 0 && self.shared.waiting() == open {
+            self.waits = true;
+            if self.slot.poll_transfers(cx).is_ready() {
+                self.end_now(Reason::ENHANCE_YOUR_CALM, "too few permits for all (--connections)");
+                return Poll::Ready(None);
+            }
+        } else if std::mem::take(&mut self.waits) {
+            self.slot.works();
+        }
+        if open > 0 || self.shared.is_blocked() {
+            self.last = None;
+            return Poll::Pending;
+        }
+        if self.is_leaving {
+            let last = self.last.get_or_insert_with(|| Box::pin(sleep(LAST)));
+            if last.as_mut().poll(cx).is_ready() {
+                self.end_now(Reason::NO_ERROR, "the client did not close it");
+                return Poll::Ready(None);
+            }
+            return Poll::Pending;
+        }
+        match self.head_timer {
+            Some(_) => Poll::Pending,
+            None => self.look.poll(cx).map(Some),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Serves connections of HTTP/2 (RFC 9113). The crate `h2` reads and writes frames; requests are
+//! answered as those of HTTP/1.1 are, many at once.
+//!
+//! | file | responsibility |
+//! | --- | --- |
+//! | `connection` | serves one connection: accepts requests, waits, ends |
+//! | `stream` | answers one request |
+//! | `wire` | bytes of the connection, which are counted and timed |
+//! | `shared` | what the connection and its streams know of each other |
+
+pub(super) mod connection;
+mod shared;
+mod stream;
+mod wire;

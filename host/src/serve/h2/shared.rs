@@ -1,0 +1,65 @@
+//! What a connection, its wire and its streams know of each other.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use host_http::h2::{Meter, MeterLimits};
+use tokio::time::Instant;
+
+use crate::config::connection::ConnectionLimits;
+
+/// State of one connection.
+pub(super) struct Shared {
+    meter: Mutex<Meter>,
+    /// Whether the client takes in nothing for now.
+    is_blocked: AtomicBool,
+    /// Streams that wait for their client.
+    waiting: AtomicUsize,
+}
+
+/// Counts a stream as waiting for its client until dropped.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl Shared {
+    pub(super) fn new(limits: &ConnectionLimits) -> Shared {
+        let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        let (resets, control) = (count(limits.http2.h2_resets), count(limits.http2.h2_control));
+        let limits = MeterLimits { resets, control, window: limits.rate_window };
+        Shared {
+            meter: Mutex::new(Meter::new(limits, Instant::now().into_std())),
+            is_blocked: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the meter of what the client sends.
+    pub(super) fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Relaxed);
+    }
+
+    /// Returns whether output waits for the client.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Relaxed)
+    }
+
+    /// Counts a stream as waiting for its client.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(&self.waiting)
+    }
+
+    /// Returns the number of streams that wait for their client.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
