@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,8 +16,10 @@ use tracing::debug;
 use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::client::Client;
+use crate::serve::h2::inbox::Inbox;
+use crate::serve::h2::nudge::Nudge;
 use crate::serve::h2::shared::Shared;
-use crate::serve::h2::stream::{self, Memory};
+use crate::serve::h2::stream::work;
 use crate::serve::h2::wire::Wire;
 use crate::serve::look::Look;
 use crate::serve::slots::Slot;
@@ -40,9 +42,6 @@ const LAST: Duration = Duration::from_secs(2);
 /// Time for which a connection rests before its memory is freed.
 const IDLE_CHECK: Duration = Duration::from_millis(250);
 
-/// Requests whose memory is kept for the next ones.
-const SPARE: usize = 16;
-
 /// Memory of a connection besides its streams, its tables and its window, in bytes: buffers for
 /// reading and writing of a frame each, and what the crate `h2` keeps.
 const CONNECTION: usize = 64 << 10;
@@ -63,8 +62,9 @@ struct Serving<'a> {
     slot: &'a Slot,
     shared: &'a Shared,
     h2: Connection<Wire, Bytes>,
-    streams: FuturesUnordered<Pin<Box<dyn Future<Output = Box<Memory>> + Send + 'a>>>,
-    spare: Vec<Box<Memory>>,
+    inbox: &'a Inbox,
+    /// Futures that answer requests, and never end.
+    workers: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
     look: Look,
     /// Timeout of a head or a frame that has begun.
     head_timer: Option<Pin<Box<Sleep>>>,
@@ -98,12 +98,15 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
         Ok(Err(error)) => return debug!(%peer, %error, "HTTP/2 did not begin"),
         Err(_) => return debug!(%peer, "HTTP/2 did not begin in time (--head-timeout)"),
     };
-    let mut serving = Serving::new(client, slot, &shared, h2);
+    let inbox = Inbox::default();
+    let mut serving = Serving::new(client, slot, &shared, &inbox, h2);
+    let nudge = Arc::new(Nudge::default());
+    let waker = Waker::from(Arc::clone(&nudge));
     let mut idle_since = Instant::now();
     loop {
         slot.works();
         let active = client.app.connections.one_more_active();
-        let since = match serving.run().await {
+        let since = match serving.run(&nudge, &waker).await {
             Ok(Some(since)) => since,
             Ok(None) => return,
             Err(error) => return debug!(%peer, %error, "connection ended early"),
@@ -113,7 +116,8 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
             idle_since = since;
         }
         debug!(%peer, "connection parked");
-        serving.spare = Vec::new();
+        serving.workers.clear();
+        inbox.forget_idle();
         let goes_on = tokio::select! {
             biased;
             () = socket.readable() => true,
@@ -146,14 +150,20 @@ fn builder(limits: &ConnectionLimits) -> Builder {
 }
 
 impl<'a> Serving<'a> {
-    fn new(client: &'a Client, slot: &'a Slot, shared: &'a Shared, h2: Connection<Wire, Bytes>) -> Self {
+    fn new(
+        client: &'a Client,
+        slot: &'a Slot,
+        shared: &'a Shared,
+        inbox: &'a Inbox,
+        h2: Connection<Wire, Bytes>,
+    ) -> Self {
         Serving {
             client,
             slot,
             shared,
             h2,
-            streams: FuturesUnordered::new(),
-            spare: Vec::new(),
+            inbox,
+            workers: FuturesUnordered::new(),
             look: Look::new(IDLE_CHECK),
             head_timer: None,
             last: None,
@@ -183,13 +193,15 @@ impl<'a> Serving<'a> {
     }
 
     /// Serves requests until the connection is idle, and returns since when, or until it ends.
-    async fn run(&mut self) -> Result<Option<Instant>, h2::Error> {
+    async fn run(&mut self, nudge: &Nudge, waker: &Waker) -> Result<Option<Instant>, h2::Error> {
         let mut begun = pin!(self.client.app.ending.begun());
         poll_fn(|cx| {
-            if !self.is_leaving && (self.client.is_last() || begun.as_mut().poll(cx).is_ready()) {
-                self.leave();
-            }
-            self.poll(cx)
+            nudge.poll(waker, cx, |cx| {
+                if !self.is_leaving && (self.client.is_last() || begun.as_mut().poll(cx).is_ready()) {
+                    self.leave();
+                }
+                self.poll(cx)
+            })
         })
         .await
     }
@@ -202,23 +214,19 @@ impl<'a> Serving<'a> {
                 self.end_now(Reason::ENHANCE_YOUR_CALM, "too many frames (--h2-resets, --h2-control)");
                 continue;
             }
-            let mut has_answered = false;
-            while let Poll::Ready(Some(memory)) = self.streams.poll_next_unpin(cx) {
-                has_answered = true;
-                if self.spare.len() < SPARE && memory.is_small() {
-                    self.spare.push(memory);
-                }
+            // Workers never end. What they send wakes this task.
+            let _ = self.workers.poll_next_unpin(cx);
+            while self.inbox.needs_worker() {
+                self.workers.push(Box::pin(work(self.client, self.shared, self.inbox)));
+                let _ = self.workers.poll_next_unpin(cx);
             }
-            // What was answered is to be sent.
-            if has_answered && self.end.is_none() {
-                continue;
-            }
-            if self.streams.is_empty()
+            let open = self.inbox.open();
+            if open == 0
                 && let Some(end) = self.end.take()
             {
                 return Poll::Ready(end.map(|()| None));
             }
-            match self.poll_times(cx) {
+            match self.poll_times(open, cx) {
                 Poll::Ready(Some(since)) => return Poll::Ready(Ok(Some(since))),
                 Poll::Ready(None) => {}
                 Poll::Pending => return Poll::Pending,
@@ -232,8 +240,7 @@ impl<'a> Serving<'a> {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok(request))) => {
                     (self.look.busy, self.has_answered) = (true, true);
-                    let memory = self.spare.pop().unwrap_or_else(|| Box::new(Memory::new(self.client)));
-                    self.streams.push(Box::pin(stream::answer(self.client, self.shared, request, memory)));
+                    self.inbox.put(request);
                 }
                 Poll::Ready(Some(Err(error))) => self.end = Some(Err(error)),
                 Poll::Ready(None) => self.end = Some(Ok(())),
@@ -243,8 +250,8 @@ impl<'a> Serving<'a> {
     }
 
     /// Waits for the next time at which something is due. Returns since when the connection is idle;
-    /// or [`None`] if it ends now.
-    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+    /// or [`None`] if it ends now. `open` requests were not answered yet.
+    fn poll_times(&mut self, open: usize, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
         if self.is_ending || self.end.is_some() {
             return Poll::Pending;
         }
@@ -261,7 +268,6 @@ impl<'a> Serving<'a> {
         } else {
             self.head_timer = None;
         }
-        let open = self.streams.len();
         if open > 0 && self.shared.waiting() == open {
             self.waits = true;
             if self.slot.poll_transfers(cx).is_ready() {

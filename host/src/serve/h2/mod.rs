@@ -4,11 +4,15 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `connection` | serves one connection: accepts requests, waits, ends |
-//! | `stream` | answers one request |
+//! | `inbox` | requests that no worker has taken yet |
+//! | `stream` | answers requests |
 //! | `wire` | bytes of the connection, which are counted and timed |
+//! | `nudge` | wakes the task of a connection |
 //! | `shared` | what the connection and its streams know of each other |
 
 pub(super) mod connection;
+mod inbox;
+mod nudge;
 mod shared;
 mod stream;
 mod wire;

@@ -14,7 +14,7 @@ use host_http::request::{BadRequest, Tls};
 use host_http::request_head::{RequestHead, Version};
 use host_http::response::{Checked, Own};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
@@ -28,6 +28,7 @@ use crate::serve::buffers::{Buffers, Share};
 use crate::serve::channel::Channel;
 use crate::serve::client::Client;
 use crate::serve::exchange::Reused;
+use crate::serve::h2::inbox::{Arrived, Inbox};
 use crate::serve::h2::shared::Shared;
 use crate::serve::write_pace::{WriteBounds, WritePace};
 
@@ -41,37 +42,43 @@ const STREAM: usize = (4 << 10) + 2 * SHORT;
 /// Copies of a head that exist at once: its fields, its form in HTTP/1.1, and its canonical form.
 const HEAD_COPIES: usize = 3;
 
-/// Memory of a request that the next one on the connection reuses.
-pub(super) struct Memory {
+/// Answers requests, one after the other.
+pub(super) async fn work(client: &Client, shared: &Shared, inbox: &Inbox) {
+    let mut memory = Memory::new(client);
+    loop {
+        let request = inbox.next().await;
+        answer(client, shared, request, &mut memory).await;
+        if memory.head.capacity() > SHORT {
+            memory = Memory::new(client);
+        }
+        inbox.answered();
+    }
+}
+
+/// Memory of a request that the next one reuses.
+struct Memory {
     reused: Reused,
     parser: HeadParser,
     head: Vec<u8>,
 }
 
 impl Memory {
-    /// Allocates the memory of a request.
-    pub(super) fn new(client: &Client) -> Memory {
+    fn new(client: &Client) -> Memory {
         Memory { reused: client.memory(), parser: HeadParser::default(), head: Vec::with_capacity(1 << 10) }
-    }
-
-    /// Returns whether the memory is small enough to be kept.
-    pub(super) fn is_small(&self) -> bool {
-        self.head.capacity() <= SHORT
     }
 }
 
-/// Answers one request, and gives its memory back.
-pub(super) async fn answer(
+/// Answers one request.
+async fn answer(
     client: &Client,
     shared: &Shared,
-    (request, respond): (Request<RecvStream>, SendResponse<Bytes>),
-    mut memory: Box<Memory>,
-) -> Box<Memory> {
+    (request, respond): Arrived,
+    Memory { reused, parser, head: bytes }: &mut Memory,
+) {
     // Lets other connections of the thread go on beside many requests at once.
     consume_budget().await;
     let limits = &client.settings().limits;
     let (parts, body) = request.into_parts();
-    let Memory { reused, parser, head: bytes } = &mut *memory;
     bytes.clear();
     parser.reset();
     write_head(bytes, &parts);
@@ -104,7 +111,6 @@ pub(super) async fn answer(
     if let Err(error) = answered {
         debug!(peer = %client.peer(), %error, "response not sent whole");
     }
-    memory
 }
 
 /// Stream on which one request is answered.
