@@ -184,6 +184,8 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     let restarts = restarts.map(|(thread, state)| (label("thread", thread), state.restarts as f64)).collect();
     let handshakes =
         app.connections.handshakes().map(|(result, count)| (label("result", result), count as f64)).to_vec();
+    let headers = app.connections.headers.all().into_iter();
+    let headers = headers.map(|(result, count)| (label("result", result), count as f64)).collect();
     let certificates = app.tls.as_ref().map(|tls| tls.shown().certificates).unwrap_or_default();
     let file = |path: &Path| label("file", path.display().to_string());
     let not_after =
@@ -204,6 +206,7 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
             "Connections that were accepted.",
             one(app.connections.accepted() as f64),
         ),
+        counter("host_proxy_headers", "Headers of the PROXY protocol, by what came of them.", headers),
         counter("host_tls_handshakes", "TLS handshakes, by what came of them.", handshakes),
         gauge(
             "host_certificate_not_after_seconds",

@@ -17,6 +17,7 @@ use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
+use crate::serve::header_counts::HeaderCounts;
 use crate::serve::settings::Settings;
 use crate::site::current::Published;
 use crate::site::directory::Directory;
@@ -32,6 +33,8 @@ pub struct ConnectionCounts {
     active: AtomicUsize,
     /// TLS handshakes.
     handshakes: Handshakes,
+    /// Headers of the PROXY protocol.
+    pub headers: HeaderCounts,
 }
 
 /// Numbers of TLS handshakes.

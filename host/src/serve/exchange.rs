@@ -75,7 +75,7 @@ impl Client {
         let head = parser.head(&bytes);
         let id = self.ids.request();
         let trace = self.trace(&id, head.fields);
-        let from = forwarded::client(self.peer, head.fields, &self.settings.trusted);
+        let from = forwarded::client(self.peer, head.fields, self.trusted());
         let (client, client_net) = if from == self.peer {
             (Cow::Borrowed(&*self.peer_text), self.client_net)
         } else {

@@ -7,6 +7,8 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
+//! | `caller` | who is at the other end, by a header of the PROXY protocol |
+//! | `header_counts` | counts these headers |
 //! | `client` | what is known of a client from its connection |
 //! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
@@ -27,11 +29,13 @@ pub mod access_log;
 pub mod app;
 pub mod body;
 pub mod buffers;
+pub mod caller;
 pub mod client;
 pub mod connection;
 mod date;
 pub mod ending;
 pub mod exchange;
+pub mod header_counts;
 mod idle_memory;
 pub mod look;
 mod peer_cert;
