@@ -63,6 +63,13 @@ pub(super) fn split_options(address: &str) -> anyhow::Result<(&str, Option<Speak
     Ok((place, speaks, has_header))
 }
 
+/// Returns the host of an address, unless it is a Unix socket.
+pub fn host(address: &str) -> Option<&str> {
+    let place = split_options(address).ok()?.0;
+    let host = if address.starts_with(UNIX) { None } else { Some(split(place).ok()?.0) };
+    host.map(|host| host.trim_start_matches('[').trim_end_matches(']'))
+}
+
 /// Checks the form of a `HOST:PORT`, without resolving the name or binding it.
 ///
 /// # Errors
