@@ -38,6 +38,7 @@ mod packaging;
 mod parity;
 mod probation;
 mod proof;
+mod proxy_protocol;
 mod regressions;
 mod reload;
 mod repository;

@@ -45,7 +45,8 @@ fn units() -> Folder {
 #[test]
 fn the_documents_show_the_files_of_packages_as_they_are() {
     let page = read("docs/operating.md");
-    for file in ["systemd/host.service", "systemd/host.socket", "proxies/nginx.conf", "proxies/haproxy.cfg"] {
+    let proxies = ["proxies/nginx.conf", "proxies/haproxy.cfg", "proxies/haproxy-tcp.cfg"];
+    for file in ["systemd/host.service", "systemd/host.socket"].into_iter().chain(proxies) {
         let text = read(&format!("packaging/{file}"));
         let shown = page
             .split("\n```")

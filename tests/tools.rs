@@ -7,6 +7,7 @@ use crate::harness::{host, run_to_end};
 mod calling;
 mod checking;
 mod developing;
+mod https;
 mod recording;
 mod testing;
 

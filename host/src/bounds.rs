@@ -6,6 +6,7 @@ use ::host_wasm as wasm;
 use handler_sdk::abi;
 use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
 use host_http::hop_by_hop::OPTIONS_MAX;
+use host_http::proxy_header;
 use host_http::response;
 
 use crate::admin::memory_bounds;
@@ -49,6 +50,8 @@ fn connections() -> Vec<Row> {
             unix_socket::BACKLOG as u64,
             "the client's kernel tries again",
         ),
+        bytes("PROXY header of version 1", proxy_header::V1_MAX, "the connection is closed"),
+        bytes("PROXY header of version 2", proxy_header::V2_MAX, "the connection is closed"),
         bytes("Path of a Unix socket", unix_socket::PATH_MAX, "the socket is not opened"),
         time(
             "Time in which a new connection is not closed for another one (`--rate-window` may lower it)",

@@ -14,7 +14,7 @@ use host::admin::memory_bounds::{MemoryBounds, UPLOADS_MAX};
 use host::admin::proof::DIFFS_MAX;
 use host::builder::{self, Foundation, Loaded};
 use host::cli::command;
-use host::cli::dev;
+use host::cli::dev::{self, Dev};
 use host::cli::parse::{self, Stop};
 use host::cli::serve::Serve;
 use host::config::site::DEFAULT;
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Some(command) => {
             let served = |args| serve(args, None);
-            command::run(command, |args| run(args, |args| dev::run(args, served)))
+            command::run(command, |Dev { serve, https }| run(serve, |args| dev::run(args, https, served)))
         }
         None => run(args.serve, |args| serve(args, takeover)).map(|()| ExitCode::SUCCESS),
     };

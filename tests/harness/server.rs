@@ -395,7 +395,8 @@ fn addresses(ready: &str) -> Vec<SocketAddr> {
     let urls = ready.strip_prefix("ready ").expect("a ready line").split_whitespace();
     urls.filter_map(|url| {
         let address = url.strip_prefix("http://").or(url.strip_prefix("https://"))?;
-        Some(address.parse().unwrap())
+        // What stands behind it says what a connection begins with.
+        Some(address.split(',').next().unwrap().parse().unwrap())
     })
     .collect()
 }

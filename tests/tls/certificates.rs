@@ -176,7 +176,7 @@ fn what_cannot_be_served_is_told_at_the_start() {
         ),
         (
             [a.clone(), words(&["--listen", "127.0.0.1:0,https"])].concat(),
-            "found `,https` behind the address; expected ,tls ,plain or ,redirect",
+            "found `,https` behind the address; expected ,tls ,plain ,redirect or ,proxy",
         ),
     ] {
         let mut command = host();

@@ -167,10 +167,30 @@ impl Terms {
     ///
     /// Why there is no handshake.
     pub fn connect(&self, address: SocketAddr, name: &str) -> Result<TlsClient, String> {
-        let tcp = TcpStream::connect(address).unwrap();
+        self.connect_behind(b"", address, name)
+    }
+
+    /// Connects, sends a header with the begin of the handshake in one piece, and asks for a
+    /// certificate of this name.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no handshake.
+    pub fn connect_behind(
+        &self,
+        header: &[u8],
+        address: SocketAddr,
+        name: &str,
+    ) -> Result<TlsClient, String> {
+        let mut tcp = TcpStream::connect(address).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let tls = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut tls = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut piece = header.to_vec();
+        while tls.wants_write() {
+            tls.write_tls(&mut piece).unwrap();
+        }
+        tcp.write_all(&piece).map_err(|error| error.to_string())?;
         let mut stream = StreamOwned::new(tls, tcp);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).map_err(|error| error.to_string())?;

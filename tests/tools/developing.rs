@@ -14,7 +14,7 @@ fn target() -> PathBuf {
 }
 
 /// Makes a new crate with this name by `host new`, and returns its path.
-fn new(folder: &Folder, name: &str) -> PathBuf {
+pub fn new(folder: &Folder, name: &str) -> PathBuf {
     new_with(folder, name, &[])
 }
 
@@ -128,13 +128,13 @@ fn develop(path: &Path) -> Server {
     Server::spawn(developing(), &["dev".as_ref(), path.as_os_str()])
 }
 
-fn developing() -> Command {
+pub fn developing() -> Command {
     let mut command = host();
     command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
     command
 }
 
-fn edit(file: &Path, from: &str, to: &str) {
+pub fn edit(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{text}");
     std::fs::write(file, text.replace(from, to)).unwrap();

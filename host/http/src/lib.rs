@@ -12,6 +12,7 @@
 //! | `target` | the forms of a request target |
 //! | `authority` | checks the field `host` |
 //! | `forwarded` | determines the client behind trusted proxies |
+//! | `proxy_header` | reads the header of the PROXY protocol |
 //! | `response` | checks a response, and writes the head that a client gets |
 //! | `invalid_response` | why a response is refused |
 //! | `hop_by_hop` | header fields that concern one connection |
@@ -30,6 +31,7 @@ pub mod h2;
 pub mod hop_by_hop;
 pub mod invalid_response;
 pub mod message;
+pub mod proxy_header;
 pub mod quote;
 pub mod request;
 pub mod request_head;

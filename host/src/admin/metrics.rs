@@ -186,6 +186,8 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
         app.connections.handshakes().map(|(result, count)| (label("result", result), count as f64)).to_vec();
     let floods =
         app.connections.floods().map(|(limit, count)| (label("limit", limit), count as f64)).to_vec();
+    let headers = app.connections.headers.all().into_iter();
+    let headers = headers.map(|(result, count)| (label("result", result), count as f64)).collect();
     let certificates = app.tls.as_ref().map(|tls| tls.shown().certificates).unwrap_or_default();
     let file = |path: &Path| label("file", path.display().to_string());
     let not_after =
@@ -206,6 +208,7 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
             "Connections that were accepted.",
             one(app.connections.accepted() as f64),
         ),
+        counter("host_proxy_headers", "Headers of the PROXY protocol, by what came of them.", headers),
         counter("host_tls_handshakes", "TLS handshakes, by what came of them.", handshakes),
         counter(
             "host_http2_connections",

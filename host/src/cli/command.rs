@@ -14,12 +14,12 @@ use crate::admin::protocol::{Reloaded, Rollback, SiteOutcome, Status, Upgraded};
 use crate::cli::ask::{STATUS, end_of, show, status};
 use crate::cli::client::{self, Ask, OfSite, Server};
 use crate::cli::config::{self, Config};
+use crate::cli::dev::Dev;
 use crate::cli::events;
 use crate::cli::insight::{self, Insight};
 use crate::cli::output::print;
 use crate::cli::proof::{self, Proof};
 use crate::cli::rollout::{self, Rollouts};
-use crate::cli::serve::Serve;
 use crate::cli::status::show_status;
 use crate::cli::tool::{self, Tool};
 use crate::cli::upload;
@@ -135,7 +135,7 @@ pub enum Command {
 /// # Errors
 ///
 /// One line: why the server could not be reached, or why it refused the command.
-pub fn run(command: Command, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
         Command::Versions { server, .. } | Command::Status { server } => server.json,
@@ -161,10 +161,7 @@ struct Failed {
     cause: String,
 }
 
-fn carry_out(
-    command: Command,
-    develop: impl FnOnce(Serve) -> anyhow::Result<()>,
-) -> anyhow::Result<ExitCode> {
+fn carry_out(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Swap { file, if_version, accept, accept_all, now, of, server } => {
             upload::look(&file)?;

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, info, warn};
 
 use crate::cli::build::{Built, Outcome};
+use crate::cli::dev_https::Https;
 use crate::cli::loader::{Loader, NotStarted};
 use crate::cli::serve::Serve;
 use crate::cli::sources::Sources;
@@ -47,13 +48,40 @@ pub(super) fn fit(argument: Arg) -> Arg {
 /// Log target of the line about all memory, which says nothing to an author.
 const MEMORY: &str = "host::admin::memory_bounds";
 
-/// Leaves the line about all memory out of the log, unless more than usual is logged.
-pub(super) fn quieter(mut args: Serve) -> Serve {
-    let logs = |level| args.log_level.would_enable(MEMORY, &level);
-    if logs(Level::INFO) && !logs(Level::DEBUG) {
-        args.log_level = args.log_level.with_target(MEMORY, Level::WARN);
+/// Server for a crate.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Dev {
+    /// Flags of the server.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// Flags for https.
+    #[command(flatten)]
+    pub https: Https,
+}
+
+impl Dev {
+    /// Names the certificate that `--https` will make, so that what needs one is right.
+    ///
+    /// # Errors
+    ///
+    /// When the user has no folder for it.
+    pub(super) fn name_certificate(&mut self) -> Result<(), String> {
+        if let Some(file) = self.https.certificate()? {
+            let tls = &mut self.serve.tls;
+            (tls.tls_cert, tls.tls_key) = (vec![file.clone()], vec![file]);
+        }
+        Ok(())
     }
-    args
+
+    /// Leaves the line about all memory out of the log, unless more than usual is logged.
+    pub(super) fn quieter(mut self) -> Dev {
+        let level = &mut self.serve.log_level;
+        let logs = |of| level.would_enable(MEMORY, &of);
+        if logs(Level::INFO) && !logs(Level::DEBUG) {
+            *level = level.clone().with_target(MEMORY, Level::WARN);
+        }
+        self
+    }
 }
 
 /// Builds until a module can be served, then serves and rebuilds until the server
@@ -63,7 +91,7 @@ pub(super) fn quieter(mut args: Serve) -> Serve {
 ///
 /// Errors of the server, and one line when there is no crate or Rust is not
 /// installed.
-pub async fn run<F>(mut args: Serve, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
+pub async fn run<F>(mut args: Serve, https: Https, serve: impl FnOnce(Serve) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -79,6 +107,7 @@ where
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     build::check(&folder).await?;
     listen::try_out(&args.listen)?;
+    https.prepare(&args)?;
     let (sources, notice) = (Sources::new()?, Notice::shown());
     args.notice = notice.clone();
     let mut work = Crate { folder, sources, served: Arc::default(), notice };

@@ -25,6 +25,7 @@
 //! | `test` | sends requests from files, and compares the answers |
 //! | `new` | writes a new handler crate |
 //! | `dev` | serves a crate, and builds it again when it changes |
+//! | `dev_https` | keeps the authority and the certificate of `host dev --https` |
 //! | `build` | builds a crate for WebAssembly |
 //! | `build_remedy` | says what to change in a crate that does not build |
 //! | `sources` | watches the sources of a crate |
@@ -48,6 +49,7 @@ mod completion;
 pub mod config;
 pub mod configured;
 pub mod dev;
+pub mod dev_https;
 mod events;
 mod facts;
 mod insight;

@@ -104,6 +104,7 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     match &mut args.command {
         Some(command::Command::Tool(Tool::Completion(tool))) => tool.definition = named(line),
         Some(command::Command::Tool(Tool::Manual(tool))) => tool.definition = named(line),
+        Some(command::Command::Tool(Tool::Dev(dev))) => dev.name_certificate().map_err(Stop::Wrong)?,
         _ => {}
     }
     let is_shown = args.command.is_some();
@@ -113,7 +114,7 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
         serve.source.line = line.to_vec();
     }
     let served = match &args.command {
-        Some(command::Command::Tool(Tool::Dev(serve))) => serve,
+        Some(command::Command::Tool(Tool::Dev(dev))) => &dev.serve,
         _ => &args.serve,
     };
     let mistakes = match &args.command {

@@ -44,13 +44,15 @@ pub struct Serve {
     /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, which
     /// ,mode=0660 and ,group=NAME may follow. localhost is 127.0.0.1 and ::1; port 0 takes any free
     /// port. With --tls-cert, TLS is spoken at each HOST:PORT, unless ,plain follows, or ,redirect,
-    /// which sends clients to https; repeatable [default: the sockets passed in LISTEN_FDS, or
-    /// localhost:4444]
+    /// which sends clients to https. With ,proxy behind all of this, each connection begins with a
+    /// header of the PROXY protocol, version 1 or 2, and comes from a proxy of --trust-forwarded;
+    /// repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
 
-    /// Proxy whose x-forwarded-for header is trusted: an IP address, a network such as 10.0.0.0/8,
-    /// or unix for clients of a Unix socket; repeatable [default: none]
+    /// Proxy whose x-forwarded-for header is trusted, and whose PROXY header at addresses with
+    /// ,proxy: an IP address, a network such as 10.0.0.0/8, or unix for clients of a Unix socket;
+    /// repeatable [default: none]
     #[arg(long, value_name = "CIDR")]
     pub trust_forwarded: Vec<Trusted>,
 
@@ -300,6 +302,22 @@ impl Serve {
             return Err((
                 "listen",
                 format!("{address} needs a certificate; expected --tls-cert FILE with it"),
+            ));
+        }
+        let lacks_trust = |address: &&String| {
+            let kind = address::needs_trust(address);
+            kind.is_some_and(|kind| {
+                let is_of_kind = |trusted: &Trusted| (*trusted == Trusted::Unix) == (kind == "unix");
+                !self.trust_forwarded.iter().any(is_of_kind)
+            })
+        };
+        if let Some(address) = self.listen.iter().find(lacks_trust) {
+            let kind = address::needs_trust(address).unwrap_or_default();
+            return Err((
+                "listen",
+                format!(
+                    "{address} takes PROXY headers from trusted proxies only; expected --trust-forwarded {kind} with it"
+                ),
             ));
         }
         if self.swap.admin.is_some() && self.swap.admin_token.is_none() {

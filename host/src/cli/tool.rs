@@ -7,7 +7,6 @@ use clap::Subcommand;
 use tokio::runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::cli::serve::Serve;
 use crate::cli::{call, check, completion, dev, loader, manual, new, replay, test};
 use crate::telemetry::log;
 
@@ -19,7 +18,7 @@ pub enum Tool {
     /// Build and serve the crate in a folder, and do so again whenever a file is
     /// saved
     #[command(mut_args(dev::fit))]
-    Dev(Box<Serve>),
+    Dev(Box<dev::Dev>),
     /// Report whether a module can serve, and describe it
     #[command(mut_args(loader::hide_other_limits))]
     Check(Box<check::Check>),
@@ -44,10 +43,10 @@ pub enum Tool {
 /// # Errors
 ///
 /// One line: why the tool could not do its work.
-pub fn run(tool: Tool, develop: impl FnOnce(Serve) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub fn run(tool: Tool, develop: impl FnOnce(dev::Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_good = match tool {
         Tool::New(new) => new::run(&new).map(|()| true),
-        Tool::Dev(dev) => develop(dev::quieter(*dev)).map(|()| true),
+        Tool::Dev(dev) => develop(dev.quieter()).map(|()| true),
         Tool::Check(check) => finish(check::run(&check)),
         Tool::Call(call) => finish(call::run(&call)),
         Tool::Test(test) => finish(test::run(&test)),

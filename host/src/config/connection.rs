@@ -42,7 +42,8 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
 
-    /// Longest time from the first to the last byte of a request head; past it 408
+    /// Longest time from the first to the last byte of a request head, and for a PROXY header; past
+    /// it 408, or, without the PROXY header, the connection is closed
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub head_timeout: Duration,
 

@@ -35,7 +35,7 @@ pub struct PrivateFolder {
     folder: File,
     /// Whether the folder's mode gives others no access, so that the modes of its files
     /// do not matter.
-    is_closed: bool,
+    pub is_closed: bool,
     /// Whether it was made when it was opened.
     is_new: bool,
     lock: Option<(OsString, File)>,

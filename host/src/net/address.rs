@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use anyhow::{anyhow, bail};
 
-use crate::net::listener::{Speaks, UNIX};
+use crate::net::listener::{PROXY, Speaks, UNIX};
 use crate::net::unix_socket;
 
 /// Address to listen on by default.
@@ -20,28 +20,54 @@ pub(super) const DEFAULT: &str = "localhost:4444";
 pub fn check(address: &str) -> anyhow::Result<()> {
     match address.strip_prefix(UNIX) {
         Some(address) => unix_socket::parse(address).map(drop),
-        None => split(split_option(address)?.0).map(drop),
+        None => split(split_options(address)?.0).map(drop),
     }
 }
 
 /// Returns whether an address needs a certificate.
 pub fn needs_tls(address: &str) -> bool {
-    matches!(split_option(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect))))
+    matches!(split_options(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect), _)))
         && !address.starts_with(UNIX)
 }
 
-/// Splits a `HOST:PORT` from what is to be spoken there, if that follows.
-pub(super) fn split_option(address: &str) -> anyhow::Result<(&str, Option<Speaks>)> {
-    let Some((place, option)) = address.split_once(',') else {
-        return Ok((address, None));
+/// Returns a peer for whom connections at an address may come, if they begin with a header of the
+/// PROXY protocol: one of this kind has to be trusted.
+pub fn needs_trust(address: &str) -> Option<&'static str> {
+    let (has_header, peer) = match address.strip_prefix(UNIX) {
+        Some(path) => (unix_socket::parse(path).is_ok_and(|(_, _, has_header)| has_header), "unix"),
+        None => (matches!(split_options(address), Ok((_, _, true))), "CIDR"),
     };
-    let speaks = match option {
-        "plain" => Speaks::Plain,
-        "tls" => Speaks::Tls,
-        "redirect" => Speaks::Redirect,
-        _ => bail!("found `,{option}` behind the address; expected ,tls ,plain or ,redirect"),
-    };
-    Ok((place, Some(speaks)))
+    has_header.then_some(peer)
+}
+
+/// Splits a `HOST:PORT` from the options behind it: what is to be spoken there, and whether
+/// connections begin with a header of the PROXY protocol.
+pub(super) fn split_options(address: &str) -> anyhow::Result<(&str, Option<Speaks>, bool)> {
+    let mut parts = address.split(',');
+    let place = parts.next().unwrap_or_default();
+    let (mut speaks, mut has_header) = (None, false);
+    for option in parts {
+        let again = match option {
+            "plain" => speaks.replace(Speaks::Plain).is_some(),
+            "tls" => speaks.replace(Speaks::Tls).is_some(),
+            "redirect" => speaks.replace(Speaks::Redirect).is_some(),
+            PROXY => std::mem::replace(&mut has_header, true),
+            _ => bail!("found `,{option}` behind the address; expected ,tls ,plain ,redirect or ,{PROXY}"),
+        };
+        if again {
+            bail!(
+                "found `,{option}` behind another option; expected one of ,tls ,plain ,redirect, and ,{PROXY} once"
+            );
+        }
+    }
+    Ok((place, speaks, has_header))
+}
+
+/// Returns the host of an address, unless it is a Unix socket.
+pub fn host(address: &str) -> Option<&str> {
+    let place = split_options(address).ok()?.0;
+    let host = if address.starts_with(UNIX) { None } else { Some(split(place).ok()?.0) };
+    host.map(|host| host.trim_start_matches('[').trim_end_matches(']'))
 }
 
 /// Checks the form of a `HOST:PORT`, without resolving the name or binding it.

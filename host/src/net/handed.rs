@@ -26,7 +26,7 @@ pub fn close_rest() -> Vec<String> {
     for name in &rest {
         let path = name.split_once(' ').and_then(|(_, address)| address.strip_prefix(UNIX));
         let path = path.and_then(|address| crate::net::unix_socket::parse(address).ok());
-        drop(path.map(|(path, _)| SocketFile::new(&path)));
+        drop(path.map(|(path, ..)| SocketFile::new(&path)));
     }
     rest
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
-use crate::net::address::{DEFAULT, resolve, split_option};
+use crate::net::address::{DEFAULT, resolve, split_options};
 use crate::net::handed;
 use crate::net::listener::{Listener, Speaks, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
@@ -39,7 +39,7 @@ pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     addresses
         .iter()
         .filter(|address| !address.starts_with(UNIX))
-        .try_for_each(|name| bind_tcp(split_option(name)?.0, FLAG).map(drop))
+        .try_for_each(|name| bind_tcp(split_options(name)?.0, FLAG).map(drop))
 }
 
 /// Takes the sockets passed in LISTEN_FDS and binds every address, unless the process before this
@@ -59,9 +59,10 @@ pub fn bind(addresses: &[String], is_tls: bool) -> anyhow::Result<Vec<Listener>>
         match address.strip_prefix(UNIX) {
             Some(path) => listeners.push(bind_path(path, name(FLAG, address)).with_context(context)?),
             None => {
-                let (address, speaks) = split_option(address).with_context(context)?;
+                let (address, speaks, has_header) = split_options(address).with_context(context)?;
                 for listener in bind_name(address, FLAG).with_context(context)? {
-                    listeners.push(Listener::tcp(name(FLAG, address), listener, speaks.unwrap_or(usual))?);
+                    let listener = Listener::tcp(name(FLAG, address), listener, speaks.unwrap_or(usual))?;
+                    listeners.push(listener.with_header(has_header));
                 }
             }
         }
@@ -132,12 +133,12 @@ pub fn bind_tcp(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
 
 /// Binds a Unix socket, and replaces one on which no process listens any more.
 fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
-    let (path, access) = unix_socket::parse(address)?;
+    let (path, access, has_header) = unix_socket::parse(address)?;
     let path = path.as_path();
     // Somebody may have removed the path.
     if let Some(socket) = handed::take(&name).pop().filter(|_| path.exists()) {
         unix_socket::give_access(path, &access)?;
-        return Ok(Listener::unix(name, socket.into(), Some(path))?);
+        return Ok(Listener::unix(name, socket.into(), Some(path))?.with_header(has_header));
     }
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
@@ -150,7 +151,7 @@ fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
         }
     }
     let listener = unix_socket::bind(path, &access)?;
-    Ok(Listener::unix(name, listener, Some(path))?)
+    Ok(Listener::unix(name, listener, Some(path))?.with_header(has_header))
 }
 
 /// Binds one `HOST:PORT`, unless it was handed over. All addresses of a name get the same port; port 0 stands for

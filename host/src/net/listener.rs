@@ -17,6 +17,9 @@ use crate::net::socket;
 /// Prefix of a Unix socket's address.
 pub const UNIX: &str = "unix:";
 
+/// Option of an address whose connections begin with a header of the PROXY protocol.
+pub(super) const PROXY: &str = "proxy";
+
 /// Whether the paths of Unix sockets belong to another process now.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
@@ -25,6 +28,8 @@ pub struct Listener {
     /// Name under which an upgrade hands it over: the flag and its value.
     pub name: String,
     socket: Listening,
+    /// Whether connections begin with a header of the PROXY protocol.
+    has_header: bool,
 }
 
 /// What the server speaks on the connections of a TCP listener.
@@ -96,8 +101,15 @@ pub enum Connection {
     Unix(UnixStream),
 }
 
-/// Accepted connection and its peer.
-pub type Accepted = (Connection, Peer);
+/// Accepted connection, its peer, and whether it begins with a header of the PROXY protocol.
+pub struct Accepted {
+    /// Connection.
+    pub connection: Connection,
+    /// Other end of the connection.
+    pub peer: Peer,
+    /// Whether a header of the PROXY protocol says for whom the peer has connected.
+    pub has_header: bool,
+}
 
 impl Listener {
     /// Registers a TCP socket.
@@ -107,7 +119,7 @@ impl Listener {
     /// When the runtime does not take it.
     pub fn tcp(name: String, socket: std::net::TcpListener, speaks: Speaks) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
-        Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?, speaks) })
+        Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?, speaks), has_header: false })
     }
 
     /// Registers a Unix socket, whose path is removed at the end if it is given.
@@ -122,7 +134,14 @@ impl Listener {
     ) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
         let file = path.map(SocketFile::new).transpose()?;
-        Ok(Listener { name, socket: Listening::Unix { listener: socket.try_into()?, _file: file } })
+        let socket = Listening::Unix { listener: socket.try_into()?, _file: file };
+        Ok(Listener { name, socket, has_header: false })
+    }
+
+    /// Says whether connections begin with a header of the PROXY protocol.
+    pub(super) fn with_header(mut self, has_header: bool) -> Listener {
+        self.has_header = has_header;
+        self
     }
 
     /// Returns another descriptor of the socket.
@@ -156,13 +175,14 @@ impl Listener {
     ///
     /// The errors of accept(2).
     pub async fn accept(&self) -> io::Result<Accepted> {
-        Ok(match &self.socket {
+        let (connection, peer) = match &self.socket {
             Listening::Tcp(listener, speaks) => {
                 let (stream, peer) = listener.accept().await?;
                 (Connection::tcp(stream, *speaks), Peer::Ip(peer.ip()))
             }
             Listening::Unix { listener, .. } => (Connection::Unix(listener.accept().await?.0), Peer::Unix),
-        })
+        };
+        Ok(Accepted { connection, peer, has_header: self.has_header })
     }
 
     /// Accepts a connection only if one is waiting. Asks the kernel rather than tokio,
@@ -178,12 +198,13 @@ impl Listener {
         };
         let (socket, address) = listener.accept()?;
         socket.set_nonblocking(true)?;
-        Ok(match address.as_socket() {
+        let (connection, peer) = match address.as_socket() {
             Some(address) => {
                 (Connection::tcp(TcpStream::from_std(socket.into())?, speaks), Peer::Ip(address.ip()))
             }
             None => (Connection::Unix(UnixStream::from_std(socket.into())?), Peer::Unix),
-        })
+        };
+        Ok(Accepted { connection, peer, has_header: self.has_header })
     }
 }
 
@@ -200,15 +221,16 @@ impl fmt::Display for Listener {
             Listening::Tcp(listener, speaks) => {
                 let scheme = if *speaks == Speaks::Tls { "https" } else { "http" };
                 match listener.local_addr() {
-                    Ok(address) => write!(f, "{scheme}://{address}"),
-                    Err(_) => write!(f, "{scheme}://unknown"),
+                    Ok(address) => write!(f, "{scheme}://{address}")?,
+                    Err(_) => write!(f, "{scheme}://unknown")?,
                 }
             }
             Listening::Unix { listener, .. } => {
                 let address = listener.local_addr().ok();
                 let path = address.as_ref().and_then(|address| address.as_pathname());
-                write!(f, "{UNIX}{}", path.unwrap_or(Path::new("unknown")).display())
+                write!(f, "{UNIX}{}", path.unwrap_or(Path::new("unknown")).display())?;
             }
         }
+        if self.has_header { write!(f, ",{PROXY}") } else { Ok(()) }
     }
 }

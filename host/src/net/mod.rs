@@ -4,6 +4,7 @@ pub mod address;
 pub mod handed;
 pub mod listen;
 pub mod listener;
+pub mod proxy_header;
 pub mod socket;
 pub mod tls_stream;
 pub mod unix_socket;

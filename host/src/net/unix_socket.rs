@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::net::listener::PROXY;
+
 /// Listen backlog of every listener. The kernel caps it at net.core.somaxconn,
 /// usually 4096.
 pub(crate) const BACKLOG: i32 = 4096;
@@ -39,21 +41,24 @@ pub struct Access {
     pub group: Option<Group>,
 }
 
-/// Parses `PATH[,mode=MODE][,group=GROUP]`. Only the options at the end are taken,
-/// so the path may hold commas.
+/// Parses `PATH[,mode=MODE][,group=GROUP][,proxy]`. Only the options at the end are taken,
+/// so the path may hold commas. Returns last whether connections begin with a header of the PROXY
+/// protocol.
 ///
 /// # Errors
 ///
 /// One line: which part is missing or wrong.
-pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access)> {
-    let (mut path, mut access) = (text, Access::default());
+pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access, bool)> {
+    let (mut path, mut access, mut has_header) = (text, Access::default(), false);
     while let Some((rest, option)) = path.rsplit_once(',') {
         if let Some(mode) = option.strip_prefix("mode=") {
             access.mode = Some(parse_mode(mode)?);
         } else if let Some(name) = option.strip_prefix("group=") {
             access.group = Some(group(name).map_err(|error| anyhow!(error))?);
+        } else if option == PROXY {
+            has_header = true;
         } else if option.contains('=') && !option.contains('/') {
-            bail!("found the option `{option}` behind the path; expected mode=0660 or group=NAME");
+            bail!("found the option `{option}` behind the path; expected mode=0660, group=NAME or {PROXY}");
         } else {
             break;
         }
@@ -62,7 +67,7 @@ pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access)> {
     if path.is_empty() {
         bail!("the path of the socket is missing; expected for example unix:/run/host/http.sock");
     }
-    Ok((path.into(), access))
+    Ok((path.into(), access, has_header))
 }
 
 fn parse_mode(text: &str) -> anyhow::Result<u32> {
@@ -185,17 +190,19 @@ mod tests {
     fn options_stand_at_the_end_of_an_address() {
         let zero = Group { id: 0, given: "0".into() };
         let access = |mode, group: Option<&Group>| Access { mode, group: group.cloned() };
-        for (text, path, expected) in [
-            ("/a", "/a", access(None, None)),
-            ("/a,mode=0660", "/a", access(Some(0o660), None)),
-            ("/a,group=0", "/a", access(None, Some(&zero))),
-            ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(&zero))),
-            ("/a,b", "/a,b", access(None, None)),
-            ("/a,mode=0660/b", "/a,mode=0660/b", access(None, None)),
+        for (text, path, expected, has_header) in [
+            ("/a", "/a", access(None, None), false),
+            ("/a,mode=0660", "/a", access(Some(0o660), None), false),
+            ("/a,group=0", "/a", access(None, Some(&zero)), false),
+            ("/a,group=0,mode=666", "/a", access(Some(0o666), Some(&zero)), false),
+            ("/a,b", "/a,b", access(None, None), false),
+            ("/a,b,proxy", "/a,b", access(None, None), true),
+            ("/a,proxy,mode=0660", "/a", access(Some(0o660), None), true),
+            ("/a,mode=0660/b", "/a,mode=0660/b", access(None, None), false),
         ] {
             match text.ends_with("/b") {
                 true => assert!(parse(text).is_err(), "{text}"),
-                false => assert_eq!(parse(text).unwrap(), (path.into(), expected), "{text}"),
+                false => assert_eq!(parse(text).unwrap(), (path.into(), expected, has_header), "{text}"),
             }
         }
         for wrong in ["", ",mode=0660", "/a,mode=888", "/a,mode=7777", "/a,mode=", "/a,group=no such group"] {

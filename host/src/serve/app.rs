@@ -18,6 +18,7 @@ use crate::metrics::OfSite;
 use crate::record::Recorder;
 use crate::serve::buffers::Buffers;
 use crate::serve::ending::Ending;
+use crate::serve::header_counts::HeaderCounts;
 use crate::serve::settings::Settings;
 use crate::site::current::Published;
 use crate::site::directory::Directory;
@@ -33,6 +34,8 @@ pub struct ConnectionCounts {
     active: AtomicUsize,
     /// TLS handshakes.
     handshakes: Handshakes,
+    /// Headers of the PROXY protocol.
+    pub headers: HeaderCounts,
     /// Connections that spoke HTTP/2.
     http2: AtomicU64,
     /// Connections of HTTP/2 whose client passed a limit on frames.

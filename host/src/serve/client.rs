@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use host_http::client_net::{ClientNet, Peer};
 use host_http::field::Fields;
-use host_http::forwarded;
+use host_http::forwarded::{self, Trusted};
 use host_http::request::{ClientCert, Tls};
 use host_http::request_id::{RequestId, RequestIds};
 use host_http::trace::{Parent, Trace};
 
 use crate::net::socket::Socket;
 use crate::serve::app::App;
+use crate::serve::caller::Caller;
 use crate::serve::peer_cert;
 use crate::serve::settings::Settings;
 use crate::serve::slots::Slot;
@@ -26,6 +27,8 @@ pub struct Client {
     /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
     believes: Option<bool>,
     is_trusted: bool,
+    /// Whether the peer says nothing of its client, so that no field is believed.
+    is_unknown: bool,
     /// Certificate that the client has shown.
     cert: Option<ClientCert>,
     /// Value of `strict-transport-security`.
@@ -39,10 +42,16 @@ pub struct Client {
 impl Client {
     /// Creates the client of a new connection. It is sent to the port `redirect` of https, if there
     /// is one.
-    pub fn new(app: Arc<App>, peer: Peer, socket: Socket, slot: Arc<Slot>, redirect: Option<u16>) -> Client {
+    pub fn new(
+        app: Arc<App>,
+        Caller { peer, is_known }: Caller,
+        socket: Socket,
+        slot: Arc<Slot>,
+        redirect: Option<u16>,
+    ) -> Client {
         let (settings, ids) = (app.settings.get(), app.ids.connection());
         let client_net = forwarded::client_net(peer, &settings.trusted);
-        let is_trusted = forwarded::is_trusted(peer, &settings.trusted);
+        let is_trusted = is_known && forwarded::is_trusted(peer, &settings.trusted);
         let believes = settings.traceparent.believes(is_trusted);
         let cert = socket.tls().and_then(peer_cert::of);
         let hsts = settings.hsts.filter(|_| socket.tls().is_some());
@@ -57,6 +66,7 @@ impl Client {
             client_net,
             believes,
             is_trusted,
+            is_unknown: !is_known,
             cert,
             hsts,
             redirect,
@@ -73,6 +83,11 @@ impl Client {
     /// Returns the peer of the connection.
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Returns the proxies that are believed.
+    pub(super) fn trusted(&self) -> &[Trusted] {
+        if self.is_unknown { &[] } else { &self.settings.trusted }
     }
 
     /// Returns whether the client uses TLS.

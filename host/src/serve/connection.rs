@@ -17,11 +17,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use crate::config::connection::ConnectionLimits;
-use crate::net::listener::{Connection, Speaks};
+use crate::net::listener::{Accepted, Connection, Speaks};
 use crate::net::socket::Socket;
 use crate::net::tls_stream::TlsStream;
 use crate::serve::app::App;
 use crate::serve::buffers::UNCOUNTED;
+use crate::serve::caller::{self, Caller};
 use crate::serve::client::Client;
 use crate::serve::h2;
 use crate::serve::http1::Arrival;
@@ -94,11 +95,13 @@ impl Connections {
     }
 
     /// Serves one connection until its end.
-    pub async fn serve(&self, connection: Connection, peer: Peer) {
+    pub async fn serve(&self, accepted: Accepted) {
         self.app.connections.accept();
+        let caller = caller::of(&accepted, &self.app, &self.slots, FIRST_REQUEST).await;
+        let Some(caller @ Caller { peer, .. }) = caller else { return };
         let taken = self.slots.take(client_net(peer, &self.app.settings.get().trusted));
         let slot = Arc::clone(&taken.slot);
-        let (socket, redirect) = match connection {
+        let (socket, redirect) = match accepted.connection {
             Connection::Unix(stream) => (stream.into(), None),
             Connection::Tcp(stream, Speaks::Plain) => (stream.into(), None),
             Connection::Tcp(stream, Speaks::Redirect) => (stream.into(), self.https),
@@ -109,7 +112,7 @@ impl Connections {
                 }
             }
         };
-        let client = Client::new(Arc::clone(&self.app), peer, socket.clone(), slot, redirect);
+        let client = Client::new(Arc::clone(&self.app), caller, socket.clone(), slot, redirect);
         if socket.tls().is_some_and(speaks_http2) {
             Box::pin(h2::connection::serve(&socket, &taken.slot, &client, BytesMut::new())).await;
             return close(&socket, &taken.slot).await;

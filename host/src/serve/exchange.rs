@@ -64,7 +64,7 @@ impl Client {
         let mut received = length;
         let id = self.ids.request();
         let trace = self.trace(&id, head.fields);
-        let from = forwarded::client(self.peer, head.fields, &self.settings.trusted);
+        let from = forwarded::client(self.peer, head.fields, self.trusted());
         let (client, client_net) = if from == self.peer {
             (Cow::Borrowed(&*self.peer_text), self.client_net)
         } else {

@@ -7,6 +7,8 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
+//! | `caller` | who is at the other end, by a header of the PROXY protocol |
+//! | `header_counts` | counts these headers |
 //! | `h2` | serves one connection of HTTP/2 |
 //! | `client` | what is known of a client from its connection |
 //! | `transport` | socket of an active connection, and how slowly its client may read |
@@ -35,6 +37,7 @@ mod body;
 mod body_pace;
 mod body_pieces;
 pub mod buffers;
+pub mod caller;
 mod channel;
 pub mod client;
 pub mod connection;
@@ -42,6 +45,7 @@ mod date;
 pub mod ending;
 pub mod exchange;
 mod h2;
+pub mod header_counts;
 mod http1;
 mod idle_memory;
 pub mod look;

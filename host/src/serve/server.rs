@@ -115,7 +115,7 @@ impl AcceptLoop {
             };
             match accepted {
                 Ok(accepted) => {
-                    let Some(permit) = self.permit(accepted.1, &mut full).await else { break };
+                    let Some(permit) = self.permit(accepted.peer, &mut full).await else { break };
                     self.serve(accepted, permit);
                 }
                 // The client closed the connection before it was accepted.
@@ -169,10 +169,10 @@ impl AcceptLoop {
         }
     }
 
-    fn serve(&self, (connection, peer): Accepted, permit: OwnedSemaphorePermit) {
+    fn serve(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
         let connections = Arc::clone(&self.connections);
         tokio::spawn(async move {
-            connections.serve(connection, peer).await;
+            connections.serve(accepted).await;
             drop(permit);
         });
     }

@@ -8,9 +8,11 @@
 //! | `certificates` | those in force, and the choice for a client |
 //! | `terms` | versions, ciphers, tickets and certificates of clients |
 //! | `keeper` | replaces certificates whose files have changed, and warns before they expire |
+//! | `local` | an authority and certificates for this machine alone |
 
 pub mod certificate;
 pub mod certificates;
 pub mod facts;
 pub mod keeper;
+pub mod local;
 pub mod terms;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::Parser;
 use host::builder::{self, Foundation};
 use host::cli::args::Args;
-use host::net::listener::Connection;
+use host::net::listener::{Accepted, Connection};
 use host::serve::connection::Connections;
 use host_http::client_net::Peer;
 use host_wasm::Compilers;
@@ -72,7 +72,8 @@ impl Host {
         let conversation = async {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let peer = Peer::Ip(CLIENT.parse::<IpAddr>().unwrap());
-            let serving = self.connections.serve(Connection::Unix(theirs), peer);
+            let connection = Connection::Unix(theirs);
+            let serving = self.connections.serve(Accepted { connection, peer, has_header: false });
             let (mut reader, mut writer) = ours.into_split();
             let sending = async move {
                 for piece in pieces {

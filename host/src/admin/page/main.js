@@ -173,7 +173,9 @@ function show() {
   const since = new Date(Date.now() - uptime_seconds * 1000);
   const day = since.toDateString() === new Date().toDateString() ? "" : `${since.toLocaleDateString("sv")} `;
   find("about").textContent = `${urls.join(" ")}, version ${host_version}, up since ${day}${since.toTimeString().slice(0, 5)}`;
-  document.title = `host ${new URL(urls[0] ?? location.href, location.href).host}`;
+  // An address with PROXY headers ends in `,proxy`.
+  const [url] = (urls[0] ?? location.href).split(",");
+  document.title = `host ${new URL(url, location.href).host}`;
   find("sites").hidden = state.sites.length < 2;
   find("scope-site").textContent = `Site ${state.site}`;
   lists.sites(state.sites, state.site, choose);

@@ -1,0 +1,323 @@
+//! Reads the header of the PROXY protocol, in which a proxy that passes bytes on says who its client
+//! is. Versions 1 and 2: <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
+//!
+//! The bytes behind the header belong to TLS or HTTP, so [`read`] says how many bytes belong to the
+//! header for sure, and the caller takes no more.
+//!
+//! The parser is ours, because crates for it need the whole header first, and to know where it ends
+//! is most of the work. `proxy-header` also takes text that no proxy writes; the tests compare with
+//! it. `ppp` would bring a second version of `thiserror`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Longest header of version 1, in bytes. The protocol has this number.
+pub const V1_MAX: usize = 107;
+
+/// Longest header of version 2, in bytes. Proxies add some hundred bytes to the addresses; the
+/// protocol allows 64 KiB.
+pub const V2_MAX: usize = 4096;
+
+/// What a header of version 1 begins with.
+const V1: &[u8] = b"PROXY ";
+
+/// What a header of version 2 begins with.
+const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Length of the shortest header of version 1, in bytes. Version 2 has none that is shorter.
+const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
+
+/// Length of a header of version 2 without what its length counts, in bytes.
+const V2_FIXED: usize = 16;
+
+/// Length of the paths of two Unix sockets, in bytes.
+const UNIX: usize = 216;
+
+/// Who the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The client has this address.
+    Client(IpAddr),
+    /// The proxy has connected for itself, for example to check the health of the server.
+    Proxy,
+    /// The proxy passes on the bytes of a client of which it tells no IP address.
+    Unknown,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At least this many more bytes belong to the header.
+    Bytes(usize),
+    /// The bytes up to the next line feed belong to the header, which are at most this many.
+    Line(usize),
+    /// The header is complete.
+    Done(Origin),
+}
+
+/// Bytes that are no header: what was expected, and found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadHeader(&'static str);
+
+impl fmt::Display for BadHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for BadHeader {}
+
+/// Reads the bytes of a header that have arrived so far: no more than the answers until now have
+/// named.
+///
+/// # Errors
+///
+/// When these bytes begin no header, or the header is too long.
+pub fn read(bytes: &[u8]) -> Result<Next, BadHeader> {
+    let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);
+    if !begins(V1) && !begins(V2) {
+        return Err(BadHeader("expected `PROXY ` or the signature of version 2, found something else"));
+    }
+    if bytes.len() < SHORTEST {
+        return Ok(Next::Bytes(SHORTEST - bytes.len()));
+    }
+    if bytes.starts_with(V1) { read_v1(bytes) } else { read_v2(bytes) }
+}
+
+fn read_v1(bytes: &[u8]) -> Result<Next, BadHeader> {
+    match bytes.strip_suffix(b"\n") {
+        Some(line) if bytes.len() <= V1_MAX => line_of_v1(line).map(Next::Done),
+        None if bytes.len() < V1_MAX => Ok(Next::Line(V1_MAX - bytes.len())),
+        _ => Err(BadHeader("expected at most 107 bytes in version 1, found no end of the line there")),
+    }
+}
+
+fn line_of_v1(line: &[u8]) -> Result<Origin, BadHeader> {
+    let line = line.strip_suffix(b"\r").and_then(|line| line.strip_prefix(V1));
+    let line = line.ok_or(BadHeader("expected a line of version 1 that ends in CR LF"))?;
+    if line == b"UNKNOWN" || line.starts_with(b"UNKNOWN ") {
+        // What follows does not matter.
+        return Ok(Origin::Unknown);
+    }
+    let line = std::str::from_utf8(line).map_err(|_| BadHeader("expected ASCII in version 1"))?;
+    let mut parts = line.split(' ');
+    let protocol = parts.next();
+    let mut address = |parse: fn(&str) -> Option<IpAddr>| parts.next().and_then(parse);
+    let (source, target) = match protocol {
+        Some("TCP4") => (address(ip::<Ipv4Addr>), address(ip::<Ipv4Addr>)),
+        Some("TCP6") => (address(ip::<Ipv6Addr>), address(ip::<Ipv6Addr>)),
+        _ => return Err(BadHeader("expected TCP4, TCP6 or UNKNOWN in version 1, found something else")),
+    };
+    let (Some(source), Some(_)) = (source, target) else {
+        return Err(BadHeader("expected two addresses of the protocol that version 1 names"));
+    };
+    let ports = [parts.next(), parts.next()];
+    if !ports.into_iter().all(|port| port.is_some_and(is_port)) || parts.next().is_some() {
+        return Err(BadHeader("expected two ports behind the addresses of version 1, and nothing else"));
+    }
+    Ok(Origin::Client(source))
+}
+
+fn ip<T: FromStr + Into<IpAddr>>(text: &str) -> Option<IpAddr> {
+    text.parse::<T>().ok().map(Into::into)
+}
+
+/// Returns whether a text is a port, as a number is usually written: without sign and zeros before it.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port.to_string() == text)
+}
+
+fn read_v2(bytes: &[u8]) -> Result<Next, BadHeader> {
+    let fixed = bytes.get(V2.len()..V2_FIXED).and_then(|fixed| <[u8; 4]>::try_from(fixed).ok());
+    let Some([command, family, high, low]) = fixed else {
+        return Ok(Next::Bytes(V2_FIXED.saturating_sub(bytes.len())));
+    };
+    let length = V2_FIXED + usize::from(u16::from_be_bytes([high, low]));
+    if length > V2_MAX {
+        return Err(BadHeader("expected at most 4096 bytes in version 2, found a greater length"));
+    }
+    match bytes.len() {
+        received if received < length => return Ok(Next::Bytes(length - received)),
+        received if received > length => return Err(BadHeader("expected no bytes behind version 2")),
+        _ => {}
+    }
+    let block = bytes.get(V2_FIXED..).unwrap_or_default();
+    match command {
+        // What follows does not matter.
+        0x20 => Ok(Next::Done(Origin::Proxy)),
+        0x21 => addresses_of_v2(family, block).map(Next::Done),
+        _ => Err(BadHeader("expected version 2 and the command LOCAL or PROXY, found something else")),
+    }
+}
+
+/// Returns the client that the addresses name. What follows them are details that proxies add.
+fn addresses_of_v2(family: u8, block: &[u8]) -> Result<Origin, BadHeader> {
+    let origin = match family {
+        0x00 => Some(Origin::Unknown),
+        // TCP, and UDP, for a proxy whose client speaks QUIC.
+        0x11 | 0x12 => source::<4, 12>(block),
+        0x21 | 0x22 => source::<16, 36>(block),
+        0x31 | 0x32 => block.get(..UNIX).map(|_| Origin::Unknown),
+        _ => return Err(BadHeader("expected a family and a protocol of version 2, found something else")),
+    };
+    origin.ok_or(BadHeader("expected both addresses in version 2, found a shorter length"))
+}
+
+/// Returns the first address of a block of two addresses and two ports.
+fn source<const ADDRESS: usize, const BLOCK: usize>(block: &[u8]) -> Option<Origin>
+where
+    IpAddr: From<[u8; ADDRESS]>,
+{
+    let address = block.first_chunk::<BLOCK>()?.first_chunk::<ADDRESS>()?;
+    Some(Origin::Client(IpAddr::from(*address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_header::{ParseConfig, ProxyHeader};
+
+    use super::{BadHeader, Next, Origin, V1_MAX, V2, V2_MAX, read};
+
+    /// Number of headers that are made up.
+    const CASES: usize = 200_000;
+
+    /// Gives bytes as they would arrive on a connection, `most` at once, and returns how many were
+    /// taken.
+    fn arrive(bytes: &[u8], most: usize) -> (Result<Option<Origin>, BadHeader>, usize) {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            let ready = &rest[..rest.len().min(most)];
+            let more = match read(&bytes[..taken]) {
+                Ok(Next::Done(origin)) => return (Ok(Some(origin)), taken),
+                Err(bad) => return (Err(bad), taken),
+                Ok(Next::Bytes(count)) => ready.len().min(count),
+                Ok(Next::Line(count)) => {
+                    let line = ready.iter().position(|byte| *byte == b'\n').map_or(ready.len(), |at| at + 1);
+                    line.min(count)
+                }
+            };
+            if more == 0 {
+                return (Ok(None), taken);
+            }
+            taken += more;
+        }
+    }
+
+    fn v2(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(block.len()).unwrap().to_be_bytes();
+        [V2, &[command, family], &length, block].concat()
+    }
+
+    fn client(address: &str) -> Origin {
+        Origin::Client(address.parse().unwrap())
+    }
+
+    #[test]
+    fn headers_name_the_client_and_what_follows_is_left_alone() {
+        let four = [192, 0, 2, 1, 10, 0, 0, 1, 0, 80, 1, 187];
+        let mut six = [0; 36];
+        six[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
+        let with_more = [&four[..], &[4, 0, 3, 1, 2, 3]].concat();
+        for (header, expected) in [
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 65535 0\r\n".to_vec(), client("192.0.2.1")),
+            (b"PROXY TCP6 2001:db8:: ::1 1 2\r\n".to_vec(), client("2001:db8::")),
+            (b"PROXY UNKNOWN\r\n".to_vec(), Origin::Unknown),
+            (b"PROXY UNKNOWN ffff:: what\xff ever 1\r\n".to_vec(), Origin::Unknown),
+            ([b"PROXY UNKNOWN ", &[b'x'; 91][..], b"\r\n"].concat(), Origin::Unknown),
+            (v2(0x21, 0x11, &four), client("192.0.2.1")),
+            (v2(0x21, 0x12, &with_more), client("192.0.2.1")),
+            (v2(0x21, 0x21, &six), client("2001:db8::")),
+            (v2(0x21, 0x31, &[7; 216]), Origin::Unknown),
+            (v2(0x21, 0x00, b""), Origin::Unknown),
+            (v2(0x20, 0x00, b""), Origin::Proxy),
+            (v2(0x20, 0xff, &four), Origin::Proxy),
+            (v2(0x21, 0x11, &[&four[..], &[0; V2_MAX - 28]].concat()), client("192.0.2.1")),
+        ] {
+            for most in [1, 2, 3, 14, 15, 16, 17, usize::MAX] {
+                for behind in
+                    [&b""[..], b"\n", b"GET / HTTP/1.1\r\n\r\n", b"PROXY UNKNOWN\r\n", &[0x16, 3, 1]]
+                {
+                    let (origin, taken) = arrive(&[&header, behind].concat(), most);
+                    assert_eq!((origin, taken), (Ok(Some(expected)), header.len()), "{header:?}");
+                }
+            }
+            for end in 0..header.len() {
+                assert_eq!(arrive(&header[..end], 7), (Ok(None), end), "a part is no header and no mistake");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_bytes_are_taken_than_the_longest_header_has() {
+        let endless = [b"PROXY UNKNOWN ", &[b'x'; 1000][..]].concat();
+        let (found, taken) = arrive(&endless, usize::MAX);
+        assert!(found.is_err() && taken == V1_MAX);
+        let (found, taken) = arrive(&v2(0x21, 0x11, &[0; V2_MAX - 15]), usize::MAX);
+        assert!(found.is_err() && taken == 16);
+    }
+
+    /// Returns a number below `end`, the same ones in every run (xorshift64).
+    fn below(state: &mut u64, end: usize) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state % end as u64) as usize
+    }
+
+    /// Compares with another parser, which is less strict about the text of version 1.
+    #[test]
+    fn bytes_near_a_header_are_read_as_another_parser_does() {
+        let valid = [
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 65535 80\r\n".to_vec(),
+            b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(),
+            b"PROXY UNKNOWN\r\n".to_vec(),
+            v2(0x21, 0x11, &[192, 0, 2, 1, 10, 0, 0, 1, 0, 80, 1, 187]),
+            v2(0x21, 0x22, &[9; 40]),
+            v2(0x21, 0x31, &[9; 216]),
+            v2(0x21, 0x00, b""),
+            v2(0x20, 0x11, &[1; 12]),
+        ];
+        let likely = b"\r\n\0 0123456789.:aF+PROXYTCPUNKW\x11\x20\x21\x22\xff";
+        let (mut state, mut read_by_both, mut refused) = (0x5eed, 0, 0);
+        for _ in 0..CASES {
+            let mut bytes = valid[below(&mut state, valid.len())].clone();
+            for _ in 0..below(&mut state, 4) {
+                let (at, byte) = (below(&mut state, bytes.len()), likely[below(&mut state, likely.len())]);
+                match below(&mut state, 4) {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    2 if bytes.len() > 1 => drop(bytes.remove(at)),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            bytes.extend_from_slice([&b""[..], b"GET /\r\n\r\n"][below(&mut state, 2)]);
+            let (found, taken) = arrive(&bytes, 1 + below(&mut state, 300));
+            let config = ParseConfig { include_tlvs: true, allow_v1: true, allow_v2: true };
+            let other = ProxyHeader::parse(&bytes, config);
+            let address = |header: &ProxyHeader<'_>| header.proxied_address().map(|both| both.source.ip());
+            match (found, &other) {
+                (Ok(Some(Origin::Client(ip))), Ok((header, length))) => {
+                    assert_eq!((address(header), *length), (Some(ip), taken), "{}", bytes.escape_ascii());
+                    read_by_both += 1;
+                }
+                (Ok(Some(Origin::Unknown | Origin::Proxy)), Ok((header, length))) => {
+                    assert_eq!((address(header), *length), (None, taken), "{}", bytes.escape_ascii());
+                    read_by_both += 1;
+                }
+                // The family of LOCAL does not matter.
+                (Ok(Some(Origin::Proxy)) | Ok(None) | Err(_), Err(_)) => refused += 1,
+                // What it takes although no proxy writes it so.
+                (Ok(None) | Err(_), Ok((header, length))) => {
+                    let mut written = vec![0; V1_MAX];
+                    let end = header.encode_to_slice_v1(&mut written).unwrap_or(0);
+                    let is_v1 = bytes.starts_with(b"PROXY");
+                    assert!(is_v1 && written[..end] != bytes[..*length], "{}", bytes.escape_ascii());
+                }
+                (found, other) => panic!("{found:?} {other:?} {}", bytes.escape_ascii()),
+            }
+        }
+        assert!(read_by_both > CASES / 10 && refused > CASES / 10, "{read_by_both} {refused}");
+    }
+}
