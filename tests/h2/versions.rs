@@ -125,7 +125,7 @@ impl Same {
         let own = ["x-request-id: ", "x-request-time: ", "x-forwarded-proto: "];
         let lines =
             body.split_inclusive("\\r\\n").filter(|line| !own.iter().any(|name| line.starts_with(name)));
-        let is_kept = |name: &str| !is_own(name) && !(shows && name == "content-length");
+        let is_kept = |name: &str| !(is_own(name) || (shows && name == "content-length"));
         Same {
             status,
             fields: fields.iter().filter(|(name, _)| is_kept(name)).cloned().collect(),
