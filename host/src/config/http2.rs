@@ -38,7 +38,7 @@ pub struct Http2Limits {
     pub h2_frame_max: usize,
 
     /// Most memory of the table in which a connection of HTTP/2 remembers headers of
-    /// its requests; 0 means none
+    /// its requests (0 for none); past it the oldest are forgotten
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = size::<TABLE_MAX>)]
     pub h2_table: usize,
 

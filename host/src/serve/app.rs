@@ -33,6 +33,8 @@ pub struct ConnectionCounts {
     active: AtomicUsize,
     /// TLS handshakes.
     handshakes: Handshakes,
+    /// Connections that spoke HTTP/2.
+    http2: AtomicU64,
     /// Connections of HTTP/2 whose client passed a limit on frames.
     floods: Floods,
 }
@@ -84,6 +86,16 @@ impl ConnectionCounts {
         let Handshakes { full, resumed, failed } = &self.handshakes;
         [("full", full), ("resumed", resumed), ("failed", failed)]
             .map(|(name, count)| (name, count.load(Relaxed)))
+    }
+
+    /// Counts a connection that speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) {
+        self.http2.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the number of connections that spoke HTTP/2.
+    pub fn http2(&self) -> u64 {
+        self.http2.load(Relaxed)
     }
 
     /// Counts a connection that ends because its client passed a limit on frames.

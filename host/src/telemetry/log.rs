@@ -171,6 +171,8 @@ pub fn filter(text: &str) -> Result<Targets, String> {
         }
     }
     let requests = requests.map_or(all, |level| level.max(all.min(FAULTS)));
+    // A client decides how much this crate has to say.
+    let targets = targets.with_target("h2", LevelFilter::OFF);
     Ok(targets.with_default(all).with_target(REQUEST, requests))
 }
 

@@ -98,6 +98,7 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
         Ok(Err(error)) => return debug!(%peer, %error, "HTTP/2 did not begin"),
         Err(_) => return debug!(%peer, "HTTP/2 did not begin in time (--head-timeout)"),
     };
+    client.app.connections.speaks_http2();
     let inbox = Inbox::default();
     let mut serving = Serving::new(client, slot, &shared, &inbox, h2);
     let nudge = Arc::new(Nudge::default());
