@@ -126,6 +126,17 @@ pub fn within_fields() -> Vec<Case> {
         broken("CONTINUATION of another stream", continuation(1, 0, b"")),
         broken("CONTINUATION of the connection", continuation(0, 0, b"")),
         broken("an unknown type", frame(UNKNOWN, 0, 3, b"x")),
+        // The crate forgets the head at the first malformed piece, so the next one stands alone.
+        ended(
+            "9113 5.4.1",
+            PROTOCOL_ERROR,
+            "a field of the connection in the first of two pieces",
+            [
+                frame(HEADERS, END, 3, request("GET", "/", &[("connection", "close")])),
+                continuation(3, WHOLE, b""),
+            ]
+            .concat(),
+        ),
         answered("9113 6.10", 200, "fields in three pieces", around(&continuation(3, 0, b""))),
         answered(
             "9113 6.10",
