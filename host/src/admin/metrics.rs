@@ -184,7 +184,8 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     let restarts = restarts.map(|(thread, state)| (label("thread", thread), state.restarts as f64)).collect();
     let handshakes =
         app.connections.handshakes().map(|(result, count)| (label("result", result), count as f64)).to_vec();
-    let floods = app.connections.floods().map(|(limit, count)| (label("limit", limit), count as f64)).to_vec();
+    let floods =
+        app.connections.floods().map(|(limit, count)| (label("limit", limit), count as f64)).to_vec();
     let certificates = app.tls.as_ref().map(|tls| tls.shown().certificates).unwrap_or_default();
     let file = |path: &Path| label("file", path.display().to_string());
     let not_after =
@@ -206,7 +207,11 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
             one(app.connections.accepted() as f64),
         ),
         counter("host_tls_handshakes", "TLS handshakes, by what came of them.", handshakes),
-        counter("host_http2_connections", "Connections that spoke HTTP/2.", one(app.connections.http2() as f64)),
+        counter(
+            "host_http2_connections",
+            "Connections that spoke HTTP/2.",
+            one(app.connections.http2() as f64),
+        ),
         counter(
             "host_http2_floods",
             "Connections of HTTP/2 that ended because their client passed a limit on frames.",

@@ -20,7 +20,9 @@ pub enum BadMessage {
     )]
     Tls,
     /// The version is neither HTTP/1.1 nor HTTP/1.0.
-    #[error("its version is not spoken here; expected HTTP/1.1 or HTTP/1.0, or HTTP/2 over TLS or with --h2c")]
+    #[error(
+        "its version is not spoken here; expected HTTP/1.1 or HTTP/1.0, or HTTP/2 over TLS or with --h2c"
+    )]
     Version,
     /// The method is longer than any method that a handler could know.
     #[error("its method is longer than {limit} bytes, so no handler knows it")]

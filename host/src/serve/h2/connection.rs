@@ -22,7 +22,7 @@ use crate::serve::h2::shared::Shared;
 use crate::serve::h2::stream::work;
 use crate::serve::h2::wire::Wire;
 use crate::serve::look::Look;
-use crate::serve::slots::Slot;
+use crate::serve::slots::{FIRST_REQUEST, Slot};
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
 
@@ -92,6 +92,10 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
         biased;
         handshake = timeout(limits.head_timeout, builder(limits).handshake(wire)) => handshake,
         () = poll_fn(|cx| slot.poll_transfers(cx)) => return,
+        () = async {
+            client.app.ending.closing().await;
+            sleep(FIRST_REQUEST).await;
+        } => return,
     };
     let h2 = match handshake {
         Ok(Ok(h2)) => h2,
@@ -283,6 +287,10 @@ impl<'a> Serving<'a> {
             return Poll::Pending;
         }
         if self.is_leaving {
+            if self.slot.gives_way() {
+                self.end_now(Reason::NO_ERROR, "another one takes its place (--connections)");
+                return Poll::Ready(None);
+            }
             let last = self.last.get_or_insert_with(|| Box::pin(sleep(LAST)));
             if last.as_mut().poll(cx).is_ready() {
                 self.end_now(Reason::NO_ERROR, "the client did not close it");
