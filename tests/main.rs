@@ -25,6 +25,7 @@ mod faults;
 mod folders;
 mod fuzzed;
 mod graph;
+mod h2;
 mod handler_log;
 mod host_work;
 mod images;

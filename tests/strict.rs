@@ -7,7 +7,7 @@ mod heads;
 mod lengths;
 mod limits;
 mod methods;
-mod passed_on;
+pub mod passed_on;
 mod row;
 mod targets;
 

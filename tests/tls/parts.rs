@@ -131,6 +131,13 @@ impl Terms {
         }))
     }
 
+    /// Offers these protocols, the best one first.
+    pub fn speaking(mut self, protocols: &[&[u8]]) -> Terms {
+        let config = Arc::make_mut(&mut self.0);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
+    }
+
     /// Connects, and sends a request in one piece with the end of the handshake.
     pub fn connect_with(&self, address: SocketAddr, name: &str, request: &str) -> TlsClient {
         let mut tcp = TcpStream::connect(address).unwrap();

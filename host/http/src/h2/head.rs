@@ -65,7 +65,12 @@ pub fn agrees(parts: &Parts, tls: Tls<'_>) -> Result<(), BadRequest> {
         let other = |host: &http::HeaderValue| {
             !host.as_bytes().trim_ascii().eq_ignore_ascii_case(authority.as_str().as_bytes())
         };
-        if parts.headers.get_all(HOST).iter().any(other) {
+        let hosts = parts.headers.get_all(HOST);
+        let count = hosts.iter().count();
+        if count > 1 {
+            return Err(BadHost::Repeated { count }.into());
+        }
+        if hosts.iter().any(other) {
             return Err(BadHost::Differs.into());
         }
     }
@@ -124,6 +129,8 @@ mod tests {
         assert_eq!(check("http://a/", "a", Tls::AsSent), Ok(()));
         assert_eq!(check("https://a/", "a", Tls::On(None)), Ok(()));
         assert!(check("http://a/", "b", Tls::Off).unwrap_err().contains(":authority"));
+        let twice = parts("GET", "http://a/", &[("host", "a"), ("host", "a")]);
+        assert!(agrees(&twice, Tls::Off).unwrap_err().to_string().contains("2 times"));
         assert!(check("https://a/", "a", Tls::Off).unwrap_err().contains("scheme"));
         assert!(check("ftp://a/", "a", Tls::AsSent).unwrap_err().contains("scheme"));
     }
