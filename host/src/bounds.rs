@@ -21,7 +21,7 @@ use crate::net::{socket, unix_socket};
 use crate::record;
 use crate::rollout::{kept, plan_flags, rates, share};
 use crate::serve::buffers::UNCOUNTED;
-use crate::serve::{connection, slots};
+use crate::serve::{connection, linger, slots};
 use crate::site::{probation, replayed, saved, state_dir};
 use crate::source::watch;
 use crate::telemetry::{log, log_queue};
@@ -68,8 +68,8 @@ fn connections() -> Vec<Row> {
             connection::FIRST_REQUEST,
             "the connection is closed",
         ),
-        time("Time to drain a closing connection", connection::LINGER, "the connection is closed"),
-        bytes("Bytes drained from a closing connection", connection::LINGER_MAX, "the connection is closed"),
+        time("Time to drain a closing connection", linger::LINGER, "the connection is closed"),
+        bytes("Bytes drained from a closing connection", linger::LINGER_MAX, "the connection is closed"),
     ]
 }
 

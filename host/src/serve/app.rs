@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::SystemTime;
 
-use host_http::h2::Flood;
+use host_http::h2::Breach;
 use host_http::request_id::ConnectionIds;
 use rustls::HandshakeKind;
 use tokio::sync::Semaphore;
@@ -102,10 +102,11 @@ impl ConnectionCounts {
     }
 
     /// Counts a connection that ends because its client passed a limit on frames.
-    pub(super) fn flooded(&self, flood: Flood) {
-        let of_kind = match flood {
-            Flood::Resets => &self.floods.resets,
-            Flood::Control => &self.floods.control,
+    pub(super) fn breached(&self, breach: Breach) {
+        let of_kind = match breach {
+            Breach::Resets => &self.floods.resets,
+            Breach::Control => &self.floods.control,
+            Breach::NoSettings => return,
         };
         of_kind.fetch_add(1, Relaxed);
     }

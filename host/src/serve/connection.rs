@@ -26,19 +26,12 @@ use crate::serve::caller::{self, Caller};
 use crate::serve::client::Client;
 use crate::serve::h2;
 use crate::serve::http1::Arrival;
+use crate::serve::linger::linger;
 use crate::serve::slots::{Slot, Slots};
-use crate::serve::stream::{Arrived, READ, READ_FIRST, Stream, TOGETHER};
+use crate::serve::stream::{Arrived, Stream, TOGETHER};
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
 use crate::tls::terms::HTTP2;
-
-/// Longest time to drain a closing connection. Closing a socket with unread input sends a
-/// reset, which can destroy the response on its way to the client (RFC 9112,
-/// section 9.6).
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
-
-/// Most bytes to drain from a closing connection.
-pub(crate) const LINGER_MAX: usize = 16 << 20;
 
 /// Idle check interval. A connection that was idle for a whole interval is parked:
 /// it frees everything but its socket. Resuming a parked connection costs more than
@@ -300,24 +293,4 @@ async fn close(socket: &Socket, slot: &Slot) {
     if !slot.gives_way_now() {
         linger(socket).await;
     }
-}
-
-/// Closes a connection after draining what the client still sends.
-async fn linger(socket: &Socket) {
-    let _ = socket.finish();
-    let discard = async {
-        let mut unread = BytesMut::new();
-        let (mut left, mut room) = (LINGER_MAX, READ_FIRST);
-        loop {
-            unread.clear();
-            unread.reserve(room);
-            room = READ;
-            let received = std::future::poll_fn(|cx| socket.poll_read(cx, &mut unread)).await;
-            left = match received {
-                Ok(received @ 1..) if received < left => left - received,
-                _ => return,
-            };
-        }
-    };
-    let _ = timeout(LINGER, discard).await;
 }

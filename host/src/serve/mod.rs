@@ -14,6 +14,7 @@
 //! | `transport` | socket of an active connection, and how slowly its client may read |
 //! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
+//! | `linger` | reads on after the last response |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
 //! | `channel` | what answering needs of a connection, for each version of HTTP |
@@ -48,6 +49,7 @@ mod h2;
 pub mod header_counts;
 mod http1;
 mod idle_memory;
+pub mod linger;
 pub mod look;
 mod peer_cert;
 mod put;

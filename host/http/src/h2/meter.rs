@@ -14,8 +14,12 @@ const BYTES_PER_UPDATE: u64 = 512;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+
+/// Flag ACK of SETTINGS.
+const ACK: u8 = 0x1;
 
 /// Flag END_HEADERS.
 const END_HEADERS: u8 = 0x4;
@@ -31,13 +35,15 @@ pub struct MeterLimits {
     pub window: Duration,
 }
 
-/// Which limit a client has passed.
+/// What a client has done that ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flood {
-    /// That of RST_STREAM frames.
+pub enum Breach {
+    /// It has passed the limit of RST_STREAM frames.
     Resets,
-    /// That of other frames that bring no part of a request.
+    /// It has passed the limit of other frames that bring no part of a request.
     Control,
+    /// It has not begun with SETTINGS (RFC 9113, section 3.4).
+    NoSettings,
 }
 
 /// Frames of one connection, as their bytes arrive.
@@ -52,6 +58,8 @@ pub struct Meter {
     head_read: usize,
     /// Bytes of the payload that are missing.
     missing: usize,
+    /// Whether a frame has come.
+    has_begun: bool,
     /// Whether the fields of a request have begun and not ended.
     in_fields: bool,
     /// Begin of the current span.
@@ -61,7 +69,7 @@ pub struct Meter {
     updates: u32,
     /// Bytes of responses that were sent in the current span.
     sent: u64,
-    flood: Option<Flood>,
+    breach: Option<Breach>,
 }
 
 impl Meter {
@@ -73,13 +81,14 @@ impl Meter {
             head: [0; FRAME_HEAD],
             head_read: 0,
             missing: 0,
+            has_begun: false,
             in_fields: false,
             since: now,
             resets: 0,
             control: 0,
             updates: 0,
             sent: 0,
-            flood: None,
+            breach: None,
         }
     }
 
@@ -114,9 +123,9 @@ impl Meter {
         self.sent += bytes as u64;
     }
 
-    /// Returns which limit the client has passed.
-    pub fn flood(&self) -> Option<Flood> {
-        self.flood
+    /// Returns what the client has done that ends the connection.
+    pub fn breach(&self) -> Option<Breach> {
+        self.breach
     }
 
     /// Returns whether a frame has begun and not ended, or the fields of a request, or the preface;
@@ -150,6 +159,10 @@ impl Meter {
     fn frame(&mut self, now: &impl Fn() -> Instant) {
         let [_, _, _, kind, flags, ..] = self.head;
         self.missing = self.length();
+        if !std::mem::replace(&mut self.has_begun, true) && (kind, flags & ACK) != (SETTINGS, 0) {
+            self.breach = Some(Breach::NoSettings);
+            return;
+        }
         match kind {
             HEADERS => self.in_fields = flags & END_HEADERS == 0,
             CONTINUATION => self.in_fields &= flags & END_HEADERS == 0,
@@ -157,16 +170,16 @@ impl Meter {
         }
         self.count(kind);
         let allowed = u64::from(self.limits.control) + self.sent / BYTES_PER_UPDATE;
-        let flood = if self.resets > self.limits.resets {
-            Flood::Resets
+        let breach = if self.resets > self.limits.resets {
+            Breach::Resets
         } else if self.control > self.limits.control || u64::from(self.updates) > allowed {
-            Flood::Control
+            Breach::Control
         } else {
             return;
         };
         let now = now();
         if now.saturating_duration_since(self.since) < self.limits.window {
-            self.flood = Some(flood);
+            self.breach = Some(breach);
             return;
         }
         (self.since, self.resets, self.control, self.updates, self.sent) = (now, 0, 0, 0, 0);
@@ -186,7 +199,9 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use super::{DATA, END_HEADERS, Flood, HEADERS, Meter, MeterLimits, PREFACE, RST_STREAM, WINDOW_UPDATE};
+    use super::{
+        Breach, DATA, END_HEADERS, HEADERS, Meter, MeterLimits, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    };
     use std::time::{Duration, Instant};
 
     const LIMITS: MeterLimits = MeterLimits { resets: 3, control: 5, window: Duration::from_secs(10) };
@@ -210,6 +225,8 @@ mod tests {
             let began = Instant::now();
             let mut fed = Fed { meter: Meter::new(LIMITS, began), began };
             fed.at(0, PREFACE);
+            fed.at(0, &frame(SETTINGS, 0, 0, 0));
+            fed.meter.control = 0;
             fed
         }
 
@@ -227,9 +244,9 @@ mod tests {
         for step in [1, 2, 8, 9, 10, 1000, bytes.len()] {
             let mut fed = Fed::new();
             bytes.chunks(step).for_each(|piece| fed.at(0, piece));
-            assert_eq!(fed.meter.flood(), None, "{step}");
+            assert_eq!(fed.meter.breach(), None, "{step}");
             frame(RST_STREAM, 0, 1, 4).chunks(step).for_each(|piece| fed.at(0, piece));
-            assert_eq!(fed.meter.flood(), Some(Flood::Resets), "{step}");
+            assert_eq!(fed.meter.breach(), Some(Breach::Resets), "{step}");
         }
     }
 
@@ -239,9 +256,9 @@ mod tests {
         for second in 0..4 {
             fed.at(11 * second, &frame(PING, 0, 0, 8).repeat(5));
         }
-        assert_eq!(fed.meter.flood(), None);
+        assert_eq!(fed.meter.breach(), None);
         fed.at(34, &frame(PING, 0, 0, 8));
-        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+        assert_eq!(fed.meter.breach(), Some(Breach::Control));
     }
 
     #[test]
@@ -251,18 +268,30 @@ mod tests {
             fed.meter.sent(1024);
             fed.at(0, &frame(WINDOW_UPDATE, 0, 1, 4).repeat(2));
         }
-        assert_eq!(fed.meter.flood(), None);
+        assert_eq!(fed.meter.breach(), None);
         fed.at(0, &frame(WINDOW_UPDATE, 0, 1, 4).repeat(6));
-        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+        assert_eq!(fed.meter.breach(), Some(Breach::Control));
     }
 
     #[test]
     fn empty_data_counts_and_other_data_does_not() {
         let mut fed = Fed::new();
         fed.at(0, &frame(DATA, 0, 1, 1).repeat(100));
-        assert_eq!(fed.meter.flood(), None);
+        assert_eq!(fed.meter.breach(), None);
         fed.at(0, &frame(DATA, 0, 1, 0).repeat(6));
-        assert_eq!(fed.meter.flood(), Some(Flood::Control));
+        assert_eq!(fed.meter.breach(), Some(Breach::Control));
+    }
+
+    #[test]
+    fn a_client_begins_with_settings() {
+        for (kind, flags, is_right) in
+            [(SETTINGS, 0, true), (SETTINGS, 1, false), (PING, 0, false), (HEADERS, 5, false)]
+        {
+            let began = Instant::now();
+            let mut meter = Meter::new(LIMITS, began);
+            meter.received(&[PREFACE, &frame(kind, flags, 0, 8)].concat(), || began);
+            assert_eq!(meter.breach(), (!is_right).then_some(Breach::NoSettings), "{kind} {flags}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod meter;
 mod response;
 
 pub use head::{agrees, write_head};
-pub use meter::{Flood, Meter, MeterLimits};
+pub use meter::{Breach, Meter, MeterLimits};
 pub use response::head as response_head;
 
 /// Bytes with which a client begins a connection (RFC 9113, section 3.4).

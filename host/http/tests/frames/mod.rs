@@ -146,7 +146,7 @@ fn metered(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
         cut.received(piece, || now);
         left = rest;
     }
-    assert_eq!(whole.flood(), cut.flood());
+    assert_eq!(whole.breach(), cut.breach());
     assert_eq!(whole.is_in_head(), cut.is_in_head());
     assert_eq!(whole.part_of_body(), cut.part_of_body());
 }

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::Reason;
 use h2::server::{Builder, Connection};
+use host_http::h2::Breach;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tracing::debug;
 
@@ -214,9 +215,15 @@ impl<'a> Serving<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Instant>, h2::Error>> {
         loop {
             self.accept(cx);
-            if let Some(flood) = self.shared.meter().flood().filter(|_| !self.is_ending) {
-                self.client.app.connections.flooded(flood);
-                self.end_now(Reason::ENHANCE_YOUR_CALM, "too many frames (--h2-resets, --h2-control)");
+            let breach = self.shared.meter().breach();
+            if let Some(breach) = breach.filter(|_| !self.is_ending) {
+                self.client.app.connections.breached(breach);
+                let (reason, why) = match breach {
+                    Breach::Resets => (Reason::ENHANCE_YOUR_CALM, "too many resets (--h2-resets)"),
+                    Breach::Control => (Reason::ENHANCE_YOUR_CALM, "too many frames (--h2-control)"),
+                    Breach::NoSettings => (Reason::PROTOCOL_ERROR, "it does not begin with SETTINGS"),
+                };
+                self.end_now(reason, why);
                 continue;
             }
             // Workers never end. What they send wakes this task.

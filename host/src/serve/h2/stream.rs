@@ -16,7 +16,7 @@ use host_http::response::{Checked, Own};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use crate::config::connection::ConnectionLimits;
@@ -30,6 +30,7 @@ use crate::serve::client::Client;
 use crate::serve::exchange::Reused;
 use crate::serve::h2::inbox::{Arrived, Inbox};
 use crate::serve::h2::shared::Shared;
+use crate::serve::linger::{LINGER, LINGER_MAX};
 use crate::serve::write_pace::{WriteBounds, WritePace};
 
 /// Longest body that is counted with its stream, in bytes.
@@ -110,6 +111,21 @@ async fn answer(
     };
     if let Err(error) = answered {
         debug!(peer = %client.peer(), %error, "response not sent whole");
+    } else if !channel.body.is_end_stream() {
+        let _ = timeout(LINGER, discard(&mut channel.body)).await;
+    }
+}
+
+/// Reads the rest of a body that nobody wants. Some clients do not look at the response before they
+/// have sent it. What is still missing after a while is given up with NO_ERROR.
+async fn discard(body: &mut RecvStream) {
+    let mut left = LINGER_MAX;
+    while let Some(Ok(data)) = poll_fn(|cx| body.poll_data(cx)).await {
+        let _ = body.flow_control().release_capacity(data.len());
+        left = match left.checked_sub(data.len()) {
+            Some(left) => left,
+            None => return,
+        };
     }
 }
 

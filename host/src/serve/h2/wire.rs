@@ -33,7 +33,7 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Wire { transport, shared, read, .. } = self.get_mut();
         // The connection is about to end, so nothing more is read.
-        if shared.meter().flood().is_some() {
+        if shared.meter().breach().is_some() {
             return Poll::Pending;
         }
         let before = into.filled().len();
