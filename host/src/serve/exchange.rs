@@ -90,6 +90,9 @@ impl Client {
         let tls = self.tls();
         let outcome = async {
             let target = request::check_head(&head, if self.redirect.is_some() { Tls::AsSent } else { tls })?;
+            if let Some(answer) = self.challenge(head.method, target.path()) {
+                return Ok((answer, Share::default()));
+            }
             if let Some(port) = self.redirect {
                 let response = redirect::to(&head, &target, port)?;
                 return Ok((Bytes::from(response), Share::default()));
