@@ -144,6 +144,26 @@ fn handshakes_are_refused_until_there_is_a_certificate_and_a_reload_tries_again(
 }
 
 #[test]
+fn a_reload_turns_acme_on_beside_a_certificate_of_a_file() {
+    let Some(pebble) = Pebble::running() else { return };
+    let authority = Authority::new("authority");
+    authority.issue(&["file.test"], NOW).put(&pebble.folder, "file");
+    let file = "tls-cert = 'file.pem'\ntls-key = 'file.key'\n";
+    let lines = pebble.lines(&["a.test"]);
+    let is_other = |line: &&str| !line.starts_with("acme");
+    let without: String = lines.lines().filter(is_other).map(|line| format!("{line}\n")).collect();
+    let _server = pebble.serve(&(without.clone() + file));
+    let (terms, own) = (pebble.terms(), Terms::new(&authority));
+    assert!(pebble.connect(&terms, "a.test").is_err());
+    pebble.reload(&(lines + file));
+    pebble.wait_for(&terms, "a.test");
+    pebble.connect(&own, "file.test").unwrap();
+    pebble.reload(&(without + file));
+    assert!(pebble.connect(&terms, "a.test").is_err());
+    pebble.connect(&own, "file.test").unwrap();
+}
+
+#[test]
 fn an_upgrade_hands_the_orders_over() {
     let Some(pebble) = Pebble::running() else { return };
     let mut server = pebble.serve(&pebble.lines(&["a.test"]));

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::uri::Scheme;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -76,34 +76,24 @@ impl Client {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         *request.uri_mut() = url.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
         let answer = sender.send_request(request).await.map_err(|error| told(&error))?;
-        let (parts, body) = answer.into_parts();
+        let (mut parts, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_MAX).collect().await;
         connection.abort();
         let body = body.map_err(|error| {
             format!("its answer ends early, or has more than {ANSWER_MAX} bytes: {error}")
         })?;
         let body = body.to_bytes();
+        let wait = bound_wait(&mut parts.headers);
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
         if is_error {
-            self.note(&parts.headers);
+            let until = wait.and_then(|wait| SystemTime::now().checked_add(wait));
+            *self.come_back.lock().unwrap_or_else(PoisonError::into_inner) = until;
             // One that says more is an error of ACME.
             if serde_json::from_slice::<Map<String, Value>>(&body).is_err() {
                 return Err(format!("it has answered {}", parts.status));
             }
         }
         Ok(Response::from_parts(parts, http_body_util::Full::new(body)).into())
-    }
-
-    /// Notes when the authority asks to come back.
-    fn note(&self, fields: &http::HeaderMap) {
-        let value = fields.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let now = SystemTime::now();
-        let wait = value.and_then(|value| match value.trim().parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).ok(),
-        });
-        let until = wait.and_then(|wait| now.checked_add(wait.min(RETRY_AFTER_MAX)));
-        *self.come_back.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 }
 
@@ -118,6 +108,22 @@ impl HttpClient for Client {
             answer.map_err(|cause| Error::Other(io::Error::other(format!("{url}: {cause}")).into()))
         })
     }
+}
+
+/// Returns for how long the authority does not want to be asked, and lets the answer say so: the library
+/// adds to the clock what it finds there, and no clock has room for every number.
+fn bound_wait(fields: &mut HeaderMap) -> Option<Duration> {
+    let value = fields.remove(RETRY_AFTER)?;
+    let value = value.to_str().ok()?.trim();
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    let wait = wait.min(RETRY_AFTER_MAX);
+    fields.insert(RETRY_AFTER, wait.as_secs().into());
+    Some(wait)
 }
 
 /// Returns the host and the port of a URL.
@@ -148,4 +154,36 @@ fn told(error: &dyn StdError) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use http::HeaderMap;
+    use http::header::{HeaderValue, RETRY_AFTER};
+
+    use super::{RETRY_AFTER_MAX, bound_wait};
+
+    #[test]
+    fn a_wait_is_read_in_both_forms_and_bounded() {
+        let wait = |value: &str| {
+            let mut fields = HeaderMap::new();
+            fields.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            let wait = bound_wait(&mut fields);
+            let left = fields.get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(left, wait.map(|wait| wait.as_secs().to_string()), "{value}");
+            wait
+        };
+        assert_eq!(wait(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(wait("18446744073709551615"), Some(RETRY_AFTER_MAX));
+        assert_eq!(wait("Fri, 31 Dec 9999 23:59:59 GMT"), Some(RETRY_AFTER_MAX));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
+        assert!(wait(&soon).is_some_and(|wait| wait > Duration::from_secs(900)));
+        for value in ["", "-1", "1.5", "18446744073709551616", "tomorrow"] {
+            assert_eq!(wait(value), None, "{value}");
+        }
+        assert_eq!(bound_wait(&mut HeaderMap::new()), None);
+    }
 }
