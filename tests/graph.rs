@@ -13,7 +13,7 @@ const LEVELS: [(&str, &[&str]); 3] = [
     ("host/wasm/src", &[]),
     ("host/src", &[
         "amount", "hex", "in_force", "regular_file", "config", "clock", "seed", "metrics", "telemetry", "files", "net", "fault", "fault_counts", "events", "tls", "trial", "rollout",
-        "background", "site", "record", "serve", "source", "admin", "bounds", "bounds_page", "limits", "reference", "cli", "builder", "reload", "upgrade", "doors",
+        "background", "acme", "site", "record", "serve", "source", "admin", "bounds", "bounds_page", "limits", "reference", "cli", "builder", "reload", "upgrade", "doors",
     ]),
 ];
 

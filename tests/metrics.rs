@@ -110,7 +110,22 @@ fn changes_are_counted_and_every_metric_stands_on_the_page() {
     let place = Deployment::of(saying("one"));
     Authority::new("authority").issue(&["a.test"], NOW).put(&place.folder, "a");
     let (cert, key) = (place.path("a.pem"), place.path("a.key"));
-    let server = place.start(&["--listen", "127.0.0.1:0,plain", "--tls-cert", &cert, "--tls-key", &key]);
+    let acme = place.path("acme");
+    let mut flags = vec!["--listen", "127.0.0.1:0,plain", "--tls-cert", &cert, "--tls-key", &key];
+    // Nobody answers there.
+    flags.extend([
+        "--acme",
+        "b.test",
+        "--acme-agree",
+        "--acme-directory",
+        "https://127.0.0.1:1/",
+        "--acme-ca",
+        &cert,
+    ]);
+    let server = place.start(&[&flags[..], &["--acme-dir", &acme]].concat());
+    wait_until("the next attempt is planned", || {
+        scrape(&place, "").contains("host_acme_next_attempt_seconds{")
+    });
     ask(&server, &[("GET", "/"), ("GET", "/x")]);
     assert!(place.swap(trapping_at('x', "bad")).contains("in stage replay"));
     place.serves(saying("three"), 3);

@@ -1,7 +1,5 @@
 //! Bounds that no flag changes, as rows for the reference page and for the API.
 
-use std::time::Duration;
-
 use ::host_wasm as wasm;
 use handler_sdk::abi;
 use host_http::h1::{DIGITS_MAX, EXTRA_MAX, METHOD_MAX};
@@ -13,6 +11,7 @@ use crate::admin::memory_bounds;
 use crate::admin::protocol::{BODY_MAX, REPLY_MAX, REQUEST_TIMEOUT};
 use crate::admin::{body, guests, listener, proof as admin_proof, stream};
 use crate::amount::Amount;
+use crate::bounds::row::{bytes, count, time};
 use crate::config::file;
 use crate::events::{event, hub, traffic};
 use crate::fault_counts;
@@ -27,21 +26,10 @@ use crate::source::watch;
 use crate::telemetry::{log, log_queue};
 use crate::trial::request_file;
 
-/// Row of a table: what is bounded, its largest amount, and the effect of exceeding
-/// it.
-pub(crate) type Row = (&'static str, Amount, &'static str);
+mod acme;
+mod row;
 
-fn count(what: &'static str, most: u64, past: &'static str) -> Row {
-    (what, Amount::Count(most), past)
-}
-
-fn bytes(what: &'static str, most: usize, past: &'static str) -> Row {
-    (what, Amount::Bytes(most as u64), past)
-}
-
-fn time(what: &'static str, most: Duration, past: &'static str) -> Row {
-    (what, Amount::Time(most), past)
-}
+pub(crate) use self::row::Row;
 
 fn connections() -> Vec<Row> {
     vec![
@@ -287,13 +275,14 @@ fn log_and_recordings() -> Vec<Row> {
 }
 
 /// Returns the fixed bounds, in groups with a title.
-pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 6] {
+pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 7] {
     [
         ("Connections", connections()),
         ("Messages", messages()),
         ("Modules", modules()),
         ("Commands and files", commands()),
         ("Proof of candidates", proof()),
+        ("Certificates by ACME", acme::rows()),
         ("Log and recordings", log_and_recordings()),
     ]
 }

@@ -11,6 +11,7 @@ use host_http::request_id::ConnectionIds;
 use host_wasm::{Compilers, Engine};
 use tokio::sync::Semaphore;
 
+use crate::acme::runner::Acme;
 use crate::background::Background;
 use crate::cli::serve::{Serve, SitePlan};
 use crate::config::site::DEFAULT;
@@ -64,6 +65,8 @@ pub struct Foundation {
     require_durable: bool,
     module_max: usize,
     tls: Option<Arc<Tls>>,
+    /// What gets certificates, if there is TLS.
+    acme: Option<Arc<Acme>>,
 }
 
 /// Site with its first version loaded, before it swaps or watches.
@@ -83,7 +86,10 @@ impl Foundation {
     /// One line that names what the system refuses, or why the folder or a certificate cannot be
     /// used.
     pub fn new(args: &Serve, compilers: Compilers) -> anyhow::Result<Foundation> {
-        let events = Arc::default();
+        let (events, tls) = (Arc::default(), args.tls());
+        let of_tls = Tls::new(&tls, &events)?.map(Arc::new);
+        let state_dir = args.swap.state_dir.as_deref().map(lock_state).transpose()?;
+        let acme = of_tls.clone().map(|of_tls| Acme::new(tls.acme, of_tls, Arc::clone(&events)));
         Ok(Foundation {
             engine: Engine::new(&args.limits.for_engine())?,
             compilers,
@@ -91,9 +97,10 @@ impl Foundation {
             thread: Background::start("swap", 0).context("cannot start the swap thread")?,
             replays: Background::start("replay", REPLAY_NICE).context("cannot start the replay thread")?,
             watches: Watches::default(),
-            tls: Tls::new(&args.tls, &events)?.map(Arc::new),
+            tls: of_tls,
+            acme: acme.transpose()?.map(Arc::new),
             events,
-            state_dir: args.swap.state_dir.as_deref().map(lock_state).transpose()?,
+            state_dir,
             require_durable: args.swap.require_durable,
             module_max: args.limits.swap.module_max,
         })
@@ -261,6 +268,7 @@ pub fn start(
     }
     let app = App {
         tls: foundation.tls.clone(),
+        acme: foundation.acme.clone(),
         sites: Published::new(Directory::new(sites)),
         settings: InForce::new(args.settings()),
         buffers: Buffers::new(args.limits.server.buffer_max),

@@ -9,6 +9,7 @@
 //! The host interprets no path; the handler sees no socket, clock or file. The
 //! contract between the two is stated in `handler_sdk::abi`.
 
+pub mod acme;
 pub mod admin;
 pub(crate) mod amount;
 pub mod background;

@@ -190,6 +190,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     }
     doors.open(control)?;
     upgrader.hold(held);
+    app.acme.iter().for_each(|acme| acme.start(&listeners));
     announce(&first, &urls, &doors.control, &doors.admin, args.log_format);
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
     let of_sites: Vec<_> = of_sites.iter().map(|limits| &**limits).collect();
@@ -221,6 +222,7 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
             process = upgrader.handed_over() => End::HandedOver(process),
         };
         upgrader.close();
+        app.acme.iter().for_each(|acme| acme.stop());
         let _ = stop.send(end);
         stop_signal().await;
     };

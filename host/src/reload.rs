@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
+use crate::acme::change;
 use crate::admin::protocol::{Reloaded, SiteOutcome};
 use crate::builder::{Foundation, WatchingBySite};
 use crate::cli::config;
@@ -25,7 +26,6 @@ use crate::site::reload::{NotCommitted, Prepared};
 use crate::site::swap::SUPERSEDED;
 use crate::source::watches::Watching;
 use crate::telemetry::{log, service};
-use crate::tls::keeper;
 
 /// Most attempts to commit the change of a site while other swaps are published.
 const ATTEMPTS: usize = 10;
@@ -143,10 +143,10 @@ impl Reloader {
         let Changes { applied, needs_restart } = Changes::between(&before, &args.source);
 
         // The only parts that can fail come first.
-        let tls = keeper::prepare(self.app.tls.clone(), &args.tls).await?;
+        let tls = change::prepare(self.app.tls.clone(), self.app.acme.clone(), args.tls()).await?;
         let change = self.prepare(new, by).await?;
         let (sites, failed) = self.commit(change, watching, by).await?;
-        tls.into_iter().for_each(|ready| ready.publish());
+        tls.publish();
         let mut settings = args.settings();
         // Not in `LIVE`: the choice of connections to close is based on the first value.
         settings.limits.rate_window = self.app.limits.connection.rate_window;

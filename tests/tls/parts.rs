@@ -12,6 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
     KeyPair, date_time_ymd,
 };
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -117,8 +118,21 @@ impl Terms {
         versions: &[&'static SupportedProtocolVersion],
         shown: Option<&Issued>,
     ) -> Terms {
+        Terms::of(&authority.pem(), versions, shown)
+    }
+
+    /// Trusts the authority with this certificate in PEM. Resumes no session, in which a client would
+    /// see the certificate of before.
+    pub fn trusting(pem: &str) -> Terms {
+        let Terms(terms) = Terms::of(pem, rustls::ALL_VERSIONS, None);
+        let mut terms = Arc::unwrap_or_clone(terms);
+        terms.resumption = Resumption::disabled();
+        Terms(Arc::new(terms))
+    }
+
+    fn of(pem: &str, versions: &[&'static SupportedProtocolVersion], shown: Option<&Issued>) -> Terms {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
         Terms(Arc::new(match shown {

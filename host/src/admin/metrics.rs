@@ -19,6 +19,7 @@ use crate::rollout::share::Share;
 use crate::serve::app::App;
 use crate::site::directory::Site;
 use crate::telemetry::log;
+use crate::tls::orders::Orders;
 
 /// Value of the label `version` of requests that no version was called for.
 const NOT_CALLED: &str = "none";
@@ -192,6 +193,11 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
     let file = |path: &Path| label("file", path.display().to_string());
     let not_after =
         certificates.iter().map(|one| (file(&one.file), since_1970(one.facts.not_after()))).collect();
+    let orders = app.tls.as_ref().map(|tls| &tls.orders);
+    let ordered = orders.map(|orders| orders.counts().to_vec()).unwrap_or_default().into_iter();
+    let ordered = ordered.map(|(result, count)| (label("result", result), count as f64)).collect();
+    let next = orders.map(Orders::next).unwrap_or_default().into_iter();
+    let next = next.map(|(domain, time)| (label("domain", domain), since_1970(time))).collect();
     let build = label("version", env!("CARGO_PKG_VERSION"));
     vec![
         gauge("host_build_info", "Version of the program.", vec![(build, 1.0)]),
@@ -224,6 +230,12 @@ fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> 
             "host_certificate_not_after_seconds",
             "End of the time of a certificate that new connections get, since 1970.",
             not_after,
+        ),
+        counter("host_acme_orders", "Orders of certificates by ACME, by what came of them.", ordered),
+        gauge(
+            "host_acme_next_attempt_seconds",
+            "Time of the next order by ACME for a domain, since 1970.",
+            next,
         ),
         gauge("host_calls", "Calls of handlers that run.", one(instances.used as f64)),
         gauge("host_calls_max", "Most calls at once.", one(instances.max as f64)),

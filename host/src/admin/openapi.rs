@@ -21,7 +21,7 @@ use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 use crate::site::replayed::Replayed;
 use crate::site::rollout_status::RolloutStatus;
-use crate::tls::keeper::AllShown;
+use crate::tls::shown::AllShown;
 
 /// Returns the description.
 pub fn document() -> Value {

@@ -15,7 +15,7 @@ use crate::site::after_restart::AfterRestart;
 use crate::site::entry::Entry;
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::InProgress;
-use crate::tls::keeper::AllShown;
+use crate::tls::shown::AllShown;
 
 /// Header that every request that changes something must have, so that no page in a browser
 /// can send one by a form or a link.

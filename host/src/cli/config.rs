@@ -10,6 +10,7 @@ use clap::{Arg, Command, Subcommand};
 use host_http::quote::quoted;
 use serde_json::Value;
 
+use crate::acme::change;
 use crate::admin::protocol::{SettingPlace, ShownSetting};
 use crate::admin::token::Token;
 use crate::cli::configured;
@@ -146,7 +147,8 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
         check("admin_token", &|| Token::new(path).map(drop).map_err(|error| format!("{error:#}")));
     }
     if serve.tls.is_on() && serve.tls.check().is_ok() {
-        check("tls_cert", &|| keeper::check(&serve.tls).map_err(|error| format!("{error:#}")));
+        check("tls_cert", &|| keeper::check(&serve.tls()).map_err(|error| format!("{error:#}")));
+        check("acme_ca", &|| change::check_file(&serve.tls.acme).map_err(|error| format!("{error:#}")));
     }
     if let Err((id, message)) = serve.check() {
         check(id, &|| Err(message.clone()));

@@ -12,9 +12,11 @@ use crate::cli::ask::{self, show};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 use crate::fault_counts::Recent;
+use crate::rollout::report::number::counted;
 use crate::telemetry::log;
 use crate::tls::facts::Facts;
-use crate::tls::keeper::{AllShown, Shown};
+use crate::tls::orders::ShownOrder;
+use crate::tls::shown::{AllShown, Shown};
 
 /// Path of the levels of the log in the API.
 const LOG_LEVEL: &str = "/v1/log-level";
@@ -36,8 +38,9 @@ pub enum Insight {
         #[command(flatten)]
         server: Server,
     },
-    /// Show the certificates that a running server gives to new connections, and why those in its files
-    /// are refused, if they are. Exit code 1: they are
+    /// Show the certificates that a running server gives to new connections, why those in its files are
+    /// refused, if they are, and the next attempts by ACME. Exit code 1: they are refused, or the last
+    /// attempt has failed
     Cert {
         /// Flags that choose the server.
         #[command(flatten)]
@@ -93,7 +96,7 @@ pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn show_certificates(AllShown { certificates, refused }: &AllShown) -> (String, ExitCode) {
+fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> (String, ExitCode) {
     let mut text = String::new();
     for Shown { file, facts } in certificates {
         let Facts { names, not_before, not_after, issuer, sha256, .. } = facts;
@@ -110,13 +113,22 @@ fn show_certificates(AllShown { certificates, refused }: &AllShown) -> (String, 
             let _ = writeln!(text, "  {name:<7} {}", one_line(value));
         }
     }
-    if certificates.is_empty() {
-        text += "the server speaks no TLS (--tls-cert)\n";
+    if certificates.is_empty() && orders.is_empty() {
+        text += "the server speaks no TLS (--tls-cert, --acme)\n";
     }
+    for ShownOrder { domain, next, failures, cause } in orders {
+        let failed = cause.as_ref().map(|cause| {
+            let times = counted(u64::from(*failures), "time", "times");
+            format!("\n  failed  {times}, last because: {}", one_line(cause))
+        });
+        let _ =
+            writeln!(text, "{} by ACME\n  next    {next}{}", one_line(domain), failed.unwrap_or_default());
+    }
+    let has_failed = refused.is_some() || orders.iter().any(|order| order.cause.is_some());
     if let Some(cause) = refused {
         let _ = writeln!(text, "refused, so these go on: {}", one_line(cause));
     }
-    (text, if refused.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    (text, if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn level(text: &str) -> Result<String, String> {

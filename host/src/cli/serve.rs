@@ -9,6 +9,7 @@ use host_http::forwarded::Trusted;
 use tracing_subscriber::filter::Targets;
 
 use crate::admin::token::Token;
+use crate::config::acme::FOLDER;
 use crate::config::limits::Limits;
 use crate::config::log_lines::{LogField, LogFields, LogQuery};
 use crate::config::place::Place;
@@ -43,7 +44,7 @@ pub struct Serve {
 
     /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, which
     /// ,mode=0660 and ,group=NAME may follow. localhost is 127.0.0.1 and ::1; port 0 takes any free
-    /// port. With --tls-cert, TLS is spoken at each HOST:PORT, unless ,plain follows, or ,redirect,
+    /// port. With --tls-cert or --acme, TLS is spoken at each HOST:PORT, unless ,plain follows, or ,redirect,
     /// which sends clients to https. With ,proxy behind all of this, each connection begins with a
     /// header of the PROXY protocol, version 1 or 2, and comes from a proxy of --trust-forwarded;
     /// repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
@@ -268,6 +269,15 @@ impl Serve {
         log::set_levels(&self.log_level)
     }
 
+    /// Returns the flags about TLS, with the folder of ACME.
+    pub fn tls(&self) -> TlsFlags {
+        let mut tls = self.tls.clone();
+        if tls.acme.acme_dir.is_none() && tls.acme.is_on() {
+            tls.acme.acme_dir = self.swap.state_dir.as_ref().map(|folder| folder.join(FOLDER));
+        }
+        tls
+    }
+
     /// Returns the settings of connections.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -301,7 +311,7 @@ impl Serve {
         {
             return Err((
                 "listen",
-                format!("{address} needs a certificate; expected --tls-cert FILE with it"),
+                format!("{address} needs a certificate; expected --tls-cert FILE or --acme DOMAIN with it"),
             ));
         }
         let lacks_trust = |address: &&String| {
@@ -319,6 +329,12 @@ impl Serve {
                     "{address} takes PROXY headers from trusted proxies only; expected --trust-forwarded {kind} with it"
                 ),
             ));
+        }
+        if self.tls.acme.is_on() && self.tls().acme.acme_dir.is_none() {
+            return needs(
+                "acme",
+                "--acme needs a folder for its keys; expected --acme-dir DIR or --state-dir DIR",
+            );
         }
         if self.swap.admin.is_some() && self.swap.admin_token.is_none() {
             return needs("admin", "--admin needs a token; expected --admin-token FILE");

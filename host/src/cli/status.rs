@@ -7,7 +7,8 @@ use bytesize::ByteSize;
 use crate::admin::protocol::{SiteStatus, Status};
 use crate::config::site::DEFAULT;
 use crate::rollout::report::number::counted;
-use crate::tls::keeper::{AllShown, Shown};
+use crate::tls::orders::ShownOrder;
+use crate::tls::shown::{AllShown, Shown};
 
 /// Describes the state of a server.
 pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
@@ -49,11 +50,16 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
     (text, ExitCode::SUCCESS)
 }
 
-/// Returns a line for each certificate, and one for why those in the files are refused.
-fn show_certificates(AllShown { certificates, refused }: &AllShown) -> String {
+/// Returns a line for each certificate, one for why those in the files are refused, and one for each
+/// domain for which ACME has failed.
+fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> String {
     let line = |one: &Shown| format!("certificate {} until {}\n", one.file.display(), one.facts.not_after);
     let refused = refused.as_ref().map(|cause| format!("certificates refused, so these go on: {cause}\n"));
-    certificates.iter().map(line).chain(refused).collect()
+    let failed = |ShownOrder { domain, next, cause, .. }: &ShownOrder| {
+        let cause = cause.as_ref()?;
+        Some(format!("no certificate was got for {domain} by ACME, next attempt {next}: {cause}\n"))
+    };
+    certificates.iter().map(line).chain(refused).chain(orders.iter().filter_map(failed)).collect()
 }
 
 fn show_site(site: &SiteStatus) -> String {

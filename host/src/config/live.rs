@@ -5,7 +5,7 @@ use crate::config::site::{DEFAULT, SiteSource, Source};
 
 /// Flags that a reload changes, by their id. The others need a restart.
 #[rustfmt::skip]
-pub const LIVE: [&str; 59] = [
+pub const LIVE: [&str; 65] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "log_level", "trust_forwarded", "traceparent", "log_fields", "log_query", "dev",
     "no_version_field", "drain", "target_max", "head_max", "fields_max", "body_max", "head_timeout", "idle_timeout",
     "body_timeout", "var", "secret", "body_time_max", "body_rate_min", "write_timeout", "write_rate_min", "connection_requests",
@@ -13,6 +13,7 @@ pub const LIVE: [&str; 59] = [
     "rollout", "rollout_hold", "rollout_shadow", "rollout_percent", "rollout_key", "rollout_requests", "rollout_wait", "slower",
     "pin_from", "tls_cert", "tls_key", "tls_min", "tls_client_ca", "tls_client", "tls_timeout", "hsts", "no_h2",
     "h2c", "h2_streams", "h2_window", "h2_frame_max", "h2_table", "h2_resets", "h2_control",
+    "acme", "acme_agree", "acme_email", "acme_directory", "acme_ca", "acme_dir",
 ];
 
 /// Flags of a site that a reload changes. Those of its calls and of its kept versions need a

@@ -10,6 +10,7 @@
 //! | `call` | limits of handler calls |
 //! | `log_lines` | what the log says of each request |
 //! | `tls` | certificates and terms of TLS |
+//! | `acme` | certificates by ACME |
 //! | `traceparent` | part of the host in traces |
 //! | `swap` | limits of candidates and of kept versions |
 //! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
@@ -27,6 +28,7 @@
 //! | `value_error` | describes refused values and settings that exclude each other |
 //! | `schema` | JSON Schema of the configuration file |
 
+pub mod acme;
 pub mod call;
 pub mod connection;
 pub mod environment;

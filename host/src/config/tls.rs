@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ValueEnum, ValueHint};
 
+use crate::config::acme::AcmeFlags;
 use crate::config::value::duration;
 
 /// Most files of certificates.
@@ -44,6 +45,10 @@ pub struct TlsFlags {
     /// Do not offer HTTP/2 over TLS
     #[arg(long)]
     pub no_h2: bool,
+
+    /// Flags for certificates by ACME.
+    #[command(flatten)]
+    pub acme: AcmeFlags,
 }
 
 /// Version of TLS.
@@ -88,17 +93,14 @@ impl TlsFlags {
                 format!("found {certs} certificates (--tls-cert); expected at most {CERTIFICATES_MAX}"),
             ));
         }
+        self.acme.check()?;
         // Each would have no effect without the other, which is not what is meant.
+        let (is_on, certificate) = (self.is_on(), "a certificate; expected --tls-cert FILE or --acme DOMAIN");
         let needing = [
-            (
-                "tls_client_ca",
-                self.tls_client_ca.is_some(),
-                certs > 0,
-                "a certificate; expected --tls-cert FILE",
-            ),
-            ("tls_min", self.tls_min.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
-            ("no_h2", self.no_h2, certs > 0, "a certificate; expected --tls-cert FILE"),
-            ("hsts", self.hsts.is_some(), certs > 0, "a certificate; expected --tls-cert FILE"),
+            ("tls_client_ca", self.tls_client_ca.is_some(), is_on, certificate),
+            ("tls_min", self.tls_min.is_some(), is_on, certificate),
+            ("no_h2", self.no_h2, is_on, certificate),
+            ("hsts", self.hsts.is_some(), is_on, certificate),
             (
                 "tls_client",
                 self.tls_client.is_some(),
@@ -118,8 +120,8 @@ impl TlsFlags {
         (min, self.tls_client_ca.as_deref(), self.tls_client.unwrap_or(ClientCertificate::Required))
     }
 
-    /// Returns whether there is a certificate.
+    /// Returns whether there is a certificate, or is to be one.
     pub fn is_on(&self) -> bool {
-        !self.tls_cert.is_empty()
+        !self.tls_cert.is_empty() || self.acme.is_on()
     }
 }

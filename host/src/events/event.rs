@@ -143,6 +143,19 @@ pub enum Event {
         /// What is wrong with which file.
         cause: String,
     },
+    /// No certificate was got by ACME for a domain; if it has one, that goes on.
+    CertificateFailed {
+        /// Time.
+        time: String,
+        /// Domain.
+        domain: String,
+        /// What was done when it failed.
+        step: String,
+        /// Why it failed.
+        cause: String,
+        /// Time of the next attempt.
+        next: String,
+    },
     /// The handler or the server failed at a request.
     Fault(Recent),
     /// The server ends: it answers the requests in flight and takes no others.
@@ -274,6 +287,12 @@ impl Event {
         Event::CertificateRefused { time: now(), cause: cut(cause) }
     }
 
+    /// Returns the event of a certificate that was not got.
+    pub fn certificate_failed(domain: &str, step: &str, cause: &str, next: &str) -> Event {
+        let (domain, step, cause, next) = (domain.into(), step.into(), cut(cause), next.into());
+        Event::CertificateFailed { time: now(), domain, step, cause, next }
+    }
+
     /// Returns the event of the end of this process. `successor` is the process that has taken its
     /// place, if one has.
     pub fn ending(successor: Option<u32>) -> Event {
@@ -297,6 +316,7 @@ impl Event {
             Event::LogLevel { .. } => "log-level",
             Event::Certificate { .. } => "certificate",
             Event::CertificateRefused { .. } => "certificate-refused",
+            Event::CertificateFailed { .. } => "certificate-failed",
             Event::Fault(_) => "fault",
             Event::Ending { .. } => "ending",
             Event::Missed { .. } => "missed",
@@ -354,6 +374,7 @@ mod tests {
             Event::log_level("info", "file"),
             Event::certificate("a.pem", &["a".into()], "T"),
             Event::certificate_refused("file"),
+            Event::certificate_failed("a.test", "order", "none", "T"),
             Event::ending(Some(2)),
             Event::missed(Some(1)),
         ] {

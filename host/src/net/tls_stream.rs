@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
+use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -88,13 +89,20 @@ impl Write for Now<'_> {
 }
 
 impl TlsStream {
-    /// Shakes hands with a client.
+    /// Shakes hands with a client, on the terms that `choose` finds for what it asks for.
     ///
     /// # Errors
     ///
     /// When the connection is gone, or client and server do not agree.
-    pub async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream> {
-        let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
+    pub async fn accept(
+        tcp: TcpStream,
+        choose: impl FnOnce(&ClientHello<'_>) -> Arc<ServerConfig>,
+    ) -> io::Result<TlsStream> {
+        let mut acceptor = Acceptor::default();
+        let accepted = poll_fn(|cx| poll_first(&tcp, &mut acceptor, cx)).await?;
+        let config = choose(&accepted.client_hello());
+        let begun = accepted.into_connection(config);
+        let mut tls = begun.map_err(|(error, alert)| refused(&tcp, error, alert))?;
         tls.set_buffer_limit(Some(UNSENT_MAX));
         poll_fn(|cx| {
             while tls.is_handshaking() {
@@ -220,6 +228,30 @@ impl Session {
         }
         Ok(std::mem::take(&mut self.taken))
     }
+}
+
+/// Waits until the first message of the client has arrived.
+fn poll_first(tcp: &TcpStream, acceptor: &mut Acceptor, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    loop {
+        ready!(tcp.poll_read_ready(cx))?;
+        match acceptor.read_tls(&mut Raw(tcp)) {
+            Ok(0) => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(_) => {}
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
+            Ok(None) => {}
+            Err((error, alert)) => return Poll::Ready(Err(refused(tcp, error, alert))),
+        }
+    }
+}
+
+/// Tells the client what is wrong with its first message.
+fn refused(tcp: &TcpStream, error: rustls::Error, mut alert: AcceptedAlert) -> io::Error {
+    let _ = alert.write(&mut Now(tcp));
+    io::Error::new(ErrorKind::InvalidData, error)
 }
 
 /// Waits for bytes of the connection, and gives them to rustls.

@@ -9,6 +9,7 @@ use host_http::request_id::ConnectionIds;
 use rustls::HandshakeKind;
 use tokio::sync::Semaphore;
 
+use crate::acme::runner::Acme;
 use crate::config::limits::Limits;
 use crate::events::hub::Events;
 use crate::fault::Fault;
@@ -163,6 +164,8 @@ pub struct App {
     pub connections: ConnectionCounts,
     /// TLS, if there are certificates.
     pub tls: Option<Arc<Tls>>,
+    /// What gets certificates by ACME, if there is TLS.
+    pub acme: Option<Arc<Acme>>,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
     /// Recorder of requests that end in a fault of the handler, if recording is on.

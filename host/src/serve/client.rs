@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use host_http::client_net::{ClientNet, Peer};
 use host_http::field::Fields;
 use host_http::forwarded::{self, Trusted};
@@ -97,6 +98,16 @@ impl Client {
             false if self.socket.tls().is_some() => Tls::On(self.cert.as_ref()),
             false => Tls::Off,
         }
+    }
+
+    /// Returns the response to a certificate authority that asks over plain HTTP for the answer of a
+    /// challenge in flight.
+    pub(super) fn challenge(&self, method: &str, path: &str) -> Option<Bytes> {
+        if self.socket.tls().is_some() || !["GET", "HEAD"].contains(&method) {
+            return None;
+        }
+        let answer = self.app.tls.as_ref()?.challenges.answer(path)?;
+        Some(format!("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n{answer}").into())
     }
 
     /// Returns the value of `strict-transport-security`, if responses have it.

@@ -31,6 +31,7 @@ use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, Stream, TOGETHER};
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
+use crate::tls::challenges;
 use crate::tls::terms::HTTP2;
 
 /// Idle check interval. A connection that was idle for a whole interval is parked:
@@ -139,16 +140,21 @@ impl Connections {
     /// TLS; or `None` if the connection has ended.
     async fn shake_hands(&self, stream: TcpStream, peer: Peer, slot: &Slot) -> Option<(Socket, Option<u16>)> {
         let since = Instant::now();
-        let terms = self.app.tls.as_ref()?.terms();
+        let tls = self.app.tls.as_ref()?;
         let counts = &self.app.connections;
         let shake = async {
             let mut first = [0];
             if stream.peek(&mut first).await? == 1 && first != [TLS_HANDSHAKE] {
-                return Ok((stream.into(), self.https));
+                return Ok(Some((stream.into(), self.https)));
             }
-            let shaken = TlsStream::accept(stream, terms).await?;
+            let shaken = TlsStream::accept(stream, |client| tls.terms(client)).await?;
             counts.shaken(shaken.session(|session| session.handshake_kind()));
-            io::Result::Ok((shaken.into(), None))
+            // A certificate authority has seen what it asked for.
+            if shaken.session(|session| session.alpn_protocol() == Some(challenges::PROTOCOL)) {
+                let _ = Socket::from(shaken).finish();
+                return Ok(None);
+            }
+            io::Result::Ok(Some((shaken.into(), None)))
         };
         let shaken = tokio::select! {
             biased;
@@ -160,7 +166,7 @@ impl Connections {
             } => return None,
         };
         match shaken {
-            Ok(Ok(shaken)) => return Some(shaken),
+            Ok(Ok(shaken)) => return shaken,
             Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => debug!(%peer, "TLS handshake took too long (--tls-timeout)"),
         }

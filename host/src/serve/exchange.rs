@@ -81,6 +81,9 @@ impl Client {
             let schemes = if self.redirect.is_some() { Tls::AsSent } else { tls };
             let target = request::check_head(&head, schemes)?;
             channel.check_head(schemes)?;
+            if let Some(answer) = self.challenge(head.method, target.path()) {
+                return Ok((answer, Share::default()));
+            }
             if let Some(port) = self.redirect {
                 let response = redirect::to(&head, &target, port)?;
                 return Ok((Bytes::from(response), Share::default()));

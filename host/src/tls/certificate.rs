@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
+use crate::config::acme::Domain;
 use crate::regular_file;
 use crate::tls::facts::Facts;
 
@@ -31,6 +32,7 @@ pub struct Pair {
 }
 
 /// Certificate with its private key.
+#[derive(Clone)]
 pub struct Certificate {
     /// Chain and key, for handshakes.
     pub certified: Arc<CertifiedKey>,
@@ -38,6 +40,8 @@ pub struct Certificate {
     pub facts: Facts,
     /// Files.
     pub pair: Pair,
+    /// Domain for which it was got by ACME.
+    pub domain: Option<Domain>,
 }
 
 impl Pair {
@@ -51,15 +55,13 @@ impl Pair {
         let chain = chain(&self.cert, "--tls-cert")?;
         let of_cert = || self.context();
         let facts = Facts::of_chain(chain.iter().map(|certificate| &**certificate)).with_context(of_cert)?;
-        let key = key(&self.key)
-            .with_context(|| format!("cannot use the private key {} (--tls-key)", self.key.display()))?;
-        let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                anyhow!("the private key {} (--tls-key) is not that of this certificate", self.key.display())
-            }
-            error => anyhow!("{error}; expected a key of RSA, ECDSA (P-256, P-384, P-521) or Ed25519"),
-        });
-        Ok(Certificate { certified: Arc::new(certified.with_context(of_cert)?), facts, pair: self.clone() })
+        let bytes = regular_file::read(&self.key, FILE_MAX).map_err(missing);
+        let key = bytes.and_then(|bytes| key(&bytes));
+        let key =
+            key.with_context(|| format!("cannot use the private key {} (--tls-key)", self.key.display()))?;
+        let other = format!("the private key {} (--tls-key)", self.key.display());
+        let certified = certified(chain, key, &other, provider).with_context(of_cert)?;
+        Ok(Certificate { certified, facts, pair: self.clone(), domain: None })
     }
 
     /// Names the certificate in a message.
@@ -79,27 +81,95 @@ impl Pair {
     }
 }
 
+impl Certificate {
+    /// Reads the certificate of a domain that was got by ACME, and its key, from one text, and checks
+    /// both. `file` is where the text stands, or is to stand.
+    ///
+    /// # Errors
+    ///
+    /// One line: what is wrong with it.
+    pub fn of_domain(
+        domain: &Domain,
+        text: &[u8],
+        file: &Path,
+        provider: &CryptoProvider,
+    ) -> anyhow::Result<Certificate> {
+        let chain = chain_of(text)?;
+        let facts = Facts::of_chain(chain.iter().map(|certificate| &**certificate))?;
+        if !facts.names.iter().any(|name| name == domain.as_str()) {
+            bail!("it is for {}; expected one for {domain}", facts.names.join(" "));
+        }
+        let certified = certified(chain, key(text)?, "the private key in it", provider)?;
+        let pair = Pair { cert: file.to_owned(), key: file.to_owned() };
+        Ok(Certificate { certified, facts, pair, domain: Some(domain.clone()) })
+    }
+
+    /// Reads the file of a domain, as [`Certificate::of_domain`] does. Returns [`None`] if there is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file, what was found, and what was expected.
+    pub(super) fn read_domain(
+        domain: &Domain,
+        file: &Path,
+        provider: &CryptoProvider,
+    ) -> anyhow::Result<Option<Certificate>> {
+        let bytes = match regular_file::read(file, FILE_MAX) {
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return Ok(None);
+            }
+            bytes => bytes.map_err(missing),
+        };
+        let read = bytes.and_then(|bytes| Certificate::of_domain(domain, &bytes, file, provider));
+        read.map(Some).with_context(|| format!("cannot use the certificate {} (--acme-dir)", file.display()))
+    }
+
+    /// Returns the flag that the certificate comes from.
+    pub(super) fn flag(&self) -> &'static str {
+        if self.domain.is_some() { "--acme" } else { "--tls-cert" }
+    }
+}
+
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    named: &str,
+    provider: &CryptoProvider,
+) -> anyhow::Result<Arc<CertifiedKey>> {
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            anyhow!("{named} is not that of this certificate")
+        }
+        error => anyhow!("{error}; expected a key of RSA, ECDSA (P-256, P-384, P-521) or Ed25519"),
+    });
+    certified.map(Arc::new)
+}
+
 /// Reads a chain of certificates from the file that `flag` names.
 ///
 /// # Errors
 ///
 /// One line that names the file, what was found, and what was expected.
-pub(super) fn chain(path: &Path, flag: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let context = || format!("cannot use the certificate {} ({flag})", path.display());
-    let bytes = regular_file::read(path, FILE_MAX).map_err(missing).with_context(context)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|error| anyhow!("it is not PEM: {error}")).with_context(context)?;
+pub fn chain(path: &Path, flag: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let bytes = regular_file::read(path, FILE_MAX).map_err(missing);
+    let chain = bytes.and_then(|bytes| chain_of(&bytes));
+    chain.with_context(|| format!("cannot use the certificate {} ({flag})", path.display()))
+}
+
+fn chain_of(text: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let chain = chain.map_err(|error| anyhow!("it is not PEM: {error}"))?;
     if chain.is_empty() {
-        return Err(anyhow!("it has no block `BEGIN CERTIFICATE`; expected PEM")).with_context(context);
+        bail!("it has no block `BEGIN CERTIFICATE`; expected PEM");
     }
     Ok(chain)
 }
 
-fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let bytes = regular_file::read(path, FILE_MAX).map_err(missing)?;
-    match PrivateKeyDer::from_pem_slice(&bytes) {
+fn key(text: &[u8]) -> anyhow::Result<PrivateKeyDer<'static>> {
+    match PrivateKeyDer::from_pem_slice(text) {
         Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) if memchr::memmem::find(&bytes, b"ENCRYPTED PRIVATE KEY").is_some() => {
+        Err(pem::Error::NoItemsFound) if memchr::memmem::find(text, b"ENCRYPTED PRIVATE KEY").is_some() => {
             bail!("it is encrypted; expected one without a password (openssl pkey -in FILE -out FILE)")
         }
         Err(pem::Error::NoItemsFound) => {

@@ -85,6 +85,16 @@ impl Facts {
         parsed(&self.not_after)
     }
 
+    /// Returns for how long it is valid in all.
+    pub fn lifetime(&self) -> Duration {
+        self.not_after().duration_since(self.not_before()).unwrap_or_default()
+    }
+
+    /// Returns the start of its time.
+    pub fn not_before(&self) -> SystemTime {
+        parsed(&self.not_before)
+    }
+
     fn of(found: &X509Certificate<'_>, der: &[u8]) -> anyhow::Result<Facts> {
         let names = names(found)?;
         if names.is_empty() {

@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 use host_wasm::health;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use rustls::server::ClientHello;
 use tracing::{info, warn};
 
+use crate::config::acme::Domain;
 use crate::config::tls::TlsFlags;
 use crate::events::event::Event;
 use crate::events::hub::Events;
@@ -23,7 +23,10 @@ use crate::files::stamp::{self, FileStamp};
 use crate::in_force::InForce;
 use crate::tls::certificate::{Certificate, Pair};
 use crate::tls::certificates::{Certificates, Set};
+use crate::tls::challenges::Challenges;
 use crate::tls::facts::Facts;
+use crate::tls::orders::Orders;
+use crate::tls::shown::{AllShown, Shown};
 use crate::tls::terms;
 
 /// Time between two looks at the files.
@@ -34,6 +37,10 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Time before the end of a certificate from which on the server warns of it.
 const WARN_BEFORE: Duration = Duration::from_secs(21 * 24 * 3600);
+
+/// Share of its time from which on the server warns of a certificate that was got by ACME, which may
+/// be short. It should have been renewed before.
+const WARN_SHARE: u32 = 4;
 
 /// Time between two warnings.
 const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
@@ -46,6 +53,10 @@ pub struct Tls {
     /// What the certificates were read from. Locked while they are replaced.
     source: Mutex<Source>,
     events: Arc<Events>,
+    /// Challenges of ACME that are in flight.
+    pub challenges: Arc<Challenges>,
+    /// What has become of the orders by ACME.
+    pub orders: Orders,
 }
 
 struct Source {
@@ -62,6 +73,8 @@ pub struct Ready {
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
+    /// Why the file of a domain is not used.
+    refused: Option<String>,
     terms: Option<ServerConfig>,
 }
 
@@ -81,29 +94,8 @@ impl Ready {
 /// One line: which file cannot be used, what was found, and what was expected.
 pub fn check(flags: &TlsFlags) -> anyhow::Result<()> {
     let provider = terms::provider();
-    let certificates = Arc::new(Certificates(InForce::new(read(flags, &provider)?)));
+    let certificates = Arc::new(Certificates::new(read(flags, &provider, None)?.0));
     terms::new(flags, &provider, &certificates).map(drop)
-}
-
-/// Certificate as the API shows it.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Shown {
-    /// File of the chain.
-    pub file: PathBuf,
-    /// What the certificate says.
-    #[serde(flatten)]
-    pub facts: Facts,
-}
-
-/// Certificates of the server as the API shows them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct AllShown {
-    /// Certificates in the order of the flags; the first is for clients that ask for no name, or
-    /// for one that none has.
-    pub certificates: Vec<Shown>,
-    /// Why the files as they are now are refused; absent if they are those in force.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub refused: Option<String>,
 }
 
 impl Tls {
@@ -118,27 +110,56 @@ impl Tls {
         }
         let provider = terms::provider();
         let seen = stamps(flags);
-        let set = read(flags, &provider)?;
-        let certificates = Arc::new(Certificates(InForce::new(set)));
+        let (set, refused) = read(flags, &provider, None)?;
+        refused.iter().for_each(|cause| warn!(cause, "a certificate is not used: another one is ordered"));
+        let certificates = Arc::new(Certificates::new(set));
         let terms = InForce::new(terms::new(flags, &provider, &certificates)?);
-        let source = Mutex::new(Source { flags: flags.clone(), seen, refused: None });
-        let tls = Tls { provider, certificates, terms, source, events: Arc::clone(events) };
+        let refused = refused.map(|cause| (cause, Instant::now()));
+        let source = Mutex::new(Source { flags: flags.clone(), seen, refused });
+        let (events, challenges, orders) = (Arc::clone(events), Arc::default(), Orders::default());
+        let tls = Tls { provider, certificates, terms, source, events, challenges, orders };
         tls.warn();
         Ok(Some(tls))
     }
 
-    /// Returns the terms for a new connection.
-    pub fn terms(&self) -> Arc<ServerConfig> {
-        self.terms.get()
+    /// Returns the terms for a new connection, by what the client asks for.
+    pub fn terms(&self, client: &ClientHello<'_>) -> Arc<ServerConfig> {
+        self.challenges.terms(client).unwrap_or_else(|| self.terms.get())
+    }
+
+    /// Returns the cryptography that the server uses.
+    pub fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
+    /// Returns what the certificate says that was got for a domain by ACME, and its file.
+    pub fn of_domain(&self, domain: &Domain) -> Option<(Facts, PathBuf)> {
+        let set = self.certificates.set.get();
+        set.of_domain(domain).map(|one| (one.facts.clone(), one.pair.cert.clone()))
+    }
+
+    /// Publishes a certificate that was got by ACME. Another one of its domain has no place any more.
+    pub fn publish(&self, got: Certificate) {
+        // Keeps a look at the files waiting, which would publish what was there before.
+        let source = self.source();
+        // A reload may have taken the domain out.
+        if !source.flags.acme.acme.iter().any(|domain| got.domain.as_ref() == Some(domain)) {
+            return;
+        }
+        let old = self.certificates.set.get();
+        let new = old.with(got, &source.flags.acme.acme);
+        self.tell(&old, &new);
+        self.certificates.set.set(new);
     }
 
     /// Returns what the API shows of the certificates.
     pub fn shown(&self) -> AllShown {
-        let set = self.certificates.0.get();
+        let set = self.certificates.set.get();
         let shown = |one: &Certificate| Shown { file: one.pair.cert.clone(), facts: one.facts.clone() };
         AllShown {
             certificates: set.all.iter().map(shown).collect(),
             refused: self.source().refused.as_ref().map(|(cause, _)| cause.clone()),
+            orders: self.orders.shown(),
         }
     }
 
@@ -150,27 +171,40 @@ impl Tls {
     /// One line: which file cannot be used, what was found, and what was expected.
     pub fn prepare(self: &Arc<Self>, flags: &TlsFlags) -> anyhow::Result<Ready> {
         let seen = stamps(flags);
-        let set = read(flags, &self.provider)?;
-        let (now, old) = (SystemTime::now(), self.certificates.0.get());
+        let (now, old) = (SystemTime::now(), self.certificates.set.get());
+        let (set, refused) = read(flags, &self.provider, Some(&old))?;
         // A certificate that serves already goes on, even if it has expired.
         let is_new = |one: &&Certificate| old.all.iter().all(|old| old.facts.sha256 != one.facts.sha256);
-        for one in set.all.iter().filter(is_new) {
+        for one in set.all.iter().filter(is_new).filter(|one| one.domain.is_none()) {
             one.facts.check(now).with_context(|| one.pair.context())?;
         }
         let before = self.source().flags.clone();
         // Who may come has changed, or may have: then no ticket counts that was given out before.
         let has_terms = before.terms() != flags.terms() || flags.tls_client_ca.is_some();
         let terms = has_terms.then(|| terms::new(flags, &self.provider, &self.certificates)).transpose()?;
-        Ok(Ready { tls: Arc::clone(self), flags: flags.clone(), seen, set, terms })
+        Ok(Ready { tls: Arc::clone(self), flags: flags.clone(), seen, set, refused, terms })
     }
 
-    fn replace(&self, source: &mut Source, Ready { flags, seen, set, terms, .. }: Ready) {
-        self.tell(&self.certificates.0.get(), &set);
-        self.certificates.0.set(set);
+    fn replace(&self, source: &mut Source, Ready { flags, seen, set, refused, terms, .. }: Ready) {
+        self.tell(&self.certificates.set.get(), &set);
+        self.certificates.set.set(set);
         if let Some(terms) = terms {
             self.terms.set(terms);
         }
+        let before = source.refused.take();
         *source = Source { flags, seen, refused: None };
+        if let Some(cause) = refused {
+            self.refuse(source, before, cause);
+        }
+    }
+
+    /// Notes why files are refused, and says so once.
+    fn refuse(&self, source: &mut Source, before: Option<(String, Instant)>, cause: String) {
+        if before.is_none_or(|(before, _)| before != cause) {
+            warn!(cause, "a certificate is not replaced: the one before it goes on");
+            self.events.tell(&Event::certificate_refused(&cause));
+        }
+        source.refused = Some((cause, Instant::now()));
     }
 
     /// Tells which certificates serve that did not before, and which names have none any more.
@@ -195,16 +229,20 @@ impl Tls {
 
     /// Warns of certificates that expire soon, and of private keys that are open to all.
     fn warn(&self) {
-        let set = self.certificates.0.get();
+        let set = self.certificates.set.get();
         let now = SystemTime::now();
         for one in &set.all {
             one.pair.doubt().iter().for_each(|doubt| warn!("{doubt}"));
-            let (file, not_after) = (one.pair.cert.display(), &one.facts.not_after);
+            let (file, not_after, flag) = (one.pair.cert.display(), &one.facts.not_after, one.flag());
+            let before = match one.domain {
+                Some(_) => WARN_BEFORE.min(one.facts.lifetime() / WARN_SHARE),
+                None => WARN_BEFORE,
+            };
             match one.facts.not_after().duration_since(now) {
-                Err(_) => warn!(%file, not_after, "the certificate has expired (--tls-cert)"),
-                Ok(left) if left < WARN_BEFORE => {
+                Err(_) => warn!(%file, not_after, "the certificate has expired ({flag})"),
+                Ok(left) if left < before => {
                     let days = left.as_secs() / (24 * 3600);
-                    warn!(%file, not_after, days, "the certificate expires soon (--tls-cert)");
+                    warn!(%file, not_after, days, "the certificate expires soon ({flag})");
                 }
                 Ok(_) => {}
             }
@@ -258,13 +296,9 @@ impl Tls {
                 self.warn();
             }
             Err(cause) => {
-                let cause = format!("{cause:#}");
-                if source.refused.as_ref().is_none_or(|(before, _)| *before != cause) {
-                    warn!(cause, "a certificate is not replaced: the one before it goes on");
-                    self.events.tell(&Event::certificate_refused(&cause));
-                }
                 source.seen.clone_from(last);
-                source.refused = Some((cause, Instant::now()));
+                let before = source.refused.take();
+                self.refuse(&mut source, before, format!("{cause:#}"));
             }
         }
     }
@@ -281,7 +315,7 @@ impl Tls {
 /// As [`Tls::prepare`], and when TLS is to be turned on or off.
 pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<Ready>, String> {
     if tls.is_some() != flags.is_on() {
-        return Err("TLS is turned on and off by a restart only (--tls-cert)".into());
+        return Err("TLS is turned on and off by a restart only (--tls-cert, --acme)".into());
     }
     let (Some(tls), flags) = (tls, flags.clone()) else { return Ok(None) };
     // On a thread for blocking work, as the configuration is read.
@@ -290,17 +324,35 @@ pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<R
     prepared.map(Some).map_err(|error| format!("{error:#}"))
 }
 
-/// Reads the certificates that the flags name.
+/// Reads the certificates that the flags name, and those that were got by ACME. Where the file of such
+/// a one is missing or bad, that of `old` goes on, and another one is ordered. Also returns why a file
+/// is bad.
 ///
 /// # Errors
 ///
 /// One line: which file cannot be used, what was found, and what was expected.
-fn read(flags: &TlsFlags, provider: &CryptoProvider) -> anyhow::Result<Set> {
-    let all: Vec<_> = pairs(flags).map(|pair| pair.read(provider)).collect::<Result<_, _>>()?;
-    if all.is_empty() {
-        bail!("there is no certificate; expected --tls-cert FILE");
+fn read(
+    flags: &TlsFlags,
+    provider: &CryptoProvider,
+    old: Option<&Set>,
+) -> anyhow::Result<(Set, Option<String>)> {
+    let mut all: Vec<_> = pairs(flags).map(|pair| pair.read(provider)).collect::<Result<_, _>>()?;
+    let mut refused = None;
+    if all.is_empty() && !flags.acme.is_on() {
+        bail!("there is no certificate; expected --tls-cert FILE or --acme DOMAIN");
     }
-    Ok(Set::new(all))
+    for (domain, file) in flags.acme.files() {
+        let read = Certificate::read_domain(domain, &file, provider);
+        let before = || old.and_then(|old| old.of_domain(domain)).cloned();
+        all.extend(
+            read.unwrap_or_else(|error| {
+                refused.get_or_insert(format!("{error:#}"));
+                None
+            })
+            .or_else(before),
+        );
+    }
+    Ok((Set::new(all, &flags.acme.acme), refused))
 }
 
 fn pairs(flags: &TlsFlags) -> impl Iterator<Item = Pair> {
@@ -310,5 +362,6 @@ fn pairs(flags: &TlsFlags) -> impl Iterator<Item = Pair> {
 /// Returns the stamps of all files that the flags name.
 fn stamps(flags: &TlsFlags) -> Vec<Option<FileStamp>> {
     let all = flags.tls_cert.iter().chain(&flags.tls_key).chain(&flags.tls_client_ca);
-    all.map(|path| stamp::look(path)).collect()
+    let got = flags.acme.files().map(|(_, path)| stamp::look(&path));
+    all.map(|path| stamp::look(path)).chain(got).collect()
 }

@@ -40,9 +40,12 @@ export function certificates(tls) {
   const days = (one) => Math.floor((Date.parse(one.not_after) - Date.now()) / 86_400_000);
   const ending = [...tls.certificates].sort((one, other) => Date.parse(one.not_after) - Date.parse(other.not_after));
   const left = ending.map(days);
-  find("certificates").classList.toggle("urgent", Boolean(tls.refused) || left.some((days) => days < CERTIFICATE_DAYS));
+  const failed = (tls.orders ?? []).filter((order) => order.cause);
+  find("certificates").classList.toggle("urgent", Boolean(tls.refused) || failed.length > 0 || left.some((days) => days < CERTIFICATE_DAYS));
   fill(find("certificates-body"), [tls, left], () => [
     tls.refused ? el("p", { class: "bad" }, `The files are refused, so these go on: ${tls.refused}`) : null,
+    failed.map((order) => el("p", { class: "bad", "data-key": order.domain },
+      `No certificate was got for ${order.domain} by ACME; next attempt `, clock(order.next), `: ${order.cause}`)),
     el("ul", {}, ending.map((one, at) => el("li", { "data-key": one.file },
       el("strong", {}, one.names.join(", ")), ` until ${one.not_after.slice(0, 10)}, `,
       el("span", { class: left[at] < CERTIFICATE_DAYS ? "bad" : "quiet" }, left[at] < 0 ? "expired" : count(left[at], "day")),
@@ -82,6 +85,7 @@ function words(change) {
     case "site-removed": return "The site was removed";
     case "certificate": return `New connections get the certificate ${change.file} for ${change.names.join(", ")}, until ${change.not_after}`;
     case "certificate-refused": return "A certificate was refused; the one before it goes on";
+    case "certificate-failed": return `No certificate was got for ${change.domain} by ACME (${change.step}); next attempt ${change.next}`;
     case "log-level": return `The levels of the log are ${change.level}`;
     case "ending": return change.successor ? `Process ${change.successor} has taken the place of the server` : "The server ends";
     default: return event;

@@ -1,0 +1,170 @@
+//! The folder of ACME: the account, and for each domain one file with its certificate and key. A file
+//! is replaced as a whole, so a certificate and its key always fit together. Whoever has the lock of
+//! the folder orders; other processes only read.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use instant_acme::AccountCredentials;
+use rustls::crypto::CryptoProvider;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::acme::roots;
+use crate::config::acme::{AcmeFlags, Domain, name_of_file};
+use crate::files::private_folder::PrivateFolder;
+
+/// File of the account.
+const ACCOUNT: &str = "account.json";
+
+/// File of the lock.
+const LOCK: &str = "lock";
+
+/// File by which the room on the disk is tried.
+const TRIED: &str = "room";
+
+/// Room that a certificate needs, in bytes.
+const ROOM: usize = 64 << 10;
+
+/// Largest file of an account in bytes.
+pub const ACCOUNT_MAX: usize = 64 << 10;
+
+/// Mode bits of others than the owner.
+const OTHERS: u32 = 0o077;
+
+/// Folder of one directory in that of `--acme-dir`.
+pub struct Store {
+    folder: PrivateFolder,
+}
+
+/// Account with the addresses that the authority knows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Account {
+    pub(super) contact: Vec<String>,
+    pub(super) credentials: AccountCredentials,
+}
+
+impl Store {
+    /// Opens the folder, or creates it.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the folder, what was found, and what was expected.
+    pub fn open(flags: &AcmeFlags) -> anyhow::Result<Store> {
+        let Some(path) = &flags.acme_dir else {
+            bail!("--acme needs a folder for its keys; expected --acme-dir DIR or --state-dir DIR");
+        };
+        let context = |path: &Path| format!("cannot use the folder {} (--acme-dir)", path.display());
+        open(path).with_context(|| context(path))?;
+        let path = path.join(flags.name_of_directory());
+        let folder = open(&path).with_context(|| context(&path))?;
+        Ok(Store { folder })
+    }
+
+    /// Takes the lock of the folder.
+    ///
+    /// # Errors
+    ///
+    /// When another process has it, or its file cannot be used.
+    pub(super) fn lock(&mut self) -> anyhow::Result<()> {
+        self.folder.lock(OsStr::new(LOCK))
+    }
+
+    /// Returns the path of the folder.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the path of the file of a domain.
+    pub(super) fn file(&self, domain: &Domain) -> PathBuf {
+        self.folder.path_of(&name_of_file(domain))
+    }
+
+    /// Checks that there is room for a certificate, before one is ordered.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be written.
+    pub(super) fn check_room(&self) -> anyhow::Result<()> {
+        let tried =
+            self.folder.write_durably(TRIED, &vec![b' '; ROOM]).and_then(|()| self.folder.remove(TRIED));
+        tried.with_context(|| format!("cannot write to {}", self.folder.path().display()))
+    }
+
+    /// Returns the account, if there is one that can be used.
+    pub(super) fn account(&self) -> Option<Account> {
+        let read = match self.folder.read(ACCOUNT, ACCOUNT_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            read => read.map_err(anyhow::Error::from),
+        };
+        // What it says instead is not told: it may be a part of the key.
+        let parsed = read.and_then(|bytes| {
+            serde_json::from_slice(&bytes).map_err(|_| anyhow!("it is no account in JSON"))
+        });
+        match parsed {
+            Ok(account) => Some(account),
+            Err(error) => {
+                let file = self.folder.path_of(ACCOUNT).display().to_string();
+                warn!(file, "the account of ACME cannot be used: {error:#}; another one takes its place");
+                None
+            }
+        }
+    }
+
+    /// Writes the account.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub(super) fn save_account(&self, account: &Account) -> anyhow::Result<()> {
+        let written = self.folder.write_durably(ACCOUNT, &serde_json::to_vec_pretty(account)?);
+        written.with_context(|| format!("cannot write {}", self.folder.path_of(ACCOUNT).display()))
+    }
+
+    /// Removes the account, because the authority does not know it.
+    pub(super) fn forget_account(&self) {
+        if let Err(error) = self.folder.remove(ACCOUNT) {
+            warn!(%error, "cannot remove the account of ACME, which the authority does not know");
+        }
+    }
+
+    /// Writes the certificate of a domain and its key.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be written.
+    pub(super) fn save(&self, domain: &Domain, text: &[u8]) -> anyhow::Result<()> {
+        let written = self.folder.write_durably(&name_of_file(domain), text);
+        written.with_context(|| format!("cannot write {}", self.file(domain).display()))
+    }
+}
+
+/// Checks that the folder and the file of authorities can be used, if there is a domain.
+///
+/// # Errors
+///
+/// One line that names the file or folder, what was found, and what was expected.
+pub fn check(flags: &AcmeFlags, provider: &Arc<CryptoProvider>) -> anyhow::Result<()> {
+    if flags.is_on() {
+        roots::config(flags.acme_ca.as_deref(), provider)?;
+        Store::open(flags)?;
+    }
+    Ok(())
+}
+
+/// Opens a folder that no other user can look into.
+fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
+    let folder = PrivateFolder::open(path)?;
+    let mode = path.metadata()?.mode() & 0o7777;
+    if mode & OTHERS != 0 {
+        bail!(
+            "others can look into it (its mode is {mode:04o}; expected 0700, because it has private keys): chmod 700 {}",
+            path.display()
+        );
+    }
+    Ok(folder)
+}

@@ -1,0 +1,99 @@
+//! What has become of the orders of certificates by ACME, for the API, the metrics and the next
+//! attempt.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::config::acme::Domain;
+
+/// Orders of the server.
+#[derive(Default)]
+pub struct Orders {
+    domains: Mutex<BTreeMap<Domain, Order>>,
+    got: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// State of the orders for one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Time of the next attempt.
+    pub next: SystemTime,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Step and cause of the last failure.
+    pub cause: Option<String>,
+}
+
+/// Order as the API shows it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ShownOrder {
+    /// Domain.
+    pub domain: String,
+    /// Time of the next attempt, in RFC 3339.
+    pub next: String,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Why the last one has failed; absent if it has not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+}
+
+impl Orders {
+    /// Counts a certificate that was got.
+    pub fn got(&self) {
+        self.got.fetch_add(1, Relaxed);
+    }
+
+    /// Counts an order that has failed.
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    /// Notes the state of the orders for a domain.
+    pub fn set(&self, domain: &Domain, order: Order) {
+        self.lock().insert(domain.clone(), order);
+    }
+
+    /// Notes that the first order for a domain begins.
+    pub fn begin(&self, domain: &Domain) {
+        let begun = || Order { next: SystemTime::now(), failures: 0, cause: None };
+        self.lock().entry(domain.clone()).or_insert_with(begun);
+    }
+
+    /// Forgets all other domains.
+    pub fn keep(&self, domains: &[Domain]) {
+        self.lock().retain(|domain, _| domains.contains(domain));
+    }
+
+    /// Returns the numbers of orders by what came of them.
+    pub fn counts(&self) -> [(&'static str, u64); 2] {
+        [("got", self.got.load(Relaxed)), ("failed", self.failed.load(Relaxed))]
+    }
+
+    /// Returns the times of the next attempts.
+    pub fn next(&self) -> Vec<(String, SystemTime)> {
+        self.lock().iter().map(|(domain, order)| (domain.to_string(), order.next)).collect()
+    }
+
+    /// Returns what the API shows.
+    pub fn shown(&self) -> Vec<ShownOrder> {
+        let shown = |(domain, order): (&Domain, &Order)| ShownOrder {
+            domain: domain.to_string(),
+            next: clock::seconds(order.next).to_string(),
+            failures: order.failures,
+            cause: order.cause.clone(),
+        };
+        self.lock().iter().map(shown).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Domain, Order>> {
+        self.domains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
