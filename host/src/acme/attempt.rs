@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::acme::client::Client;
 use crate::acme::failure::{Failure, Step, Way};
@@ -84,7 +84,12 @@ impl Attempt<'_> {
         let wrong = |error: anyhow::Error| Step::Certificate.failed(format!("{error:#}"));
         let got = Certificate::of_domain(domain, text.as_bytes(), &store.file(domain), self.tls.provider());
         let got = got.context("the certificate cannot be used").map_err(wrong)?;
-        got.facts.check(SystemTime::now()).context("the certificate cannot be used").map_err(wrong)?;
+        let (now, begin) = (SystemTime::now(), got.facts.not_before());
+        if begin > now {
+            // To order again would bring the same.
+            warn!(%domain, not_before = %got.facts.not_before, "the clock is behind that of the authority");
+        }
+        got.facts.check(now.max(begin)).context("the certificate cannot be used").map_err(wrong)?;
         let next = schedule::renewal(&got.facts);
         store.save(domain, text.as_bytes()).map_err(|error| Step::Folder.failed(format!("{error:#}")))?;
         self.tls.publish(got);

@@ -36,6 +36,10 @@ const LOCK_AGAIN: Duration = Duration::from_secs(1);
 /// Shortest time between two looks, and between a panic and the next one.
 const REST: Duration = Duration::from_secs(1);
 
+/// Time to the next order if a new certificate is to be renewed at once. Authorities give few
+/// certificates for the same names in a week.
+const DUE_AT_ONCE: Duration = Duration::from_secs(36 * 3600);
+
 /// Gets certificates by ACME.
 pub struct Acme {
     tls: Arc<Tls>,
@@ -205,7 +209,10 @@ impl Acme {
         let attempt = Attempt { domain, flags, store, tls: &self.tls };
         match attempt.run(&mut plan.way, ways).await {
             Ok(next) => {
-                *plan = Plan { way: plan.way, ..Plan::default() };
+                // Only if the clock is wrong, or the authority is.
+                let is_due = next <= SystemTime::now();
+                let wait = is_due.then(|| Instant::now() + DUE_AT_ONCE);
+                *plan = Plan { way: plan.way, wait, ..Plan::default() };
                 self.tls.orders.got();
                 Order { next, failures: 0, cause: None }
             }

@@ -223,7 +223,9 @@ impl Connections {
                 Next::Idle(since) => return Ok(Left::Idle(if has_answered { since } else { idle_since })),
                 Next::End => return Ok(Left::Ended),
                 Next::Refused(BadMessage::Version)
-                    if !has_answered && client.settings().h2c && stream.input.starts_with(PREFACE_LINE) =>
+                    if client.ids.count() == 0
+                        && client.settings().h2c
+                        && stream.input.starts_with(PREFACE_LINE) =>
                 {
                     return Ok(Left::Http2(stream.input));
                 }

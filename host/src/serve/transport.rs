@@ -89,6 +89,13 @@ impl Transport {
         }
     }
 
+    /// Tells the slot of bytes of a transfer that it knows of from elsewhere.
+    pub fn moved_elsewhere(&self, bytes: usize) {
+        if !self.waits {
+            self.slot.moved(bytes);
+        }
+    }
+
     fn moved(&self, bytes: usize) {
         if self.waits {
             self.slot.moved(bytes);

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use host_http::quote::shown_in_json;
 use host_wasm::health;
 use tracing::error;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
@@ -97,6 +97,8 @@ pub fn set_levels(filter: &Targets) -> bool {
 pub fn init(format: Format, filter: &Targets, output: Output) -> Flush {
     let (filter, handle) = reload::Layer::new(filter.clone());
     let _ = FILTER.set(handle);
+    // A client decides how much the crate h2 has to say.
+    let filter = filter.and(filter_fn(|about| !about.target().starts_with("h2::")));
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Line(format));
     let registry = tracing_subscriber::registry();
     match format {
@@ -171,8 +173,6 @@ pub fn filter(text: &str) -> Result<Targets, String> {
         }
     }
     let requests = requests.map_or(all, |level| level.max(all.min(FAULTS)));
-    // A client decides how much this crate has to say.
-    let targets = targets.with_target("h2", LevelFilter::OFF);
     Ok(targets.with_default(all).with_target(REQUEST, requests))
 }
 

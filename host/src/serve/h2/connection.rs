@@ -34,10 +34,14 @@ const SEND_BUFFER: usize = 64 << 10;
 /// (RFC 9113, section 6.5.2).
 const FIELD: usize = 32;
 
+/// Memory of small frames that were not taken in yet, in windows.
+const SMALL_FRAMES: usize = 2;
+
 /// Fields of a request besides those that `--fields-max` counts.
 const PSEUDO_FIELDS: usize = 5;
 
-/// Longest wait for a client to close its connection after the last response.
+/// Time for which requests are accepted after the client was told that the connection ends: they
+/// may be on the way.
 const LAST: Duration = Duration::from_secs(2);
 
 /// Time for which a connection rests before its memory is freed.
@@ -53,7 +57,7 @@ const CONNECTION: usize = 64 << 10;
 pub fn memory(limits: &ConnectionLimits) -> u64 {
     let http2 = &limits.http2;
     let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
-    let held = 2 * http2.h2_frame_max + 2 * http2.h2_table + http2.h2_window;
+    let held = 2 * http2.h2_frame_max + 2 * http2.h2_table + (1 + SMALL_FRAMES) * http2.h2_window;
     (CONNECTION + held + limits.head_max + fields) as u64
 }
 
@@ -69,14 +73,10 @@ struct Serving<'a> {
     look: Look,
     /// Timeout of a head or a frame that has begun.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Time for the client to close, once the connection ends and nothing is in flight.
+    /// Time for the client to send its last requests, since it was told that the connection ends.
     last: Option<Pin<Box<Sleep>>>,
-    /// Whether the client was told that the connection ends.
-    is_leaving: bool,
     /// Whether the connection ends at once.
     is_ending: bool,
-    /// Whether the slot says that the connection waits for its client.
-    waits: bool,
     /// Whether a request has arrived since the connection was idle.
     has_answered: bool,
     /// End of the connection, when requests may still be in flight.
@@ -151,6 +151,8 @@ fn builder(limits: &ConnectionLimits) -> Builder {
         // The parser of heads refuses what `--head-max` does not allow, with a response.
         .max_header_list_size(size(limits.head_max + fields))
         .max_send_buffer_size(SEND_BUFFER)
+        // What small frames take beside their bytes. A window of them is no attack.
+        .data_frame_budget(SMALL_FRAMES * http2.h2_window)
         .max_pending_accept_reset_streams(http2.h2_resets.min(http2.h2_streams));
     builder
 }
@@ -173,9 +175,7 @@ impl<'a> Serving<'a> {
             look: Look::new(IDLE_CHECK),
             head_timer: None,
             last: None,
-            is_leaving: false,
             is_ending: false,
-            waits: false,
             has_answered: false,
             end: None,
         }
@@ -183,8 +183,8 @@ impl<'a> Serving<'a> {
 
     /// Tells the client that it is to send no more requests on this connection.
     fn leave(&mut self) {
-        if !self.is_leaving {
-            self.is_leaving = true;
+        if self.last.is_none() {
+            self.last = Some(Box::pin(sleep(LAST)));
             self.h2.graceful_shutdown();
         }
     }
@@ -192,7 +192,8 @@ impl<'a> Serving<'a> {
     /// Ends the connection at once, for this reason.
     fn end_now(&mut self, reason: Reason, why: &str) {
         if !self.is_ending {
-            (self.is_ending, self.is_leaving) = (true, true);
+            self.is_ending = true;
+            self.last.get_or_insert_with(|| Box::pin(sleep(LAST)));
             debug!(peer = %self.client.peer(), %reason, "connection ended: {why}");
             self.h2.abrupt_shutdown(reason);
         }
@@ -203,7 +204,7 @@ impl<'a> Serving<'a> {
         let mut begun = pin!(self.client.app.ending.begun());
         poll_fn(|cx| {
             nudge.poll(waker, cx, |cx| {
-                if !self.is_leaving && (self.client.is_last() || begun.as_mut().poll(cx).is_ready()) {
+                if self.last.is_none() && (self.client.is_last() || begun.as_mut().poll(cx).is_ready()) {
                     self.leave();
                 }
                 self.poll(cx)
@@ -250,6 +251,12 @@ impl<'a> Serving<'a> {
     fn accept(&mut self, cx: &mut Context<'_>) {
         while self.end.is_none() {
             match self.h2.poll_accept(cx) {
+                // A client may not tell that it knows of the end, and go on.
+                Poll::Ready(Some(Ok((_, mut respond))))
+                    if self.last.as_ref().is_some_and(|last| last.is_elapsed()) =>
+                {
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                }
                 Poll::Ready(Some(Ok(request))) => {
                     (self.look.busy, self.has_answered) = (true, true);
                     self.inbox.put(request);
@@ -281,29 +288,27 @@ impl<'a> Serving<'a> {
             self.head_timer = None;
         }
         if open > 0 && self.shared.waiting() == open {
-            self.waits = true;
+            self.shared.set_transfer(true);
             if self.slot.poll_transfers(cx).is_ready() {
                 self.end_now(Reason::ENHANCE_YOUR_CALM, "too few permits for all (--connections)");
                 return Poll::Ready(None);
             }
-        } else if std::mem::take(&mut self.waits) {
+        } else if self.shared.set_transfer(false) {
             self.slot.works();
         }
+        let is_over = self.last.as_mut().map(|last| last.is_elapsed() || last.as_mut().poll(cx).is_ready());
         if open > 0 || self.shared.is_blocked() {
-            self.last = None;
             return Poll::Pending;
         }
-        if self.is_leaving {
+        if let Some(is_over) = is_over {
             if self.slot.gives_way() {
                 self.end_now(Reason::NO_ERROR, "another one takes its place (--connections)");
-                return Poll::Ready(None);
-            }
-            let last = self.last.get_or_insert_with(|| Box::pin(sleep(LAST)));
-            if last.as_mut().poll(cx).is_ready() {
+            } else if is_over {
                 self.end_now(Reason::NO_ERROR, "the client did not close it");
-                return Poll::Ready(None);
+            } else {
+                return Poll::Pending;
             }
-            return Poll::Pending;
+            return Poll::Ready(None);
         }
         match self.head_timer {
             Some(_) => Poll::Pending,

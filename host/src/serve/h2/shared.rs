@@ -15,6 +15,8 @@ pub(super) struct Shared {
     is_blocked: AtomicBool,
     /// Streams that wait for their client.
     waiting: AtomicUsize,
+    /// Whether the slot says that the connection waits for its client.
+    is_transfer: AtomicBool,
 }
 
 /// Counts a stream as waiting for its client until dropped.
@@ -29,6 +31,7 @@ impl Shared {
             meter: Mutex::new(Meter::new(limits, Instant::now().into_std())),
             is_blocked: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            is_transfer: AtomicBool::new(false),
         }
     }
 
@@ -44,6 +47,17 @@ impl Shared {
     /// Returns whether output waits for the client.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Relaxed)
+    }
+
+    /// Notes whether the slot says that the connection waits for its client. Returns what was so
+    /// before.
+    pub(super) fn set_transfer(&self, is_transfer: bool) -> bool {
+        self.is_transfer.swap(is_transfer, Relaxed)
+    }
+
+    /// Returns whether the slot says that the connection waits for its client.
+    pub(super) fn is_transfer(&self) -> bool {
+        self.is_transfer.load(Relaxed)
     }
 
     /// Counts a stream as waiting for its client.

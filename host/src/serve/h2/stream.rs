@@ -40,6 +40,9 @@ const SHORT: usize = 4 << 10;
 /// direction. A connection may have many streams, so the memory of each is counted.
 const STREAM: usize = (4 << 10) + 2 * SHORT;
 
+/// Memory of one field besides its bytes.
+const FIELD: usize = 128;
+
 /// Copies of a head that exist at once: its fields, its form in HTTP/1.1, and its canonical form.
 const HEAD_COPIES: usize = 3;
 
@@ -92,7 +95,8 @@ async fn answer(
         shared,
         write: WriteBounds::from(limits),
     };
-    let share = client.app.buffers.share(STREAM + HEAD_COPIES * bytes.len(), 0);
+    let memory = STREAM + HEAD_COPIES * bytes.len() + FIELD * parts.headers.len();
+    let share = client.app.buffers.share(memory, 0);
     let read = match &share {
         Ok(_) => parser.read(bytes, &MessageLimits::from(limits)).map_err(Fault::from),
         Err(_) => Ok(None),
@@ -112,6 +116,7 @@ async fn answer(
     if let Err(error) = answered {
         debug!(peer = %client.peer(), %error, "response not sent whole");
     } else if !channel.body.is_end_stream() {
+        let _waiting = shared.wait();
         let _ = timeout(LINGER, discard(&mut channel.body)).await;
     }
 }
@@ -188,7 +193,11 @@ impl Channel for Http2<'_> {
         loop {
             let data = timeout_at(pace.next_look(), poll_fn(|cx| self.body.poll_data(cx))).await;
             let came = match data {
-                Ok(None) => return Ok(pieces.end()),
+                Ok(None) => {
+                    // Trailers have memory of their own until they are taken.
+                    let _ = poll_fn(|cx| self.body.poll_trailers(cx)).await;
+                    return Ok(pieces.end());
+                }
                 Ok(Some(Ok(data))) => {
                     received += data.len();
                     check_length(received as u64, limits)?;

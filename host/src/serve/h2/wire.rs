@@ -44,7 +44,11 @@ impl AsyncRead for Wire {
             into.put_slice(read.get(..length).unwrap_or_default());
             read.advance(length);
         }
-        shared.meter().received(into.filled().get(before..).unwrap_or_default(), Instant::now);
+        let received = into.filled().get(before..).unwrap_or_default();
+        shared.meter().received(received, Instant::now);
+        if shared.is_transfer() {
+            transport.moved_elsewhere(received.len());
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -62,7 +66,12 @@ impl AsyncWrite for Wire {
         let Wire { transport, shared, pace, .. } = self.get_mut();
         let written = transport.poll_write(cx, pieces, pace);
         match &written {
-            Poll::Ready(Ok(bytes)) => shared.meter().sent(*bytes),
+            Poll::Ready(Ok(bytes)) => {
+                shared.meter().sent(*bytes);
+                if shared.is_transfer() {
+                    transport.moved_elsewhere(*bytes);
+                }
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => shared.set_blocked(true),
         }
