@@ -195,7 +195,9 @@ async fn serve(args: Serve, mut takeover: Option<Takeover>) -> anyhow::Result<()
     let of_sites: Vec<_> = app.sites.get().all().iter().map(|site| Arc::clone(&site.limits)).collect();
     let of_sites: Vec<_> = of_sites.iter().map(|limits| &**limits).collect();
     let journals = app.sites.get().all().iter().map(|site| site.journal.bytes().1 as u64).sum();
-    MemoryBounds::new(&args.limits, &of_sites, journals, args.tls.is_on()).state();
+    let is_tls = args.tls.is_on();
+    MemoryBounds::new(&args.limits, &of_sites, journals, (is_tls, args.h2c || is_tls && !args.tls.no_h2))
+        .state();
     if let Some(warning) = value::lack_of_descriptors(args.limits.server.connections) {
         warn!("{warning}");
     }

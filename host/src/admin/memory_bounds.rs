@@ -41,8 +41,14 @@ pub struct MemoryBounds {
 
 impl MemoryBounds {
     /// Computes the most memory of each part. `sites` has the limits of each site, and
-    /// `journals` is the most memory of all journals; `is_tls` says whether the server speaks TLS.
-    pub fn new(limits: &Limits, sites: &[&Limits], journals: u64, is_tls: bool) -> MemoryBounds {
+    /// `journals` is the most memory of all journals; `is_tls` and `is_http2` say whether the server
+    /// speaks these.
+    pub fn new(
+        limits: &Limits,
+        sites: &[&Limits],
+        journals: u64,
+        (is_tls, is_http2): (bool, bool),
+    ) -> MemoryBounds {
         let part = |what: &'static str, bytes, flags: &'static str| Part {
             what: what.into(),
             bytes,
@@ -71,6 +77,11 @@ impl MemoryBounds {
                     "connections",
                     connections * connection::memory(connection, head_max),
                     "--connections, --head-max, --response-head-max",
+                ),
+                part(
+                    "HTTP/2",
+                    if is_http2 { connections * connection::more_for_http2(connection, head_max) } else { 0 },
+                    "--connections, --h2-window, --h2-frame-max, --h2-table",
                 ),
                 part("TLS", if is_tls { connections * tls_stream::MEMORY_MAX } else { 0 }, "--connections"),
                 part("unsent in the kernel", connections * u64::from(socket::UNSENT_MAX), "--connections"),
@@ -135,7 +146,7 @@ mod tests {
     fn sum(flags: &[&str]) -> u64 {
         let flags = [&["host", "--connections", "1"], flags].concat();
         let limits = Args::parse_from(flags).serve.limits;
-        MemoryBounds::new(&limits, &[&limits], 0, false).sum()
+        MemoryBounds::new(&limits, &[&limits], 0, (false, false)).sum()
     }
 
     #[test]
@@ -156,9 +167,11 @@ mod tests {
         }
         let limits = Args::parse_from(["host", "--connections", "1001"]).serve.limits;
         assert_eq!(
-            MemoryBounds::new(&limits, &[&limits], 16, false).sum(),
-            MemoryBounds::new(&limits, &[&limits], 0, false).sum() + 16
+            MemoryBounds::new(&limits, &[&limits], 16, (false, false)).sum(),
+            MemoryBounds::new(&limits, &[&limits], 0, (false, false)).sum() + 16
         );
-        assert!(MemoryBounds::new(&limits, &[&limits], 0, false).sum() > before + 1000 * (256 << 10));
+        assert!(
+            MemoryBounds::new(&limits, &[&limits], 0, (false, false)).sum() > before + 1000 * (256 << 10)
+        );
     }
 }

@@ -60,6 +60,8 @@ impl Resources {
         let (journals, journals_max) =
             journals.fold((0, 0), |(used, max), (more, most)| (used + more, max + most));
         let kept = sites.all().iter().map(|site| site.swapper.kept_memory()).sum();
+        let is_tls = app.tls.is_some();
+        let spoken = (is_tls, is_tls || app.settings.get().h2c);
         Resources {
             connections: of(server.connections, taken(&app.permits, server.connections)),
             instances: of(call.instances, running),
@@ -69,7 +71,7 @@ impl Resources {
             kept_versions: of(keep_bytes, kept),
             journals: of(journals_max, journals),
             log: of(log_queue::BYTES_MAX, log::QUEUE.waiting()),
-            memory: MemoryBounds::new(&limits, &of_sites, journals_max as u64, app.tls.is_some()),
+            memory: MemoryBounds::new(&limits, &of_sites, journals_max as u64, spoken),
         }
     }
 }

@@ -58,8 +58,12 @@ const CONNECTION: usize = 8 << 10;
 /// direction that is too short to be counted.
 pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     let output = TOGETHER + response_head_max;
-    let http1 = (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64;
-    http1.max(h2::connection::memory(limits))
+    (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
+}
+
+/// Returns how much more memory a connection may take that speaks HTTP/2, in bytes.
+pub fn more_for_http2(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
+    h2::connection::memory(limits).saturating_sub(memory(limits, response_head_max))
 }
 
 /// State shared by all connections.

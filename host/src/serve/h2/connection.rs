@@ -35,7 +35,7 @@ const SEND_BUFFER: usize = 64 << 10;
 const FIELD: usize = 32;
 
 /// Memory of small frames that were not taken in yet, in windows.
-const SMALL_FRAMES: usize = 2;
+const SMALL_FRAMES: usize = 1;
 
 /// Fields of a request besides those that `--fields-max` counts.
 const PSEUDO_FIELDS: usize = 5;
