@@ -46,6 +46,8 @@ pub struct H2 {
     windows: BTreeMap<u32, i64>,
     /// Whether the server has ended the connection.
     pub is_over: bool,
+    /// Whether PING gets no answer.
+    pub ignores_pings: bool,
 }
 
 /// What came on a stream.
@@ -122,6 +124,7 @@ impl H2 {
             acks: 0,
             windows: BTreeMap::new(),
             is_over: false,
+            ignores_pings: false,
         }
     }
 
@@ -284,6 +287,7 @@ impl H2 {
             }
             PING if flags & ACK > 0 => self.pongs.push(payload.to_vec()),
             // The server asks whether all has arrived before it ends the connection.
+            PING if self.ignores_pings => {}
             PING => self.send(super::frames::frame(PING, ACK, 0, payload)),
             GOAWAY => self.goaways.push((number(0), number(4))),
             WINDOW_UPDATE => {

@@ -2,7 +2,8 @@
 
 use super::client::H2;
 use super::frames::{
-    END, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, LARGEST, NO_ERROR, data, get, goaway, headers, request, update,
+    END, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, LARGEST, NO_ERROR, REFUSED_STREAM, data, get, goaway, headers,
+    request, update,
 };
 use crate::harness::Server;
 
@@ -51,6 +52,28 @@ fn a_connection_has_as_many_requests_as_the_limit_says() {
         assert!(*stream <= last && answer.is_whole && answer.status == 200, "{stream}: {answer:?}");
     }
     assert_eq!(client.streams.len() as u32, last.div_ceil(2));
+}
+
+#[test]
+fn a_client_that_ignores_the_end_is_not_served_for_ever() {
+    let server = Server::of_with("show.wat", &["--h2c", "--connection-requests", "3"]);
+    let mut client = H2::connect_wide(server.addresses[0]);
+    client.ignores_pings = true;
+    // A request is open at any time.
+    let open = |stream| headers(stream, 0, request("POST", "/", &[]));
+    client.send(open(1));
+    for stream in (1..).step_by(2) {
+        client.send([open(stream + 2), data(stream, END, b"x")].concat());
+        let is_over = |answer: &super::client::Answer| answer.is_whole || answer.reset.is_some();
+        while !client.streams.get(&stream).is_some_and(is_over) && client.take_in() {}
+        if client.is_over {
+            break;
+        }
+    }
+    let (refused, answered): (Vec<_>, Vec<_>) =
+        client.streams.values().partition(|answer| answer.reset == Some(REFUSED_STREAM));
+    assert!(!refused.is_empty() && answered.len() > 3, "{} refused, {}", refused.len(), answered.len());
+    assert_eq!(client.goaways.last().map(|(_, code)| *code), Some(NO_ERROR));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub struct AcmeFlags {
     pub acme_email: Option<String>,
 
     /// Directory of the certificate authority. Try things out with that for tests, whose limits are
-    /// wide: https://acme-staging-v02.api.letsencrypt.org/directory
+    /// wide: `https://acme-staging-v02.api.letsencrypt.org/directory`
     #[arg(long, value_name = "URL", value_parser = url, default_value = DIRECTORY)]
     pub acme_directory: String,
 
