@@ -1,5 +1,5 @@
 //! The PROXY protocol: the client that a trusted proxy names in a header before all other bytes is the
-//! peer of the connection, and nobody else can name one.
+//! peer of the connection, and no other peer can name one.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
 //! Case of a table: frames that a client sends beside a request that waits for its body, and what
-//! comes of them. The waiting request is answered in the end, whatever happens to the others, unless
+//! comes of them. The waiting request is always answered in the end, unless
 //! the whole connection ends; then a new one can be used at once.
 
 use std::net::SocketAddr;

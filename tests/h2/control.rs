@@ -9,7 +9,7 @@ use super::frames::{
     headers, ping, priority, push_promise, request, reset, settings, update,
 };
 
-/// Setting of RFC 8441 and of RFC 9218, and one that nobody has registered.
+/// Setting of RFC 8441 and of RFC 9218, and one that is not registered.
 const ENABLE_CONNECT: u16 = 0x8;
 const NO_PRIORITIES: u16 = 0x9;
 const UNKNOWN_SETTING: u16 = 0xabcd;

@@ -132,7 +132,7 @@ fn what_a_handler_sees_does_not_depend_on_the_version() {
         }
         let block = request.in_http2("http", || random.below(2) == 0);
         let answer = request.ask(&mut http2, 2 * number + 1, &block);
-        // The crate makes of malformed targets an error of the stream, whatever else is wrong.
+        // The crate makes of malformed targets an error of the stream, even if more is wrong.
         let is_usual = |sign| IN_TARGETS.contains(&sign) || b"%7Et".contains(&sign);
         let is_well_formed = request.target.starts_with('/') && request.target.bytes().all(is_usual);
         if !is_well_formed && reply.status >= 400 && answer.reset == Some(PROTOCOL_ERROR) {

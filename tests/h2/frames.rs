@@ -18,7 +18,7 @@ pub const ALTSVC: u8 = 0xa;
 pub const ORIGIN: u8 = 0xc;
 /// RFC 9218, section 7.1.
 pub const PRIORITY_UPDATE: u8 = 0x10;
-/// A type that nobody has registered.
+/// A type that is not registered.
 pub const UNKNOWN: u8 = 0xbe;
 
 /// Flag END_STREAM of HEADERS and DATA.

@@ -35,7 +35,7 @@ fn what_has_begun_ends_in_time() {
                 assert_eq!(client.goaways, [(1, ENHANCE_YOUR_CALM)], "{what}: {}", client.shown());
             });
         }
-        // Before the first frame there is nobody to tell.
+        // Before the first frame the server sends no GOAWAY.
         for length in ["PRI * HTTP/2.0\r\n".len(), PREFACE.len() - 1] {
             scope.spawn(move || {
                 let mut client = H2::over(tcp(address));

@@ -15,7 +15,7 @@ use crate::tls::challenges::PROTOCOL;
 /// Bytes of a SHA-256.
 const DIGEST: usize = 32;
 
-/// Returns terms that show the certificate of a challenge, whatever those of other clients are: they
+/// Returns terms that show the certificate of a challenge, apart from the terms of other clients: they
 /// may ask for a certificate of the client, which an authority has not.
 ///
 /// # Errors

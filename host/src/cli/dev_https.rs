@@ -1,5 +1,5 @@
 //! `host dev --https`: keeps an authority for this machine and a certificate of it in a private folder,
-//! and says how to trust it. What is there and is not its own is never overwritten.
+//! and says how to trust it. It never overwrites a file that it has not made.
 
 use std::env;
 use std::io::ErrorKind;
@@ -159,7 +159,7 @@ fn write(folder: &PrivateFolder, name: &str, text: &str) -> anyhow::Result<()> {
 
 /// Says how to trust the authority.
 fn how_to_trust(authority: &Path) -> String {
-    // As a shell takes it, whatever is in it.
+    // Quoted, so that a shell takes the path as one word.
     let file = format!("'{}'", authority.display().to_string().replace('\'', r"'\''"));
     format!(
         "Browsers warn of the certificate for localhost until they trust its authority, which is new. You need not trust it.

@@ -1,5 +1,5 @@
 //! Authority for one machine alone, and the certificate that it issues, for `host dev --https`. Its
-//! name constraints keep whoever gets its key from issuing certificates for other names.
+//! name constraints keep a thief of its key from issuing certificates for other names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};

@@ -121,7 +121,7 @@ async fn answer(
     }
 }
 
-/// Reads the rest of a body that nobody wants. Some clients do not look at the response before they
+/// Reads and discards the rest of a body. Some clients do not look at the response before they
 /// have sent it. What is still missing after a while is given up with NO_ERROR.
 async fn discard(body: &mut RecvStream) {
     let mut left = LINGER_MAX;
