@@ -119,6 +119,16 @@ fn what_stands_in_one_place_stands_in_no_other() {
 }
 
 #[test]
+fn the_architecture_lists_the_files_with_unsafe_code() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, list) = page.split_once("unsafe code stands in ").unwrap();
+    let (list, _) = list.split_once(" only.").unwrap();
+    let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    let (_, allowed, ..) = RULES.iter().find(|(texts, ..)| texts == &["unsafe"]).unwrap();
+    assert_eq!(listed, *allowed);
+}
+
+#[test]
 fn every_source_file_explains_itself_and_can_be_read_at_a_sitting() {
     for (name, text) in sources(&ALL) {
         assert!(text.starts_with("//! "), "{name} does not say what it is");

@@ -1,6 +1,7 @@
 //! Modules and functions that the benches share. The command line names the parts of
 //! a bench that are to run.
 
+pub mod bare;
 pub mod native;
 pub mod nginx;
 pub mod peers;

@@ -52,6 +52,7 @@ const SECTIONS: [Section; 5] = [
             ),
             ("SIGHUP", "It reads the configuration file and the module file again."),
             ("SIGUSR1", "It opens the file of --log-file again."),
+            ("SIGUSR2", "It lets a new process of the program take its place, as host upgrade does."),
         ],
     ),
     (

@@ -13,6 +13,7 @@ use http::Method;
 use crate::files::own_file;
 use crate::seed;
 use crate::site::version::Label;
+use crate::telemetry::redact::SECRET_FIELDS;
 
 /// Suffix of the names of recorded requests.
 const SUFFIX: &str = ".fault.http";
@@ -27,9 +28,6 @@ const TIME_MAX: u128 = 9_999_999_999_999;
 
 /// Most bytes of all comment lines of a file together.
 const HEAD_MAX: usize = 64 << 10;
-
-/// Headers whose values are masked.
-const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// Recorded request and its fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +88,7 @@ impl Recorded {
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
             let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
             let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
-            let secret = SECRETS.iter().find(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
+            let secret = SECRET_FIELDS.iter().find(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
             let text = value.trim_ascii_end();
             let (Some(secret), Some(hidden)) = (secret, text.strip_prefix(b": ")) else {
                 head.extend_from_slice(line);

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use host_http::quote::quoted;
 
 use crate::rollout::exchange::Exchange;
+use crate::telemetry::redact::SECRET_FIELDS;
 use crate::trial::request_file::expectation_in_comment;
-
-/// Headers whose values are left out.
-const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// Beginnings of the names of headers that the host adds to each request.
 const OWN: [&str; 2] = ["x-request-", "x-forwarded-"];
@@ -57,7 +55,7 @@ fn request(exchange: &Exchange, mask: impl Fn(&str) -> String) -> Option<String>
         if is_left_out(&name) {
             continue;
         }
-        let is_secret = SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        let is_secret = SECRET_FIELDS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
         let _ = if is_secret { writeln!(text, "{name}: ***") } else { writeln!(text, "{name}: {value}") };
     }
     let body = exchange.message.body.concat();

@@ -1,9 +1,12 @@
-//! Takes out of URLs what people should not read in a log: user information, and the values of
-//! queries.
+//! Takes out what people should not read: of URLs in a log, user information and the values of
+//! queries; of requests in a file, the values of fields that hold secrets.
 
 use std::borrow::Cow;
 
 use crate::config::log_lines::LogQuery;
+
+/// Names of fields whose values are secret, in lower case.
+pub const SECRET_FIELDS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// Takes the place of a value.
 const MASK: &str = "*";

@@ -1,0 +1,172 @@
+//! Measures the host over TLS, and in turn nginx with the same certificate and a bare server on
+//! the libraries of the host, rustls and h2, which tells how much of the cost is theirs. h2load
+//! and openssl make the load. The results are medians of several rounds.
+//!
+//! `cargo bench -p host-benches --bench https -- [keep-alive] [streams] [handshakes]`
+//!
+//! - `keep-alive`: GET /route over HTTP/1.1 on 16 connections that are kept
+//! - `streams`: GET /route over HTTP/2 on 16 connections, with 1, 10 and 100 streams each
+//! - `handshakes`: a connection for each request, full and resumed, TLS 1.3 and 1.2
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Instant;
+
+use host_benches::harness::{self, Folder};
+use host_benches::parts::peers::{PAUSE, QUIET};
+use host_benches::parts::process::processor_time;
+use host_benches::parts::program::{Program, free_address, is_installed};
+use host_benches::parts::{bare, is_chosen, median, nginx};
+use rcgen::{CertificateParams, KeyPair};
+
+const ROUNDS: usize = 5;
+
+/// Requests of a round.
+const REQUESTS: usize = 60_000;
+
+/// Seconds of a round of handshakes.
+const SECONDS: usize = 2;
+
+const CONNECTIONS: usize = 16;
+
+const NAMES: [&str; 3] = ["keep-alive", "streams", "handshakes"];
+
+/// A server that runs, and its costs in each round: user and system time of a request in
+/// microseconds.
+struct Peer {
+    name: &'static str,
+    address: SocketAddr,
+    program: Program,
+    rounds: Vec<[f64; 2]>,
+}
+
+fn main() {
+    bare::serve_if_asked();
+    let without = "nothing can be measured (on Debian: apt-get install nghttp2-client openssl)";
+    if !is_installed("h2load", "--version", without) || !is_installed("openssl", "version", without) {
+        return;
+    }
+    let folder = Folder::new();
+    let mut peers = start(&folder);
+    if is_chosen(NAMES[0], &NAMES) {
+        let what = format!("GET /route over HTTP/1.1 and TLS, connections: {CONNECTIONS}");
+        measure(&what, &mut peers, |address| load(address, &["--h1"]));
+    }
+    for streams in ["1", "10", "100"] {
+        if is_chosen(NAMES[1], &NAMES) {
+            let what =
+                format!("GET /route over HTTP/2, connections: {CONNECTIONS}, streams of each: {streams}");
+            measure(&what, &mut peers, |address| load(address, &["-m", streams]));
+        }
+    }
+    for version in ["-tls1_3", "-tls1_2"] {
+        for kind in ["-new", "-reuse"] {
+            if is_chosen(NAMES[2], &NAMES) {
+                let what = format!("a connection for each request, openssl s_time {version} {kind}");
+                measure(&what, &mut peers, |address| shake_hands(address, version, kind));
+            }
+        }
+    }
+}
+
+/// Starts the servers, with one certificate.
+fn start(folder: &Folder) -> Vec<Peer> {
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (cert_file, key_file) = (folder.file("cert.pem"), folder.file("key.pem"));
+    fs::write(&cert_file, cert.pem()).unwrap();
+    fs::write(&key_file, key.serialize_pem()).unwrap();
+    let [cert, key] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
+    let commands: [(&str, fn(&Folder, SocketAddr, &str, &str) -> Command); 3] = [
+        ("host", |_, address, cert, key| {
+            let mut command = harness::host();
+            command.args(["--no-control", "--listen", &address.to_string()]).args(QUIET);
+            command.args(["--tls-cert", cert, "--tls-key", key]);
+            command
+        }),
+        ("bare rustls and h2", |_, address, cert, key| bare::command(address, cert.as_ref(), key.as_ref())),
+        ("nginx", |folder, address, cert, key| {
+            let http = format!(
+                "server {{ listen {address} ssl http2; ssl_certificate {cert}; ssl_certificate_key {key};
+                   ssl_session_cache shared:SSL:10m; ssl_protocols TLSv1.2 TLSv1.3;
+                   location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
+            );
+            nginx::command(folder, "auto", nginx::CONNECTIONS, &http)
+        }),
+    ];
+    let mut peers = Vec::new();
+    for (name, command) in commands {
+        let address = free_address();
+        let mut command = command(folder, address, cert, key);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let Some(program) = Program::start(&mut command, "it does not stand beside the host") else {
+            continue;
+        };
+        while std::net::TcpStream::connect(address).is_err() {
+            sleep(PAUSE);
+        }
+        peers.push(Peer { name, address, program, rounds: Vec::new() });
+    }
+    peers
+}
+
+/// Measures the servers in turn, in each round from another end, and prints the medians with the
+/// ratios to nginx, or to the last that is installed.
+fn measure(what: &str, peers: &mut [Peer], drive: impl Fn(SocketAddr) -> f64) {
+    for round in 0..ROUNDS {
+        let mut order: Vec<_> = peers.iter_mut().collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for peer in order {
+            let before = processor_time(peer.program.0.id());
+            let requests = drive(peer.address);
+            let after = processor_time(peer.program.0.id());
+            peer.rounds.push([0, 1].map(|kind| (after[kind] - before[kind]).as_secs_f64() * 1e6 / requests));
+        }
+    }
+    println!("\n{what}; medians of {ROUNDS} rounds in turn");
+    let totals = |peer: &Peer| peer.rounds.iter().map(|round| round[0] + round[1]).collect::<Vec<_>>();
+    let reference = peers.last().map(totals).unwrap_or_default();
+    for peer in peers.iter() {
+        let part = |kind: usize| median(&peer.rounds.iter().map(|round| round[kind]).collect::<Vec<_>>());
+        let totals = totals(peer);
+        let ratios: Vec<_> = totals.iter().zip(&reference).map(|(total, other)| total / other).collect();
+        println!(
+            "{:20} user {:7.2} us, system {:7.2} us, both {:7.2} us, to {} {:.2}",
+            peer.name,
+            part(0),
+            part(1),
+            median(&totals),
+            peers[peers.len() - 1].name,
+            median(&ratios)
+        );
+    }
+    for peer in peers {
+        peer.rounds.clear();
+    }
+}
+
+/// Loads a server with h2load. Returns the number of requests.
+fn load(address: SocketAddr, arguments: &[&str]) -> f64 {
+    let mut command = Command::new("h2load");
+    command.args(["-n", &REQUESTS.to_string(), "-c", &CONNECTIONS.to_string()]).args(arguments);
+    let output = command.arg(format!("https://{address}/route")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("{REQUESTS} succeeded")), "{text}");
+    REQUESTS as f64
+}
+
+/// Makes connections with openssl, each with one request. Returns their number.
+fn shake_hands(address: SocketAddr, version: &str, kind: &str) -> f64 {
+    let since = Instant::now();
+    let mut command = Command::new("openssl");
+    command.args(["s_time", "-connect", &address.to_string(), "-www", "/route", version, kind]);
+    let output = command.args(["-time", &SECONDS.to_string()]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().rfind(|line| line.contains(" connections in ") && line.contains("real seconds"));
+    let number = line.and_then(|line| line.split(' ').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("after {:?}: {text}", since.elapsed()))
+}
