@@ -141,6 +141,14 @@ fn a_reload_adds_certificates_as_a_whole_or_not_at_all() {
     assert!(
         connect("b.test").unwrap().ask("GET", "/").status == 200 && connect("b.test").unwrap().is_resumed()
     );
+    let protocol = || {
+        let terms = Terms::new(&authority).speaking(&[b"h2", b"http/1.1"]);
+        let client = terms.connect(place.server.addresses[0], "b.test").unwrap();
+        client.stream.conn.alpn_protocol().map(<[u8]>::to_vec)
+    };
+    assert_eq!(protocol(), Some(b"h2".to_vec()));
+    let (code, said) = place.reload(&format!("{both}no-h2 = true\n"));
+    assert_eq!((code, protocol()), (0, Some(b"http/1.1".to_vec())), "{said}");
     put_authority(&place.folder, "clients.pem", &authority);
     let (code, said) = place.reload(&format!("{both}tls-client-ca = 'clients.pem'\n"));
     assert_eq!(code, 0, "{said}");

@@ -71,6 +71,19 @@ pub enum ClientCertificate {
     Optional,
 }
 
+/// Terms on which clients may connect, whatever certificates the server has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// Oldest version of TLS.
+    pub oldest: TlsVersion,
+    /// File with the authorities of client certificates, if clients are asked for one.
+    pub authorities: Option<&'a Path>,
+    /// Whether a client has to show a certificate, where it is asked for one.
+    pub client: ClientCertificate,
+    /// Whether HTTP/2 is offered.
+    pub has_http2: bool,
+}
+
 impl TlsFlags {
     /// Checks what the parsers of single flags cannot.
     ///
@@ -114,10 +127,14 @@ impl TlsFlags {
         }
     }
 
-    /// Returns the flags about who may come, and how.
-    pub fn terms(&self) -> (TlsVersion, Option<&Path>, ClientCertificate) {
-        let min = self.tls_min.unwrap_or(TlsVersion::Tls12);
-        (min, self.tls_client_ca.as_deref(), self.tls_client.unwrap_or(ClientCertificate::Required))
+    /// Returns the terms on which clients may connect.
+    pub fn terms(&self) -> Terms<'_> {
+        Terms {
+            oldest: self.tls_min.unwrap_or(TlsVersion::Tls12),
+            authorities: self.tls_client_ca.as_deref(),
+            client: self.tls_client.unwrap_or(ClientCertificate::Required),
+            has_http2: !self.no_h2,
+        }
     }
 
     /// Returns whether there is a certificate, or is to be one.

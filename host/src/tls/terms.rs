@@ -14,7 +14,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::config::tls::{ClientCertificate, TlsFlags, TlsVersion};
+use crate::config::tls::{ClientCertificate, Terms, TlsFlags, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::certificates::Certificates;
 
@@ -39,7 +39,7 @@ pub fn new(
     provider: &Arc<CryptoProvider>,
     certificates: &Arc<Certificates>,
 ) -> anyhow::Result<ServerConfig> {
-    let (oldest, authorities, whether) = flags.terms();
+    let Terms { oldest, authorities, client, has_http2 } = flags.terms();
     let versions: &[_] = match oldest {
         TlsVersion::Tls12 => &[&TLS13, &TLS12],
         TlsVersion::Tls13 => &[&TLS13],
@@ -47,12 +47,12 @@ pub fn new(
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions)?;
     let builder = match authorities {
-        Some(path) => builder.with_client_cert_verifier(verifier(path, whether, provider)?),
+        Some(path) => builder.with_client_cert_verifier(verifier(path, client, provider)?),
         None => builder.with_no_client_auth(),
     };
     let mut terms = builder.with_cert_resolver(Arc::clone(certificates) as _);
     // The best one first.
-    let protocols: &[&[u8]] = if flags.no_h2 { &[HTTP1] } else { &[HTTP2, HTTP1] };
+    let protocols: &[&[u8]] = if has_http2 { &[HTTP2, HTTP1] } else { &[HTTP1] };
     terms.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     terms.ticketer = aws_lc_rs::Ticketer::new()?;
     terms.session_storage = Arc::new(NoServerSessionStorage {});

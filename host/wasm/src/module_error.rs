@@ -95,7 +95,7 @@ pub enum ModuleError {
     /// The compiler reached its limit on time.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
-        /// The limit that was reached: on elapsed time or on CPU time.
+        /// The limit of the flag, which bounds elapsed time and the CPU time of each core.
         limit: Duration,
     },
     /// The compiler was killed from outside.

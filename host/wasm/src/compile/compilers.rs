@@ -169,6 +169,9 @@ impl Shared {
             ModuleError::CompileMemory { .. } if memory < memory_max => {
                 ModuleError::CompileMemoryLeft { limit: memory, flag: memory_max }
             }
+            // The process knows what it was given, which follows from the flags.
+            ModuleError::CompileTime { .. } => ModuleError::CompileTime { limit },
+            ModuleError::CompilerKilled { .. } => ModuleError::CompilerKilled { limit: memory_max },
             error => error,
         })
     }
