@@ -2,8 +2,8 @@
 //! MiB by default, 16 of the module's 17 pages, and the host resets the memory of a
 //! module for every request.
 
-/// Bytes of stack. An action here needs well under 1 KiB in a release build;
-/// past the end of the stack the module traps rather than overwrites its data.
+/// Size of the module's stack in bytes. An action of the default handler needs well under 1 KiB in
+/// a release build. When the stack is used up, the module traps rather than overwrites its data.
 const STACK: u32 = 16 * 1024;
 
 fn main() {

@@ -89,7 +89,7 @@ const LARGE: usize = 256;
 
 const COMMAND: &str = "cargo bench -p host-benches --bench call";
 
-/// A size, and the time of a call at that size; None if it was not measured.
+/// Size, and the time of a call at that size in microseconds; None if it was not measured.
 type Measured = Option<(f64, f64)>;
 
 struct Caller(Host);
@@ -108,8 +108,9 @@ impl Caller {
         self.measure_requests(criterion, name, module, requests, 200)
     }
 
-    /// Measures calls of a module with each request in turn. All of them must be answered
-    /// with this status. Returns the time of a call, as `measure` does.
+    /// Measures calls of a module with each request in turn, all of which have to be answered with
+    /// `status`. Returns the median time of a call in microseconds, or None if the command line
+    /// excludes `name`.
     fn measure_requests(
         &self,
         criterion: &mut Criterion,
@@ -170,8 +171,8 @@ fn request(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\n{FIELDS}\r\n").into_bytes()
 }
 
-/// Returns a module that answers without reading the request, so that only the
-/// host's share is measured. Each call writes `written` bytes behind the first page.
+/// Returns a module that answers without reading the request, so that only the host's share of a
+/// call is measured. Each call writes `written` bytes behind the first page.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -244,9 +245,7 @@ fn around(criterion: &mut Criterion) {
     });
 }
 
-/// Measures how the time of a call grows with the size of the memory, and with how much
-/// of a large memory the call writes.
-/// Measures what is counted of a request, and the clocks that it reads.
+/// Measures the counting of a request, and the reading of the clocks that a request needs.
 fn counted(criterion: &mut Criterion) {
     let (requests, version) = (Requests::default(), ByKind::default());
     let call = Some(CallTimes { ran: Duration::from_micros(2), waited: Duration::ZERO });
@@ -261,6 +260,8 @@ fn counted(criterion: &mut Criterion) {
     criterion.bench_function("http/read one clock", |bencher| bencher.iter(Instant::now));
 }
 
+/// Measures how the time of a call grows with the size of the memory, and with how much
+/// of a large memory the call writes.
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {

@@ -99,8 +99,8 @@ fn all_bombs() {
     }
 }
 
-/// System calls that fail, each with its error, the first call that fails, and the
-/// step to the next, in strace's syntax.
+/// System calls that are made to fail. The second part is the error, the first call that fails, and
+/// the step to the next failure, in the syntax of strace.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),

@@ -37,8 +37,8 @@ fn loops() {
     });
 }
 
-/// Measures a healthy route beside clients that repeat a request. A `%` in the target
-/// of that request stands for a number that is new each time.
+/// Measures a healthy route beside clients that repeat a request for `target`. A `%` in the target
+/// stands for a number that is new each time.
 fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> Seen {
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -65,7 +65,7 @@ fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> 
 /// Pause of a client whose request was not answered with 200.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Number of clients of a long route.
+/// Number of clients that request a route which takes long or never ends.
 const LONG_CLIENTS: usize = 100;
 
 fn starved() {
@@ -89,7 +89,7 @@ fn starved() {
     }
 }
 
-/// Default number of instances.
+/// Default of `--instances` of the host.
 const INSTANCES: usize = 64;
 
 fn overload() {
@@ -100,8 +100,8 @@ fn overload() {
     });
 }
 
-/// Runs clients for four seconds. Each repeats its request at once, or after 100 ms
-/// if it was refused, which counts as failed.
+/// Runs clients for four seconds. Each client repeats its request at once, or after 100 ms if the
+/// request was refused, which counts as failed.
 fn busy(address: SocketAddr, clients: usize) -> Seen {
     let start = Instant::now();
     let client = || {

@@ -63,7 +63,7 @@ const SCENARIOS: [Scenario; 9] = [
 const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
 
-/// A figure of a round, and its format.
+/// Figure that is measured in each round, and its format.
 struct Metric {
     what: &'static str,
     write: fn(f64) -> String,
@@ -87,7 +87,7 @@ fn time(us: f64) -> String {
     if us < 1e3 { format!("{us:.0} us") } else { format!("{:.2} ms", us / 1e3) }
 }
 
-/// Medians of one peer, in the order of `METRICS`.
+/// Medians of the figures of one peer, in the order of `METRICS`.
 struct Measured {
     name: &'static str,
     medians: [f64; METRICS.len()],

@@ -122,7 +122,7 @@ fn haproxy() {
     swap_behind("HAProxy", command, address, hosts, &errors);
 }
 
-/// The oldest and the newest version that a host may serve at this moment.
+/// Oldest and newest version that a host may serve at the moment.
 struct Versions {
     oldest: AtomicU64,
     newest: AtomicU64,

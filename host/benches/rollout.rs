@@ -28,35 +28,37 @@ use host_benches::parts::program::Program;
 use host_benches::parts::{milliseconds, percentile, run_chosen, wrk};
 use serde_json::Value;
 
-/// Tries of each kind.
+/// Number of tries with each set of conditions.
 const TRIES: usize = 10;
 
 /// Time for which the journal collects requests before a swap.
 const COLLECTED: Duration = Duration::from_secs(3);
 
-/// Longest wait for the end of a rollout or of a watch.
+/// Maximum wait for the end of a rollout or of a watch.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Interval of looks at the state.
+/// Interval at which the state of the server is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
 const CONNECTIONS: usize = 8;
 
-/// Longest load in seconds.
+/// Maximum duration of a load in seconds. A load ends earlier when it is dropped.
 const LONG: usize = 600;
 
-/// Rollouts of equally good versions, and those of versions that fail other requests.
+/// Numbers of rollouts: of equally good versions, and of versions that each fail other requests
+/// than the version before.
 const GOOD: usize = 200;
 const OTHER: usize = 20;
 
-/// Rounds without and with a shadow, and seconds of each.
+/// Number of rounds without and with a shadow, and seconds of each.
 const ROUNDS: usize = 9;
 const SECONDS: usize = 2;
 
-/// What a version does before it answers.
+/// Code of a version that does nothing before it answers.
 const NOTHING: &str = "";
 
-/// Traps at one of 50 numbers below `/items`: those that end in 00 or 50.
+/// Code of a version that traps for one of 50 paths below `/items`: those whose number ends in 00
+/// or 50.
 const FAILS_ITEMS: &str = "(if (i32.and
      (i32.eq (i32.load8_u offset=5 (local.get 0)) (i32.const 0x69)) ;; the i of `GET /items`
      (i32.or (i32.eq (i32.load16_u offset=15 (local.get 0)) (i32.const 0x3030))
@@ -69,7 +71,8 @@ fn main() {
     }
 }
 
-/// Returns a module. Modules with different comments are different versions.
+/// Returns a module that runs the code `does` before it answers. Modules with different comments
+/// are different versions.
 fn module(comment: &str, does: &str) -> Vec<u8> {
     let text = format!(
         "(module (import \"host\" \"random\" (func $random (result i64)))
@@ -82,8 +85,8 @@ fn module(comment: &str, does: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// Returns a script of requests of many users: a tenth of them below `/items`, and the others
-/// for so many pages. Each connection waits for some milliseconds before each request.
+/// Returns a script of requests of many users: a tenth of them for paths below `/items`, and the
+/// others for `pages` pages. Each connection waits for `pause_ms` before each request.
 fn traffic(pages: usize, pause_ms: usize) -> String {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     format!(
@@ -97,7 +100,7 @@ fn traffic(pages: usize, pause_ms: usize) -> String {
     )
 }
 
-/// Server that can be loaded.
+/// Server under test, with the folder of its files.
 struct Site {
     folder: Folder,
     server: Server,
@@ -124,8 +127,8 @@ impl Site {
         wrk::start(&self.folder, self.server.addresses[0], &script, CONNECTIONS, LONG)
     }
 
-    /// Sends a request to the API. A command would do the same, but start a process, which
-    /// disturbs the server more.
+    /// Sends a request to the API, and returns the body of the reply. A command would do the same,
+    /// but start a process, which disturbs the server more.
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> Value {
         let mut stream = UnixStream::connect(self.folder.file("control")).expect("a control socket");
         let length = body.len();
@@ -144,13 +147,13 @@ impl Site {
         self.ask("GET", target, b"")
     }
 
-    /// Begins a rollout with this plan.
+    /// Begins a rollout of a module, with a plan in the form of the query of `/v1/rollout`.
     fn roll_out(&self, plan: &str, module: &[u8]) {
         let reply = self.ask("POST", &format!("/v1/rollout?name=next.wasm&{plan}"), module);
         assert!(reply["outcome"] == "rolling_out", "{reply}");
     }
 
-    /// Waits for the end of the rollout in progress, and returns its state.
+    /// Waits for the end of the rollout in progress, and returns the final state of the rollout.
     fn end(&self) -> Value {
         let since = Instant::now();
         loop {
@@ -163,7 +166,7 @@ impl Site {
         }
     }
 
-    /// Returns how many responses told clients of a trap.
+    /// Returns how many responses to clients were faults because the handler trapped.
     fn traps(&self) -> u64 {
         number(&self.get("/v1/faults")["counts"]["trap"])
     }
@@ -177,7 +180,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Tells the median of some numbers, and their quartiles.
+/// Formats the median of some numbers, with their quartiles.
 fn spread(numbers: &[f64]) -> String {
     let [low, middle, high] = [0.25, 0.5, 0.75].map(|share| percentile(numbers, share));
     format!("{middle:.1} ({low:.1} to {high:.1})")
@@ -259,8 +262,8 @@ fn cause(status: &Value) -> String {
     kind.map_or_else(|| format!("{} {cause}", text(&status["state"])), |(_, kind)| (*kind).to_owned())
 }
 
-/// Works for about 100 us, which another process may interrupt, and traps at one of 16
-/// requests, whose random bits are these.
+/// Returns code that works for about 100 us, which another process may interrupt, and traps for one
+/// of 16 requests: those whose four random bits are `bits`.
 fn noisy(bits: usize) -> String {
     format!(
         "(local.set $left (i32.const 200000))
@@ -281,7 +284,7 @@ fn alarms() {
     rejected("that fail 6 % of the requests, each other ones", OTHER, "", |number| noisy(number % 2));
 }
 
-/// Rolls out versions one after the other, and tells how many were rejected.
+/// Rolls out versions one after the other, and prints how many were rejected.
 fn rejected(what: &str, count: usize, lines: &str, does: fn(usize) -> String) {
     let lines = format!("gate = 'off'\nwatch-after = '0s'\nno-probe = true\n{lines}");
     let site = Site::start(&module("first", &does(0)), &lines);
@@ -316,7 +319,7 @@ fn rejected(what: &str, count: usize, lines: &str, does: fn(usize) -> String) {
     );
 }
 
-/// Returns the default handler as other bytes: with a custom section of one byte.
+/// Returns the default handler as a different version: with a custom section of one byte.
 fn other_default() -> Vec<u8> {
     [EMBEDDED, &[0, 2, 1, b'x']].concat()
 }

@@ -1,4 +1,5 @@
-//! Measures sites: what the load of one costs the requests of another, and what many cost.
+//! Measures sites: what the load of one site costs the requests of another, and what many sites
+//! cost.
 //!
 //! `cargo bench -p host-benches --bench sites -- [isolation] [many]`
 //!
@@ -25,14 +26,14 @@ use host_benches::parts::steady::{CALM, Seen, ask, ask_steadily, compare, connec
 /// Time of one turn.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Turns of each kind.
+/// Number of turns with each of `KINDS`.
 const TURNS: usize = 5;
 
-/// Connections with endless loops, and connections of a flood.
+/// Numbers of connections with endless loops, and of connections of a flood.
 const LOOPS: usize = 32;
 const FLOOD: usize = 8;
 
-/// Loads of the other site.
+/// Loads of other sites, while the requests of one site are measured.
 const KINDS: [&str; 5] = ["alone", "beside loops", "beside a flood", "beside candidates", "beside all three"];
 
 fn main() {
@@ -91,8 +92,8 @@ fn isolation() {
     assert_eq!(failed, 0);
 }
 
-/// Orders a change through the API and waits for the reply. A command would do the same, but
-/// start a process, which disturbs the server more than the order.
+/// Requests a change through the API, and waits for the reply. A command would do the same, but
+/// start a process, which disturbs the server more than the request.
 fn order(control: &Path, target: &str, body: &[u8]) {
     let mut stream = UnixStream::connect(control).expect("a control socket");
     let head = format!("POST {target} HTTP/1.1\r\nhost: a\r\nx-host-admin: bench\r\n");
@@ -102,13 +103,13 @@ fn order(control: &Path, target: &str, body: &[u8]) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-/// Takes the lowest priority for this thread: clients are on other machines, and would not
-/// take the server's cores.
+/// Gives this thread the lowest priority, so that the clients take no processor time from the
+/// server, as if they ran on other machines.
 fn be_elsewhere() {
     rustix::process::nice(19).expect("any process may lower its priority");
 }
 
-/// Sends requests one after the other until the end. Ignores failures.
+/// Sends requests one after the other until `ended` is set. Ignores failures.
 fn ask_until(ended: &AtomicBool, address: SocketAddr, target: &str) {
     let mut stream = connect(address);
     while !ended.load(Relaxed) {

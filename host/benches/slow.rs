@@ -119,7 +119,7 @@ fn trickle() {
     );
 }
 
-/// Runs the healthy client for this time, and returns what it saw.
+/// Runs the healthy client for `time`, and returns what it saw.
 fn healthy(address: SocketAddr, time: Duration) -> Seen {
     ask_steadily(address, "/", CALM, time)
 }
@@ -145,8 +145,8 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     assert_eq!(failed, 0, "healthy requests failed beside {what}");
 }
 
-/// Runs the healthy client at `address` for one turn, beside an attack on `server`,
-/// which may be another one.
+/// Runs the healthy client at `address` for one turn, beside an attack on `server`, which may be
+/// another server.
 fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str, mode: &[&str]) -> Seen {
     let before = server.resources().descriptors;
     let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
@@ -194,7 +194,7 @@ fn tcp_pages() -> usize {
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Waits until the server has closed the connections: until it has at most ten
+/// Waits until the server has closed the connections of an attack: until it has at most ten file
 /// descriptors more than before.
 fn until_closed(server: &Server, before: usize) {
     let since = Instant::now();

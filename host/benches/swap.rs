@@ -83,11 +83,11 @@ fn timeline() {
     );
 }
 
-/// 1,600 requests a second.
+/// Rate of 1,600 requests a second.
 const BUSY: Rate = Rate { connections: 16, interval: Duration::from_millis(10) };
 
-/// Runs a steady load, with a swap each second if wanted. Also returns the time of
-/// each swap, in seconds since the start.
+/// Runs a steady load, with a swap each second if `swaps` is set. Also returns the time of each
+/// swap, in seconds since the start.
 fn steady(replaced: &mut Replaced, time: Duration, swaps: bool) -> (Seen, Vec<f64>) {
     let (address, start) = (replaced.server.addresses[0], Instant::now());
     thread::scope(|scope| {

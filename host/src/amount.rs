@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-/// Amount with its unit.
+/// Amount with its unit, such as 64, 128.0 KiB or 2s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
     /// Number of things.
@@ -14,7 +14,7 @@ pub(crate) enum Amount {
     Bytes(u64),
     /// Time.
     Time(Duration),
-    /// That of a flag.
+    /// Value of the flag of this name.
     Flag(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! Threads that prepare and prove candidates. Each has a runtime of its own, so that its work
-//! does not delay requests on a serving thread.
+//! Threads that prepare and prove candidates, or get certificates. Each has a runtime of its own,
+//! so that its work does not delay requests on a serving thread.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use tracing::warn;
 #[derive(Clone)]
 pub struct Background(Handle);
 
-/// Work on the thread. Dropping this ends the work at its next wait.
+/// Work that a [`Background`] thread runs. Dropping this ends the work at its next wait.
 struct Started<T>(JoinHandle<T>);
 
 impl Background {
@@ -39,12 +39,12 @@ impl Background {
         &self.0
     }
 
-    /// Runs work on the thread and waits for its result. The error says why the work was not
-    /// completed.
+    /// Runs work on the thread and waits for its result. The work goes on if the returned future is
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// When the work panicked, or the process is ending.
+    /// One line: the work panicked, or the process is ending.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -52,12 +52,12 @@ impl Background {
         ended(self.0.spawn(work).await)
     }
 
-    /// Does what [`Background::run`] does, and ends the work when the returned future is
+    /// Runs work on the thread and waits for its result. The work ends when the returned future is
     /// dropped.
     ///
     /// # Errors
     ///
-    /// When the work panicked, or the process is ending.
+    /// One line: the work panicked, or the process is ending.
     pub async fn run_while_wanted<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -7,7 +7,7 @@ use clap::Command;
 use crate::bounds::fixed;
 use crate::config::limit_flag::{LimitFlag, limit_flags};
 
-/// Returns the reference page in Markdown: the flags of the command, then the fixed
+/// Returns the reference page of bounds in Markdown: the flags of the command, then the fixed
 /// bounds.
 pub fn reference(command: &Command) -> String {
     let mut text = String::from(
@@ -40,7 +40,7 @@ pub fn reference(command: &Command) -> String {
     text
 }
 
-/// Returns one table row for each flag under the heading "Limits".
+/// Returns one row of a Markdown table for each flag under the heading "Limits".
 pub fn flags(command: &Command) -> String {
     let row = |flag: &clap::Arg| {
         let LimitFlag { name, unit, default, what, past } = LimitFlag::new(flag)?;

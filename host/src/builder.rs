@@ -41,35 +41,36 @@ use crate::site::version::Label;
 use crate::source::watches::{Watches, Watching};
 use crate::tls::keeper::Tls;
 
-/// Added to the nice value of the thread that runs the requests of journals, which is not to
-/// delay those of clients.
+/// Added to the nice value of the thread that replays the requests of journals, so that it does not
+/// delay the requests of clients.
 const REPLAY_NICE: i32 = 10;
 
 /// Watches of module files, by the name of the site.
 pub type WatchingBySite = BTreeMap<Arc<str>, Watching>;
 
-/// What the sites of a server are built from.
+/// Engine, threads and folders that all sites of a server share.
 pub struct Foundation {
     engine: Engine,
     compilers: Compilers,
     shelf: Shelf,
-    /// Prepares candidates.
+    /// Thread that prepares candidates.
     thread: Background,
-    /// Runs the requests of journals.
+    /// Thread that replays the requests of journals.
     replays: Background,
     watches: Watches,
     events: Arc<Events>,
-    /// State folder of the whole server. It is locked even if only named sites keep versions, in
-    /// folders of their own in it.
+    /// State folder of the whole server (`--state-dir`), locked against other servers. Named sites
+    /// keep their versions in folders of their own in it.
     state_dir: Option<Arc<PrivateFolder>>,
     require_durable: bool,
     module_max: usize,
     tls: Option<Arc<Tls>>,
-    /// What gets certificates, if there is TLS.
+    /// Gets certificates by ACME; [`None`] without TLS.
     acme: Option<Arc<Acme>>,
 }
 
-/// Site with its first version loaded, before it swaps or watches.
+/// Site whose first version is loaded. [`Foundation::start`] starts its swapper and watches its
+/// module file.
 pub struct Loaded {
     plan: SitePlan,
     activator: Activator,
@@ -79,7 +80,8 @@ pub struct Loaded {
 }
 
 impl Foundation {
-    /// Reads the certificates, sets up the engine and the thread that swaps, and locks the state folder.
+    /// Reads the certificates, sets up the engine, starts the background threads, and locks the
+    /// state folder.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl Foundation {
         })
     }
 
-    /// Returns the lock of the state folder of the server, if there is one.
+    /// Returns the lock file of the server's state folder; [`None`] without a state folder.
     pub fn held_lock(&self) -> Option<&File> {
         self.state_dir.as_ref()?.held_lock()
     }
@@ -116,7 +118,8 @@ impl Foundation {
         &self.engine
     }
 
-    /// Loads and starts a site on the thread that swaps, so that no request waits for files.
+    /// Loads and starts a site on the thread that prepares candidates, so that no request waits for
+    /// files.
     ///
     /// # Errors
     ///
@@ -127,8 +130,9 @@ impl Foundation {
         self.thread.run(work).await.map_err(anyhow::Error::msg)?
     }
 
-    /// Opens the state folder of a site, and loads its first version, or goes on with the versions
-    /// of the process before this one. Then nothing is written until [`Foundation::start`].
+    /// Opens the state folder of a site, and loads its first version. With `handed`, goes on with
+    /// the versions of the process before this one instead, and writes nothing until
+    /// [`Foundation::start`].
     ///
     /// # Errors
     ///
@@ -177,7 +181,7 @@ impl Foundation {
         Ok(StateDir::new(folder, self.module_max))
     }
 
-    /// Starts to swap and to watch the module file of a site.
+    /// Starts the swapper of a loaded site, and watches its module file.
     ///
     /// # Errors
     ///
@@ -211,8 +215,8 @@ impl Foundation {
         Ok((Site { name, place, swapper, journal, probation, metrics, limits }, watching))
     }
 
-    /// Starts to watch the module file of a site, if there is one to watch. `seen` is the
-    /// file's stamp before it was last read.
+    /// Starts to watch the module file of a site; [`None`] without a file or with `--no-watch`.
+    /// `seen` is the file's stamp before it was last read.
     ///
     /// # Errors
     ///

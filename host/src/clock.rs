@@ -1,5 +1,5 @@
-//! Reads both clocks, and formats times as RFC 3339. Times from a wrong clock or a file are clamped,
-//! because the formatter accepts the years 1970 to 9999 only.
+//! Reads the monotonic clock and the system clock, and formats times as RFC 3339. Times from a
+//! wrong clock or a file are clamped, because the formatter accepts the years 1970 to 9999 only.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,16 +9,18 @@ use humantime::{Rfc3339Timestamp, format_rfc3339_micros, format_rfc3339_seconds}
 /// The last second of the year 9999, counted from 1970.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
-/// Longest time for which a thread does not look at the clock of the system, which may be set.
+/// Longest time for which a thread does not read the system clock again, which may be set
+/// meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Both clocks when this thread last looked at that of the system.
+    /// Monotonic time and system time when this thread last read the system clock.
     static LOOKED: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
 }
 
-/// Returns the time of both clocks. Each request reads them, and reading costs, so that of the
-/// system is counted on from when it was last read.
+/// Returns the monotonic time and the system time. Reading a clock takes time in each request, so
+/// the system time is computed from the last reading of the system clock if that is less than 10 ms
+/// old.
 pub fn both() -> (Instant, SystemTime) {
     let now = Instant::now();
     if let Some((then, time)) = LOOKED.get() {
@@ -32,7 +34,7 @@ pub fn both() -> (Instant, SystemTime) {
     (now, time)
 }
 
-/// Clamps a time to the years 1970 to 9999.
+/// Clamps a time to the years 1970 to 9999, which can be formatted.
 pub fn showable(time: SystemTime) -> SystemTime {
     // On a target where the sum overflows, every time is before the year 10,000.
     let last = SystemTime::UNIX_EPOCH.checked_add(LAST).unwrap_or(time);

@@ -16,21 +16,22 @@ use crate::net::listen;
 use crate::net::listener::Listener;
 use crate::upgrade::handover::Held;
 
-/// Flag of the address of the API.
+/// Flag for the TCP address of the API.
 const ADMIN: &str = "--admin";
 
-/// Bound sockets of the API.
+/// Bound sockets of the API: the control socket, and the address of `--admin`.
 pub struct Doors {
     doors: Vec<Door>,
     /// Bound control socket, which is removed on drop.
     pub bound: Option<Bound>,
     /// Path of the control socket; `none` if there is none.
     pub control: String,
-    /// URLs of the address.
+    /// URLs of the API at the address of `--admin`; empty without the flag.
     pub admin: Vec<String>,
 }
 
-/// Binds the control socket and the address of `--admin`. Also returns what an upgrade hands over.
+/// Binds the control socket and the address of `--admin`. Also returns the sockets and the lock
+/// that an upgrade hands over to the new process.
 ///
 /// # Errors
 ///
@@ -66,7 +67,7 @@ impl Doors {
     ///
     /// # Errors
     ///
-    /// When there is no thread for it.
+    /// When the thread that serves the API cannot be started.
     pub fn open<C: Lifecycle + 'static>(&mut self, api: Api<C>) -> anyhow::Result<()> {
         let doors = std::mem::take(&mut self.doors);
         if doors.is_empty() {
@@ -76,7 +77,8 @@ impl Doors {
     }
 }
 
-/// Binds the control socket, unless `--no-control` is given.
+/// Binds the control socket; [`None`] with `--no-control`, or if the default socket cannot be
+/// bound.
 fn bind_control(args: &Serve, listeners: &[Listener]) -> anyhow::Result<Option<(UnixListener, Bound)>> {
     let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {

@@ -16,27 +16,26 @@ use crate::config::place::Nowhere;
 /// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// Reason for which the host answers instead of the handler. The text says what happened,
-/// and which flag sets the limit, if any. It goes to the log; with `--dev`, the client sees
-/// it too.
+/// Reason for which the host answers instead of the handler. The text says what happened, and which
+/// flag sets the limit, if any. The text goes to the log, and with `--dev` also to the client.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// The head, or the framing of the message, is refused.
+    /// The head of the request, or the framing of its body, is refused.
     #[error(transparent)]
     Request(#[from] BadRequest),
-    /// The body is too long.
+    /// The request body is longer than `--body-max`.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
         /// Limit in bytes.
         limit: usize,
     },
-    /// The body is too slow.
+    /// The request body arrives too slowly.
     #[error("the body is too slow: {0}")]
     BodyTooSlow(BodyTooSlow),
-    /// The body was cut off, or its framing is malformed.
+    /// The request body was cut off, or its framing is malformed.
     #[error("the body cannot be read: {0}")]
     BodyUnreadable(String),
-    /// The memory budget for bodies is used up.
+    /// The memory budget for all bodies, `--buffer-max`, is used up.
     #[error("the memory for bodies, {limit} bytes, is used up (--buffer-max)")]
     NoBuffer {
         /// Budget in bytes.
@@ -63,7 +62,7 @@ pub enum Fault {
     Response(#[from] InvalidResponse),
 }
 
-/// Limit that a slow body exceeded.
+/// Limit that a slow request body broke.
 #[derive(Debug, Error)]
 pub enum BodyTooSlow {
     /// Nothing arrived within `--body-timeout`.
@@ -72,7 +71,7 @@ pub enum BodyTooSlow {
     /// The rate was below `--body-rate-min`.
     #[error("fewer than {rate} bytes per second arrived (--body-rate-min, --rate-window)")]
     Rate {
-        /// Lowest rate in bytes per second.
+        /// Lowest rate that is allowed, in bytes per second.
         rate: usize,
     },
     /// The body did not end within `--body-time-max`.
@@ -165,8 +164,8 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Returns whether a part of the message may be unread. Then the connection is
-    /// closed, because the next bytes on it may not begin a request.
+    /// Returns whether a part of the request may be unread. If so, the connection is closed,
+    /// because the next bytes on it may not begin a request.
     pub(crate) fn leaves_unread(&self) -> bool {
         matches!(
             self,
@@ -178,8 +177,8 @@ impl Fault {
         )
     }
 
-    /// Creates the response, in the form in which a handler returns one: a page with the
-    /// status, and with the cause if it is to be told.
+    /// Creates the response for this fault, in the form in which a handler returns one: an HTML
+    /// page with the status, and with `cause` if given.
     pub(crate) fn page(&self, cause: Option<&str>) -> Vec<u8> {
         let status = self.entry().status;
         let reason = status

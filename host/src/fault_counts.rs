@@ -1,5 +1,5 @@
-//! Counts the responses that the host made itself, by fault, and remembers the latest of
-//! those that are not the client's.
+//! Counts the responses that the host made itself, by fault, and remembers the latest faults that
+//! were not caused by clients.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,21 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::fault::{Fault, Whose};
 
-/// Most faults that are remembered.
+/// Maximum number of faults that are remembered. One more replaces the oldest.
 pub const RECENT_MAX: usize = 32;
 
-/// Most bytes of a target, and of a cause, that are remembered or told.
+/// Maximum length of a remembered target or cause, and of a text in an event, in bytes. Longer ones
+/// are cut.
 pub const TEXT_MAX: usize = 4 << 10;
 
-/// Faults since the start. A request without a fault does not take this lock.
+/// Faults since the start of the server: counts, and the latest ones. A request without a fault
+/// does not take this lock.
 #[derive(Default)]
 pub struct FaultCounts(Mutex<Faults>);
 
 #[derive(Default)]
 struct Faults {
-    /// Number of faults by their names in `fault`.
+    /// Number of faults by their names in [`Entry`](crate::fault::Entry).
     counts: BTreeMap<&'static str, u64>,
     recent: VecDeque<Arc<Recent>>,
 }
@@ -63,7 +65,8 @@ impl FaultCounts {
         *self.lock().counts.entry(fault.entry().name).or_default() += 1;
     }
 
-    /// Remembers a fault with its text, and returns it, unless it is the client's.
+    /// Remembers a fault with its request and its cause, and returns it; [`None`] for a fault that
+    /// the client caused.
     pub fn remember(
         &self,
         (fault, cause): (&Fault, &str),
@@ -93,12 +96,12 @@ impl FaultCounts {
         Some(recent)
     }
 
-    /// Returns the number of each fault that has occurred.
+    /// Returns how often each fault has occurred, by the fault's name.
     pub fn all(&self) -> BTreeMap<String, u64> {
         self.lock().counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 
-    /// Returns the latest faults, newest first.
+    /// Returns the remembered faults, newest first.
     pub fn recent(&self) -> Vec<Recent> {
         self.lock().recent.iter().map(|recent| Recent::clone(recent)).collect()
     }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Returns two small hexadecimal digits for each byte.
+/// Returns two lowercase hexadecimal digits for each byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

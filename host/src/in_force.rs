@@ -1,22 +1,23 @@
-//! What is in force until it is replaced as a whole, read once for each connection.
+//! Value that is replaced as a whole while the server runs, such as its settings. A reader, such as
+//! a connection, keeps the value that it has read.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What is in force.
+/// Value that can be replaced while the server runs.
 pub struct InForce<T>(Mutex<Arc<T>>);
 
 impl<T> InForce<T> {
-    /// Puts the first in force.
+    /// Creates the holder with the first value.
     pub fn new(value: T) -> InForce<T> {
         InForce(Mutex::new(Arc::new(value)))
     }
 
-    /// Returns what is in force.
+    /// Returns the current value.
     pub fn get(&self) -> Arc<T> {
         Arc::clone(&self.lock())
     }
 
-    /// Puts another one in force, for new connections.
+    /// Replaces the value. Readers of the old value keep it.
     pub fn set(&self, value: T) {
         *self.lock() = Arc::new(value);
     }

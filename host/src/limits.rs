@@ -12,7 +12,7 @@ use crate::bounds;
 use crate::config::limit_flag::{LimitFlag, limit_flags};
 use crate::config::value;
 
-/// Returns all limits. `settings` are those with which the server runs.
+/// Returns all limits of a server that runs with `settings`.
 pub fn in_force(command: &Command, settings: Vec<ShownSetting>) -> Vec<Limit> {
     let flags: Vec<_> = limit_flags(command).filter_map(LimitFlag::new).collect();
     let of_setting = |setting: ShownSetting| {
@@ -31,7 +31,7 @@ fn of_flag(flag: &LimitFlag<'_>, setting: ShownSetting) -> Option<Limit> {
     Some(Limit { site, key: Some(key), what, value, unit, past, place: Some(place) })
 }
 
-/// Returns a bound that no flag changes. Returns `None` for one that repeats a flag.
+/// Returns a bound that no flag changes. Returns `None` for a row that repeats a flag.
 fn of_row((what, most, past): bounds::Row) -> Option<Limit> {
     let (value, unit) = match most {
         Amount::Count(count) => (count.into(), Unit::Count),
@@ -43,7 +43,7 @@ fn of_row((what, most, past): bounds::Row) -> Option<Limit> {
     Some(Limit { site: None, key: None, what, value, unit, past, place: None })
 }
 
-/// Reads the value of a flag.
+/// Parses the value of a flag whose unit is `SIZE`, `TIME`, `SWITCH` or `N`.
 fn amount(unit: &str, text: &str) -> Option<(Number, Unit)> {
     Some(match unit {
         "SIZE" => (value::size::<{ usize::MAX }>(text).ok()?.into(), Unit::Bytes),
@@ -56,7 +56,7 @@ fn amount(unit: &str, text: &str) -> Option<(Number, Unit)> {
     })
 }
 
-/// Returns a time in seconds, as a whole number if it is one.
+/// Returns a time in seconds, as a whole number if possible.
 fn seconds(time: Duration) -> Option<Number> {
     match time.subsec_nanos() {
         0 => Some(time.as_secs().into()),
@@ -64,7 +64,7 @@ fn seconds(time: Duration) -> Option<Number> {
     }
 }
 
-/// Returns a text without its marks of Markdown.
+/// Returns a text without its backticks of Markdown.
 fn plain(text: &str) -> String {
     text.replace('`', "")
 }

@@ -40,10 +40,10 @@ use tracing::{error, info, warn};
 /// Stack size of a thread that serves, in bytes.
 const STACK: usize = 2 << 20;
 
-/// Most sites that the banner names.
+/// Maximum number of sites that the banner at the start names.
 const SITES_SHOWN: usize = 10;
 
-/// Longest wait at the end for replies of the API.
+/// Longest wait on exit for the last replies of the API to be sent.
 const LAST_REPLIES: Duration = Duration::from_millis(200);
 
 /// Exit code for a command line that cannot be parsed.

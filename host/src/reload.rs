@@ -1,4 +1,4 @@
-//! Reloads the configuration of a running server. The new one is checked as a whole, and
+//! Reloads the configuration of a running server. The new configuration is checked as a whole, and
 //! takes effect as a whole or not at all. Settings that need a restart are listed.
 
 use std::ffi::OsString;
@@ -27,30 +27,30 @@ use crate::site::swap::SUPERSEDED;
 use crate::source::watches::Watching;
 use crate::telemetry::{log, service};
 
-/// Most attempts to commit the change of a site while other swaps are published.
+/// Maximum number of attempts to commit the change of a site while other swaps are published.
 const ATTEMPTS: usize = 10;
 
-/// Reloads the configuration.
+/// Reloads the configuration of a running server.
 pub struct Reloader {
     app: Arc<App>,
     foundation: Arc<Foundation>,
-    /// What the server runs with.
+    /// Settings with which the server runs.
     source: Mutex<Source>,
-    /// Watches of the module files; none when another process has taken the place of this one.
+    /// Watches of the module files; [`None`] when another process has taken the place of this one.
     /// Locked during a reload, so that reloads wait for each other.
     watching: tokio::sync::Mutex<Option<WatchingBySite>>,
 }
 
-/// Change of the sites that is ready.
+/// Prepared change of all sites, which is committed next or abandoned.
 struct Change {
     /// Sites that stay, in the order of the configuration, each with its change.
     kept: Vec<(NewSite, Arc<Site>, Prepared)>,
-    /// Sites that are added, with their watch.
+    /// Sites that are added, with the watches of their module files.
     added: Vec<(Arc<Site>, Option<Watching>)>,
     removed: Vec<Arc<Site>>,
 }
 
-/// Site as the configuration describes it now.
+/// Site as the new configuration describes it.
 struct NewSite {
     plan: SitePlan,
     demand: Demand,
@@ -65,19 +65,18 @@ impl Reloader {
         Reloader { app, foundation, source, watching }
     }
 
-    /// Keeps reloads waiting while the guard lives. It has the watches of the module files, unless
-    /// another process has taken the place of this one.
+    /// Keeps reloads waiting while the returned guard lives. The guard has the watches of the
+    /// module files, or [`None`] when another process has taken the place of this one.
     pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, Option<WatchingBySite>> {
         self.watching.lock().await
     }
 
-    /// Returns the lock of the state folder of the server, if there is one.
+    /// Returns the lock file of the server's state folder; [`None`] without a state folder.
     pub fn held_lock(&self) -> Option<&File> {
         self.foundation.held_lock()
     }
 
-    /// Does what SIGHUP asks for: reloads the configuration, and under `host dev` reads the
-    /// module file again.
+    /// Handles SIGHUP: reloads the configuration, or under `host dev` reads the module file again.
     pub async fn hang_up(&self) {
         if self.source().line.is_empty() {
             self.app.sites.get().all().iter().for_each(|site| site.swapper.read_file(By::Hangup));
@@ -87,12 +86,13 @@ impl Reloader {
         }
     }
 
-    /// Returns what the server runs with.
+    /// Returns the settings with which the server runs.
     pub fn running(&self) -> Source {
         self.source().clone()
     }
 
-    /// Reads the configuration again and applies it as a whole, or not at all.
+    /// Reads the configuration again, and applies it as a whole or not at all. `by` is who asked
+    /// for it.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Reloader {
         Ok(Reloaded { applied, needs_restart, sites, failed })
     }
 
-    /// Prepares the change of all sites. If that fails, nothing has changed.
+    /// Prepares the change of all sites. After an error, nothing has changed.
     async fn prepare(&self, new: Vec<NewSite>, by: By) -> Result<Change, String> {
         let directory = self.app.sites.get();
         let is_gone = |site: &&Arc<Site>| !new.iter().any(|new| new.plan.name == site.name);
@@ -206,8 +206,13 @@ impl Reloader {
         Ok(())
     }
 
-    /// Makes the change of all sites. Returns the outcomes, and the sites that are as before
+    /// Commits the change of all sites. Returns the outcomes, and the sites that stay as they were,
     /// with the causes: another change may have been ordered since the preparation.
+    ///
+    /// # Errors
+    ///
+    /// One line for each site, when none of the sites that stay could be changed. No site is added
+    /// or removed.
     async fn commit(
         &self,
         change: Change,
@@ -254,7 +259,8 @@ impl Reloader {
         Ok((outcomes, failures))
     }
 
-    /// Watches the module file of a site, as the configuration says now.
+    /// Watches the module file of a site as the new configuration says. A watch with an equal path
+    /// and mode goes on.
     fn watch_again(
         &self,
         watching: &mut WatchingBySite,
@@ -290,7 +296,8 @@ impl Change {
     }
 }
 
-/// Commits the change of a site. Prepares it again if another version was published meanwhile.
+/// Commits the change of a site. Prepares the change again, up to [`ATTEMPTS`] times, if another
+/// version was published meanwhile.
 async fn commit(
     site: &Site,
     mut prepared: Prepared,
@@ -309,12 +316,18 @@ async fn commit(
     Err(SUPERSEDED.into())
 }
 
-/// Names the site in a message, unless it is the default one.
+/// Puts the name of the site before a message, unless the site is the default one or the message
+/// names it already.
 fn of_site(name: &str, cause: String) -> String {
     if name == DEFAULT || cause.starts_with("site ") { cause } else { format!("site {name}: {cause}") }
 }
 
-/// Reads the configuration again, and the files that it names.
+/// Parses the command line of the server again, and reads the configuration and the files that it
+/// names.
+///
+/// # Errors
+///
+/// One line for each mistake.
 fn read(line: &[OsString]) -> Result<(Serve, Vec<NewSite>), String> {
     let args = match parse::parse(line) {
         Ok(args) => args.serve,

@@ -3,12 +3,12 @@
 
 use crate::hex::hex;
 
-/// Seed chosen for a request without a client, stored among its extensions.
+/// Seed given to `host call` for its request, stored among the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) [u8; 32]);
 
-/// Draws a seed from the system's generator. Returns `None` when that fails; then a module
-/// that draws random bits traps.
+/// Draws a seed from the system's generator. Returns `None` when the generator fails; without a
+/// seed, a module that draws random bits traps.
 pub(crate) fn draw() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).is_ok().then_some(seed)
@@ -19,7 +19,7 @@ pub(crate) fn format(seed: &[u8; 32]) -> String {
     hex(seed)
 }
 
-/// Parses 64 hexadecimal digits.
+/// Parses a seed of 64 hexadecimal digits.
 ///
 /// # Errors
 ///

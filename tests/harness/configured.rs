@@ -11,12 +11,13 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Starts a server in a folder. Its configuration has these lines.
+    /// Starts a server in a folder, with a configuration file that has these lines.
     pub fn start(folder: Folder, lines: &str) -> Configured {
         Configured::spawn(host(), folder, lines)
     }
 
-    /// Starts the server by a command that runs the program.
+    /// Starts a server in a folder by a command that runs the program, with a configuration file
+    /// that has these lines.
     pub fn spawn(mut command: Command, folder: Folder, lines: &str) -> Configured {
         write(&folder, lines);
         command.current_dir(folder.file(""));
@@ -33,19 +34,21 @@ impl Configured {
         Configured { server: Server::begin_as_it_is(command).until_ready(), folder }
     }
 
-    /// Writes other lines into the configuration.
+    /// Replaces the lines of the configuration file.
     pub fn write(&self, lines: &str) {
         write(&self.folder, lines);
     }
 
-    /// Runs a command to the server. Returns the exit code and everything that was printed.
+    /// Runs a command of the program that controls the server. Returns the exit code and everything
+    /// that was printed.
     pub fn run(&self, line: &[&str]) -> (i32, String) {
         let mut command = host();
         command.args(line).current_dir(self.folder.file(""));
         output_of(command.env("HOST_CONTROL", self.folder.file("control")))
     }
 
-    /// Reloads with these lines. Returns the exit code and everything that was printed.
+    /// Replaces the lines of the configuration file, and makes the server reload it. Returns the
+    /// exit code and everything that was printed.
     pub fn reload(&self, lines: &str) -> (i32, String) {
         self.write(lines);
         self.run(&["reload"])

@@ -18,7 +18,7 @@ impl Deployment {
         Deployment { folder: Folder::new(), uploads: AtomicU32::new(0) }
     }
 
-    /// Creates a deployment with this module file.
+    /// Creates a deployment whose module file has these bytes.
     pub fn of(module: impl AsRef<[u8]>) -> Deployment {
         let deployment = Deployment::new();
         fs::write(deployment.file(), module).unwrap();
@@ -109,8 +109,8 @@ impl Deployment {
         names
     }
 
-    /// Returns the names of temporary files in the state folder, also those of earlier
-    /// releases.
+    /// Returns the names of temporary files in the state folder, including those with the endings
+    /// of earlier releases.
     pub fn litter(&self) -> Vec<String> {
         let mut names = self.state_names();
         names.retain(|name| name.ends_with(".tmp") || name.ends_with(".new"));

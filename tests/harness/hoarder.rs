@@ -64,7 +64,7 @@ pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     )
 }
 
-/// Type of globals, with code in WebAssembly text.
+/// Type of a global, with expressions in WebAssembly text.
 struct Kind {
     name: &'static str,
     /// Initial value.

@@ -46,7 +46,7 @@ pub fn allocating_at(address: u32) -> String {
     handler("", &format!("(i32.const {address})"), "(i64.const 0)")
 }
 
-/// Returns a handler with these fields, and these bodies of its functions.
+/// Returns a handler with these fields of the module, and these bodies of `alloc` and `handle`.
 pub fn handler(fields: &str, alloc: &str, handle: &str) -> String {
     format!(
         "(module (memory (export \"memory\") 1) {fields}

@@ -18,7 +18,7 @@ pub type Outcome = Result<Vec<u8>, String>;
 /// Number of requests to one module, one after the other.
 const REQUESTS: usize = 12;
 
-/// Most memory of an instance of the reference, in bytes: the host's default.
+/// Maximum memory of an instance of the reference, in bytes: the default of the host.
 const MEMORY_MAX: usize = 64 << 20;
 
 /// Makes one request to a new instance in plain wasmtime.
@@ -65,7 +65,7 @@ impl Host {
         Host::with(&[], tokio::runtime::Builder::new_current_thread())
     }
 
-    /// Creates a host with the limits of these flags, and with the runtime of a builder.
+    /// Creates a host with the limits of these flags, and with a runtime that `threads` builds.
     pub fn with(flags: &[&str], mut threads: tokio::runtime::Builder) -> Host {
         let limits = Args::parse_from([&["host"], flags].concat()).serve.limits;
         Host {

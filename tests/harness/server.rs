@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Client, fixture, paths};
 
-/// Longest wait for anything, far more than a test that passes needs.
+/// Timeout of every wait in the tests, far longer than a test that passes needs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns a command that runs the program under test.
@@ -25,7 +25,7 @@ pub fn host_at(program: &Path) -> Command {
     command
 }
 
-/// Removes what the environment of the tests would change in the program.
+/// Removes the environment variables of the tests that would change what the program does.
 fn clean(command: &mut Command) {
     let own = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOST_"));
     for (name, _) in own {
@@ -102,7 +102,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Server process, killed on drop.
 pub struct Server {
     child: Child,
-    /// Process that took the place of the child in an upgrade.
+    /// Id of the process that took the place of the child in an upgrade.
     upgraded: Option<u32>,
     /// URLs in the ready line.
     pub urls: Vec<String>,
@@ -145,13 +145,15 @@ impl Server {
         Server::spawn(host(), arguments)
     }
 
-    /// Starts a server like `with`, by a command that runs the program. If the command's
-    /// environment passes sockets or a folder for control sockets, these are used.
+    /// Starts a server with these arguments, by a command that runs the program. Uses the sockets,
+    /// or the folder for control sockets, that the command's environment passes.
     pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
         Server::begin(command, arguments).until_ready()
     }
 
-    /// Starts a server like `spawn`, without waiting for the ready line.
+    /// Starts a server with these arguments, by a command that runs the program, without waiting
+    /// for the ready line. Unless the arguments or the command say otherwise, the server listens on
+    /// a free port and has neither a control socket nor probes.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         let has = |flag: &str| arguments.iter().any(|argument| argument.as_ref() == flag);
@@ -254,13 +256,13 @@ impl Server {
         line.split_once("cause=").unwrap().1.to_owned()
     }
 
-    /// Orders an upgrade.
+    /// Orders an upgrade by SIGUSR2, without waiting for it.
     pub fn order_upgrade(&mut self) {
         self.seen.clear();
         self.signal("USR2");
     }
 
-    /// Waits until a new process has taken the place of this one.
+    /// Waits until a new process has taken the place of the child process.
     pub fn is_upgraded(&mut self) {
         let ready = self.ready.recv_timeout(PATIENCE);
         let ready = ready.unwrap_or_else(|_| panic!("no ready line; it said:\n{}", self.seen.join("\n")));
@@ -270,12 +272,12 @@ impl Server {
         self.upgraded = process.split_whitespace().next().map(|number| number.parse().unwrap());
     }
 
-    /// Notes the process that has taken the place of this one.
+    /// Records the id of the process that has taken the place of the child process.
     pub fn goes_on_as(&mut self, process: u32) {
         self.upgraded = Some(process);
     }
 
-    /// Waits until the process that was started first has ended. Returns how.
+    /// Waits until the process that was started first has ended. Returns its exit status.
     pub fn first_process_ends(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -287,14 +289,14 @@ impl Server {
         }
     }
 
-    /// Returns the ids of the child processes.
+    /// Returns the ids of the child processes of the server.
     pub fn children(&self) -> Vec<u32> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().flatten();
         let lists = tasks.flat_map(|task| std::fs::read_to_string(task.path().join("children")));
         lists.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// Returns the resources that the process uses now.
+    /// Returns the resources that the server uses now.
     pub fn resources(&self) -> Resources {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap();
         Resources {
@@ -304,7 +306,8 @@ impl Server {
         }
     }
 
-    /// Waits until the process uses about as much as before: freeing may take a moment.
+    /// Waits until the server uses at most a tenth more than `before` of each resource. Freeing may
+    /// take a moment.
     #[track_caller]
     pub fn settles_at(&self, before: &Resources) {
         let deadline = Instant::now() + PATIENCE;
@@ -318,7 +321,7 @@ impl Server {
         }
     }
 
-    /// Sends a signal, by its name.
+    /// Sends the server a signal, given by its name.
     pub fn signal(&self, name: &str) {
         kill(name, self.pid());
     }
@@ -342,7 +345,7 @@ impl Server {
         assert_eq!((reply.text(), reply.field("x-handler-version")), (word, Some(version.as_str())));
     }
 
-    /// Waits for the exit. Returns the status and all lines on standard error.
+    /// Waits for the exit of the server. Returns its exit status and all lines on standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
@@ -371,8 +374,8 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Returns whether no resource has grown by more than a tenth. A leak would make one
-    /// grow many times as much.
+    /// Returns whether no resource has grown by more than a tenth since `before`. A leak would make
+    /// a resource grow many times as much.
     fn is_within(&self, before: &Resources) -> bool {
         let amounts = |of: &Resources| [of.descriptors, of.mappings, of.resident_kib];
         amounts(self).iter().zip(amounts(before)).all(|(&now, before)| now <= before + before / 10)

@@ -1,7 +1,8 @@
 //! Makes the modules small in memory; all examples of this folder use this file. The
 //! linker's default stack for WebAssembly is 1 MiB, which every instance would have.
 
-/// Bytes of stack. Past the end of it a module traps rather than overwrites its data.
+/// Size of a module's stack in bytes. When the stack is used up, the module traps rather than
+/// overwrites its data.
 const STACK: u32 = 64 * 1024;
 
 fn main() {

@@ -1,5 +1,5 @@
-//! How long the router takes to find a route, in tables of 2 to 10,000 of them,
-//! whose paths are literal or have a parameter.
+//! Measures how long the router takes to find a route, in tables of 2 to 10,000 routes, whose paths
+//! are literal or have a parameter.
 //!
 //! `cargo bench -p handler-sdk --bench route`
 
@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use handler_sdk::{Index, Request, Response, Route, Router, Status, get};
 
-/// Requests in one measurement. The fastest of `ROUNDS` measurements counts.
+/// Number of requests in one measurement.
 const TIMES: usize = 10_000;
+/// Number of measurements, of which the fastest counts.
 const ROUNDS: usize = 30;
 /// Number of different paths that are requested in turn.
 const PATHS: usize = 64;
@@ -32,7 +33,8 @@ fn nanoseconds(router: &Router, requests: &[Request<'_>]) -> f64 {
     (0..ROUNDS).map(round).fold(f64::MAX, f64::min)
 }
 
-/// Measures a table of `N` routes. `of` returns the path of a route by its number.
+/// Measures a table of `N` routes, searched by line and by index, and prints the results. `of`
+/// returns the path of a route by its number.
 fn measure<const N: usize>(name: &str, of: impl Fn(usize) -> String) {
     let routes: [Route; N] = std::array::from_fn(|number| get(of(number).leak(), show));
     let asked = |number: usize| of(number * 7919 % N).replace("{id}", "4711");

@@ -27,7 +27,7 @@ fn name(_: Request<'_>) -> Response<'_> {
     Response::text(Status::OK, *NAME.get())
 }
 
-/// Answers with the value whose name is the last of all.
+/// Answers with the value whose name sorts last, or with `none`.
 fn last(_: Request<'_>) -> Response<'_> {
     Response::text(Status::OK, values::all().last().map_or("none", |(_, text)| text))
 }

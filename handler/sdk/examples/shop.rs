@@ -32,7 +32,8 @@ const ROUTES: Router = Router::new(&[
     get("/words/{count}", words),
 ]);
 
-/// Computed once for each version of the module, and ready for every request.
+/// Articles by their numbers, computed once for each version of the module, and ready for every
+/// request.
 static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
     log!(Level::Info, "the shop opens");
     let named = ["bread", "butter", "jam"].into_iter().zip(1u32..);

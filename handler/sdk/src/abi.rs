@@ -21,37 +21,42 @@
 //! field names and a body that is not chunked; the response is one HTTP/1.1
 //! message too. Both sides take every name and the packing from this file.
 
-/// Export: the linear memory that all addresses of the contract point into.
+/// Name of the export of the linear memory, into which all addresses of the contract point.
 pub const MEMORY: &str = "memory";
-/// Export: `(length: i32) -> i32`, makes room for the request.
+/// Name of the export `(length: i32) -> i32`, which makes room for the request or for the values
+/// and returns the address, or [`NO_ROOM`].
 pub const ALLOC: &str = "alloc";
-/// Export: `(address: i32, length: i32) -> i64`, handles the request.
+/// Name of the export `(address: i32, length: i32) -> i64`, which handles the request at an address
+/// and returns the packed [`Span`] of the response.
 pub const HANDLE: &str = "handle";
-/// Optional export: `()`, start-up work.
+/// Name of the optional export `()` for start-up work, which the host calls before any request.
+/// Every request starts from the state that the call leaves.
 pub const INITIALIZE: &str = "_initialize";
-/// Optional export: `(address: i32, length: i32)`, takes the values. It runs after
-/// [`INITIALIZE`], with or without values, and every request starts from what both leave.
+/// Name of the optional export `(address: i32, length: i32)`, which takes the values. The host
+/// calls it after [`INITIALIZE`], even if there are no values. Every request starts from the state
+/// that both calls leave.
 pub const CONFIGURE: &str = "configure";
-/// Optional export: `() -> i64`, where the text of the panic is.
+/// Name of the optional export `() -> i64`, which the host calls after a trap, and which returns
+/// the packed [`Span`] of the text of the panic.
 pub const PANIC_MESSAGE: &str = "panic_message";
 
-/// The module name of the imports that the host offers.
+/// Name of the module from which a handler imports [`LOG`] and [`RANDOM`], which the host offers.
 pub const HOST: &str = "host";
 /// Import of [`HOST`]: `(level: i32, address: i32, length: i32)`, writes a line
 /// of UTF-8 text to the host's log. Levels are those of [`LOG_LEVELS`].
 pub const LOG: &str = "log";
-/// The names of log levels 0 to 4; a number past them means the last.
+/// Names of the log levels 0 to 4. The host treats a greater number as level 4.
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// Import of [`HOST`]: `() -> i64`, returns 64 random bits, which follow from the
 /// seed of the request.
 pub const RANDOM: &str = "random";
 
-/// Result of [`ALLOC`] when there is no room.
+/// Result of [`ALLOC`] when the memory has no room.
 pub const NO_ROOM: u32 = 0;
 
-/// Most bytes of all values together, encoded.
+/// Maximum length of the values of a site, encoded and all together, in bytes.
 pub const VALUES_MAX: usize = 64 << 10;
-/// Longest name of a value, in bytes.
+/// Maximum length of the name of a value, in bytes.
 pub const VALUE_NAME_MAX: usize = 64;
 
 /// Returns whether a text can be the name of a value: a letter or `_`, and then letters,
@@ -71,18 +76,19 @@ pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// in milliseconds since the Unix epoch.
 pub const REQUEST_TIME: &str = "x-request-time";
 
-/// Request field that the host adds: `https` if the client uses TLS. From a trusted proxy, this field
-/// and those of the certificate are what the proxy says; from others they are left out.
+/// Request field that the host adds: `https` if the client uses TLS. The host passes on the value
+/// that a trusted proxy has sent, and drops the value that any other peer has sent.
 pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Request field that the host adds if the client has shown a certificate of an authority that the
-/// operator trusts: SHA-256 of the certificate, in 64 hexadecimal digits.
+/// operator trusts: SHA-256 of the certificate, in 64 hexadecimal digits. The host passes on the
+/// value that a trusted proxy has sent, and drops the value that any other peer has sent.
 pub const CLIENT_CERT_SHA256: &str = "x-client-cert-sha256";
 /// Request field that the host adds with [`CLIENT_CERT_SHA256`]: the subject of the certificate, such
 /// as `CN=robot, O=Example`.
 pub const CLIENT_CERT_SUBJECT: &str = "x-client-cert-subject";
 
 /// Request field that says which trace a request belongs to, by W3C Trace Context. A host that
-/// takes part in traces (`--traceparent`) sets it, and is the parent span then.
+/// takes part in traces (`--traceparent`) sets this field, with the host's own span as the parent.
 pub const TRACEPARENT: &str = "traceparent";
 /// Length of a [`TRACEPARENT`] of version 00, in bytes.
 pub const TRACEPARENT_BYTES: usize = 55;

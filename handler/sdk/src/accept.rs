@@ -3,7 +3,7 @@
 use crate::Request;
 use crate::bytes::{is_token_byte, split_once};
 
-/// Default quality of a media range, in thousandths.
+/// Maximum quality of a media range, and the default, in thousandths.
 const FULL_QUALITY: u16 = 1000;
 
 impl<'a> Request<'a> {
@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
 struct Range<'a> {
     kind: &'a [u8],
     subkind: &'a [u8],
-    /// Parameters of the type, then perhaps `q` and parameters that are ignored.
+    /// Parameters of the media type, then perhaps `q` and, behind it, parameters that are ignored.
     parameters: Unquoted<'a>,
     /// Quality in thousandths.
     quality: u16,
@@ -83,8 +83,9 @@ impl<'a> Range<'a> {
         Some(Range { kind, subkind, parameters, quality })
     }
 
-    /// Returns how specifically the range matches a type, if it does: by type, by
-    /// subtype, and by the number of parameters.
+    /// Returns how specifically the range matches an offered media type: 0 for `*/*`, 1 for
+    /// `type/*` or 2 for `type/subtype`, and the number of parameters. `None` if the range does not
+    /// match.
     fn precision_for(&self, offer: &[u8]) -> Option<(u8, usize)> {
         let mut offered = Unquoted { rest: Some(offer), byte: b';' };
         let (kind, subkind) = split_once(offered.next()?.trim_ascii(), b'/')?;
@@ -109,14 +110,14 @@ impl<'a> Range<'a> {
     }
 }
 
-/// Returns the text of the quality, if the parameter is `q`.
+/// Returns the value of a parameter `q`; `None` for any other parameter.
 pub(crate) fn weight(parameter: &[u8]) -> Option<&[u8]> {
     let (name, value) = split_once(parameter, b'=')?;
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())
 }
 
-/// Parses `0`, `0.5` or `1.000` to thousandths; `None` above 1 or with more than
-/// three decimals. Accepts `.5`, which some clients send.
+/// Parses a quality such as `0`, `0.5` or `1.000` to thousandths; `None` for malformed text, above
+/// 1, or with more than three decimals. Accepts `.5`, which some clients send.
 pub(crate) fn parse_quality(text: &[u8]) -> Option<u16> {
     let (whole, part) = split_once(text, b'.').unwrap_or((text, &[]));
     let whole = match whole {
@@ -133,7 +134,8 @@ pub(crate) fn parse_quality(text: &[u8]) -> Option<u16> {
     (quality <= FULL_QUALITY).then_some(quality)
 }
 
-/// Splits a text at a byte, except inside quoted strings.
+/// Iterator over the pieces of a text between the occurrences of a byte, except those inside quoted
+/// strings.
 #[derive(Clone)]
 struct Unquoted<'a> {
     rest: Option<&'a [u8]>,

@@ -11,16 +11,19 @@ use sha2::{Digest, Sha256};
 use crate::media_type;
 use crate::site::PATH_MAX;
 
-/// Default limit on one file, in bytes: the host's on a response (`--response-max`).
+/// Default maximum size of one file, in bytes: the default of the host's limit on a response
+/// (`--response-max`).
 const FILE_MAX: u64 = 8 << 20;
-/// Default limit on all files together, in bytes.
+/// Default maximum size of all files together, in bytes.
 const TOTAL_MAX: u64 = 16 << 20;
-/// Most files, and most folders inside each other: the build ends soon when a large
-/// folder is named by mistake.
+/// Maximum number of files, so that the build ends soon when a large folder is named by mistake.
 const FILES_MAX: usize = 10_000;
+/// Maximum depth of nested folders, so that the build ends soon when a large folder is named by
+/// mistake.
 const DEPTH_MAX: usize = 32;
 
-/// Content codings of compressed variants, the smallest first, by extension.
+/// File extensions of compressed variants, each with its content coding, in order of preference:
+/// Brotli is usually smaller.
 const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
 /// Makes a folder beside the crate's `Cargo.toml` part of the module. Call this function
@@ -48,21 +51,21 @@ impl StaticSite {
         StaticSite { folder: folder.into(), file_max: FILE_MAX, total_max: TOTAL_MAX }
     }
 
-    /// Sets the most bytes of one file.
+    /// Sets the maximum size of one file in bytes; 8 MiB by default.
     #[must_use]
     pub fn file_max(mut self, bytes: u64) -> StaticSite {
         self.file_max = bytes;
         self
     }
 
-    /// Sets the most bytes of all files together.
+    /// Sets the maximum size of all files together in bytes; 16 MiB by default.
     #[must_use]
     pub fn total_max(mut self, bytes: u64) -> StaticSite {
         self.total_max = bytes;
         self
     }
 
-    /// Includes the folder, or ends the build with an error.
+    /// Includes the folder in the module, or ends the build with an error.
     pub fn include(&self) {
         let done = match std::env::var_os("OUT_DIR") {
             Some(out) => self.write(Path::new(&out)),
@@ -78,13 +81,13 @@ impl StaticSite {
         }
     }
 
-    /// Writes the site's code and copies of the files to the folder `out`, and returns the
-    /// path of the code. The module includes the copies: a file that changes during the
-    /// build would not match its tag.
+    /// Writes the generated code of the site and copies of its files to the folder `out`, and
+    /// returns the path of the code. The module includes the copies: a file that changes during the
+    /// build would not match its entity tag.
     ///
     /// # Errors
     ///
-    /// One line: which file cannot be included, and why.
+    /// One line that says which file cannot be included, and why.
     fn write(&self, out: &Path) -> Result<PathBuf, String> {
         let mut files = Vec::new();
         self.collect(&self.folder, "", 0, &mut files)?;
@@ -128,7 +131,8 @@ impl StaticSite {
         Ok(file)
     }
 
-    /// Adds the files below a folder to `files`, as paths with slashes.
+    /// Adds the paths of the files in and below a folder to `files`, with slashes and with `before`
+    /// in front. `depth` is the number of folders between the folder and the site's.
     fn collect(
         &self,
         folder: &Path,
@@ -165,7 +169,8 @@ impl StaticSite {
         Ok(())
     }
 
-    /// Copies a file to `copies`, and returns the code of the variant.
+    /// Copies a file to the folder `copies`, adds its size to `total`, and returns the generated
+    /// code of a `SiteVariant` with this coding.
     fn variant(&self, path: &str, coding: &str, copies: &Path, total: &mut u64) -> Result<String, String> {
         let at = self.folder.join(path);
         let content = fs::read(&at).map_err(|error| cannot("read", &at, &error))?;
@@ -235,7 +240,7 @@ mod tests {
         }
     }
 
-    /// Returns the paths and the codings in the code, in order.
+    /// Returns the paths and the codings in the generated code, in order.
     fn listed(code: &str) -> String {
         let values = |key: &str, text: &str| {
             let values = text.split(key).skip(1).map(|rest| rest.split('"').nth(1).unwrap_or("").to_owned());

@@ -9,17 +9,17 @@
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES * 0x80;
 
-/// Sets the top bit of each byte below `bound`, which is at most 0x80.
+/// Returns a word whose top bits mark the bytes of `word` below `bound`, which is at most 0x80.
 const fn below(word: u64, bound: u8) -> u64 {
     word.wrapping_sub(ONES * bound as u64) & !word
 }
 
-/// Sets the top bit of each byte equal to `byte`.
+/// Returns a word whose top bits mark the bytes of `word` that equal `byte`.
 const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// Returns the number of bytes before the first one whose top bit `stops` sets.
+/// Returns the number of bytes before the first byte that `stops` marks by its top bit.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -101,7 +101,7 @@ pub(crate) fn last_word(bytes: &[u8]) -> u64 {
 /// Returns whether a byte is allowed in a token, such as a method or field name
 /// (RFC 9110, section 5.6.2).
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    /// Bit set of ASCII bytes.
+    /// Set of the bytes that a token may have, with one bit for each ASCII byte.
     const BITS: [u64; 2] = {
         let mut bits = 0u128;
         let mut byte = 0;

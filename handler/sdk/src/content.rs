@@ -11,7 +11,7 @@
     note = "a piece of a request is decoded first: `piece.to_text()` with the feature `alloc`, or `piece.decode_into(&mut room)`"
 )]
 pub trait Content<'a> {
-    /// Returns the bytes.
+    /// Returns the value as bytes, and leaks an owned value.
     fn into_bytes(self) -> &'a [u8];
 }
 

@@ -32,15 +32,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Which cross-site requests a cookie is sent with.
+/// Cross-site requests with which a browser sends a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// No cross-site requests.
+    /// The browser sends the cookie with no cross-site request.
     Strict,
-    /// Top-level navigations, such as following a link.
+    /// The browser sends the cookie with cross-site requests only for top-level navigations, such
+    /// as following a link.
     Lax,
-    /// All cross-site requests. Browsers refuse such a cookie without
-    /// [`SetCookie::secure`].
+    /// The browser sends the cookie with all cross-site requests. Browsers refuse such a cookie
+    /// without [`SetCookie::secure`].
     None,
 }
 
@@ -103,8 +104,8 @@ impl<'a> SetCookie<'a> {
         SetCookie::new(name, "").max_age(0)
     }
 
-    /// Restricts the cookie to a path and the paths below it; by default, to the folder
-    /// of the path whose response set it.
+    /// Restricts the cookie to a path and the paths below. By default, a browser uses the folder of
+    /// the path whose response sets the cookie.
     ///
     /// # Panics
     ///
@@ -117,8 +118,8 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Sends the cookie to a domain and its subdomains; by default, only to the host
-    /// that set it.
+    /// Lets browsers send the cookie to a domain and its subdomains; by default, only to the host
+    /// that set the cookie.
     ///
     /// # Panics
     ///
@@ -131,7 +132,7 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Sets the lifetime in seconds.
+    /// Sets the lifetime of the cookie in seconds; by default, until the browser is closed.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Self {
         self.max_age = Some(seconds);
@@ -145,7 +146,7 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Sends the cookie over HTTPS only.
+    /// Lets browsers send the cookie over HTTPS only.
     #[must_use]
     pub const fn secure(mut self) -> Self {
         self.secure = true;
@@ -159,14 +160,14 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Encodes the field value in leaked memory.
+    /// Returns the value of the field `set-cookie`, in leaked memory.
     pub(crate) fn field_value(&self) -> &'static [u8] {
         let room = leak(self.write(&mut []));
         self.write(room);
         room
     }
 
-    /// Writes as much as fits, and returns the full length.
+    /// Writes as much of the field value as fits, and returns its full length in bytes.
     fn write(&self, room: &mut [u8]) -> usize {
         let mut field = Message::new(room);
         field.put(self.name.as_bytes());

@@ -35,7 +35,7 @@ use crate::{Request, Response};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Cors {
-    /// `None` for all origins.
+    /// Origins that the policy allows; `None` for all origins.
     origins: Option<&'static [&'static str]>,
     methods: Option<Methods>,
     headers: &'static [&'static str],
@@ -72,7 +72,7 @@ impl Cors {
         Cors { origins: None, methods: None, headers: &[], exposed: &[], credentials: false, max_age: None }
     }
 
-    /// Restricts the methods; by default, all that the target has.
+    /// Restricts the methods that a script may use; by default, all methods that the target has.
     #[must_use]
     pub const fn methods(mut self, methods: Methods) -> Cors {
         self.methods = Some(methods);
@@ -119,8 +119,8 @@ impl Cors {
         self
     }
 
-    /// Sets how many seconds a browser remembers the answer to a preflight. Browsers have
-    /// their own limits, of some hours. The default of browsers is 5 seconds.
+    /// Sets how many seconds a browser caches the answer to a preflight. Browsers have their own
+    /// limits, of some hours. Without this setting, browsers cache the answer for 5 seconds.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Cors {
         self.max_age = Some(seconds);
@@ -155,7 +155,7 @@ impl Cors {
         }
     }
 
-    /// Adds the fields of the answer to a preflight.
+    /// Adds the fields of the answer to a preflight. `allowed` are the methods that the target has.
     fn permit<'a>(&self, allowed: Methods, mut response: Response<'a>) -> Response<'a> {
         let methods = self.methods.map_or(allowed, |methods| methods.and(allowed));
         response = response.field("access-control-allow-methods", list(methods.names()));
@@ -173,7 +173,7 @@ fn is_preflight(request: &Request<'_>) -> bool {
     request.method_bytes() == b"OPTIONS" && request.field("access-control-request-method").is_some()
 }
 
-/// Joins names by commas, in leaked memory.
+/// Joins names by commas to the value of a field, in leaked memory.
 fn list<'n>(names: impl Iterator<Item = &'n str> + Clone) -> &'static [u8] {
     let write = |room: &mut [u8]| {
         let mut list = Message::new(room);

@@ -11,14 +11,14 @@ use crate::cookie::SetCookie;
 use crate::export::leak;
 use crate::message::Message;
 
-/// Most keys.
+/// Maximum number of keys.
 const KEYS_MAX: usize = 8;
-/// Shortest key in bytes.
+/// Minimum length of a key in bytes.
 const KEY_MIN: usize = 16;
 /// Length of a signature in bytes.
 const MAC: usize = 32;
-/// Start of each signed message of a cookie, so that its signature is not valid for
-/// anything else that the same key signs.
+/// Start of the message that is signed for a cookie, so that the signature of a cookie is not valid
+/// for anything else that the key signs.
 const COOKIE: &[u8] = b"signed cookie 1\0";
 
 /// Secret keys: the first one signs, and all of them verify. To replace a key, put the
@@ -52,7 +52,7 @@ pub struct SigningKeys<'k> {
 }
 
 impl<'k> SigningKeys<'k> {
-    /// Creates keys. Use 32 random bytes for each.
+    /// Creates a set of keys. Use 32 random bytes for each key.
     ///
     /// # Panics
     ///
@@ -75,20 +75,20 @@ impl<'k> SigningKeys<'k> {
         mac(key, message).finalize().into_bytes().into()
     }
 
-    /// Returns whether one of the keys has signed a message. The time that this takes does
-    /// not depend on which bytes of a wrong signature differ.
+    /// Returns whether one of the keys has signed a message, given in pieces. The time of a
+    /// comparison does not depend on which bytes of a wrong signature differ.
     pub fn verify(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         self.keys.iter().any(|key| mac(key, message).verify_slice(signature).is_ok())
     }
 
-    /// Returns whether one of the keys has signed a message. The signature is in
-    /// hexadecimal digits.
+    /// Returns whether one of the keys has signed a message, given in pieces. The signature is
+    /// given as 64 hexadecimal digits.
     pub fn verify_hex(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         read_hex(signature).is_some_and(|signature| self.verify(message, &signature))
     }
 
-    /// Creates a signed cookie that is valid for some seconds from the time of the
-    /// request. Clients can read its value, and cannot change it.
+    /// Creates a signed cookie that is valid for this many seconds from the time of the request.
+    /// Clients can read the value, and cannot change it.
     ///
     /// The signature covers name, value and time of expiry. Browsers drop cookies of more
     /// than 4096 bytes, of which signature and time take about 80.
@@ -153,7 +153,7 @@ pub(crate) fn write_hex(bytes: &[u8], room: &mut [u8]) {
     }
 }
 
-/// Reads 64 hexadecimal digits.
+/// Parses exactly 64 hexadecimal digits; `None` for any other text.
 fn read_hex(text: &[u8]) -> Option<[u8; MAC]> {
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
     let (pairs, []) = text.as_chunks::<2>() else { return None };
@@ -165,7 +165,7 @@ fn read_hex(text: &[u8]) -> Option<[u8; MAC]> {
     Some(bytes)
 }
 
-/// Writes a number in decimal digits.
+/// Writes a number in decimal digits to the end of `room`, and returns the digits.
 fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut start = room.len();
     for place in room.iter_mut().rev() {

@@ -29,15 +29,15 @@ const DAYS_OF_ERA: i64 = 146_097;
 pub struct HttpDate(i64);
 
 impl HttpDate {
-    /// Length of a written date in bytes.
+    /// Length of the text that [`HttpDate::write_into`] writes, in bytes.
     pub const LENGTH: usize = 29;
-    /// 1 January of the year 0, and the last second of the year 9999: a date has four
-    /// digits for the year.
+    /// First second of the year 0, in seconds since 1970.
     const FIRST: i64 = -62_167_219_200;
+    /// Last second of the year 9999, in seconds since 1970: a date has four digits for the year.
     const LAST: i64 = 253_402_300_799;
 
-    /// Returns the date of a number of seconds since 1970. Times after the year 9999
-    /// become its last second, and times before the year 0 its first.
+    /// Returns the date of a number of seconds since 1970. Times after the year 9999 become the
+    /// last second of 9999, and times before the year 0 become the first second of 0.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         HttpDate(if seconds < HttpDate::FIRST {
             HttpDate::FIRST
@@ -132,19 +132,20 @@ fn parse(text: &[u8], now: Option<HttpDate>) -> Option<HttpDate> {
     date_of(digits(year, 4)?, month, day, time)
 }
 
-/// Splits a text at the first two separators.
+/// Splits a text into three at the first two separators; `None` if there are fewer.
 fn parts(text: &str, by: char) -> Option<(&str, &str, &str)> {
     let (first, rest) = text.split_once(by)?;
     let (second, third) = rest.split_once(by)?;
     Some((first, second, third))
 }
 
-/// Parses exactly this many digits.
+/// Parses a text of exactly this many decimal digits.
 fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Returns the full year for one of two digits.
+/// Returns the full year for a year of two digits: at most 50 years after `now`, or from 1970 to
+/// 2069 without `now`.
 fn whole_year(two: i64, now: Option<HttpDate>) -> i64 {
     match now {
         None => two + if two < 70 { 2000 } else { 1900 },
@@ -251,7 +252,7 @@ mod tests {
         }
     }
 
-    /// Compares with an independent implementation, which has years from 1970 on.
+    /// Compares with the crate httpdate, which has years from 1970 on.
     #[test]
     fn dates_are_those_of_another_implementation() {
         let mut date = 0u64;

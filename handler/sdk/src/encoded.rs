@@ -28,7 +28,7 @@ pub struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
-    /// The longest text that [`Encoded::parse`] reads, in bytes.
+    /// Maximum length of a decoded text that [`Encoded::parse`] reads, in bytes.
     pub const PARSE_MAX: usize = 128;
 
     pub(crate) const fn percent(raw: &'a [u8]) -> Self {
@@ -39,7 +39,7 @@ impl<'a> Encoded<'a> {
         Encoded { raw, plus_is_space: true }
     }
 
-    /// Returns the encoded bytes.
+    /// Returns the bytes as they were sent, without decoding.
     pub const fn raw(self) -> &'a [u8] {
         self.raw
     }
@@ -88,7 +88,7 @@ impl fmt::Debug for Encoded<'_> {
     }
 }
 
-/// Bytes that remain to be decoded.
+/// Iterator over the decoded bytes of an encoded text.
 #[derive(Clone)]
 struct Decoded<'a>(Encoded<'a>);
 
@@ -110,7 +110,7 @@ impl Iterator for Decoded<'_> {
     }
 }
 
-/// Returns the value of a hexadecimal digit.
+/// Returns the value of a hexadecimal digit; `None` for any other byte.
 const fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),

@@ -34,12 +34,12 @@
 ///
 /// With `values`, the module takes the [values](crate::values) of its site.
 ///
-/// With `prepare`, each listed [`State`](crate::State) is computed once when a
-/// version of the module starts, and every request finds it computed. It may read values.
+/// With `prepare`, each listed [`State`](crate::State) is computed once when a version of the
+/// module starts, and every request finds it computed. The function of a state may read the values.
 ///
-/// The macro defines the panic handler, too. In a crate that links the standard
-/// library, perhaps only through a dependency, that library has one already: turn on
-/// the SDK's feature `std`, and a hook passes the text of a panic to the host.
+/// The macro defines the panic handler, too. A crate that links the standard library, perhaps only
+/// through a dependency, has the panic handler of the standard library already: turn on the SDK's
+/// feature `std`, and a hook passes the text of a panic to the host.
 ///
 /// On other targets than WebAssembly the macro only checks its arguments, so that
 /// the crate can be tested natively.
@@ -83,8 +83,9 @@ macro_rules! export {
     };
 }
 
-/// Defines what a module does at its start, and on a panic. The SDK's features decide
-/// which of the two definitions is compiled, not those of the crate that exports.
+/// Defines the panic handler, and the export `_initialize` if there are states to prepare. Whether
+/// this definition or the one for the standard library is compiled depends on the features of the
+/// SDK, not on those of the crate that uses [`export!`](crate::export!).
 #[cfg(not(feature = "std"))]
 #[doc(hidden)]
 #[macro_export]
@@ -105,8 +106,8 @@ macro_rules! __on_start_and_panic {
     };
 }
 
-/// Defines what a module does at its start. The standard library handles panics, and
-/// calls the hook.
+/// Defines the export `_initialize`, which sets the panic hook and prepares the states. The
+/// standard library defines the panic handler, which calls the hook.
 #[cfg(feature = "std")]
 #[doc(hidden)]
 #[macro_export]
@@ -157,18 +158,19 @@ mod wasm {
     const PAGE: u64 = 65_536;
     /// Alignment of all allocations in bytes: that of the largest plain type.
     const ALIGNMENT: u64 = 16;
-    /// Longest stored panic text in bytes; the rest is cut off.
+    /// Maximum length of the stored text of a panic, in bytes; the rest is cut off.
     const PANIC_TEXT_MAX: usize = 512;
 
-    /// First free address; 0 before the first allocation.
+    /// First free address of the memory; 0 before the first allocation.
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
-    /// The export `alloc`.
+    /// Reserves memory of this length in bytes, for the export `alloc`. Returns the address, or
+    /// [`NO_ROOM`].
     pub fn alloc(length: u32) -> u32 {
         reserve(length).unwrap_or(NO_ROOM)
     }
 
-    /// The export `handle`.
+    /// Answers a request, for the export `handle`, and returns where the encoded response stands.
     ///
     /// # Safety
     ///
@@ -215,11 +217,11 @@ mod wasm {
         unsafe { slice::from_raw_parts_mut(address as *mut u8, length) }
     }
 
-    /// Reserves the next free range of memory, growing the memory as needed.
+    /// Reserves the next free range of memory, growing the memory as needed. Returns the address of
+    /// the range, or `None` if the memory cannot grow so far.
     ///
-    /// All memory past the module's data belongs to this function, so a module that
-    /// uses the SDK must have no other allocator. The one of the feature `alloc` calls
-    /// this function.
+    /// All memory past the module's data belongs to this function, so a module that uses the SDK
+    /// must have no other allocator. The allocator of the feature `alloc` calls this function.
     fn reserve(length: u32) -> Option<u32> {
         let start = next_free();
         let end = u64::from(start) + u64::from(length);
@@ -252,7 +254,7 @@ mod wasm {
         wasm32::memory_size::<0>() as u64 * PAGE
     }
 
-    /// Returns the free rest of the current memory.
+    /// Returns all memory from the first free address on, without growing the memory.
     fn rest_of_memory<'a>() -> &'a mut [u8] {
         let start = next_free();
         let length = memory_end().saturating_sub(u64::from(start));
@@ -314,7 +316,7 @@ mod wasm {
         }
     }
 
-    /// Returns whether a block is the last allocation.
+    /// Returns whether a block is the latest allocation, the only one that can be freed.
     #[cfg(feature = "alloc")]
     fn is_last(block: *mut u8, layout: Layout) -> bool {
         end_of(block, layout) == NEXT.load(Relaxed)
@@ -333,7 +335,8 @@ mod wasm {
 
     static PANIC_TEXT: PanicText = PanicText(UnsafeCell::new(([0; PANIC_TEXT_MAX], 0)));
 
-    /// The export `panic_message`; empty when nothing has panicked.
+    /// Returns where the text of the panic stands, for the export `panic_message`; an empty span if
+    /// nothing has panicked.
     pub fn panic_message() -> Span {
         // SAFETY: there is one thread, and a panic has ended in a trap before this runs.
         let (text, length) = unsafe { &*PANIC_TEXT.0.get() };

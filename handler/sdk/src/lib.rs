@@ -146,8 +146,8 @@ pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
     }
 }
 
-/// Compiles the Rust code of the guide for authors as doc tests. It needs more features than
-/// a handler does, and a file that `host new` does not copy.
+/// Compiles the Rust code of the guide for authors as doc tests. Needs more features of the SDK
+/// than a handler does, and `docs/handlers.md`, which `host new` does not copy.
 #[cfg(all(doctest, feature = "alloc", feature = "build", feature = "crypto", feature = "json"))]
 #[doc = include_str!("../../../docs/handlers.md")]
 mod guide {}

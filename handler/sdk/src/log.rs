@@ -6,8 +6,9 @@ use crate::abi::LOG_LEVELS;
 use crate::export;
 use crate::text::Text;
 
-/// Longest line of [`log!`](crate::log!) in bytes; the rest is cut off. The host's limit
-/// (`--log-line-max`) may be lower.
+/// Maximum length of a line that [`log!`](crate::log!) formats, in bytes; the rest is cut off. The
+/// SDK does not cut a text without arguments. The host's limit on any line (`--log-line-max`) may
+/// be lower.
 pub const LINE_MAX: usize = 1024;
 
 /// Severity of a log line.
@@ -26,7 +27,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Returns the name of the level in the contract.
+    /// Returns the name of the level, such as `error`; see [`LOG_LEVELS`].
     pub const fn name(self) -> &'static str {
         let [error, warn, info, debug, trace] = LOG_LEVELS;
         match self {
@@ -57,7 +58,7 @@ macro_rules! log {
     };
 }
 
-/// Writes a line for [`log!`](crate::log!).
+/// Formats a line for [`log!`](crate::log!), and writes it to the host's log.
 #[doc(hidden)]
 pub fn write_log_line(level: Level, line: fmt::Arguments<'_>) {
     match line.as_str() {

@@ -1,10 +1,11 @@
 //! Writes a message piece by piece into a buffer, and measures the message even if the
 //! buffer is too short.
 
-/// Buffer and measured length.
+/// Message that is written to a buffer piece by piece, and measured even if the buffer is too
+/// short.
 pub(crate) struct Message<'r> {
     room: &'r mut [u8],
-    /// Full length so far in bytes, whether or not it fits.
+    /// Length of all pieces so far in bytes, whether or not they fit into the buffer.
     length: usize,
 }
 

@@ -8,7 +8,8 @@ std::thread_local! {
     static VALUES: Cell<&'static str> = const { Cell::new("") };
 }
 
-/// Allocates leaked memory of this length in bytes, as a module does.
+/// Allocates memory of this length in bytes that is never freed. In a module, such memory lasts
+/// until the end of the request.
 pub(crate) fn leak(length: usize) -> &'static mut [u8] {
     std::vec![0; length].leak()
 }
@@ -25,13 +26,13 @@ pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// Returns the encoded values.
+/// Returns the encoded values of the client whose request this thread handles.
 pub(crate) fn values() -> &'static str {
     VALUES.get()
 }
 
-/// Calls a function with these encoded values. Afterwards, the values before are there again,
-/// also if the function panics.
+/// Calls a function with these encoded values, and then restores the previous values, even if the
+/// function panics.
 pub(crate) fn with_values<R>(encoded: &'static str, call: impl FnOnce() -> R) -> R {
     struct Before(&'static str);
     impl Drop for Before {

@@ -19,9 +19,9 @@ impl<'a> Request<'a> {
         self.field_text(FORWARDED_FOR)?.parse().ok()
     }
 
-    /// Returns the time at which the head of the request was complete, since the Unix
-    /// epoch, in whole milliseconds. It is the only clock of a handler, and stands still
-    /// during a request.
+    /// Returns the time at which the head of the request was complete, since the Unix epoch, in
+    /// whole milliseconds. This time is the only clock of a handler, and stands still during a
+    /// request. `None` if the request did not come from a host.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -40,8 +40,8 @@ impl<'a> Request<'a> {
     /// Returns the id of the trace that the request belongs to: 32 hexadecimal digits, as in the
     /// log. `None` if `traceparent` is missing, malformed or repeated.
     ///
-    /// A host that takes part in traces (`--traceparent`) gives every request one. Any other host
-    /// passes on what the client sent, which may be made up.
+    /// A host that takes part in traces (`--traceparent`) gives every request an id of a trace. Any
+    /// other host passes on what the client sent, which may be made up.
     ///
     /// ```
     /// # use handler_sdk::Request;

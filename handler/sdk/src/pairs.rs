@@ -22,8 +22,8 @@ impl<'a> Request<'a> {
         self.query_pairs().value(name)
     }
 
-    /// Returns the names and values of a form in the body. Empty if `content-type` names
-    /// anything but `application/x-www-form-urlencoded`, the default of HTML forms.
+    /// Returns the names and values of a form in the body. Empty unless `content-type` is
+    /// `application/x-www-form-urlencoded`, the default of HTML forms.
     ///
     /// ```
     /// # use handler_sdk::Request;
@@ -58,8 +58,8 @@ impl<'a> Pairs<'a> {
         Pairs(Split::new(bytes, b'&'))
     }
 
-    /// Returns the first value of this name among the pairs that remain. All of them remain
-    /// for the next call.
+    /// Returns the first value of this name among the pairs that the iterator has not returned yet.
+    /// Does not advance the iterator.
     ///
     /// ```
     /// # use handler_sdk::Request;

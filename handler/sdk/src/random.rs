@@ -8,9 +8,10 @@ use wasm::random;
 
 /// Fills a buffer with random bytes, fit for keys and tokens.
 ///
-/// Only a module that uses this function has the import `host.random`. Call it only while
-/// a request is handled. Under `prepare`, all requests would get equal bytes, so the
-/// version is rejected.
+/// Only a module that uses this function has the import `host.random`. Call it only while a request
+/// is handled. The host rejects a version that draws random bytes while it starts, as in a
+/// [`State`](crate::State) that [`export!`](crate::export!) prepares, because all requests would
+/// get equal bytes.
 ///
 /// In native tests, the bytes come from the keys of the standard library's hasher.
 ///

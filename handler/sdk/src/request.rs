@@ -38,7 +38,7 @@ pub struct Request<'a> {
     route: &'static str,
 }
 
-/// Error: the bytes do not begin with a request line of the contract's form.
+/// Error of [`Request::parse`]: the bytes do not begin with a request line of the contract's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -66,7 +66,8 @@ impl<'a> Request<'a> {
         text(self.target)
     }
 
-    /// Returns the target up to the first `?`, which routes are matched with.
+    /// Returns the path, which a [`Router`](crate::Router) compares with its routes: the target up
+    /// to the first `?`.
     pub fn path(&self) -> &'a str {
         text(self.path_bytes())
     }
@@ -146,7 +147,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// The error of the parser, when the body is not JSON or not of this type.
+    /// The error of serde_json, when the body is not JSON or not of this type.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(self.body())
@@ -186,20 +187,20 @@ fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     Some(Request { method, target, path_length, after_line, route: "" })
 }
 
-/// Converts bytes that `parse` has checked to be ASCII. `parse` itself does not convert,
-/// so that a module that only works with bytes contains no check of UTF-8.
+/// Converts bytes of the request line to text. [`parse`] has checked that they are ASCII, but does
+/// not convert them, so that a module that works with bytes only contains no check of UTF-8.
 fn text(ascii: &[u8]) -> &str {
     str::from_utf8(ascii).unwrap_or("")
 }
 
-/// Returns the value of a field line, if its name matches.
+/// Returns the value of a field line, if the line has this name in any case of letters.
 fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
     (!name.is_empty() && found.eq_ignore_ascii_case(name.as_bytes())).then(|| value.trim_ascii())
 }
 
-/// Parses decimal digits to a length.
+/// Parses a length in decimal digits; `None` for other text, and for numbers that do not fit.
 fn parse_length(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() {
         return None;
@@ -213,7 +214,7 @@ fn parse_length(digits: &[u8]) -> Option<usize> {
 /// Iterator over the field lines up to the first empty line.
 struct Lines<'a> {
     rest: &'a [u8],
-    /// Rest after the empty line, once that is reached.
+    /// Bytes after the empty line, once the iterator has reached the empty line.
     body: Option<&'a [u8]>,
 }
 
@@ -310,7 +311,7 @@ mod tests {
         }
     }
 
-    /// Requests of these forms do not come from the host, but have defined results too.
+    /// Checks requests that the host never makes, and whose results are defined all the same.
     #[test]
     fn what_follows_the_request_line_is_read_as_far_as_it_goes() {
         let fields = |lines: &str| {

@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::route::Methods;
 use crate::status::Status;
 
-/// Most fields of a response. They are stored inline, because there may be no
+/// Maximum number of fields of a response, which are stored inline, because there may be no
 /// allocator.
 pub const FIELDS_MAX: usize = 16;
 
@@ -29,7 +29,7 @@ pub const FIELDS_MAX: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     status: Status,
-    /// Fields that are set, followed by empty ones.
+    /// Fields in order, followed by free places.
     fields: [Option<(&'a str, &'a [u8])>; FIELDS_MAX],
     allow: Option<Methods>,
     body: &'a [u8],
@@ -147,7 +147,7 @@ impl<'a> Response<'a> {
     ///
     /// # Panics
     ///
-    /// When [`Response::field`] panics.
+    /// When [`Response::add_field`] panics.
     #[must_use]
     #[track_caller]
     pub fn vary(mut self, name: &'a str) -> Self {
@@ -232,7 +232,7 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Removes the fields whose names are not wanted.
+    /// Removes the fields for whose names `is_wanted` returns false.
     pub(crate) fn retain_fields(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
         let fields = self.fields.into_iter().flatten().filter(|(name, _)| is_wanted(name));
         let mut kept = [None; FIELDS_MAX];
@@ -273,8 +273,8 @@ impl<'a> Response<'a> {
         self.body
     }
 
-    /// Returns this page with the status, the methods and the fields of a response. The
-    /// page keeps the fields that the response lacks.
+    /// Returns a response with the body of this page, and with the status, the methods of `allow`
+    /// and the fields of `response`. Fields that `response` lacks come from the page.
     pub(crate) fn under(&self, response: &Response<'a>) -> Self {
         let own = self
             .fields
@@ -299,8 +299,9 @@ impl<'a> Response<'a> {
         (length <= room.len()).then_some(length)
     }
 
-    /// Writes as much as fits, and returns the full length. One function measures and
-    /// writes, because a second one would be compiled at every swap too.
+    /// Writes as much of the encoded response as fits, and returns its full length in bytes. One
+    /// function measures and writes, because the host would have to compile a second function at
+    /// every swap, too.
     #[inline(never)]
     fn write(&self, room: &mut [u8]) -> usize {
         let mut message = Message::new(room);
@@ -328,13 +329,14 @@ impl<'a> Response<'a> {
     }
 }
 
-/// A field that a response cannot have.
+/// Text of the panic about a field that a response cannot have.
 struct BadField<'a> {
     name: &'a str,
     cause: &'static str,
 }
 
-/// Writes the pieces as they are, because padding would make a module larger.
+/// Writes the text without regard to a width, because the code for padding would make a module
+/// larger.
 impl fmt::Display for BadField<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         [self.cause, ", found the field `", self.name, "`"]

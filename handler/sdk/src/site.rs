@@ -9,16 +9,17 @@ use crate::message::Message;
 use crate::route::Methods;
 use crate::{Request, Response, Status};
 
-/// Longest path of a file, in bytes. The build helper refuses longer ones.
+/// Maximum length of the path of a file, in bytes. The build helper refuses longer paths.
 pub(crate) const PATH_MAX: usize = 255;
-/// The file that stands for its folder.
+/// Name of the file that answers a request for its folder.
 const INDEX: &[u8] = b"index.html";
 
-/// Includes the files that the build script made a static site of. Expands to an
-/// expression of type [`Site`](crate::Site).
+/// Includes the static site that the build script has made of a folder. Expands to an expression of
+/// type [`Site`](crate::Site).
 ///
-/// The build script sets the variable. `OUT_DIR` would not do: every crate with a build
-/// script has it.
+/// The build helper sets the environment variable `HANDLER_SDK_SITE`, which holds the path of the
+/// generated code. `OUT_DIR` would not show whether the helper was called, because every crate with
+/// a build script has `OUT_DIR`.
 #[macro_export]
 macro_rules! site {
     () => {
@@ -65,7 +66,7 @@ macro_rules! site {
 /// accept it.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// Sorted by path.
+    /// Files of the site, sorted by path.
     files: &'static [SiteFile],
     under: &'static str,
     cache_control: &'static str,
@@ -75,7 +76,7 @@ pub struct Site {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct SiteFile {
-    /// Path from the folder, without a slash at its start.
+    /// Path relative to the folder of the site, without a slash at its start.
     pub path: &'static str,
     pub media_type: &'static str,
     /// The file itself, and then its compressed variants, Brotli before gzip.
@@ -116,15 +117,15 @@ impl Site {
         self
     }
 
-    /// Sets the field `cache-control` of files. By default it is `no-cache`, with which a
-    /// client asks each time, and gets 304 if the file has not changed.
+    /// Sets the field `cache-control` of responses with a file. The default is `no-cache`: a client
+    /// asks each time, and gets 304 if the file has not changed.
     #[must_use]
     pub const fn cache_control(mut self, value: &'static str) -> Site {
         self.cache_control = value;
         self
     }
 
-    /// Answers a request by its path.
+    /// Answers a request with the file that its path names, as the table at [`Site`] says.
     pub fn answer<'a>(&self, request: Request<'a>) -> Response<'a> {
         if !matches!(request.method_bytes(), b"GET" | b"HEAD") {
             let response = match request.method_bytes() {
@@ -189,7 +190,7 @@ impl Site {
 }
 
 impl Request<'_> {
-    /// Returns whether the client takes a content coding (RFC 9110, section 12.5.3).
+    /// Returns whether the client accepts a content coding (RFC 9110, section 12.5.3).
     fn takes_coding(&self, coding: &str) -> bool {
         let mut by_star = false;
         for element in self.field_values("accept-encoding").flat_map(|value| Split::new(value, b',')) {
@@ -208,8 +209,8 @@ impl Request<'_> {
     }
 }
 
-/// Decodes a path, and returns its length. `None` for a path that no file has: one longer
-/// than [`PATH_MAX`], or one with an encoded slash, which is no separator.
+/// Decodes a path into `room`, and returns the decoded length in bytes. `None` for a path that no
+/// file has: longer than [`PATH_MAX`], or with an encoded slash, which is no separator.
 fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut length = 0;
     for byte in Encoded::percent(path).decoded() {

@@ -40,7 +40,9 @@ impl<T> State<T> {
     ///
     /// # Panics
     ///
-    /// When the function panics. Under `prepare`, the version is rejected.
+    /// When the function that was passed to [`State::new`] panics. If [`export!`](crate::export!)
+    /// names the state under `prepare`, the panic happens when the version starts, and the version
+    /// is rejected.
     pub fn get(&self) -> &T {
         self.value.get_or_init(self.make)
     }

@@ -15,9 +15,9 @@
 //! assert_eq!(reply.field("content-type"), Some("text/plain; charset=utf-8"));
 //! ```
 //!
-//! Sending panics with a reason if the request line is malformed, or the response has a
-//! body that its status forbids, because a test fails by panicking. Other responses that
-//! the host refuses are not found here.
+//! Sending panics with a reason if the request line is malformed, or the response has a body that
+//! its status forbids, because a test fails by panicking. A test does not find other responses that
+//! the host refuses.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -37,7 +37,7 @@ pub struct Client {
     answer: Action,
     client: IpAddr,
     time: Duration,
-    /// The encoded values.
+    /// Values of the site, encoded as in [`abi`](crate::abi).
     values: &'static str,
 }
 
@@ -61,13 +61,14 @@ impl Client {
         Client { time, ..self }
     }
 
-    /// Sets the [values](crate::values), each as a name and a text. They replace those that
-    /// the client has. Their memory is never freed. A [`State`](crate::State) that reads values
-    /// is computed once, with those of the first client that uses it.
+    /// Sets the [values](crate::values), each as a name and a text, in place of all values that
+    /// were set before. The memory of the values is never freed. A [`State`](crate::State) that
+    /// reads values is computed once, with the values of the first client that uses the state.
     ///
     /// # Panics
     ///
-    /// When the host would refuse the values.
+    /// When a name is repeated or is no name of a value, a text has a zero byte, or the values take
+    /// more than [`VALUES_MAX`] bytes. The host refuses such values, too.
     #[must_use]
     pub fn with_values(self, values: &[(&str, &str)]) -> Client {
         let mut values = values.to_vec();
@@ -138,6 +139,10 @@ impl Client {
     }
 
     /// Sends a value as JSON by POST.
+    ///
+    /// # Panics
+    ///
+    /// When the value cannot be encoded as JSON, or [`RequestBuilder::send`] panics.
     #[cfg(feature = "json")]
     pub fn post_json(&self, target: &str, value: &(impl serde::Serialize + ?Sized)) -> Reply {
         let json = serde_json::to_vec(value).expect("a value with a form in JSON");
@@ -168,8 +173,8 @@ impl RequestBuilder {
         self
     }
 
-    /// Sends the request in the canonical form of the host, with the length of the body
-    /// and the three fields that the host adds.
+    /// Sends the request in the canonical form of the host, with `content-length` and the fields
+    /// that the host adds: [`REQUEST_ID`], [`FORWARDED_FOR`] and [`REQUEST_TIME`].
     ///
     /// # Panics
     ///
@@ -263,7 +268,7 @@ impl Reply {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the body. It is empty in answer to HEAD, as from the host.
+    /// Returns the body, which is empty in answer to HEAD, as it is from the host.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::str;
 
-/// Buffer that cuts off what does not fit, and then reports an error.
+/// Text in a buffer of fixed size. A write that does not fit is cut off at the end of the buffer
+/// and returns an error.
 pub(crate) struct Text<'r> {
     room: &'r mut [u8],
     length: usize,

@@ -44,13 +44,14 @@ pub fn get(name: &str) -> Option<&'static str> {
 ///
 /// # Panics
 ///
-/// As [`get`] does.
+/// In a module without the word `values` in [`export!`](crate::export!), and in `_initialize`,
+/// before the host gives the values.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut parts = encoded().split_terminator('\0');
     iter::from_fn(move || Some((parts.next()?, parts.next()?)))
 }
 
-/// Defines the export that takes the values, and prepares states after that.
+/// Defines the export `configure`, which takes the values and then prepares the listed states.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_values {
@@ -91,8 +92,8 @@ mod wasm {
 
     static ENCODED: Encoded = Encoded(OnceCell::new());
 
-    /// The export `configure`. The values stay where they are: `alloc` does not return
-    /// these addresses again.
+    /// Stores where the host has written the values, for the export `configure`. The values are not
+    /// copied, because `alloc` does not return these addresses again.
     ///
     /// # Safety
     ///

@@ -1,4 +1,4 @@
-//! Checks what the compiler says of usual mistakes. Each is compiled as a crate of its
+//! Checks what the compiler says about usual mistakes. Each mistake is compiled as a crate of its
 //! own, without features of the SDK.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A name, the lines of a handler, and texts that the compiler must print; no texts if
-/// the handler is sound.
+/// Handlers: a name, the lines of the source, and texts that the compiler must print; no texts if
+/// the handler compiles.
 const HANDLERS: [(&str, &str, &[&str]); 16] = [
     (
         "borrows",

@@ -34,7 +34,8 @@ fn plain(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// Returns the status, `allow`, and the body if the status is 200.
+/// Returns the status of a reply, the value of `allow`, and the body if the status is 200, in one
+/// line.
 fn short(reply: &Reply) -> String {
     let body = if reply.status() == 200 { reply.text() } else { "" };
     format!("{} {} {body}", reply.status(), reply.field("allow").unwrap_or("-")).trim_end().to_owned()

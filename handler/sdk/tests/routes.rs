@@ -8,8 +8,8 @@ mod random;
 use handler_sdk::{Index, Method, Request, Response, Route, Router, Status};
 use random::Random;
 
-/// Most routes of a table. An index always has this many, so for an index a shorter
-/// table is filled up with paths that no request has.
+/// Maximum number of routes of a random table. An index always has this many routes, so for an
+/// index a shorter table is filled up with paths that no request has.
 const ROUTES: usize = 16;
 
 const METHODS: [(&str, Method); 5] = [
@@ -47,7 +47,7 @@ fn random_path(random: &mut Random, number: usize) -> String {
     path
 }
 
-/// Returns the kinds of a pattern's segments if it matches the path of a request: 0 is
+/// Returns the kinds of a pattern's segments if the pattern matches the path of a request: 0 is
 /// literal, 1 a parameter, 2 a parameter for the rest of the path.
 fn kinds(pattern: &str, path: &str) -> Option<Vec<u8>> {
     let wanted: Vec<_> = pattern.split('/').collect();
@@ -79,7 +79,8 @@ fn without_names(path: &str) -> String {
     path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
 
-/// Returns the expected status, `allow`, and path of the route.
+/// Returns the expected status, value of `allow`, and path of the route of the response to a
+/// request.
 fn expected(lines: &[Line], method: &str, path: &str) -> (u16, String, String) {
     let allow = |lines: &mut dyn Iterator<Item = &Line>| {
         let methods: Vec<_> = lines.map(|(method, _)| METHODS[*method].0).collect();

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 /// Argument that turns the bench into the server.
 const ROLE: &str = "native";
 
-/// Returns the command that runs the server.
+/// Returns a command that runs this program again, as the native server at an address.
 pub fn command(address: SocketAddr) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([ROLE, &address.to_string()]);

@@ -8,8 +8,8 @@ use crate::harness::Folder;
 /// Name of the error log in the folder.
 pub const ERRORS: &str = "nginx-errors";
 
-/// Most connections of a worker process, unless a bench needs more. nginx reserves memory
-/// for them when it starts.
+/// Maximum number of connections of a worker process, unless a bench needs more. nginx reserves
+/// memory for them when it starts.
 pub const CONNECTIONS: usize = 1024;
 
 /// Returns a command that runs nginx, with the number of worker processes (`auto`: one

@@ -1,4 +1,4 @@
-//! The servers that are compared, and how each is started.
+//! Servers that the benches compare, and how each is started.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ pub const HOST_ECHO_GROWING: Peer = Peer {
     command: |folder, address| host_with(folder, address, Path::new(&fixture("echo.wat"))),
 };
 
-/// The server of `native`, which serves the routes and the echo.
+/// Server of `parts::native`, which serves the routes and the echo.
 pub const NATIVE: Peer = Peer { name: "native hyper", command: |_, address| Some(native::command(address)) };
 
 pub const NGINX: Peer = Peer {
@@ -69,7 +69,7 @@ pub const NGINX: Peer = Peer {
     command: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS, ""),
 };
 
-/// nginx with a line for each request, written at once as the host's are.
+/// nginx with an access log, of which each line is written at once, as those of the host are.
 pub const NGINX_LOGGING: Peer = Peer {
     name: "nginx, with access log",
     command: |folder, address| {
@@ -78,7 +78,7 @@ pub const NGINX_LOGGING: Peer = Peer {
     },
 };
 
-/// nginx with room for all connections of a bench in one worker process.
+/// nginx whose worker processes each have room for all connections of a bench.
 pub const NGINX_ROOMY: Peer =
     Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384, "") };
 
@@ -138,8 +138,8 @@ require("node:http").createServer((request, response) => {
 "#;
 
 impl Peer {
-    /// Starts the peer, and asks it with a pause between the attempts until it
-    /// answers. Returns None where it is not installed.
+    /// Starts the peer, and sends it requests until it answers, with a pause between the attempts.
+    /// Returns None where the peer is not installed.
     pub fn start(&self, folder: &Folder, pause: Duration) -> Option<Running> {
         let address = free_address();
         let program = Program::start(&mut (self.command)(folder, address)?, WITHOUT)?;
@@ -150,7 +150,7 @@ impl Peer {
 }
 
 impl Running {
-    /// Asks until the peer answers, with a pause between the attempts.
+    /// Sends requests until the peer answers, with a pause between the attempts.
     pub fn wait(&mut self, pause: Duration) {
         let since = Instant::now();
         while ask(&mut connect(self.address), "/route") != Some(200) {
@@ -178,8 +178,8 @@ fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Comm
     Some(command)
 }
 
-/// Returns a command that runs nginx with a worker process for each core. The answer
-/// stands in its configuration, to which `more` is added.
+/// Returns a command that runs nginx with a worker process for each core. The response stands in
+/// the configuration of nginx, to which `more` is added.
 fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize, more: &str) -> Option<Command> {
     let http = format!(
         "server {{ listen {address}; {more}

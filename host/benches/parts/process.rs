@@ -8,13 +8,13 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::harness::status_kib;
 
-/// Descriptors of the bench and a server besides those of connections.
+/// Number of file descriptors of the bench and a server besides those of connections.
 const SPARE: usize = 200;
 
 /// Ticks of utime and stime in a second, on every Linux.
 const TICKS: u64 = 100;
 
-/// Returns the process and its running children.
+/// Returns the ids of a process and its running children.
 pub fn family(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
     let children = children.split_whitespace().map(|id| id.parse().unwrap());
@@ -41,8 +41,8 @@ pub fn resident_kib(process: u32) -> u64 {
     family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
 }
 
-/// Raises the limit of descriptors of this process and its children. Returns how
-/// many of these connections are possible.
+/// Raises the limit of file descriptors of this process and its children. Returns `connections`, or
+/// the number of connections that the limit allows if that is smaller.
 pub fn raise_descriptors(connections: usize) -> usize {
     value::raise_descriptors();
     let most = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 pub struct Program(pub Child);
 
 impl Program {
-    /// Starts a program. Where it is not installed, prints what is left out and
-    /// returns None.
+    /// Starts a program. Where the program is not installed, prints `without`, which says what is
+    /// left out, and returns None.
     pub fn start(command: &mut Command, without: &str) -> Option<Program> {
         match command.spawn() {
             Ok(child) => Some(Program(child)),
@@ -33,8 +33,8 @@ impl Drop for Program {
     }
 }
 
-/// Returns whether a program is installed. Where it is not, prints what is left
-/// out.
+/// Returns whether a program is installed. Where it is not, prints `without`, which says what is
+/// left out.
 pub fn is_installed(name: &str, version_flag: &str, without: &str) -> bool {
     let mut command = Command::new(name);
     let quiet = command.arg(version_flag).stdout(Stdio::null()).stderr(Stdio::null());

@@ -10,7 +10,7 @@ use crate::harness::{Client, Folder, Server};
 /// measured, and long enough to leave the server idle.
 const ASK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Longest time until a new version serves.
+/// Maximum wait until a new version serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Name of the module file.
@@ -26,7 +26,7 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// Starts with the first variant.
+    /// Starts a server with the first variant of the module and these flags.
     pub fn start(variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
         let folder = Folder::new();
         let file = folder.file(FILE);
@@ -35,8 +35,8 @@ impl Replaced {
         Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
-    /// Replaces the file with the next variant by renaming. Returns the time just before
-    /// the rename.
+    /// Replaces the module file with the next variant by renaming. Returns the time just before the
+    /// rename.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.folder.file("new");
@@ -46,8 +46,8 @@ impl Replaced {
         since
     }
 
-    /// Replaces the file, and tells the server by SIGHUP to read it. So the server need
-    /// not watch the file.
+    /// Replaces the module file with the next variant, and tells the server by SIGHUP to read the
+    /// file, which the server then need not watch.
     pub fn replace(&mut self) {
         self.rename();
         self.server.signal("HUP");

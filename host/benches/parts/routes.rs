@@ -10,7 +10,7 @@ use crate::harness::scratch;
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,
-    /// Returns the path of a route by its number.
+    /// Function that returns the path of a route by its number.
     path: fn(usize) -> String,
 }
 
@@ -22,13 +22,13 @@ pub const KINDS: [Kind; 2] = [
 /// Number of different paths that are requested in turn.
 const ASKED: usize = 64;
 
-/// Returns targets of routes that are spread over the table.
+/// Returns request targets for routes that are spread over a table of `count` routes.
 pub fn asked(kind: Kind, count: usize) -> Vec<String> {
     (0..ASKED).map(|number| (kind.path)(number * 7919 % count).replace("{id}", "4711")).collect()
 }
 
-/// Builds a module with this many routes, unless it was built before. With the most
-/// routes, that takes some seconds.
+/// Builds a module with `count` routes, unless it was built before. With 10,000 routes, the build
+/// takes some seconds.
 pub fn module(kind: Kind, count: usize) -> Vec<u8> {
     let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
     let folder = scratch().join(&name);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{high, median, milliseconds};
 
-/// Longest wait for an answer.
+/// Timeout for connecting, and for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rate of a load.
@@ -19,15 +19,16 @@ pub struct Rate {
     pub interval: Duration,
 }
 
-/// 200 requests a second.
+/// Rate of 200 requests a second.
 pub const CALM: Rate = Rate { connections: 4, interval: Duration::from_millis(20) };
 
-/// What clients saw. Times are in milliseconds.
+/// Answers that clients got, with times in milliseconds.
 #[derive(Default)]
 pub struct Seen {
-    /// When each request was due, since the start, and the time from then to its answer.
+    /// For each request, when it was due, as the time since the start, and the milliseconds from
+    /// when it was due to its answer.
     pub answers: Vec<(Duration, f64)>,
-    /// Times to connect and get one answer.
+    /// Milliseconds to open a new connection and get one answer.
     pub new: Vec<f64>,
     pub failed: usize,
 }
@@ -44,8 +45,8 @@ impl Seen {
     }
 }
 
-/// Sends requests at a steady rate on connections that are kept, and one a second on
-/// a new connection.
+/// Sends requests for `target` at a steady rate on connections that are kept, and one request a
+/// second on a new connection.
 pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duration) -> Seen {
     let start = Instant::now();
     let end = start + time;
@@ -81,8 +82,8 @@ pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duratio
     })
 }
 
-/// Runs turns of several kinds alternately. Prints the 99th percentile of each kind and
-/// its ratio to the first kind's. Returns how many requests failed.
+/// Runs turns of several kinds alternately. Prints the 99th percentile of each kind, and its ratio
+/// to that of the first kind. Returns how many requests failed.
 pub fn compare(what: &str, turns: usize, kinds: &[&str], mut run: impl FnMut(usize) -> Seen) -> usize {
     let mut results: Vec<_> = kinds.iter().map(|_| (Vec::new(), Seen::default())).collect();
     for _ in 0..turns {

@@ -12,8 +12,8 @@ use crate::harness::Folder;
 /// Time that strace needs to attach to all threads.
 const ATTACHING: Duration = Duration::from_millis(500);
 
-/// Counts the system calls of a process and its children during an action, most
-/// frequent first. Returns None where strace is not installed.
+/// Counts the system calls of a process and its children while `meanwhile` runs, most frequent
+/// first. Returns None where strace is not installed.
 pub fn count<T>(
     folder: &Folder,
     process: u32,

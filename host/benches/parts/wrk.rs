@@ -21,18 +21,19 @@ pub enum Asked {
     Echo(usize),
 }
 
-/// Results of a run.
+/// Results of a run of wrk.
 pub struct Seen {
     pub requests: f64,
     pub seconds: f64,
-    /// Median time until an answer, or until the last one of pipelined requests.
+    /// Median time until an answer, or until the last answer of pipelined requests, in
+    /// microseconds.
     pub median_us: f64,
     pub high_us: f64,
     /// Requests without an answer, or with a status of 400 or more.
     pub failed: f64,
 }
 
-/// Makes wrk print its results without units.
+/// End of the script, which makes wrk print its results without units.
 const REPORT: &str = r#"
 done = function(summary, latency)
   local errors = summary.errors
@@ -68,8 +69,8 @@ pub fn run(folder: &Folder, address: SocketAddr, script: &str, connections: usiz
     Seen { requests, seconds: duration_us / 1e6, median_us, high_us, failed }
 }
 
-/// Loads a server with the requests of a script until the program is dropped, or for some
-/// seconds.
+/// Loads a server with the requests of a script, until the returned program is dropped or `seconds`
+/// have passed.
 pub fn start(
     folder: &Folder,
     address: SocketAddr,

@@ -11,19 +11,19 @@ use crate::request_head::{RequestHead, Version};
 /// Reason for refusing the `host` field or the target's authority.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadHost {
-    /// The field is missing, and HTTP/1.1 requires it.
+    /// The field `host` is missing, and HTTP/1.1 requires it.
     #[error("it has no field host; expected one")]
     Missing,
-    /// The field occurs more than once.
+    /// The field `host` occurs more than once.
     #[error("it has the field host {count} times; expected it once")]
     Repeated {
         /// Number of occurrences.
         count: usize,
     },
-    /// The field is neither a name nor an address.
+    /// The field `host` is neither a name nor an address, each with an optional port.
     #[error("its field host is malformed; expected a name or an address, and perhaps a port")]
     Malformed,
-    /// The field differs from the authority of a request of HTTP/2.
+    /// The field `host` differs from the field `:authority` of a request of HTTP/2.
     #[error("its field host is not its :authority (RFC 9113, section 8.3.1)")]
     Differs,
 }

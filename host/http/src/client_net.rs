@@ -27,9 +27,9 @@ impl fmt::Display for Peer {
 /// providers assign to a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientNet {
-    /// All bits of an IPv4 address.
+    /// Network of an IPv4 client: all bits of its address.
     V4(u32),
-    /// The first 64 bits of an IPv6 address.
+    /// Network of an IPv6 client: the first 64 bits of its address.
     V6(u64),
 }
 

@@ -41,14 +41,16 @@ pub enum Name {
     TraceState,
     /// `transfer-encoding`.
     TransferEncoding,
-    /// Another field that is hop-by-hop in any message.
+    /// `keep-alive`, `proxy-connection`, `te`, `trailer` or `upgrade`, which are hop-by-hop in any
+    /// message.
     HopByHop,
-    /// Any other field.
+    /// Any field that the host does not treat in its own way.
     Other,
 }
 
 impl Name {
-    /// Returns what a name stands for, in any case of letters.
+    /// Returns the [`Name`] for a field name in any case of letters; [`Name::Other`] for a name
+    /// that the host does not know.
     pub(crate) fn of(name: &[u8]) -> Name {
         let known: &[(&str, Name)] = match name.len() {
             2 => &[("te", Name::HopByHop)],
@@ -77,14 +79,15 @@ impl Name {
         known.iter().find(|(text, _)| is(name, text)).map_or(Name::Other, |(_, name)| *name)
     }
 
-    /// Returns whether fields of this name concern one connection, in any message.
+    /// Returns whether fields of this name are hop-by-hop in any message, even if `connection` does
+    /// not list them.
     pub(crate) fn is_hop_by_hop(self) -> bool {
         matches!(self, Name::Connection | Name::TransferEncoding | Name::HopByHop)
     }
 }
 
-/// Returns whether a field name, which is a token, is this one in any case of letters. The
-/// other name has small letters and hyphens only.
+/// Returns whether a field name equals `other` in any case of letters. The name must be a token,
+/// and `other` must have small letters and hyphens only.
 pub(crate) fn is(name: &[u8], other: &str) -> bool {
     // A token has no byte that this bit turns into a hyphen or a letter of another case.
     const SMALL: u64 = u64::from_ne_bytes([0x20; 8]);
@@ -104,8 +107,8 @@ pub struct Field {
 }
 
 impl Field {
-    /// Notes the field of a line that begins at `start` of the head. The value is without
-    /// the white space around it.
+    /// Returns the place of a field whose line begins at byte `start` of the head. `name` and
+    /// `value` are parts of `line`, and `value` has no white space around it.
     pub(crate) fn at(start: usize, line: &[u8], name: &[u8], value: &[u8], known: Name) -> Field {
         let place = |part: &[u8]| {
             let from = start + (part.as_ptr().addr() - line.as_ptr().addr());
@@ -128,7 +131,8 @@ impl<'a> Fields<'a> {
         Fields { bytes, places }
     }
 
-    /// Returns names, in any case of letters, and values in order.
+    /// Returns the names and values of all fields in order. The names are as they arrived, in any
+    /// case of letters.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
         self.named().map(|(_, name, value)| (name, value))
     }
@@ -143,13 +147,14 @@ impl<'a> Fields<'a> {
         self.iter().find(|(found, _)| is(found, name)).map(|(_, value)| value)
     }
 
-    /// Returns what each field is, its name, in any case of letters, and its value.
+    /// Returns the [`Name`], the name as it arrived, in any case of letters, and the value of each
+    /// field in order.
     pub(crate) fn named(self) -> impl DoubleEndedIterator<Item = (Name, &'a [u8], &'a [u8])> {
         self.places.iter().map(move |field| (field.known, self.part(&field.name), self.part(&field.value)))
     }
 
-    /// Appends the lines of those fields that `is_sent` selects and that are not listed, with
-    /// names in lower case.
+    /// Appends the lines of those fields that `is_sent` selects and that `listed` does not contain,
+    /// with names in lower case.
     pub(crate) fn write(self, to: &mut Vec<u8>, listed: &Listed<'_>, is_sent: impl Fn(Name) -> bool) {
         for Field { name, value, known } in self.places {
             if !is_sent(*known) || listed.contains(self.part(name)) {
@@ -172,14 +177,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns whether a line has one space behind the colon, which is at this place, and
-/// ends in CR LF.
+/// Returns whether a field line, whose colon is at index `colon`, has a space behind the colon and
+/// ends in CR LF, so that it can be copied as it is.
 fn is_plain(line: &[u8], colon: usize) -> bool {
     line.get(colon + 1) == Some(&b' ') && line.ends_with(b"\r\n")
 }
 
-/// Appends pieces. Their number is a constant, so the compiler unrolls the loop and
-/// knows the lengths of literals.
+/// Appends pieces of text. Their number is a constant, so the compiler unrolls the loop and knows
+/// the lengths of literals.
 pub(crate) fn put<const N: usize>(to: &mut Vec<u8>, pieces: [&[u8]; N]) {
     pieces.into_iter().for_each(|piece| to.extend_from_slice(piece));
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::client_net::{ClientNet, Peer};
 use crate::field::{Fields, Name};
 
-/// Proxies whose `x-forwarded-for` field is trusted.
+/// Proxies that are trusted, so that the host believes their `x-forwarded-for` field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trusted {
     /// Peers with an address in this network.
@@ -31,7 +31,7 @@ impl FromStr for Trusted {
 }
 
 impl Trusted {
-    /// Returns whether a peer is one of them.
+    /// Returns whether a peer is one of these proxies.
     pub fn includes(&self, peer: Peer) -> bool {
         match (self, peer) {
             (Trusted::Net(net), Peer::Ip(address)) => net.contains(&address.to_canonical()),
@@ -46,15 +46,15 @@ pub fn is_trusted(peer: Peer, trusted: &[Trusted]) -> bool {
     trusted.iter().any(|trusted| trusted.includes(peer))
 }
 
-/// Returns the network that a peer counts for in fair sharing; `None` for a trusted
-/// proxy, which stands for many clients.
+/// Returns the network to which a peer is counted in fair sharing; `None` for a trusted proxy,
+/// which stands for many clients, and for a peer without an IP address.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if is_trusted(peer, trusted) { None } else { ClientNet::of(peer) }
 }
 
-/// Returns the client of a request. Starts at the peer. As long as the address found
-/// is a trusted proxy's, goes on to the next one in `x-forwarded-for`, from right to
-/// left. Stops at a malformed one.
+/// Returns the client of a request. Starts at the peer. As long as the address found is a trusted
+/// proxy's, goes on to the next address in `x-forwarded-for`, from right to left. Stops before a
+/// malformed address.
 pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;
@@ -72,7 +72,7 @@ pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
     client
 }
 
-/// Parses an address with an optional port.
+/// Parses one entry of `x-forwarded-for`: an address with an optional port.
 fn address(claim: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(claim).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

@@ -3,9 +3,9 @@
 
 use std::cmp::Ordering;
 
-/// Most options in all `connection` fields of a message, empty ones included. Ordinary
-/// messages have one or two. Each field of the message is looked up among them, so
-/// more would cost time.
+/// Maximum number of options in all `connection` fields of a message, empty options included.
+/// Ordinary messages have one or two. Each field of the message is looked up among the options, so
+/// more options would cost time.
 pub const OPTIONS_MAX: usize = 64;
 
 /// Fields that `connection` cannot remove, because the message would mean something
@@ -42,7 +42,7 @@ impl<'a> Listed<'a> {
         Listed { names }
     }
 
-    /// Returns whether a field is declared hop-by-hop.
+    /// Returns whether the `connection` field declares a field of this name hop-by-hop.
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let find = |listed: &&[u8]| in_lower_case(listed, name);
         !self.names.is_empty()
@@ -51,7 +51,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// Compares two names case-insensitively.
+/// Compares two field names case-insensitively.
 fn in_lower_case(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }

@@ -8,7 +8,7 @@ pub enum InvalidResponse {
     /// The response is empty.
     #[error("it is empty; expected an HTTP/1.1 response")]
     Empty,
-    /// The head is longer than its limit.
+    /// The head is longer than `--response-head-max`.
     #[error("its head is longer than {limit} bytes (--response-head-max)")]
     HeadTooLong {
         /// Limit in bytes.
@@ -17,19 +17,19 @@ pub enum InvalidResponse {
     /// The `connection` field has too many options.
     #[error("it has more than {limit} options in connection")]
     TooManyOptions {
-        /// Most options.
+        /// Maximum number of options.
         limit: usize,
     },
-    /// The head does not end.
+    /// The response ends before its head does: the empty line is missing.
     #[error("its head has no empty line at the end")]
     HeadUnfinished,
     /// The head is malformed.
     #[error("its head is malformed: {0}")]
     Head(&'static str),
-    /// The version is not HTTP/1.1.
+    /// The version is HTTP/1.0. Any other version than HTTP/1.1 is [`InvalidResponse::Head`].
     #[error("it is HTTP/1.0; expected HTTP/1.1")]
     Version,
-    /// The status is not final or not a status.
+    /// The status is not 200 to 599: not final, or not a status.
     #[error("its status is {0}; expected 200 to 599")]
     Status(u16),
     /// The status is a success for CONNECT, which would turn the connection into a tunnel.
@@ -48,7 +48,7 @@ pub enum InvalidResponse {
     /// The `content-length` field is repeated or malformed.
     #[error("its content-length is not one whole number without leading zeros and below 2^63")]
     LengthMalformed,
-    /// The `content-length` field differs from the length of the body.
+    /// The `content-length` field differs from the number of bytes behind the head.
     #[error("its content-length is {stated}, and {actual} bytes follow the head")]
     LengthWrong {
         /// Stated length in bytes.
@@ -59,7 +59,7 @@ pub enum InvalidResponse {
     /// A body follows a status that allows none.
     #[error("its status is {status}, which has no body, and {actual} bytes follow the head")]
     BodyForbidden {
-        /// 204, 205 or 304.
+        /// Status that allows no body: 204, 205 or 304.
         status: u16,
         /// Length of the body in bytes.
         actual: usize,

@@ -15,7 +15,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Forgets the message, and keeps the memory of the head.
+    /// Empties the message, and keeps the memory of `head` for the next message.
     pub fn clear(&mut self) {
         self.head.clear();
         self.body.clear();

@@ -2,61 +2,65 @@
 //! is. Versions 1 and 2: <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
 //!
 //! The bytes behind the header belong to TLS or HTTP, so [`read`] says how many bytes belong to the
-//! header for sure, and the caller takes no more.
+//! header for sure, and the caller takes no more than these from the connection.
 //!
-//! The parser is ours, because crates for it need the whole header first, and to know where it ends
-//! is most of the work. `proxy-header` also takes text that no proxy writes; the tests compare with
-//! it. `ppp` would bring a second version of `thiserror`.
+//! The parser is ours, because crates for the protocol need the whole header at once, and to find
+//! where it ends is the larger part of the work. The crate `proxy-header` also accepts text that no
+//! proxy writes; the tests compare with this crate. The crate `ppp` would bring a second version of
+//! `thiserror`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Longest header of version 1, in bytes. The protocol has this number.
+/// Maximum length of a header of version 1, in bytes, as the protocol defines it.
 pub const V1_MAX: usize = 107;
 
-/// Longest header of version 2, in bytes. Proxies add some hundred bytes to the addresses; the
-/// protocol allows 64 KiB.
+/// Maximum length of a header of version 2, in bytes. Proxies add some hundred bytes to the
+/// addresses; the protocol allows 64 KiB.
 pub const V2_MAX: usize = 4096;
 
-/// What a header of version 1 begins with.
+/// Start of a header of version 1.
 const V1: &[u8] = b"PROXY ";
 
-/// What a header of version 2 begins with.
+/// Signature, with which a header of version 2 begins.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Length of the shortest header of version 1, in bytes. Version 2 has none that is shorter.
+/// Length of the shortest header of version 1, in bytes. No header of version 2 is shorter.
 const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
 
-/// Length of a header of version 2 without what its length counts, in bytes.
+/// Length of the start of a header of version 2, in bytes, which the length in the header does not
+/// count.
 const V2_FIXED: usize = 16;
 
-/// Length of the paths of two Unix sockets, in bytes.
+/// Length of the two paths in a header of version 2 about Unix sockets, in bytes.
 const UNIX: usize = 216;
 
-/// Who the client is.
+/// Client of a connection, as the header names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The client has this address.
+    /// The header names this address of the client.
     Client(IpAddr),
-    /// The proxy has connected for itself, for example to check the health of the server.
+    /// The proxy has opened the connection for itself, for example to check the health of the
+    /// server.
     Proxy,
-    /// The proxy passes on the bytes of a client of which it tells no IP address.
+    /// The proxy passes on the bytes of a client, and the header names no IP address of the client.
     Unknown,
 }
 
-/// What comes next.
+/// Result of [`read`]: what the next bytes of the connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// At least this many more bytes belong to the header.
     Bytes(usize),
-    /// The bytes up to the next line feed belong to the header, which are at most this many.
+    /// The bytes up to the next line feed belong to the header. There are at most this many bytes.
     Line(usize),
-    /// The header is complete.
+    /// The header is complete, and names this client.
     Done(Origin),
 }
 
-/// Bytes that are no header: what was expected, and found.
+/// Error for bytes that are no header of the PROXY protocol; the text says what was expected and
+/// what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader(&'static str);
 
@@ -68,12 +72,12 @@ impl fmt::Display for BadHeader {
 
 impl std::error::Error for BadHeader {}
 
-/// Reads the bytes of a header that have arrived so far: no more than the answers until now have
-/// named.
+/// Reads the bytes of a header that have arrived so far, and returns what the next bytes are. The
+/// caller must not pass more bytes than earlier results have said to belong to the header.
 ///
 /// # Errors
 ///
-/// When these bytes begin no header, or the header is too long.
+/// [`BadHeader`] when no header begins with these bytes, or the header is too long.
 pub fn read(bytes: &[u8]) -> Result<Next, BadHeader> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);
     if !begins(V1) && !begins(V2) {
@@ -123,7 +127,7 @@ fn ip<T: FromStr + Into<IpAddr>>(text: &str) -> Option<IpAddr> {
     text.parse::<T>().ok().map(Into::into)
 }
 
-/// Returns whether a text is a port, as a number is usually written: without sign and zeros before it.
+/// Returns whether a text is a port number without a sign and without leading zeros.
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok_and(|port| port.to_string() == text)
 }
@@ -151,7 +155,8 @@ fn read_v2(bytes: &[u8]) -> Result<Next, BadHeader> {
     }
 }
 
-/// Returns the client that the addresses name. What follows them are details that proxies add.
+/// Returns the client that the addresses of a header of version 2 name. The details that proxies
+/// add behind the addresses are ignored.
 fn addresses_of_v2(family: u8, block: &[u8]) -> Result<Origin, BadHeader> {
     let origin = match family {
         0x00 => Some(Origin::Unknown),
@@ -164,7 +169,8 @@ fn addresses_of_v2(family: u8, block: &[u8]) -> Result<Origin, BadHeader> {
     origin.ok_or(BadHeader("expected both addresses in version 2, found a shorter length"))
 }
 
-/// Returns the first address of a block of two addresses and two ports.
+/// Returns the first address, which is the client's, of a block of two addresses and two ports;
+/// `None` if the block is shorter.
 fn source<const ADDRESS: usize, const BLOCK: usize>(block: &[u8]) -> Option<Origin>
 where
     IpAddr: From<[u8; ADDRESS]>,
@@ -179,11 +185,11 @@ mod tests {
 
     use super::{BadHeader, Next, Origin, V1_MAX, V2, V2_MAX, read};
 
-    /// Number of headers that are made up.
+    /// Number of random headers.
     const CASES: usize = 200_000;
 
-    /// Gives bytes as they would arrive on a connection, `most` at once, and returns how many were
-    /// taken.
+    /// Passes bytes to [`read`] as they arrive on a connection, at most `most` at once. Returns the
+    /// result, `None` for an incomplete header, and the number of bytes that were taken.
     fn arrive(bytes: &[u8], most: usize) -> (Result<Option<Origin>, BadHeader>, usize) {
         let mut taken = 0;
         loop {
@@ -258,7 +264,7 @@ mod tests {
         assert!(found.is_err() && taken == 16);
     }
 
-    /// Returns a number below `end`, the same ones in every run (xorshift64).
+    /// Returns a random number below `end`, by xorshift64. Every run has the same numbers.
     fn below(state: &mut u64, end: usize) -> usize {
         *state ^= *state << 13;
         *state ^= *state >> 7;
@@ -266,7 +272,7 @@ mod tests {
         (*state % end as u64) as usize
     }
 
-    /// Compares with another parser, which is less strict about the text of version 1.
+    /// Compares with the crate proxy-header, which is less strict about the text of version 1.
     #[test]
     fn bytes_near_a_header_are_read_as_another_parser_does() {
         let valid = [

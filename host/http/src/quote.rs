@@ -4,20 +4,19 @@
 
 use std::fmt::{self, Write};
 
-/// Longest escape of a character in bytes: `\u{10ffff}`.
+/// Length of the longest escape of a character, `\u{10ffff}`, in bytes.
 const ESCAPED_MAX: usize = 10;
 
-/// Displays at most `max` bytes of a text, and `…` if that is not all. Escapes control
-/// characters and marks that change the direction of text, as Rust does: `\n`,
-/// `\u{1b}`.
+/// Displays at most `max` bytes of a text, followed by `…` if the text is longer. Escapes control
+/// characters and marks that change the direction of text, as Rust does: `\n`, `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a> {
     text: &'a str,
     max: usize,
 }
 
-/// Returns a text of which at most `max` bytes are displayed, counted after escaping and
-/// without the mark of a cut.
+/// Returns a value that displays at most `max` bytes of a text, counted after escaping and without
+/// the `…` that marks a cut.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }
@@ -67,10 +66,10 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     text
 }
 
-/// Quotes the end of a line, from `start` on, if it is empty, or has quotation marks,
-/// `=`, backslashes or non-printing characters. Without `spaces`, also if it has spaces
-/// or is not ASCII. Quotation marks, backslashes and non-printing characters are
-/// escaped then, so that a line has only one reading.
+/// Puts the end of a line, from byte `start` on, into quotation marks if it is empty, or has
+/// quotation marks, `=`, backslashes or non-printing characters; if `spaces` is false, also if it
+/// has spaces or is not ASCII. Escapes quotation marks, backslashes and non-printing characters
+/// between the quotation marks, so that a line has only one reading.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
@@ -98,8 +97,8 @@ pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Escapes non-printing characters that JSON allows in strings. Returns `None` for a
-/// line of printable ASCII, in which there is nothing to escape.
+/// Escapes the non-printing characters that JSON allows in strings, in a line of JSON. Returns
+/// `None` for a line of printable ASCII, in which nothing has to be escaped.
 pub fn shown_in_json(line: &str) -> Option<String> {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
         return None;
@@ -118,8 +117,8 @@ pub fn shown_in_json(line: &str) -> Option<String> {
     Some(shown)
 }
 
-/// Returns the longest prefix of a text whose characters take at most `max` bytes
-/// by `length`.
+/// Returns the longest prefix of a text whose characters take at most `max` bytes in all, where
+/// `length` returns the bytes of one character.
 fn prefix(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
     if text.len() <= max / ESCAPED_MAX {
         return text;

@@ -24,28 +24,30 @@ use crate::request_id::RequestId;
 use crate::target::{BadTarget, Target};
 use crate::trace::Trace;
 
-/// Facts about a request that the host adds to it.
+/// Facts about a request that the host adds to its head for a handler.
 pub struct Origin<'a> {
     /// Id of the request.
     pub id: &'a RequestId,
-    /// Address of the client as text.
+    /// Address of the client as text, for `x-forwarded-for`.
     pub client: &'a str,
-    /// Time at which the head was complete.
+    /// Time at which the head of the request was complete.
     pub time: SystemTime,
-    /// Whether the client uses TLS.
+    /// Whether the client uses TLS, and with which certificate.
     pub tls: Tls<'a>,
-    /// Span of the request. Without one, the client's own fields about a trace stay as they are.
+    /// Span of the request. If it is [`None`], the client's own `traceparent` and `tracestate` stay
+    /// as they are.
     pub trace: Option<&'a Trace>,
 }
 
 /// Whether a client uses TLS, and with which certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls<'a> {
-    /// It uses none.
+    /// The client does not use TLS.
     Off,
-    /// It uses TLS, and has shown this certificate if any.
+    /// The client uses TLS, and has shown this certificate, if any.
     On(Option<&'a ClientCert>),
-    /// The peer is trusted, so its fields say it.
+    /// The peer is trusted, so the fields `x-forwarded-proto` and `x-client-cert-…` that it has
+    /// sent are passed on.
     AsSent,
 }
 
@@ -75,7 +77,7 @@ pub struct ClientCert {
     pub subject: String,
 }
 
-/// Why the head of a request is refused.
+/// Reason for refusing the head of a request.
 #[derive(Debug, Error)]
 pub enum BadRequest {
     /// The message is malformed, ambiguous, or past a limit.
@@ -97,7 +99,7 @@ pub enum BadRequest {
 ///
 /// # Errors
 ///
-/// [`BadRequest`] says what is wrong with the head.
+/// [`BadRequest`] says what is wrong with the target or the fields.
 pub fn check_head<'a>(head: &RequestHead<'a>, tls: Tls<'_>) -> Result<Target<'a>, BadRequest> {
     let target = Target::new(head.method, head.target, tls.schemes())?;
     authority::check(head)?;
@@ -108,8 +110,8 @@ pub fn check_head<'a>(head: &RequestHead<'a>, tls: Tls<'_>) -> Result<Target<'a>
     Ok(target)
 }
 
-/// Returns the server that a request names, with its port if it names one; empty for a
-/// request of HTTP/1.0 that names none.
+/// Returns the server that a request names, with the port if the request names one; empty for a
+/// request of HTTP/1.0 that names no server.
 pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
     match *target {
         Target::Absolute(authority, _) => authority.as_bytes(),
@@ -117,9 +119,9 @@ pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
     }
 }
 
-/// Returns the target of a request as a handler gets it, unless a part of the path is left out:
-/// path and query; or `*`; or, with CONNECT, the authority. A target that is refused stays as it
-/// was sent.
+/// Returns the target of a request as a handler gets it: path and query; or `*`; or, with CONNECT,
+/// the authority. The path is whole, even if the site strips a part of it (`strip-path`). A target
+/// that is refused stays as it was sent.
 pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
     // Nearly every target, which is what the handler gets.
     if head.target.starts_with('/') {
@@ -129,8 +131,8 @@ pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
         .map_or(Cow::Borrowed(head.target), |target| target.canonical(head.method))
 }
 
-/// Appends the head of the canonical message, whose body has this length. Leaves out the
-/// first `strip` bytes of the path.
+/// Appends the head of the canonical message, whose body has `body_bytes` bytes. Leaves out the
+/// first `strip` bytes of the path, unless the target is `*` or an authority.
 pub fn encode(
     to: &mut Vec<u8>,
     head: &RequestHead<'_>,

@@ -1,5 +1,4 @@
-//! The head of a request, in the form in which it arrived. It is the same for every
-//! version of HTTP.
+//! The head of a request, in the form in which it arrived, for every version of HTTP.
 
 use crate::field::{Fields, Name};
 
@@ -22,7 +21,7 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// Target as it was sent.
     pub target: &'a str,
-    /// Version of the client.
+    /// Version of HTTP that the client speaks.
     pub version: Version,
     /// Header fields in order.
     pub fields: Fields<'a>,

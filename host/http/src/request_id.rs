@@ -21,20 +21,20 @@ pub struct ConnectionIds {
 pub struct RequestIds {
     keys: RandomState,
     connection: u64,
-    /// The number of the connection and a hyphen.
+    /// Start of every id of the connection: its number and a hyphen.
     prefix: RequestId,
-    /// Digits of a keyed hash of the connection.
+    /// Hexadecimal digits of a keyed hash of the number of the connection.
     hash: [u8; HASH_DIGITS as usize],
     next: AtomicU64,
 }
 
-/// Length of the longest id: three numbers of 64 bits in hexadecimal, and two hyphens.
+/// Length of the longest id in bytes: three numbers of 64 bits in hexadecimal, and two hyphens.
 const LENGTH_MAX: usize = 16 + 1 + 16 + 1 + 16;
 
-/// Digits of the hash.
+/// Number of hexadecimal digits of the hash at the end of an id.
 const HASH_DIGITS: u32 = 16;
 
-/// The two hexadecimal digits of each byte.
+/// For each byte, its two hexadecimal digits.
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
 const HEX: [[u8; 2]; 256] = {
     let digits = b"0123456789abcdef";
@@ -92,12 +92,12 @@ impl RequestIds {
         id
     }
 
-    /// Returns the digits of the hash of the connection.
+    /// Returns the 16 hexadecimal digits of a keyed hash of the number of the connection.
     pub(crate) fn hash_digits(&self) -> [u8; HASH_DIGITS as usize] {
         self.hash
     }
 
-    /// Returns the number of ids given out.
+    /// Returns the number of request ids that the generator has returned.
     pub fn count(&self) -> u64 {
         self.next.load(Relaxed) - 1
     }
@@ -143,7 +143,8 @@ impl RequestId {
         }
     }
 
-    /// Returns the digits of the hash; zeros for an id that was not generated.
+    /// Returns the last 16 bytes of the id, which are the digits of its hash if the id was
+    /// generated; zeros for a shorter id.
     pub(crate) fn hash_digits(&self) -> [u8; HASH_DIGITS as usize] {
         self.as_bytes().last_chunk().copied().unwrap_or([b'0'; HASH_DIGITS as usize])
     }

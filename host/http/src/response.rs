@@ -16,10 +16,10 @@ const VERSION: &[u8] = b"HTTP/1.1 ";
 /// Field that tells browsers to use HTTPS only.
 const HSTS: &str = "strict-transport-security";
 
-/// Most fields in the head of a handler's response.
+/// Maximum number of fields in the head of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
-/// Places of the fields of one response, whose memory is reused for the next.
+/// Places of the fields of one response. Their memory is reused for the next response.
 #[derive(Debug, Default)]
 pub struct Places(Vec<Field>);
 
@@ -31,7 +31,8 @@ pub struct Checked<'a> {
     pub reason: &'a [u8],
     /// Content after the head. Not sent in answer to HEAD.
     pub content: &'a [u8],
-    /// Length that the response states, in bytes.
+    /// Value of `content-length` that the client gets, in bytes; [`None`] if the client gets no
+    /// such field.
     pub length: Option<u64>,
     fields: Fields<'a>,
     listed: Listed<'a>,
@@ -42,9 +43,10 @@ pub struct Checked<'a> {
 pub struct Own<'a> {
     /// Id of the request.
     pub id: &'a RequestId,
-    /// Number of the version that was called.
+    /// Number of the version of the handler that was called, for `x-handler-version`; [`None`]
+    /// leaves out the field.
     pub version: Option<u64>,
-    /// Value of `connection`.
+    /// Value of `connection`; [`None`] leaves out the field.
     pub connection: Option<&'static str>,
     /// Value of `strict-transport-security`, unless the handler has set it.
     pub hsts: Option<&'a str>,
@@ -52,12 +54,12 @@ pub struct Own<'a> {
     pub date: &'a [u8; HttpDate::LENGTH],
 }
 
-/// Checks the response to a request of this method. A head longer than `head_max` bytes
-/// is refused.
+/// Checks the response of a handler to a request of this method. A head longer than `head_max`
+/// bytes is refused.
 ///
 /// # Errors
 ///
-/// The reason for which the response is refused.
+/// [`InvalidResponse`] says why the response is refused.
 pub fn check<'a>(
     response: &'a [u8],
     method: &str,
@@ -125,14 +127,14 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// Returns whether a handler's fields of this name are sent.
+/// Returns whether fields of this name are passed on from a handler to the client.
 fn is_sent(name: Name) -> bool {
     !matches!(name, Name::Date | Name::ContentLength | Name::RequestId | Name::HandlerVersion)
         && !name.is_hop_by_hop()
 }
 
-/// Reads the head. Returns the status, the reason phrase and the length of the head. Lines
-/// may end in LF alone.
+/// Reads the head of a response. Returns the status, the reason phrase and the length of the head
+/// in bytes. Lines may end in LF alone.
 fn read_head<'a>(
     response: &'a [u8],
     max: usize,
@@ -178,7 +180,8 @@ fn read_head<'a>(
     }
 }
 
-/// Parses `HTTP/1.1 SP status [SP reason]`, of which the first part was checked.
+/// Parses `HTTP/1.1 SP status [SP reason]`, and returns status and reason. The caller has checked
+/// that the line begins with [`VERSION`].
 fn status_line(line: &[u8]) -> Result<(u16, &[u8]), InvalidResponse> {
     let malformed = || InvalidResponse::Head("the status line is malformed");
     let behind = line.get(VERSION.len()..).unwrap_or_default();
@@ -198,7 +201,8 @@ fn status_line(line: &[u8]) -> Result<(u16, &[u8]), InvalidResponse> {
     Ok((status, reason))
 }
 
-/// Refuses a repeated field that may stand once. `seen` has a bit for each of these.
+/// Refuses the second occurrence of a field of [`SINGLE_FIELDS`]. `seen` has a bit for each of
+/// these fields that has occurred.
 fn check_single(name: &[u8], seen: &mut u16) -> Result<(), InvalidResponse> {
     let mut singles = SINGLE_FIELDS.into_iter().enumerate();
     let Some((place, name)) = singles.find(|(_, single)| is(name, single)) else {
@@ -212,7 +216,8 @@ fn check_single(name: &[u8], seen: &mut u16) -> Result<(), InvalidResponse> {
     Ok(())
 }
 
-/// Returns the value of `content-length`, if the handler has given one.
+/// Returns the value of `content-length` as the handler has stated it; `Ok(None)` without the
+/// field.
 fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
     let mut values = fields.values(Name::ContentLength);
     let Some(value) = values.next() else {
@@ -224,8 +229,8 @@ fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
     length.filter(|_| values.next().is_none()).map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
-/// Checks the stated length against the content. Returns the length to be sent: also of
-/// content that HEAD leaves out, and never with 204.
+/// Checks the `content-length` that a handler has stated against the length of its content. Returns
+/// the length to be sent: also for content that HEAD leaves out, and never with 204.
 fn content_length(
     status: u16,
     stated: Option<u64>,

@@ -24,23 +24,23 @@ pub enum Target<'a> {
 /// Reason for refusing a target.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadTarget {
-    /// The form is unknown or belongs to another method.
+    /// The form of the target is unknown or belongs to another method.
     #[error("expected a path that begins with /, or a URL")]
     Form,
-    /// The authority is neither a name nor an address.
+    /// The authority of the target is neither a name nor an address, each with an optional port.
     #[error("the server that it names is malformed; expected a name or an address, and perhaps a port")]
     Authority,
-    /// The scheme is not that of the connection.
+    /// The scheme of the target is not that of the connection.
     #[error("its scheme is not that of the connection: http, or https over TLS (RFC 9110, section 7.4)")]
     Scheme,
-    /// The authority has user information: `user:password@host`.
+    /// The authority of the target has user information: `user:password@host`.
     #[error("its authority has user information (RFC 9110, section 4.2.4)")]
     UserInformation,
 }
 
 impl<'a> Target<'a> {
-    /// Determines the form of a target, whose characters were checked. `schemes` are those that a
-    /// URL may have.
+    /// Determines the form of a target. The caller has checked its characters. `schemes` are the
+    /// schemes that a URL may have.
     pub(super) fn new(method: &str, target: &'a str, schemes: &[&str]) -> Result<Target<'a>, BadTarget> {
         if method == "CONNECT" {
             return match target.rsplit_once(':') {
@@ -75,7 +75,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns the path, which a query may follow: `/` for a target without one.
+    /// Returns the path with the query behind it, if any; `/` for a target without a path.
     pub fn path(&self) -> &'a str {
         match *self {
             Target::Origin(path) => path,

@@ -1,24 +1,26 @@
 //! Trace context: the trace that a request belongs to, which tracing systems carry from server
 //! to server in the field `traceparent` (<https://www.w3.org/TR/trace-context/>).
 //!
-//! The host is a span of the trace. The span has the hash of the request's id as its id, so
-//! the log needs no second id to find it. A trace that begins with a request ends in the same
-//! digits, as traces of Zipkin do; those before them are a hash of the connection.
+//! The host is a span of the trace. The id of the span is the hash in the request's id, so the log
+//! needs no second id to find the span. The id of a trace that begins with a request ends in the
+//! digits of that hash, as in Zipkin; the digits before are a hash of the connection.
 
 use handler_sdk::abi::TRACEPARENT_BYTES;
 
 use crate::field::{Fields, Name};
 use crate::request_id::{RequestId, RequestIds};
 
-/// Digits of the id of a trace.
+/// Number of hexadecimal digits in the id of a trace.
 const TRACE_DIGITS: usize = 32;
 
-/// Digits of the id of a span.
+/// Number of hexadecimal digits in the id of a span.
 const SPAN_DIGITS: usize = 16;
 
-/// Places of the ids in a `traceparent`: `00-TRACE-SPAN-FLAGS`.
+/// Index of the id of the trace in a `traceparent`: `00-TRACE-SPAN-FLAGS`.
 const TRACE_AT: usize = 3;
+/// Index of the id of the span in a `traceparent`.
 const SPAN_AT: usize = TRACE_AT + TRACE_DIGITS + 1;
+/// Index of the flags in a `traceparent`.
 const FLAGS_AT: usize = SPAN_AT + SPAN_DIGITS + 1;
 
 /// Flag of a trace that the caller may have recorded.
@@ -27,7 +29,7 @@ const SAMPLED: u8 = 0b01;
 /// Flag of a trace whose id is random (Trace Context, level 2).
 const RANDOM: u8 = 0b10;
 
-/// The span that caused a request, as the client names it.
+/// The span that caused a request, as the client names it in `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {
     trace: [u8; TRACE_DIGITS],
@@ -36,16 +38,16 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// Returns the span that the fields of a request name. [`None`] if they name none, if the
-    /// value is malformed, or if there are several: it is unknown which one is meant.
+    /// Returns the span that the field `traceparent` of a request names. [`None`] if the field is
+    /// missing, malformed, or repeated, because it is unknown which value is meant.
     pub fn of(fields: Fields<'_>) -> Option<Parent> {
         let mut values = fields.values(Name::TraceParent);
         let value = values.next()?;
         if values.next().is_some() { None } else { Parent::parse(value) }
     }
 
-    /// Parses a `traceparent`. Of a version after 00, the parts that version 00 has are read, as
-    /// its section 4.3 asks.
+    /// Parses a `traceparent`. Of a version after 00, only the parts that version 00 has are read,
+    /// as section 4.3 of Trace Context asks.
     pub fn parse(value: &[u8]) -> Option<Parent> {
         let (fixed, rest) = value.split_first_chunk::<TRACEPARENT_BYTES>()?;
         let version = byte(fixed.get(..2)?)?;
@@ -64,14 +66,14 @@ impl Parent {
     }
 }
 
-/// Returns the id of a trace or a span: digits that are not all zero.
+/// Parses the id of a trace or a span: hexadecimal digits in lower case that are not all zero.
 fn id<const DIGITS: usize>(text: &[u8]) -> Option<[u8; DIGITS]> {
     let id = <[u8; DIGITS]>::try_from(text).ok()?;
     let is_valid = id.iter().all(|byte| digit(*byte).is_some()) && id.iter().any(|byte| *byte != b'0');
     is_valid.then_some(id)
 }
 
-/// Returns the number that two digits stand for.
+/// Parses two hexadecimal digits in lower case.
 fn byte(text: &[u8]) -> Option<u8> {
     match text {
         [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
@@ -79,7 +81,7 @@ fn byte(text: &[u8]) -> Option<u8> {
     }
 }
 
-/// Returns the number that a hexadecimal digit stands for. The specification has no capitals.
+/// Parses a hexadecimal digit in lower case, as the specification has no capitals.
 fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -91,16 +93,16 @@ fn digit(byte: u8) -> Option<u8> {
 /// The host's span of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace {
-    /// The `traceparent` of what the host passes on.
+    /// Value of `traceparent` that the host passes on to the handler.
     text: [u8; TRACEPARENT_BYTES],
-    /// Id of the span that caused the request.
+    /// Id of the span that caused the request; [`None`] if the trace begins with the request.
     parent: Option<[u8; SPAN_DIGITS]>,
 }
 
 impl RequestIds {
-    /// Returns the host's span of the connection's latest request, whose id is `id`. Without a
-    /// parent, the span begins a trace. The flags are the parent's; those of a
-    /// new trace are 00: no system before the host has decided to record it.
+    /// Returns the host's span of the request of this connection whose id is `id`. Without a
+    /// parent, the span begins a trace. The flags are the parent's; the flags of a new trace are
+    /// 00, because no system before the host has decided to record the trace.
     pub fn trace(&self, id: &RequestId, parent: Option<&Parent>) -> Trace {
         let span = not_zero(id.hash_digits());
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
@@ -124,7 +126,8 @@ impl RequestIds {
     }
 }
 
-/// Returns these digits, or others if all are zero, which the specification forbids.
+/// Returns the digits of the id of a span, or `0000000000000001` if all are zero, which the
+/// specification forbids.
 fn not_zero(mut digits: [u8; SPAN_DIGITS]) -> [u8; SPAN_DIGITS] {
     if digits == [b'0'; SPAN_DIGITS] {
         digits = *b"0000000000000001";
@@ -154,7 +157,7 @@ impl Trace {
         self.parent.as_ref().and_then(|parent| str::from_utf8(parent).ok())
     }
 
-    /// Returns whether the trace is the client's, so that its `tracestate` counts.
+    /// Returns whether the trace is the client's, so that the client's `tracestate` is passed on.
     pub(crate) fn is_continued(&self) -> bool {
         self.parent.is_some()
     }
@@ -173,7 +176,8 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const SPAN: &str = "00f067aa0ba902b7";
 
-    /// Returns what a handler gets for a `traceparent`, without the span of the host.
+    /// Returns the id of the trace and the flags that a handler gets for a `traceparent`; [`None`]
+    /// if it is malformed.
     fn continued(value: &str) -> Option<(String, String)> {
         let ids = ConnectionIds::new().connection();
         let id = ids.request();

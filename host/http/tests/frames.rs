@@ -19,17 +19,18 @@ const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Writes a frame in the form of an input.
+/// Returns a frame in the form of an input: type, flags, stream, length and payload.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind, flags, stream, payload.len() as u8], payload].concat()
 }
 
-/// Writes a field that is in no table.
+/// Returns an encoded field that is in no HPACK table.
 fn field(name: &str, value: &str) -> Vec<u8> {
     [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
 }
 
-/// `GET http://a/b`, by the static table and two values.
+/// Encoded field block of `GET http://a/b`, without the last byte, `b`, by the static table of
+/// HPACK and two values.
 const GET: [u8; 8] = [0x82, 0x86, 0x41, 1, b'a', 0x44, 2, b'/'];
 
 fn get(fields: &[(&str, &str)]) -> Vec<u8> {

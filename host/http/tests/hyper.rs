@@ -1,5 +1,5 @@
-//! Compares the parser with hyper's on the inputs of `tests/parsers.rs`: what both accept,
-//! both read alike, and each difference in acceptance is one that is known.
+//! Compares the parser with hyper's on the inputs of `tests/parsers.rs`: a request that both accept
+//! is read alike by both, and each difference in what they accept is known.
 
 #![allow(
     clippy::unwrap_used,

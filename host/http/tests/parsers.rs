@@ -1,5 +1,5 @@
-//! Tests the parsers alone, with the inputs that fuzzing found worth keeping and with
-//! random changes of these. The seed is fixed.
+//! Tests the parsers alone, with the inputs that fuzzing found worth keeping and with random
+//! changes of these inputs. The seed is fixed.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn a_connection_is_read_alike_however_its_bytes_arrive() {
     });
 }
 
-/// Cuts every kept input once, and not its changed copies.
+/// Cuts every kept input in two at each byte. Changed copies of the inputs are not cut.
 #[test]
 fn a_connection_is_read_alike_wherever_it_is_cut() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/requests");

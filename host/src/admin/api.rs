@@ -37,24 +37,24 @@ use crate::site::directory::Site;
 use crate::site::swap::{IsGone, Way};
 use crate::telemetry::log;
 
-/// Part of `swap_seconds` for receiving, probes, the last replayed request and a slow disk. The
-/// rest is the time of the gate and two compile timeouts: a rejected module is compiled, and then
+/// Time that `swap_seconds` allows for receiving, probes, the last replayed request and a slow
+/// disk, beside the gate and two compile timeouts: a rejected module is compiled, and then
 /// inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
 
-/// Name of a module whose sender gives none.
+/// Name of an uploaded module for which the client gives none.
 const UNNAMED: &str = "a client";
 
-/// What a layer above this one does for the server as a whole.
+/// Actions on the server as a whole, which the API orders and a layer above it carries out.
 pub trait Lifecycle: Send + Sync {
-    /// Starts the program again, and lets the new process take the place of this one. Returns its
-    /// number.
+    /// Starts the program again, and lets the new process take over. Returns the id of the new
+    /// process, or why this process goes on.
     fn upgrade(&self, by: By) -> impl Future<Output = Result<u32, String>> + Send;
 
-    /// Returns the longest time that an upgrade takes.
+    /// Returns the maximum time of an upgrade.
     fn upgrade_time(&self) -> Duration;
 
-    /// Reads the configuration again and applies it.
+    /// Reads the configuration again and applies it. Returns what has changed, or why nothing has.
     fn reload(&self, by: By) -> impl Future<Output = Result<Reloaded, String>> + Send;
 
     /// Returns the settings with which the server runs.
@@ -64,39 +64,40 @@ pub trait Lifecycle: Send + Sync {
     fn limits(&self) -> impl Future<Output = Vec<Limit>> + Send;
 }
 
-/// What the API reads and changes.
+/// State of the server that requests to the API read and change.
 pub struct Api<C> {
-    /// State that connections share.
+    /// State that the API shares with the connections to the handler.
     pub app: Arc<App>,
     /// Engine that runs the calls.
     pub engine: Engine,
     /// URLs of the server's listeners.
     pub urls: Vec<String>,
-    /// Start of the server.
+    /// Time at which the server started.
     pub started: Instant,
     /// Path of the control socket; `none` if there is none.
     pub control: String,
     /// URLs at which the API is served.
     pub admin: Vec<String>,
-    /// Permits for uploads.
+    /// Permits for uploaded modules that are received or prepared.
     pub uploads: Semaphore,
-    /// Permits of the connections, each held until its reply is sent.
+    /// Permits of control connections, each held until the reply is sent, so that the server can
+    /// wait for the last replies when it ends.
     pub connections: Arc<Semaphore>,
-    /// Permits for comparisons.
+    /// Permits for comparisons that run at once.
     pub diffs: Semaphore,
-    /// Configuration and upgrades.
+    /// Reloads, upgrades and settings of the server.
     pub lifecycle: C,
 }
 
 /// Client of the API.
 pub(super) struct Caller {
     pub(super) by: By,
-    /// Socket, by which a client that has gone is noticed.
+    /// Socket of the client, by which a disconnect is noticed.
     pub(super) socket: Arc<OwnedFd>,
 }
 
 impl<C: Lifecycle> Api<C> {
-    /// Answers a request.
+    /// Answers a request, and drains the rest of its body.
     pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
         let (parts, body) = request.into_parts();
         let mut body = Body::new(body, &parts);
@@ -261,7 +262,7 @@ impl<C: Lifecycle> Api<C> {
         })
     }
 
-    /// Swaps to the module in the body, in the way that `way` reads in the query.
+    /// Swaps to the module in the body of a request, in the way that `way` reads from the query.
     async fn swap(
         &self,
         parts: &Parts,
@@ -280,7 +281,8 @@ impl<C: Lifecycle> Api<C> {
         Ok(outcome(&site, &swapped, if_version))
     }
 
-    /// Receives a module. Returns it with its name, and a permit to hold while it is prepared.
+    /// Receives the module in the body of a request. Returns a permit to hold while the module is
+    /// prepared, the name of the module, and its bytes.
     pub(super) async fn receive(
         &self,
         parts: &Parts,

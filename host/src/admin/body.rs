@@ -14,14 +14,15 @@ use tokio::time::timeout;
 use crate::admin::protocol::{BODY_MAX, REQUEST_TIMEOUT};
 use crate::admin::refusal::{Refusal, error, refuse};
 
-/// Longest time to drain a body that was not asked for. Without draining, the client might
-/// lose the reply.
+/// Maximum time to drain the part of a body that no operation has read. Without draining, the
+/// client might lose the reply.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Body of a request.
 pub(super) struct Body {
     body: Incoming,
-    /// Whether the client sends the body without being asked for it.
+    /// Whether the client sends the body: it does not wait for `100 Continue`, or reading has
+    /// begun.
     is_sent: bool,
 }
 
@@ -77,7 +78,8 @@ impl Body {
         object.and_then(serde_json::from_value).or_else(malformed)
     }
 
-    /// Reads and drops at most `max` bytes of the rest, unless the client waits to be asked.
+    /// Reads and drops at most `max` bytes of the rest of the body, unless the client waits for
+    /// `100 Continue`.
     pub(super) async fn drain(mut self, max: usize) {
         if !self.is_sent {
             return;

@@ -14,7 +14,7 @@ use crate::site::directory::Site;
 use crate::site::entry::{Entry, VersionState};
 use crate::site::outcome::Outcome;
 
-/// Most names of sites in a message.
+/// Largest number of sites that an error message names.
 const NAMES_MAX: usize = 20;
 
 /// Returns the state of each site.
@@ -34,7 +34,7 @@ pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
     app.sites.get().all().iter().filter_map(state).collect()
 }
 
-/// Returns the site that the query names, or else the default one, or the only one.
+/// Returns the site that the query names, or else the site `default`, or else the only site.
 pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
     let sites = app.sites.get();
     let names = || {
@@ -56,7 +56,7 @@ pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
     }
 }
 
-/// Returns a parameter of the query, unless it is empty.
+/// Returns the first value of a parameter of the query that is not empty.
 pub(super) fn parameter(parts: &Parts, name: &str) -> Option<String> {
     parameters(parts, name).next()
 }
@@ -68,7 +68,7 @@ pub(super) fn parameters(parts: &Parts, name: &str) -> impl Iterator<Item = Stri
     found.map(|(_, text)| text.into_owned()).filter(|text| !text.is_empty())
 }
 
-/// Returns the version of this number.
+/// Returns the version with a number, which is given as text.
 pub(super) fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
     let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
     let found =
@@ -78,8 +78,8 @@ pub(super) fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
     })
 }
 
-/// Checks that the current version is one of those that the client expects, and returns
-/// its number if the client expects any.
+/// Checks that the current version is one of the expected ones, and returns its number; [`None`] if
+/// the client expects none.
 pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<Option<u64>, Refusal> {
     let current = site.swapper.current().label.number;
     match expected {
@@ -94,14 +94,14 @@ pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<O
     }
 }
 
-/// Returns the path of a version.
+/// Returns the path of a version in the API.
 pub(super) fn location(site: &Site, version: u64) -> String {
     let site = site.shown().map(|name| format!("?site={name}")).unwrap_or_default();
     format!("/v1/versions/{version}{site}")
 }
 
-/// Returns the versions that a client expects to be current, if it expects any. `*` is met by
-/// every version.
+/// Returns the versions of which one has to be current, by the field `if-match`; [`None`] without
+/// the field or with `*`, which every version meets.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
     let fields = headers.get_all(IF_MATCH);
     if !headers.contains_key(IF_MATCH) || fields.iter().any(|value| value == "*") {

@@ -1,5 +1,5 @@
-//! Clients of the API at an address: how many connections one may hold, and who came without the
-//! token.
+//! Clients of the API at the address of `--admin`: bounds the connections of each client, and warns
+//! of requests without the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use tracing::warn;
 
 use crate::site::by::By;
 
-/// Most connections of one address, so that others find a place.
+/// Maximum number of connections of one client, so that other clients can connect.
 pub(crate) const OF_ONE_MAX: usize = 64;
 
-/// Shortest time between two warnings of clients without the token.
+/// Minimum time between two warnings of requests without the token.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Clients at an address.
+/// Clients at the address of `--admin`: their connections, and requests without the token.
 #[derive(Default)]
 pub(super) struct Guests(Mutex<State>);
 
@@ -24,20 +24,21 @@ pub(super) struct Guests(Mutex<State>);
 struct State {
     /// Number of connections of each client that has any.
     connections: HashMap<ClientNet, usize>,
-    /// Time of the last warning.
+    /// Time of the last warning of requests without the token.
     warned: Option<Instant>,
-    /// Requests without the token since then.
+    /// Number of requests without the token since the last warning.
     refused: u64,
 }
 
-/// Place of one connection, which is free again on drop.
+/// Permit for one connection of a client, given back on drop.
 pub(super) struct Place {
     guests: Arc<Guests>,
     client: ClientNet,
 }
 
 impl Guests {
-    /// Takes a place for a connection, unless its client has as many as it may.
+    /// Returns a permit for a connection of a client; [`None`] if the client has `OF_ONE_MAX`
+    /// connections.
     pub(super) fn enter(self: &Arc<Self>, client: ClientNet) -> Option<Place> {
         let mut state = self.state();
         let count = state.connections.entry(client).or_default();
@@ -49,7 +50,8 @@ impl Guests {
         Some(Place { guests: Arc::clone(self), client })
     }
 
-    /// Warns of a request without the token, at most once in `WARNING_INTERVAL`.
+    /// Counts a request without the token, and warns of such requests at most once in
+    /// `WARNING_INTERVAL`.
     pub(super) fn refuse(&self, by: By) {
         let mut state = self.state();
         state.refused += 1;

@@ -1,5 +1,5 @@
-//! Serves the API on the control socket, concurrently with requests to the handler. Input is
-//! bounded in bytes and in time.
+//! Serves the API on the control socket and at the address of `--admin`, concurrently with requests
+//! to the handler. Input is bounded in bytes and in time.
 
 use std::convert::Infallible;
 use std::io;
@@ -36,32 +36,33 @@ use crate::admin::unread::Impatient;
 use crate::serve::ending::Ending;
 use crate::site::by::By;
 
-/// Most control connections at once; further ones wait.
+/// Maximum number of open connections of each [`Door`]; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Permits of all connections, of which no door has more than its own most.
+/// Number of permits for control connections, more than all doors together may have. On exit,
+/// the server waits a short time until all permits are given back.
 pub const PERMITS: usize = 1 << 16;
 
-/// Largest head of a request in bytes, which is also the size of the read buffer.
+/// Maximum length of the head of a request in bytes, which is also the size of the read buffer.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
 
-/// Longest time to send a reply, or in which a client reads nothing of a stream.
+/// Timeout for sending a reply, and for a client that reads nothing of a stream.
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept, for example when no descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// Where the API is served, and to whom.
+/// Listener of the API, with the condition on its clients.
 pub enum Door {
-    /// Control socket, for its user, for root, and if `has_group` is set for whom its mode lets
-    /// in.
+    /// Control socket, open to the user of the server, to root and, if `has_group` is set, to all
+    /// whom the mode of the socket lets connect.
     Unix {
         /// Bound socket.
         listener: net::UnixListener,
         /// Whether the socket is open to a group.
         has_group: bool,
     },
-    /// Address, for those who have the token.
+    /// Address of `--admin`, open to clients that have the token.
     Tcp {
         /// Bound socket.
         listener: std::net::TcpListener,
@@ -70,13 +71,14 @@ pub enum Door {
     },
 }
 
-/// Client of a connection, and what its requests must have.
+/// Client of a control connection, with the conditions on its requests.
 struct Guest {
     by: Result<By, String>,
     socket: Arc<OwnedFd>,
-    /// Token that it must have, and the clients that it is one of.
+    /// Token that each request must carry, and the clients at the address; [`None`] at the control
+    /// socket.
     at_address: Option<(Token, Arc<Guests>)>,
-    /// Place among the connections of its address.
+    /// Permit for the connection of a client at the address.
     _place: Option<Place>,
 }
 
@@ -113,7 +115,7 @@ where
     .map(drop)
 }
 
-/// Listener on the runtime of the control thread.
+/// Listener registered with the runtime of the control thread.
 enum Open {
     Unix(UnixListener, bool),
     Tcp(TcpListener, Token, Arc<Guests>),
@@ -139,7 +141,8 @@ impl Door {
 }
 
 impl Open {
-    /// Accepts a connection. Returns [`None`] if its client has as many as it may.
+    /// Accepts a connection. Returns [`None`] if the client has too many connections, and closes
+    /// the new one.
     async fn accept(&self) -> io::Result<Option<(Stream, Guest)>> {
         match self {
             Open::Unix(listener, has_group) => {
@@ -207,8 +210,8 @@ async fn listen<C: Lifecycle + 'static>(open: Open, api: Arc<Api<C>>) {
     }
 }
 
-/// Waits until another process accepts the connections. A server that is stopped answers until it
-/// has ended.
+/// Waits until a new process accepts connections in place of this one. Waits forever if the server
+/// was stopped, so that it answers until it has ended.
 async fn handed_over(ending: &Ending) {
     ending.begun().await;
     if !ending.has_left() {
@@ -253,7 +256,8 @@ where
     }
 }
 
-/// Answers a request of a guest who may ask.
+/// Answers a request of a client that may use the API: at the address, one with the token, unless
+/// the operation needs none. Refuses other requests.
 async fn answer<C: Lifecycle>(request: Request<Incoming>, guest: &Guest, api: &Api<C>) -> Reply {
     let refuse = |status, error: String| json(status, &ErrorReply { error });
     let by = match &guest.by {

@@ -18,7 +18,8 @@ use crate::serve::connection;
 use crate::site::probation;
 use crate::telemetry::log_queue;
 
-/// Most uploaded modules received or prepared at once; each takes its size in memory.
+/// Maximum number of uploaded modules that are received or prepared at once. Each takes memory of
+/// its size.
 pub const UPLOADS_MAX: usize = 4;
 
 /// One consumer of memory.
@@ -40,9 +41,9 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
-    /// Computes the most memory of each part. `sites` has the limits of each site, and
-    /// `journals` is the most memory of all journals; `is_tls` and `is_http2` say whether the server
-    /// speaks these.
+    /// Computes the maximum memory of each part of the server. `sites` has the limits of each site,
+    /// and `journals` is the maximum memory of all journals in bytes; `is_tls` and `is_http2` say
+    /// whether the server speaks TLS and HTTP/2.
     pub fn new(
         limits: &Limits,
         sites: &[&Limits],
@@ -100,8 +101,8 @@ impl MemoryBounds {
         self.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 
-    /// Logs the sum, and warns when it exceeds the memory that this process may
-    /// use.
+    /// Logs the memory that the limits allow, and warns when it exceeds the memory that this
+    /// process may use.
     pub fn state(&self) {
         info!(sum = %ByteSize(self.sum()), parts = %self, "memory that the limits allow");
         if let Some((bytes, by)) = available().filter(|(bytes, _)| *bytes < self.sum()) {
@@ -125,8 +126,7 @@ impl fmt::Display for MemoryBounds {
     }
 }
 
-/// Returns the smallest limit on the memory of this process, in bytes, and its
-/// source.
+/// Returns the smallest limit on the memory of this process, in bytes, and the source of the limit.
 fn available() -> Option<(u64, &'static str)> {
     let all = [
         (system_memory::cgroup_limit(), "its cgroup"),

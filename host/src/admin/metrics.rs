@@ -21,13 +21,13 @@ use crate::site::directory::Site;
 use crate::telemetry::log;
 use crate::tls::orders::Orders;
 
-/// Value of the label `version` of requests that no version was called for.
+/// Value of the label `version` for requests that were answered without calling a version.
 const NOT_CALLED: &str = "none";
 
-/// Value of the label `version` of versions that are no longer kept.
+/// Value of the label `version` for requests to versions that are no longer kept.
 const OLDER: &str = "older";
 
-/// Reads the metrics. `uptime` is the time since the start.
+/// Returns all metrics of the server. `uptime` is the time since the server started.
 pub(super) fn read(app: &App, resources: &Resources, uptime: Duration) -> Vec<Family> {
     let sites = app.sites.get();
     let mut families = requests(app, sites.all());
@@ -52,7 +52,7 @@ fn times(name: &'static str, help: &'static str, samples: Vec<(Labels, Histogram
     Family { name, help, samples: Samples::Histograms(samples) }
 }
 
-/// Returns the samples of a metric without labels.
+/// Returns the single sample of a metric without labels.
 fn one(value: f64) -> Values {
     vec![(Labels::new(), value)]
 }
@@ -61,14 +61,15 @@ fn label(name: &'static str, value: impl Into<String>) -> Labels {
     vec![(name, value.into())]
 }
 
-/// Adds labels to that of the site.
+/// Returns the label `site` with the name of a site, and further labels.
 fn of_site(site: &str, more: &[(&'static str, String)]) -> Labels {
     let mut labels = label("site", site);
     labels.extend_from_slice(more);
     labels
 }
 
-/// Requests of the sites, and those without a site, whose label `site` is empty.
+/// Returns the metrics about requests, by site. The label `site` is empty for requests without a
+/// site.
 fn requests(app: &App, sites: &[Arc<Site>]) -> Vec<Family> {
     let (mut counts, mut received, mut sent) = (Values::new(), Values::new(), Values::new());
     let (mut took, mut ran, mut waited) = (Vec::new(), Vec::new(), Vec::new());
@@ -115,7 +116,7 @@ fn requests(app: &App, sites: &[Arc<Site>]) -> Vec<Family> {
     ]
 }
 
-/// Changes of the sites.
+/// Returns the metrics about publications, rejections, rollouts and stages, by site.
 fn changes(sites: &[Arc<Site>]) -> Vec<Family> {
     let (mut published, mut rejected) = (Values::new(), Values::new());
     let (mut rollouts, mut stages) = (Values::new(), Vec::new());
@@ -142,7 +143,7 @@ fn changes(sites: &[Arc<Site>]) -> Vec<Family> {
     ]
 }
 
-/// Versions of the sites, and the rollouts in progress.
+/// Returns the metrics about versions, rollouts in progress and journals, by site.
 fn versions(sites: &[Arc<Site>]) -> Vec<Family> {
     let (mut serving, mut kept) = (Values::new(), Values::new());
     let (mut share, mut step) = (Values::new(), Values::new());
@@ -174,7 +175,7 @@ fn versions(sites: &[Arc<Site>]) -> Vec<Family> {
     ]
 }
 
-/// The server, its resources and their bounds.
+/// Returns the metrics about the whole server, its resources and their bounds.
 fn server(app: &App, resources: &Resources, sites: &[Arc<Site>]) -> Vec<Family> {
     let Resources { connections, instances, queue, uploads, buffers, kept_versions, log, memory, .. } =
         resources;
@@ -270,7 +271,7 @@ pub(super) fn memory() -> (Option<u64>, Option<u64>) {
     (bytes(), bytes())
 }
 
-/// The process, under the names that clients of Prometheus use.
+/// Returns the metrics about the process, under the names that client libraries of Prometheus use.
 fn process(uptime: Duration) -> Vec<Family> {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;

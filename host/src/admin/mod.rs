@@ -1,29 +1,28 @@
-//! API of a running server: HTTP and JSON, over a Unix socket for its user, root, and the members of
-//! `--control-group`.
+//! API of a running server: HTTP and JSON, over a Unix socket for the user of the server, root and
+//! the members of `--control-group`, and at the address of `--admin` for clients that have a token.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `place` | binds the socket at its path, and locks the path against other servers |
 //! | `listener` | accepts connections, and speaks HTTP on them |
 //! | `peer` | who the client is, and whether it has gone |
-//! | `guests` | the connections of clients at an address |
-//! | `token` | the token of clients at an address |
+//! | `guests` | bounds the connections of clients at an address |
+//! | `token` | checks the token of clients at an address |
 //! | `routes` | the table of resources |
 //! | `api` | answers one request |
 //! | `proof` | the journal, and comparisons on it |
 //! | `rollout` | rollouts |
 //! | `choice` | chooses the site and the version that a request concerns |
-//! | `reply` | replies, in JSON or as a stream |
+//! | `reply` | the forms of a reply: JSON, a text or a stream |
 //! | `stream` | the stream of events to a client |
 //! | `traffic` | the stream of samples of the traffic to a client |
 //! | `page` | the page for a browser |
 //! | `unread` | gives up a client that reads nothing |
 //! | `body` | receives the body of a request |
-//! | `reply` | the forms of a reply |
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |
 //! | `openapi` | describes the API for programs |
-//! | `parameters` | the queries, for that description |
+//! | `parameters` | the parameters in queries: checks requests, and describes them for `openapi` |
 //! | `openapi_page` | describes the API for people |
 //! | `metrics` | reads the metrics |
 //! | `resources` | counts what is in use, for `host status` |

@@ -23,7 +23,7 @@ use crate::site::replayed::Replayed;
 use crate::site::rollout_status::RolloutStatus;
 use crate::tls::shown::AllShown;
 
-/// Returns the description.
+/// Returns the OpenAPI description of the API.
 pub fn document() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::admin::openapi::document;
 use crate::admin::protocol::CHANGES;
 
-/// Bodies of requests, by the names of their types.
+/// Examples of request bodies, by the names of their types.
 const EXAMPLES: [(&str, &str); 2] =
     [("Rollback", r#"{"version":2}"#), ("LogLevel", r#"{"level":"info,request=off"}"#)];
 
@@ -59,7 +59,7 @@ pub fn page() -> String {
     text
 }
 
-/// Returns the table of events.
+/// Returns the table of events, in Markdown.
 fn events(schemas: &Value) -> String {
     let mut text = String::from(
         "\n## Events\n\n\

@@ -1,5 +1,5 @@
-//! Page for a browser: files that are part of the program. They hold no data, so they need no token;
-//! the page asks for it, and sends it with each request to the API.
+//! Page for a browser: files that are part of the program. They hold no data, so they need no
+//! token; the page asks its user for the token, and sends it with each request to the API.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -14,13 +14,13 @@ use crate::admin::reply::Reply;
 /// A file of the page: its name, its media type and its text.
 type File = (&'static str, &'static str, &'static str);
 
-/// Page itself.
+/// HTML file of the page.
 const INDEX: File = ("index.html", "text/html; charset=utf-8", include_str!("page/index.html"));
 
-/// What a script may be.
+/// Media type of the scripts of the page.
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Files that the page loads.
+/// Files that the HTML file of the page loads.
 const FILES: [File; 11] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
@@ -35,8 +35,9 @@ const FILES: [File; 11] = [
     ("lists.js", SCRIPT, include_str!("page/lists.js")),
 ];
 
-/// Headers of every file. What is not named here is not loaded, and no text becomes a script: the
-/// names of modules, the targets of requests and the causes of faults are written by strangers.
+/// Fields of the responses with files of the page. Nothing from elsewhere is loaded, and no text
+/// becomes a script, because strangers write names of modules, targets of requests and causes of
+/// faults.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -51,12 +52,12 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Returns the page.
+/// Returns the HTML file of the page.
 pub(super) fn index() -> Reply {
     reply(&INDEX)
 }
 
-/// Returns a file of the page.
+/// Returns the file with this name that the page loads, or 404 if the page has none.
 pub(super) fn file(name: &str) -> Result<Reply, Refusal> {
     match FILES.iter().find(|(found, ..)| *found == name) {
         Some(file) => Ok(reply(file)),

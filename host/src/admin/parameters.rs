@@ -1,5 +1,5 @@
-//! Parameters in the query of each operation. Requests are checked against this list, and the OpenAPI
-//! document has it.
+//! Parameters in the query of each operation. Requests are checked against this list, and the
+//! OpenAPI document contains it.
 
 use host_http::quote::quoted;
 use http::StatusCode;
@@ -9,13 +9,13 @@ use crate::admin::refusal::{Refusal, refuse};
 use crate::admin::routes::Operation;
 use crate::config::setting::near_of;
 
-/// Most bytes of the name of a parameter that are shown.
+/// Largest number of bytes that are shown of the name of an unknown parameter.
 const NAME_MAX: usize = 200;
 
-/// Pattern of the times that are described. The server takes others too.
+/// Pattern of times in the OpenAPI description. The server takes times in other forms, too.
 const TIME: &str = "^[1-9][0-9]{0,2}(ms|s|min)$";
 
-/// Pattern of a share.
+/// Pattern of shares in percent in the OpenAPI description.
 const SHARE: &str = "^(100|[1-9][0-9]?)%$";
 
 /// Returns the parameters of an operation, as OpenAPI describes them.
@@ -25,8 +25,9 @@ pub(super) fn query(operation: Operation) -> impl Iterator<Item = Value> {
     })
 }
 
-/// Refuses a query with a parameter that the operation does not have: a misspelt one would be
-/// ignored. What watches a server may send what it likes.
+/// Refuses a query with a parameter that the operation does not have, because a misspelt one would
+/// be ignored. Accepts all parameters for the operations that need no token, because monitoring may
+/// send any.
 pub(super) fn check(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
     if operation.is_open() {
         return Ok(());
@@ -61,7 +62,7 @@ fn is_of_site(operation: Operation) -> bool {
     }
 }
 
-/// Name, description and schema of a parameter.
+/// Name, description and schema of a parameter of a query.
 type Parameter = (&'static str, &'static str, Value);
 
 fn own(operation: Operation) -> Vec<Parameter> {
@@ -96,7 +97,8 @@ fn of_candidate() -> Vec<Parameter> {
     ]
 }
 
-/// Those of a plan. Without one, the plan of the site decides.
+/// Returns the parameters of the plan of a rollout. Where one is absent, the plan of the site
+/// decides.
 fn of_plan() -> Vec<Parameter> {
     vec![
         ("steps", "Shares of the clients, such as 1%,10%,50%; off for a shadow.", matching("^(1%,10%|off)$")),

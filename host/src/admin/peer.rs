@@ -7,12 +7,12 @@ use tokio::net::unix::UCred;
 
 use crate::site::by::By;
 
-/// Returns who the client is.
+/// Returns the client at the other end of the control socket.
 ///
 /// # Errors
 ///
-/// Why the client may not send commands. `has_group` tells whether the socket is open to a
-/// group, so that its mode decides who may connect.
+/// Why the client may not send commands. `has_group` tells whether the socket is open to a group,
+/// so that the mode of the socket decides who may connect.
 pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
     let (user, own) = (peer.uid(), rustix::process::geteuid().as_raw());
     if user == own || user == 0 || has_group {
@@ -24,9 +24,9 @@ pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
     ))
 }
 
-/// Returns whether the other end of a socket is closed. A client of a Unix socket that has
-/// only shut down its sending side may still wait for the reply. Over TCP that looks like a
-/// client that has gone, and counts as one if `is_tcp` is set.
+/// Returns whether the other end of a socket is closed. A client of a Unix socket that has only
+/// shut down its sending side may still wait for the reply, and counts as open. Over TCP
+/// (`is_tcp`), such a client looks like one that has gone, and counts as closed.
 pub(super) fn is_closed(socket: &OwnedFd, is_tcp: bool) -> bool {
     let also = if is_tcp { PollFlags::RDHUP } else { PollFlags::empty() };
     let mut polled = [PollFd::new(socket, also)];

@@ -21,20 +21,21 @@ use crate::net::listen;
 use crate::net::listener::{SocketFile, are_paths_left};
 use crate::net::unix_socket::{self, Access, Group};
 
-/// Mode bits that let the group of a folder, and others, enter it.
+/// Mode bit that lets the group of a folder enter it.
 const GROUP_ENTERS: u32 = 0o010;
+/// Mode bit that lets everybody else enter a folder.
 const OTHERS_ENTER: u32 = 0o001;
 
-/// Most folder entries that are searched for sockets of other ports.
+/// Maximum number of folder entries that are searched for control sockets of other ports.
 const ENTRIES_MAX: usize = 1000;
 
-/// Returns the default path of the control socket of the server on this port.
+/// Returns the default path of the control socket of the server on a port.
 pub fn default_path(port: u16) -> PathBuf {
     default_folder().join(file_name(port))
 }
 
-/// Returns the paths at which the server on this port may have put its control socket, the
-/// default first. The server's environment may differ from that of this process.
+/// Returns the paths at which the server on a port may have put its control socket, the default
+/// first. The environment of the server may differ from that of this process.
 pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut paths = Vec::new();
@@ -52,7 +53,7 @@ pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the ports of the sockets in the default folder.
+/// Returns the ports of the control sockets in the default folder.
 pub fn found_ports() -> BTreeSet<u16> {
     let entries = fs::read_dir(default_folder()).into_iter().flatten();
     let entries = entries.take(ENTRIES_MAX).flatten();
@@ -76,7 +77,8 @@ fn folder_in(temporary: &Path) -> PathBuf {
     temporary.join(format!("host-{}", rustix::process::geteuid().as_raw()))
 }
 
-/// Bound control socket and its lock, both removed on drop.
+/// Bound control socket and its lock, both removed on drop unless a new process has taken them
+/// over.
 pub struct Bound {
     path: PathBuf,
     socket: Option<SocketFile>,
@@ -85,17 +87,17 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Returns the path of the socket.
+    /// Returns the path of the control socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the name under which an upgrade hands the socket over.
+    /// Returns the name under which an upgrade hands the control socket over.
     pub fn name(&self) -> String {
         name(&self.path)
     }
 
-    /// Returns the lock.
+    /// Returns the lock file of the control socket.
     pub fn held_lock(&self) -> Option<&File> {
         match &self.lock {
             Lock::InFolder(folder) => folder.held_lock(),
@@ -103,14 +105,14 @@ impl Bound {
         }
     }
 
-    /// Returns whether the socket is open to a group.
+    /// Returns whether the control socket is open to a group (`--control-group`).
     pub fn has_group(&self) -> bool {
         self.has_group
     }
 }
 
-/// Lock beside the socket: in the default folder, which the server creates and
-/// checks, or in a folder that the operator chose.
+/// Lock beside the control socket: in the default folder, which the server creates and checks, or
+/// in a folder that the operator chose.
 enum Lock {
     InFolder(PrivateFolder),
     Alone { name: OsString, file: File },
@@ -176,8 +178,8 @@ fn bind_at(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, 
     Ok((listener, bound))
 }
 
-/// Returns the first folder on the path of a socket that a group may not enter, with its
-/// mode, if there is one.
+/// Returns the first folder on the path of a socket that a group may not enter, if there is one,
+/// and the mode of the folder.
 pub fn closed_folder(path: &Path, group: u32) -> Option<(PathBuf, u32)> {
     let path = fs::canonicalize(path).ok()?;
     let folders = path.ancestors().skip(1).filter_map(|folder| Some((folder, folder.metadata().ok()?)));

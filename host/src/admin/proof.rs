@@ -18,25 +18,27 @@ use crate::site::diff::{Diff, NotCompared};
 use crate::site::directory::Site;
 use crate::site::swap::IsGone;
 
-/// Most comparisons at once, so that swaps have places for their uploads.
+/// Maximum number of comparisons at once, which leaves permits for the uploads of swaps.
 pub const DIFFS_MAX: usize = 2;
 
-/// Most examples of each kind and class, unless the client asks for more.
+/// Default of the largest number of examples that are reported for each kind of difference and each
+/// class of requests.
 const EXAMPLES: usize = 5;
 
-/// Largest number of examples of each kind and class.
+/// Largest number of examples that a client may ask for, for each kind of difference and each class
+/// of requests.
 pub(crate) const EXAMPLES_MAX: usize = 100;
 
-/// Longest time of a comparison, unless the client gives one.
+/// Default of the time limit of a comparison.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Least time of a comparison, which is the unit in which it is sent.
+/// Smallest time limit of a comparison: the unit in which clients send the limit.
 const TIME_MIN: Duration = Duration::from_millis(1);
 
-/// Largest time of a comparison.
+/// Largest time limit of a comparison.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 
-/// What a client wants to have compared.
+/// Comparison that a client asks for in the query of a request.
 pub(super) struct Wanted {
     against: Option<u64>,
     ignore_fields: Vec<HeaderName>,
@@ -45,7 +47,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Parses the query of a request.
+    /// Parses the query of a request for a comparison.
     pub(super) fn new(parts: &Parts) -> Result<Wanted, Refusal> {
         let number = |name, parse: fn(&str) -> Result<u64, String>| parameter(parts, name, parse);
         let names = choice::parameters(parts, "ignore-field");
@@ -79,7 +81,7 @@ pub(super) async fn diff(
     }
 }
 
-/// Returns what came of the latest candidate that was tried on the journal.
+/// Returns the report about the latest candidate that was tried on the requests of the journal.
 pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
     match site.swapper.replayed() {
         Some(replayed) => Ok(json(StatusCode::OK, &*replayed)),
@@ -91,8 +93,8 @@ pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Returns the state of the journal. The names of classes have words of targets, which may be
-/// secrets.
+/// Returns the state of the journal. Masks secrets in the names of classes, which contain words of
+/// request targets.
 pub(super) fn summary(site: &Site) -> Summary {
     let current = site.swapper.current();
     let mut summary = site.journal.summary();
@@ -102,8 +104,8 @@ pub(super) fn summary(site: &Site) -> Summary {
     summary
 }
 
-/// Returns the requests of the journal as a request file. Writes it on another thread, because
-/// it may be long.
+/// Returns the requests of the journal as a request file. Writes the file on another thread,
+/// because it may be long.
 pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
     let write = move || {
         let current = site.swapper.current();
@@ -138,7 +140,8 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Parses a parameter of the query.
+/// Parses a parameter of the query by `parse`. Returns [`None`] if the parameter is absent or
+/// empty.
 pub(super) fn parameter<T>(
     parts: &Parts,
     name: &str,
@@ -152,13 +155,14 @@ fn wrong<T>(name: &str, parsed: Result<T, String>) -> Result<T, Refusal> {
     parsed.or_else(|cause| refuse(StatusCode::BAD_REQUEST, format!("the parameter {name}: {cause}")))
 }
 
-/// Parses the number of examples of each kind and class.
+/// Parses the largest number of examples that are reported for each kind of difference and each
+/// class of requests.
 pub(crate) fn examples(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| *number <= EXAMPLES_MAX as u64);
     number.ok_or_else(|| format!("expected a whole number from 0 to {EXAMPLES_MAX}, found `{text}`"))
 }
 
-/// Parses the longest time of a comparison.
+/// Parses the time limit of a comparison.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     match time {

@@ -17,21 +17,23 @@ use crate::site::outcome::Outcome;
 use crate::site::rollout_status::InProgress;
 use crate::tls::shown::AllShown;
 
-/// Header that every request that changes something must have, so that no page in a browser
-/// can send one by a form or a link.
+/// Header field that every request that changes something must have, so that no web page can send
+/// such a request by a form or a link.
 pub const CHANGES: &str = "x-host-admin";
 
-/// Pattern of the levels of the log.
+/// Regular expression for the levels of the log, for the OpenAPI description.
 const LEVELS: &str = "^((request|handler|host)=)?(off|error|warn|info|debug|trace)\
     (,((request|handler|host)=)?(off|error|warn|info|debug|trace))*$";
 
-/// Largest body of a request in bytes, except for a module.
+/// Maximum length of the body of a request in bytes, except for a module.
 pub const BODY_MAX: usize = 16 << 10;
 
-/// Longest time to receive a body, and to wait for an upload permit, each.
+/// Timeout for receiving the head of a request, for receiving its body, and for waiting for an
+/// upload permit, each.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest reply that a command reads, in bytes: 100,000 versions with long names.
+/// Maximum length of a reply that a command reads, in bytes: enough for 100,000 versions with long
+/// names.
 pub const REPLY_MAX: usize = 64 << 20;
 
 /// State of a server.
@@ -128,7 +130,7 @@ fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Erro
     Option::<Number>::deserialize(from)?.map(parse).transpose()
 }
 
-/// Largest whole number up to which a floating-point number tells all from each other.
+/// Largest whole number such that an `f64` tells it and all smaller ones apart.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// What came of the end of a rollout.

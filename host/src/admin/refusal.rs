@@ -6,11 +6,11 @@ use crate::site::outcome::Outcome;
 
 /// Reason for which a request is not carried out.
 pub(super) enum Refusal {
-    /// Status, and the cause in words.
+    /// Status of the reply, and the cause in words.
     Error(StatusCode, String),
-    /// Another version is current than the client expects.
+    /// The current version is none of those that the client expects.
     Outdated {
-        /// What the reply says.
+        /// Outcome that the reply contains.
         refused: Outcome,
         /// Number of the current version.
         current: u64,

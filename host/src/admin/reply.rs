@@ -26,7 +26,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     reply
 }
 
-/// Returns the response about a swap or a rollback of a site.
+/// Returns the response with the outcome of a swap or a rollback of a site.
 pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
     let (status, current) = match outcome {
         Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
@@ -50,7 +50,7 @@ pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -
     reply
 }
 
-/// Sets the tag of a reply: the number of the current version.
+/// Sets the field `etag` of a reply to the number of the current version.
 pub(super) fn set_tag(reply: &mut Reply, current: u64) {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{current}\"")) {
         reply.headers_mut().insert(ETAG, tag);
@@ -67,7 +67,7 @@ pub(super) fn text(text: String, media_type: &'static str) -> Reply {
     reply
 }
 
-/// Returns a response with a stream of events, or only its head.
+/// Returns a response with a stream of events, or without a body for HEAD.
 pub(super) fn events(frames: Option<Frames>) -> Reply {
     let mut reply = Response::new(frames.map_or_else(|| Either::Left(Full::default()), Either::Right));
     let headers = reply.headers_mut();

@@ -21,13 +21,15 @@ use crate::site::swap::Way;
 /// Time of a shadow without steps, unless the client or the configuration gives one.
 const SHADOW: Duration = Duration::from_secs(600);
 
-/// Returns the way of a swap.
+/// Returns the way of a swap: at once if the query says so (`now`), or else as the configuration
+/// asks.
 pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let at_once = parameter(parts, "now", switch)?.unwrap_or_default();
     Ok(if at_once { Way::AtOnce } else { Way::Configured })
 }
 
-/// Returns the plan of a rollout: that of the site, with what the query changes.
+/// Returns the plan of a rollout: the plan of the site with the changes in the query. Refuses a
+/// plan without steps, unless the query asks for a shadow.
 pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let Plan { shadow, percent: share, steps, hold, key, slower, requests: least, wait } =
         site.swapper.plan();
@@ -62,7 +64,8 @@ pub(super) fn status(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Carries out an order about the rollout in progress. The query may name its candidate.
+/// Carries out an order about the rollout in progress: pause, resume, promote or abort. The query
+/// may name the candidate that the rollout has to have.
 pub(super) async fn order(site: &Site, parts: &Parts, order: Operation, by: By) -> Result<Reply, Refusal> {
     let swapper = &site.swapper;
     let candidate = parameter(parts, "version", version)?;

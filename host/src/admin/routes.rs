@@ -3,7 +3,7 @@
 
 use http::Method;
 
-/// What a request asks for.
+/// Operation of the API that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Status,
@@ -41,8 +41,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Returns whether a client at an address needs no token: what asks whether a server lives
-    /// often has no place for one, and the page asks for it.
+    /// Returns whether a client at an address needs no token for the operation: health checks often
+    /// cannot send one, and the page itself asks its user for the token.
     pub(super) fn is_open(self) -> bool {
         matches!(self, Operation::Alive | Operation::Ready | Operation::Page | Operation::PageFile)
     }
@@ -51,7 +51,7 @@ impl Operation {
 /// Operation of one method on one path.
 pub(super) struct Route {
     pub(super) method: Method,
-    /// Path, in which a segment in braces stands for any segment.
+    /// Path of the route, in which a segment in braces stands for any segment.
     pub(super) path: &'static str,
     pub(super) operation: Operation,
     pub(super) summary: &'static str,
@@ -61,7 +61,7 @@ const fn route(method: Method, path: &'static str, operation: Operation, summary
     Route { method, path, operation, summary }
 }
 
-/// All operations.
+/// Routes of all operations.
 pub(super) static ROUTES: [Route; 32] = [
     route(Method::GET, "/v1/status", Operation::Status, "State of the server"),
     route(Method::GET, "/v1/sites", Operation::Sites, "Sites, each with its current version"),
@@ -187,17 +187,17 @@ pub(super) static ROUTES: [Route; 32] = [
     ),
 ];
 
-/// What a method and a path lead to.
+/// Result of the search for the operation of a method and a path.
 pub(super) enum Found<'a> {
-    /// An operation, with the segment that stands for the part in braces.
+    /// Operation, with the segment of the path that stands for the part in braces, or an empty one.
     Operation(Operation, &'a str),
-    /// The path exists; these are its methods.
+    /// The path exists, but not with this method. Holds the methods that the path has.
     OtherMethods(Vec<&'static Method>),
     /// There is no such path.
     Nothing,
 }
 
-/// Finds the operation of a request. HEAD is answered like GET.
+/// Finds the operation of a request by method and path. HEAD is answered like GET.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     let mut others = Vec::new();
@@ -217,8 +217,8 @@ pub(super) fn is_open(method: &Method, path: &str) -> bool {
     matches!(find(method, path), Found::Operation(operation, _) if operation.is_open())
 }
 
-/// Returns the segment that stands for the part in braces, or an empty one without such a
-/// part, if a path matches.
+/// Returns the segment of a path that stands for the part in braces of a pattern, or an empty text
+/// if the pattern has no such part; [`None`] if the path does not match.
 fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     match pattern.split_once('{') {
         None => (pattern == path).then_some(""),

@@ -15,7 +15,7 @@ use tokio::time::interval;
 use crate::admin::refusal::{Refusal, error};
 use crate::events::hub::{Events, Listener, STREAMS_MAX};
 
-/// Header with the id of the last change that the client has seen.
+/// Header field with the id of the last change that the client has seen.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Time between two comments, which keep proxies from closing the connection.
@@ -24,7 +24,7 @@ pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// Interval of checks whether the client is still connected.
 const GONE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Body of a stream.
+/// Body of a response that is a stream of events or of samples.
 pub(super) struct Frames {
     lines: mpsc::Receiver<Bytes>,
     permit: Option<OwnedSemaphorePermit>,
@@ -35,7 +35,7 @@ impl Frames {
         Frames { lines, permit: Some(permit) }
     }
 
-    /// Takes the permit, which has to be kept until the connection has ended.
+    /// Takes the permit of the stream, which has to be kept until the connection has ended.
     pub(super) fn take_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.take()
     }
@@ -54,11 +54,11 @@ impl Body for Frames {
     }
 }
 
-/// Begins a stream.
+/// Begins a stream of events to a client.
 ///
 /// # Errors
 ///
-/// When there are `STREAMS_MAX` already.
+/// When there are `STREAMS_MAX` streams of events already.
 pub(super) fn begin(
     events: &Arc<Events>,
     parts: &Parts,
@@ -76,7 +76,8 @@ pub(super) fn begin(
     Ok(Frames::new(lines, permit))
 }
 
-/// Passes events on. Takes the next one only when the client has room for it.
+/// Sends events to a client until the client leaves or the server ends. Takes the next event only
+/// when the client has room for it.
 async fn feed(mut listener: Listener, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() -> bool) {
     let (mut comments, mut checks) = (interval(COMMENT_INTERVAL), interval(GONE_INTERVAL));
     // The first tick is due at once.

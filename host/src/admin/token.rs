@@ -1,4 +1,4 @@
-//! Bearer token, by which a client at an address shows that it may use the API.
+//! Bearer token, by which a client at the address of `--admin` shows that it may use the API.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 
 use crate::regular_file;
 
-/// Least length of a token in bytes: it must not be guessed.
+/// Minimum length of a token in bytes, so that nobody can guess one.
 const TOKEN_MIN: usize = 16;
 
-/// What the file has to have.
+/// Content that a token file has to have, for messages.
 const EXPECTED: &str = "one line of at least 16 visible ASCII characters";
 
-/// Largest file of a token in bytes.
+/// Maximum size of a token file in bytes.
 const FILE_MAX: usize = 4096;
 
 /// Mode bits that let users other than the owner use a file.
@@ -29,7 +29,7 @@ const OTHERS: u32 = 0o077;
 pub struct Token(PathBuf);
 
 impl Token {
-    /// Checks that the file has a token.
+    /// Returns the token of a file, after checking that the file has one.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Token {
         Ok(token)
     }
 
-    /// Returns a warning if other users can read or change the file.
+    /// Returns a warning if other users can read or change the token file.
     pub fn doubt(path: &Path) -> Option<String> {
         let mode = path.metadata().ok()?.mode() & 0o7777;
         (mode & OTHERS != 0).then(|| {
@@ -69,7 +69,8 @@ impl Token {
         Ok(token.to_owned())
     }
 
-    /// Returns whether a request has the token.
+    /// Returns whether the fields of a request carry the token. Fails if the token file cannot be
+    /// used.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> anyhow::Result<bool> {
         let token = self.read()?;
         let mut values = headers.get_all(AUTHORIZATION).iter();

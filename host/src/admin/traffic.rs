@@ -24,19 +24,19 @@ use crate::metrics::traffic::{InUse, Reading};
 use crate::serve::app::App;
 use crate::site::directory::Site;
 
-/// What is read for samples.
+/// Source of the counters that samples of the traffic are made of.
 struct Source {
     app: Arc<App>,
     engine: Engine,
-    /// Name of the site; [`None`] is the whole server.
+    /// Name of the site of the stream; [`None`] stands for the whole server.
     site: Option<String>,
 }
 
-/// Begins a stream. Its first lines are the samples that are kept.
+/// Begins a stream of samples to a client, the kept samples first.
 ///
 /// # Errors
 ///
-/// When the site is unknown, or there are `STREAMS_MAX` streams already.
+/// When the site is unknown, or there are `STREAMS_MAX` streams of samples already.
 pub(super) fn begin(
     app: &Arc<App>,
     engine: &Engine,
@@ -57,7 +57,7 @@ pub(super) fn begin(
     Ok(Frames::new(lines, permit))
 }
 
-/// Sends samples until the client leaves or its site is removed.
+/// Sends samples until the client leaves or the site of the stream is removed.
 async fn feed(source: Source, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() -> bool) {
     let mut ticks = interval(INTERVAL);
     // A client that reads slowly gets fewer samples, each about a longer time.
@@ -81,7 +81,8 @@ async fn feed(source: Source, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() ->
 }
 
 impl Source {
-    /// Returns the lines of the samples behind a number; [`None`] if the site is gone.
+    /// Returns the lines of the samples after the number `seen`, and the number of the latest
+    /// sample; [`None`] if the site is gone.
     fn follow(&self, seen: u64) -> Option<(Vec<Bytes>, u64)> {
         let sites = self.app.sites.get();
         let site = match self.site.as_deref() {

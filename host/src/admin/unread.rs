@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Impatient<S> {
     stream: S,
     patience: Duration,
-    /// Runs while a write waits.
+    /// Timer that runs while a write waits for the client to read.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds of what gets certificates.
+//! Bounds of getting certificates by ACME that no flag changes.
 
 use crate::acme::{attempt, client, failure, order, schedule, store};
 use crate::bounds::row::{Row, bytes, count, time};

@@ -1,11 +1,11 @@
-//! Rows of the tables of bounds.
+//! Rows of the tables of bounds that no flag changes.
 
 use std::time::Duration;
 
 use crate::amount::Amount;
 
-/// Row of a table: what is bounded, its largest amount, and the effect of exceeding
-/// it.
+/// Row of a table of bounds: what is bounded, its largest amount, and the effect of exceeding that
+/// amount.
 pub(crate) type Row = (&'static str, Amount, &'static str);
 
 pub(super) fn count(what: &'static str, most: u64, past: &'static str) -> Row {

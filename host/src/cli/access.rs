@@ -1,4 +1,4 @@
-//! Access to a control socket: says why it cannot be reached, and checks whose it is.
+//! Access to a control socket: says why a server cannot be reached, and checks who owns the socket.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 
-/// Number of the user root.
+/// User id of root.
 const ROOT: u32 = 0;
 
 /// Mode bit that lets the group of a socket connect.
@@ -21,7 +21,7 @@ const GROUP_WRITES: u32 = 0o020;
 /// Mode bit that lets the group of a folder enter it.
 const GROUP_ENTERS: u32 = 0o010;
 
-/// Explains why a socket cannot be reached.
+/// Returns an error that says why a control socket cannot be reached, and what to do.
 pub(super) fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
     let path = socket.display();
     match error.kind() {
@@ -46,7 +46,7 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// Says what keeps this user from a socket, and the remedy.
+/// Returns what keeps this user from connecting to a control socket, and the remedy.
 fn denied(socket: &Path) -> String {
     if let Some(folder) = closed_folder(socket) {
         let shown = folder.display();
@@ -94,8 +94,9 @@ fn group_of(found: &Metadata) -> String {
     group.map_or_else(|| found.gid().to_string(), |group| group.name)
 }
 
-/// Checks that the server may be trusted with a module: another user's server could
-/// take it and pretend to serve it. `is_chosen` tells whether the path was given.
+/// Checks that the server belongs to this user or to root, because a server of another user could
+/// take a module and only pretend to serve it. If `is_chosen` says that the path was given, also
+/// accepts a socket that is open to a group of this user, and any socket if this user is root.
 pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
     // Not by rustix, which reads no process number of 0: that of a server in another PID namespace.
     let peer = getsockopt(stream, PeerCredentials).context("cannot determine the owner of the server")?;
@@ -112,7 +113,8 @@ pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> 
     )
 }
 
-/// Returns whether a user has opened the socket to a group of this process.
+/// Returns whether the socket at a path belongs to a user, and a group of this process may connect
+/// to it.
 fn is_open_to_group(path: &Path, user: u32) -> bool {
     let groups = rustix::process::getgroups().unwrap_or_default();
     let is_ours = |group: u32| {

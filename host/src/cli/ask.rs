@@ -10,28 +10,31 @@ use crate::admin::protocol::{ErrorReply, Status};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 
-/// Most bytes of a reply that is not understood, and of the name of a module.
+/// Largest number of bytes that are shown of a reply that is not understood, and that are sent of
+/// the name of a module.
 pub(super) const SHOWN_MAX: usize = 1000;
 
-/// Path of the state of a server in its API.
+/// Path in the API at which a server shows its state.
 pub(super) const STATUS: &str = "/v1/status";
 
-/// Returns the end of the name of a module, which tells more of a long path than its begin.
+/// Returns at most the last `SHOWN_MAX` bytes of the name of a module, because the end of a long
+/// path tells more than its beginning.
 pub(super) fn end_of(name: &str) -> &str {
     name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default()
 }
 
-/// Asks for the state of a server.
+/// Asks a server for its state, and returns the parsed reply.
 pub(super) fn status(server: &Server) -> anyhow::Result<Status> {
     get(server, STATUS)
 }
 
-/// Asks a server for a resource.
+/// Asks a server for the resource at `target`, and returns the parsed reply.
 pub(super) fn get<R: DeserializeOwned>(server: &Server, target: &str) -> anyhow::Result<R> {
     reply(&client::ask(server, Ask::get(target))?)
 }
 
-/// Asks a server, and prints its reply.
+/// Sends a request to a server, and prints the reply: as JSON with `--json`, or else the text of
+/// `describe`. Returns the exit code of `describe`.
 pub(super) fn show<R: DeserializeOwned>(
     server: &Server,
     ask: Ask<'_>,
@@ -45,7 +48,7 @@ pub(super) fn show<R: DeserializeOwned>(
     Ok(code)
 }
 
-/// Returns a reply unless it is an error.
+/// Returns the reply of a server, or the cause in it as an error if the server refused the command.
 pub(super) fn unless_refused(line: String) -> anyhow::Result<String> {
     if let Ok(ErrorReply { error }) = serde_json::from_str(&line) {
         // A reload has a line for each mistake.
@@ -55,7 +58,8 @@ pub(super) fn unless_refused(line: String) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// Parses a reply.
+/// Parses the reply of a server. A reply that says why the server refused the command becomes an
+/// error.
 fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
     serde_json::from_str(&unless_refused(line.into())?).with_context(|| {
         let line = quoted(line.trim_end(), SHOWN_MAX);

@@ -25,16 +25,18 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Returns whether a body was given.
+    /// Returns whether a flag gives a body.
     pub(super) fn is_given(&self) -> bool {
         [&self.data, &self.data_binary, &self.json].iter().any(|each| !each.is_empty())
     }
 
-    /// Adds the body, and the fields about it that the request does not have.
+    /// Adds the body to a request, and the fields `content-type` and, for JSON, `accept` if the
+    /// request lacks them.
     ///
     /// # Errors
     ///
-    /// One line: what cannot be read.
+    /// One line: which file cannot be read, or that standard input cannot be read or is named
+    /// twice.
     pub(super) fn add_to(&self, request: &mut Request<Bytes>) -> anyhow::Result<()> {
         if !self.is_given() {
             return Ok(());

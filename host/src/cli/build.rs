@@ -13,14 +13,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-/// Target that handlers are built for.
+/// Rust target for which handlers are built.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Most bytes that are kept of what Cargo writes to standard error.
+/// Largest number of bytes that are kept of what Cargo writes to standard error.
 const SAID_MAX: usize = 64 << 10;
 
-/// Longest wait for the end of Cargo's standard error after Cargo has ended: a process that
-/// Cargo has started, such as a cache of a compiler, may keep it open.
+/// Maximum wait for the end of Cargo's standard error after Cargo has ended: a process that Cargo
+/// has started, such as a cache of a compiler, may keep it open.
 const SAID_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of a successful build.
@@ -33,7 +33,7 @@ pub(super) struct Built {
     pub(super) time: Duration,
 }
 
-/// Checks that the folder has a crate and that Rust and its target are installed.
+/// Checks that a folder has a crate, and that Rust and the target of handlers are installed.
 pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     if !folder.join("Cargo.toml").is_file() {
         bail!(
@@ -67,8 +67,8 @@ pub(super) enum Outcome {
 
 /// Builds the crate in a folder with `--release`.
 ///
-/// A debug build is ten times as large, so swapping it in costs more time than
-/// building it saves, and it needs a larger stack than it is linked with.
+/// A debug module is ten times as large, so that swapping it in takes more time than a debug build
+/// saves, and it needs a larger stack than the linker gives it.
 pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let since = Instant::now();
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -119,7 +119,8 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Built(Built { module, crates, time: since.elapsed() }))
 }
 
-/// Passes on to standard error what Cargo writes there, and returns the beginning of it.
+/// Copies what Cargo writes to standard error to the standard error of this process, and returns
+/// the first `SAID_MAX` bytes.
 async fn pass_on(mut from: ChildStderr) -> String {
     let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
@@ -163,7 +164,7 @@ fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf>
     }
 }
 
-/// Running Cargo, ended with its children on drop.
+/// Running process of Cargo, ended together with its children on drop.
 struct Running(Child);
 
 impl Drop for Running {

@@ -72,8 +72,8 @@ pub(super) fn of_build(errors: &str) -> Option<&'static str> {
     REMEDIES.into_iter().find(|(signs, _)| holds(signs)).map(|(_, remedy)| remedy)
 }
 
-/// Returns whether the compiler says of the crate itself that it links `std`, and not of a crate
-/// that it uses.
+/// Returns whether the crate that is built links `std` itself, according to the errors of the
+/// compiler, and not one of its dependencies.
 fn lacks_no_std(errors: &str) -> bool {
     let behind = errors.split_once("first defined in crate `std` (which `").map(|(_, behind)| behind);
     let linking = behind.and_then(|behind| behind.split_once("` depends on)")).map(|(name, _)| name);

@@ -114,8 +114,8 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
     output.flush()
 }
 
-/// Describes a fault: the message of a panic, then the name and the cause of the fault, then
-/// the frames of a trap or at the deadline, each on its own line.
+/// Describes a fault in lines: the message of a panic, the name and the cause of the fault, and the
+/// stack frames at the trap or at the deadline.
 fn explain(fault: &Fault) -> String {
     let (cause, panic, frames) = match fault {
         Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),
@@ -138,8 +138,8 @@ fn explain(fault: &Fault) -> String {
     text
 }
 
-/// Returns a note about a method that differs from a usual one in the case of its letters only: no
-/// route has it.
+/// Returns a note if a method differs from a usual one only in the case of its letters, such as
+/// `get`, because no route has such a method; or else an empty text.
 fn doubt(method: &str) -> String {
     let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let meant = usual.iter().find(|usual| method != **usual && method.eq_ignore_ascii_case(usual));

@@ -20,7 +20,7 @@ use crate::site::version::hash;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Longest name that is shown, in bytes.
+/// Largest number of bytes that are shown of a name.
 const NAME_MAX: usize = 200;
 
 /// Arguments of `host check`.
@@ -109,7 +109,7 @@ pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
     Ok(report.acceptable)
 }
 
-/// Runs a stage of a trial, and keeps its time in milliseconds if it succeeds.
+/// Runs a stage of the trial of a module, and stores its time in `milliseconds` if it succeeds.
 async fn timed<T, E>(
     stage: impl Future<Output = Result<T, E>>,
     milliseconds: &mut Option<f64>,
@@ -123,7 +123,7 @@ async fn timed<T, E>(
 }
 
 impl Report {
-    /// Describes a module that was not tried out yet.
+    /// Returns the report about a module before its trial.
     fn new(module: String, file: &[u8], anatomy: &Anatomy) -> Report {
         let shown = |name: &String| quoted(name, NAME_MAX).to_string();
         let imports = anatomy.imports.iter();
@@ -144,7 +144,8 @@ impl Report {
         }
     }
 
-    /// Takes the module through the stages of a candidate, as far as it gets.
+    /// Tries the module out as a candidate (compile, start, probes) until a stage fails, and adds
+    /// the results to the report.
     ///
     /// # Errors
     ///

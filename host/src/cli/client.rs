@@ -1,5 +1,5 @@
-//! Client of the API: finds the control socket of the server, checks whose it is, sends one
-//! request and waits for the reply.
+//! Client of the API: finds the control socket of the server, checks who owns it, sends one request
+//! and waits for the reply.
 
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
@@ -25,13 +25,14 @@ use crate::cli::access::{check_owner, unreachable};
 use crate::config::environment;
 use crate::config::value::{duration, port, showable};
 
-/// Longest wait for the reply to anything but a swap.
+/// Timeout for a reply. Swaps, rollouts, comparisons, reloads and upgrades have longer ones, which
+/// depend on the limits of the server.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest time in which a stream sends nothing. A server sends a comment every 15 s.
+/// Silence after which a stream counts as broken. A server sends a comment every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Port of the server, unless another one is given.
+/// Port of the server without `--port`.
 const PORT: u16 = 4444;
 
 /// Flags that choose the server and the output format.
@@ -48,8 +49,8 @@ pub struct Server {
     /// allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Print the reply of the server, or each event, as a line of JSON, or {"outcome":"failed","cause":"..."} when there
-    /// is none or it is an error
+    /// Print the reply of the server, or each event, as a line of JSON, or
+    /// {"outcome":"failed","cause":"..."} when there is none or it is an error
     #[arg(long)]
     pub json: bool,
 }
@@ -64,7 +65,8 @@ pub struct OfSite {
 }
 
 impl OfSite {
-    /// Returns the target of a request: a path, and parameters.
+    /// Returns the target of a request: a path, with the parameters and the chosen site as its
+    /// query.
     pub(super) fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
         let site = self.site.as_deref().map(|name| ("site", name));
         let query = form_urlencoded::Serializer::new(String::new())
@@ -76,36 +78,35 @@ impl OfSite {
 
 /// Request to a server.
 pub(super) struct Ask<'a> {
-    /// Method.
     pub method: Method,
-    /// Path and query.
+    /// Path and query of the request.
     pub target: &'a str,
-    /// Number of the version that has to be current.
+    /// Number of the version that has to be current, or else the server refuses the request.
     pub if_version: Option<u64>,
-    /// Body: a module, or JSON.
+    /// Body of the request: a module, or JSON.
     pub body: Vec<u8>,
-    /// Longest wait, unless `--timeout` is given.
+    /// Timeout for the reply, unless `--timeout` is given.
     pub patience: Duration,
 }
 
 impl Ask<'_> {
-    /// Asks for a resource without changing it.
+    /// Returns a GET request, which changes nothing.
     pub(super) fn get(target: &str) -> Ask<'_> {
         Ask { method: Method::GET, target, if_version: None, body: Vec::new(), patience: TIMEOUT }
     }
 
-    /// Puts a value in the place of another.
+    /// Returns a PUT request, which replaces a value.
     pub(super) fn put(target: &str, body: Vec<u8>) -> Ask<'_> {
         Ask { method: Method::PUT, body, ..Ask::get(target) }
     }
 
-    /// Orders a change.
+    /// Returns a POST request, which orders a change.
     pub(super) fn post(target: &str, if_version: Option<u64>, body: Vec<u8>, patience: Duration) -> Ask<'_> {
         Ask { method: Method::POST, target, if_version, body, patience }
     }
 }
 
-/// Sends a request to a server, and returns its reply.
+/// Sends a request to a server, and returns the body of the reply.
 ///
 /// # Errors
 ///
@@ -121,21 +122,22 @@ pub(super) fn ask(server: &Server, ask: Ask<'_>) -> anyhow::Result<String> {
     }
 }
 
-/// End of a stream.
+/// End of a stream that [`follow`] has read.
 pub(super) enum End {
-    /// The server has ended it. Has the path of its socket.
+    /// The server has ended the stream. Holds the path of the control socket.
     Ended(PathBuf),
-    /// `take` broke off.
+    /// The function that takes the pieces of the stream asked to stop.
     Stopped,
-    /// The server has replied this instead of a stream.
+    /// The server has replied with an error instead of a stream. Holds the body of the reply.
     Refused(String),
 }
 
-/// Follows a stream of a server, and passes its pieces to `take`.
+/// Reads a stream of a server, and passes each piece to `take` until the stream ends or `take` asks
+/// to stop.
 ///
 /// # Errors
 ///
-/// One line: why there is no stream, why it broke, or that of `take`.
+/// One line: why there is no stream, why the stream broke, or the error of `take`.
 pub(super) fn follow(
     server: &Server,
     target: &str,
@@ -169,7 +171,7 @@ pub(super) fn follow(
     })
 }
 
-/// Says that a stream has ended although the server has not said that it ends.
+/// Returns the error about a stream that has ended although the server has not said that it ends.
 pub(super) fn wordless(path: &str) -> anyhow::Error {
     anyhow!(
         "the server at {path} ended without a word: it was killed, or it has failed; its log, or that of the system, may \
@@ -182,7 +184,7 @@ fn runtime() -> anyhow::Result<Runtime> {
     runtime.context("cannot start an asynchronous runtime")
 }
 
-/// Explains why there is no reply.
+/// Returns an error that says why there is no usable reply of the server at `path`.
 fn explain(path: &Path, error: anyhow::Error) -> anyhow::Error {
     let path = path.display();
     if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
@@ -230,7 +232,8 @@ async fn text(reply: Response<Incoming>) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Connects to the socket that was chosen, or to the first one at the usual places.
+/// Connects to the control socket that the flags or `$HOST_CONTROL` name, or else to the first
+/// server that is found at the usual paths for the port. Returns the connection and the path.
 fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, PathBuf)> {
     let variable = || std::env::var_os(environment::CONTROL).filter(|path| !path.is_empty());
     let by_variable = || variable().filter(|_| server.port.is_none()).map(PathBuf::from);
@@ -267,8 +270,7 @@ fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, P
     )
 }
 
-/// Connects to a socket. A server that accepts no connections is waited for at most
-/// `patience`.
+/// Connects to a Unix socket. Waits at most `patience` for a server that accepts no connections.
 fn open(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_write_timeout(Some(patience))?;

@@ -130,11 +130,12 @@ pub enum Command {
     Tool(Tool),
 }
 
-/// Runs a command. `develop` starts a server for a crate.
+/// Runs a command. `develop` builds and serves a crate, for `host dev`.
 ///
 /// # Errors
 ///
-/// One line: why the server could not be reached, or why it refused the command.
+/// One line: why the command failed, for example because the server could not be reached or has
+/// refused it.
 pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let is_json = match &command {
         Command::Swap { server, .. } | Command::Rollback { server, .. } => server.json,
@@ -154,7 +155,7 @@ pub fn run(command: Command, develop: impl FnOnce(Dev) -> anyhow::Result<()>) ->
     result
 }
 
-/// Result in JSON of a command that got no reply, or an error as the reply.
+/// JSON that `--json` prints if a command got no reply or an error.
 #[derive(Serialize)]
 struct Failed {
     outcome: &'static str,

@@ -33,7 +33,7 @@ enum Shell {
     Fish,
 }
 
-/// Prints the script.
+/// Prints the script by which a shell completes command lines.
 pub(super) fn run(completion: Completion) -> ExitCode {
     let Completion { shell, definition: mut command } = completion;
     let name = command.get_name().to_owned();

@@ -26,7 +26,7 @@ use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
 use crate::tls::keeper;
 
-/// Longest message about a mistake, in bytes.
+/// Largest number of bytes that are shown of a message or a value.
 const MESSAGE_MAX: usize = 4096;
 
 /// What `host config` does.
@@ -69,11 +69,12 @@ fn hide_flags_of_server(flag: Arg) -> Arg {
     if is_own { flag } else { flag.hide(true) }
 }
 
-/// Runs the command.
+/// Runs `host config check`, `show` or `schema`.
 ///
 /// # Errors
 ///
-/// When there is no file, or one line for each mistake in it.
+/// That there is no configuration file to check, one line for each mistake in the file, or that a
+/// value to be shown is not UTF-8.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     match config {
         Config::Check { file, config } => check(file.or(config)),
@@ -113,13 +114,14 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints warnings.
+/// Prints warnings to standard error, one a line.
 fn tell(warnings: &[String]) {
     warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
 }
 
-/// Checks what the settings name: addresses, the module, files of probes. Leaves out those of
-/// the command line unless `with_line` is set. Returns one line for each mistake.
+/// Checks what the settings of a server name, such as addresses, certificates, modules and files of
+/// probes, and returns one line for each mistake. Leaves out the settings of the command line
+/// unless `with_line` is set.
 pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     let found = std::cell::RefCell::new(Vec::new());
     let check_of = |settings: &setting::Settings, id: &str, check: &dyn Fn() -> Result<(), String>| {
@@ -186,7 +188,7 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// When a value cannot stand in a file, because it is not UTF-8.
+/// When a value is not UTF-8, and so cannot stand in a configuration file.
 pub fn text(source: &Source) -> anyhow::Result<String> {
     let Source { file, settings, sites, .. } = source;
     let file = file.as_ref().map_or("none".into(), |path| path.to_string_lossy());
@@ -245,8 +247,8 @@ fn json(source: &Source) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&entries(source))? + "\n")
 }
 
-/// Returns each setting of a server, and its place. Of each site, returns what the site sets
-/// itself.
+/// Returns each setting of a server and where it was set. The settings that a site sets itself
+/// follow for each site.
 pub fn entries(source: &Source) -> Vec<ShownSetting> {
     let command = serve::definition();
     let settings = &source.settings;
@@ -280,8 +282,8 @@ fn entry(key: &str, value: Value, place: Option<&Place>) -> ShownSetting {
     ShownSetting { site: None, key: key.into(), value, place }
 }
 
-/// Returns the default of a flag, unless it is computed at the start, or another setting
-/// takes it away.
+/// Returns the default of a flag; [`None`] if the default is computed at the start of the server,
+/// or another setting excludes it.
 fn default(command: &Command, flag: &Arg, settings: &setting::Settings) -> Option<Given> {
     if !flag.get_action().takes_values() {
         return Some(Given::Switch(false));
@@ -308,7 +310,7 @@ fn toml(flag: &Arg, given: &Given) -> anyhow::Result<String> {
     Ok(value(flag, given).to_string().replace('\u{7f}', "\\u007f"))
 }
 
-/// Returns a value as it stands in a file, with absolute paths.
+/// Returns the value of a flag as a configuration file has it, with absolute paths.
 fn value(flag: &Arg, given: &Given) -> Value {
     let base = std::env::current_dir().unwrap_or_default();
     match given {

@@ -12,9 +12,9 @@ use crate::config::file::{self, FileChoice, Read};
 use crate::config::setting::{self, Given, Settings};
 use crate::config::site::{SiteSource, Source};
 
-/// Adds the settings of the environment and of the configuration file to those of the command
-/// line. `definition` is the command line of the server. Where a server is only shown, the
-/// configuration file may stand in the place of the module.
+/// Adds the settings of the environment and of the configuration file to those of the command line.
+/// `definition` defines the command line of the server. If `is_shown` says that the server is shown
+/// and not started, the configuration file may be given in place of the module.
 ///
 /// # Errors
 ///
@@ -48,22 +48,23 @@ pub fn load(definition: &Command, matches: &ArgMatches, is_shown: bool) -> Resul
     serve(definition, source)
 }
 
-/// Returns the path of the configuration file that the environment names.
+/// Returns the path of the configuration file that `$HOST_CONFIG` names.
 pub(super) fn named_by_environment() -> Option<PathBuf> {
     std::env::var_os(environment::CONFIG).filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
-/// Reads one configuration file alone, as a server would without flags and variables.
+/// Reads one configuration file alone, as a server without flags and environment variables would.
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// One line for each mistake in the file.
 pub(super) fn load_file(definition: &Command, path: PathBuf) -> Result<Serve, Vec<String>> {
     let Read { settings, sites } = file::read(definition, &path)?;
     serve(definition, Source { file: Some(path), keys: settings.len(), settings, sites, ..Source::default() })
 }
 
-/// Returns the server with these settings, and its sites.
+/// Parses the settings of a server and of its sites. Returns one line for each mistake as the
+/// error.
 fn serve(definition: &Command, source: Source) -> Result<Serve, Vec<String>> {
     let mut mistakes = Vec::new();
     let mut parse = |settings: &Settings, of: &str| {

@@ -30,7 +30,7 @@ use crate::trial::probe::Probe;
 /// Flags of the server that `host dev` sets itself.
 const DECIDED: [&str; 4] = ["dev", "watch", "no_watch", "state_dir"];
 
-/// Adapts an argument of the server to this command.
+/// Adapts a flag of the server to `host dev`.
 pub(super) fn fit(argument: Arg) -> Arg {
     match argument.get_id().as_str() {
         "module" => argument
@@ -45,7 +45,8 @@ pub(super) fn fit(argument: Arg) -> Arg {
     }
 }
 
-/// Log target of the line about all memory, which says nothing to an author.
+/// Log target of the line about the memory of the whole server, which does not help the author of a
+/// crate.
 const MEMORY: &str = "host::admin::memory_bounds";
 
 /// Server for a crate.
@@ -60,11 +61,13 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Names the certificate that `--https` will make, so that what needs one is right.
+    /// Sets the flags about TLS to the certificate that `--https` will create, so that checks of
+    /// flags that need a certificate pass.
     ///
     /// # Errors
     ///
-    /// When the user has no folder for it.
+    /// When the user has no folder for the certificate, or `--https-dir` is given without
+    /// `--https`.
     pub(super) fn name_certificate(&mut self) -> Result<(), String> {
         if let Some(file) = self.https.certificate()? {
             let tls = &mut self.serve.tls;
@@ -73,7 +76,8 @@ impl Dev {
         Ok(())
     }
 
-    /// Leaves the line about all memory out of the log, unless more than usual is logged.
+    /// Keeps the line about the memory of the whole server out of the log, unless the log has the
+    /// level debug or trace.
     pub(super) fn quieter(mut self) -> Dev {
         let level = &mut self.serve.log_level;
         let logs = |of| level.would_enable(MEMORY, &of);
@@ -84,8 +88,8 @@ impl Dev {
     }
 }
 
-/// Builds until a module can be served, then serves and rebuilds until the server
-/// ends.
+/// Builds a crate until its module can be served, then lets `serve` run a server for the module,
+/// and builds the crate again at every save until the server ends.
 ///
 /// # Errors
 ///
@@ -130,14 +134,14 @@ where
 struct Crate {
     folder: PathBuf,
     sources: Sources,
-    /// Bytes of the module that was published last; empty before the first one.
+    /// Bytes of the latest module that was written for the server; empty before the first one.
     served: Arc<[u8]>,
-    /// Cause of the last failure, shown in the browser.
+    /// Cause of the latest failed build or rejection, shown in the browser.
     notice: Notice,
 }
 
 impl Crate {
-    /// Builds until a module can be served.
+    /// Builds the crate at every save until a module can be served. Returns the path of the module.
     async fn first_module(&mut self, args: &Serve) -> anyhow::Result<PathBuf> {
         let probes = args.swap.probes()?;
         loop {
@@ -153,8 +157,8 @@ impl Crate {
         }
     }
 
-    /// Rebuilds at every save, until watching fails. The server logs what becomes
-    /// of each module.
+    /// Builds the crate at every save. Ends only if the sources cannot be watched any more. The
+    /// server logs the outcome for each module.
     async fn build_at_every_save(&mut self) -> anyhow::Result<()> {
         loop {
             self.sources.changed().await?;
@@ -164,7 +168,8 @@ impl Crate {
         }
     }
 
-    /// Builds, and puts the module where the server watches it.
+    /// Builds the crate, and writes the module to the file that the server watches. Returns the
+    /// path of the file; [`None`] if the build failed.
     async fn build(&mut self) -> anyhow::Result<Option<PathBuf>> {
         // Watched before the build, so that no change during the build is missed.
         self.sources.watch(&self.folder)?;
@@ -209,7 +214,7 @@ impl Crate {
     }
 }
 
-/// Writes a file atomically.
+/// Writes a file atomically, by renaming a temporary file.
 fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let aside = place.with_extension("tmp");
     fs::write(&aside, bytes)?;

@@ -1,4 +1,4 @@
-//! `host events`: prints the events of a running server, one a line, until it ends.
+//! `host events`: prints the events of a running server, one a line, until the server ends.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -14,14 +14,15 @@ use serde_json::Value;
 use crate::cli::ask::{SHOWN_MAX, unless_refused};
 use crate::cli::client::{self, End, Server};
 
-/// Longest line of a stream in bytes, more than any event of a server has.
+/// Maximum length of a line of a stream in bytes, more than any event of a server has.
 const LINE_MAX: usize = 1 << 20;
 
 /// Prints events until the server ends, or the reader of the output is gone.
 ///
 /// # Errors
 ///
-/// One line: why there are no more events, although the server has not said that it ends.
+/// One line: why no more events come although the server has not said that it ends, or why the
+/// reply is no stream of events.
 pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
     let (mut lines, mut is_ending) = (Lines::default(), false);
     let end = client::follow(server, "/v1/events", |bytes| {
@@ -53,7 +54,7 @@ pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Splits the pieces of a stream into lines.
+/// Buffer that splits the pieces of a stream into lines.
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
@@ -70,7 +71,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Returns the next whole line without its end.
+    /// Returns the next complete line, without its line end.
     fn next(&mut self) -> Option<String> {
         let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<u8> = self.bytes.drain(..=end).collect();
@@ -86,7 +87,7 @@ impl Fields {
         self.0.iter().find(|(found, _)| found == name)?.1.as_str()
     }
 
-    /// Returns a line with the time, the name and the other fields.
+    /// Returns the event as one line: the time, the name, and each other field as `NAME=VALUE`.
     fn line(&self) -> String {
         let of = |name| quoted(self.text(name).unwrap_or("-"), SHOWN_MAX);
         let mut line = format!("{} {}", of("time"), of("event"));

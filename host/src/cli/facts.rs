@@ -21,7 +21,7 @@ pub(super) struct FactFlags {
 }
 
 impl FactFlags {
-    /// Returns what was given, and the defaults for the rest.
+    /// Returns the facts that the flags give, with defaults for the others.
     pub(super) fn facts(&self) -> Facts {
         let default = Facts::default();
         Facts {

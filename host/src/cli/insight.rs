@@ -18,7 +18,7 @@ use crate::tls::facts::Facts;
 use crate::tls::orders::ShownOrder;
 use crate::tls::shown::{AllShown, Shown};
 
-/// Path of the levels of the log in the API.
+/// Path in the API at which a server shows and changes the levels of its log.
 const LOG_LEVEL: &str = "/v1/log-level";
 
 /// Commands about the faults, the certificates and the log.
@@ -69,7 +69,7 @@ impl Insight {
     }
 }
 
-/// Runs a command.
+/// Runs `host faults`, `host health`, `host cert` or `host log-level`.
 ///
 /// # Errors
 ///

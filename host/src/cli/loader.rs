@@ -12,7 +12,7 @@ use crate::config::values::ValueFlags;
 use crate::site::remedy::{self, Language, NO_CONFIGURE, TAKE_VALUES};
 use crate::site::version::{Origin, hint};
 
-/// Limits that apply to a call without a server.
+/// Ids of the flags of the limits that apply to a call without a server.
 const APPLICABLE: [&str; 11] = [
     "deadline",
     "memory_max",
@@ -27,21 +27,21 @@ const APPLICABLE: [&str; 11] = [
     "response_head_max",
 ];
 
-/// Hides the limits that do not apply to a tool from the tool's help.
+/// Hides a limit that does not apply to a call without a server from the help of a tool.
 pub(super) fn hide_other_limits(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let hidden = is_limit && !APPLICABLE.contains(&argument.get_id().as_str());
     if hidden { argument.hide(true) } else { argument }
 }
 
-/// Why a module does not start.
+/// Reason why a module does not start, and the remedy.
 #[derive(Debug)]
 pub(super) struct NotStarted {
     pub(super) cause: String,
     pub(super) remedy: String,
 }
 
-/// Engine and compilers of a tool.
+/// Engine and compilers of a tool that calls a module without a server.
 pub(super) struct Loader {
     engine: Engine,
     pub(super) compilers: Compilers,
@@ -85,7 +85,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// Why it does not start, and the remedy.
+    /// Why the module does not start, and the remedy.
     pub(super) async fn start(&self, compiled: CompiledModule) -> Result<HandlerModule, NotStarted> {
         if !self.values.is_empty() && !compiled.takes_values() {
             return Err(NotStarted { cause: NO_CONFIGURE.into(), remedy: TAKE_VALUES.into() });
@@ -106,7 +106,8 @@ impl Loader {
     }
 }
 
-/// Reads the file of a module.
+/// Reads the file of a module, at most one byte more than `--module-max`, so that a longer file is
+/// noticed.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Arc<[u8]>> {
     let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max).map_err(hint(path));
     Ok(bytes.with_context(|| format!("cannot read {}", path.display()))?.into())

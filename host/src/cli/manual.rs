@@ -1,5 +1,5 @@
-//! `host manual`: the manual pages. The options come from the definition of the command line; what
-//! it does not say stands here.
+//! `host manual`: the manual pages. The options come from the definition of the command line; the
+//! texts of the other sections stand in this file.
 
 use std::fs;
 use std::io;
@@ -106,7 +106,7 @@ const SECTIONS: [Section; 5] = [
 ///
 /// # Errors
 ///
-/// The file that cannot be written.
+/// Which file or folder cannot be written.
 pub(super) fn run(manual: Manual) -> anyhow::Result<ExitCode> {
     let mut command = manual.definition.disable_help_subcommand(true);
     command.build();
@@ -121,7 +121,7 @@ pub(super) fn run(manual: Manual) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the pages of a command and of its subcommands. Returns their number.
+/// Writes the pages of a command and of its subcommands. Returns the number of pages.
 fn write(command: &Command, server: &str, folder: &Path) -> anyhow::Result<u64> {
     let file = folder.join(format!("{}.1", title(command)));
     fs::write(&file, page(command, server)?).with_context(|| format!("cannot write {}", file.display()))?;
@@ -171,7 +171,7 @@ fn page(command: &Command, server: &str) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Returns the usage lines. They do not list each flag: the server has too many to read there.
+/// Returns the usage lines, without a list of all flags, because the server has too many.
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
@@ -185,7 +185,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// Adds a section.
+/// Adds a section to a manual page.
 fn add(roff: &mut Roff, (title, rows): &Section) {
     roff.control("SH", [*title]);
     for (term, meaning) in *rows {

@@ -8,15 +8,15 @@
 //! | `config` | checks and shows the configuration |
 //! | `tool` | the commands that need no server |
 //! | `parse` | parses the command line, and explains a wrong one |
-//! | `client` | finds a running server, and asks it |
-//! | `access` | says why a server cannot be reached, and checks whose it is |
+//! | `client` | finds a running server, and sends it a request |
+//! | `access` | says why a server cannot be reached, and checks who owns it |
 //! | `ask` | asks a running server, and shows its reply |
-//! | `upload` | reads the module that is sent |
+//! | `upload` | reads the module that is sent to a server |
 //! | `command` | tells a running server what to do, and shows its reply |
 //! | `status` | what `host status` prints |
-//! | `insight` | shows the faults of a running server, asks whether it is ready, and shows or changes the levels of its log |
+//! | `insight` | shows faults, certificates and readiness of a server, and shows or changes its log levels |
 //! | `events` | prints the events of a running server |
-//! | `proof` | compares a module on recent requests, and shows these |
+//! | `proof` | compares a module on recent requests, and shows or exports the journal |
 //! | `rollout` | rolls a module out, and steers the rollout |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |

@@ -28,7 +28,8 @@ pub struct New {
 // built from may be gone.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-/// Manifest of the SDK, which inherits from its workspace what a copy has to state.
+/// Manifest of the SDK. It inherits values from a workspace, such as the version, that a copy has
+/// to state.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
 
 /// rustfmt settings of the SDK's sources, which are not the default ones.
@@ -48,12 +49,12 @@ const TEMPLATE: [(&str, &str); 7] = [
     (".gitignore", include_str!("template/gitignore")),
 ];
 
-/// Keywords of Rust.
+/// Keywords of Rust, which no crate can have as its name.
 const KEYWORDS: &str = "Self abstract as async await become box break const continue crate do dyn else enum \
     extern false final fn for gen if impl in let loop macro match mod move mut override priv pub ref return \
     self static struct super trait true try type typeof unsized use virtual where while yield _";
 
-/// Names of crates that every handler can use already.
+/// Names of crates that every handler can use already, and that no new crate may have.
 const CRATES: &str = "alloc core handler_sdk proc_macro std test";
 
 pub(super) fn run(new: &New) -> anyhow::Result<()> {

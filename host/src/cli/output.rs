@@ -1,4 +1,4 @@
-//! Output of the commands.
+//! Output of the commands: prints texts, and escapes those of modules and files.
 
 use std::io::{self, Write as _};
 
@@ -10,7 +10,7 @@ pub(super) fn print(text: impl AsRef<[u8]>) {
     let _ = io::stdout().write_all(text.as_ref());
 }
 
-/// Escapes a text of a module or a file to one line.
+/// Escapes a text of a module or a file, so that it stands on one line.
 pub(super) fn one_line(text: &str) -> Quoted<'_> {
     quoted(text, usize::MAX)
 }

@@ -1,5 +1,5 @@
-//! Parses the command line. For a wrong one, returns one line that says what was found, what
-//! was expected and what to do.
+//! Parses the command line. For a wrong command line, returns one line that says what was found,
+//! what was expected and what to do.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::cli::serve::{self, Serve};
 use crate::cli::tool::Tool;
 use crate::config::value_error;
 
-/// Most edits between a word and the command that it is taken for.
+/// Largest number of edits between a mistyped word and the command that is suggested.
 const EDITS_MAX: usize = 2;
 
-/// Words that other programs use for what a command or a signal does here.
+/// Words that other programs use as commands, and what to do with this program instead.
 const FOREIGN: [(&[&str], &str); 12] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
@@ -77,13 +77,14 @@ const EXAMPLES: [(&str, &str); 7] = [
 /// Result of parsing that ends the program.
 #[derive(Debug)]
 pub enum Stop {
-    /// Text that was asked for, for standard output.
+    /// Help or version that was asked for, for standard output.
     Shown(String),
     /// Lines that describe what is wrong with the command line or the configuration.
     Wrong(String),
 }
 
-/// Parses a command line, program name first.
+/// Parses a command line, program name first, and loads and checks the configuration of a server
+/// that it starts or shows.
 ///
 /// # Errors
 ///
@@ -141,8 +142,8 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     Ok(args)
 }
 
-/// Returns the server that a command line starts or describes, with its part of the command
-/// line.
+/// Returns the server that a command line starts or shows, with the parsed arguments for it;
+/// [`None`] for other commands.
 fn configurable<'a>(args: &'a mut Args, matches: &'a ArgMatches) -> Option<(&'a mut Serve, &'a ArgMatches)> {
     match &mut args.command {
         None => Some((&mut args.serve, matches)),
@@ -159,8 +160,8 @@ pub fn command() -> Command {
     with_negatives(Args::command())
 }
 
-/// Returns the definition of the command line under the name by which the program was called: a
-/// package may have given it another one.
+/// Returns the definition of the command line under the name by which the program was called,
+/// because a package may have renamed it.
 fn named(line: &[OsString]) -> Command {
     let name = line.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
     // The name becomes part of a script for a shell.
@@ -179,7 +180,8 @@ fn with_negatives(command: Command) -> Command {
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_negatives))
 }
 
-/// Returns what is wrong with a first word that is nearly a command, or one of another program.
+/// Returns a message about a first word that is nearly a command, or that is a command of other
+/// programs; [`None`] if there is nothing to say.
 fn mistaken(word: &str, command: &Command) -> Option<String> {
     let found = neither(word, command)?;
     if let Some((_, instead)) = FOREIGN.iter().find(|(words, _)| words.contains(&word)) {
@@ -190,7 +192,8 @@ fn mistaken(word: &str, command: &Command) -> Option<String> {
     (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
 }
 
-/// Says that a word is neither a command nor a file, unless it is one or looks like a path.
+/// Returns the message that a word is neither a command nor a file; [`None`] if the word is one of
+/// these, or looks like an option or a path.
 fn neither(word: &str, command: &Command) -> Option<String> {
     let is_command = word == "help" || command.find_subcommand(word).is_some();
     let is_one = !is_word(word) || is_command || Path::new(word).exists();
@@ -266,7 +269,7 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
     }
 }
 
-/// Returns the number of `--port NUMBER` or `--port=NUMBER`.
+/// Returns the port that a command line gives by `--port NUMBER` or `--port=NUMBER`.
 fn port(line: &[OsString]) -> Option<&str> {
     let mut words =
         line.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with("--port"));

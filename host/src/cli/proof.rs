@@ -88,11 +88,12 @@ impl Proof {
     }
 }
 
-/// Runs a command.
+/// Runs `host diff` or `host journal`.
 ///
 /// # Errors
 ///
-/// One line: why the server could not be reached, or why it refused the command.
+/// One line: why the server could not be reached or has refused the command, or why the file cannot
+/// be written.
 pub(super) fn run(what: Proof) -> anyhow::Result<ExitCode> {
     match what {
         Proof::Diff { file, against, show, ignore_field, time, of, server } => {

@@ -20,7 +20,7 @@ use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
 use crate::trial::exchange::{Answer, call};
 
-/// Longest part of a body that is shown, in bytes.
+/// Largest number of bytes that are shown of a body.
 const BODY_MAX: usize = 120;
 
 /// Arguments of `host replay`.
@@ -145,8 +145,8 @@ async fn send(recorded: &Recorded, module: &HandlerModule) -> Outcome {
     call(module, &recorded.message, &method).await.0
 }
 
-/// Returns whether an outcome is the recorded fault. Where a call is at its deadline differs from
-/// run to run.
+/// Returns whether an outcome is the recorded fault. Ignores the cause of a missed deadline, which
+/// says where the call was and differs from run to run.
 fn is_recorded_fault(outcome: &Outcome, recorded: &Recorded) -> bool {
     outcome.as_ref().is_err_and(|fault| {
         let cause = one_line(&fault.to_string()).to_string();
@@ -180,8 +180,8 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// Describes the recorded fault, and what may explain another outcome now. `sha256` is the
-/// hash of the module that was called.
+/// Describes the recorded fault, and what may explain that the replay ended otherwise. `sha256` is
+/// the hash of the module that the replay called.
 fn difference(recorded: &Recorded, sha256: &str) -> String {
     let (fault, cause) = (one_line(&recorded.fault), one_line(&recorded.cause));
     let mut text = format!("        recorded: {fault}: {cause}\n");

@@ -25,7 +25,8 @@ use crate::rollout::share::{Share, Steps};
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
 
-/// Least evidence about times that is shown: a few calls always take longer by chance.
+/// Evidence below which a class of slower requests is not shown, because a few calls always take
+/// longer by chance.
 const SHOWN_MIN: f64 = 10.0;
 
 /// Exit code of `host rollout status` when the candidate was rejected.
@@ -34,7 +35,7 @@ const REJECTED: u8 = 4;
 /// Exit code of `host rollout status` when the rollout waits for an operator.
 const STOPPED: u8 = 5;
 
-/// Time between two looks at a rollout.
+/// Interval at which `host rollout status --wait` asks for the state.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Commands about rollouts.
@@ -183,7 +184,8 @@ impl Order {
     }
 }
 
-/// Runs a command. `describe` tells the outcome of the begin of a rollout.
+/// Runs `host rollout` or `host shadow`. `describe` returns the text and the exit code for what
+/// came of sending the module.
 ///
 /// # Errors
 ///
@@ -218,7 +220,8 @@ pub(super) fn run(what: Rollouts, describe: fn(&Outcome) -> (String, ExitCode)) 
     }
 }
 
-/// Sends a module with the parameters of its plan.
+/// Sends a module and the parameters of `plan` to a server, which begins a rollout or a shadow with
+/// them, and prints the outcome.
 fn send(
     file: &Path,
     plan: &[(&str, Option<String>)],
@@ -271,12 +274,12 @@ fn show_aborted(Aborted { version, serving }: &Aborted) -> (String, ExitCode) {
     (text, ExitCode::SUCCESS)
 }
 
-/// Says that a rollout was ended.
+/// Returns the line that says that a rollout was ended.
 pub(super) fn ended(version: u64, serving: u64) -> String {
     format!("ended the rollout of version {version}; version {serving} serves all clients\n")
 }
 
-/// Says what has become of a rollout, and how far it is.
+/// Returns the line about the state and the progress of a rollout.
 fn first_line(status: &RolloutStatus) -> String {
     let RolloutStatus { version, serving, state, cause, plan, step, share, .. } = status;
     let (seconds, requests) = (status.phase_seconds, status.phase_requests);

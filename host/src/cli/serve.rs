@@ -32,7 +32,7 @@ use crate::telemetry::request_line;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Most serving threads: the most cores that Linux supports.
+/// Maximum number of serving threads: the largest number of cores that Linux supports.
 const THREADS_MAX: usize = 8192;
 
 /// Flags that start a server.
@@ -140,14 +140,14 @@ pub struct Serve {
     pub notice: Notice,
 }
 
-/// Site that a server has.
+/// Site of a server, as the flags or the configuration file describe it.
 #[derive(Clone, Debug)]
 pub struct SitePlan {
-    /// Name.
+    /// Name of the site.
     pub name: Arc<str>,
-    /// Hosts and path.
+    /// Hosts and path whose requests the site answers.
     pub place: Place,
-    /// Settings: those of the site, and the general ones.
+    /// Settings of the site, with the general settings where the site sets none.
     pub args: Serve,
 }
 
@@ -216,8 +216,9 @@ pub struct Swap {
 }
 
 impl Serve {
-    /// Returns the sites that the server has. The general settings describe one too, unless
-    /// there are others and no module is named for it.
+    /// Returns the sites of the server: the default one, which the general settings describe, and
+    /// those of the configuration file. Leaves out the default one if there are others and the
+    /// general settings name no module.
     pub fn plans(&self) -> Vec<SitePlan> {
         let default = (self.sites.is_empty() || self.module.is_some()).then(|| SitePlan {
             name: DEFAULT.into(),
@@ -227,7 +228,8 @@ impl Serve {
         default.into_iter().chain(self.sites.iter().cloned()).collect()
     }
 
-    /// Returns the source of the handler, its probes and its values.
+    /// Returns the settings of a site that a reload can change: the module file, its probes, its
+    /// values, and how candidates are proved and rolled out.
     ///
     /// # Errors
     ///
@@ -245,8 +247,9 @@ impl Serve {
         })
     }
 
-    /// Returns warnings about what can start and is probably not meant: a restart that would let a
-    /// candidate serve all clients, traces that are never continued, and a token that others can read.
+    /// Returns warnings about settings that are valid but probably a mistake: a restart that would
+    /// let a candidate serve all clients, traces that are never continued, and a token that others
+    /// can read.
     pub fn doubts(&self) -> Vec<String> {
         let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
         let forgets = (rolls_out && self.swap.state_dir.is_none()).then(|| {
@@ -263,13 +266,15 @@ impl Serve {
         forgets.into_iter().chain(believes_none).chain(token).collect()
     }
 
-    /// Lets the log say what these flags ask for. Returns whether its levels were others before.
+    /// Applies the flags about the levels of the log, and about the fields and the queries in
+    /// request lines. Returns whether the levels have changed.
     pub fn set_log(&self) -> bool {
         request_line::set(self.log_fields.iter().collect::<LogFields>(), self.log_query);
         log::set_levels(&self.log_level)
     }
 
-    /// Returns the flags about TLS, with the folder of ACME.
+    /// Returns the flags about TLS. The folder for ACME is in the state folder unless `--acme-dir`
+    /// names another.
     pub fn tls(&self) -> TlsFlags {
         let mut tls = self.tls.clone();
         if tls.acme.acme_dir.is_none() && tls.acme.is_on() {
@@ -292,11 +297,12 @@ impl Serve {
         }
     }
 
-    /// Checks what the parsers of single settings cannot.
+    /// Checks what the parser of a single setting cannot: whether the settings that need others
+    /// have them.
     ///
     /// # Errors
     ///
-    /// The id of a setting that needs another one, and which one.
+    /// The id of the wrong setting, and a message that says what was expected with it.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let needs = |id, message: &str| Err((id, format!("{message} with it (see host --help)")));
         if self.swap.require_durable && self.swap.state_dir.is_none() {
@@ -361,13 +367,13 @@ impl Swap {
     }
 }
 
-/// Returns the definition of the server's command line alone.
+/// Returns the definition of the flags of the server, without the commands.
 pub fn definition() -> Command {
     Serve::augment_args(Command::new("host")).mut_args(take_negatives)
 }
 
-/// Makes a limit take a value that begins with a hyphen, so that its own parser
-/// explains a negative number.
+/// Makes a flag that takes a number accept a value that begins with a hyphen, so that the parser of
+/// the flag explains a negative number.
 pub(super) fn take_negatives(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];

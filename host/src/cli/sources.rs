@@ -16,10 +16,10 @@ use tokio::time::timeout;
 /// files at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// File that Cargo itself writes.
+/// File that Cargo itself writes during a build, and that is no source for that reason.
 const LOCK_FILE: &str = "Cargo.lock";
 
-/// File in which macOS keeps how it shows a folder.
+/// File in which macOS stores how it shows a folder.
 const FOLDER_VIEW: &str = ".DS_Store";
 
 /// File that Cargo creates in each folder of build output.
@@ -52,7 +52,7 @@ impl Sources {
         Ok(Sources { watcher: watcher.context(CANNOT_WATCH)?, events, folders: BTreeSet::new() })
     }
 
-    /// Watches a folder and its current subfolders.
+    /// Watches a folder and its current subfolders, except those that hold no sources.
     pub(super) fn watch(&mut self, folder: &Path) -> anyhow::Result<()> {
         let mut remaining = vec![folder.to_owned()];
         while let Some(folder) = remaining.pop() {
@@ -107,8 +107,8 @@ fn matters(event: &notify::Result<Event>) -> bool {
     changes && (paths.is_empty() || paths.iter().any(|path| is_source(path)))
 }
 
-/// Returns whether a path is a source: not of version control, not a backup of an editor, and
-/// not build output. A hidden file may be one: `.cargo/config.toml`, `.well-known`.
+/// Returns whether a path is a source: not of version control, not a backup of an editor, and not
+/// build output. Hidden files such as `.cargo/config.toml` may be sources.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_unsaved = name.starts_with('.') && UNSAVED.iter().any(|end| name.ends_with(end));

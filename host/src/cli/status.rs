@@ -1,4 +1,4 @@
-//! What `host status` prints.
+//! Text that `host status` prints about the state of a server.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::rollout::report::number::counted;
 use crate::tls::orders::ShownOrder;
 use crate::tls::shown::{AllShown, Shown};
 
-/// Describes the state of a server.
+/// Returns the text of `host status` about the state of a server.
 pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
     let Status {
         pid,
@@ -50,8 +50,8 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
     (text, ExitCode::SUCCESS)
 }
 
-/// Returns a line for each certificate, one for why those in the files are refused, and one for each
-/// domain for which ACME has failed.
+/// Returns a line for each certificate in use, a line with the cause if the certificates in the
+/// files are refused, and a line for each domain for which ACME has failed.
 fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> String {
     let line = |one: &Shown| format!("certificate {} until {}\n", one.file.display(), one.facts.not_after);
     let refused = refused.as_ref().map(|cause| format!("certificates refused, so these go on: {cause}\n"));

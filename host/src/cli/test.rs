@@ -18,13 +18,13 @@ use crate::trial::expectation::Expectation;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Longest line of a body that is shown, in bytes.
+/// Largest number of bytes that are shown of a line of a body.
 const LINE_MAX: usize = 200;
 
-/// Most lines of a difference that are shown.
+/// Largest number of lines that are shown of the expected body, and of the found one.
 const LINES_MAX: usize = 40;
 
-/// Format of the files, for the help.
+/// Format of request files, for the help of `host test`.
 const FORMAT: &str = "\
 A file holds requests, separated by lines that begin with ###, which may name the next request:
 
@@ -101,7 +101,7 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
 }
 
 impl Test {
-    /// Refuses a module among the files of requests.
+    /// Returns an error if the module is given among the files of requests, and not before them.
     fn check_order(&self) -> anyhow::Result<()> {
         let is_module = |path: &&PathBuf| path.extension().is_some_and(|end| end == "wasm" || end == "wat");
         if is_module(&&self.module) {

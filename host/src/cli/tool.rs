@@ -38,7 +38,7 @@ pub enum Tool {
     Manual(Box<manual::Manual>),
 }
 
-/// Runs a tool. `develop` starts a server for a crate.
+/// Runs a tool. `develop` builds and serves a crate, for `host dev`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Reads the module that `host swap` sends: a file, a pipe or standard input.
+//! Reads the module that a command sends to a server: a file, a pipe or standard input.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,11 +13,11 @@ use crate::site::version::{Origin, hint};
 /// Name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Checks that there is something to read, before a server is asked.
+/// Checks that the file of a module exists, unless it is standard input, before a server is asked.
 ///
 /// # Errors
 ///
-/// One line: what is missing.
+/// One line: why the file cannot be found.
 pub(super) fn look(path: &Path) -> anyhow::Result<()> {
     if path.as_os_str() != STANDARD_INPUT {
         let found = std::fs::metadata(path).map_err(hint(path));
@@ -26,12 +26,12 @@ pub(super) fn look(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads at most `max` bytes, which is what the server accepts. Returns them with
-/// the name to send.
+/// Reads a module of at most `max` bytes, which is the limit of the server. Returns the name to
+/// send, and the bytes.
 ///
 /// # Errors
 ///
-/// One line: what cannot be read, or how much there is.
+/// One line: what cannot be read, or that the module is longer than `max` bytes.
 pub(super) fn read(path: &Path, max: usize) -> anyhow::Result<(String, Vec<u8>)> {
     let name = path.display().to_string();
     let (name, bytes) = if name == STANDARD_INPUT {

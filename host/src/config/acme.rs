@@ -10,19 +10,20 @@ use http::uri::Scheme;
 
 use crate::hex;
 
-/// Most domains.
+/// Maximum number of domains (`--acme`).
 pub const DOMAINS_MAX: usize = 100;
 
-/// Longest domain in bytes. With what is added to it, it is the name of a file.
+/// Longest domain in bytes. The name of a domain's file is the domain and a suffix, and systems
+/// allow 255 bytes.
 pub const DOMAIN_MAX: usize = 230;
 
 /// Longest label of a domain in bytes (RFC 1035, section 2.3.4).
 const LABEL_MAX: usize = 63;
 
-/// Directory that is asked by default: Let's Encrypt.
+/// URL of the default directory of a certificate authority: that of Let's Encrypt.
 pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-/// Folder in the state folder that is used by default.
+/// Name of the default folder for ACME, in the state folder.
 pub const FOLDER: &str = "acme";
 
 /// Flags for certificates by ACME.
@@ -129,16 +130,17 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 impl AcmeFlags {
-    /// Returns whether there is a domain.
+    /// Returns whether a domain is given (`--acme`), so that the server gets certificates by ACME.
     pub fn is_on(&self) -> bool {
         !self.acme.is_empty()
     }
 
-    /// Checks what the parsers of single flags cannot.
+    /// Checks the flags together: the number of domains, repeated domains, and flags that need
+    /// another flag.
     ///
     /// # Errors
     ///
-    /// The id of a flag that needs another one, and which one.
+    /// The id of the flag that is wrong, and a message that says what was found and expected.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let count = self.acme.len();
         if count > DOMAINS_MAX {
@@ -176,8 +178,9 @@ impl AcmeFlags {
         }
     }
 
-    /// Returns the name of the folder for what belongs to the directory, in that of `--acme-dir`. It
-    /// can be read by people, and each directory has one of its own.
+    /// Returns the name of the folder in `--acme-dir` for the account and the certificates of the
+    /// authority's directory: the host and a checksum of the directory's URL, so that each
+    /// directory has a folder of its own.
     pub fn name_of_directory(&self) -> String {
         let host = self.acme_directory.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
@@ -186,7 +189,8 @@ impl AcmeFlags {
         format!("{host}-{}", sum.get(..8).unwrap_or_default())
     }
 
-    /// Returns the folder for what belongs to the directory.
+    /// Returns the folder for the account and the certificates of the authority's directory;
+    /// [`None`] without `--acme-dir`.
     pub fn folder(&self) -> Option<PathBuf> {
         self.acme_dir.as_deref().map(|folder| folder.join(self.name_of_directory()))
     }

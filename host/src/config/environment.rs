@@ -10,13 +10,13 @@ use crate::config::setting::{self, Given, Place, Setting, Settings};
 use crate::config::toml_value;
 use crate::config::value_error;
 
-/// Prefix of the variables.
+/// Prefix of the environment variables that set flags.
 const PREFIX: &str = "HOST_";
 
-/// Variable that names the configuration file.
+/// Environment variable that names the configuration file.
 pub const CONFIG: &str = "HOST_CONFIG";
 
-/// Variable that names the control socket, also for the commands to a server.
+/// Environment variable that names the control socket, also for the commands to a server.
 pub const CONTROL: &str = "HOST_CONTROL";
 
 /// Reads the settings in the environment. Also returns a warning for each variable that is
@@ -58,7 +58,7 @@ pub fn read(
     if mistakes.is_empty() { Ok((settings, warnings)) } else { Err(mistakes) }
 }
 
-/// Returns the variable of a key.
+/// Returns the environment variable of a key: `HOST_BODY_MAX` for `body-max`.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
 }

@@ -14,13 +14,14 @@ use crate::config::toml_value::{TABLES, given, not_twice, of_table};
 use crate::config::value_error;
 use crate::regular_file;
 
-/// Places of the configuration file, unless one is named. The first that exists is read.
+/// Default paths of the configuration file, if none is named. The first one that exists is read.
 const USUAL: [&str; 2] = ["host.toml", "/etc/host/host.toml"];
 
 /// Largest configuration file in bytes.
 pub(crate) const FILE_MAX: usize = 4 << 20;
 
-/// Most mistakes that are told one by one.
+/// Maximum number of mistakes in a configuration file that are told one by one. Further ones are
+/// counted.
 pub(crate) const MISTAKES_MAX: usize = 100;
 
 /// Flags that choose the configuration file.
@@ -37,8 +38,8 @@ pub struct FileChoice {
 }
 
 impl FileChoice {
-    /// Returns the path of the file, if one is named or stands at a usual place. `variable` is
-    /// the value of `HOST_CONFIG`.
+    /// Returns the path of the configuration file: that of `--config`, or else of `HOST_CONFIG`
+    /// (`variable`), or else a default path. [`None`] without any, or with `--no-config`.
     pub fn path(&self, variable: Option<PathBuf>) -> Option<PathBuf> {
         if self.no_config {
             return None;
@@ -51,13 +52,14 @@ impl FileChoice {
 /// Content of a configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Read {
-    /// Settings outside of tables.
+    /// Settings outside of the tables of sites.
     pub settings: Settings,
-    /// Sites.
+    /// Sites, from the tables `[[site]]`.
     pub sites: Vec<SiteSource>,
 }
 
-/// Reads the settings in a file. Paths in the file are relative to its folder.
+/// Reads the settings and the sites in a configuration file. Paths in the file are relative to the
+/// file's folder.
 ///
 /// # Errors
 ///
@@ -79,7 +81,8 @@ pub fn read(command: &Command, path: &Path) -> Result<Read, Vec<String>> {
     parse(command, &text, path, absolute.parent().unwrap_or(Path::new("/")))
 }
 
-/// Parses the text of a file. `base` is the folder to which paths are relative.
+/// Parses the text of a configuration file. Messages name `path`. `base` is the folder to which
+/// paths in the text are relative.
 ///
 /// # Errors
 ///

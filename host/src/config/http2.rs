@@ -14,7 +14,7 @@ const STREAMS_MAX: usize = 10_000;
 /// Largest `h2_table`. Each connection may hold two tables.
 const TABLE_MAX: usize = 64 << 10;
 
-/// Largest number of frames that can be allowed in a span of time.
+/// Largest `h2_resets` and largest `h2_control`: numbers of frames within `--rate-window`.
 const FRAMES_MAX: usize = 1_000_000;
 
 /// Limits of one connection that speaks HTTP/2.
@@ -56,7 +56,8 @@ pub struct Http2Limits {
     pub h2_control: usize,
 }
 
-/// Parses a window, which is never below the initial one.
+/// Parses the size of a window, at least 64 KiB. The initial window of HTTP/2 is 65,535 bytes (RFC
+/// 9113, section 6.9.2).
 fn window(text: &str) -> Result<usize, String> {
     at_least(64 << 10, size::<WINDOW_MAX>(text))
 }

@@ -4,20 +4,21 @@ use clap::{Arg, Command};
 
 /// Flag under the heading "Limits".
 pub(crate) struct LimitFlag<'a> {
-    /// Name without hyphens in front.
+    /// Name of the flag without the hyphens in front.
     pub(crate) name: &'a str,
-    /// Name of its value: `SIZE`, `TIME`, `N` or `SWITCH`.
+    /// Name of the flag's value: `SIZE`, `TIME`, `N` or `SWITCH`.
     pub(crate) unit: &'a str,
-    /// Value unless another one is given.
+    /// Default value.
     pub(crate) default: &'a str,
-    /// What is bounded.
+    /// What the limit bounds.
     pub(crate) what: String,
-    /// Effect of exceeding it.
+    /// Effect of exceeding the limit.
     pub(crate) past: String,
 }
 
 impl LimitFlag<'_> {
-    /// Returns the properties of a limit. Returns `None` if the flag lacks one.
+    /// Returns the limit that a flag sets, as its help describes it. Returns `None` if the flag
+    /// lacks a part.
     pub(crate) fn new(flag: &Arg) -> Option<LimitFlag<'_>> {
         let help = flag.get_help()?.to_string();
         let (what, past) = help.split_once("; ")?;

@@ -16,8 +16,8 @@ pub const LIVE: [&str; 65] = [
     "acme", "acme_agree", "acme_email", "acme_directory", "acme_ca", "acme_dir",
 ];
 
-/// Flags of a site that a reload changes. Those of its calls and of its kept versions need a
-/// restart.
+/// Flags of a site that a reload changes, by their id. The flags of calls and of kept versions need
+/// a restart.
 #[rustfmt::skip]
 const LIVE_OF_SITE: [&str; 24] = [
     "var", "secret", "module", "watch", "no_watch", "probe", "probe_file", "no_probe",
@@ -28,14 +28,14 @@ const LIVE_OF_SITE: [&str; 24] = [
 
 /// Differences of two configurations, as keys and sites.
 pub struct Changes {
-    /// What a reload changes.
+    /// Keys and sites that a reload changes.
     pub applied: Vec<String>,
-    /// What needs a restart.
+    /// Keys whose change needs a restart.
     pub needs_restart: Vec<String>,
 }
 
 impl Changes {
-    /// Compares what the server runs with to what is configured now.
+    /// Compares the configuration with which the server runs, `before`, to the new one, `after`.
     pub fn between(before: &Source, after: &Source) -> Changes {
         let (mut applied, mut needs_restart) = changes(&before.settings, &after.settings, &LIVE);
         let (more_applied, more_need_restart) = site_changes(&before.sites, &after.sites);
@@ -46,8 +46,8 @@ impl Changes {
 }
 
 impl Source {
-    /// Takes over what a reload has changed. What needs a restart stays as it was, and so do
-    /// the sites of these names.
+    /// Takes over from `after` what a reload has changed. Settings that need a restart stay as they
+    /// were, and so do the sites whose names are in `unchanged`.
     pub fn reloaded(&mut self, after: Source, unchanged: &[&str]) {
         let is_left = |id: &str| unchanged.contains(&DEFAULT) && LIVE_OF_SITE.contains(&id);
         for id in LIVE.into_iter().filter(|id| !is_left(id)) {
@@ -84,7 +84,8 @@ fn site_changes(before: &[SiteSource], after: &[SiteSource]) -> (Vec<String>, Ve
     (applied, needs_restart)
 }
 
-/// Returns the sites as they run after a reload: what needs a restart is as before.
+/// Returns the sites as they run after a reload. Settings that need a restart stay as in `before`,
+/// and so do the sites whose names are in `unchanged`.
 fn running(before: &[SiteSource], after: Vec<SiteSource>, unchanged: &[&str]) -> Vec<SiteSource> {
     let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
     after

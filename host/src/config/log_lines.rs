@@ -1,4 +1,5 @@
-//! What the log says of each request: the fields of its line, and how much of its query.
+//! Choice of what the log says of each request: the fields of the log line, and how much of the
+//! query.
 
 use clap::ValueEnum;
 
@@ -56,7 +57,7 @@ pub enum LogField {
     Cause,
 }
 
-/// Set of fields.
+/// Set of fields of a request's log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogFields(u32);
 
@@ -78,12 +79,12 @@ impl LogFields {
         )
     };
 
-    /// Returns the set that [`LogFields::bits`] stands for.
+    /// Returns the set of fields for a number that [`LogFields::bits`] has returned.
     pub(crate) const fn from_bits(bits: u32) -> LogFields {
         LogFields(bits)
     }
 
-    /// Returns the set as a number.
+    /// Returns the set as a number, with one bit for each field.
     pub(crate) const fn bits(self) -> u32 {
         self.0
     }

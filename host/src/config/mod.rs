@@ -1,6 +1,6 @@
-//! Configuration of the server: its limits, and the ways to set them. Each limit is a flag with
-//! its default, its unit and the effect of exceeding it. A comment above a field gives the reason for the limit or its default,
-//! unless the reason is obvious.
+//! Configuration of the server: its limits, and the ways to set them. Each limit is a flag with its
+//! default, its unit and the effect of exceeding it. A comment above a field gives the reason for
+//! the limit or its default, unless the reason is obvious.
 //!
 //! | file | responsibility |
 //! | --- | --- |

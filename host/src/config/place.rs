@@ -8,16 +8,17 @@ use thiserror::Error;
 /// Longest name of a host, in bytes (RFC 1035, section 2.3.4).
 pub const HOST_MAX: usize = 253;
 
-/// Most segments of a path. Choosing a site takes a step for each.
+/// Maximum number of segments of a site's path. Choosing the site of a request takes a step for
+/// each.
 pub const SEGMENTS_MAX: usize = 16;
 
-/// Place of a site. Of all places that a request is in, the one with the most specific host
-/// has it, and then the one with the longest path.
+/// Place of a site. A request that lies in several places goes to the site with the most specific
+/// host, and among sites with an equal host to the one with the longest path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Hosts; none stands for all.
+    /// Hosts for which the site answers; empty for all hosts.
     pub hosts: Vec<Host>,
-    /// Path.
+    /// Path below which the site answers.
     pub path: Prefix,
     /// Whether the handler gets the target without the path.
     pub strip: bool,
@@ -33,7 +34,7 @@ pub enum Host {
 }
 
 /// Path in whole segments, without a slash at its end: `/shop` contains `/shop`, `/shop/` and
-/// `/shop/cart`, but not `/shopping`. The empty one contains all.
+/// `/shop/cart`, but not `/shopping`. The empty path contains all paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prefix(String);
 
@@ -49,7 +50,8 @@ pub enum Nowhere {
 }
 
 impl Place {
-    /// Returns how many bytes of the path the handler does not get.
+    /// Returns how many bytes are stripped from the start of a request's path before the handler
+    /// gets the target.
     pub fn stripped(&self) -> usize {
         if self.strip { self.path.0.len() } else { 0 }
     }
@@ -61,11 +63,11 @@ impl Place {
 }
 
 impl Host {
-    /// Parses a host.
+    /// Parses a host: `example.org`, an IP address, or `*.example.org` for all names below it.
     ///
     /// # Errors
     ///
-    /// What is expected instead.
+    /// One line that says what is expected instead.
     pub fn parse(text: &str) -> Result<Host, String> {
         let lower = text.to_ascii_lowercase();
         let (name, is_below) = match lower.strip_prefix("*.") {
@@ -89,18 +91,18 @@ impl Host {
     }
 }
 
-/// Returns an IPv6 address in brackets in its one shortest form.
+/// Returns an IPv6 address in brackets in its canonical form; [`None`] for any other text.
 pub fn ipv6(host: &str) -> Option<String> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"))
 }
 
 impl Prefix {
-    /// Parses a path.
+    /// Parses a path such as `/shop`. Removes a slash at the end.
     ///
     /// # Errors
     ///
-    /// What is expected instead.
+    /// One line that says what is expected instead.
     pub fn parse(text: &str) -> Result<Prefix, String> {
         let path = text.strip_suffix('/').unwrap_or(text);
         let is_known = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);

@@ -7,11 +7,11 @@ use crate::config::setting;
 use crate::config::site::FLAGS;
 use crate::config::sites;
 
-/// Pattern of a size, such as `64KiB`, or of a time, such as `1min 30s`. The server knows the
-/// units.
+/// Pattern of a size, such as `64KiB`, or of a time, such as `1min 30s`. The pattern asks for a
+/// digit only; the server checks the unit.
 const QUANTITY: &str = "[0-9]";
 
-/// Returns the schema of all keys.
+/// Returns the JSON Schema of the configuration file.
 pub fn schema(command: &Command) -> Value {
     let mut properties: Map<_, _> =
         setting::flags(command).map(|flag| (setting::key(flag).to_owned(), property(flag))).collect();
@@ -26,7 +26,7 @@ pub fn schema(command: &Command) -> Value {
     })
 }
 
-/// Returns the schema of the tables of values.
+/// Returns the schemas of the tables of values, `vars` and `secrets`, with the keys of the tables.
 fn values() -> [(String, Value); 2] {
     let secret = |key: &str| {
         json!({
@@ -52,7 +52,7 @@ fn values() -> [(String, Value); 2] {
     ]
 }
 
-/// Returns the schema of the tables of sites.
+/// Returns the schema of the tables of sites, `[[site]]`.
 fn sites(command: &Command) -> Value {
     let text = |description: &str| json!({ "description": description, "type": "string", "minLength": 1 });
     let hosts = text("Host, such as example.org, or *.example.org for all names below it.");
@@ -124,8 +124,8 @@ fn value(flag: &Arg) -> Value {
     }
 }
 
-/// Returns the help of a flag, and its default if that is computed at the start: it stands at
-/// the end of the help in brackets.
+/// Returns the help of a flag, and its default if the default is computed at the start: such a
+/// default stands at the end of the help in brackets.
 pub(crate) fn help_and_default(flag: &Arg) -> (String, Option<String>) {
     let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
     match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {

@@ -13,7 +13,8 @@ use host_http::quote::quoted;
 /// Flags that are not settings: they choose the configuration file.
 const ABOUT_THE_FILE: [&str; 2] = ["config", "no_config"];
 
-/// Most edits between an unknown key and the key that it is taken for.
+/// Maximum number of edits (Damerau-Levenshtein distance) between an unknown key and the key that a
+/// message suggests.
 const EDITS_MAX: usize = 2;
 
 /// Settings by the id of their flag.
@@ -22,22 +23,22 @@ pub type Settings = BTreeMap<String, Setting>;
 /// Value of a flag, and where it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// What was given.
+    /// Value that was given.
     pub given: Given,
-    /// Where it was given.
+    /// Place where the value was given.
     pub place: Place,
 }
 
-/// What was given for a flag.
+/// Value that was given for a flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
     /// Whether a flag without a value is given.
     Switch(bool),
-    /// Values of any other flag; more than one only if the flag may be repeated.
+    /// Values of a flag that takes values; more than one only if the flag may be repeated.
     Values(Vec<OsString>),
 }
 
-/// Place of a setting.
+/// Place where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Line of the configuration file, counted from 1.
@@ -81,19 +82,21 @@ pub fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     flags(command).find(|flag| key(flag) == name)
 }
 
-/// Returns the key that an unknown one is probably meant to be.
+/// Returns the key that an unknown key is probably meant to be.
 pub fn near<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
     near_of(flags(command).map(key), name)
 }
 
-/// Returns which of these keys an unknown one is probably meant to be.
+/// Returns which of these keys an unknown key, `name`, is probably meant to be; [`None`] if none is
+/// similar.
 pub fn near_of<'a>(keys: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     let near = keys.into_iter().map(|key| (strsim::damerau_levenshtein(key, name), key)).min()?;
     // A short word is near to many others.
     (near.0 <= EDITS_MAX.min(name.len() / 3)).then_some(near.1)
 }
 
-/// Returns whether a flag takes a path, which is relative to the folder of the file.
+/// Returns whether a flag takes a path. In the configuration file, such a path is relative to the
+/// file's folder.
 pub fn is_path(flag: &Arg) -> bool {
     use ValueHint::{AnyPath, DirPath, FilePath};
     [AnyPath, DirPath, FilePath].contains(&flag.get_value_hint())
@@ -104,13 +107,14 @@ pub fn repeats(flag: &Arg) -> bool {
     matches!(flag.get_action(), ArgAction::Append)
 }
 
-/// Returns whether a flag takes a count or a size, which may be a number in the file.
+/// Returns whether a flag takes a count or a size, which may be a TOML number in the configuration
+/// file.
 pub fn takes_number(flag: &Arg) -> bool {
     let name = flag.get_value_names().and_then(|names| names.first());
     name.is_some_and(|name| ["N", "SIZE"].contains(&name.as_str()))
 }
 
-/// Returns the settings that the command line has.
+/// Returns the settings that were given on the command line.
 pub fn of_command_line(command: &Command, matches: &ArgMatches) -> Settings {
     let is_given = |flag: &&Arg| {
         matches.try_contains_id(flag.get_id().as_str()).is_ok()
@@ -148,7 +152,7 @@ pub fn conflicting<'a>(command: &Command, settings: &'a Settings) -> Vec<(&'a st
     pairs.filter(|(one, other)| one < other && conflict(command, one, other)).collect()
 }
 
-/// Returns whether a setting excludes a flag.
+/// Returns whether one of the settings excludes the flag with this id.
 pub fn is_excluded(command: &Command, settings: &Settings, id: &str) -> bool {
     settings.iter().any(|(other, setting)| is_on(setting) && conflict(command, id, other))
 }

@@ -11,8 +11,8 @@ use crate::config::setting::{self, Place, Settings};
 /// Name of the site that the general settings describe.
 pub const DEFAULT: &str = "default";
 
-/// Flags that a site may set, by their id. Without its own, a site has the general ones, except
-/// for its module and its values.
+/// Flags that a site may set, by their id. A site has the general settings for flags that it does
+/// not set, except for the module and the values of the handler.
 #[rustfmt::skip]
 pub const FLAGS: [&str; 35] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",
@@ -22,7 +22,7 @@ pub const FLAGS: [&str; 35] = [
     "rollout_requests", "rollout_wait", "slower", "pin_from",
 ];
 
-/// Flags that a site does not take over from the general settings.
+/// Flags that a site does not take over from the general settings, by their id.
 const OWN: [&str; 3] = ["module", "var", "secret"];
 
 /// Keys of a site that are no flags.
@@ -31,18 +31,19 @@ pub const KEYS: [&str; 4] = ["name", "hosts", "path", "strip-path"];
 /// A site as the configuration file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteSource {
-    /// Name.
+    /// Name of the site.
     pub name: String,
-    /// Hosts and path.
+    /// Hosts and path for which the site answers.
     pub place: SitePlace,
-    /// Settings of its own.
+    /// Settings that the site itself has in the file.
     pub settings: Settings,
-    /// Where its table begins.
+    /// Line on which the site's table begins.
     pub at: Place,
 }
 
 impl SiteSource {
-    /// Returns the settings of the site, with the general ones for those that it does not set.
+    /// Returns the settings of the site, and for flags that it does not set, the general settings
+    /// that a site takes over.
     pub fn merged(&self, command: &Command, general: &Settings) -> Settings {
         let takes_over = |id: &str| FLAGS.contains(&id) && !OWN.contains(&id);
         let general =
@@ -58,12 +59,13 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// Number of keys that the file sets outside of its sites.
     pub keys: usize,
-    /// Settings of all layers.
+    /// Settings of the command line, the environment and the file, merged.
     pub settings: Settings,
-    /// Sites of the file.
+    /// Sites of the configuration file.
     pub sites: Vec<SiteSource>,
-    /// Command line, program name first. Empty if no file and no environment were read.
+    /// Command line, program name first, which a reload parses again. Empty under `host dev`, which
+    /// reads no file and no environment.
     pub line: Vec<OsString>,
-    /// Warnings for the log.
+    /// Warnings for the log, such as misspelt environment variables.
     pub warnings: Vec<String>,
 }

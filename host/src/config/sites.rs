@@ -14,30 +14,30 @@ use crate::config::site::{DEFAULT, FLAGS, KEYS, SiteSource};
 use crate::config::toml_value::{TABLES, given, kind, not_twice, of_table};
 use crate::config::value_error;
 
-/// Key of the tables.
+/// Key of the tables of sites in the configuration file.
 pub const TABLE: &str = "site";
 
-/// Most sites of a server.
+/// Maximum number of sites of a server.
 pub const SITES_MAX: usize = 10_000;
 
 /// Longest name of a site, in bytes.
 const NAME_MAX: usize = 63;
 
-/// Most hosts of one site.
+/// Maximum number of hosts of one site.
 const HOSTS_MAX: usize = 100;
 
-/// What the tables of one file have in common.
+/// What reading the tables of sites in one configuration file needs.
 pub(super) struct Tables<'a> {
     pub(super) command: &'a Command,
     pub(super) path: &'a Path,
     /// Folder to which paths are relative.
     pub(super) base: &'a Path,
-    /// Line of an offset in the file.
+    /// Returns the line of an offset in the file, from 1.
     pub(super) line_of: &'a dyn Fn(usize) -> usize,
 }
 
 impl Tables<'_> {
-    /// Reads the value of the key `site`.
+    /// Reads the sites from the value of the key `site`.
     ///
     /// # Errors
     ///
@@ -189,7 +189,8 @@ impl Tables<'_> {
         }
     }
 
-    /// Finds sites of one name, or at one place.
+    /// Finds sites that have the name or the place of an earlier site. Returns a line and a message
+    /// for each.
     fn twice(&self, sites: &[SiteSource]) -> Vec<(usize, String)> {
         let (mut names, mut places) = (HashMap::new(), HashMap::new());
         let mut mistakes = Vec::new();

@@ -8,7 +8,7 @@ use clap::{ValueEnum, ValueHint};
 use crate::config::acme::AcmeFlags;
 use crate::config::value::duration;
 
-/// Most files of certificates.
+/// Maximum number of certificate files (`--tls-cert`).
 pub const CERTIFICATES_MAX: usize = 1000;
 
 /// Flags for TLS at the addresses of --listen.
@@ -85,11 +85,12 @@ pub struct Terms<'a> {
 }
 
 impl TlsFlags {
-    /// Checks what the parsers of single flags cannot.
+    /// Checks the flags together: a key for each certificate, the number of certificates, flags
+    /// that need another flag, and those for ACME.
     ///
     /// # Errors
     ///
-    /// The id of a flag that needs another one, and which one.
+    /// The id of the flag that is wrong, and a message that says what was found and expected.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let (certs, keys) = (self.tls_cert.len(), self.tls_key.len());
         if certs != keys {
@@ -137,7 +138,8 @@ impl TlsFlags {
         }
     }
 
-    /// Returns whether there is a certificate, or is to be one.
+    /// Returns whether TLS is on: a certificate is given (`--tls-cert`), or the server gets one
+    /// (`--acme`).
     pub fn is_on(&self) -> bool {
         !self.tls_cert.is_empty() || self.acme.is_on()
     }

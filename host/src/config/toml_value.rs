@@ -1,4 +1,4 @@
-//! Values in TOML: reads the value of a setting from one.
+//! Reads the values of settings from TOML.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -12,16 +12,16 @@ use toml::de::DeValue;
 use crate::config::setting::{self, Given, Settings};
 use crate::config::value_error;
 
-/// What stands between the name of a secret and the path of its file.
+/// Separator of the name of a secret and the path of its file, as in `NAME=file:PATH`.
 const FILE: &str = "=file:";
 
 /// Prefix of an address that is the path of a Unix socket.
 const UNIX: &str = "unix:";
 
-/// Tables of values, and the flag that each stands for.
+/// Tables of values in the configuration file, each with the id of the flag that it stands for.
 pub const TABLES: [(&str, &str); 2] = [("vars", "var"), ("secrets", "secret")];
 
-/// Checks that a table has not given the values of a flag already.
+/// Returns an error if a table, such as `vars`, has given the values of a flag already.
 pub(super) fn not_twice(settings: &Settings, flag: &Arg) -> Result<(), String> {
     match settings.contains_key(flag.get_id().as_str()) {
         true => Err(format!("{}: there are values by a table already; leave one out", setting::key(flag))),
@@ -29,7 +29,8 @@ pub(super) fn not_twice(settings: &Settings, flag: &Arg) -> Result<(), String> {
     }
 }
 
-/// Reads a table of values as what is given for its flag.
+/// Converts a table of values, such as `vars`, to the values of its flag. Paths are relative to
+/// `base`.
 ///
 /// # Errors
 ///
@@ -76,7 +77,8 @@ fn given_by_table(key: &str, value: &DeValue<'_>, base: &Path) -> Result<Given, 
     Ok(Given::Values(entries.into_iter().map(argument).collect::<Result<_, _>>()?))
 }
 
-/// Reads a table of values. Returns the id of its flag, and what is given for it.
+/// Reads a table of values, such as `vars`. Returns the id of its flag, and the values of that
+/// flag.
 pub(super) fn of_table(
     command: &Command,
     settings: &Settings,
@@ -95,7 +97,7 @@ pub(super) fn of_table(
     Ok((id.to_owned(), given))
 }
 
-/// Reads what is given for a flag. Paths are relative to `base`.
+/// Reads the value of a key as the value of its flag. Paths are relative to `base`.
 pub(super) fn given(flag: &Arg, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Given, String> {
     if !flag.get_action().takes_values() {
         return match value.get_ref() {
@@ -127,7 +129,8 @@ fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Says what a flag takes. A number is shown with a unit, if it lacks one.
+/// Describes the values that a flag takes, for messages. If `found` is a number that lacks a unit
+/// of time, the example is that number with a unit.
 fn expected(flag: &Arg, found: &DeValue<'_>) -> String {
     let possible: Vec<_> =
         flag.get_possible_values().iter().map(|value| format!("\"{}\"", value.get_name())).collect();
@@ -158,7 +161,7 @@ fn expected(flag: &Arg, found: &DeValue<'_>) -> String {
     }
 }
 
-/// Shows a value, or names its kind if it is long.
+/// Shows a decimal number or a boolean, and names the kind of any other value, for messages.
 fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) if number.radix() == 10 => value_error::shown(number.as_str()).to_string(),
@@ -168,7 +171,7 @@ fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Makes a path absolute, if the flag takes one.
+/// Joins `base` and the path in the value of a flag. Returns any other value unchanged.
 pub fn resolve(flag: &Arg, value: OsString, base: &Path) -> OsString {
     if setting::key(flag) == "secret"
         && let Some(at) = value.as_bytes().windows(FILE.len()).position(|window| window == FILE.as_bytes())

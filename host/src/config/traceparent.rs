@@ -1,4 +1,4 @@
-//! How the host takes part in traces: whose `traceparent` it believes, if it does at all.
+//! How the host takes part in traces: whose `traceparent` it believes, if any.
 
 use clap::ValueEnum;
 
@@ -16,8 +16,8 @@ pub enum Traceparent {
 }
 
 impl Traceparent {
-    /// Returns whether the peer of a connection is believed. [`None`] if the host takes no part in
-    /// traces.
+    /// Returns whether the `traceparent` of a peer is believed; [`None`] if the host takes no part
+    /// in traces. `is_trusted` says whether `--trust-forwarded` names the peer.
     pub fn believes(self, is_trusted: bool) -> Option<bool> {
         match self {
             Traceparent::Off => None,

@@ -61,7 +61,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses a duration, which may be zero.
+/// Parses a duration, or `0s` for none.
 pub(crate) fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }

@@ -9,15 +9,15 @@ use host_http::quote::{Quoted, quoted};
 
 use crate::config::setting::{self, Given, Place, Setting, Settings};
 
-/// Most bytes of a value that are shown.
+/// Maximum number of bytes of a value that a message shows.
 const SHOWN_MAX: usize = 200;
 
-/// Returns a text that was given as a message shows it: cut, and escaped to one line.
+/// Cuts a text, and escapes it to one line, to show it in a message.
 pub(crate) fn shown(text: &str) -> Quoted<'_> {
     quoted(text, SHOWN_MAX)
 }
 
-/// Returns the text of a detail of an error.
+/// Returns a detail of an error of clap as text; empty if the error lacks the detail.
 pub(crate) fn detail(error: &Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::Strings(each)) => each.join(", "),
@@ -26,8 +26,8 @@ pub(crate) fn detail(error: &Error, kind: ContextKind) -> String {
     }
 }
 
-/// Describes a value that the parser of its flag refuses: what was found, and what was
-/// expected. `name` is the flag or the key. Returns `None` for other errors.
+/// Describes a value that the parser of its flag refuses: what was found, and what was expected.
+/// `name` is the flag or the key. Returns `None` for errors of other kinds.
 pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     let value = detail(error, ContextKind::InvalidValue);
     // Who takes the flag for another one may have written the secret itself.
@@ -55,11 +55,11 @@ pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     }
 }
 
-/// Checks what is given for a flag.
+/// Checks the value that is given for a flag with the flag's own parser.
 ///
 /// # Errors
 ///
-/// What was found, and what was expected. `name` names the setting.
+/// What was found, and what was expected, after `name`: the key or the environment variable.
 pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result<(), String> {
     if let Given::Values(values) = given {
         if values.iter().any(|value| value.is_empty()) {
@@ -83,7 +83,7 @@ pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result
     })
 }
 
-/// Describes the settings of one layer that exclude each other.
+/// Returns a message for each pair of settings of one layer that exclude each other.
 pub fn conflicts(command: &Command, settings: &Settings) -> Vec<String> {
     let entry = |id| settings.get_key_value(id);
     let pairs = setting::conflicting(command, settings).into_iter();

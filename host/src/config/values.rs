@@ -11,10 +11,10 @@ use crate::regular_file;
 /// Largest file of a secret in bytes.
 const FILE_MAX: usize = 64 << 10;
 
-/// Prefix of a secret in an environment variable.
+/// Prefix of a source of a secret that is an environment variable, as in `NAME=env:VARIABLE`.
 const ENV: &str = "env:";
 
-/// Prefix of a secret in a file.
+/// Prefix of a source of a secret that is a file, as in `NAME=file:PATH`.
 const FILE: &str = "file:";
 
 /// Flags for the values of the handler.
@@ -38,7 +38,7 @@ impl ValueFlags {
         self.var.is_empty() && self.secret.is_empty()
     }
 
-    /// Returns the values, for which secrets are read.
+    /// Reads the secrets, and returns all values for the handler.
     ///
     /// # Errors
     ///
@@ -51,21 +51,21 @@ impl ValueFlags {
     }
 }
 
-/// Variable.
+/// Value for the handler that is no secret (`--var`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Name.
+    /// Name of the value.
     pub name: String,
-    /// Value.
+    /// Text of the value.
     pub text: String,
 }
 
-/// Secret, by its source.
+/// Secret value for the handler (`--secret`), by its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    /// Name.
+    /// Name of the value.
     pub name: String,
-    /// Where it is read.
+    /// Where the secret is read.
     pub source: SecretSource,
 }
 
@@ -79,7 +79,7 @@ pub enum SecretSource {
 }
 
 impl Secret {
-    /// Reads the secret.
+    /// Reads the text of the secret from its source.
     ///
     /// # Errors
     ///

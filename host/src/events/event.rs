@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::fault_counts::{Recent, cut};
 
-/// Most bytes of all texts in one list of an event.
+/// Maximum number of bytes of all texts in one list of an event.
 pub const LIST_MAX: usize = 4 << 10;
 
 /// What has happened. Each time is in UTC. The name of a site is absent for the default one.
@@ -217,7 +217,7 @@ impl fmt::Display for How {
 }
 
 impl Change {
-    /// Returns the name that the event has.
+    /// Returns the name of the change, as in events.
     pub fn name(self) -> String {
         struct Name(Change);
         impl fmt::Display for Name {
@@ -277,29 +277,29 @@ impl Event {
         Event::LogLevel { time: now(), level: cut(level), by: by.to_string() }
     }
 
-    /// Returns the event of a certificate that was published.
+    /// Returns the event of a certificate that new connections get from now on.
     pub fn certificate(file: &str, names: &[String], not_after: &str) -> Event {
         Event::Certificate { time: now(), file: cut(file), names: list(names), not_after: not_after.into() }
     }
 
-    /// Returns the event of certificates that were not published.
+    /// Returns the event of certificates that were refused, so that those before them go on.
     pub fn certificate_refused(cause: &str) -> Event {
         Event::CertificateRefused { time: now(), cause: cut(cause) }
     }
 
-    /// Returns the event of a certificate that was not got.
+    /// Returns the event of an attempt by ACME that got no certificate.
     pub fn certificate_failed(domain: &str, step: &str, cause: &str, next: &str) -> Event {
         let (domain, step, cause, next) = (domain.into(), step.into(), cut(cause), next.into());
         Event::CertificateFailed { time: now(), domain, step, cause, next }
     }
 
-    /// Returns the event of the end of this process. `successor` is the process that has taken its
-    /// place, if one has.
+    /// Returns the event of the end of this process. `successor` is the id of the process that has
+    /// taken over, after an upgrade.
     pub fn ending(successor: Option<u32>) -> Event {
         Event::Ending { time: now(), successor }
     }
 
-    /// Returns the event about lost ones.
+    /// Returns the event that tells a client how many events it has missed, if that is known.
     pub(super) fn missed(count: Option<u64>) -> Event {
         Event::Missed { time: now(), count }
     }
@@ -323,19 +323,20 @@ impl Event {
         }
     }
 
-    /// Returns the event as the lines of a stream, without its id.
+    /// Returns the event as the lines of a stream, without the line of its id.
     pub(super) fn lines(&self) -> String {
         let data = serde_json::to_string(self).unwrap_or_default();
         format!("event: {}\ndata: {data}\n\n", self.name())
     }
 }
 
-/// Returns the current time as events have it.
+/// Returns the current time in the format of events: in UTC, to the microsecond.
 pub fn now() -> String {
     clock::micros(SystemTime::now()).to_string()
 }
 
-/// Returns the first texts of a list, and how many are left out.
+/// Returns the first texts of a list, at most `LIST_MAX` bytes, and a text about how many are left
+/// out.
 fn list(texts: &[String]) -> Vec<String> {
     let mut left = LIST_MAX;
     let fits = |text: &&String| {

@@ -1,5 +1,5 @@
-//! Hub of events: keeps the latest, and hands them to those who follow. A client that is
-//! slow waits for none of the others, because each has only a place in the rings.
+//! Hub of events: keeps the latest events, and hands them to the clients that follow. No client
+//! waits for a slow one, because each has only its own position in the rings.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,26 +17,26 @@ use crate::fault_counts::Recent;
 
 pub use crate::events::ring::BYTES_MAX;
 
-/// Most changes that are kept for clients that come back.
+/// Maximum number of changes that are kept for clients that come back.
 pub const CHANGES_MAX: usize = 256;
 
-/// Most faults that wait for clients.
+/// Maximum number of faults that are kept for clients that follow the events.
 pub const FAULTS_MAX: usize = 64;
 
-/// Most streams of events at once.
+/// Maximum number of streams of events at once.
 pub const STREAMS_MAX: u32 = 32;
 
-/// Longest time to send the last events on exit.
+/// Maximum time to send the last events on exit.
 pub const FLUSH: Duration = Duration::from_secs(1);
 
 /// Events of a server.
 pub struct Events {
     /// Samples of the traffic.
     pub traffic: Traffic,
-    /// Begin of all ids, which no other process has.
+    /// Start of all event ids, different in each process.
     process: String,
     rings: Mutex<Rings>,
-    /// Notified of each event. Each listener has a receiver.
+    /// Channel that wakes the listeners at each event.
     told: watch::Sender<()>,
     streams: Arc<Semaphore>,
 }
@@ -44,20 +44,20 @@ pub struct Events {
 struct Rings {
     changes: Ring,
     faults: Ring,
-    /// Number of events so far.
+    /// Number of events so far, in both rings.
     count: u64,
     has_ended: bool,
 }
 
-/// Follower of the events.
+/// Client that follows the events, with its position in the rings.
 pub struct Listener {
     events: Arc<Events>,
     told: watch::Receiver<()>,
-    /// What comes before the events of the rings.
+    /// Lines that come before the events of the rings.
     first: VecDeque<Bytes>,
-    /// Number of the next change.
+    /// Number of the next change to send.
     change: u64,
-    /// Number of the next fault.
+    /// Number of the next fault to send.
     fault: u64,
 }
 
@@ -87,7 +87,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Tells of a change.
+    /// Sends a change to all listeners, and keeps it for clients that come back.
     pub fn tell(&self, change: &Event) {
         let lines = change.lines();
         let mut rings = self.rings();
@@ -98,7 +98,7 @@ impl Events {
         self.told.send_replace(());
     }
 
-    /// Tells of a fault, if anybody listens.
+    /// Sends a fault to all listeners, if there are any.
     pub fn fault(&self, fault: &Recent) {
         if self.told.receiver_count() == 0 {
             return;
@@ -111,7 +111,7 @@ impl Events {
         self.told.send_replace(());
     }
 
-    /// Returns a permit for a stream, if one is left.
+    /// Returns a permit for a stream of events, if one is left.
     pub fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
@@ -124,7 +124,8 @@ impl Events {
         let _ = timeout(FLUSH, self.streams.acquire_many(STREAMS_MAX)).await;
     }
 
-    /// Follows the events from now on, or from behind the change of the id `last`.
+    /// Follows the events from now on, or after the change with the id `last`. If `last` is
+    /// unknown, a notice of missed events and all kept changes come first.
     pub fn listen(self: &Arc<Self>, last: Option<&str>) -> Listener {
         let told = self.told.subscribe();
         let rings = self.rings();
@@ -148,7 +149,7 @@ impl Events {
         format!("id: {}-{number}\n", self.process)
     }
 
-    /// Returns the number of a change of this process.
+    /// Returns the number in the id of a change; [`None`] if another process has made the id.
     fn number(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.process)?.strip_prefix('-')?.parse().ok()
     }
@@ -166,8 +167,8 @@ impl Rings {
 }
 
 impl Listener {
-    /// Waits for the next event, and returns its lines. Returns `None` when the server has
-    /// ended.
+    /// Waits for the next event, and returns its lines. Returns `None` after the last event when
+    /// the server ends.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(lines) = self.first.pop_front() {

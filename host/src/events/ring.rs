@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Most bytes of the events in a ring.
+/// Maximum number of bytes of all events in a ring. A single longer event is kept alone.
 pub const BYTES_MAX: usize = 1 << 20;
 
 /// Latest events, numbered from 1.
@@ -16,12 +16,12 @@ pub(super) struct Ring {
     most: usize,
 }
 
-/// Event that is kept.
+/// Event that is kept in a ring.
 #[derive(Clone)]
 pub(super) struct Kept {
-    /// Place among the events of all rings.
+    /// Number of the event among those of all rings, which gives their order.
     pub(super) order: u64,
-    /// Lines of the stream.
+    /// Lines of the event in a stream.
     pub(super) text: Bytes,
 }
 
@@ -41,7 +41,7 @@ impl Ring {
         self.first + self.kept.len() as u64
     }
 
-    /// Adds an event, and drops the oldest ones past the bounds.
+    /// Adds an event, and drops the oldest events past the bounds on their number and bytes.
     pub(super) fn push(&mut self, event: Kept) {
         self.bytes += event.text.len();
         self.kept.push_back(event);

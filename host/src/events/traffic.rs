@@ -1,4 +1,5 @@
-//! Samples of the traffic for the clients that follow it. Without such a client none is taken.
+//! Samples of the traffic for the clients that follow it. Without such a client, no sample is
+//! taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,19 +10,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::traffic::Reading;
 
-/// Most streams at once.
+/// Maximum number of streams of samples at once.
 pub const STREAMS_MAX: usize = 32;
 
 /// Time between two samples.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shortest time between two samples: the clients of one scope have their own timers.
+/// Minimum time between two samples of a scope: each client that follows the scope has its own
+/// timer.
 const INTERVAL_MIN: Duration = Duration::from_millis(900);
 
-/// Time for which samples are kept for those who come later.
+/// Time for which samples are kept for clients that come later.
 pub const KEPT: Duration = Duration::from_secs(300);
 
-/// Most scopes whose samples are kept.
+/// Maximum number of scopes whose samples are kept.
 pub const SCOPES_MAX: usize = 64;
 
 /// Samples of the traffic, by scope: the whole server, or a site.
@@ -51,13 +53,13 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    /// Returns a permit for a stream, if one is left.
+    /// Returns a permit for a stream of samples, if one is left.
     pub fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
-    /// Takes a sample if one is due, and returns the lines of all samples of a scope behind that of
-    /// the number `seen`, with the number of the last one.
+    /// Takes a sample of a scope (a site, or the whole server) if one is due. Returns the lines of
+    /// the scope's samples after the number `seen`, and the number of the latest sample.
     pub fn follow(&self, site: Option<&str>, seen: u64, read: impl FnOnce() -> Reading) -> (Vec<Bytes>, u64) {
         let mut state = self.state();
         let State { scopes, count } = &mut *state;
@@ -87,7 +89,8 @@ impl Traffic {
 }
 
 impl Scope {
-    /// Adds what was counted since the last reading, and drops what is too old.
+    /// Adds the sample of what was counted since the last reading, and drops samples older than
+    /// `KEPT`.
     fn add(&mut self, number: u64, reading: Reading) {
         let sample = serde_json::to_string(&reading.since(&self.last)).unwrap_or_default();
         let lines = format!("event: sample\ndata: {sample}\n\n");
@@ -100,8 +103,8 @@ impl Scope {
     }
 }
 
-/// Forgets scopes that no client has followed for long and, if that is not enough, the one that was
-/// read the longest ago.
+/// Forgets scopes that no client has followed for `KEPT` and, if there are still too many, the one
+/// that was read the longest ago.
 fn make_room(scopes: &mut HashMap<Option<String>, Scope>, now: Instant) {
     scopes.retain(|_, scope| now.saturating_duration_since(scope.last.at) <= KEPT);
     if scopes.len() >= SCOPES_MAX

@@ -18,16 +18,16 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Longest wait for a lock.
+/// Maximum wait for a lock.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Time between two attempts to take a lock.
+/// Interval of attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
-/// Longest number of a process in a lock file, in bytes.
+/// Maximum length of a process id in a lock file, in bytes.
 const NUMBER_MAX: usize = 16;
 
-/// Locked files that the process before this one has handed over.
+/// Lock files that the old process of an upgrade has handed over, and that are not taken yet.
 static HANDED: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Flags that open a file without following a symbolic link or waiting for the other end
@@ -55,7 +55,7 @@ pub fn check(found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Names the type of a file, for messages.
+/// Returns the name of a type of file, for messages.
 pub fn kind(file: FileType) -> &'static str {
     match file {
         _ if file.is_symlink() => "a symbolic link",
@@ -83,7 +83,7 @@ pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     read_at_most(&file, max)
 }
 
-/// Reads an open file.
+/// Reads an open file from its current position to the end.
 ///
 /// # Errors
 ///
@@ -97,12 +97,14 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Opens or creates a file and locks it for as long as it is open. The kernel
-/// releases the lock however the process ends. Messages show the file as `path`.
+/// Opens or creates a lock file, and locks it for as long as it is open; or takes the file that the
+/// old process of an upgrade has handed over. The kernel releases the lock however the process ends.
+/// Messages show the file as `path`.
 ///
 /// # Errors
 ///
-/// When another server holds the lock, or the file does not pass `check`.
+/// When another server holds the lock, or the lock file does not pass [`check`] or cannot be
+/// opened.
 pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File> {
     if let Some(file) = handed().extract_if(.., |file| is_at(file, folder.as_fd(), name)).next() {
         sign(&file);
@@ -136,12 +138,14 @@ pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File
     }
 }
 
-/// Takes a locked file from the process before this one. [`lock`] returns it for its name.
+/// Stores a lock file that the old process of an upgrade has handed over. [`lock`] returns it when
+/// asked for its name.
 pub fn hand(file: File) {
     handed().push(file);
 }
 
-/// Releases the locks of the process before this one that nobody has taken.
+/// Releases the lock files that the old process of an upgrade has handed over and that [`lock`] has
+/// not returned.
 pub fn release_rest() {
     handed().clear();
 }
@@ -150,28 +154,28 @@ fn handed() -> MutexGuard<'static, Vec<File>> {
     HANDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes the number of this process into a lock, for the message of another server. Without room
-/// on the disk that message lacks the number.
+/// Writes the id of this process into a lock file, so that the message of another server names it.
+/// Ignores errors, such as a full disk; the message lacks the id then.
 pub fn sign(lock: &File) {
     let own = format!("{}\n", std::process::id());
     let _ = lock.set_len(0).and_then(|()| lock.write_all_at(own.as_bytes(), 0));
 }
 
-/// Returns the process that holds a lock, if its file says so.
+/// Returns the id of the process that holds a lock, if the lock file has one.
 fn holder(file: &File) -> Option<u32> {
     let text = String::from_utf8(read_at_most(file, NUMBER_MAX).ok()?).ok()?;
     text.trim().parse().ok()
 }
 
-/// Removes the file of a lock that this process holds, unless another file has its name
-/// now. A server that waits for the lock then creates a new file.
+/// Removes the lock file of a lock that this process holds, unless another file has its name now. A
+/// server that waits for the lock then creates a new file.
 pub fn remove_lock(folder: impl AsFd, name: &OsStr, lock: &File) {
     if is_at(lock, folder.as_fd(), name) {
         let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
     }
 }
 
-/// Returns whether an open file is the one of this name.
+/// Returns whether a name in a folder leads to an open file.
 fn is_at(file: &File, folder: BorrowedFd<'_>, name: &OsStr) -> bool {
     let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
     let open = rustix::fs::fstat(file);

@@ -22,7 +22,7 @@ const FOLDER_MODE: u32 = 0o700;
 /// Mode bits that let users other than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Most entries of a folder, twice the largest `--record-max`. Listing a folder with
+/// Maximum number of entries of a folder, twice the largest `--record-max`. Listing a folder with
 /// more entries fails.
 pub(crate) const ENTRIES_MAX: usize = 200_000;
 
@@ -36,17 +36,17 @@ pub struct PrivateFolder {
     /// Whether the folder's mode gives others no access, so that the modes of its files
     /// do not matter.
     pub is_closed: bool,
-    /// Whether it was made when it was opened.
+    /// Whether the folder was created when it was opened.
     is_new: bool,
     lock: Option<(OsString, File)>,
 }
 
 impl PrivateFolder {
-    /// Opens or creates the folder.
+    /// Opens a folder, or creates it if there is none at the path.
     ///
     /// # Errors
     ///
-    /// One line that says what was found instead, and how to fix it.
+    /// One line that says what was found instead of a folder of this user, and how to fix it.
     pub fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
         // Removes a trailing slash: with it, opening would follow a symbolic link.
         let path: PathBuf = path.components().collect();
@@ -79,7 +79,7 @@ impl PrivateFolder {
         &self.path
     }
 
-    /// Returns whether the folder was made when it was opened.
+    /// Returns whether the folder was created when it was opened.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
@@ -95,12 +95,12 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Returns the lock, if it is held.
+    /// Returns the file that [`PrivateFolder::lock`] has locked, if any.
     pub fn held_lock(&self) -> Option<&File> {
         self.lock.as_ref().map(|(_, file)| file)
     }
 
-    /// Removes the lock file, while the lock is held, and releases the lock.
+    /// Removes the lock file of the folder, while the lock is held, and releases the lock.
     pub fn remove_lock(&mut self) {
         if let Some((name, file)) = self.lock.take() {
             own_file::remove_lock(&self.folder, &name, &file);
@@ -134,7 +134,7 @@ impl PrivateFolder {
         }
     }
 
-    /// Reads a file.
+    /// Reads a file of the folder.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl PrivateFolder {
         self.write_aside(name, |file| file.write_all(bytes))
     }
 
-    /// Writes a file like `write`, and syncs it to disk.
+    /// Writes a file atomically, and syncs the file and its name to disk.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl PrivateFolder {
         Ok(file)
     }
 
-    /// Creates a file, and removes any other file of this name first.
+    /// Creates a file, and removes any file of the same name first.
     fn create(&self, name: &str) -> io::Result<File> {
         self.unlink(name)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
@@ -259,7 +259,7 @@ impl PrivateFolder {
         Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
     }
 
-    /// Removes a file. Leaves one that is not regular, or that others own or can change.
+    /// Removes a file. Leaves a file that is not regular, or that others own or can change.
     ///
     /// # Errors
     ///

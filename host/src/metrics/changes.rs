@@ -1,4 +1,5 @@
-//! Counts the changes of a site, and the times of their stages. They are rare, so a lock is enough.
+//! Counts the changes of a site, and the times of the stages of candidates. Changes are rare, so a
+//! lock is enough.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,29 +7,29 @@ use std::time::Duration;
 
 use crate::metrics::histogram::{self, Histogram};
 
-/// Changes of a site.
+/// Counters of the changes of a site.
 #[derive(Default)]
 pub struct Changes(Mutex<Counts>);
 
-/// Number of changes, by their names.
+/// Numbers of changes of a site, by their names.
 #[derive(Clone, Default)]
 pub struct Counts {
-    /// Versions that became current, by the way in which.
+    /// Number of versions that became current, by `swap` or `rollback`.
     pub published: BTreeMap<String, u64>,
-    /// Versions that were rejected, by the stage.
+    /// Number of versions that were rejected, by the stage that failed.
     pub rejected: BTreeMap<String, u64>,
-    /// Changes of rollouts, by their kind.
+    /// Number of changes of rollouts, by their kind.
     pub rollouts: BTreeMap<String, u64>,
     stages: BTreeMap<String, [u64; histogram::COUNTERS]>,
 }
 
 impl Changes {
-    /// Counts a version that became current.
+    /// Counts a version that became current by a swap or a rollback.
     pub fn published(&self, how: String) {
         *self.lock().published.entry(how).or_default() += 1;
     }
 
-    /// Counts a rejection.
+    /// Counts the rejection of a version in a stage.
     pub fn rejected(&self, stage: String) {
         *self.lock().rejected.entry(stage).or_default() += 1;
     }
@@ -38,7 +39,7 @@ impl Changes {
         *self.lock().rollouts.entry(change).or_default() += 1;
     }
 
-    /// Adds the time of a stage.
+    /// Adds the time that a candidate took to pass a stage.
     pub fn stage(&self, stage: String, time: Duration) {
         let nanoseconds = histogram::nanoseconds(time);
         let mut counts = self.lock();
@@ -50,7 +51,7 @@ impl Changes {
         }
     }
 
-    /// Returns the counts.
+    /// Returns a copy of all counts.
     pub fn read(&self) -> Counts {
         self.lock().clone()
     }
@@ -61,7 +62,7 @@ impl Changes {
 }
 
 impl Counts {
-    /// Returns the times of each stage.
+    /// Returns the times that candidates took, by stage.
     pub fn stages(&self) -> impl Iterator<Item = (&str, Histogram)> {
         self.stages.iter().map(|(stage, counters)| (stage.as_str(), Histogram::read(counters, 0)))
     }

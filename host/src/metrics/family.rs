@@ -4,21 +4,21 @@ use std::fmt::{self, Write};
 
 use crate::metrics::histogram::Histogram;
 
-/// Labels of a sample: names and values.
+/// Names and values of the labels of a sample.
 pub type Labels = Vec<(&'static str, String)>;
 
 /// A metric, with a sample for each set of labels.
 #[derive(Clone, Debug)]
 pub struct Family {
-    /// Name, with its unit, and without the suffix of its samples.
+    /// Name of the metric, with its unit, and without a suffix of samples such as `_total`.
     pub name: &'static str,
-    /// What it counts or measures, in one line.
+    /// What the metric counts or measures, in one line.
     pub help: &'static str,
-    /// Samples.
+    /// Samples of the metric.
     pub samples: Samples,
 }
 
-/// Samples of one kind.
+/// Samples of one kind of metric.
 #[derive(Clone, Debug)]
 pub enum Samples {
     /// Numbers that only grow.
@@ -29,7 +29,7 @@ pub enum Samples {
     Histograms(Vec<(Labels, Histogram)>),
 }
 
-/// Text format.
+/// Text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.
@@ -38,7 +38,7 @@ pub enum Format {
     Prometheus,
 }
 
-/// Units in which metrics are, by the end of their names.
+/// Units of metrics, each the last word of a name.
 const UNITS: [&str; 3] = ["seconds", "bytes", "ratio"];
 
 impl Format {
@@ -48,7 +48,7 @@ impl Format {
         if asks { Format::OpenMetrics } else { Format::Prometheus }
     }
 
-    /// Returns the media type.
+    /// Returns the media type of the format.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -56,7 +56,7 @@ impl Format {
         }
     }
 
-    /// Writes metrics. Those without samples are left out.
+    /// Returns metrics as text. Leaves out metrics without samples.
     pub fn write(self, families: &[Family]) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -113,7 +113,7 @@ impl Format {
     }
 }
 
-/// Set of labels, with the bound of a bucket.
+/// Set of labels, and the upper bound of a bucket as the label `le`, if given.
 struct Set<'a>(&'a Labels, Option<f64>);
 
 impl fmt::Display for Set<'_> {
@@ -135,7 +135,8 @@ impl fmt::Display for Set<'_> {
     }
 }
 
-/// Text of a label or, without quotation marks, of a help line.
+/// Text of a label or, if the flag is false, of a help line, in which quotation marks are not
+/// escaped.
 struct Escaped<'a>(&'a str, bool);
 
 impl fmt::Display for Escaped<'_> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in nanoseconds; times above the last one have a bucket, too.
+/// Upper bounds of the buckets, in nanoseconds. A further bucket has the times above the last
+/// bound.
 const BOUNDS: [u64; 17] = [
     50_000,
     100_000,
@@ -26,32 +27,33 @@ const BOUNDS: [u64; 17] = [
 /// Number of counters of a histogram: its buckets, and the sum of the times in nanoseconds.
 pub const COUNTERS: usize = BOUNDS.len() + 2;
 
-/// Index of the sum.
+/// Index of the sum among the counters of a histogram.
 pub const SUM: usize = COUNTERS - 1;
 
-/// Returns the index of the bucket of a time.
+/// Returns the index of the bucket for a time.
 pub fn bucket(nanoseconds: u64) -> usize {
     BOUNDS.partition_point(|bound| *bound < nanoseconds)
 }
 
-/// Returns a time in nanoseconds.
+/// Returns a time in nanoseconds, or the largest number for a longer time.
 pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A histogram that was read.
+/// Histogram of times, as read from its counters.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Sum of the times in seconds.
+    /// Sum of all times in seconds.
     pub sum: f64,
-    /// Number of times.
+    /// Number of all times.
     pub count: u64,
     /// Upper bound of each bucket in seconds, and the number of times in this bucket alone.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Histogram {
-    /// Reads the counters of a histogram. `zeros` further times of 0 were not counted.
+    /// Reads the counters of a histogram, and adds `zeros` times of 0, which the counters do not
+    /// have.
     pub fn read(counters: &[u64], zeros: u64) -> Histogram {
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
         let mut buckets: Vec<_> = bounds.zip(counters.iter().copied()).collect();
@@ -75,7 +77,7 @@ impl Histogram {
         self.count += other.count;
     }
 
-    /// Returns the times that were added since an earlier reading.
+    /// Returns the times that were added since an earlier reading of the same counters.
     pub fn since(&self, earlier: &Histogram) -> Histogram {
         let before = |index: usize| earlier.buckets.get(index).map_or(0, |(_, count)| *count);
         let buckets = self.buckets.iter().enumerate();
@@ -85,9 +87,9 @@ impl Histogram {
         Histogram { sum: (self.sum - earlier.sum).max(0.0), count, buckets }
     }
 
-    /// Estimates the time in seconds that a share of all times does not pass; [`None`] without
-    /// times. Times are taken to be spread evenly over their bucket, as Prometheus does. Beyond the
-    /// last bound it is that bound.
+    /// Estimates a quantile in seconds: the time that a share of all times does not exceed;
+    /// [`None`] without times. Takes times as spread evenly over their bucket, as Prometheus does.
+    /// Returns the last bound for quantiles above it.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.count as f64;
         let (mut below, mut lower) = (0.0, 0.0);

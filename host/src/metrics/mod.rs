@@ -5,7 +5,7 @@
 //! | `shards` | counters that threads add to without waiting for each other |
 //! | `histogram` | times in buckets |
 //! | `requests` | the requests of a site and of its versions |
-//! | `changes` | the changes of a site, and the times of their stages |
+//! | `changes` | the changes of a site, and the times of the stages of candidates |
 //! | `traffic` | what was counted between two readings |
 //! | `family` | what was read, in the formats of Prometheus |
 
@@ -19,11 +19,11 @@ pub mod requests;
 pub mod shards;
 pub mod traffic;
 
-/// What is counted of a site.
+/// Counters of a site.
 #[derive(Default)]
 pub struct OfSite {
-    /// Requests.
+    /// Counters of the requests of the site.
     pub requests: Requests,
-    /// Changes.
+    /// Counters of the changes of the site.
     pub changes: Changes,
 }

@@ -5,74 +5,79 @@ use std::time::Duration;
 use crate::metrics::histogram::{self, Histogram};
 use crate::metrics::shards::Counters;
 
-/// Methods that are counted each; others are counted together.
+/// Methods that are counted separately, and `other` for all other methods.
 pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
 
-/// Classes of statuses.
+/// Classes of statuses that are counted separately.
 pub const STATUSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-/// Kinds of requests: a method with a class of statuses.
+/// Number of kinds of requests: pairs of a method and a class of statuses.
 const KINDS: usize = METHODS.len() * STATUSES.len();
 
-/// Where the times and bytes stand among the counters of a site.
+/// Index of the first counter of the times to the response, among the counters of a site.
 const TOOK: usize = 0;
+/// Index of the first counter of the times for which calls ran, among the counters of a site.
 const RAN: usize = TOOK + histogram::COUNTERS;
+/// Index of the first counter of the times for which calls waited, among the counters of a site.
 const WAITED: usize = RAN + histogram::COUNTERS;
+/// Index of the counter of received bytes, among the counters of a site.
 const RECEIVED: usize = WAITED + histogram::COUNTERS;
+/// Index of the counter of sent bytes, among the counters of a site.
 const SENT: usize = RECEIVED + 1;
+/// Number of the counters of a site for times and bytes.
 const COUNTERS: usize = SENT + 1;
 
-/// Requests by method and class of statuses.
+/// Counters of requests, by method and class of statuses.
 #[derive(Default)]
 pub struct ByKind(Counters<KINDS>);
 
-/// Number of requests by method and class of statuses.
+/// Numbers of requests, each with its method and class of statuses.
 pub type Kinds = Vec<(&'static str, &'static str, u64)>;
 
-/// Requests of a site.
+/// Counters of the requests of a site.
 #[derive(Default)]
 pub struct Requests {
-    /// Those that no version was called for.
+    /// Requests that were answered without calling a version.
     pub without_call: ByKind,
     costs: Counters<COUNTERS>,
 }
 
-/// What is counted of a request.
+/// Facts about an answered request that are counted.
 pub struct Answered<'a> {
-    /// Method.
+    /// Method of the request.
     pub method: &'a str,
     /// Status of the response.
     pub status: u16,
-    /// Bytes of the request.
+    /// Number of bytes of the request.
     pub received: usize,
-    /// Bytes of the response.
+    /// Number of bytes of the response.
     pub sent: usize,
-    /// Time from the end of the head to the response.
+    /// Time from the end of the request's head to the response.
     pub took: Duration,
     /// Times of the call, if a version was called.
     pub call: Option<CallTimes>,
 }
 
-/// Times of a call.
+/// Times of a call of the handler.
 #[derive(Clone, Copy)]
 pub struct CallTimes {
-    /// Time for which it ran.
+    /// Time for which the call ran.
     pub ran: Duration,
-    /// Time for which it waited to run.
+    /// Time for which the call waited to run.
     pub waited: Duration,
 }
 
-/// Costs of requests that were read.
+/// Times and bytes of the requests of a site, as read from the counters.
 pub struct Costs {
-    /// Times from the ends of the heads to the responses.
+    /// Times from the ends of the requests' heads to the responses.
     pub took: Histogram,
-    /// Times of the calls.
+    /// Times for which calls ran.
     pub ran: Histogram,
-    /// Times for which calls waited.
+    /// Times for which calls waited to run; 0 for most calls.
     pub waited: Histogram,
-    /// Bytes of the requests.
+    /// Number of bytes of all requests.
     pub received: u64,
-    /// Bytes of the responses.
+    /// Number of bytes of all responses.
     pub sent: u64,
 }
 
@@ -82,7 +87,7 @@ impl ByKind {
         self.0.here().add(kind(method, status), 1);
     }
 
-    /// Adds what others have counted, which count nothing more.
+    /// Adds the counts of `others`, which must not count any more.
     pub fn take_over(&self, others: &ByKind) {
         let shared = self.0.shared();
         for (index, count) in others.0.sums().into_iter().enumerate().filter(|(_, count)| *count > 0) {
@@ -90,7 +95,7 @@ impl ByKind {
         }
     }
 
-    /// Returns the number of requests of each method and class of statuses that there was.
+    /// Returns the number of requests for each pair of method and class of statuses that has any.
     pub fn read(&self) -> Kinds {
         let kinds = METHODS.iter().flat_map(|method| STATUSES.iter().map(|status| (*method, *status)));
         let counted = kinds.zip(self.0.sums()).map(|((method, status), count)| (method, status, count));
@@ -98,7 +103,7 @@ impl ByKind {
     }
 }
 
-/// Returns the index of the counter of a request.
+/// Returns the index of the counter for a method and a status.
 fn kind(method: &str, status: u16) -> usize {
     let others = METHODS.len() - 1;
     let method = METHODS.iter().take(others).position(|name| *name == method).unwrap_or(others);
@@ -107,7 +112,8 @@ fn kind(method: &str, status: u16) -> usize {
 }
 
 impl Requests {
-    /// Counts a request. `version` has the requests of the version that was called for it.
+    /// Counts a request. `version` has the counters of the version that was called for the request,
+    /// if any.
     pub fn add(&self, answered: &Answered<'_>, version: Option<&ByKind>) {
         let Answered { method, status, received, sent, took, call } = *answered;
         version.unwrap_or(&self.without_call).add(method, status);
@@ -129,7 +135,7 @@ impl Requests {
         here.add(SENT, sent as u64);
     }
 
-    /// Reads the costs.
+    /// Reads the times and bytes of all requests of the site.
     pub fn costs(&self) -> Costs {
         let sums = self.costs.sums();
         let part = |start: usize| sums.get(start..start + histogram::COUNTERS).unwrap_or_default();

@@ -2,33 +2,33 @@
 //!
 //! Each thread has a block of counters of its own, so that it adds without an atomic
 //! read-modify-write. A reader sums the blocks. Threads past the number of blocks share the last
-//! one.
+//! block.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 
-/// Most blocks of one thread each.
+/// Maximum number of blocks that belong to one thread each.
 const OWN_MAX: usize = 16;
 
-/// Counters, `N` for each block.
+/// `N` counters, kept once in each block.
 pub struct Counters<const N: usize>(Box<[Block<N>]>);
 
-/// The counters of one block. No two blocks share a cache line.
+/// Counters of one block. No two blocks share a cache line.
 #[repr(align(64))]
 struct Block<const N: usize>([AtomicU64; N]);
 
-/// Adds to one block.
+/// Access to one block of counters, by which a thread adds to them.
 pub struct Adder<'a, const N: usize> {
     block: Option<&'a Block<N>>,
     is_own: bool,
 }
 
-/// Blocks that belong to a thread.
+/// Whether each block belongs to a thread.
 #[derive(Default)]
 struct Taken([bool; OWN_MAX]);
 
-/// Block of a thread: the index of one of its own, or that of the shared one.
+/// Index of the block that a thread adds to: the thread's own block, or the shared one.
 struct Place(usize);
 
 static TAKEN: Mutex<Taken> = Mutex::new(Taken([false; OWN_MAX]));
@@ -73,12 +73,12 @@ fn taken() -> MutexGuard<'static, Taken> {
 }
 
 impl<const N: usize> Counters<N> {
-    /// Creates counters that are 0.
+    /// Creates counters that all start at 0.
     pub fn new() -> Counters<N> {
         Counters((0..=own()).map(|_| Block([const { AtomicU64::new(0) }; N])).collect())
     }
 
-    /// Returns the block of this thread.
+    /// Returns access to the block of this thread.
     pub fn here(&self) -> Adder<'_, N> {
         let shared = own();
         // A thread that ends has no place any more.
@@ -86,12 +86,12 @@ impl<const N: usize> Counters<N> {
         Adder { block: self.0.get(index), is_own: index < shared }
     }
 
-    /// Returns the block that threads share, for those that serve no requests.
+    /// Returns access to the shared block, for threads that serve no requests.
     pub fn shared(&self) -> Adder<'_, N> {
         Adder { block: self.0.last(), is_own: false }
     }
 
-    /// Returns the sums of all blocks.
+    /// Returns the sum of each counter over all blocks.
     pub fn sums(&self) -> [u64; N] {
         let mut sums = [0_u64; N];
         for Block(counters) in &self.0 {
@@ -110,7 +110,7 @@ impl<const N: usize> Default for Counters<N> {
 }
 
 impl<const N: usize> Adder<'_, N> {
-    /// Adds to a counter.
+    /// Adds a count to the counter at an index.
     pub fn add(&self, index: usize, count: u64) {
         let Some(counter) = self.block.and_then(|Block(counters)| counters.get(index)) else { return };
         if self.is_own {

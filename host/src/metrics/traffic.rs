@@ -13,21 +13,21 @@ use crate::metrics::requests::Kinds;
 /// Class of the statuses of requests that failed.
 const FAILED: &str = "5xx";
 
-/// Counters of the whole server or of a site, as they were at one moment.
+/// Counters of the whole server or of a site, as read at one moment.
 pub struct Reading {
-    /// Moment.
+    /// Moment of the reading.
     pub at: Instant,
-    /// Moment on the clock of the system.
+    /// Moment of the reading on the clock of the system.
     pub time: SystemTime,
-    /// Times of all requests.
+    /// Times to the responses of all requests.
     pub took: Histogram,
-    /// Requests by the version that was called; [`None`] stands for all others.
+    /// Numbers of requests by the version that was called; [`None`] has all other requests.
     pub versions: BTreeMap<Option<u64>, Counts>,
-    /// What is in use now.
+    /// Resources in use at the moment of the reading.
     pub in_use: InUse,
 }
 
-/// Numbers of requests.
+/// Number of requests, and number of failed ones among them.
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     requests: u64,
@@ -88,7 +88,7 @@ pub struct OfVersion {
 }
 
 impl Reading {
-    /// Adds requests of a version.
+    /// Adds the requests of a version, or other requests for [`None`].
     pub fn add(&mut self, version: Option<u64>, kinds: &Kinds) {
         let counts = self.versions.entry(version).or_default();
         for (_, status, count) in kinds {
@@ -97,7 +97,7 @@ impl Reading {
         }
     }
 
-    /// Returns what was counted since an earlier reading.
+    /// Returns the sample of what was counted since an earlier reading.
     pub fn since(&self, earlier: &Reading) -> Sample {
         let took = self.took.since(&earlier.took);
         let sum = |of: fn(&Counts) -> u64, reading: &Reading| reading.versions.values().map(of).sum::<u64>();
@@ -121,7 +121,7 @@ impl Reading {
     }
 }
 
-/// Rounds a number, so that its text is short.
+/// Rounds a number to a multiple of 1 / `parts`, so that its text is short.
 fn rounded(number: f64, parts: f64) -> f64 {
     (number * parts).round() / parts
 }

@@ -16,7 +16,7 @@ pub(super) const DEFAULT: &str = "localhost:4444";
 ///
 /// # Errors
 ///
-/// What was found, and what was expected.
+/// When the form is wrong: what was found, and what was expected.
 pub fn check(address: &str) -> anyhow::Result<()> {
     match address.strip_prefix(UNIX) {
         Some(address) => unix_socket::parse(address).map(drop),
@@ -24,14 +24,15 @@ pub fn check(address: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Returns whether an address needs a certificate.
+/// Returns whether listening on an address needs a TLS certificate, because of its option `tls` or
+/// `redirect`.
 pub fn needs_tls(address: &str) -> bool {
     matches!(split_options(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect), _)))
         && !address.starts_with(UNIX)
 }
 
-/// Returns a peer for whom connections at an address may come, if they begin with a header of the
-/// PROXY protocol: one of this kind has to be trusted.
+/// Returns the kind of proxy, `unix` or `CIDR`, that `--trust-forwarded` has to name so that an
+/// address can be used, if its connections begin with a header of the PROXY protocol.
 pub fn needs_trust(address: &str) -> Option<&'static str> {
     let (has_header, peer) = match address.strip_prefix(UNIX) {
         Some(path) => (unix_socket::parse(path).is_ok_and(|(_, _, has_header)| has_header), "unix"),
@@ -63,7 +64,7 @@ pub(super) fn split_options(address: &str) -> anyhow::Result<(&str, Option<Speak
     Ok((place, speaks, has_header))
 }
 
-/// Returns the host of an address, unless it is a Unix socket.
+/// Returns the host of an address, without brackets, unless the address is a Unix socket.
 pub fn host(address: &str) -> Option<&str> {
     let place = split_options(address).ok()?.0;
     let host = if address.starts_with(UNIX) { None } else { Some(split(place).ok()?.0) };
@@ -74,7 +75,7 @@ pub fn host(address: &str) -> Option<&str> {
 ///
 /// # Errors
 ///
-/// What was found, and what was expected.
+/// When the form is wrong: what was found, and what was expected.
 pub fn check_tcp(address: &str) -> anyhow::Result<()> {
     split(address).map(drop)
 }
@@ -132,7 +133,8 @@ pub(super) fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Finds out what is meant by an address that is not of the form `HOST:PORT`.
+/// Refuses an address that is probably a mistaken `HOST:PORT`, with an error that shows the form
+/// that was meant.
 fn check_form(address: &str) -> anyhow::Result<()> {
     let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     let is_port = |text: &str| text.parse::<u16>().is_ok();

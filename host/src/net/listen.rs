@@ -17,13 +17,15 @@ use crate::net::handed;
 use crate::net::listener::{Listener, Speaks, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
 
-/// Name of the sockets that the parent process has passed.
+/// Name of the sockets that the parent process has passed: the environment variable that says how
+/// many.
 const PASSED: &str = "LISTEN_FDS";
 
-/// Flag of the addresses.
+/// Flag that gives the addresses to listen on.
 const FLAG: &str = "--listen";
 
-/// Attempts to find one free port on all addresses of a name, when the port is 0.
+/// Maximum number of attempts to find a port that is free on all addresses of a name, when the port
+/// is 0.
 const ATTEMPTS: u32 = 16;
 
 /// Checks that addresses can be bound, before work that takes long. Leaves passed sockets and
@@ -31,7 +33,7 @@ const ATTEMPTS: u32 = 16;
 ///
 /// # Errors
 ///
-/// As those of [`bind`].
+/// One line that names the address that cannot be bound, and why.
 pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     let default = [DEFAULT.to_owned()];
     let is_passed = env::var_os(PASSED).is_some();
@@ -42,9 +44,9 @@ pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
         .try_for_each(|name| bind_tcp(split_options(name)?.0, FLAG).map(drop))
 }
 
-/// Takes the sockets passed in LISTEN_FDS and binds every address, unless the process before this
-/// one has handed it over. Binds the default address if there are neither sockets nor addresses.
-/// `is_tls` says what is spoken where an address says nothing of it.
+/// Takes the sockets passed in LISTEN_FDS, and binds every address, or takes its socket if the
+/// previous process has handed it over. Binds the default address if there are neither sockets nor
+/// addresses. `is_tls` says whether TLS is spoken where an address has no option for that.
 ///
 /// # Errors
 ///
@@ -70,7 +72,8 @@ pub fn bind(addresses: &[String], is_tls: bool) -> anyhow::Result<Vec<Listener>>
     Ok(listeners)
 }
 
-/// Returns the name of a socket, by which an upgrade hands it over.
+/// Returns the name under which an upgrade hands over the socket of an address: the flag and the
+/// address.
 pub fn name(flag: &str, address: &str) -> String {
     format!("{flag} {address}")
 }
@@ -104,7 +107,8 @@ fn inherited(usual: Speaks) -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Refuses values that would be taken for no sockets at all.
+/// Refuses malformed values of LISTEN_FDS and LISTEN_PID, with which passed sockets would be
+/// ignored.
 fn check_environment() -> anyhow::Result<()> {
     for (name, meaning) in [(PASSED, "the number of sockets"), ("LISTEN_PID", "a process id")] {
         let Some(found) = env::var_os(name).filter(|found| !found.is_empty()) else {
@@ -118,7 +122,7 @@ fn check_environment() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Binds a `HOST:PORT`, with all addresses of its name. `flag` is the one that gives it.
+/// Binds a `HOST:PORT` on all addresses of its name. `flag` is the flag that gives the address.
 ///
 /// # Errors
 ///
@@ -131,7 +135,8 @@ pub fn bind_tcp(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Binds a Unix socket, and replaces one on which no process listens any more.
+/// Binds a Unix socket, or takes the one that the previous process has handed over. Replaces a
+/// socket on which no process listens any more.
 fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
     let (path, access, has_header) = unix_socket::parse(address)?;
     let path = path.as_path();
@@ -154,8 +159,8 @@ fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
     Ok(Listener::unix(name, listener, Some(path))?.with_header(has_header))
 }
 
-/// Binds one `HOST:PORT`, unless it was handed over. All addresses of a name get the same port; port 0 stands for
-/// any port that is free on all of them.
+/// Binds one `HOST:PORT`, or takes its sockets if the previous process has handed them over. All
+/// addresses of a name get the same port; port 0 stands for any port that is free on all of them.
 fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let handed = handed::take(&name(flag, address));
     if !handed.is_empty() {
@@ -174,8 +179,8 @@ fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds all addresses that this machine has. The error is an address that cannot be
-/// bound, and why.
+/// Binds all of the addresses that this machine has. The error is an address that cannot be bound,
+/// and why.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;

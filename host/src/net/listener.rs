@@ -20,12 +20,13 @@ pub const UNIX: &str = "unix:";
 /// Option of an address whose connections begin with a header of the PROXY protocol.
 pub(super) const PROXY: &str = "proxy";
 
-/// Whether the paths of Unix sockets belong to another process now.
+/// Whether the paths of this process's Unix sockets belong to another process, so that this process
+/// does not remove them.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Bound listening socket, registered with the current tokio runtime.
 pub struct Listener {
-    /// Name under which an upgrade hands it over: the flag and its value.
+    /// Name under which an upgrade hands the socket over: the flag and its value.
     pub name: String,
     socket: Listening,
     /// Whether connections begin with a header of the PROXY protocol.
@@ -39,7 +40,7 @@ pub enum Speaks {
     Plain,
     /// HTTP over TLS.
     Tls,
-    /// HTTP, to send clients to https.
+    /// HTTP, to redirect clients to https.
     Redirect,
 }
 
@@ -52,7 +53,8 @@ enum Listening {
     },
 }
 
-/// Sets whether the paths of all Unix sockets belong to another process, which removes them.
+/// Sets whether the paths of all Unix sockets belong to another process, which then has to remove
+/// them.
 pub fn leave_paths(are_left: bool) {
     LEFT.store(are_left, Relaxed);
 }
@@ -70,7 +72,7 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Takes ownership of the socket at a path.
+    /// Takes ownership of the socket at a path, which is removed on drop.
     ///
     /// # Errors
     ///
@@ -95,7 +97,7 @@ impl Drop for SocketFile {
 
 /// Accepted connection.
 pub enum Connection {
-    /// TCP, and what is spoken on it.
+    /// TCP connection, and what the server speaks on it.
     Tcp(TcpStream, Speaks),
     /// Unix socket.
     Unix(UnixStream),
@@ -112,21 +114,22 @@ pub struct Accepted {
 }
 
 impl Listener {
-    /// Registers a TCP socket.
+    /// Registers a TCP socket with the tokio runtime.
     ///
     /// # Errors
     ///
-    /// When the runtime does not take it.
+    /// When the runtime cannot register the socket.
     pub fn tcp(name: String, socket: std::net::TcpListener, speaks: Speaks) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
         Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?, speaks), has_header: false })
     }
 
-    /// Registers a Unix socket, whose path is removed at the end if it is given.
+    /// Registers a Unix socket with the tokio runtime. Its path, if given, is removed when the
+    /// listener is dropped.
     ///
     /// # Errors
     ///
-    /// When the runtime does not take it, or nothing is at the path.
+    /// When the runtime cannot register the socket, or nothing is at the path.
     pub fn unix(
         name: String,
         socket: std::os::unix::net::UnixListener,
@@ -138,17 +141,17 @@ impl Listener {
         Ok(Listener { name, socket, has_header: false })
     }
 
-    /// Says whether connections begin with a header of the PROXY protocol.
+    /// Sets whether connections begin with a header of the PROXY protocol.
     pub(super) fn with_header(mut self, has_header: bool) -> Listener {
         self.has_header = has_header;
         self
     }
 
-    /// Returns another descriptor of the socket.
+    /// Returns a duplicate of the socket's file descriptor.
     ///
     /// # Errors
     ///
-    /// When none is left.
+    /// When the process has no file descriptor left.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         match &self.socket {
             Listening::Tcp(listener, _) => listener.as_fd().try_clone_to_owned(),
@@ -164,7 +167,7 @@ impl Listener {
         }
     }
 
-    /// Returns whether TLS is spoken.
+    /// Returns whether TLS is spoken on the connections of the listener.
     pub fn is_tls(&self) -> bool {
         matches!(self.socket, Listening::Tcp(_, Speaks::Tls))
     }

@@ -10,12 +10,12 @@ use tokio::io::Interest;
 
 use crate::net::listener::Connection;
 
-/// Reads the header. Returns whose connection it is, or `None` if the peer has closed the connection
-/// before it sent a byte.
+/// Reads the PROXY protocol header of a connection. Returns whose connection it is, or `None` if
+/// the peer has closed the connection before it sent a byte.
 ///
 /// # Errors
 ///
-/// When the connection ends within the header, or the bytes are none.
+/// When the connection ends within the header, or the bytes are not a valid header.
 pub async fn read(connection: &Connection) -> io::Result<Option<Origin>> {
     // Most headers are shorter than the longest of version 1.
     let mut header = Vec::with_capacity(V1_MAX);
@@ -42,8 +42,9 @@ pub async fn read(connection: &Connection) -> io::Result<Option<Origin>> {
     }
 }
 
-/// Waits for bytes, and returns how many of the next `most` there are up to the first line feed, or
-/// all if there is none. At the end of the connection it is one, which will not come.
+/// Waits for bytes, and returns how many of the next `most` bytes to read: those up to the first
+/// line feed, or all that have arrived if there is none. Returns 1 at the end of the connection,
+/// which the next read then detects.
 async fn line(connection: &Connection, most: usize) -> io::Result<usize> {
     let mut ahead = [0; V1_MAX];
     let room = ahead.get_mut(..most).unwrap_or_default();

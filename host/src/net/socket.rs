@@ -14,13 +14,13 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::net::tls_stream::TlsStream;
 
-/// Most bytes per connection that the kernel queues and has not sent yet
-/// (TCP_NOTSENT_LOWAT). The kernel's own limit is megabytes, so a few hundred clients
-/// that do not read would use up its memory for TCP, and all connections of the machine
-/// would stall (`cargo bench -p host-benches --bench slow -- read`).
+/// Maximum number of bytes per connection that the kernel queues and has not sent yet
+/// (TCP_NOTSENT_LOWAT). The kernel's own limit is megabytes, so a few hundred clients that do not
+/// read would use up its memory for TCP, and all connections of the machine would stall
+/// (`cargo bench -p host-benches --bench slow -- read`).
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
-/// Socket; clones share it.
+/// Socket of one connection. Clones share the connection.
 #[derive(Clone)]
 pub struct Socket(Arc<Kind>);
 
@@ -132,8 +132,8 @@ impl Socket {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts, and waits while it accepts none.
-    /// After a wait and after a part, the pieces have to go on where they were.
+    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a pending
+    /// or partial write, the next call has to pass the bytes that were not written yet.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if let Some(tls) = self.tls() {
             return tls.poll_write(cx, pieces);

@@ -1,5 +1,5 @@
-//! TLS over one TCP connection. Reads and writes what the client means; rustls makes it of, and
-//! into, the bytes of the connection.
+//! TLS over one TCP connection. Reads and writes plaintext; rustls decrypts and encrypts the bytes
+//! of the connection.
 
 use std::future::poll_fn;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
@@ -14,11 +14,11 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Most bytes that rustls holds for a client that does not read.
+/// Maximum number of bytes that rustls holds for a client that does not read.
 const UNSENT_MAX: usize = 32 << 10;
 
-/// Most memory of the TLS of one connection, in bytes: what is unsent, one record that arrives and
-/// what it means, each of at most 16 KiB and what TLS adds, and the keys.
+/// Maximum memory of TLS for one connection, in bytes: unsent bytes, one received record and its
+/// plaintext, each of at most 16 KiB and the overhead of TLS, and the keys.
 pub const MEMORY_MAX: u64 = (UNSENT_MAX + 2 * (18 << 10) + (8 << 10)) as u64;
 
 /// TLS over one TCP connection.
@@ -30,15 +30,16 @@ pub struct TlsStream {
 
 struct Session {
     tls: ServerConnection,
-    /// Bytes that rustls has taken, and of which [`TlsStream::poll_write`] has not told yet that
-    /// they are written.
+    /// Number of bytes that rustls has taken, and that [`TlsStream::poll_write`] has not reported
+    /// as written yet.
     taken: usize,
 }
 
-/// Reads and writes the bytes of the connection. Never waits.
+/// Reads and writes the encrypted bytes of the connection through tokio. Never waits.
 struct Raw<'a>(&'a TcpStream);
 
-/// Writes as [`Raw`] does, but asks the kernel rather than tokio.
+/// Writes the encrypted bytes of the connection, without asking tokio whether the socket is
+/// writable. Never waits.
 struct Now<'a>(&'a TcpStream);
 
 impl Read for Raw<'_> {
@@ -89,11 +90,12 @@ impl Write for Now<'_> {
 }
 
 impl TlsStream {
-    /// Shakes hands with a client, on the terms that `choose` finds for what it asks for.
+    /// Performs the TLS handshake with a client, with the configuration that `choose` returns for
+    /// the first message of the client.
     ///
     /// # Errors
     ///
-    /// When the connection is gone, or client and server do not agree.
+    /// When the connection is gone, or client and server do not agree on how to speak TLS.
     pub async fn accept(
         tcp: TcpStream,
         choose: impl FnOnce(&ClientHello<'_>) -> Arc<ServerConfig>,
@@ -122,7 +124,7 @@ impl TlsStream {
         Ok(TlsStream { tcp, session: Mutex::new(Session { tls, taken: 0 }) })
     }
 
-    /// Looks at the session.
+    /// Calls `look` with the TLS session, and returns the result.
     pub fn session<T>(&self, look: impl FnOnce(&ServerConnection) -> T) -> T {
         look(&self.lock().tls)
     }
@@ -135,7 +137,7 @@ impl TlsStream {
         !reader.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Reads what the client means into `buffer`; 0 means the end of input.
+    /// Reads decrypted bytes into `buffer`; 0 means the end of input.
     pub(super) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -163,8 +165,8 @@ impl TlsStream {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a wait
-    /// and after a part, the pieces have to go on where they were.
+    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a pending
+    /// or partial write, the next call has to pass the bytes that were not written yet.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut session = self.lock();
         loop {
@@ -184,7 +186,7 @@ impl TlsStream {
         self.lock().write(&mut Now(&self.tcp), pieces)
     }
 
-    /// Tells the client the end of TLS, and closes the sending side of the connection.
+    /// Sends the end of TLS (`close_notify`), and closes the sending side of the connection.
     ///
     /// # Errors
     ///
@@ -205,8 +207,8 @@ impl TlsStream {
 }
 
 impl Session {
-    /// Gives rustls the pieces, unless it has them, and writes what it makes of them. Returns how
-    /// many bytes of the pieces are done.
+    /// Gives rustls the pieces, unless it has taken them already, and writes the encrypted bytes to
+    /// `to`. Returns how many bytes of the pieces are written.
     fn write(&mut self, to: &mut impl Write, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.taken == 0 {
             self.taken = self.tls.writer().write_vectored(pieces)?;
@@ -230,7 +232,7 @@ impl Session {
     }
 }
 
-/// Waits until the first message of the client has arrived.
+/// Waits until the first message of the client (ClientHello) has arrived.
 fn poll_first(tcp: &TcpStream, acceptor: &mut Acceptor, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
     loop {
         ready!(tcp.poll_read_ready(cx))?;
@@ -248,13 +250,14 @@ fn poll_first(tcp: &TcpStream, acceptor: &mut Acceptor, cx: &mut Context<'_>) ->
     }
 }
 
-/// Tells the client what is wrong with its first message.
+/// Sends the client an alert that its first message is wrong, and returns the error.
 fn refused(tcp: &TcpStream, error: rustls::Error, mut alert: AcceptedAlert) -> io::Error {
     let _ = alert.write(&mut Now(tcp));
     io::Error::new(ErrorKind::InvalidData, error)
 }
 
-/// Waits for bytes of the connection, and gives them to rustls.
+/// Waits for bytes of the connection, and gives them to rustls. Returns their number; 0 means the
+/// end of input.
 fn poll_receive(
     tcp: &TcpStream,
     tls: &mut ServerConnection,
@@ -269,7 +272,8 @@ fn poll_receive(
     }
 }
 
-/// Lets rustls see what it was given. Tells the client what is wrong with it.
+/// Lets rustls process the bytes that it has received. If they are wrong, sends the client an
+/// alert.
 fn process(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
     tls.process_new_packets().map(drop).map_err(|error| {
         let _ = tls.write_tls(&mut Now(tcp));
@@ -277,7 +281,7 @@ fn process(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
     })
 }
 
-/// Writes what rustls has to say.
+/// Writes all bytes that rustls has ready for the client.
 fn poll_flush(tcp: &TcpStream, tls: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     while tls.wants_write() {
         match tls.write_tls(&mut Raw(tcp)) {

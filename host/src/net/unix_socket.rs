@@ -26,7 +26,7 @@ const MODE_MAX: u32 = 0o777;
 /// Group of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Id.
+    /// Id of the group.
     pub id: u32,
     /// Name or number, as it was given.
     pub given: String,
@@ -41,9 +41,9 @@ pub struct Access {
     pub group: Option<Group>,
 }
 
-/// Parses `PATH[,mode=MODE][,group=GROUP][,proxy]`. Only the options at the end are taken,
-/// so the path may hold commas. Returns last whether connections begin with a header of the PROXY
-/// protocol.
+/// Parses `PATH[,mode=MODE][,group=GROUP][,proxy]`. Only options at the end count, so the path may
+/// contain commas. Returns the path, the access, and whether connections begin with a header of the
+/// PROXY protocol.
 ///
 /// # Errors
 ///

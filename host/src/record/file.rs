@@ -26,7 +26,7 @@ const TIME_DIGITS: usize = 13;
 /// this one.
 const TIME_MAX: u128 = 9_999_999_999_999;
 
-/// Most bytes of all comment lines of a file together.
+/// Maximum number of bytes of all comment lines of a file together.
 const HEAD_MAX: usize = 64 << 10;
 
 /// Recorded request and its fault.
@@ -40,7 +40,7 @@ pub struct Recorded {
     pub version: u64,
     /// SHA-256 of the version that was called.
     pub sha256: String,
-    /// Names of the masked headers.
+    /// Names of the masked header fields.
     pub masked: Vec<String>,
     /// Bytes that the handler received, except that secrets may be masked.
     pub message: Message,
@@ -76,13 +76,13 @@ impl Recorded {
         }
     }
 
-    /// Returns the name of the request's file.
+    /// Returns the name of the file of the recorded request.
     pub(super) fn name(&self) -> String {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Replaces the values of secret headers by asterisks of equal length. The head must
-    /// have a space after each colon, as the host encodes it.
+    /// Replaces the values of secret header fields by asterisks of equal length. The head must have
+    /// a space after each colon, as the host encodes it.
     pub(super) fn mask(&mut self) {
         let mut head = Vec::with_capacity(self.message.head.len());
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
@@ -119,7 +119,8 @@ impl Recorded {
         bytes
     }
 
-    /// Reads and parses a file. `max` is the largest request in bytes.
+    /// Reads and parses the file of a recorded request. `max` is the maximum size of the request in
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -166,7 +167,7 @@ fn milliseconds(time: SystemTime) -> u128 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis().min(TIME_MAX)
 }
 
-/// Escapes a text to one line.
+/// Escapes a text, so that it stands on one line.
 pub(super) fn one_line(text: &str) -> String {
     quoted(text, usize::MAX).to_string()
 }

@@ -40,8 +40,8 @@ impl Folder {
         Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
-    /// Removes the oldest files until the new one fits the limits, then writes it
-    /// atomically.
+    /// Writes a file atomically, after removing the oldest files until the new file fits the
+    /// limits.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {
             bail!(

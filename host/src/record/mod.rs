@@ -26,10 +26,10 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 use host_wasm::health;
 
-/// Most requests that wait to be written. Each holds its body in memory.
+/// Maximum number of requests that wait to be written, each with its body in memory.
 pub(crate) const QUEUE: usize = 16;
 
-/// Longest wait for queued requests to be written on exit.
+/// Maximum wait for queued requests to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
 /// Flags about recording failed requests.
@@ -69,8 +69,8 @@ enum Job {
 }
 
 impl Recorder {
-    /// Opens the folder and starts the thread that writes. Returns `None` without
-    /// `--record`.
+    /// Opens the folder of `--record`, and starts the thread that writes to it. Returns `None`
+    /// without `--record`.
     ///
     /// # Errors
     ///
@@ -89,9 +89,8 @@ impl Recorder {
         Ok(Some(Recorder { queue, warned: AtomicBool::new(false) }))
     }
 
-    /// Queues a request that ended in a fault of the handler. A request that finds the
-    /// queue full is not recorded.
-    /// Secrets of the site are masked.
+    /// Queues a request that ended in a fault of the handler, with the secrets of its site masked.
+    /// Drops the request if the queue is full.
     pub fn record(
         &self,
         mut message: Message,

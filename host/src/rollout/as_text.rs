@@ -1,6 +1,6 @@
 //! Values that are the same text in flags, JSON and TOML.
 
-/// Lets JSON and TOML have a value as the text that flags have.
+/// Implements the conversions by which JSON and TOML have a value as the same text as flags.
 macro_rules! as_text {
     ($($name:ident)*) => {$(
         impl TryFrom<String> for $name {

@@ -16,13 +16,13 @@ use siphasher::sip::SipHasher13;
 use crate::rollout::as_text::as_text;
 use crate::rollout::share::Share;
 
-/// Most bytes of a wrong value that an error quotes.
+/// Maximum number of bytes of a wrong value that an error quotes.
 const QUOTED_MAX: usize = 100;
 
 /// Assignment of clients in one rollout.
 ///
-/// The hash is the one of the crate `siphasher`, because that of the standard library may
-/// change with each release: a restart with a newer host would move clients.
+/// The hash comes from the crate `siphasher`, because the hash of the standard library may change
+/// with each release: a restart with a newer host would move clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Assignment(SipHasher13);
 
@@ -33,7 +33,8 @@ impl Assignment {
         Assignment(SipHasher13::new_with_key(&salt))
     }
 
-    /// Returns the point of a client. The limit of a request's head bounds the key.
+    /// Returns the point of the client with this key. The limit of a request's head bounds the
+    /// length of the key.
     pub fn point(&self, key: &[u8]) -> Point {
         Point(self.0.hash(key))
     }
@@ -49,8 +50,8 @@ impl Point {
         Point(hash)
     }
 
-    /// Returns whether the point is within a share: for that of a client, whether the client gets
-    /// the candidate.
+    /// Returns whether the point is within a share. For the point of a client: whether the client
+    /// gets a candidate with this share.
     pub fn is_within(self, share: Share) -> bool {
         share.includes(self.0)
     }
@@ -94,8 +95,8 @@ impl Key {
     }
 }
 
-/// Returns the first value of a cookie in a `cookie` header. Quotation marks around it do not
-/// count, because some clients add and drop them (RFC 6265, section 4.1.1).
+/// Returns the first value of a cookie in a `cookie` header, without quotation marks around the
+/// value, because some clients add and drop them (RFC 6265, section 4.1.1).
 fn cookie<'a>(field: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     field.split(|byte| *byte == b';').find_map(|pair| {
         let mut parts = pair.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);

@@ -11,19 +11,19 @@ use std::sync::LazyLock;
 
 use memchr::memchr;
 
-/// Most bytes of a method.
+/// Maximum number of bytes of a method in a class.
 pub const METHOD_MAX: usize = 16;
 
-/// Most segments of a path; `/...` stands for the others.
+/// Largest number of segments of a path in a shape; `/...` stands for the others.
 const SEGMENTS_MAX: usize = 8;
 
-/// Most parameters of a query; one `*` stands for the others.
+/// Largest number of parameters of a query in a shape; one `*` stands for the others.
 const PARAMETERS_MAX: usize = 8;
 
-/// Longest word in bytes. Longer ones are seldom names of routes.
+/// Maximum length of a word in bytes. Longer words are seldom names of routes.
 const WORD_MAX: usize = 32;
 
-/// Most digits of an API version such as `v2`.
+/// Largest number of digits of an API version such as `v2`.
 const VERSION_DIGITS_MAX: usize = 3;
 
 /// Key of the fingerprints. It is random, so that a client cannot choose targets whose
@@ -33,7 +33,7 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// Class of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Class {
-    /// Method, cut at [`METHOD_MAX`] bytes; `*` for an unusual one that was answered by an
+    /// Method, cut at [`METHOD_MAX`] bytes; `*` for an unusual method that was answered by an
     /// error.
     pub method: Box<str>,
     /// Status of the response.
@@ -70,8 +70,8 @@ pub fn fingerprint(method: &str, target: &str, status: u16) -> u64 {
     hasher.finish()
 }
 
-/// Returns the part of a method that tells classes apart. After an error, methods that are
-/// not in RFC 9110 or RFC 5789 count as one, because scanners invent methods.
+/// Returns the part of a method that tells classes apart. After an error, all methods that are not
+/// in RFC 9110 or RFC 5789 count as `*`, because scanners invent methods.
 fn class_method(method: &str, status: u16) -> &str {
     if status >= 400 && !is_usual_method(method) {
         return "*";
@@ -155,13 +155,13 @@ fn write_names<'a>(mut query: &'a str, mut write: impl FnMut(&'a str)) {
     }
 }
 
-/// Splits a text before the first `end`, or behind the text if there is none.
+/// Splits a text before the first `end`, or at the end of the text if there is no `end`.
 fn split_before(text: &str, end: u8) -> (&str, &str) {
     let place = memchr(end, text.as_bytes()).unwrap_or(text.len());
     text.split_at_checked(place).unwrap_or((text, ""))
 }
 
-/// Returns whether a segment or a name stays: a plain word, or nothing.
+/// Returns whether a segment or a name stays in a shape: a plain word, an API version, or nothing.
 fn is_word(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.len() <= WORD_MAX && text.bytes().all(is_plain) || is_version(text)

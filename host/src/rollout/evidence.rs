@@ -51,7 +51,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Tells the reason with the numbers of the versions.
+    /// Returns the reason in words, with the numbers of both versions.
     pub fn text(&self, old: u64, new: u64) -> String {
         self.tell(&format!("version {old}"), &format!("version {new}"))
     }

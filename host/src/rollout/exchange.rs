@@ -38,7 +38,7 @@ pub struct Received<'a> {
     pub id: &'a RequestId,
 }
 
-/// What a version answered.
+/// Answer of a version to a request, in short.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
     /// Number of the version.
@@ -47,11 +47,11 @@ pub struct Answered {
     pub status: u16,
     /// Name of the fault, if the host answered instead of the handler.
     pub fault: Option<&'static str>,
-    /// Time that the version took.
+    /// Time from the arrival of the request to its answer; zero in a copy for a judge.
     pub took: Duration,
 }
 
-/// Kept request and what a version answered.
+/// Kept request, and what the version that served it answered.
 #[derive(Debug)]
 pub struct Exchange {
     /// Class of the request.
@@ -66,7 +66,7 @@ pub struct Exchange {
     pub message: Message,
     /// Time at which the request arrived.
     pub time: SystemTime,
-    /// What the version answered.
+    /// Answer of the version that served the request.
     pub answered: Answered,
     pub(crate) bytes: usize,
 }
@@ -88,7 +88,7 @@ impl Exchange {
 }
 
 impl Class {
-    /// Returns the memory of the texts in bytes.
+    /// Returns the memory of the texts of the class, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.method.len().saturating_add(self.shape.len()).saturating_add(2 * ALLOCATION)
     }

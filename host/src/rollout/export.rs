@@ -10,15 +10,16 @@ use crate::rollout::exchange::Exchange;
 use crate::telemetry::redact::SECRET_FIELDS;
 use crate::trial::request_file::expectation_in_comment;
 
-/// Beginnings of the names of headers that the host adds to each request.
+/// Prefixes of the names of headers that the host adds to each request; the file leaves these
+/// headers out.
 const OWN: [&str; 2] = ["x-request-", "x-forwarded-"];
 
-/// Most bytes of a target in a comment.
+/// Maximum number of bytes of a target in a comment.
 const SHOWN_MAX: usize = 200;
 
-/// Returns the text of a request file, with the newest request of each class first. A request
-/// that a text cannot show is named in a comment, and so is one that ended in a fault, which no
-/// such file can expect.
+/// Returns the text of a request file, with the newest request of each class first. A comment names
+/// each request that is not plain text, or that ended in a fault, which a request file cannot
+/// expect. `mask` hides secrets.
 pub fn export(journal: &[Arc<Exchange>], mask: impl Fn(&str) -> String) -> String {
     let mut text = String::from("# Recent requests, each with the status that was answered.\n");
     for exchange in journal {
@@ -38,8 +39,8 @@ pub fn export(journal: &[Arc<Exchange>], mask: impl Fn(&str) -> String) -> Strin
     text
 }
 
-/// Returns a request as a request file has it. [`None`] if the reader of such a file would not
-/// find the same request.
+/// Returns the text of a request in a request file; [`None`] if a reader of the file would not find
+/// the same request.
 fn request(exchange: &Exchange, mask: impl Fn(&str) -> String) -> Option<String> {
     let head = str::from_utf8(&exchange.message.head).ok()?;
     let (line, fields) = head.split_once("\r\n")?;

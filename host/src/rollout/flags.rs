@@ -11,7 +11,7 @@ use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, duration_or_none, si
 use crate::rollout::compare::verdict::Rules;
 use crate::rollout::report::accept::Pattern;
 
-/// Most bytes of a wrong value in a message.
+/// Maximum number of bytes of a wrong value in a message.
 const SHOWN_MAX: usize = 200;
 
 /// Flags about the journal and the gate.
@@ -64,18 +64,18 @@ pub enum Gate {
     Off,
 }
 
-/// How candidates of a site are proved.
+/// Settings by which the candidates of a site are proved: journal, gate and watch.
 #[derive(Clone, Debug)]
 pub struct Proof {
-    /// Most requests of the journal.
+    /// Maximum number of requests in the journal; 0 turns it off.
     pub journal: usize,
-    /// Most memory of the journal in bytes.
+    /// Maximum memory of the journal in bytes.
     pub journal_bytes: usize,
-    /// Requests that the journal leaves out.
+    /// Patterns of the requests that the journal leaves out.
     pub skip: Arc<[Pattern]>,
-    /// What the gate asks for.
+    /// Answers that the gate demands of a candidate.
     pub gate: Gate,
-    /// Longest time in the gate.
+    /// Maximum time for which the gate tries a candidate on requests.
     pub time: Duration,
     /// Time for which a version is watched after it was published; 0 for none.
     pub watch_after: Duration,
@@ -84,7 +84,7 @@ pub struct Proof {
 }
 
 impl ProofFlags {
-    /// Returns how candidates are proved.
+    /// Returns the settings by which candidates are proved.
     pub fn proof(&self) -> Proof {
         Proof {
             journal: self.journal,

@@ -1,8 +1,8 @@
 //! The traffic journal: a bounded sample of recent requests, each with what the serving
 //! version answered. A candidate for the next version is proved with these requests.
 //!
-//! The journal keeps requests of every class, rather than the latest thousand requests for
-//! `/`. `rates` limits how often a class is kept, and `kept` decides what gives way.
+//! The journal keeps requests of every class, rather than the latest thousand requests for `/`.
+//! `rates` limits how often a class is kept, and `kept` decides which requests are evicted.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,8 +21,8 @@ use crate::rollout::kept::{Bounds, Kept};
 use crate::rollout::rates::Rates;
 use crate::rollout::report::accept::Pattern;
 
-/// Largest part of the memory for one exchange: one in this many. Some large requests must
-/// not push out all others.
+/// Largest part of the journal's memory that one exchange may take: one in this many. A few large
+/// requests must not evict all others.
 const LARGEST: usize = 16;
 
 /// Bounded sample of recent requests.
@@ -31,7 +31,7 @@ pub struct Journal {
     /// Largest exchange in bytes; 0 while the journal is off.
     exchange_max: AtomicUsize,
     skipped_large: AtomicU64,
-    /// Requests that are left out.
+    /// Patterns of the requests that the journal leaves out.
     skip: Mutex<Arc<[Pattern]>>,
     kept: Mutex<Kept>,
 }
@@ -78,7 +78,8 @@ impl Journal {
         journal
     }
 
-    /// Creates a journal for some number of requests and bytes of memory; 0 turns it off.
+    /// Creates a journal for at most these numbers of requests and of bytes; 0 turns the journal
+    /// off.
     fn with_bounds(requests_max: usize, bytes_max: usize) -> Journal {
         let journal = Journal {
             rates: Rates::new(Instant::now()),
@@ -91,7 +92,8 @@ impl Journal {
         journal
     }
 
-    /// Changes the settings, and drops the requests that are beyond the bounds or left out now.
+    /// Changes the settings, and drops the kept requests that exceed the new bounds or that a new
+    /// pattern leaves out.
     pub fn set(&self, proof: &Proof) {
         self.set_bounds(proof.journal, proof.journal_bytes);
         let before = std::mem::replace(&mut *self.skip(), Arc::clone(&proof.skip));
@@ -102,7 +104,8 @@ impl Journal {
         }
     }
 
-    /// Changes the bounds, and drops what is beyond them; 0 turns the journal off.
+    /// Changes the bounds, and drops the requests that exceed the new bounds; 0 turns the journal
+    /// off.
     fn set_bounds(&self, requests_max: usize, bytes_max: usize) {
         let mut kept = self.lock();
         let largest = if requests_max == 0 { 0 } else { bytes_max / LARGEST };
@@ -119,8 +122,9 @@ impl Journal {
         drop(removed);
     }
 
-    /// Notes a request that a version has answered at this time, or that ended in a fault of the
-    /// handler. Keeps one of some that are alike.
+    /// Offers a request to the journal that a version has answered, or that ended in a fault of the
+    /// handler. Keeps the request if the rates of its class and of all classes allow. `started` is
+    /// the time at which the request arrived.
     pub fn see(
         &self,
         received: Received<'_>,
@@ -171,14 +175,15 @@ impl Journal {
         self.lock().requests()
     }
 
-    /// Returns the memory of the kept requests and the most memory, in bytes.
+    /// Returns the memory of the kept requests, and the maximum memory, in bytes.
     pub fn bytes(&self) -> (usize, usize) {
         let kept = self.lock();
         let most = if kept.bounds.requests == 0 { 0 } else { kept.bounds.bytes };
         (kept.bytes(), most)
     }
 
-    /// Returns what [`Journal::all`] does, without what these settings would leave out.
+    /// Returns all exchanges in the order of [`Journal::all`], without the exchanges that `proof`
+    /// would leave out.
     pub fn all_within(&self, proof: &Proof) -> Vec<Arc<Exchange>> {
         let mut all = if proof.journal == 0 { Vec::new() } else { self.all() };
         all.retain(|exchange| !skips(&proof.skip, &exchange.method, &exchange.target));
@@ -245,12 +250,13 @@ mod tests {
 
     const PLENTY: usize = 1 << 30;
 
-    /// A word without digits for each number, so that each makes another class.
+    /// Returns a word without digits for a number. Each word makes another class of requests.
     fn word(number: usize) -> String {
         number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
     }
 
-    /// Keeps a request with a target and a body of some length. The version is its number.
+    /// Offers a request with a target and a body of `length` bytes. `version` is the number by
+    /// which tests find the request.
     fn keep(journal: &Journal, target: &str, version: u64, length: usize) {
         let mut message = Message::from(target.as_bytes().to_vec());
         message.body.push(vec![b'x'; length].into());

@@ -1,12 +1,12 @@
 //! Judges whether a new version is worse than the old one, from requests that ran again on both.
 //!
-//! Two versions are equally good for a request if its two calls may be swapped: one is as likely
-//! as the other to fail, or to take long. A busy machine makes a call miss its deadline or take a
+//! Two versions are equally good for a request if its two calls may be swapped: one is as likely as
+//! the other to fail, or to take long. A busy machine makes a call miss its deadline or take a
 //! hundred times as long, but it does not choose the version. So if two calls differ, the new
 //! version is the worse one with a chance of one half. This holds for any rate of differences, and
-//! for bursts. This is the sign test, of which each pair that differs is a bet ([`Martingale`]). It asks of the
-//! caller that the order of the two calls is random, because the second call finds the caches
-//! filled, and that both versions are warm.
+//! for bursts. This is the sign test, of which each pair that differs is a bet ([`Martingale`]).
+//! The caller must choose the order of the two calls at random, because the second call finds the
+//! caches filled, and must keep both versions warm.
 //!
 //! The chance that the evidence of equal versions ever reaches a limit is at most one in the
 //! limit, however often the judge looks (Ville's inequality). The chances of several such tests
@@ -22,8 +22,9 @@
 //! Two bounds are no tests. A few requests that only the new version fails are enough if it has
 //! failed a large share of what it served; equal versions get there only if they fail much by
 //! chance, and this is not in the table. And evidence of times, which grows with the number of
-//! pairs however few of them are slower, decides only if the new version is slower in more than
-//! 1 % of a class: then the 99th percentile of the ratio of times is past the rule.
+//! pairs however few of them are slower, decides only if the new version is slower in more than 1 %
+//! of a class, and in at least twice as many pairs as it is faster: then the 99th percentile of the
+//! ratio of times is past the rule.
 //!
 //! Sources: Ville, "Étude critique de la notion de collectif", 1939; Fisher, "The design of
 //! experiments", 1935, for chance that comes from a random order; Ramdas, Grünwald, Vovk and
@@ -35,90 +36,93 @@ use std::time::Duration;
 use crate::rollout::evidence::{ClassEvidence, Evidence, Reason};
 use crate::rollout::martingale::Martingale;
 
-/// Evidence of failures that decides.
+/// Evidence of failures from which on the new version counts as worse.
 const LIMIT: f64 = 200.0;
 
-/// Most classes whose times are judged apart. The last one stands for all further classes.
+/// Largest number of classes whose times are judged separately. The last class stands for all
+/// further classes.
 const CLASSES_MAX: usize = 256;
 
-/// Evidence of times that decides. The classes share the chance of an error evenly, so that a
-/// rare class needs no more pairs than a busy one.
+/// Evidence of times in a class from which on the new version may count as worse. The classes share
+/// the chance of an error evenly, so that a rare class needs no more pairs than a busy class.
 const TIME_LIMIT: f64 = LIMIT * CLASSES_MAX as f64;
 
-/// Chance that it is the new version that is worse in a pair that differs, if the versions are
-/// equally good.
+/// Chance that the new version is the worse one in a pair that differs, if the versions are equally
+/// good.
 const CHANCE: f64 = 0.5;
 
-/// Fewest requests of which a share is taken.
+/// Smallest number of served requests from which on the share of failed requests is judged.
 const SERVED_MIN: u64 = 20;
 
 /// Largest share of requests that fail only with the new version, as one in this many: 5 %.
 const FAILED_MAX: u64 = 20;
 
-/// Fewest requests that have to fail only with the new version for that.
+/// Smallest number of requests that must fail only with the new version before the share of failed
+/// requests decides.
 const WORSE_MIN: u64 = 3;
 
-/// Most times that the same request of the same client is run again.
+/// Maximum number of times that the same request of the same client is run again.
 const AGAIN_MAX: u8 = 3;
 
-/// Largest share of a class's pairs that the new version may make slower, as one in this many:
-/// 1 %. Accidents make as many pairs slower as faster, so as many do not count.
+/// Largest share of a class's pairs that the new version may make slower, as one in this many: 1 %.
+/// Accidents make as many pairs slower as faster, so the number of faster pairs is subtracted.
 const SLOWER_MAX: u64 = 100;
 
-/// Fewest slower pairs for each faster one.
+/// Smallest number of slower pairs for each faster pair with which times may decide.
 const CLEAR: u64 = 2;
 
-/// Difference of two times that counts for nothing: noise of a machine with other work.
+/// Largest difference of two times that is ignored as noise of a machine with other work.
 const SLOWER_MIN: Duration = Duration::from_micros(20);
 
-/// Most facts of each kind that are remembered.
+/// Largest number of facts that are remembered about failures, and about times.
 const FACTS_MAX: usize = 10_000;
 
 /// Name of the class that stands for all further classes.
 const FURTHER: &str = "other classes";
 
-/// Most bytes of the name of a class.
+/// Maximum number of bytes of the name of a class.
 const NAME_MAX: usize = 1_000;
 
-/// Most classes in a report.
+/// Largest number of classes in a report.
 const REPORTED_MAX: usize = 10;
 
-/// Largest evidence that is told. A larger one decides no better.
+/// Largest evidence that is reported. A larger evidence decides no better.
 const TOLD_MAX: f64 = 1e9;
 
 /// Rules of a judgement.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// Ratio of two times above which a call is too slow. One below 1 counts as 1. Without a
-    /// finite one, times are not judged.
+    /// Ratio of two times above which a call is too slow. A ratio below 1 counts as 1. Without a
+    /// finite ratio, times are not judged.
     pub slower: Option<f64>,
 }
 
-/// One of the two versions.
+/// One of the two versions that a judge compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The version that is judged.
     New,
-    /// The version before it.
+    /// The version before the judged one.
     Old,
 }
 
 /// Judge of one version. Takes at most 750 KiB, by the sizes of its tables.
 ///
-/// A fact is a hash of a request and its client. A client that repeats a request has nothing new
-/// to tell, so equal facts are one bet. Another client with the same request has: the version
-/// fails more of its users.
+/// A fact is a hash of a request and its client. A client that repeats a request has nothing new to
+/// tell, so equal facts are one bet. The same request of another client is another fact: the
+/// version fails more of its users.
 #[derive(Debug)]
 pub struct Judge {
-    /// At least 1, and finite.
+    /// Ratio of two times above which a call is too slow: at least 1, and finite.
     slower: Option<f64>,
     failures: Bets,
-    /// How often each fact was tried because it had failed.
+    /// Number of times that the failed request of each fact was run again.
     facts: HashMap<u64, u8>,
-    /// Number of calls that were made again because they had failed, of those that failed only
-    /// with the new version, and of those that failed only with the old one at the first time.
+    /// Number of times that failed requests were run again.
     tried: u64,
+    /// Number of times that failed requests were run again and failed only with the new version.
     worse_tried: u64,
+    /// Number of failed requests that, when first run again, failed only with the old version.
     better_tried: u64,
     /// Times by class, in the order in which the classes appeared.
     times: Vec<Times>,
@@ -127,7 +131,7 @@ pub struct Judge {
     found: Option<Reason>,
 }
 
-/// Pairs of a class.
+/// Pairs of times of a class of requests.
 #[derive(Debug)]
 struct Times {
     class: String,
@@ -159,13 +163,14 @@ impl Judge {
         }
     }
 
-    /// Returns whether a failed request that runs again would still tell something.
+    /// Returns whether a failed request should run again. The same request of the same client runs
+    /// again three times at most.
     pub fn wants(&self, fact: u64) -> bool {
         self.facts.get(&fact).is_none_or(|times| *times < AGAIN_MAX)
     }
 
-    /// Adds a request that the new version failed when it served it, and that ran again on both:
-    /// which version failed alone, if one did.
+    /// Adds a request that the new version failed when serving it, and that ran again on both
+    /// versions: `alone` is the version that failed alone, if one did.
     pub fn failure(&mut self, fact: u64, alone: Option<Side>) {
         let (is_new, times) = known(&mut self.facts, fact);
         if *times >= AGAIN_MAX {
@@ -183,8 +188,9 @@ impl Judge {
         }
     }
 
-    /// Adds a request of the random sample that ran again on both versions: which version failed
-    /// alone, if one did. It says nothing about the share of failed requests.
+    /// Adds a request of the random sample that ran again on both versions: `alone` is the version
+    /// that failed alone, if one did. Sampled requests do not count for the share of failed
+    /// requests.
     pub fn sample(&mut self, fact: u64, alone: Option<Side>) {
         // Facts without a difference would soon fill the memory.
         if let Some(alone) = alone.filter(|_| known(&mut self.facts, fact).0) {
@@ -201,9 +207,9 @@ impl Judge {
         }
     }
 
-    /// Adds the times of a request that was chosen at random, and that both versions answered
-    /// when it ran again. Slow requests are frequent among those that were chosen because they
-    /// failed.
+    /// Adds the times of a request that was chosen at random, and that both versions answered when
+    /// it ran again. Requests that were chosen because they failed must not be added, because many
+    /// of them are slow.
     pub fn time(&mut self, fact: u64, class: &str, old: Duration, new: Duration) {
         let Some(ratio) = self.slower else {
             return;
@@ -232,14 +238,14 @@ impl Judge {
         }
     }
 
-    /// Returns why the new version is worse, if it is, and if so the first reason that was
-    /// found. The numbers are those of requests that it served so far, and of failed ones.
+    /// Returns the first reason found why the new version is worse, if it is. `served` and `failed`
+    /// are the numbers of requests that the new version has served and failed so far.
     pub fn worse(&self, served: u64, failed: u64) -> Option<Reason> {
         self.found.clone().or_else(|| self.share(served, failed))
     }
 
-    /// Judges the share of requests that fail only with the new version. Of the failed requests,
-    /// as many are taken to be such as of those that were run again.
+    /// Judges the share of requests that fail only with the new version. The share among all failed
+    /// requests is estimated by the share among those that were run again.
     fn share(&self, served: u64, failed: u64) -> Option<Reason> {
         let (tried, worse) = (self.tried, self.worse_tried);
         let part = failed.saturating_mul(worse) / tried.max(1);
@@ -260,8 +266,9 @@ impl Judge {
 }
 
 impl Times {
-    /// Returns the times of a class; those of further classes if there are too many. A class in
-    /// which a pair differs takes the place of one without: a client can make up many classes.
+    /// Returns the times of a class; the times of all further classes if there are too many
+    /// classes. A class in which a pair differs replaces a class in which no pair does, because a
+    /// client can make up many classes.
     fn of<'a>(all: &'a mut Vec<Times>, class: &str, differs: bool) -> Option<&'a mut Times> {
         let class = class.get(..class.floor_char_boundary(NAME_MAX)).unwrap_or_default();
         let mut known = all.iter().position(|times| times.class == class);
@@ -297,14 +304,14 @@ impl Bets {
         self.martingale.evidence()
     }
 
-    /// Returns the evidence for a report, to a thousandth.
+    /// Returns the evidence for a report, rounded to a thousandth.
     fn told(&self) -> f64 {
         (self.martingale.evidence().min(TOLD_MAX) * 1_000.0).round() / 1_000.0
     }
 }
 
-/// Returns what is known of a fact, and whether it is new. Forgets all facts when there are too
-/// many: it is better to count a fact twice than to be blind from then on.
+/// Returns whether a fact is new, and the value that is remembered for the fact. Forgets all facts
+/// when there are too many: counting a fact twice is better than ignoring all further facts.
 fn known<T: Default>(facts: &mut HashMap<u64, T>, fact: u64) -> (bool, &mut T) {
     let is_new = !facts.contains_key(&fact);
     if is_new && facts.len() >= FACTS_MAX {
@@ -313,7 +320,7 @@ fn known<T: Default>(facts: &mut HashMap<u64, T>, fact: u64) -> (bool, &mut T) {
     (is_new, facts.entry(fact).or_default())
 }
 
-/// Returns whether a call took too much longer than the other one.
+/// Returns whether a call took more than `ratio` times as long as the other call, beyond noise.
 fn is_slower(call: Duration, other: Duration, ratio: f64) -> bool {
     call.as_nanos() as f64 > other.as_nanos() as f64 * ratio && call.saturating_sub(other) > SLOWER_MIN
 }
@@ -334,7 +341,7 @@ mod tests {
     const OLD: Option<Side> = Some(Side::Old);
     const SIDES: [Option<Side>; 3] = [None, NEW, OLD];
 
-    /// A hundred microseconds, and three times that.
+    /// Time of a fast call. A slow call takes three times as long.
     const FAST: Duration = Duration::from_micros(100);
     const SLOW: Duration = Duration::from_micros(300);
 
@@ -342,12 +349,12 @@ mod tests {
         Judge::new(Rules { slower: Some(1.5) })
     }
 
-    /// Returns the reason without any served request.
+    /// Returns the reason that a judge has found without the share of failed requests.
     fn reason(judge: &Judge) -> Option<Reason> {
         judge.worse(0, 0)
     }
 
-    /// Counts how many of the numbers it takes until a judge decides.
+    /// Returns the number of observations after which a judge decides; [`None`] if it does not.
     fn until_worse(judge: &mut Judge, mut observe: impl FnMut(&mut Judge, u64)) -> Option<u64> {
         (1..=200_000).find(|number| {
             observe(judge, *number);
@@ -480,7 +487,7 @@ mod tests {
         assert_eq!((judge.evidence().better, judge.better_tried), (0, 0));
     }
 
-    /// The judge that `site/judge.rs` had before this one, without its calls.
+    /// Earlier judge of `site/judge.rs`, without the calls of versions.
     struct Before {
         evidence: Martingale,
         facts: HashMap<u64, u8>,
@@ -747,10 +754,11 @@ mod tests {
     /// Requests to two versions on a noisy machine.
     struct Traffic {
         random: Xorshift,
-        /// Of 10,000 calls, those that fail by chance, and those that take 100 times as long.
+        /// Number of calls in 10,000 that fail by chance.
         failing: usize,
+        /// Number of calls in 10,000 that take 100 times as long.
         preempted: usize,
-        /// Of 10,000 requests, those that take three times as long with the new version.
+        /// Number of requests in 10,000 that take three times as long with the new version.
         slower: usize,
         /// Whether the second of two calls takes a third of the time, as it finds the caches filled.
         has_caches: bool,
@@ -777,7 +785,8 @@ mod tests {
             (!has_failed).then(|| Duration::from_micros(micros * factor))
         }
 
-        /// Runs a request again on both, in random order: the times of the new and of the old version.
+        /// Runs a request again on both versions, in random order. Returns the times of the new and
+        /// of the old version.
         fn pair(&mut self, is_busy: bool) -> [Option<Duration>; 2] {
             let micros = 100 + self.random.below(50) as u64;
             let of_new = if self.is(self.slower) { 3 } else { 1 };
@@ -791,8 +800,8 @@ mod tests {
             }
         }
 
-        /// Serves a request, and lets it run again if it fails or if it is one of those that are
-        /// chosen at random, half of all.
+        /// Serves a request. Runs it again if it fails or is in the random sample, which has half
+        /// of all requests.
         fn serve(&mut self, judge: &mut Judge, fact: u64) {
             // The machine is busy for a hundred requests of a thousand.
             let is_busy = fact % 1_000 >= 900;
@@ -839,7 +848,8 @@ mod tests {
         }
     }
 
-    /// Counts the pairs until times decide, in rollouts of 10,000 pairs.
+    /// Returns the numbers of pairs after which times decide, in 100 rollouts of at most 10,000
+    /// pairs, in ascending order.
     fn pairs_until_worse(slower: usize, preempted: usize) -> Vec<u64> {
         let pairs = |seed: u64| {
             let mut traffic = Traffic { slower, preempted, ..Traffic::new(seed) };

@@ -1,16 +1,16 @@
-//! What the traffic journal holds, by class, and what gives way when it is full.
+//! Requests that the traffic journal holds, by class, and which of them it evicts when it is full.
 //!
-//! Fair means that no class holds more at the cost of one that holds less:
+//! Eviction is fair: no class holds more at the cost of a class that holds less.
 //!
-//! - Beyond the number of requests, the oldest request of the class with the most requests
-//!   gives way; beyond the bytes, the oldest one of the class with the most bytes. So a
-//!   busy class gives way to rare ones, and a class within its fair share loses nothing.
-//! - Classes are bounded too, so that each has room for several requests. When a new class
-//!   is one too many, another gives way as a whole: the one that has waited longest for
-//!   a request among the classes that were met once. These keep at least a quarter of the
-//!   places, so that a new class has time to be met again. Else the one that has waited
-//!   longest among the others gives way. So a flood of classes that are met once replaces
-//!   itself, and pushes out at most a quarter of the others.
+//! - Beyond the number of requests, the oldest request of the class with the most requests is
+//!   evicted; beyond the bytes, the oldest request of the class with the most bytes. So a busy
+//!   class loses requests to rare classes, and a class within its fair share loses nothing.
+//! - The number of classes is bounded too, so that each class has room for several requests. When a
+//!   new class exceeds this bound, a whole class is evicted: the class that has waited longest for
+//!   a request. It is chosen among the classes that were met once if these hold more than a quarter
+//!   of the places, and otherwise among the other classes. So a new class has time to be met again,
+//!   and a flood of classes that are met once evicts its own classes, and at most a quarter of the
+//!   others.
 //!
 //! Each choice looks at every class. Their number is bounded, so an insert costs about
 //! a microsecond however many requests there are.
@@ -22,13 +22,13 @@ use std::sync::Arc;
 use crate::rollout::class::Class;
 use crate::rollout::exchange::Exchange;
 
-/// Most classes at a time.
+/// Largest number of classes at a time.
 pub(crate) const CLASSES_MAX: usize = 256;
 
-/// Fewest requests for which each class has room.
+/// Smallest number of requests for which each class has room; bounds the number of classes.
 const FAIR_SHARE_MIN: usize = 4;
 
-/// Part of the places that is for classes that were met once: one in this many.
+/// Part of the places that is kept for classes that were met once: one in this many.
 const MET_ONCE: usize = 4;
 
 /// Exchanges by class.
@@ -55,13 +55,13 @@ struct Held {
     exchanges: VecDeque<(u64, Arc<Exchange>)>,
     /// Memory of the class and of its exchanges.
     bytes: usize,
-    /// Number of exchanges that were inserted.
+    /// Number of exchanges that were inserted so far, including evicted ones.
     inserted: u64,
     /// Number of the latest exchange.
     latest: u64,
 }
 
-/// Copy of the numbers of one class.
+/// Snapshot of the numbers of one class.
 pub(crate) struct Share {
     /// Latest exchange of the class.
     pub(crate) latest: Arc<Exchange>,
@@ -83,8 +83,8 @@ impl Kept {
         self.inserted
     }
 
-    /// Inserts an exchange. Returns those that gave way, for the caller to drop without the
-    /// lock.
+    /// Inserts an exchange. Returns the evicted exchanges, for the caller to drop after releasing
+    /// the lock.
     pub(crate) fn insert(&mut self, exchange: Arc<Exchange>) -> Vec<Arc<Exchange>> {
         self.inserted = self.inserted.saturating_add(1);
         let mut bytes = exchange.bytes();
@@ -101,7 +101,7 @@ impl Kept {
         self.shrink()
     }
 
-    /// Removes what is beyond the bounds, and returns it.
+    /// Evicts exchanges until the others are within the bounds. Returns the evicted exchanges.
     pub(crate) fn shrink(&mut self) -> Vec<Arc<Exchange>> {
         let mut removed = Vec::new();
         while self.classes.len() > self.classes_max() {
@@ -150,8 +150,8 @@ impl Kept {
         (self.bounds.requests / FAIR_SHARE_MIN).clamp(1, CLASSES_MAX)
     }
 
-    /// Removes the oldest exchange of the class with the largest share. Among equals, the
-    /// class gives way that has waited longest for a request.
+    /// Evicts the oldest exchange of the class with the largest `share`; among equals, of the class
+    /// that has waited longest for a request.
     fn evict(&mut self, share: fn(&Held) -> usize) -> Option<Arc<Exchange>> {
         let largest = self.classes.values_mut().max_by_key(|held| (share(held), Reverse(held.latest)))?;
         let oldest = largest.pop()?;
@@ -164,7 +164,7 @@ impl Kept {
         Some(oldest)
     }
 
-    /// Removes the class that gives way to a new one.
+    /// Evicts a whole class to make room for a new class: see the rules of this module.
     fn remove_class(&mut self) -> Option<Held> {
         let met_once = self.classes.values().filter(|held| held.inserted == 1).count();
         let gives_way = met_once > (self.classes_max() / MET_ONCE).max(1);
@@ -177,8 +177,8 @@ impl Kept {
         Some(held)
     }
 
-    /// Returns all exchanges with their numbers and their ranks in their classes, of which
-    /// 0 is the newest.
+    /// Returns all exchanges, each with its rank in its class, of which 0 is the newest, and its
+    /// number.
     pub(crate) fn ranked(&self) -> Vec<(usize, u64, Arc<Exchange>)> {
         let mut all = Vec::with_capacity(self.requests);
         for held in self.classes.values() {
@@ -188,7 +188,7 @@ impl Kept {
         all
     }
 
-    /// Returns the share of each class.
+    /// Returns a snapshot of the numbers of each class.
     pub(crate) fn shares(&self) -> Vec<Share> {
         let share = |held: &Held| {
             let latest = Arc::clone(&held.exchanges.back()?.1);

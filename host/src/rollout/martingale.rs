@@ -1,17 +1,17 @@
 //! Evidence that grows while observations come in, and may be looked at after each of them.
 
-/// Alternatives: the odds of the event are so many times those that were stated. The last one
-/// stands for an event that only one version has.
+/// Alternatives to the stated probability, as factors of the stated odds of the event. The last
+/// factor stands for an event that happens with only one version.
 const ODDS: [f64; 9] = [1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1_048_576.0];
 
-/// Weights of the alternatives. One half is for the last one, because most regressions are
+/// Weights of the alternatives. One half is for the last alternative, because most regressions are
 /// deterministic; the others share the other half.
 const WEIGHTS: [f64; 9] = [0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.5];
 
 /// Smallest probability that counts. A smaller one would let a single event decide.
 const PROBABILITY_MIN: f64 = 0.01;
 
-/// Largest logarithm of an evidence that is told: e^700 is finite.
+/// Largest logarithm of the evidence that is returned: e^700 is finite.
 const LOG_MAX: f64 = 700.0;
 
 /// Evidence that an event is more probable than stated.
@@ -43,8 +43,8 @@ impl Martingale {
     /// Adds an observation: whether the event took place, and the largest probability that it
     /// had before, given all earlier observations.
     ///
-    /// A probability below 0.01 counts as 0.01. One of 1 or more, or NaN, counts as 1, with
-    /// which an event tells nothing.
+    /// A probability below 0.01 counts as 0.01. A probability of 1 or more, or NaN, counts as 1,
+    /// with which an event tells nothing.
     pub fn observe(&mut self, took_place: bool, probability: f64) {
         let p = if probability.is_nan() { 1.0 } else { probability.clamp(PROBABILITY_MIN, 1.0) };
         for (log, odds) in self.logs.iter_mut().zip(ODDS) {

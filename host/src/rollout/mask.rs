@@ -9,12 +9,12 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 
 use crate::rollout::compare::verdict::Outcome;
 
-/// End of a masked text of the candidate that differs from that of the current version in a
-/// secret only.
+/// Mark at the end of a masked text of the candidate that differs from the text of the current
+/// version in a secret only.
 const ANOTHER: &[u8] = b" (another text before it was masked)";
 
-/// Secrets of two versions. They differ when a reload changes them, and each version may
-/// repeat what a request has of the other's.
+/// Secrets of two versions. The versions have different secrets after a reload that changes them,
+/// and an answer of one version may repeat a secret of the other from the request.
 pub(super) struct Mask<'a>([&'a Values; 2]);
 
 impl Mask<'_> {
@@ -22,19 +22,19 @@ impl Mask<'_> {
         Mask([current, candidate])
     }
 
-    /// Returns whether there are secrets.
+    /// Returns whether one of the versions has secrets.
     pub(super) fn is_needed(&self) -> bool {
         self.0.iter().any(|values| values.has_secrets())
     }
 
-    /// Masks a text.
+    /// Replaces the secrets of both versions in a text.
     pub(super) fn text(&self, text: &str) -> String {
         let [one, other] = self.0;
         other.mask(&one.mask(text)).into_owned()
     }
 
-    /// Masks the outcomes of a request. Parts that are equal stay equal, and parts that differ
-    /// stay different.
+    /// Masks the secrets of both versions in two outcomes of a request. Parts that are equal stay
+    /// equal, and parts that differ stay different.
     pub(super) fn hide(&self, current: &mut Outcome, candidate: &mut Outcome) {
         let plain = (current.clone(), candidate.clone());
         self.mask(current);
@@ -79,7 +79,7 @@ impl Mask<'_> {
     }
 }
 
-/// Replaces a body, and the length that tells its length.
+/// Replaces a body, and the value of `content-length` if it was the length of the body.
 fn set_body(outcome: &mut Outcome, body: Bytes) {
     let tells_length = outcome.tells_length();
     outcome.body = body;

@@ -7,7 +7,7 @@
 //! | `exchange` | a kept request |
 //! | `class` | tells kinds of requests apart |
 //! | `rates` | limits how often requests of one class are kept |
-//! | `kept` | chooses the request that gives way |
+//! | `kept` | holds requests by class, and evicts them when it is full |
 //! | `replay` | runs the requests through two versions |
 //! | `compare/` | compares two answers to one request |
 //! | `report/` | collects what came of all requests |

@@ -17,7 +17,7 @@ use crate::rollout::share::{Share, Steps};
 /// Largest ratio of two times that a plan may name.
 const SLOWER_MAX: f64 = 1000.0;
 
-/// Most bytes of a wrong value that an error quotes.
+/// Maximum number of bytes of a wrong value that an error quotes.
 const QUOTED_MAX: usize = 100;
 
 /// Word for times that are not judged.
@@ -105,7 +105,7 @@ impl fmt::Display for Slower {
 
 as_text!(Slower);
 
-/// Times as texts.
+/// Serde functions for durations as texts, such as `30s`.
 mod time {
     use std::time::Duration;
 

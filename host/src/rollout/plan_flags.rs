@@ -61,7 +61,8 @@ pub struct RolloutFlags {
 }
 
 impl RolloutFlags {
-    /// Returns the plan that new versions follow, if it has steps.
+    /// Returns the plan that new versions follow. Without steps, a new version serves all clients
+    /// at once.
     pub fn plan(&self) -> Plan {
         Plan {
             shadow: self.rollout_shadow,
@@ -75,7 +76,7 @@ impl RolloutFlags {
         }
     }
 
-    /// Returns the clients that may choose a version.
+    /// Returns the clients that may choose a version during a rollout.
     pub fn pin_from(&self) -> Arc<[Trusted]> {
         self.pin_from.clone().into()
     }

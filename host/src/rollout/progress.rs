@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::plan::Plan;
 
-/// Interval of looks at a step that waits for requests.
+/// Interval of checks of a step that waits for requests.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Phase of a rollout.
@@ -40,18 +40,19 @@ pub struct Progress {
     pub phase: Phase,
     /// Reason for which the phase does not end, if there is one.
     pub halt: Option<Halt>,
-    /// Begin of the phase, or of its latest continuation.
+    /// Time at which the phase began or was last resumed.
     since: Instant,
     /// Number of requests that the candidate had answered at the begin of the phase.
     served_before: u64,
 }
 
-/// What comes next.
+/// Next change of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The phase goes on. Has the time of the next look, unless it goes on until an operator acts.
+    /// The phase goes on. Holds the time of the next check; [`None`] if the phase waits for an
+    /// operator.
     Wait(Option<Instant>),
-    /// Another phase.
+    /// Another phase begins.
     Phase(Phase),
     /// The rollout stops, because the candidate got too few requests.
     Stop,
@@ -66,27 +67,31 @@ impl Progress {
         Progress { phase, halt: None, since: now, served_before: 0 }
     }
 
-    /// Begins a phase anew.
+    /// Begins a phase. `served` is the number of requests that the candidate has answered in all
+    /// phases.
     pub fn enter(&mut self, phase: Phase, now: Instant, served: u64) {
         *self = Progress { phase, halt: None, since: now, served_before: served };
     }
 
-    /// Lets a halted phase begin anew.
+    /// Begins the halted phase anew. `served` is the number of requests that the candidate has
+    /// answered in all phases.
     pub fn resume(&mut self, now: Instant, served: u64) {
         self.enter(self.phase, now, served);
     }
 
-    /// Returns for how long the phase has gone on.
+    /// Returns the time since the phase began or was last resumed.
     pub fn elapsed(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
 
-    /// Returns how many requests the candidate has answered in this phase.
+    /// Returns how many requests the candidate has answered in this phase, of `served` in all
+    /// phases.
     pub fn served(&self, served: u64) -> u64 {
         served.saturating_sub(self.served_before)
     }
 
-    /// Returns what comes next, if the candidate has answered this many requests in all phases.
+    /// Returns the next change. `served` is the number of requests that the candidate has answered
+    /// in all phases.
     pub fn next(&self, plan: &Plan, now: Instant, served: u64) -> Next {
         if self.halt.is_some() {
             return Next::Wait(None);

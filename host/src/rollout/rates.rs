@@ -14,8 +14,8 @@ const PLACES: usize = 1 << PLACE_BITS;
 /// Bits of a fingerprint that choose a place.
 const PLACE_BITS: u32 = 10;
 
-/// Time after which the places are chosen by other bits, in microseconds. A class may have
-/// another burst then.
+/// Time after which other bits of the fingerprints choose the places, in microseconds. A class may
+/// have another burst after each change.
 const SHUFFLE: u64 = 60_000_000;
 
 /// Limit of one class: at most 100 requests in any second, and 50 per second for long.
@@ -25,8 +25,9 @@ const OF_CLASS: Limit = Limit { interval: 20_000, burst: 50 };
 /// flood of new classes.
 const OF_ALL: Limit = Limit { interval: 1_000, burst: 1_000 };
 
-/// Most requests of one class, and of all, in any second: a burst, and then the rate.
+/// Maximum number of kept requests of one class in any second: a burst, and then the rate.
 pub(crate) const OF_CLASS_MAX: u64 = OF_CLASS.in_a_second();
+/// Maximum number of kept requests of all classes in any second: a burst, and then the rate.
 pub(crate) const OF_ALL_MAX: u64 = OF_ALL.in_a_second();
 
 /// Rates of all classes.
@@ -52,7 +53,7 @@ impl Rates {
         Rates { start, all: Rate(AtomicU64::new(0)), classes }
     }
 
-    /// Returns whether another request of a class may be kept, and counts it then.
+    /// Returns whether another request of a class may be kept, and counts the request if so.
     pub(crate) fn take(&self, fingerprint: u64, now: Instant) -> bool {
         let now = micros(now.saturating_duration_since(self.start));
         let shift = (now / SHUFFLE * u64::from(PLACE_BITS) % u64::from(u64::BITS)) as u32;
@@ -79,7 +80,7 @@ impl Limit {
         self.burst + 1_000_000 / self.interval
     }
 
-    /// Returns the value of a rate after another request; [`None`] if it is not within the
+    /// Returns the value of a rate after another request; [`None`] if the request exceeds the
     /// limit. A clock that stands still or goes back makes no room.
     fn next(&self, full: u64, now: u64) -> Option<u64> {
         let ahead = full.saturating_sub(now);
@@ -103,7 +104,7 @@ mod tests {
     const BURST: usize = OF_CLASS.burst as usize;
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-    /// Returns the most times within less than a second of each other.
+    /// Returns the largest number of the times that lie within less than a second.
     fn most_in_a_second(times: &[Duration]) -> usize {
         let within = |first: &Duration| {
             times.iter().filter(|time| (*first..*first + Duration::from_secs(1)).contains(&**time)).count()

@@ -21,31 +21,33 @@ use crate::rollout::report::cost::Cost;
 use crate::rollout::report::outcomes::Report;
 use crate::trial::exchange::{Answer, call_again};
 
-/// Name of the fault of a call that passes its deadline.
+/// Name of the fault of a call that misses its deadline.
 const DEADLINE: &str = "deadline";
 
-/// A call is near the deadline if it takes more than one part in this many of it.
+/// A call is near the deadline if it takes more than one in this many parts of the deadline.
 const NEAR_DEADLINE: u32 = 4;
 
-/// The same for a version that serves and whose code is not optimised yet: it may take many times
+/// A call is near the deadline if it takes more than one in this many parts of the deadline, when
+/// the version that missed the deadline runs code that is not optimised yet and may take many times
 /// as long.
 const NEAR_UNOPTIMISED: u32 = 100;
 
 /// Requests that are run through two versions.
 pub struct Replay {
-    /// The versions.
+    /// Versions that answer the requests.
     pub pair: Pair,
-    /// Differences that are accepted.
+    /// Differences that the operator accepts.
     pub accept: Accept,
-    /// Most examples of each kind and class.
+    /// Largest number of examples that are reported for each kind of difference and each class of
+    /// requests.
     pub examples: usize,
-    /// Longest time.
+    /// Maximum time of the replay. Requests that are left over are not compared.
     pub time: Duration,
 }
 
 impl Replay {
-    /// Runs the requests one after the other, and reports what came of them. Does not keep
-    /// them in memory when they give way in the journal.
+    /// Runs the requests one after the other, and returns the report. Does not keep requests in
+    /// memory that the journal evicts meanwhile.
     pub async fn run(self, journal: Vec<Weak<Exchange>>) -> Report {
         let end = Instant::now() + self.time;
         // Otherwise each call would need a new instance. A version that serves keeps some already,
@@ -82,7 +84,8 @@ pub struct Pair {
     pub candidate: Arc<HandlerModule>,
     /// Rules of the comparison.
     pub rules: Arc<Rules>,
-    /// Whether the candidate serves already, so that its code will be optimised while it does.
+    /// Whether the candidate is in a rollout or was published, so that its code may not be
+    /// optimised yet but will be.
     pub is_live: bool,
 }
 
@@ -90,9 +93,9 @@ pub struct Pair {
 #[derive(Debug)]
 pub struct Compared {
     verdict: Verdict,
-    /// Version that failed alone, if that says something about the other one.
+    /// Version that failed alone. The current version counts only if it missed its deadline.
     alone: Option<Side>,
-    /// Costs with the current version, and with the candidate.
+    /// Costs of the calls of the current version and of the candidate.
     costs: [Cost; 2],
     target: String,
     class: String,
@@ -103,11 +106,13 @@ impl Pair {
         if self.is_live { near(module) } else { module.limits().deadline / NEAR_DEADLINE }
     }
 
-    /// Runs a request on both versions, the candidate first if `candidate_first`.
+    /// Runs a request on both versions, on the candidate first if `candidate_first`, and compares
+    /// the answers.
     ///
     /// # Errors
     ///
-    /// Why the answers cannot be compared.
+    /// When the method is unknown, the server has no instance for a call, or a call that missed its
+    /// deadline may have failed by chance.
     pub async fn compare(
         &self,
         exchange: &Exchange,
@@ -163,15 +168,15 @@ impl Pair {
 }
 
 impl Compared {
-    /// Adds the verdict to a report.
+    /// Adds the verdict and the costs of the calls to a report.
     pub fn collect(self, exchange: &Exchange, collector: &mut Collector) {
         let Compared { verdict, costs: [current, candidate], target, class, .. } = self;
         let (method, id) = (&*exchange.method, exchange.id.as_str());
         collector.add(&Case { class: &class, method, target: &target, id }, verdict, current, candidate);
     }
 
-    /// Returns which version failed alone, if one did. For the older one, only a fault by chance
-    /// counts: what a change mends is no excuse for what it breaks.
+    /// Returns which version failed alone, if one did. The current version counts only if it missed
+    /// its deadline, perhaps by chance: what a candidate mends is no excuse for what it breaks.
     pub fn failing_alone(&self) -> Option<Side> {
         self.alone
     }
@@ -189,8 +194,9 @@ impl Compared {
     }
 }
 
-/// Runs a request again on two versions, the newer one first if `new_first`. Returns which one
-/// fails alone, if one does: ends it in a fault, or with a status of 500 or more.
+/// Runs a request again on two versions, on the new one first if `new_first`. Returns which version
+/// fails alone, if one does: by a fault, or with a status of 500 or above. A missed deadline that
+/// may be chance does not count, and the old version counts only if it missed its deadline.
 pub async fn fails_alone(
     [new, old]: [&HandlerModule; 2],
     exchange: &Exchange,
@@ -215,27 +221,27 @@ pub async fn fails_alone(
     }
 }
 
-/// Returns whether it is by chance that a version passes the deadline, because the other one takes
-/// more than `near`.
+/// Returns whether a failed call may have missed its deadline by chance: the good call of the other
+/// version took more than `near`, too.
 fn is_chance(good: &Outcome, failed: &Outcome, near: Duration) -> bool {
     failed.is_late() && good.took > near
 }
 
-/// Returns the time from which a call of another version is near the deadline, for a version that
-/// serves.
+/// Returns the time above which a call of the other version is near the deadline, if `module` has
+/// missed its deadline in a rollout or after it was published.
 fn near(module: &HandlerModule) -> Duration {
     let is_optimised = module.unoptimised().is_none();
     module.limits().deadline / if is_optimised { NEAR_DEADLINE } else { NEAR_UNOPTIMISED }
 }
 
 impl Outcome {
-    /// Returns whether the call passed its deadline.
+    /// Returns whether the call missed its deadline.
     fn is_late(&self) -> bool {
         self.fault.as_ref().is_some_and(|fault| fault.name == DEADLINE)
     }
 }
 
-/// Returns the outcome of a call. [`None`] if the server could not make it.
+/// Returns the outcome of a call; [`None`] if the server could not make the call.
 fn outcome((result, usage): (Result<Answer, Fault>, Usage)) -> Option<Outcome> {
     let (took, memory) = (usage.time, usage.memory as u64);
     match result {

@@ -12,10 +12,10 @@ use crate::rollout::as_text::as_text;
 /// Share of everything, in thousandths of a percent.
 const ALL: u32 = 100_000;
 
-/// Most steps of a rollout.
+/// Largest number of steps of a rollout.
 pub(crate) const STEPS_MAX: usize = 20;
 
-/// Most bytes of a wrong value that an error quotes.
+/// Maximum number of bytes of a wrong value that an error quotes.
 const QUOTED_MAX: usize = 100;
 
 /// Share of the traffic in thousandths of a percent: more than 0 and at most 100 %.
@@ -28,7 +28,7 @@ impl Share {
     /// All of the traffic.
     pub const ALL: Share = Share(ALL);
 
-    /// Returns whether a number is within the share, if the least is 0 and all is 2^64.
+    /// Returns whether a number is within the share of the range from 0 to below 2^64.
     pub(super) fn includes(self, number: u64) -> bool {
         let thousandth = (u128::from(number) * u128::from(ALL)) >> 64;
         thousandth < u128::from(self.0)
@@ -39,7 +39,7 @@ impl Share {
         f64::from(self.0) / f64::from(ALL)
     }
 
-    /// Returns the rest of the traffic, as a text.
+    /// Returns the share of the rest of the traffic as text, such as `90%`.
     pub fn rest(self) -> String {
         if self == Share::ALL { "0%".into() } else { Share(ALL - self.0).to_string() }
     }
@@ -100,7 +100,7 @@ impl Steps {
         self.0.is_empty()
     }
 
-    /// Returns the share in a step, counted from 0: after the last one, all of the traffic.
+    /// Returns the share in a step, counted from 0; after the last step, all of the traffic.
     pub fn share(&self, step: usize) -> Share {
         self.0.get(step).copied().unwrap_or(Share::ALL)
     }

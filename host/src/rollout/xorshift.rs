@@ -9,7 +9,7 @@ impl Xorshift {
         Xorshift(seed)
     }
 
-    /// Returns a number below `end`.
+    /// Returns a random number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -17,7 +17,7 @@ impl Xorshift {
         (self.0 >> 11) as usize % end
     }
 
-    /// Returns one of some values.
+    /// Returns one of the values at random.
     pub(crate) fn pick<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }

@@ -14,19 +14,19 @@ use crate::metrics::requests::Answered;
 use crate::site::current::Serving;
 use crate::telemetry::request_line;
 
-/// Longest value of a header in a line, in bytes before it is escaped. A longer one is cut.
+/// Maximum length of a header value in a log line, in bytes before escaping. A longer value is cut.
 const VALUE_MAX: usize = 512;
 
 /// Values of one log line.
 pub struct Line<'a> {
-    /// Head of the request, and its target as it is shown; `None` when the request could not be
-    /// parsed.
+    /// Head of the request, and its target as the log shows it; `None` when the request could not
+    /// be parsed.
     pub request: Option<(&'a RequestHead<'a>, &'a str)>,
     /// Address of the client.
     pub client: &'a str,
-    /// Address of the connection's other end.
+    /// Address of the peer of the connection, or of the client that its PROXY header names.
     pub peer: &'a str,
-    /// What was answered, and what it cost.
+    /// Status, sizes and times of the response.
     pub answered: &'a Answered<'a>,
     /// Length of the response body in bytes; 0 in answer to HEAD.
     pub length: usize,
@@ -38,7 +38,7 @@ pub struct Line<'a> {
     pub id: &'a RequestId,
     /// Span of the request, if the host takes part in traces.
     pub trace: Option<&'a Trace>,
-    /// Version whose secrets are masked.
+    /// Version whose secrets are masked in header values.
     pub serving: Option<&'a Serving>,
     /// Reason for which the host answered instead of the handler, if it did, and its text, in
     /// which secrets are masked.
@@ -109,7 +109,8 @@ impl Line<'_> {
         })
     }
 
-    /// Returns the server that the client named, as it wrote it.
+    /// Returns the host that the request names, as the client wrote it but without user
+    /// information.
     fn host(&self) -> Option<String> {
         let (head, _) = self.request?;
         let named = match head.target.split_once("://").filter(|_| !head.target.starts_with('/')) {
@@ -131,14 +132,14 @@ impl Line<'_> {
         Some(cut(request_line::referer(&text).into_owned()))
     }
 
-    /// Returns what a client sent as text, in which secrets are masked.
+    /// Returns a value that the client sent as text, in which secrets are masked.
     fn text(&self, value: &[u8]) -> String {
         let text = String::from_utf8_lossy(value);
         self.serving.map_or_else(|| text.to_string(), |version| version.mask(&text).into_owned())
     }
 }
 
-/// Cuts a value that is too long, and marks the cut.
+/// Cuts a value that is longer than [`VALUE_MAX`], and marks the cut with `…`.
 fn cut(mut value: String) -> String {
     if value.len() > VALUE_MAX {
         value.truncate(value.floor_char_boundary(VALUE_MAX));

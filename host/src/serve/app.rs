@@ -35,22 +35,23 @@ pub struct ConnectionCounts {
     active: AtomicUsize,
     /// TLS handshakes.
     handshakes: Handshakes,
-    /// Headers of the PROXY protocol.
+    /// Numbers of headers of the PROXY protocol, by outcome.
     pub headers: HeaderCounts,
     /// Connections that spoke HTTP/2.
     http2: AtomicU64,
-    /// Connections of HTTP/2 whose client passed a limit on frames.
+    /// HTTP/2 connections that ended because the client passed a limit on frames.
     floods: Floods,
 }
 
-/// Numbers of connections that ended because their client passed a limit.
+/// Numbers of HTTP/2 connections that ended because the client passed a limit on frames, one number
+/// for each limit.
 #[derive(Default)]
 struct Floods {
     resets: AtomicU64,
     control: AtomicU64,
 }
 
-/// Numbers of TLS handshakes.
+/// Numbers of TLS handshakes, by result.
 #[derive(Default)]
 struct Handshakes {
     full: AtomicU64,
@@ -58,7 +59,7 @@ struct Handshakes {
     failed: AtomicU64,
 }
 
-/// Counts a connection as active until dropped.
+/// Guard that counts a connection as active until it is dropped.
 pub(super) struct Active<'a> {
     all: &'a AtomicUsize,
     /// Number of active connections, this one included.
@@ -71,7 +72,7 @@ impl ConnectionCounts {
         self.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Counts a TLS handshake.
+    /// Counts a TLS handshake that has succeeded, as full or resumed.
     pub(super) fn shaken(&self, kind: Option<HandshakeKind>) {
         let of_kind = match kind {
             Some(HandshakeKind::Resumed) => &self.handshakes.resumed,
@@ -85,7 +86,7 @@ impl ConnectionCounts {
         self.handshakes.failed.fetch_add(1, Relaxed);
     }
 
-    /// Returns the numbers of TLS handshakes by what came of them.
+    /// Returns the numbers of TLS handshakes, by result: `full`, `resumed` or `failed`.
     pub fn handshakes(&self) -> [(&'static str, u64); 3] {
         let Handshakes { full, resumed, failed } = &self.handshakes;
         [("full", full), ("resumed", resumed), ("failed", failed)]
@@ -102,7 +103,7 @@ impl ConnectionCounts {
         self.http2.load(Relaxed)
     }
 
-    /// Counts a connection that ends because its client passed a limit on frames.
+    /// Counts an HTTP/2 connection that ends because its client passed a limit on frames.
     pub(super) fn breached(&self, breach: Breach) {
         let of_kind = match breach {
             Breach::Resets => &self.floods.resets,
@@ -112,13 +113,14 @@ impl ConnectionCounts {
         of_kind.fetch_add(1, Relaxed);
     }
 
-    /// Returns the numbers of connections whose clients passed a limit on frames, by the limit.
+    /// Returns the numbers of HTTP/2 connections whose clients passed a limit on frames, by the
+    /// limit.
     pub fn floods(&self) -> [(&'static str, u64); 2] {
         let Floods { resets, control } = &self.floods;
         [("resets", resets), ("control", control)].map(|(name, count)| (name, count.load(Relaxed)))
     }
 
-    /// Counts a connection as active.
+    /// Counts a connection as active until the result is dropped.
     pub(super) fn one_more_active(&self) -> Active<'_> {
         Active { all: &self.active, count: self.active.fetch_add(1, Relaxed) + 1 }
     }
@@ -146,17 +148,17 @@ pub struct App {
     pub sites: Published<Directory>,
     /// Settings that a reload changes.
     pub settings: InForce<Settings>,
-    /// Limits of the server as it was started. A reload changes those in `settings`.
+    /// Limits with which the server was started. Those that a reload changes are in `settings`.
     pub limits: Limits,
     /// Generator of connection and request ids.
     pub ids: ConnectionIds,
-    /// Reason for which the newest version does not serve, shown by `host dev`.
+    /// Reason for which the newest build or version does not serve, shown by `host dev`.
     pub notice: Notice,
     /// Fault counts.
     pub faults: FaultCounts,
-    /// What is counted of requests that belong to no site.
+    /// Metrics of requests that belong to no site.
     pub metrics: OfSite,
-    /// Events.
+    /// Hub that keeps the events of the server and sends them to subscribers.
     pub events: Arc<Events>,
     /// Memory budget for bodies.
     pub buffers: Buffers,
@@ -164,7 +166,7 @@ pub struct App {
     pub connections: ConnectionCounts,
     /// TLS, if there are certificates.
     pub tls: Option<Arc<Tls>>,
-    /// What gets certificates by ACME, if there is TLS.
+    /// Orders certificates by ACME, if TLS is on.
     pub acme: Option<Arc<Acme>>,
     /// Permits for connections.
     pub permits: Arc<Semaphore>,
@@ -175,7 +177,7 @@ pub struct App {
 }
 
 impl App {
-    /// Returns the limits in force.
+    /// Returns the limits in force: those of the start, with the changes by reloads.
     pub fn limits(&self) -> Limits {
         let settings = self.settings.get();
         let mut limits = self.limits.clone();
@@ -184,7 +186,8 @@ impl App {
         limits
     }
 
-    /// Counts, remembers and tells a fault, as [`FaultCounts::remember`] describes.
+    /// Counts a fault. Unless the fault is the client's, also remembers it and sends it as an
+    /// event.
     pub(super) fn failed(
         &self,
         (fault, cause): (&Fault, &str),

@@ -33,7 +33,7 @@ pub(super) async fn read_body(
     Ok(reader.pieces.end())
 }
 
-/// Refuses a stated length that is too large.
+/// Returns the stated length of a body, or fails if the length is above the limit.
 pub(super) fn check_length(length: u64, limits: &ConnectionLimits) -> Result<usize, Fault> {
     let limit = limits.body_max;
     usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(Fault::BodyTooLong { limit })
@@ -91,7 +91,8 @@ impl Reader<'_> {
     }
 }
 
-/// Returns how many bytes arrived, which may be 0, and checks the limits.
+/// Returns how many bytes of a body arrived, which may be 0, and checks the limits on time and
+/// rate.
 fn came(received: io::Result<Arrived>, pace: &mut Pace<'_>) -> Result<usize, Fault> {
     let bytes = match received.map_err(|error| Fault::BodyUnreadable(error.to_string()))? {
         Arrived::Bytes(bytes) => bytes,

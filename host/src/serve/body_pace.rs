@@ -15,7 +15,7 @@ pub(super) struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    /// Begins to measure now.
+    /// Begins to measure a body at `now`.
     pub(super) fn new(limits: &ConnectionLimits, now: Instant) -> Pace<'_> {
         Pace { limits, began: now, last_piece: now, window_began: now, in_window: 0 }
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::fault::Fault;
 use crate::serve::buffers::{Buffers, Share};
 
-/// Largest piece in bytes; the first one may be smaller.
+/// Size of a piece of a body in bytes. The first piece may be smaller.
 const PIECE: usize = 64 << 10;
 
 /// A body that is being read, in pieces of at most [`PIECE`] bytes.
@@ -22,12 +22,12 @@ pub(super) struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// Begins a body, of which so many bytes need not be counted.
+    /// Begins a body, of which up to `uncounted` bytes need not count towards the budget.
     pub(super) fn new<'a>(whole: &'a mut Vec<Bytes>, buffers: &'a Buffers, uncounted: usize) -> Pieces<'a> {
         Pieces { last: Vec::new(), whole, capacity: 0, share: Share::default(), buffers, uncounted }
     }
 
-    /// Appends bytes, behind which `more` are known to come.
+    /// Appends bytes to the body. `more` is the number of bytes that are known to follow them.
     pub(super) fn put(&mut self, mut bytes: &[u8], more: usize) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let last = self.room(bytes.len() + more)?;
@@ -39,7 +39,8 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Returns a piece with room, if `missing` bytes are known to come.
+    /// Returns the piece to fill, with room for at least one byte. `missing` is the number of bytes
+    /// that are known to come.
     pub(super) fn room(&mut self, missing: usize) -> Result<&mut Vec<u8>, Fault> {
         if self.last.len() == self.last.capacity() {
             self.make_room(missing)?;
@@ -53,8 +54,8 @@ impl Pieces<'_> {
         self.share
     }
 
-    /// Allocates a piece. Trusts the stated length only up to [`PIECE`] bytes: a client can
-    /// state any length without sending the bytes.
+    /// Makes room in the first piece, or allocates another piece. Trusts the stated length only up
+    /// to [`PIECE`] bytes: a client can state any length without sending the bytes.
     fn make_room(&mut self, missing: usize) -> Result<(), Fault> {
         let has = self.last.capacity();
         if has < PIECE && self.whole.is_empty() {
@@ -76,7 +77,7 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Moves the last piece to those that are full.
+    /// Moves the last piece to the full pieces.
     fn set_aside(&mut self) {
         if !self.last.is_empty() {
             self.whole.push(std::mem::take(&mut self.last).into());

@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// Largest body that is not counted, in bytes, where a connection has one at a time. The kernel
-/// needs as much for the connection anyway.
+/// Maximum size of a body on an HTTP/1.1 connection that does not count towards the budget, in
+/// bytes. The kernel needs as much memory for the connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
 /// Bytes per permit. A semaphore acquires at most `u32::MAX` permits at once, so a permit
@@ -22,7 +22,7 @@ pub struct Buffers {
     limit: usize,
 }
 
-/// Part of the budget, returned on drop.
+/// Part of the memory budget for bodies, given back on drop.
 #[derive(Default)]
 pub(super) struct Share {
     taken: Option<OwnedSemaphorePermit>,

@@ -1,5 +1,5 @@
-//! Who is at the other end of a connection: the peer, or whom a header of the PROXY protocol names in
-//! its place. A header counts only if the peer is a trusted proxy.
+//! Caller of a connection: the peer, or the client that a header of the PROXY protocol names
+//! instead. A header counts only if the peer is a trusted proxy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,20 @@ use crate::serve::app::App;
 use crate::serve::header_counts::Outcome;
 use crate::serve::slots::Slots;
 
-/// Who is at the other end of a connection.
+/// Peer of a connection, or the client that its PROXY header names.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// Peer, or the client in its place.
+    /// Client that the PROXY header names, otherwise the peer of the connection.
     pub peer: Peer,
-    /// Whether the requests are those of this peer. Otherwise it passes on those of a client that it
-    /// does not name, whose fields are not believed for the sake of the peer.
+    /// Whether the requests are those of `peer`. Otherwise `peer` is a proxy whose PROXY header
+    /// names no client, and the forwarding fields of the requests are not believed.
     pub is_known: bool,
 }
 
-/// Returns who is at the other end of a new connection. Returns `None` if the connection is to be
-/// closed, because its header may not be believed, is wrong, or does not come. On shutdown it may still
-/// come within `last`.
+/// Returns the caller of a new connection, and reads its PROXY header if it begins with one.
+/// Returns `None` if the connection is to be closed, because the peer is not trusted, the header is
+/// wrong or does not come, or the connection has to give way. After shutdown has begun, waits for
+/// the header for at most `last`.
 pub async fn of(accepted: &Accepted, app: &App, slots: &Arc<Slots>, last: Duration) -> Option<Caller> {
     if !accepted.has_header {
         return Some(Caller { peer: accepted.peer, is_known: true });

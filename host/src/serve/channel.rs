@@ -1,4 +1,4 @@
-//! What answering a request needs of the connection: the same for each version of HTTP.
+//! Interface of an exchange to its connection, for each version of HTTP.
 
 use std::io;
 use std::ops::Range;
@@ -13,22 +13,24 @@ use crate::config::connection::ConnectionLimits;
 use crate::fault::Fault;
 use crate::serve::buffers::{Buffers, Share};
 
-/// Where the body of one request comes from, and its response goes.
+/// HTTP/1.1 connection or HTTP/2 stream from which the body of one request is read, and to which
+/// its response is sent.
 pub(super) trait Channel {
-    /// Whether a body that is not read ends the connection, because another request may only follow
-    /// behind it.
+    /// Whether the connection ends with a request whose body was not read, because the next request
+    /// could only follow behind the body (HTTP/1.1).
     const ENDS_WITH_UNREAD: bool;
 
-    /// Largest body whose memory is not counted, in bytes.
+    /// Maximum size of a body whose memory does not count towards the budget, in bytes.
     const UNCOUNTED: usize;
 
     /// Returns whether the request has a body.
     fn has_body(&self) -> bool;
 
-    /// Checks what the version of HTTP says of the head and the parser does not know.
+    /// Checks what the version of HTTP requires of a head beyond what the parser has checked.
     fn check_head(&self, tls: Tls<'_>) -> Result<(), BadRequest>;
 
-    /// Reads the body, for which the client may wait to be asked.
+    /// Reads the body of the request and appends it to `body`. Sends `100 Continue` first if the
+    /// client waits for it. The memory of the body counts until the share is dropped.
     async fn read_body(
         &mut self,
         head: &RequestHead<'_>,
@@ -37,20 +39,23 @@ pub(super) trait Channel {
         body: &mut Vec<Bytes>,
     ) -> Result<Share, Fault>;
 
-    /// Sends earlier responses, which are not to wait for this one.
+    /// Sends the responses to earlier requests, so that they do not wait for the response to this
+    /// request.
     async fn flush(&mut self) -> io::Result<()>;
 
-    /// Waits until the client gives up.
+    /// Waits until the client resets the connection or the stream.
     async fn gone(&mut self);
 
-    /// Returns why an earlier response could not be sent whole, if one could not.
+    /// Fails if an earlier response could not be sent whole, with the reason.
     fn check(&mut self) -> io::Result<()>;
 
-    /// Takes the head of the response, and returns its length in bytes.
+    /// Writes the head of the response to the buffer from which [`Channel::send`] sends it. Returns
+    /// the length of the head in bytes.
     fn put_head(&mut self, response: &Checked<'_>, own: &Own<'_>) -> usize;
 
-    /// Sends the head that was put, and then this part of the response, whose memory counts until it
-    /// is sent. The request was read at `since`.
+    /// Sends the head that [`Channel::put_head`] has written, and then the range `body` of
+    /// `response`. The memory of the response counts until it is sent. The request was read at
+    /// `since`.
     async fn send(
         &mut self,
         response: Bytes,

@@ -25,24 +25,26 @@ pub struct Client {
     pub(super) peer: Peer,
     pub(super) peer_text: String,
     pub(super) client_net: Option<ClientNet>,
-    /// Whether the trace is believed that the peer names; [`None`] if there are no traces.
+    /// Whether a request continues the trace that its `traceparent` names; [`None`] if the host
+    /// takes no part in traces.
     believes: Option<bool>,
     is_trusted: bool,
-    /// Whether the peer says nothing of its client, so that no field is believed.
+    /// Whether the PROXY header of the peer names no client, so that no forwarding field is
+    /// believed.
     is_unknown: bool,
     /// Certificate that the client has shown.
     cert: Option<ClientCert>,
-    /// Value of `strict-transport-security`.
+    /// Value of the header field `strict-transport-security`, if responses have it.
     hsts: Option<String>,
-    /// Port of https, if clients are sent there.
+    /// Port of https to which requests are redirected, if they are.
     pub(super) redirect: Option<u16>,
     pub(super) socket: Socket,
     slot: Arc<Slot>,
 }
 
 impl Client {
-    /// Creates the client of a new connection. It is sent to the port `redirect` of https, if there
-    /// is one.
+    /// Creates the client of a new connection, whose requests are redirected to https at the port
+    /// `redirect`, if there is one.
     pub fn new(
         app: Arc<App>,
         Caller { peer, is_known }: Caller,
@@ -81,17 +83,19 @@ impl Client {
         &self.settings
     }
 
-    /// Returns the peer of the connection.
+    /// Returns the peer of the connection, or the client that its PROXY header names.
     pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// Returns the proxies that are believed.
+    /// Returns the proxies whose forwarding fields are believed; none if the peer does not name its
+    /// client.
     pub(super) fn trusted(&self) -> &[Trusted] {
         if self.is_unknown { &[] } else { &self.settings.trusted }
     }
 
-    /// Returns whether the client uses TLS.
+    /// Returns whether the client uses TLS. If the peer is a trusted proxy, the fields of the
+    /// request say so.
     pub(super) fn tls(&self) -> Tls<'_> {
         match self.is_trusted {
             true => Tls::AsSent,
@@ -100,8 +104,8 @@ impl Client {
         }
     }
 
-    /// Returns the response to a certificate authority that asks over plain HTTP for the answer of a
-    /// challenge in flight.
+    /// Returns the response to an ACME challenge in flight (HTTP-01), if a certificate authority
+    /// asks for it over plain HTTP.
     pub(super) fn challenge(&self, method: &str, path: &str) -> Option<Bytes> {
         if self.socket.tls().is_some() || !["GET", "HEAD"].contains(&method) {
             return None;
@@ -110,12 +114,12 @@ impl Client {
         Some(format!("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n{answer}").into())
     }
 
-    /// Returns the value of `strict-transport-security`, if responses have it.
+    /// Returns the value of the header field `strict-transport-security`, if responses have it.
     pub(super) fn hsts(&self) -> Option<&str> {
         self.hsts.as_deref()
     }
 
-    /// Returns the host's span of the latest request, unless the host takes no part in traces.
+    /// Returns the span that the host adds for a request, unless the host takes no part in traces.
     pub(super) fn trace(&self, id: &RequestId, fields: Fields<'_>) -> Option<Trace> {
         let believes = self.believes?;
         let parent = believes.then(|| Parent::of(fields)).flatten();

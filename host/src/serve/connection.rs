@@ -43,30 +43,31 @@ const IDLE_CHECK: Duration = Duration::from_millis(250);
 /// buffers at the same time.
 const IDLE_CHECK_UNDER_LOAD: Duration = Duration::from_millis(25);
 
-/// Active connections above which idle ones are parked sooner.
+/// Number of active connections above which idle ones are parked after `IDLE_CHECK_UNDER_LOAD`.
 const ACTIVE_MANY: usize = 1000;
 
-/// Longest wait, during shutdown, for the first request of a connection. The client is
-/// connected already, and its request may be on the way.
+/// Maximum wait, during shutdown, for the first request of a connection. The client is connected
+/// already, and its request may be on the way.
 pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Memory of a connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
-/// Returns the most memory of a connection, in bytes: a head in the input, the places of
-/// its parts, the canonical head, responses that wait to be written, and a body in each
-/// direction that is too short to be counted.
+/// Returns the maximum memory of an HTTP/1.1 connection, in bytes: a head in the input, the places
+/// of its parts, the canonical head, responses that wait to be written, and a body in each
+/// direction that is too short to count towards the budget for bodies.
 pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     let output = TOGETHER + response_head_max;
     (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
 }
 
-/// Returns how much more memory a connection may take that speaks HTTP/2, in bytes.
+/// Returns by how many bytes the maximum memory of an HTTP/2 connection exceeds that of an HTTP/1.1
+/// connection.
 pub fn more_for_http2(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     h2::connection::memory(limits).saturating_sub(memory(limits, response_head_max))
 }
 
-/// State shared by all connections.
+/// Permits and slots of all connections, and the application that they serve.
 pub struct Connections {
     /// Application that the connections serve.
     pub app: Arc<App>,
@@ -74,12 +75,13 @@ pub struct Connections {
     pub permits: Arc<Semaphore>,
     /// Open connections, from which those to close are chosen when no permit is left.
     pub slots: Arc<Slots>,
-    /// Port at which TLS is spoken.
+    /// Port of a TLS listener, to which clients of plain HTTP are redirected; `None` without TLS.
     https: Option<u16>,
 }
 
 impl Connections {
-    /// Creates the shared state, with no connection open. `https` is the port at which TLS is spoken.
+    /// Creates the state without an open connection. `https` is the port of a TLS listener, if
+    /// there is one.
     pub fn new(app: Arc<App>, https: Option<u16>) -> Connections {
         let permits = Arc::clone(&app.permits);
         let slots =
@@ -140,8 +142,8 @@ impl Connections {
         }
     }
 
-    /// Begins TLS. Returns the socket, and the port to which a client is sent that does not speak
-    /// TLS; or `None` if the connection has ended.
+    /// Performs the TLS handshake. Returns the socket, and the https port to which a client that
+    /// does not speak TLS is redirected; or `None` if the connection has ended.
     async fn shake_hands(&self, stream: TcpStream, peer: Peer, slot: &Slot) -> Option<(Socket, Option<u16>)> {
         let since = Instant::now();
         let tls = self.app.tls.as_ref()?;
@@ -251,25 +253,26 @@ impl Connections {
 
 /// Why a connection is no longer active.
 enum Left {
-    /// It is idle, since this time.
+    /// The connection is idle since this time.
     Idle(Instant),
-    /// It is over.
+    /// The connection is to be closed.
     Ended,
-    /// Its client speaks HTTP/2. These bytes were read.
+    /// The client speaks HTTP/2 without TLS, and has sent these bytes.
     Http2(BytesMut),
 }
 
-/// First line of what a client of HTTP/2 sends. No request begins with it.
+/// First line that an HTTP/2 client sends (RFC 9113, section 3.4). No HTTP/1.1 request begins with
+/// this line.
 const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// Returns whether client and server have chosen HTTP/2.
+/// Returns whether client and server have agreed on HTTP/2 in the TLS handshake (ALPN).
 fn speaks_http2(tls: &TlsStream) -> bool {
     tls.session(|session| session.alpn_protocol() == Some(HTTP2))
 }
 
-/// What came instead of, or as, the next head.
+/// Result of the wait for the next head.
 enum Next {
-    /// A head of this length, and the framing of the body behind it.
+    /// Head of this length in bytes, and the framing of its body.
     Head(usize, Framing),
     Idle(Instant),
     End,
@@ -299,7 +302,8 @@ async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &Messag
     }
 }
 
-/// Closes a connection that has ended.
+/// Closes a connection that has ended. Drains its input first, unless a new connection waits for
+/// the permit.
 async fn close(socket: &Socket, slot: &Slot) {
     // Skips draining if a new connection waits for the permit.
     if !slot.gives_way_now() {

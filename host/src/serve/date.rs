@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use handler_sdk::HttpDate;
 
 thread_local! {
-    /// The last second, and its text.
+    /// Second for which the field was last formatted on this thread, and the text.
     static LAST: Cell<(u64, [u8; HttpDate::LENGTH])> = const { Cell::new((u64::MAX, [b' '; HttpDate::LENGTH])) };
 }
 

@@ -1,16 +1,17 @@
-//! End of the server, shared by everything that serves.
+//! Shutdown signal of the server, shared by listeners and connections.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// New connections go to another process. A connection ends with its next response.
+/// Stage in which another process accepts new connections, and a connection ends after its next
+/// response.
 const LEAVING: u8 = 1;
-/// Idle connections are closed.
+/// Stage in which idle connections are closed, and others end after their next response.
 const CLOSING: u8 = 2;
 
-/// How far the end of the server has come. It is never undone.
+/// Shutdown signal: the stage of the shutdown, which only advances.
 #[derive(Default)]
 pub struct Ending {
     stage: AtomicU8,
@@ -20,13 +21,14 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Lets each connection end with its next response, because another process accepts new ones.
+    /// Lets each connection end after its next response, because another process accepts new
+    /// connections.
     pub fn leave(&self) {
         self.has_left.store(true, Ordering::SeqCst);
         self.enter(LEAVING);
     }
 
-    /// Lets each connection end with its next response, and idle ones at once.
+    /// Lets idle connections end at once, and others after their next response.
     pub fn close(&self) {
         self.enter(CLOSING);
     }
@@ -36,7 +38,7 @@ impl Ending {
         self.waiting.notify_waiters();
     }
 
-    /// Returns whether the end has begun.
+    /// Returns whether the server has begun to shut down, or to drain for another process.
     pub fn has_begun(&self) -> bool {
         self.stage.load(Ordering::Relaxed) >= LEAVING
     }
@@ -46,7 +48,7 @@ impl Ending {
         self.has_left.load(Ordering::SeqCst)
     }
 
-    /// Waits until the end begins.
+    /// Waits until the server begins to shut down, or to drain for another process.
     pub async fn begun(&self) {
         self.until(LEAVING).await;
     }

@@ -47,8 +47,8 @@ impl Client {
         Reused { message, places: Places::default(), sites: self.app.sites.cached() }
     }
 
-    /// Answers one request, whose head had `length` bytes. Returns whether another one may follow on
-    /// a connection that has one at a time.
+    /// Answers one request, whose head had `length` bytes. Returns whether another request may
+    /// follow on an HTTP/1.1 connection.
     ///
     /// # Errors
     ///
@@ -228,7 +228,7 @@ async fn unless_gone<C: Channel>(call: impl Future<Output = Ended>, channel: &mu
     }
 }
 
-/// Masks the secrets of a version.
+/// Returns a text in which the secrets of a version are masked.
 fn masked<'a>(version: Option<&Serving>, text: &'a str) -> Cow<'a, str> {
     version.map_or(Cow::Borrowed(text), |version| version.mask(text))
 }

@@ -2,34 +2,34 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What came of a header of the PROXY protocol.
+/// Outcome of reading the header of the PROXY protocol on one connection.
 #[derive(Clone, Copy)]
 pub enum Outcome {
-    /// It names a client.
+    /// The header names a client.
     Client,
-    /// The proxy has connected for itself.
+    /// The proxy has connected for itself, for example to check the health of the server.
     Local,
-    /// It does not say whose connection it is.
+    /// The header does not name the client.
     Unknown,
-    /// The peer has sent none, and closed the connection.
+    /// The peer has closed the connection without sending a header.
     None,
-    /// The peer may send none.
+    /// The peer is not a trusted proxy, so it may not send a header.
     Untrusted,
-    /// It is wrong, or breaks off.
+    /// The header is malformed, or breaks off.
     Bad,
-    /// It took too long.
+    /// The header did not arrive within `--head-timeout`.
     Late,
 }
 
-/// Names of the outcomes, in their order.
+/// Names of the outcomes, in the order of [`Outcome`].
 const NAMES: [&str; 7] = ["client", "local", "unknown", "none", "untrusted", "bad", "late"];
 
-/// Numbers of headers of the PROXY protocol, by what came of them.
+/// Numbers of connections for each [`Outcome`] of reading a header of the PROXY protocol.
 #[derive(Default)]
 pub struct HeaderCounts([AtomicU64; NAMES.len()]);
 
 impl HeaderCounts {
-    /// Returns the numbers.
+    /// Returns the name of each outcome with its number of connections.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         NAMES.into_iter().zip(self.0.iter().map(|count| count.load(Relaxed))).collect()
     }

@@ -30,7 +30,7 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Client {
-    /// Answers the request at the start of the input. Returns whether another one may follow.
+    /// Answers the request at the start of the input. Returns whether another request may follow.
     pub(super) async fn answer_next(
         &self,
         stream: &mut Stream,
@@ -53,7 +53,7 @@ impl Client {
     }
 }
 
-/// Connection on which one request is answered.
+/// HTTP/1.1 connection on which one request is answered.
 struct Http1<'a> {
     stream: &'a mut Stream,
     framing: Framing,

@@ -16,13 +16,15 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// Growth of the resident memory from which memory is given back, in bytes.
 const GROWTH_MIN: usize = 2 << 20;
 
-/// Checks to skip after an attempt that gave little back, because the memory is in use.
+/// Number of checks to skip after an attempt that gave little memory back, because the memory is in
+/// use.
 const PAUSE: u32 = 20;
 
-/// Most bytes of bodies in flight with which a burst counts as over.
+/// Maximum memory of bodies in flight at which a burst counts as over, in bytes.
 const IN_FLIGHT_MAX: usize = 1 << 20;
 
-/// Gives memory back, for as long as the server runs.
+/// Gives memory back to the system after each burst of large bodies, for as long as the server
+/// runs.
 pub async fn give_back(app: Arc<App>) {
     let Some(mut least) = resident() else { return };
     let (mut last, mut pause) = (least, 0_u32);
@@ -59,6 +61,6 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other C libraries give memory back by themselves.
+/// Does nothing: C libraries other than that of GNU give memory back by themselves.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}

@@ -1,4 +1,5 @@
-//! Reads on for a while after the last response, so that the client can read it.
+//! Drains a connection for a while after the last response, so that the client can read the
+//! response.
 
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use crate::serve::stream::{READ, READ_FIRST};
 /// section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// Most bytes to drain from a closing connection.
+/// Maximum number of bytes to drain from a closing connection.
 pub(crate) const LINGER_MAX: usize = 16 << 20;
 
-/// Closes a connection after draining what the client still sends.
+/// Closes the sending side of a connection, and discards what the client still sends, within
+/// [`LINGER`] and [`LINGER_MAX`].
 pub(super) async fn linger(socket: &Socket) {
     let _ = socket.finish();
     let discard = async {

@@ -7,21 +7,21 @@
 //! | `server` | accepts connections, and drains them on shutdown |
 //! | `slots` | chooses which connections to close when there are too many |
 //! | `connection` | serves one connection |
-//! | `caller` | who is at the other end, by a header of the PROXY protocol |
-//! | `header_counts` | counts these headers |
-//! | `h2` | serves one connection of HTTP/2 |
+//! | `caller` | the client of a connection, which a header of the PROXY protocol may name |
+//! | `header_counts` | counts headers of the PROXY protocol, by outcome |
+//! | `h2` | serves one HTTP/2 connection |
 //! | `client` | what is known of a client from its connection |
 //! | `transport` | socket of an active connection, and how slowly its client may read |
 //! | `stream` | reads from and writes to an active connection |
 //! | `write_pace` | bounds how slowly a client may read |
-//! | `linger` | reads on after the last response |
+//! | `linger` | drains a closing connection after its last response |
 //! | `look` | detects that a connection is idle |
 //! | `exchange` | answers one request: checks, call, response |
-//! | `channel` | what answering needs of a connection, for each version of HTTP |
+//! | `channel` | interface of an exchange to its connection, for each version of HTTP |
 //! | `http1` | answers requests of HTTP/1.1, one after the other |
-//! | `redirect` | sends clients of a plain port to https |
+//! | `redirect` | redirects clients of a plain HTTP port to https |
 //! | `peer_cert` | tells the handler the certificate of the client |
-//! | `refused` | answers a message that is no request |
+//! | `refused` | answers a message that is not a valid request |
 //! | `put` | checks a response, and writes its head |
 //! | `date` | formats the field `date` |
 //! | `body` | reads a request body of HTTP/1.1 within its limits |

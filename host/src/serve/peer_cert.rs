@@ -9,7 +9,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 use crate::hex::{self, hex};
 use crate::net::tls_stream::TlsStream;
 
-/// Longest subject in bytes. A longer one is left out.
+/// Maximum length of a subject in bytes. A longer subject is left out.
 const SUBJECT_MAX: usize = 1024;
 
 /// Returns the certificate that rustls has verified, if the client has shown one.
@@ -23,8 +23,8 @@ pub(super) fn of(tls: &TlsStream) -> Option<ClientCert> {
     })
 }
 
-/// Writes a name as RFC 4514 does, but in the order of the certificate and with a space behind each
-/// comma. It is one line of visible ASCII, and no other name is written like it.
+/// Formats a name as RFC 4514 does, but in the order of the certificate and with a space behind
+/// each comma. The result is one line of visible ASCII, and differs for different names.
 fn subject(name: &X509Name<'_>) -> String {
     let parts = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+"));
     parts.collect::<Vec<_>>().join(", ")
@@ -40,7 +40,8 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     }
 }
 
-/// Writes each byte that could be taken for something else as a backslash and two hexadecimal digits.
+/// Escapes each byte that has a meaning in a name, or is not visible ASCII, as a backslash and two
+/// hexadecimal digits.
 fn escaped(text: &str) -> String {
     let last = text.len().saturating_sub(1);
     let is_plain = |index: usize, byte: u8| match byte {

@@ -1,4 +1,4 @@
-//! Checks a response, and gives its head to the channel of its request.
+//! Checks a response, and writes its head to the channel of the request.
 
 use std::ops::Range;
 
@@ -8,21 +8,21 @@ use host_http::response::{self, Own, Places};
 
 use crate::serve::channel::Channel;
 
-/// Response as it was put into the channel.
+/// Response whose head was written to the channel.
 pub(super) struct Put {
-    /// Status.
+    /// Status code.
     pub(super) status: u16,
     /// Length of the head in bytes.
     pub(super) head: usize,
-    /// Part of the response that is to be sent behind the head.
+    /// Range of the response that is sent as the body, behind the head.
     pub(super) body: Range<usize>,
 }
 
-/// Value of `connection` in the last response of a connection.
+/// Value of the header field `connection` in the last response of a connection.
 pub(super) const CLOSE: &str = "close";
 
-/// Returns the value of `connection` in a response. Each version of HTTP has another default
-/// (RFC 9112, section 9.3).
+/// Returns the value of the header field `connection` in a response, if the response needs one. The
+/// default depends on the version of HTTP (RFC 9112, section 9.3).
 pub(super) fn connection(closes: bool, version: Version) -> Option<&'static str> {
     match (closes, version) {
         (true, _) => Some(CLOSE),
@@ -31,8 +31,8 @@ pub(super) fn connection(closes: bool, version: Version) -> Option<&'static str>
     }
 }
 
-/// Checks a response, whose head may have `head_max` bytes, and puts the head that the
-/// client gets.
+/// Checks a response, whose head may have at most `head_max` bytes, and writes the head that the
+/// client gets to the channel.
 pub(super) fn put<C: Channel>(
     channel: &mut C,
     response: &[u8],

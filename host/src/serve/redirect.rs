@@ -1,4 +1,4 @@
-//! Sends clients of a plain port to https.
+//! Redirects clients of a plain HTTP port to https.
 
 use host_http::authority::BadHost;
 use host_http::request;
@@ -7,11 +7,11 @@ use host_http::target::Target;
 
 use crate::fault::Fault;
 
-/// Port that a URL of https need not name.
+/// Default port of https, which a URL may omit.
 const USUAL: u16 = 443;
 
-/// Returns the response that sends a client to https at the host that its request names. Its method
-/// stays.
+/// Returns the response (308) that redirects a client to https, at the host that the request names
+/// and at `port`. The client repeats the request with the same method.
 ///
 /// # Errors
 ///

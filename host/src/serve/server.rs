@@ -28,22 +28,22 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Shortest time between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Longest wait for connections that were idle at the end of `--drain`, after another process
+/// Maximum wait, after `--drain` has passed, until idle connections are closed, if another process
 /// has taken the sockets.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Why the server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is stopped.
+    /// A signal stops the server (SIGTERM or SIGINT).
     Stopped,
-    /// The process of this number has taken the sockets and serves.
+    /// The process with this id has taken over the sockets and serves.
     HandedOver(u32),
 }
 
-/// Serves until `end` resolves, and then for at most `--drain` until all requests in flight are
-/// answered. After a stop, idle connections are closed at once; if another process serves, each
-/// connection may send one more request.
+/// Serves until `end` resolves, then drains the requests in flight for at most `--drain`. After a
+/// stop, closes idle connections at once; after a handover to another process, each connection may
+/// send one more request.
 pub async fn serve(listeners: Vec<Listener>, app: Arc<App>, end: impl Future<Output = End>) {
     let https = listeners.iter().find(|listener| listener.is_tls()).and_then(Listener::port);
     let connections = Arc::new(Connections::new(Arc::clone(&app), https));
@@ -102,7 +102,8 @@ impl AcceptLoop {
         }
     }
 
-    /// Accepts connections until shutdown, and then those that are still in the backlog.
+    /// Accepts connections until shutdown, then those still in the backlog, unless another process
+    /// takes them.
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());
@@ -178,7 +179,7 @@ impl AcceptLoop {
     }
 }
 
-/// Warning that is logged at most once per interval.
+/// Warning that is logged at most once per `WARNING_INTERVAL`.
 #[derive(Default)]
 struct LimitedWarning {
     last: Option<Instant>,

@@ -14,13 +14,14 @@ use crate::serve::write_pace::WriteBounds;
 pub struct Settings {
     /// Limits of one connection and its messages.
     pub limits: ConnectionLimits,
-    /// Longest wait on shutdown for requests in flight.
+    /// Maximum wait on shutdown for requests in flight.
     pub drain: Duration,
     /// Proxies whose `x-forwarded-for` header is trusted.
     pub trusted: Vec<Trusted>,
-    /// Part of the host in traces.
+    /// How the host takes part in traces.
     pub traceparent: Traceparent,
-    /// Time for which browsers are to use HTTPS only.
+    /// Time for which browsers are to use https only (`strict-transport-security`), if they are
+    /// told.
     pub hsts: Option<Duration>,
     /// Whether HTTP/2 is spoken without TLS.
     pub h2c: bool,

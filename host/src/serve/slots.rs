@@ -93,8 +93,7 @@ impl Slots {
         Taken { slot, slots: Arc::clone(self) }
     }
 
-    /// Makes connections give way for a new one of `client`, at least one if any
-    /// qualifies.
+    /// Makes connections give way for a new connection of `client`, at least one if any qualifies.
     pub fn make_room(&self, client: Option<ClientNet>) {
         let taken = self.lock();
         let greedy = self.greedy(&taken, client);
@@ -159,7 +158,7 @@ impl Slot {
         Slot { client, state: Mutex::new(state), gives_way: AtomicU8::new(STAYS) }
     }
 
-    /// Returns whether the connection is to end soon.
+    /// Returns whether the connection has to give way, at once or after its current response.
     pub fn gives_way(&self) -> bool {
         self.gives_way.load(Relaxed) != STAYS
     }
@@ -169,7 +168,8 @@ impl Slot {
         self.gives_way.load(Relaxed) == NOW
     }
 
-    /// Records that the connection is idle, and waits until it has to give way.
+    /// Records that the connection has been idle since `since`, and waits until it has to give way.
+    /// `is_new` says whether it has not sent a request yet.
     pub async fn rest(&self, since: Instant, is_new: bool) {
         self.lock().activity = Activity::Idle { since, is_new };
         std::future::poll_fn(|cx| self.poll_gives_way(cx, AFTER_RESPONSE)).await;

@@ -13,34 +13,35 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use crate::serve::look::Look;
 use crate::serve::transport::Transport;
 
-/// Most room for a read, in bytes.
+/// Maximum room for one read, in bytes.
 pub(crate) const READ: usize = 8 << 10;
 
-/// Room for the first read, and first capacity of the output, in bytes. It holds most
-/// requests, and the allocator has such blocks at hand for new connections.
+/// Room for the first read, and initial capacity of the output, in bytes. Most requests fit, and
+/// the allocator has free blocks of this size for new connections.
 pub(crate) const READ_FIRST: usize = 1 << 10;
 
-/// Longest body that is copied behind its head, in bytes. A longer one is written from
-/// where it is.
+/// Maximum length of a response body that is copied to the output behind its head, in bytes. A
+/// longer body is written without a copy.
 const COPIED_MAX: usize = 4 << 10;
 
-/// Responses to pipelined requests that are written together, in bytes.
+/// Length of the output above which responses to pipelined requests are sent, in bytes. Shorter
+/// responses are gathered and written together.
 pub(crate) const TOGETHER: usize = 32 << 10;
 
-/// Longest time for which a response waits for those of requests that were sent with its
-/// own.
+/// Maximum time for which a response waits for the responses to requests that arrived with its own
+/// request.
 const TOGETHER_TIME: Duration = Duration::from_millis(1);
 
-/// What came of waiting for the client.
+/// Result of a wait for input from the client.
 #[derive(Debug)]
 pub enum Arrived {
-    /// This many bytes.
+    /// This many bytes arrived.
     Bytes(usize),
-    /// The end of the input.
+    /// The client has closed its sending side.
     End,
-    /// Nothing, since this time.
+    /// The connection is idle: no part of a head has arrived since this time.
     Idle(Instant),
-    /// Nothing, or too little, within the time limit.
+    /// The deadline has passed for the whole head, or for more bytes of a body.
     TooSlow,
     /// The connection has to give way to another one.
     GaveWay,
@@ -61,7 +62,8 @@ pub struct Stream {
     head_timer: Option<Pin<Box<Sleep>>>,
     /// Time at which the oldest request was read whose response is in the output.
     unsent_since: Option<Instant>,
-    /// Why a write failed. Nothing may follow it, because a part may have been sent.
+    /// Why a write failed. No other response may follow, because a part of the failed one may have
+    /// been sent.
     broken: Option<io::Error>,
 }
 
@@ -87,14 +89,16 @@ impl Stream {
         self.transport.socket().reset().await;
     }
 
-    /// Notes that a message is complete, or its head.
+    /// Records that a head or a whole message has arrived: stops the head timeout, and counts as
+    /// activity.
     pub fn is_complete(&mut self) {
         self.look.busy = true;
         self.head_timer = None;
         self.transport.wait_no_more();
     }
 
-    /// Waits for more bytes of a head, which has begun already or not.
+    /// Waits for more bytes of a head. `has_begun` says whether a part of the head has arrived
+    /// already: if so, the head timeout runs, otherwise the connection may turn out to be idle.
     ///
     /// # Errors
     ///
@@ -128,7 +132,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// When the connection is gone.
+    /// When the connection is gone, or the client reads earlier responses too slowly.
     pub async fn more_of_body(&mut self, until: Instant) -> io::Result<Arrived> {
         let mut input = std::mem::take(&mut self.input);
         input.reserve(READ);
@@ -137,11 +141,12 @@ impl Stream {
         arrived
     }
 
-    /// Sends the output, and waits until `until` for more bytes of a body.
+    /// Sends the output, and waits until `until` for more bytes of a body, which are read into
+    /// `into`.
     ///
     /// # Errors
     ///
-    /// When the connection is gone.
+    /// When the connection is gone, or the client reads earlier responses too slowly.
     pub async fn read_body(&mut self, into: &mut impl BufMut, until: Instant) -> io::Result<Arrived> {
         self.flush().await?;
         let read = poll_fn(|cx| match self.transport.poll_read(cx, into)? {
@@ -152,8 +157,8 @@ impl Stream {
         timeout_at(until, read).await.unwrap_or(Ok(Arrived::TooSlow))
     }
 
-    /// Sends the output and then this body, which may be put off until [`Stream::flush`].
-    /// The request was read at `since`.
+    /// Sends the output and then `body`. May put a short body off until [`Stream::flush`]. The
+    /// request was read at `since`.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Creates the transport of a connection that works.
+    /// Creates the transport of an active connection that does not wait for its client.
     pub fn new(socket: Socket, slot: Arc<Slot>, write: WriteBounds) -> Transport {
         Transport { socket, slot, write, waits: false }
     }
@@ -32,7 +32,7 @@ impl Transport {
         &self.socket
     }
 
-    /// Returns how slowly the client may read.
+    /// Returns the limits on how slowly the client may read.
     pub fn write_bounds(&self) -> WriteBounds {
         self.write
     }
@@ -44,8 +44,9 @@ impl Transport {
         Poll::Ready(Ok(received))
     }
 
-    /// Writes as many bytes as the client takes in, and waits while it takes in none. `pace` is the
-    /// pace of the client since a write blocked.
+    /// Writes as many bytes as the client takes in, and waits while the client takes in none. Fails
+    /// if the client is too slow, or if the connection has to give way. `pace` measures the client
+    /// from the first write that blocked.
     pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,7 +90,9 @@ impl Transport {
         }
     }
 
-    /// Tells the slot of bytes of a transfer that it knows of from elsewhere.
+    /// Records bytes of a transfer in the slot, for a caller that has told the slot itself that the
+    /// connection waits for its client (HTTP/2). Does nothing while this transport has told the
+    /// slot so, because it then records the bytes as well.
     pub fn moved_elsewhere(&self, bytes: usize) {
         if !self.waits {
             self.slot.moved(bytes);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Interval of write attempts to a slow client. They do not wait for the kernel to report
-/// the socket as writable: that needs half of its buffer to be free, and a slow client can
+/// Maximum interval between write attempts to a slow client. Attempts do not wait for the kernel to
+/// report the socket as writable: that needs half of its buffer to be free, and a slow client can
 /// take minutes to read so much.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct WriteBounds {
     /// Longest time for which a client may read nothing.
     pub timeout: Duration,
-    /// Lowest rate in bytes per second.
+    /// Minimum rate at which a client has to read, in bytes per second.
     pub rate_min: usize,
     /// Time over which the rate is averaged.
     pub window: Duration,
@@ -76,7 +76,8 @@ impl WriteBounds {
     }
 }
 
-/// Returns the error that ends the connection of a slow client.
+/// Returns the error that ends the connection of a slow client. `what` follows the words "the
+/// client" in the message.
 pub fn too_slow(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("the client {what}"))
 }

@@ -106,7 +106,7 @@ pub struct Activator {
     pub engine: Engine,
     /// Compiler processes.
     pub compilers: Compilers,
-    /// Code that other sites have compiled.
+    /// Machine code that the sites of the server share.
     pub shelf: Shelf,
 }
 

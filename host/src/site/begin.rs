@@ -26,27 +26,30 @@ pub struct Beginning {
     pub file: Arc<[u8]>,
     /// History, which has the first version as a candidate, unless the version is restored.
     pub history: History,
-    /// Source of the handler, and its probes.
+    /// Requirements of the configuration: source of the handler, values, probes, gate and plan.
     pub demand: Demand,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,
-    /// Saved state of an earlier process; the first version may be one of its versions.
+    /// Saved state of an earlier process. The first version may be one of the versions in this
+    /// state.
     pub left: Option<State>,
-    /// What the process before this one has handed over; [`None`] after an ordinary start.
+    /// Versions that the previous process has handed over in an upgrade; [`None`] after an ordinary
+    /// start.
     pub taken_over: Option<TakenOver>,
 }
 
-/// What the process before this one has handed over. Until `Swapper::go_on`, that process makes the
-/// changes.
+/// Versions that the previous process has handed over in an upgrade. Until `Swapper::go_on`, only
+/// the previous process accepts changes.
 pub struct TakenOver {
     /// Bytes of versions that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
-    /// Version that the first one replaced, to which a rollback goes, if it can be prepared.
+    /// Version that the first version replaced, if it could be prepared. A rollback goes to this
+    /// version.
     pub before: Option<Version>,
 }
 
-/// Goes on with the versions that the process before this one hands over. Its current version has
-/// to serve.
+/// Prepares the versions that the previous process hands over in an upgrade: the current version,
+/// which must be able to serve, and the version to which a rollback goes.
 ///
 /// # Errors
 ///
@@ -134,7 +137,7 @@ async fn restore(
     None
 }
 
-/// Prepares a version of an earlier process. Returns it with its bytes.
+/// Prepares a version of an earlier process. Returns the version with the bytes of its module.
 async fn prepare(
     activator: &Activator,
     demand: &Demand,

@@ -30,7 +30,8 @@ pub enum By {
 }
 
 impl By {
-    /// Returns whether a module file is tried even if its content was rejected before.
+    /// Returns whether the module file is tried even if its content is unchanged, such as after a
+    /// rejection.
     pub(super) fn tries_again(self) -> bool {
         self != By::File
     }

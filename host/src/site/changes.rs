@@ -6,39 +6,40 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// Changes of one server, of which only the newest may publish.
+/// Changes of one site, of which only the newest may publish.
 #[derive(Default)]
 pub(super) struct Changes(Mutex<Newest>);
 
 #[derive(Default)]
 struct Newest {
     number: u64,
-    /// Number of times that something was or may have been changed.
+    /// Number of calls that have changed something or may have, for [`Changes::close`].
     touched: u64,
-    /// Cancels the work on the newest change's candidate when dropped or sent.
+    /// Ends the work on the candidate of the newest change: as superseded when dropped, as aborted
+    /// when a message is sent.
     cancel: Option<Sender<Aborted>>,
 }
 
-/// Change that a candidate is prepared for.
+/// Change of the current version, for which a candidate is prepared.
 pub(super) struct Change {
     number: u64,
     cancelled: Receiver<Aborted>,
 }
 
-/// Message of an operator who ends the work.
+/// Message that an operator has ended the work on a candidate.
 struct Aborted;
 
-/// Why a change was cancelled.
+/// Why the work on a candidate was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cancelled {
     /// A newer change has begun.
     Superseded,
-    /// An operator has ended the work.
+    /// An operator has ended the work on the candidate.
     Aborted,
 }
 
 impl Changes {
-    /// Begins a change, and cancels the one in progress, if any.
+    /// Begins a change, and cancels the change in progress, if any.
     pub(super) fn begin(&self) -> Change {
         let (cancel, cancelled) = oneshot::channel();
         let mut newest = self.touch();
@@ -48,13 +49,13 @@ impl Changes {
         Change { number: newest.number, cancelled }
     }
 
-    /// Runs `publish` unless a newer change has begun.
+    /// Runs `publish`, unless a change has begun that is newer than `change`.
     pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
         let newest = self.touch();
         (newest.number == change.number).then(publish)
     }
 
-    /// Runs `publish` at once. If it succeeds, any change in progress is cancelled.
+    /// Runs `publish` at once. If `publish` succeeds, cancels the change in progress, if any.
     pub(super) fn overrule<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut newest = self.touch();
         let published = publish()?;
@@ -63,13 +64,14 @@ impl Changes {
         Ok(published)
     }
 
-    /// Runs `publish` at once. A change in progress goes on.
+    /// Runs `publish` at once, under the lock. A change in progress goes on.
     pub(super) fn beside<T>(&self, publish: impl FnOnce() -> T) -> T {
         let _newest = self.touch();
         publish()
     }
 
-    /// Cancels the change in progress. Returns whether there was one.
+    /// Cancels the change in progress, on an operator's order. Returns whether a change was in
+    /// progress.
     pub(super) fn cancel(&self) -> bool {
         let mut newest = self.touch();
         let is_prepared = newest.cancel.take().is_some_and(|cancel| cancel.send(Aborted).is_ok());
@@ -82,8 +84,8 @@ impl Changes {
         self.newest().number
     }
 
-    /// Runs `publish` unless a change has begun since the newest one was number `seen`. If it
-    /// succeeds, any change in progress is cancelled.
+    /// Runs `publish` if `seen` is still the number of the newest change. If `publish` succeeds,
+    /// cancels the change in progress, if any.
     pub(super) fn supersede<T, E>(
         &self,
         seen: u64,

@@ -1,5 +1,6 @@
-//! Stores the versions of a site that answer requests, and the sites of the server. No other
-//! file stores them. A request reads each of the two once, so one version answers the whole request.
+//! Stores the versions of a site that answer requests, and the sites of the server. No other file
+//! stores them. A request loads the sites and the versions once each, so one version answers the
+//! whole request.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -12,7 +13,7 @@ use host_http::field::Fields;
 use crate::site::traffic::Traffic;
 use crate::site::version::Version;
 
-/// Version that answers a request. It stays the same, and alive, if another one is published
+/// Version that answers a request. Stays the same, and in memory, if another version is published
 /// meanwhile.
 pub struct Serving {
     traffic: Guard<Arc<Traffic>>,
@@ -46,14 +47,14 @@ impl Serving {
 pub(super) struct Current(ArcSwap<Traffic>);
 
 impl Current {
-    /// Creates the state with its first version.
+    /// Creates the state with the first version as the current one.
     pub(super) fn new(version: Arc<Version>) -> Current {
         version.module.set_serving(true);
         Current(ArcSwap::from_pointee(Traffic { current: version, split: None }))
     }
 
-    /// Returns the current version. Reading is free of contention between threads as long as
-    /// each holds only a few guards.
+    /// Returns the current version. Reading is free of contention between threads as long as each
+    /// thread holds only a few guards.
     pub(super) fn version(&self) -> Serving {
         Serving { traffic: self.0.load(), is_candidate: false }
     }
@@ -71,8 +72,8 @@ impl Current {
         self.0.load()
     }
 
-    /// Sets which version answers which request. New readers get it at once; versions that are
-    /// replaced live on in existing guards.
+    /// Sets which version answers which request. New readers see the change at once; replaced
+    /// versions stay in memory while guards hold them.
     pub(super) fn set(&self, traffic: Traffic) {
         traffic.versions().for_each(|version| version.module.set_serving(true));
         let traffic = Arc::new(traffic);
@@ -85,34 +86,36 @@ impl Current {
 /// Value that readers get without a lock, and that is replaced as a whole.
 pub struct Published<T>(Arc<ArcSwap<T>>);
 
-/// Value as a reader has seen it last. To look whether another one is stored costs no more
-/// than to read a pointer.
+/// Reader of a [`Published`] value that caches the latest value. A check for a newer value costs no
+/// more than reading a pointer.
 pub struct Cached<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
 
 impl<T> Published<T> {
-    /// Stores the first value.
+    /// Publishes the first value.
     pub fn new(value: T) -> Published<T> {
         Published(Arc::new(ArcSwap::from_pointee(value)))
     }
 
-    /// Returns the value. The guard keeps it alive if another one is stored meanwhile.
+    /// Returns the current value. The guard keeps this value in memory if another is published
+    /// meanwhile.
     pub fn get(&self) -> Guard<Arc<T>> {
         self.0.load()
     }
 
-    /// Returns a reader that keeps the value that it has seen last.
+    /// Returns a reader that caches the value.
     pub fn cached(&self) -> Cached<T> {
         Cached(Cache::new(Arc::clone(&self.0)))
     }
 
-    /// Stores another value, for new readers.
+    /// Publishes another value. Existing guards keep the old value.
     pub fn set(&self, value: T) {
         self.0.store(Arc::new(value));
     }
 }
 
 impl<T> Cached<T> {
-    /// Returns the value.
+    /// Returns the current value. Loads the value only if another was published since the last
+    /// call.
     pub fn get(&mut self) -> &T {
         self.0.load()
     }

@@ -1,4 +1,4 @@
-//! What the configuration asks of a site.
+//! Requirements of the configuration for the handler of a site.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use crate::rollout::flags::Proof;
 use crate::rollout::plan::Plan;
 use crate::trial::probe::Probe;
 
-/// Where the handler comes from, and what it must answer before it serves. A reload of the
-/// configuration changes all of it.
+/// Source of a site's handler, its values, and how new versions are proved and rolled out. A reload
+/// of the configuration replaces the whole value.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// Module file, if one is named. `read_file` swaps to its content.
+    /// Path of the module file, if the configuration names one. `Swapper::read_file` swaps to its
+    /// content.
     pub file: Option<PathBuf>,
     /// Probes that each candidate must pass.
     pub probes: Arc<[Probe]>,
@@ -22,14 +23,15 @@ pub struct Demand {
     pub values: Arc<Values>,
     /// How each candidate is proved on recent requests.
     pub proof: Proof,
-    /// Plan that new versions follow.
+    /// Plan that new versions follow. Without steps, a new version serves all clients at once.
     pub plan: Plan,
-    /// Clients that may choose a version in a rollout.
+    /// Clients that may choose a version during a rollout by the header `x-handler-version`.
     pub pin_from: Arc<[Trusted]>,
 }
 
 impl Demand {
-    /// Returns the plan of a rollout; [`None`] if a new version serves at once.
+    /// Returns the plan that new versions follow; [`None`] if a new version serves all clients at
+    /// once.
     pub(super) fn rollout(&self) -> Option<Plan> {
         Some(&self.plan).filter(|plan| !plan.steps.is_off()).cloned()
     }

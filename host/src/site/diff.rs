@@ -15,19 +15,20 @@ use crate::site::shared::Shared;
 use crate::site::swap::{GONE, IsGone, until_gone};
 use crate::site::version::{Candidate, Origin};
 
-/// What is compared, and how.
+/// Order to compare a module with a version.
 pub struct Diff {
     /// Name of the module, for messages.
     pub name: String,
-    /// Module.
+    /// Bytes of the module.
     pub bytes: Vec<u8>,
-    /// Number of the version to compare with; [`None`] is the current one.
+    /// Number of the version to compare with; [`None`] stands for the current version.
     pub against: Option<u64>,
-    /// Headers that may differ, besides those of the site.
+    /// Headers that may differ, in addition to those that the configuration of the site names.
     pub ignore_fields: Vec<HeaderName>,
-    /// Most examples of each kind and class.
+    /// Largest number of examples that are reported for each kind of difference and each class of
+    /// requests.
     pub examples: usize,
-    /// Longest time.
+    /// Maximum time of the replay. Requests that are left over are not compared.
     pub time: Duration,
 }
 
@@ -37,7 +38,7 @@ pub enum NotCompared {
     Rejected(Rejection),
     /// The version to compare with is not kept.
     NotKept(String),
-    /// The work did not end.
+    /// The work did not end: it panicked, or the client disconnected.
     Failed(String),
 }
 

@@ -12,22 +12,22 @@ use crate::rollout::journal::Journal;
 use crate::site::probation::Probation;
 use crate::site::swapper::Swapper;
 
-/// A handler with its own versions, limits and permits, at a place.
+/// Site: a handler with its own versions, limits and permits, at its hosts and its path.
 #[derive(Clone)]
 pub struct Site {
-    /// Name.
+    /// Name of the site in the configuration and the log.
     pub name: Arc<str>,
-    /// Hosts and path.
+    /// Hosts and path of the requests that the site answers.
     pub place: Place,
-    /// Handle to the versions.
+    /// Handle to the versions of the site.
     pub swapper: Swapper,
-    /// Recent requests.
+    /// Journal of recent requests, on which candidates are proved.
     pub journal: Arc<Journal>,
     /// Watch of the newest version.
     pub probation: Arc<Probation>,
-    /// What is counted of it.
+    /// Counters of the requests and changes of the site.
     pub metrics: Arc<OfSite>,
-    /// Limits.
+    /// Limits of the site.
     pub limits: Arc<Limits>,
 }
 
@@ -46,7 +46,7 @@ pub struct Directory {
     only: Option<Arc<Site>>,
     // Keys come from the configuration, so no client can choose them to collide.
     exact: FxHashMap<String, Paths>,
-    /// Sites for all names below a name.
+    /// Sites for all host names below a name.
     below: FxHashMap<String, Paths>,
     /// Sites for all hosts.
     any: Paths,
@@ -56,12 +56,13 @@ pub struct Directory {
 #[derive(Default)]
 struct Paths {
     by_prefix: FxHashMap<String, Arc<Site>>,
-    /// Most segments of a path.
+    /// Largest number of segments of a path.
     segments: usize,
 }
 
 impl Directory {
-    /// Creates the directory of these sites. Of several at one place, the first is found.
+    /// Creates the directory of these sites. Of several sites at one place, only the first is
+    /// found.
     pub fn new(sites: Vec<Arc<Site>>) -> Directory {
         let only = match &sites[..] {
             [site] if site.place.is_everywhere() => Some(Arc::clone(site)),
@@ -98,8 +99,8 @@ impl Directory {
         self.sites.iter().find(|site| &*site.name == name)
     }
 
-    /// Finds the site of a request. `host` returns the server that the request names, which may
-    /// have a port, and is empty if it names none. `path` may be followed by a query.
+    /// Finds the site of a request. `host` returns the host of the request, which may have a port;
+    /// empty if the request names none. `path` may be followed by a query.
     ///
     /// # Errors
     ///
@@ -130,14 +131,15 @@ impl Directory {
 }
 
 impl Paths {
-    /// Finds the site with the longest path.
+    /// Finds the site with the longest path that `path` begins with. `ends` has the ends of the
+    /// segments of `path`.
     fn find(&self, path: &str, ends: &[usize]) -> Option<&Arc<Site>> {
         let ends = ends.get(..=self.segments).unwrap_or(ends);
         ends.iter().rev().find_map(|end| self.by_prefix.get(path.get(..*end)?))
     }
 }
 
-/// Returns where the segments of a path end, shortest first, and how many there are.
+/// Returns the offsets at which the segments of a path end, in ascending order, and their number.
 fn ends(path: &str) -> ([usize; SEGMENTS_MAX + 1], usize) {
     let path = path.find('?').map_or(path, |query| path.get(..query).unwrap_or_default());
     let slashes = path.match_indices('/').map(|(slash, _)| slash);

@@ -63,7 +63,8 @@ impl fmt::Display for VersionState {
     }
 }
 
-/// Returns the entry of a version without a record.
+/// Returns an entry with the label, the state and the reason only. A caller that has a record of
+/// the version adds the other fields.
 pub(super) fn entry(label: &Label, state: VersionState, reason: Option<String>) -> Entry {
     Entry {
         number: label.number,

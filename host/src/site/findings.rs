@@ -9,10 +9,11 @@ use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::Collector;
 use crate::rollout::report::outcomes::Report;
 
-/// Examples of each kind and class in the report on a rollout.
+/// Largest number of examples of each kind of difference and each class of requests in the report
+/// on a rollout.
 const EXAMPLES: usize = 5;
 
-/// What was found so far.
+/// Evidence and report so far about a version that is judged.
 pub(super) struct Findings(Mutex<(Judge, Collector)>);
 
 impl Findings {
@@ -25,7 +26,7 @@ impl Findings {
         self.lock().0.evidence()
     }
 
-    /// Returns the evidence, and the report on the sample of requests, of the same moment.
+    /// Returns the evidence, and the report on the sample of requests, both of the same moment.
     pub(super) fn tell(&self) -> (Evidence, Report) {
         let (evidence, collector) = {
             let findings = self.lock();

@@ -14,17 +14,17 @@ use crate::site::replayed::Replayed;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Most patterns without use that the message names.
+/// Largest number of unused patterns of accepted differences that the message of a rejection names.
 const UNUSED_MAX: usize = 3;
 
-/// Most examples of each kind and class that are remembered. The message of a rejection shows the
-/// first.
+/// Largest number of examples that are remembered for each kind of difference and each class of
+/// requests.
 const EXAMPLES: usize = 3;
 
 impl Shared {
-    /// Runs the journal through the current version and a candidate, and rejects the candidate
-    /// if the answers are not as the gate asks. Returns what came of the requests; [`None`] if
-    /// none were tried.
+    /// Runs the requests of the journal through the current version and a candidate, and rejects
+    /// the candidate if the answers are not as the gate asks. Returns the counts of the requests by
+    /// result; [`None`] if the gate is off or the journal is empty.
     pub(super) async fn pass_gate(
         &self,
         version: &Version,
@@ -66,12 +66,12 @@ impl Shared {
         Ok(Some(Box::new(report.counts)))
     }
 
-    /// Runs the journal through another version of the site, or the current one, and through a
-    /// candidate.
+    /// Runs the requests of the journal through version `against`, by default the current one, and
+    /// through a candidate.
     ///
     /// # Errors
     ///
-    /// Why the replay did not end.
+    /// When the replay panics, or the server is shutting down.
     pub(super) async fn replay(
         &self,
         candidate: &Version,
@@ -94,7 +94,7 @@ impl Shared {
     }
 }
 
-/// Says why a candidate does not pass the gate.
+/// Returns why a candidate does not pass the gate.
 fn refusal(report: &Report, gate: Gate) -> String {
     let mut unused: Vec<_> = report.accepted.iter().filter(|accepted| accepted.count == 0).collect();
     unused.truncate(UNUSED_MAX);

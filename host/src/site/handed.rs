@@ -6,16 +6,17 @@ use std::sync::Arc;
 use crate::site::saved::State;
 use crate::site::version::Label;
 
-/// Versions of a site.
+/// Versions of a site that the previous process hands over in an upgrade.
 pub struct Handed {
-    /// State, as the state file has it.
+    /// State of the site, in the form of the state file.
     pub state: State,
     /// Bytes of the versions that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
 }
 
 impl Handed {
-    /// Adds its files to a state.
+    /// Takes the modules that the state names from the received modules, which are listed by their
+    /// SHA-256.
     pub fn new(state: State, modules: &HashMap<String, Arc<[u8]>>) -> Handed {
         let candidate = state.rollout.iter().map(|rollout| &rollout.kept);
         let labels = state.versions.iter().chain(candidate).map(|kept| &kept.label);

@@ -16,9 +16,9 @@ use crate::site::version::{Candidate, Label, Version};
 
 /// Remembered versions, oldest first.
 pub struct History {
-    /// Most good versions to keep, the current one included.
+    /// Maximum number of good versions to keep, including the current one.
     keep: usize,
-    /// Most memory of all good versions, in bytes.
+    /// Maximum memory of all good versions together, in bytes.
     keep_bytes: usize,
     holds_files: bool,
     next_number: u64,
@@ -41,13 +41,13 @@ enum RecordState {
     Rollout(Arc<Version>),
     /// The version passed all stages; it is or was current.
     Good(Arc<Version>),
-    /// The version never served.
+    /// The version was rejected: before it served, during its rollout, or after it was published.
     Rejected(Rejection),
 }
 
 impl History {
-    /// Creates an empty history with the bounds of `limits`. `holds_files` says whether the files
-    /// of its versions stay in memory.
+    /// Creates an empty history with the bounds of `limits`. `holds_files` says whether the module
+    /// files of the versions stay in memory.
     pub fn new(limits: &SwapLimits, holds_files: bool) -> History {
         let SwapLimits { keep, keep_bytes, .. } = *limits;
         History {
@@ -61,7 +61,8 @@ impl History {
         }
     }
 
-    /// Continues the numbering of an earlier process.
+    /// Continues the numbering of an earlier process: the next candidate gets at least
+    /// `next_number`.
     pub fn count_from(&mut self, next_number: u64) {
         self.next_number = self.next_number.max(next_number);
     }
@@ -71,7 +72,7 @@ impl History {
         self.next_number
     }
 
-    /// Adds a version of an earlier process, in the order of the numbers.
+    /// Adds a good version of an earlier process, in the order of the numbers.
     pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
         let index = self.records.partition_point(|record| record.number() < version.label.number);
         self.records.insert(index, Record { kept: kept.clone(), state: RecordState::Good(version) });
@@ -91,14 +92,14 @@ impl History {
         label
     }
 
-    /// Adds what came of the requests of the journal with a candidate.
+    /// Records the counts of the requests of the journal that were tried on a candidate.
     pub fn replayed(&mut self, number: u64, counts: Counts) {
         if let Some(record) = self.record(number) {
             record.kept.replayed = Some(counts);
         }
     }
 
-    /// Marks a candidate as that of a rollout.
+    /// Marks a candidate as the candidate of a rollout, and records the rollout.
     pub fn roll_out(&mut self, version: Arc<Version>, mut saved: SavedRollout) {
         if let Some(record) = self.record(version.label.number) {
             saved.kept = record.kept.clone();
@@ -120,7 +121,7 @@ impl History {
         self.rollout.as_ref()
     }
 
-    /// Returns what is saved of the rollout in progress.
+    /// Returns the saved state of the rollout in progress, for changes.
     pub fn saved_rollout(&mut self) -> Option<&mut SavedRollout> {
         self.rollout.as_mut()
     }
@@ -133,7 +134,7 @@ impl History {
         })
     }
 
-    /// Forgets the candidate of a rollout, of which nothing bad was found.
+    /// Forgets the candidate of a rollout without rejecting it, at the end of a shadow.
     pub fn forget_candidate(&mut self, number: u64) {
         self.end_rollout(number);
         let leaving = &mut self.leaving;
@@ -150,8 +151,8 @@ impl History {
         self.rollout.take_if(|saved| saved.kept.label.number == number);
     }
 
-    /// Marks a candidate as rejected, and forgets the oldest rejected versions if there
-    /// are more than `keep`.
+    /// Marks a version as rejected. Forgets the oldest rejected versions if there are more than
+    /// `--keep`.
     pub fn reject(&mut self, number: u64, rejection: Rejection) {
         self.end_rollout(number);
         if let Some(record) = self.record(number)
@@ -171,7 +172,8 @@ impl History {
         });
     }
 
-    /// Marks a candidate as good and current.
+    /// Marks a candidate as good, because it has become current. Drops other good versions beyond
+    /// the limits.
     pub fn accept(&mut self, version: Arc<Version>, replaced: Option<u64>) {
         let number = version.label.number;
         self.end_rollout(number);
@@ -187,7 +189,7 @@ impl History {
         self.good().map(|version| self.memory_of(version)).sum()
     }
 
-    /// Returns the memory of one version, in bytes.
+    /// Returns the memory of one version, with its module file if files are held, in bytes.
     fn memory_of(&self, version: &Version) -> usize {
         version.module.memory() + if self.holds_files { version.label.size } else { 0 }
     }
@@ -222,8 +224,8 @@ impl History {
         });
     }
 
-    /// Replaces a version with `better`, which has optimised code. Returns false when the version
-    /// is no longer kept.
+    /// Replaces a version with `better`, which has optimised code, then drops good versions beyond
+    /// the limits. Returns false when the version is no longer kept.
     pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
         let mut kept = self.records.iter_mut().filter_map(|record| match &mut record.state {
             RecordState::Good(kept) | RecordState::Rollout(kept) => Some(kept),
@@ -294,8 +296,9 @@ impl History {
         (gone, !self.leaving.is_empty())
     }
 
-    /// Returns all versions as `host versions` shows them. `current` is the number of the
-    /// current version. `share` is that of the candidate of a rollout; it has none in a shadow.
+    /// Returns all versions as `host versions` shows them. `current` is the number of the current
+    /// version. `share` is the share of the clients that get the candidate of a rollout; [`None`]
+    /// in a shadow.
     pub fn entries(&self, current: u64, share: Option<Share>) -> Vec<Entry> {
         let leaving = self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None));
         let kept = self.records.iter().map(|record| {

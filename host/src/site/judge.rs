@@ -1,8 +1,8 @@
 //! Judges a version while it answers requests: the candidate of a rollout, or a version that was
 //! just published.
 //!
-//! A handler is a pure function, so a request can run again on both versions. Requests that
-//! failed, and a sample of all, do, and their outcomes are the evidence.
+//! A handler is a pure function, so a request can run again on both versions. The judge runs again
+//! the requests that failed, and a sample of all requests. Their outcomes are the evidence.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::site::shared::Shared;
 use crate::site::version::Version;
 use crate::telemetry::request_line;
 
-/// Time after which the judge looks at the clock, if nothing else happens.
+/// Longest wait of the judge if it is given no end and nothing happens.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Judge of a version that answers requests.
@@ -46,11 +46,11 @@ pub(super) struct LiveJudge {
     latest: Option<String>,
 }
 
-/// What ended a wait of the judge.
+/// Reason for which the judge stopped judging.
 pub(super) enum Judged {
-    /// The version is worse. Has the evidence.
+    /// The judged version is worse than the old one. Holds the evidence in words.
     Worse(String),
-    /// The time is over, or something has changed.
+    /// The time is over, or the rollout has changed.
     Woken,
     /// The watch has ended.
     Ended,
@@ -68,7 +68,8 @@ impl LiveJudge {
         LiveJudge { shared, watched, seen, findings, rules, order, calls: 0, latest: None }
     }
 
-    /// Judges requests until a time, or until `changed` is notified.
+    /// Judges requests until the time `until`, until `changed` is notified, or until the judged
+    /// version is found worse.
     pub(super) async fn judge(&mut self, until: Option<Instant>, changed: &Notify) -> Judged {
         let until = until.unwrap_or_else(|| Instant::now() + LONGEST);
         // While requests wait, the select would not look at the time.
@@ -89,7 +90,8 @@ impl LiveJudge {
         Judged::Woken
     }
 
-    /// Returns whether the watch goes on. Requests of one that has ended may still wait.
+    /// Returns whether the watch is still in progress. Requests may wait in the queues after its
+    /// end.
     fn is_watching(&self) -> bool {
         self.shared.settings.probation.is_watching(&self.seen.counts)
     }
@@ -98,7 +100,8 @@ impl LiveJudge {
         &self.seen.counts
     }
 
-    /// Runs a request again on both versions. Returns the evidence if it decides.
+    /// Runs a request again on both versions. Returns the evidence in words if the judged version
+    /// is worse.
     async fn run_again(&mut self, copied: Copied, has_failed: bool) -> Option<String> {
         let Copied { fact, exchange, .. } = copied;
         let (new, old) = (self.module(self.watched.new)?, self.module(self.watched.old)?);
@@ -123,7 +126,8 @@ impl LiveJudge {
         Some(self.shared.masked([new, old], &text))
     }
 
-    /// Runs a request again that failed. Returns which version failed alone, if one did.
+    /// Runs a failed request again on both versions. Returns which version failed alone, if one
+    /// did.
     async fn run_failed(
         &self,
         fact: u64,
@@ -139,7 +143,8 @@ impl LiveJudge {
         alone
     }
 
-    /// Runs a request of the sample. Returns which version failed alone, if one did.
+    /// Runs a request of the sample again on both versions. Returns which version failed alone, if
+    /// one did.
     async fn run_sample(
         &self,
         fact: u64,
@@ -173,7 +178,8 @@ impl LiveJudge {
         }
     }
 
-    /// Sets whether instances of the older version are kept, unless it serves.
+    /// Sets whether idle instances of the old version are kept. While the old version serves, they
+    /// stay.
     fn keep_instances(&self, keep: bool) {
         let versions = &self.shared.versions;
         if let Some(old) = self.module(self.watched.old)
@@ -200,7 +206,8 @@ impl Shared {
     }
 }
 
-/// Begins to judge a version that has just replaced another one, as the configuration asks.
+/// Begins to judge version `number`, which has just replaced version `before`, for the time of
+/// `--watch-after`. With 0, ends the watch that is in progress.
 pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, demand: &Demand) {
     let time = demand.proof.watch_after;
     if time.is_zero() {
@@ -243,7 +250,7 @@ async fn roll_back(judge: &LiveJudge, cause: String) {
     }
 }
 
-/// Ends the watch of a version that has stood the test.
+/// Ends the watch of a version that was not found worse in time, and logs that it stays.
 fn conclude(judge: &LiveJudge, time: Duration) {
     let LiveJudge { shared, watched, findings, .. } = judge;
     shared.settings.probation.end_of(watched.new);

@@ -12,7 +12,7 @@
 //! | `diff` | compares a module with a version, without publishing it |
 //! | `handed` | versions that the process before this one hands over |
 //! | `gate` | proves a candidate on recent requests |
-//! | `replayed` | what came of the latest candidate that was tried on recent requests |
+//! | `replayed` | the result of the latest candidate that was tried on recent requests |
 //! | `traffic` | which version answers which request |
 //! | `rolling` | a rollout: its plan, its progress, and what was found |
 //! | `rollout` | takes a candidate through the steps of a rollout |
@@ -31,7 +31,7 @@
 //! | `swap` | prepares the bytes of a candidate, and publishes or rejects it |
 //! | `publish` | publishes a candidate, or begins its rollout |
 //! | `reload` | changes the source of the handler, its probes and its values |
-//! | `optimise` | compiles the current version again, thoroughly |
+//! | `optimise` | optimises the code of the versions that serve |
 //! | `optimising` | the optimisations in progress |
 //! | `entry` | a version as `host versions` shows it |
 //! | `history` | keeps good versions for rollback, and the causes of rejections |

@@ -10,9 +10,9 @@ pub struct Notice(Option<Arc<Mutex<Causes>>>);
 
 #[derive(Debug, Default)]
 struct Causes {
-    /// Cause of a failed build.
+    /// Why the newest build failed, if it did.
     build: Option<Arc<str>>,
-    /// Cause of a rejection.
+    /// Why the newest version was rejected, if it was.
     version: Option<Arc<str>>,
 }
 
@@ -22,7 +22,7 @@ impl Notice {
         Notice(Some(Arc::default()))
     }
 
-    /// Returns the cause to show, if any.
+    /// Returns the cause to show, if any: a failed build before a rejected version.
     pub fn get(&self) -> Option<Arc<str>> {
         let causes = self.causes()?;
         causes.build.clone().or_else(|| causes.version.clone())

@@ -17,8 +17,8 @@ use crate::site::version::Version;
 /// Interval of checks whether requests that run on the first code are still in flight.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Starts to optimise the current version, and cancels the optimisation of any
-/// earlier one: a replaced version is not worth the work.
+/// Starts to optimise the current version, and cancels all other optimisations: a replaced version
+/// is not worth the work.
 pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
     let mut optimising = shared.optimising();
     optimising.end();

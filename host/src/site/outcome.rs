@@ -77,18 +77,19 @@ pub enum Outcome {
 
 /// What came of a candidate that passed the gate.
 pub(super) enum Published {
-    /// It serves, and replaced the version of this number.
+    /// The candidate serves, and has replaced the version with this number.
     Serving(u64),
-    /// A rollout has begun, beside the version of this number.
+    /// A rollout of the candidate has begun. The version with this number serves the other clients.
     RollingOut(u64, Plan),
 }
 
-/// Cause when another process has taken the place of this one.
+/// Reason for refusing an order after another process has taken the place of this one in an
+/// upgrade.
 pub const HANDED_OVER: &str =
     "a new process has taken the place of this one (host upgrade); give the order to it";
 
-/// Cause while this process does not serve yet.
+/// Reason for refusing an order while this process is taking the place of another in an upgrade.
 pub(super) const BEGINS: &str = "this process takes the place of another one at this moment; try again";
 
-/// Cause when the site was removed by a reload.
+/// Reason for refusing an order, and for ending a rollout, when a reload has removed the site.
 pub(super) const REMOVED: &str = "a reload has removed the site";

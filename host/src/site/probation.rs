@@ -15,27 +15,29 @@ use crate::rollout::exchange::{Answered, Exchange, Received};
 use crate::rollout::share::Share;
 use crate::site::current::Published;
 
-/// Most failed requests that wait for the judge; further ones only count.
+/// Largest number of failed requests that wait for the judge. Further requests are counted, but not
+/// judged.
 pub const SUSPECTS_MAX: usize = 16;
 
-/// Most sampled requests that wait for the judge; further ones only count.
+/// Largest number of sampled requests that wait for the judge. Further requests are counted, but
+/// not judged.
 pub const SAMPLES_MAX: usize = 64;
 
 /// Largest request that the judge gets, in bytes.
 pub const COPY_MAX: usize = 64 << 10;
 
-/// Most memory of the requests that wait for the judge of a site, in bytes.
+/// Maximum memory of the requests that wait for the judge of a site, in bytes.
 pub(crate) const MEMORY_MAX: u64 = ((SUSPECTS_MAX + SAMPLES_MAX) * COPY_MAX) as u64;
 
-/// Start of the header fields that differ with each request.
+/// Prefix of the names of header fields that differ with each request, such as its id.
 const REQUEST: &[u8] = b"x-request-";
 
-/// Lowest status of a failure.
+/// Lowest status that counts as a failure.
 const FAILURE: u16 = 500;
 
 /// Watch of the newest version of a site.
 pub struct Probation {
-    /// Whether a version is watched. Without a watch, a request reads nothing else.
+    /// Whether a version is watched. If not, a request reads only this flag.
     is_on: AtomicBool,
     watch: Published<Option<Watch>>,
     /// Locked while a watch begins or ends.
@@ -43,14 +45,14 @@ pub struct Probation {
     keys: RandomState,
 }
 
-/// Versions of a watch.
+/// Versions that a watch compares.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watched {
     /// Number of the version that is judged.
     pub(super) new: u64,
-    /// Number of the version with which it is compared.
+    /// Number of the version with which the judged version is compared.
     pub(super) old: u64,
-    /// Share of the requests to both that the judge gets.
+    /// Share of the requests to both versions that the judge gets as a sample.
     pub(super) share: Share,
 }
 
@@ -62,7 +64,7 @@ struct Watch {
     samples: Sender<Copied>,
 }
 
-/// What the judge gets.
+/// Counts and requests that the judge of a watched version gets.
 pub(super) struct Seen {
     pub(super) counts: Arc<Counts>,
     /// Requests that the watched version failed.
@@ -79,14 +81,15 @@ pub(super) struct Counts {
     /// Number of requests of the sample that the judge does not get: too many wait, or they are
     /// too large.
     pub(super) left_out: AtomicU64,
-    /// Clients whose failed requests wait for the judge. Each has one place, so that none can keep
-    /// the judge from the requests of others.
+    /// Clients whose failed requests wait for the judge. Each client has one place, so that no
+    /// client can keep the judge from the requests of others.
     waiting: Mutex<Vec<ClientNet>>,
 }
 
 impl Counts {
-    /// Returns whether a client may have a failed request wait. One without a network, such as a
-    /// trusted proxy, stands for many.
+    /// Returns whether a failed request of a client may wait for the judge, and if so takes the
+    /// client's only place. A client without a network, such as a trusted proxy, stands for many
+    /// clients and may always wait.
     fn may_wait(&self, client: Option<ClientNet>) -> bool {
         let Some(client) = client else { return true };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +100,7 @@ impl Counts {
         is_first
     }
 
-    /// Notes that the judge has taken a request.
+    /// Records that the judge has taken a request, which frees the place of its client.
     pub(super) fn taken(&self, copied: &Copied) {
         self.waits_no_more(copied.client);
     }
@@ -109,12 +112,12 @@ impl Counts {
     }
 }
 
-/// Request that was answered.
+/// Copy of an answered request, for the judge.
 pub(super) struct Copied {
     /// Hash of the request and its client. A client that repeats a request has nothing new to
     /// tell, so equal facts count once.
     pub(super) fact: u64,
-    /// Client, if it failed.
+    /// Client whose place a failed request takes; [`None`] for a request of the sample.
     client: Option<ClientNet>,
     pub(super) exchange: Exchange,
 }
@@ -131,7 +134,7 @@ impl Default for Probation {
 }
 
 impl Probation {
-    /// Begins to watch a version, and ends the watch of the one before. The receivers get requests
+    /// Begins to watch a version, and ends an earlier watch. The returned receivers get requests
     /// until the watch ends.
     pub(super) fn begin(&self, watched: Watched) -> Seen {
         let ((suspects, failed), (samples, sampled)) =
@@ -143,7 +146,7 @@ impl Probation {
         Seen { counts, suspects: failed, samples: sampled }
     }
 
-    /// Returns whether a watch goes on, by its counts.
+    /// Returns whether the watch with these counts is still in progress.
     pub(super) fn is_watching(&self, counts: &Arc<Counts>) -> bool {
         self.watch.get().as_ref().as_ref().is_some_and(|watch| Arc::ptr_eq(&watch.counts, counts))
     }
@@ -153,7 +156,7 @@ impl Probation {
         self.clear(&self.change());
     }
 
-    /// Ends the watch of a version, unless another one is watched.
+    /// Ends the watch of version `version`. Does nothing if another version is watched.
     pub(super) fn end_of(&self, version: u64) {
         let change = self.change();
         if self.watch.get().as_ref().as_ref().is_some_and(|watch| watch.watched.new == version) {
@@ -170,7 +173,8 @@ impl Probation {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request that a version has answered, or that ended in a fault of the handler.
+    /// Counts a request that a version has answered, or that ended in a fault of the handler.
+    /// Copies the request for the judge if it failed or is in the sample.
     pub fn see(
         &self,
         received: Received<'_>,
@@ -215,7 +219,8 @@ impl Probation {
         }
     }
 
-    /// Hashes a request without what differs each time, such as its id.
+    /// Returns a hash of a request and its client, without the header fields that differ each time,
+    /// such as the id.
     fn fact(&self, received: &Received<'_>, client: Option<ClientNet>) -> u64 {
         let mut hasher = self.keys.build_hasher();
         for part in [received.method.as_bytes(), received.target.as_bytes()] {

@@ -20,17 +20,17 @@ pub(super) struct Approved {
     pub(super) version: Version,
     /// Bytes of the module.
     pub(super) file: Arc<[u8]>,
-    /// Plan of its rollout; [`None`] if it serves at once.
+    /// Plan of the candidate's rollout; [`None`] if the candidate serves all clients at once.
     pub(super) plan: Option<Plan>,
-    /// Differences that are accepted.
+    /// Differences from the current version that the operator accepts.
     pub(super) accept: Accept,
-    /// Number of the version that has to be current.
+    /// Number of the version that must be current, if the order names one.
     pub(super) if_version: Option<u64>,
     pub(super) by: By,
 }
 
 impl Shared {
-    /// Publishes a candidate, or begins its rollout. Called under the lock of the changes.
+    /// Publishes a candidate, or begins its rollout. Called under the lock of `Changes`.
     pub(super) fn publish_or_roll_out(
         self: &Arc<Self>,
         Approved { version, file, plan, accept, if_version, by }: Approved,
@@ -47,9 +47,9 @@ impl Shared {
         Ok(Published::Serving(replaced))
     }
 
-    /// Publishes a candidate, and returns the number of the version that it replaced. Fails
-    /// if `if_version` is not current, or if a required save fails. Called under the lock of
-    /// the changes.
+    /// Publishes a candidate, and returns the number of the version that it replaced. Fails if the
+    /// site accepts no changes, `if_version` is not current, or a required save fails. Called under
+    /// the lock of `Changes`.
     pub(super) fn publish(
         self: &Arc<Self>,
         version: Arc<Version>,

@@ -20,7 +20,7 @@ use crate::site::shared::Shared;
 use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Label, Origin, Version};
 
-/// Change of one site that is ready.
+/// Prepared change of one site, which can be committed.
 pub struct Prepared {
     shared: Arc<Shared>,
     /// Number of the newest change when the preparation began.
@@ -34,11 +34,13 @@ enum Work {
     /// The current version stays. It has passed the new probes.
     Keep {
         number: u64,
-        /// Hash of the source, if there is one.
+        /// SHA-256 of the module that was loaded, if the configuration names one.
         sha256: Option<String>,
-        /// Whether the version was ordered after the source was last read, and so stays.
+        /// Whether the current version was ordered after the module file was last read, and so
+        /// stays.
         is_ordered: bool,
-        /// Candidate of the rollout in progress, and its plan, if the source has its bytes.
+        /// Candidate and plan of the rollout in progress, if the candidate has the bytes of the
+        /// module.
         rolling: Option<(Label, Plan)>,
     },
     /// A candidate has passed all stages.
@@ -54,7 +56,7 @@ enum Work {
 
 /// Reason for which a prepared change was not committed.
 pub enum NotCommitted {
-    /// Another version has become current since, which has to pass the probes too.
+    /// Another version has become current since the preparation, and has not passed the new probes.
     Outdated,
     /// The change cannot be made.
     Failed(String),
@@ -118,15 +120,16 @@ impl Shared {
         Ok(Prepared { shared: self, seen, demand, work, by })
     }
 
-    /// Returns whether an order has put the current version in the place of the module file's, which
-    /// has not changed since it was read, and did not fail then.
+    /// Returns whether an order has replaced the version of the module file by the current version.
+    /// The file must be unchanged since it was last read, its version must have served, and must
+    /// not have been rejected.
     fn has_been_replaced(&self, file: &Candidate, current: &Version) -> bool {
         current.label.sha256 != file.sha256
             && self.store.has_served(&file.sha256)
             && !self.versions.history().has_rejected(&file.sha256)
     }
 
-    /// Prepares a candidate with the new probes.
+    /// Prepares a candidate as the new configuration asks: with its values, probes and gate.
     async fn prepare_candidate(
         self: &Arc<Self>,
         demand: &Demand,
@@ -192,11 +195,13 @@ impl Prepared {
         self.shared.changes.number() == self.seen
     }
 
-    /// Makes the change. Returns the outcome, if there is a source.
+    /// Makes the change. Returns the outcome; [`None`] if the configuration names no module to
+    /// load, or if a later order keeps the current version.
     ///
     /// # Errors
     ///
-    /// Why nothing was changed.
+    /// When another version has become current since the preparation, or the change cannot be made.
+    /// Nothing is changed then.
     pub fn commit(self) -> Result<Option<Outcome>, NotCommitted> {
         let Prepared { shared, seen, demand, work, by } = self;
         match work {
@@ -253,7 +258,8 @@ impl Prepared {
         }
     }
 
-    /// Gives the change up, for a reason outside of the site.
+    /// Drops the change for a reason outside of the site, such as a failed reload of another site.
+    /// Rejects the candidate, if there is one, with `cause`.
     pub fn abandon(self, cause: &str) {
         if let Work::Replace { label, times, since, .. } = self.work {
             self.shared.reject_reloaded(label, times.rejection(cause), since, &times, self.by);

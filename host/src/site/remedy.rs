@@ -4,14 +4,14 @@ use handler_sdk::abi;
 use host_wasm::{Anatomy, CallError, ModuleError};
 use serde::Serialize;
 
-/// Cause of the rejection of a module that takes no values.
+/// Cause of the rejection of a module that takes no values although the configuration has some.
 pub const NO_CONFIGURE: &str = "there are values for the module, but it exports no function `configure`";
 
 /// Remedy for a module that takes no values.
 pub const TAKE_VALUES: &str =
     "in a Rust crate, write export!(answer, values); or give it no values (--var, --secret, vars, secrets)";
 
-/// A page of WebAssembly, in bytes.
+/// Size of a WebAssembly page in bytes.
 pub(crate) const PAGE: u64 = 65_536;
 
 /// Initial pages above which there is a warning: 1 MiB, the size of the linker's default
@@ -199,8 +199,8 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
     remedy.into()
 }
 
-/// Returns the remedy for a module that does not start. `lacks_values`: it takes values, and was
-/// given none.
+/// Returns the remedy for a module that does not start. `lacks_values` says that the module takes
+/// values, and was given none.
 pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
     match error {
         CallError::Deadline { .. } => {
@@ -236,7 +236,8 @@ fn lacks_descriptors(cause: &str) -> bool {
     ["os error 24", "os error 23"].iter().any(|error| cause.contains(error))
 }
 
-/// Returns warnings about a module that can serve.
+/// Returns warnings about a module that can serve. `put_back` says whether its instances can be
+/// reset after a request, if that is known.
 pub(crate) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning> {
     let language = Language::of(anatomy);
     let mut warnings = Vec::new();

@@ -1,5 +1,5 @@
-//! What came of the latest candidate that was tried on the journal, so that an operator sees which
-//! answers differ.
+//! Result of the latest candidate that was tried on the requests of the journal. It shows an
+//! operator which answers differ.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::events::event::now;
 use crate::rollout::report::outcomes::Report;
 
-/// Most groups of requests that are remembered, and most classes with their costs.
+/// Largest number of groups of requests, and of classes with their costs, that a result keeps of a
+/// report.
 pub const GROUPS_MAX: usize = 50;
 
 /// What came of a candidate that was tried on the requests of the journal before it served.
@@ -26,7 +27,8 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// Keeps what is remembered of a report.
+    /// Creates the result of a replay on version `version`. Cuts the report to [`GROUPS_MAX`]
+    /// groups and classes.
     pub(super) fn new(version: u64, against: u64, passed: bool, mut report: Report) -> Replayed {
         report.groups.truncate(GROUPS_MAX);
         report.classes.truncate(GROUPS_MAX);

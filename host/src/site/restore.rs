@@ -19,8 +19,8 @@ use crate::site::version::Version;
 /// last request.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Goes on with the rollout of an earlier process, restores its versions, newest first, then saves
-/// the state.
+/// Continues the rollout of an earlier process, restores the other versions of that process, newest
+/// first, then saves the state.
 pub(super) async fn restore(shared: Arc<Shared>) {
     // First, because clients wait for its candidate.
     continue_rollout(&shared).await;
@@ -38,7 +38,8 @@ pub(super) async fn restore(shared: Arc<Shared>) {
     shared.save(|store| store.save(&shared.versions));
 }
 
-/// Goes on with the rollout of an earlier process, at the step at which it was.
+/// Continues the rollout of an earlier process at the step that was in progress. Ends the rollout
+/// if its candidate or the current version of that process cannot be restored.
 async fn continue_rollout(shared: &Arc<Shared>) {
     let Some(saved) = shared.versions.history().rollout().cloned() else { return };
     let number = saved.kept.label.number;
@@ -71,7 +72,7 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prepares a version from the state folder. Returns it with its bytes.
+/// Prepares a version of an earlier process. Returns the version with the bytes of its module.
 async fn load(shared: &Shared, kept: &Kept, priority: Priority) -> anyhow::Result<(Version, Arc<[u8]>)> {
     let file = shared.store.module(&kept.label)?;
     let compiled = shared.versions.history().compiled(&kept.label.sha256);

@@ -1,5 +1,5 @@
-//! Rolls back to a kept version. It needs no preparation, so it happens at once on the caller's
-//! thread.
+//! Rolls back to a kept version. A rollback needs no preparation, so it happens at once on the
+//! caller's thread.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::site::probation::Counts;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Cause of the end of a rollout.
+/// Cause of the end of a rollout when a rollback was ordered.
 const ROLLED_BACK: &str = "a rollback was ordered";
 
 impl Shared {
@@ -46,10 +46,9 @@ impl Shared {
         }
     }
 
-    /// Undoes the swap to version `number`, and rejects it: version `before` becomes current
-    /// again. Unlike a rollback by an operator, this lets a swap in progress go on, which may
-    /// bring the mend.
-    /// Does nothing if the watch with these counts has ended.
+    /// Undoes the swap to version `number`, and rejects that version: version `before` becomes
+    /// current again. Unlike a rollback by an operator, this lets a swap in progress go on, which
+    /// may bring a fix. Changes nothing if the watch with these counts has ended.
     pub(super) async fn undo(
         self: &Arc<Self>,
         before: u64,
@@ -72,8 +71,9 @@ impl Shared {
         self.went_back(undone, by).await
     }
 
-    /// Makes another version current. Called under the lock of the changes. Returns the version,
-    /// and the number of the one that was current.
+    /// Makes version `number` current, or by default the version that the current one replaced.
+    /// Returns the version that is now current, and the number of the version that was current
+    /// before. Called under the lock of `Changes`.
     fn go_back(
         self: &Arc<Self>,
         number: Option<u64>,
@@ -97,7 +97,7 @@ impl Shared {
         Ok((version, replaced))
     }
 
-    /// Logs and saves what came of a rollback.
+    /// Logs a rollback, saves the state file, and returns the outcome.
     async fn went_back(
         self: &Arc<Self>,
         rolled_back: Result<(Arc<Version>, u64), String>,

@@ -17,28 +17,29 @@ use crate::site::probation::Counts;
 use crate::site::rollout_status::{Facts, InProgress, RolloutState, RolloutStatus};
 use crate::site::saved::Kept;
 
-/// Answer to an order about a rollout when there is none.
+/// Error of an order about a rollout when no rollout is in progress.
 pub(super) const NONE: &str = "no rollout is in progress";
 
-/// The latest rollout, in progress or not.
+/// Latest rollout of a site, in progress or over.
 pub(super) struct Rollout {
     pub(super) kept: Kept,
-    /// Number of the version that serves the other clients.
+    /// Number of the current version, which serves the other clients during the rollout.
     pub(super) before: u64,
     pub(super) plan: Plan,
     pub(super) file: Arc<[u8]>,
     pub(super) counts: Arc<Counts>,
     pub(super) findings: Arc<Findings>,
     pub(super) live: Mutex<Live>,
-    /// Wakes the judge.
+    /// Wakes the judge when the rollout has changed or ended.
     pub(super) changed: Notify,
 }
 
 pub(super) struct Live {
     pub(super) progress: Progress,
-    /// Why it has stopped.
+    /// Why the rollout has stopped, if it has.
     pub(super) stopped: Option<String>,
-    /// What has become of the rollout, why, and when.
+    /// Final state of the rollout, its cause and its time; [`None`] while the rollout is in
+    /// progress.
     pub(super) end: Option<(RolloutState, Option<String>, Instant)>,
 }
 
@@ -119,7 +120,7 @@ impl Rollout {
     }
 }
 
-/// Returns the share of the clients in a phase.
+/// Returns the share of the clients that get the candidate in a phase; [`None`] in a shadow.
 pub(super) fn share(plan: &Plan, phase: Phase) -> Option<Share> {
     match phase {
         Phase::Shadow => None,
@@ -132,7 +133,7 @@ pub(super) fn stage(phase: Phase) -> Stage {
     if phase == Phase::Shadow { Stage::Shadow } else { Stage::Canary }
 }
 
-/// Names a phase for the log.
+/// Returns the name of a phase for the log and for events.
 pub(super) fn name(plan: &Plan, phase: Phase) -> String {
     match phase {
         Phase::Shadow => "shadow".into(),
@@ -142,7 +143,7 @@ pub(super) fn name(plan: &Plan, phase: Phase) -> String {
     }
 }
 
-/// Draws the salt of an assignment.
+/// Draws a random salt, which decides the clients that get the candidate of a rollout first.
 pub(super) fn salt() -> [u8; 16] {
     let mut salt = [0; 16];
     match seed::draw() {

@@ -1,6 +1,6 @@
-//! Rollouts: a candidate gets copies of requests, then a share of the clients, step by step, and
-//! is published at the end. Changes of a rollout happen under the lock of the changes and take
-//! effect at once; only publishing waits for the swap thread.
+//! Rollouts: a candidate gets copies of requests, then a share of the clients, step by step, and is
+//! published at the end. Changes of a rollout happen under the lock of `Changes` and take effect at
+//! once; only publishing waits for the swap thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,12 +27,12 @@ use crate::site::shared::Shared;
 use crate::site::traffic::Split;
 use crate::site::version::Version;
 
-/// Time after which the driver looks again at what it could not do.
+/// Delay before the driver of a rollout retries a change that had no effect.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Begins a rollout of a candidate. Returns the number of the version that serves the other
-    /// clients. Called under the lock of the changes.
+    /// Begins a rollout of a candidate. Returns the number of the current version, which serves the
+    /// other clients. Called under the lock of `Changes`.
     pub(super) fn begin_rollout(
         self: &Arc<Self>,
         version: Version,
@@ -60,8 +60,8 @@ impl Shared {
         Ok(before)
     }
 
-    /// Starts a rollout, or goes on with one of an earlier process. Called under the lock of the
-    /// changes.
+    /// Starts a rollout, or continues the rollout of an earlier process. Called under the lock of
+    /// `Changes`.
     pub(super) fn start_rollout(
         self: &Arc<Self>,
         version: Arc<Version>,
@@ -105,7 +105,8 @@ impl Shared {
         self.settings.replays.runtime().spawn(Arc::clone(self).drive(rollout, judge));
     }
 
-    /// Takes a rollout through its phases, and ends it when its candidate is worse.
+    /// Takes a rollout through its phases. Ends the rollout when its candidate is judged worse than
+    /// the current version.
     async fn drive(self: Arc<Self>, rollout: Arc<Rollout>, mut judge: LiveJudge) {
         while !rollout.is_over() {
             let until = match rollout.next() {
@@ -127,7 +128,8 @@ impl Shared {
         }
     }
 
-    /// Does what comes next in a rollout, unless an operator acts at the same time.
+    /// Makes the next change of a rollout: enters a phase, stops the rollout or finishes it. Does
+    /// nothing if an operator acts at the same time.
     async fn advance(self: &Arc<Self>, rollout: &Arc<Rollout>, next: Next) {
         let by = By::Rollout;
         match next {
@@ -172,7 +174,8 @@ impl Shared {
         });
     }
 
-    /// Changes a rollout that goes on. Returns false, and changes nothing, if it is over.
+    /// Changes a rollout in progress. Returns false, and changes nothing, if the rollout is over,
+    /// the site accepts no changes, or the plan asks for no change any more.
     pub(super) fn change(
         &self,
         rollout: &Arc<Rollout>,
@@ -216,7 +219,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends a rollout whose candidate is worse.
+    /// Ends a rollout whose candidate is worse than the current version, and rejects the candidate.
     async fn end_worse(self: &Arc<Self>, rollout: &Arc<Rollout>, cause: String) {
         self.changes.beside(|| {
             if !rollout.is_over() && self.expect_open().is_ok() {

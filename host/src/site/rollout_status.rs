@@ -127,7 +127,7 @@ impl RolloutState {
     }
 }
 
-/// Facts about a rollout.
+/// Facts about a rollout, from which its status is made.
 pub(super) struct Facts<'a> {
     pub(super) label: &'a Label,
     pub(super) begun: SystemTime,
@@ -136,7 +136,7 @@ pub(super) struct Facts<'a> {
     pub(super) cause: Option<String>,
     pub(super) plan: &'a Plan,
     pub(super) progress: &'a Progress,
-    /// Now, or when the rollout ended.
+    /// Time for which the status is made: the current time, or the end of the rollout.
     pub(super) at: Instant,
     pub(super) served: u64,
     pub(super) failed: u64,

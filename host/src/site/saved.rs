@@ -22,8 +22,8 @@ const FORMAT: u32 = 1;
 /// parser reads it exactly.
 const NUMBER_MAX: u64 = 1 << 52;
 
-/// Longest origin of a version in bytes. A command's name for an upload is shorter,
-/// because the longest line of a command has this length.
+/// Maximum length of the origin of a version, in bytes. The name of an upload is shorter, because
+/// it is a part of the head of an API request, which has at most this length.
 pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
 /// Content of the state file.
@@ -36,7 +36,7 @@ pub struct State {
     pub next_number: u64,
     /// SHA-256 of the module file when it was last read.
     pub considered: String,
-    /// Whether a version with these bytes has served since.
+    /// Whether a version with the hash `considered` has served since the module file was read.
     #[serde(default = "yes")]
     pub has_served: bool,
     /// Good versions, oldest first.
@@ -49,35 +49,35 @@ pub struct State {
 /// Rollout in progress, as the state file has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedRollout {
-    /// Candidate.
+    /// Entry of the candidate.
     pub kept: Kept,
-    /// Number of the version that serves the other clients.
+    /// Number of the current version, which serves the other clients during the rollout.
     pub before: u64,
-    /// Plan.
+    /// Plan of the rollout.
     pub plan: Plan,
     /// Salt of the assignment of clients.
     pub salt: [u8; 16],
-    /// Phase.
+    /// Phase in which the rollout was saved.
     #[serde(flatten)]
     pub phase: Phase,
-    /// Whether it does not go on, because of an operator or of too little traffic.
+    /// Why the rollout is halted, if it is: paused by an operator, or stopped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub halt: Option<Halt>,
-    /// Why it has stopped.
+    /// Why the rollout has stopped, if it has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<String>,
 }
 
-/// Entry of a good version in the state file.
+/// Entry of a good version, or of the candidate of a rollout, in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Number, origin, size and hash.
     pub label: Label,
     /// Time at which the version became a candidate.
     pub time: SystemTime,
-    /// Number of the version that this one replaced.
+    /// Number of the version that this version replaced when it was published.
     pub replaced: Option<u64>,
-    /// What came of the requests of the journal.
+    /// Counts of the requests of the journal on which the version was tried, if any were.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub replayed: Option<Counts>,
 }
@@ -187,8 +187,8 @@ impl State {
         Ok(rollout)
     }
 
-    /// Corrects the origin of versions that are listed as the embedded handler but have
-    /// another hash than the one in this program.
+    /// Corrects the origin of versions that are listed as the embedded handler but have another
+    /// hash than the handler in this program.
     pub(super) fn correct_origins(&mut self) {
         let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
         let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
@@ -206,7 +206,7 @@ impl State {
     }
 }
 
-/// Earlier releases did not save whether the module file has served.
+/// Default of `has_served`, which earlier releases did not save.
 fn yes() -> bool {
     true
 }

@@ -62,30 +62,32 @@ pub(super) struct Shared {
     pub(super) optimising: Mutex<Optimising>,
     /// Latest rollout, in progress or not.
     pub(super) rollout: Mutex<Option<Arc<Rollout>>>,
-    /// What came of the latest candidate that was tried on the journal.
+    /// Result of the latest candidate that was tried on the requests of the journal.
     pub(super) replayed: Mutex<Option<Arc<Replayed>>>,
     /// Notified when a swap may have dropped a version.
     pub(super) left: Notify,
     /// Thread on which candidates are prepared.
     pub(super) thread: Background,
-    /// Why nothing changes any more. Read under the lock of the changes.
+    /// Why the site refuses changes, such as after its removal; [`None`] while it accepts changes.
+    /// Read under the lock of `Changes`.
     pub(super) closed: Mutex<Option<&'static str>>,
     /// Tasks that run as long as the site exists.
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Shared {
-    /// Returns the source of the handler, and its probes.
+    /// Returns the requirements of the configuration: source of the handler, values, probes, gate
+    /// and plan.
     pub(super) fn demand(&self) -> Demand {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails if the site makes no more changes.
+    /// Fails with the reason if the site accepts no more changes.
     pub(super) fn expect_open(&self) -> Result<(), &'static str> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// Makes no more changes for a reason, or makes them again.
+    /// Refuses all further changes for the reason `cause`. With [`None`], accepts changes again.
     pub(super) fn close(&self, cause: Option<&'static str>) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = cause;
     }
@@ -95,7 +97,8 @@ impl Shared {
         self.optimising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what came of the latest candidate that was tried on the journal.
+    /// Returns the result of the latest candidate that was tried on the requests of the journal, if
+    /// any was.
     pub(super) fn replayed(&self) -> MutexGuard<'_, Option<Arc<Replayed>>> {
         self.replayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,8 +108,9 @@ impl Shared {
         self.settings.site.as_deref()
     }
 
-    /// Empties the journal if the version that serves now has other secrets than the one before:
-    /// its requests are shown with the secrets of the current version masked.
+    /// Empties the journal if version `now` has other values than version `before`, and one of them
+    /// has secrets: requests of the journal are shown with only the secrets of the current version
+    /// masked.
     pub(super) fn forget_secrets(&self, before: &Version, now: &Version) {
         let (before, now) = (before.module.values(), now.module.values());
         if before != now && (before.has_secrets() || now.has_secrets()) {
@@ -116,8 +120,8 @@ impl Shared {
         }
     }
 
-    /// Tells that a version serves. Called under the lock of the changes, so that events come
-    /// in the order of the changes.
+    /// Reports that a version serves: as an event, in the metrics and to the service manager.
+    /// Called under the lock of `Changes`, so that events come in the order of the changes.
     pub(super) fn tell_serving(&self, label: &Label, replaced: u64, how: How, by: By) {
         let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
         let (time, version, by) = (now(), label.number, by.to_string());
@@ -127,7 +131,7 @@ impl Shared {
         self.settings.events.tell(&Event::Serving { time, site, version, sha256, replaced, how, by });
     }
 
-    /// Tells of a change of a rollout.
+    /// Reports a change of a rollout as an event and in the metrics.
     pub(super) fn tell_rollout_event(
         &self,
         version: u64,
@@ -149,7 +153,7 @@ impl Shared {
         });
     }
 
-    /// Tells that a version was rejected.
+    /// Reports that a version was rejected, as an event and in the metrics.
     pub(super) fn tell_rejected(&self, version: u64, rejection: &Rejection, serving: u64, by: By) {
         let Rejection { stage, cause, remedy, .. } = rejection;
         self.settings.metrics.changes.rejected(stage.to_string());

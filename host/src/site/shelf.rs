@@ -12,23 +12,26 @@ pub struct Shelf(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     codes: Mutex<HashMap<String, SharedCode>>,
-    /// Locked by the site that optimises a module, so that others find its result.
+    /// Locked by the site that optimises a module, so that other sites wait and find the optimised
+    /// code.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Shelf {
-    /// Returns the code of a module for a site, if a version of any site uses it.
+    /// Returns the code of a module, for the engine of a site, if a version of any site uses the
+    /// code.
     pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
         let code = self.lock().get(sha256).cloned();
         code?.module(engine)
     }
 
-    /// Waits until no other site optimises a module.
+    /// Waits until no other site optimises a module. Other sites wait until the guard is dropped.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.turn.lock().await
     }
 
-    /// Returns the optimised code of a module for a site, if a version of any site uses it.
+    /// Returns the optimised code of a module, for the engine of a site, if a version of any site
+    /// uses it.
     pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
         let code = self.lock().get(sha256).cloned();
         code.filter(SharedCode::is_optimised)?.module(engine)

@@ -25,7 +25,7 @@ const STATE: &str = "state.json";
 /// Largest state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
-/// Why nothing is written during an upgrade.
+/// Error of a write to the state folder while another process owns it during an upgrade.
 const OTHER_WRITES: &str = "another process writes to the state folder";
 
 /// What an earlier process has left in a state folder.
@@ -33,7 +33,7 @@ const OTHER_WRITES: &str = "another process writes to the state folder";
 pub struct Left {
     /// Saved state, if there is a usable one.
     pub state: Option<State>,
-    /// Number from which versions are counted: no earlier version has it or a larger one.
+    /// Number of the next version. All earlier versions have smaller numbers.
     pub next_number: u64,
 }
 
@@ -47,11 +47,11 @@ pub struct StateDir {
 
 #[derive(Default)]
 struct Named {
-    /// Hashes in the state file.
+    /// Hashes of the modules that the state file names.
     now: HashSet<String>,
-    /// Hashes that the next state file will contain.
+    /// Hashes of the modules that the next state file will name.
     next: HashSet<String>,
-    /// Whether another process writes to the folder now.
+    /// Whether another process owns the folder, so that this process writes nothing.
     is_left: bool,
 }
 
@@ -71,12 +71,13 @@ impl StateDir {
         Ok(Arc::new(folder))
     }
 
-    /// Uses a folder that is locked. Writes nothing until [`StateDir::set_up`].
+    /// Uses a folder that [`StateDir::lock`] has locked. Removes and writes nothing until
+    /// [`StateDir::set_up`].
     pub fn new(folder: Arc<PrivateFolder>, module_max: usize) -> StateDir {
         StateDir { folder, module_max, named: Mutex::default() }
     }
 
-    /// Removes what interrupted writes have left, and reserves room.
+    /// Removes temporary files of interrupted writes, and reserves disk space for the state file.
     pub fn set_up(&self) {
         // Only a warning: serving needs neither a clean folder nor reserved space.
         if let Err(error) = self.remove_litter().and_then(|()| self.folder.set_room_aside(STATE)) {
@@ -86,8 +87,8 @@ impl StateDir {
         }
     }
 
-    /// Goes on with the folder of a process that has handed it over with this state. Writes nothing
-    /// until [`StateDir::take_back`].
+    /// Shares the folder with the previous process, which has handed over this state in an upgrade.
+    /// Writes nothing until [`StateDir::take_back`].
     pub fn go_on(&self, state: &State) {
         let mut named = self.named();
         (named.now, named.is_left) = (hashes(state), true);
@@ -98,17 +99,19 @@ impl StateDir {
         self.named().is_left
     }
 
-    /// Waits for a write that has begun, and writes nothing any more, because another process does.
+    /// Leaves the folder to another process: waits for a write in progress to end, and writes
+    /// nothing more until [`StateDir::take_back`].
     pub fn leave(&self) {
         self.named().is_left = true;
     }
 
-    /// Writes again, because the other process has ended.
+    /// Writes to the folder again after [`StateDir::leave`] or [`StateDir::go_on`], because the
+    /// other process has ended or left the folder.
     pub fn take_back(&self) {
         self.named().is_left = false;
     }
 
-    /// Returns the lock of the folder.
+    /// Returns the lock file of the folder, if the lock is held.
     pub fn held_lock(&self) -> Option<&File> {
         self.folder.held_lock()
     }
@@ -118,13 +121,13 @@ impl StateDir {
         self.folder.path()
     }
 
-    /// Returns what an earlier process has left. An unusable state file is set aside together with
-    /// all modules, so that nothing is lost.
+    /// Reads the state that an earlier process has left. Sets an unusable state file aside together
+    /// with all modules, so that nothing is lost.
     ///
     /// # Errors
     ///
-    /// When the file exists and cannot be read: that may be temporary, so the file is not
-    /// set aside. When an unusable file cannot be set aside.
+    /// When the state file exists and cannot be read: that may be temporary, so the file is not set
+    /// aside. When an unusable file cannot be set aside.
     pub fn load(&self) -> anyhow::Result<Left> {
         let file = self.folder.path_of(STATE);
         let bytes = match self.folder.read(STATE, STATE_MAX) {
@@ -171,7 +174,8 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is larger than `--module-max`, or has another hash.
+    /// When the module file cannot be read, is larger than `--module-max`, or has another hash than
+    /// `label`.
     pub fn module(&self, label: &Label) -> anyhow::Result<Vec<u8>> {
         let name = module_name(&label.sha256)?;
         let file = self.folder.path_of(&name);
@@ -190,7 +194,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written and synced.
+    /// When another process owns the folder, or the module file cannot be written and synced.
     pub fn save_module(&self, label: &Label, bytes: &[u8]) -> anyhow::Result<()> {
         let name = module_name(&label.sha256)?;
         let mut named = self.named();
@@ -208,11 +212,12 @@ impl StateDir {
         written.with_context(|| format!("cannot write {}", self.folder.path_of(&name).display()))
     }
 
-    /// Writes the state file, and removes modules that no version in it needs.
+    /// Writes the state file, and removes modules that no version in the file needs.
     ///
     /// # Errors
     ///
-    /// When the file would be too long, or cannot be written and synced.
+    /// When another process owns the folder, or the state file would be too long or cannot be
+    /// written and synced.
     pub fn save(&self, state: &State) -> anyhow::Result<()> {
         let context = || format!("cannot write {}", self.folder.path_of(STATE).display());
         let bytes = serde_json::to_vec_pretty(state).with_context(context)?;

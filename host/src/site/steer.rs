@@ -1,5 +1,5 @@
-//! Ends and steers the rollout in progress. All of it takes effect at once, but a candidate is
-//! published on the swap thread.
+//! Ends, pauses, resumes and promotes the rollout in progress. Only a promotion waits for the swap
+//! thread; other orders take effect at once.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -19,12 +19,13 @@ use crate::site::rollout_status::{RolloutState, RolloutStatus};
 use crate::site::shared::Shared;
 use crate::site::version::Label;
 
-/// Answer about a rollout of an earlier process, whose candidate is not loaded yet.
+/// Error of an order about the rollout of an earlier process while its candidate is still being
+/// loaded.
 const LOADING: &str = "the rollout is still being loaded after the restart; try again";
 
 impl Shared {
-    /// Ends the rollout in progress, if there is one, because of another change. Called under the
-    /// lock of the changes.
+    /// Ends the rollout in progress, if there is one, and rejects its candidate. Returns the number
+    /// of the candidate. Called under the lock of `Changes`.
     pub(super) fn end_rollout_for(&self, cause: &str, by: By) -> Option<u64> {
         match self.rolling() {
             Some(rollout) => {
@@ -44,16 +45,16 @@ impl Shared {
         }
     }
 
-    /// Ends the rollout in progress, unless it is that of a version that is about to be published.
-    /// Called under the lock of the changes.
+    /// Ends the rollout in progress, unless its candidate is version `number`, which is about to be
+    /// published. Called under the lock of `Changes`.
     pub(super) fn end_other_rollout(&self, number: u64, by: By) {
         if self.rolling().is_none_or(|rollout| rollout.number() != number) {
             self.end_rollout_for(&format!("version {number} was published"), by);
         }
     }
 
-    /// Ends the rollout of a version that was published, if there is one. Called under the lock of
-    /// the changes.
+    /// Ends the rollout in progress as published, if its candidate is version `number`, which was
+    /// published. Called under the lock of `Changes`.
     pub(super) fn end_rollout_published(&self, number: u64, by: By) {
         if let Some(rollout) = self.rolling().filter(|rollout| rollout.number() == number) {
             self.close_rollout(&rollout, RolloutState::Published, None, by);
@@ -75,7 +76,8 @@ impl Shared {
         self.tell_rejected(number, &rejected, serving, by);
     }
 
-    /// Ends the watch of a rollout, and tells that it is over.
+    /// Records that a rollout is over, ends the watch of its candidate, and reports the end in the
+    /// log and as an event.
     pub(super) fn close_rollout(
         &self,
         rollout: &Arc<Rollout>,
@@ -94,8 +96,8 @@ impl Shared {
         self.tell_rollout(rollout, change, cause, by);
     }
 
-    /// Ends the watch and the rollout in progress, because the site is gone. Called under the lock of
-    /// the changes.
+    /// Ends the watch and the rollout in progress, because a reload has removed the site. Called
+    /// under the lock of `Changes`.
     pub(super) fn close_with_site(&self) {
         if let Some(rollout) = self.rolling() {
             rollout.end(RolloutState::Rejected, Some(REMOVED.into()));
@@ -104,7 +106,8 @@ impl Shared {
         self.versions.end_rollout(|_| ());
     }
 
-    /// Notes that the version of the latest rollout was rejected after it was published.
+    /// Records that version `number` was rejected after it was published, if it was the candidate
+    /// of the latest rollout.
     pub(super) fn rejected_after_all(&self, number: u64, cause: &str) {
         if let Some(rollout) = self.latest_rollout().filter(|rollout| rollout.number() == number) {
             rollout.end(RolloutState::Rejected, Some(format!("after it was published: {cause}")));
@@ -120,8 +123,8 @@ impl Shared {
         self.rollout.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the number and the plan of the rollout in progress, if its candidate has these
-    /// bytes and values.
+    /// Returns the label of the candidate and the plan of the rollout in progress, if the candidate
+    /// has these bytes and values.
     pub(super) fn rolls_out(&self, sha256: &str, values: &Values) -> Option<(Label, Plan)> {
         let rollout = self.rolling()?;
         let candidate = self.versions.history().candidate(rollout.number());
@@ -148,7 +151,8 @@ impl Shared {
         if is_loading { LOADING.into() } else { NONE.into() }
     }
 
-    /// Returns the rollout in progress, if its candidate is the expected one.
+    /// Returns the rollout in progress, if its candidate is version `candidate` or no candidate is
+    /// named.
     fn expect_rollout(&self, candidate: Option<u64>) -> Result<Arc<Rollout>, String> {
         self.expect_open()?;
         let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
@@ -180,7 +184,7 @@ impl Shared {
         Ok(rollout.status())
     }
 
-    /// Lets a rollout go on: its step begins anew.
+    /// Resumes a rollout that was paused or has stopped: its step begins anew.
     pub(super) async fn resume_rollout(
         self: &Arc<Self>,
         candidate: Option<u64>,
@@ -218,8 +222,9 @@ impl Shared {
         Ok(rollout.status())
     }
 
-    /// Ends the rollout in progress, or the work on a candidate: all clients get the current
-    /// version. Returns the number of the candidate of the rollout, if there was one.
+    /// Ends the rollout in progress: all clients get the current version. Without a rollout, ends
+    /// the preparation of a candidate. Returns the number of the candidate of the rollout, if there
+    /// was one.
     pub(super) async fn abort_rollout(
         self: &Arc<Self>,
         candidate: Option<u64>,
@@ -264,7 +269,8 @@ impl Shared {
     }
 }
 
-/// Checks that the candidate of a rollout is the expected one, if any is expected.
+/// Checks that the candidate of a rollout, version `number`, is the expected version, if one is
+/// expected.
 fn expect_candidate(number: u64, expected: Option<u64>) -> Result<(), String> {
     match expected.filter(|expected| *expected != number) {
         None => Ok(()),

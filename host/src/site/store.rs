@@ -16,7 +16,8 @@ use crate::site::versions::{ToSave, Versions};
 /// counts as changed.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Saves the versions. Without a state folder it keeps their bytes, for an upgrade.
+/// Saves the versions in the state folder. Without a state folder, keeps the bytes of their modules
+/// in memory, for an upgrade.
 pub(super) struct Store {
     dir: Option<StateDir>,
     progress: Mutex<Progress>,
@@ -25,12 +26,12 @@ pub(super) struct Store {
 struct Progress {
     /// SHA-256 of the module file when it was last read.
     considered: String,
-    /// Whether a version with these bytes has served since.
+    /// Whether a version with the hash `considered` has served since the module file was read.
     has_served: bool,
-    /// Versions whose bytes are not saved, or not yet.
+    /// Versions whose bytes are not in the state folder, or not yet, with these bytes.
     unsaved: Vec<(Label, Arc<[u8]>)>,
-    /// Versions of an earlier process that are not loaded: not yet, or because they could
-    /// not be restored. They stay in the folder.
+    /// Versions of an earlier process that are not loaded: not yet, or because they could not be
+    /// restored. Their modules stay in the folder.
     left: Vec<Kept>,
     /// Number of the version that a restart begins with, by the state file.
     first: Option<u64>,
@@ -41,8 +42,9 @@ struct Progress {
 }
 
 impl Store {
-    /// Creates the store. `saved` is the state of an earlier process, `left` its versions that
-    /// are not loaded, and `unsaved` the bytes of those that are not in the folder.
+    /// Creates the store. `considered` is the hash of the module file, `saved` the state of an
+    /// earlier process, `left` the versions in that state that are not loaded, and `unsaved` the
+    /// bytes of versions that are not in the folder.
     pub(super) fn new(
         dir: Option<StateDir>,
         considered: String,
@@ -65,12 +67,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When they cannot be read.
+    /// When the bytes cannot be read.
     pub(super) fn module(&self, label: &Label) -> anyhow::Result<Arc<[u8]>> {
         module(&self.progress().unsaved, self.dir.as_ref(), label)
     }
 
-    /// Returns what another process needs to go on in the place of this one.
+    /// Returns the state and the unsaved modules, which a new process needs to take the place of
+    /// this one in an upgrade.
     pub(super) fn to_hand_over(&self, versions: &Versions) -> Handed {
         let progress = self.progress();
         let ToSave { kept, current, next_number, rollout } = versions.to_save();
@@ -91,7 +94,7 @@ impl Store {
         is_same
     }
 
-    /// Notes it if the current version has the bytes of the module file.
+    /// Records that the module file has served, if the current version has the bytes of the file.
     pub(super) fn serves_now(&self, versions: &Versions) {
         let mut progress = self.progress();
         progress.has_served |= progress.considered == versions.current().label.sha256;
@@ -111,7 +114,7 @@ impl Store {
         (progress.considered, progress.has_served) = (NOTHING.into(), false);
     }
 
-    /// Notes that the bytes of a version are not saved yet, and publishes the version. Both
+    /// Records that the bytes of a version are not saved yet, and publishes the version. Both
     /// happen under one lock, so that no state file lists a version without its bytes.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
         let mut progress = self.progress();
@@ -234,7 +237,7 @@ impl Store {
         self.dir.as_ref().is_some_and(StateDir::is_left)
     }
 
-    /// Returns what the state folder holds for a restart.
+    /// Returns which version and which rollout a restart begins with, by the state folder.
     pub(super) fn after_restart(&self) -> AfterRestart {
         // A client may be in another folder than the server.
         let absolute = |dir: &StateDir| std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().into());
@@ -258,7 +261,7 @@ impl Store {
 ///
 /// # Errors
 ///
-/// When they are in neither, or cannot be read.
+/// When the bytes are neither in `files` nor in the state folder, or cannot be read.
 pub(super) fn module(
     files: &[(Label, Arc<[u8]>)],
     dir: Option<&StateDir>,

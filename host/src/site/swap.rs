@@ -20,14 +20,15 @@ use crate::site::publish::Approved;
 use crate::site::shared::Shared;
 use crate::site::version::{Candidate, Label, Origin};
 
-/// What a swap depends on besides the candidate.
+/// Conditions of a swap, besides the candidate.
 struct Order {
-    /// Number of the version that has to be current.
+    /// Number of the version that must be current, if the order names one.
     if_version: Option<u64>,
     /// Differences that the gate accepts.
     accept: Accept,
     way: Way,
-    /// Whether the order is for these bytes, even if they serve already and others are rolled out.
+    /// Whether the order asks for these bytes anew, so that it ends the rollout of another
+    /// candidate even if the bytes serve already. False for an unchanged module file.
     is_new: bool,
     is_gone: IsGone,
     by: By,
@@ -38,9 +39,9 @@ struct Order {
 pub enum Way {
     /// As the configuration asks.
     Configured,
-    /// It serves all clients at once.
+    /// The candidate serves all clients at once.
     AtOnce,
-    /// It follows a plan.
+    /// The candidate follows a plan of a rollout.
     Plan(Box<Plan>),
 }
 
@@ -55,10 +56,10 @@ impl Way {
     }
 }
 
-/// Returns whether the client that asked for a swap has disconnected.
+/// Function that returns whether the client that asked for a swap or a comparison has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Interval of checks whether the client that asked for a swap is still connected.
+/// Interval of checks whether the client that asked for a swap or a comparison is still connected.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
@@ -107,7 +108,8 @@ impl Shared {
         }
     }
 
-    /// Logs that a file has the bytes of the current version.
+    /// Logs that the module file has the bytes of the current version, and saves that the file was
+    /// read.
     pub(super) fn is_unchanged(&self, version: u64, by: By) {
         info!(site = self.site(), serving = version, %by, "the file is unchanged: its bytes serve already");
         // Saves the file's new hash, so that a restart does not try the file again.
@@ -201,8 +203,9 @@ impl Shared {
         self.conclude(label, published, since, &times, by)
     }
 
-    /// Saves and logs what came of a candidate, whose preparation began at `since`: how it was
-    /// published, and what came of the replayed requests.
+    /// Logs and saves the result of a candidate whose preparation began at `since`, and returns the
+    /// outcome. `published` says how the candidate was published, with the counts of the replayed
+    /// requests, or why it was rejected.
     pub(super) fn conclude(
         &self,
         label: Label,

@@ -45,7 +45,8 @@ use crate::site::versions::Versions;
 pub struct Swapper(Arc<Shared>);
 
 impl Swapper {
-    /// Begins with the first version, and restores the others of an earlier process.
+    /// Creates the handle with the first version as the current one. Starts to restore the other
+    /// versions of an earlier process in the background.
     ///
     /// # Errors
     ///
@@ -110,8 +111,8 @@ impl Swapper {
         Ok(Swapper(shared))
     }
 
-    /// Ends the work on candidates and in the background, because the site is gone. Requests
-    /// that are being answered go on.
+    /// Ends the work on candidates and in the background, because a reload has removed the site.
+    /// Requests that are being answered go on.
     pub fn close(&self) {
         self.0.close(Some(REMOVED));
         drop(self.0.changes.begin());
@@ -122,14 +123,15 @@ impl Swapper {
         self.0.optimising().end();
     }
 
-    /// Returns what another process needs to go on in the place of this one, with a mark for
-    /// [`Swapper::hand_over`].
+    /// Returns a mark for [`Swapper::hand_over`], and the versions that a new process needs to take
+    /// the place of this one in an upgrade.
     pub fn to_hand_over(&self) -> (u64, Handed) {
         self.0.changes.look(|| self.0.store.to_hand_over(&self.0.versions))
     }
 
-    /// Makes no more changes, and leaves the state folder to another process. Returns false, and
-    /// does nothing, if something has changed since the mark or a candidate is being prepared.
+    /// Refuses all further changes, and leaves the state folder to a new process. Returns false,
+    /// and does nothing, if something has changed since [`Swapper::to_hand_over`] returned `mark`,
+    /// or if a candidate is being prepared.
     pub fn hand_over(&self, mark: u64) -> bool {
         let close = || {
             self.0.close(Some(HANDED_OVER));
@@ -140,7 +142,7 @@ impl Swapper {
         self.0.changes.close(mark, close).is_some()
     }
 
-    /// Makes changes again after [`Swapper::hand_over`], because the other process has ended.
+    /// Accepts changes again after [`Swapper::hand_over`], because the new process has ended.
     pub fn take_back(&self) {
         if let Some(dir) = self.0.store.dir() {
             dir.take_back();
@@ -149,8 +151,8 @@ impl Swapper {
         self.save();
     }
 
-    /// Makes changes from now on, in the place of the process that handed over, and reads the
-    /// module file, which may have changed since.
+    /// Begins to accept changes, in the place of the process that handed over its versions. Reads
+    /// the module file, which may have changed meanwhile.
     pub fn go_on(&self) {
         if let Some(dir) = self.0.store.dir() {
             dir.take_back();
@@ -177,7 +179,7 @@ impl Swapper {
         self.0.changes.is_preparing()
     }
 
-    /// Returns the lock of the state folder, if there is one.
+    /// Returns the lock file of the state folder; [`None`] without a state folder.
     pub fn held_lock(&self) -> Option<&File> {
         self.0.store.dir()?.held_lock()
     }
@@ -209,12 +211,13 @@ impl Swapper {
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
-    /// Compares bytes that a client has sent with a version, or with the current one, on the
-    /// requests of the journal. Changes nothing.
+    /// Compares a module that a client has sent with a kept version, by default the current one, on
+    /// the requests of the journal. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Why they are not compared.
+    /// When the module cannot serve, the version is not kept, the client disconnects, or the work
+    /// panics.
     pub async fn diff(&self, diff: Diff, is_gone: IsGone) -> Result<Report, NotCompared> {
         let diff = Arc::clone(&self.0).diff(diff, is_gone);
         self.run(diff).await.unwrap_or_else(|cause| Err(NotCompared::Failed(cause)))
@@ -230,21 +233,24 @@ impl Swapper {
         });
     }
 
-    /// Prepares a change of the source of the handler, its probes and its values. Nothing
-    /// changes until it is committed.
+    /// Prepares a change of the source of the handler, its probes and its values. Nothing changes
+    /// until [`Swapper::commit`].
     ///
     /// # Errors
     ///
-    /// Why it cannot be made.
+    /// When the module file cannot be read, the candidate is rejected, or the current version fails
+    /// the new probes.
     pub async fn prepare_reload(&self, demand: Demand, by: By) -> Result<Prepared, String> {
         self.run(Arc::clone(&self.0).prepare_reload(demand, by)).await?
     }
 
-    /// Makes a prepared change. Returns the outcome, if there is a source.
+    /// Makes a prepared change. Returns the outcome; [`None`] if the configuration names no module
+    /// to load, or if a later order keeps the current version.
     ///
     /// # Errors
     ///
-    /// Why nothing was changed.
+    /// When another version has become current since the preparation, or the change cannot be made.
+    /// Nothing is changed then.
     pub async fn commit(&self, prepared: Prepared) -> Result<Option<Outcome>, NotCommitted> {
         // On the swap thread, because it writes to the state folder.
         self.run(async move { prepared.commit() }).await.map_err(NotCommitted::Failed)?
@@ -261,8 +267,9 @@ impl Swapper {
         })
     }
 
-    /// Rolls back to version `number`, or to the version that the current one
-    /// replaced. Takes effect at once and cancels a swap in progress.
+    /// Rolls back to version `number`, or by default to the version that the current one replaced.
+    /// During a rollout, the default is to end the rollout only. Takes effect at once, and cancels
+    /// a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         self.0.roll_back(number, if_version, by).await
     }
@@ -276,12 +283,14 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// That there was none, or that it is not loaded yet.
+    /// When there was no rollout since the start, or the rollout of an earlier process is not
+    /// loaded yet.
     pub fn rollout(&self) -> Result<RolloutStatus, String> {
         self.0.rollout_status()
     }
 
-    /// Returns what came of the latest candidate that was tried on the journal.
+    /// Returns the result of the latest candidate that was tried on the requests of the journal, if
+    /// any was.
     pub fn replayed(&self) -> Option<Arc<Replayed>> {
         self.0.replayed().clone()
     }
@@ -291,21 +300,22 @@ impl Swapper {
         self.0.rolling().map(|rollout| rollout.in_progress())
     }
 
-    /// Pauses the rollout in progress: its step does not end.
+    /// Pauses the rollout in progress: its step does not end until an operator resumes the rollout.
     ///
     /// # Errors
     ///
-    /// That there is none, or that its candidate is another one than `candidate`.
+    /// When no rollout is in progress, the rollout has stopped already, or its candidate is not
+    /// version `candidate`.
     pub async fn pause_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
         self.0.pause_rollout(candidate, by).await
     }
 
-    /// Lets a rollout go on that was paused or has stopped. Its step begins anew.
+    /// Resumes a rollout that was paused or has stopped. Its step begins anew.
     ///
     /// # Errors
     ///
-    /// That there is none, that it goes on already, or that its candidate is another one than
-    /// `candidate`.
+    /// When no rollout is in progress, the rollout is neither paused nor stopped, or its candidate
+    /// is not version `candidate`.
     pub async fn resume_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
         self.0.resume_rollout(candidate, by).await
     }
@@ -314,22 +324,25 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// Why it is not published, such as that it is another one than `candidate`.
+    /// When no rollout is in progress, its candidate is not version `candidate`, the rollout is
+    /// only a shadow, or the candidate cannot be saved as `--require-durable` demands.
     pub async fn promote_rollout(&self, candidate: Option<u64>, by: By) -> Result<RolloutStatus, String> {
         self.run(Arc::clone(&self.0).promote_rollout(candidate, by)).await?
     }
 
     /// Ends the rollout in progress. All clients get the current version at once. Without a
-    /// rollout, ends the work on a candidate. Returns the number of the candidate of the rollout.
+    /// rollout, ends the preparation of a candidate. Returns the number of the candidate of the
+    /// rollout, if there was one.
     ///
     /// # Errors
     ///
-    /// That there is neither, or that its candidate is another one than `candidate`.
+    /// When neither a rollout nor a preparation is in progress, or the candidate of the rollout is
+    /// not version `candidate`.
     pub async fn abort_rollout(&self, candidate: Option<u64>, by: By) -> Result<Option<u64>, String> {
         self.0.abort_rollout(candidate, by).await
     }
 
-    /// Returns the longest time that a candidate is tried on the journal.
+    /// Returns the maximum time for which a candidate is tried on the requests of the journal.
     pub fn gate_time(&self) -> Duration {
         self.0.demand().proof.time
     }
@@ -339,13 +352,13 @@ impl Swapper {
         self.0.versions.entries()
     }
 
-    /// Returns the requests by the number of the version that was called, by method and class of
-    /// statuses; [`None`] stands for versions that are no longer kept.
+    /// Returns the numbers of requests, by the number of the version that was called and by method
+    /// and class of statuses. [`None`] stands for all versions that are no longer kept.
     pub fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
         self.0.versions.requests()
     }
 
-    /// Returns what the state folder holds for a restart.
+    /// Returns which version and which rollout a restart begins with, by the state folder.
     pub fn after_restart(&self) -> AfterRestart {
         self.0.store.after_restart()
     }

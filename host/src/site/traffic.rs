@@ -10,7 +10,7 @@ use crate::rollout::assign::{Assignment, Key};
 use crate::rollout::share::Share;
 use crate::site::version::Version;
 
-/// Versions that answer requests.
+/// Versions of a site that answer requests.
 #[derive(Clone)]
 pub(super) struct Traffic {
     /// Current version.
@@ -25,19 +25,20 @@ pub(super) struct Split {
     pub(super) candidate: Arc<Version>,
     pub(super) assignment: Assignment,
     pub(super) key: Key,
-    /// Share of the clients; [`None`] in a shadow.
+    /// Share of the clients that get the candidate; [`None`] in a shadow.
     pub(super) share: Option<Share>,
-    /// Clients that may choose the version.
+    /// Clients that may choose the version by the header `x-handler-version`.
     pub(super) pin_from: Arc<[Trusted]>,
 }
 
 impl Traffic {
-    /// Returns all versions.
+    /// Returns the current version, and the candidate of a rollout in progress.
     pub(super) fn versions(&self) -> impl Iterator<Item = &Arc<Version>> {
         [&self.current].into_iter().chain(self.split.as_ref().map(|split| &split.candidate))
     }
 
-    /// Replaces a version, if it is one of them.
+    /// Replaces `version` by `better`. Returns false if `version` is neither the current version
+    /// nor the candidate of a rollout.
     pub(super) fn replace(&mut self, version: &Arc<Version>, better: &Arc<Version>) -> bool {
         let candidate = self.split.as_mut().map(|split| &mut split.candidate);
         let mut all = [&mut self.current].into_iter().chain(candidate);
@@ -60,7 +61,8 @@ impl Traffic {
 }
 
 impl Split {
-    /// Returns the version that a client asks for, if it may.
+    /// Returns the number of the version that a client asks for by the header `x-handler-version`,
+    /// if the client may choose.
     fn pinned(&self, fields: Fields<'_>, client: Peer) -> Option<u64> {
         if !self.pin_from.iter().any(|trusted| trusted.includes(client)) {
             return None;

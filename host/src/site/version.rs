@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::hex;
 use crate::metrics::requests::ByKind;
 
-/// Most bytes of an origin that are shown: the length of the longest path on Linux.
+/// Maximum number of bytes of an origin that are shown: the length of the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
-/// Target of Cargo for modules.
+/// Cargo's target for WebAssembly modules.
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// Default handler, built for WebAssembly by `build.rs`.
@@ -30,12 +30,13 @@ pub struct Version {
     pub label: Label,
     /// Compiled module.
     pub module: Arc<HandlerModule>,
-    /// Requests that it was called for, which code of another quality counts, too.
+    /// Counts of the requests for which the version was called, with its quickly compiled code and
+    /// with its optimised code.
     pub requests: Arc<ByKind>,
 }
 
 impl Version {
-    /// Returns whether this version has these bytes and these values.
+    /// Returns whether the module of this version has this hash and these values.
     pub(super) fn is_of(&self, sha256: &str, values: &Values) -> bool {
         self.label.sha256 == sha256 && **self.module.values() == *values
     }
@@ -185,7 +186,8 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Returns what adds a remedy to the error of a file at `path` that is missing or may not be read.
+/// Returns a function that adds a remedy to an error of reading the file at `path`, if the file is
+/// missing or may not be read.
 pub fn hint(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(io::ErrorKind::NotFound, missing(path)),
@@ -197,7 +199,7 @@ pub fn hint(path: &Path) -> impl Fn(io::Error) -> io::Error {
     }
 }
 
-/// Returns what is said of a module file that does not exist.
+/// Returns the error message for a module file that does not exist.
 fn missing(path: &Path) -> String {
     let Some([same, release]) = built_by_cargo(path) else {
         return "there is no such file; expected a .wasm or .wat file (host new NAME begins a handler, and host dev \
@@ -214,8 +216,9 @@ fn missing(path: &Path) -> String {
     }
 }
 
-/// Returns where Cargo puts the module of a crate, for a path below the folder of its native
-/// builds: with the same profile, and with the profile `release`.
+/// Returns the paths at which Cargo puts the WebAssembly module of a crate: with the profile of
+/// `path`, and with `release`. [`None`] if `path` is not that of a native build, such as
+/// `target/debug/NAME`.
 fn built_by_cargo(path: &Path) -> Option<[PathBuf; 2]> {
     let folder = path.parent()?;
     let target = folder.parent().filter(|target| target.ends_with("target"))?;

@@ -19,7 +19,7 @@ use crate::site::version::Version;
 pub struct Versions {
     current: Current,
     history: Mutex<History>,
-    /// Requests of versions that are no longer kept.
+    /// Counts of the requests to versions that are no longer kept.
     older: ByKind,
 }
 
@@ -61,8 +61,8 @@ impl Versions {
         history.entries(traffic.current.label.number, share)
     }
 
-    /// Returns the requests by the number of the version that was called, and [`None`] for
-    /// versions that are no longer kept.
+    /// Returns the numbers of requests by the number of the version that was called. [`None`]
+    /// stands for all versions that are no longer kept.
     pub(super) fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
         let history = self.history();
         let kept = history.all().map(|version| (Some(version.label.number), version.requests.read()));
@@ -90,8 +90,8 @@ impl Versions {
         self.split(&history, Some(split));
     }
 
-    /// Changes the rollout in progress, if it is that of this version: its clients, and what is
-    /// saved of it.
+    /// Changes the clients and the saved state of the rollout in progress, if its candidate is
+    /// version `number`.
     pub(super) fn change_rollout(&self, number: u64, change: impl FnOnce(&mut Split, &mut SavedRollout)) {
         let mut history = self.history();
         let split = self.current.traffic().split.clone();
@@ -103,8 +103,8 @@ impl Versions {
         }
     }
 
-    /// Ends the rollout in progress: no request goes to its candidate from now on. `end` tells the
-    /// history what came of it.
+    /// Ends the rollout in progress: no new request goes to its candidate. `end` records the result
+    /// in the history.
     pub(super) fn end_rollout(&self, end: impl FnOnce(&mut History)) {
         let mut history = self.history();
         self.split(&history, None);
@@ -145,8 +145,9 @@ impl Versions {
         draining
     }
 
-    /// Makes version `number` current, or without a number the version that the current one
-    /// replaced. Returns that version, and the number of the one that was current.
+    /// Makes version `number` current, or by default the version that the current one replaced.
+    /// Returns the version that is now current, and the number of the version that was current
+    /// before. Returns [`None`] if the version is not kept.
     pub(super) fn roll_back(&self, number: Option<u64>) -> Option<(Arc<Version>, u64)> {
         let history = self.history();
         let serving = self.current().label.number;

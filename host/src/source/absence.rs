@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, AtFlags, CWD};
 use tracing::{info, warn};
 
-/// Time for which the file must be missing or unreadable before that is logged.
+/// Time for which the module file must be missing or unreadable before the absence is logged.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the module file is missing or unreadable, and since when.
@@ -19,8 +19,8 @@ pub(super) struct Absence {
 }
 
 impl Absence {
-    /// Looks at the file. Logs once that it is missing or unreadable, and once that it is
-    /// back. `serving` returns the number of the current version.
+    /// Looks at the module file. Logs once that the file is missing or unreadable, and once that it
+    /// is back. `serving` returns the number of the current version.
     pub(super) fn look(&mut self, path: &Path, serving: impl FnOnce() -> u64) {
         let Err(error) = check(path) else {
             if self.is_logged {
@@ -42,7 +42,8 @@ impl Absence {
     }
 }
 
-/// Checks without opening the file, because each look would cause events.
+/// Checks that the module file can be read, without opening the file, because that would cause
+/// events.
 fn check(path: &Path) -> Result<(), String> {
     let readable = path.metadata().and_then(|found| match found.is_dir() {
         true => Err(io::Error::other("it is a folder; expected a .wasm or .wat file")),

@@ -35,9 +35,9 @@ pub enum Mode {
     Poll,
 }
 
-/// Interval of checks in addition to events.
+/// Interval of checks of the module file in addition to events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval of checks without events.
+/// Interval of checks of the module file without events.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Debounce time outside a burst: the time without events after which the file is read. A
@@ -45,17 +45,17 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const DEBOUNCE: Duration = Duration::from_millis(3);
 /// Debounce time in a burst of changes, of which only the last matters.
 const DEBOUNCE_IN_BURST: Duration = Duration::from_millis(100);
-/// Longest time between two changes of one burst.
+/// Maximum time between two changes of one burst.
 const BURST_GAP: Duration = Duration::from_millis(500);
 /// Debounce time while a process is writing to the file and has not closed it.
 const DEBOUNCE_WHILE_OPEN: Duration = Duration::from_secs(2);
-/// Longest wait for a file that changes continuously.
+/// Maximum wait for a file that changes continuously.
 pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Most symbolic links on one path, as on Linux. A path with more is taken for a loop.
+/// Maximum number of symbolic links on one path, as on Linux. A path with more is taken for a loop.
 pub(crate) const SYMLINKS_MAX: usize = 40;
 
-/// Watch of one file.
+/// Watch of the module file of a site.
 pub(super) struct Watch {
     path: PathBuf,
     /// Stamp of the file when it was last compared; `None` while the file is missing.
@@ -91,8 +91,8 @@ impl Watch {
         }
     }
 
-    /// Checks the file once. Waits until two checks in a row find the same stamp: then no
-    /// write is in progress.
+    /// Checks the file once. Counts a change only when two checks in a row find the same stamp,
+    /// because no write is in progress then.
     pub(super) fn poll(&mut self) {
         self.look_for_absence();
         let now = look(&self.path);
@@ -102,7 +102,7 @@ impl Watch {
         self.last = now;
     }
 
-    /// Watches until the end.
+    /// Watches the file by events until the watch ends. Polls the file if events cannot be used.
     pub(super) fn by_events(&mut self) {
         let (mut trail, mut events) = match self.watch_trail() {
             Ok(watched) => watched,
@@ -200,8 +200,8 @@ struct Events {
 }
 
 impl Events {
-    /// Consumes events until none that concerns the path has come for the debounce time,
-    /// but for at most `QUIET_WAIT_MAX`.
+    /// Waits until no event that concerns the path has come for the debounce time, at most for
+    /// `QUIET_WAIT_MAX`.
     fn debounce(&self, first: &Event, trail: &PathTrail, quiet: Duration, path: &Path) {
         let latest = Instant::now() + QUIET_WAIT_MAX;
         let mut open = is_open_afterwards(first, path).unwrap_or(false);

@@ -12,11 +12,11 @@ use crate::files::stamp::FileStamp;
 use crate::site::swapper::Swapper;
 use crate::source::watch::{Mode, POLL_INTERVAL, Watch};
 
-/// Most files that are watched by events: each needs a thread, and the system has few event
-/// queues for each user. The others are checked by one thread.
+/// Maximum number of files that are watched by events: each needs a thread, and the system has few
+/// event queues for each user. One thread polls all other files.
 pub(crate) const BY_EVENTS_MAX: usize = 32;
 
-/// Watches of all files.
+/// Watches of the module files of all sites.
 #[derive(Clone, Default)]
 pub struct Watches(Arc<Shared>);
 
@@ -28,7 +28,7 @@ struct Shared {
     polled: Mutex<Option<Vec<Watch>>>,
 }
 
-/// Watch of a file, which ends within a second after this is dropped.
+/// Handle of the watch of a file. After the handle is dropped, the watch orders no swap, and ends soon.
 pub struct Watching {
     path: PathBuf,
     mode: Mode,
@@ -37,7 +37,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Returns whether this watches a file in this way.
+    /// Returns whether the watch is of this path and in this mode.
     pub fn is_of(&self, path: Option<&Path>, mode: Mode) -> bool {
         let path = path.and_then(|path| std::path::absolute(path).ok());
         self.mode == mode && path.is_some_and(|path| path == self.path)
@@ -54,8 +54,8 @@ impl Drop for Watching {
 }
 
 impl Watches {
-    /// Starts to watch a file and to order swaps. `seen` is the file's stamp before it was
-    /// first read.
+    /// Starts to watch a module file, and to order a swap at each change. `seen` is the stamp of
+    /// the file before it was first read.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Watches {
 }
 
 impl Shared {
-    /// Checks the files that are not watched by events.
+    /// Checks the files that are not watched by events, at `POLL_INTERVAL`, without an end.
     fn poll_always(&self) {
         loop {
             thread::sleep(POLL_INTERVAL);

@@ -27,10 +27,10 @@ pub enum Format {
     Json,
 }
 
-/// Lines that wait to be written.
+/// Log lines that wait to be written.
 pub(crate) static QUEUE: Queue = Queue::new();
 
-/// Longest wait for queued lines to be written on exit.
+/// Maximum wait for queued lines to be written on exit.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
 /// Writer of one log line, which pushes the line into the queue.
@@ -61,7 +61,7 @@ impl Drop for Flush {
     }
 }
 
-/// Longest wait of `tell`.
+/// Maximum wait of [`tell`] until the text is written.
 const TELL: Duration = Duration::from_millis(50);
 
 /// Writes a text to the log without level and time. Waits until the text is written, but
@@ -80,7 +80,7 @@ pub fn levels() -> String {
     levels.unwrap_or_else(|| "off".into())
 }
 
-/// Changes the levels of the log. Returns whether they were others before.
+/// Changes the levels of the log. Returns whether the new levels differ from the old ones.
 pub fn set_levels(filter: &Targets) -> bool {
     let before = levels();
     if let Some(handle) = FILTER.get() {
@@ -124,8 +124,8 @@ pub fn init(format: Format, filter: &Targets, output: Output) -> Flush {
     Flush(())
 }
 
-/// Sets up the log of a command-line tool. Its lines have no time, and each is written
-/// at once.
+/// Sets up the log of a command-line tool. The lines have no time, and each line is written at
+/// once.
 pub fn plain(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let lines = lines.event_format(TextLine { has_time: false });

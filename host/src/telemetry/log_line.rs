@@ -63,8 +63,9 @@ where
 /// Visitor that appends the fields of an event.
 struct Fields<'a> {
     line: &'a mut String,
-    /// Text before and after a field name.
+    /// Text before the name of a field.
     before: &'static str,
+    /// Text between the name of a field and the value.
     behind: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! Where log lines are written: standard error, or a file that is opened anew when a program has
-//! put it away.
+//! Where log lines are written: standard error, or a file that is opened again after a program has
+//! rotated it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,28 +13,28 @@ use rustix::fs::OFlags;
 /// Mode of a log file that the server creates: its group may read it.
 const MODE: u32 = 0o640;
 
-/// Whether the file is to be opened again before the next write.
+/// Whether the log file is to be opened again before the next write.
 static REOPEN: AtomicBool = AtomicBool::new(false);
 
 /// Output of the log.
 pub enum Output {
     /// Standard error.
     Standard(io::Stderr),
-    /// A file, to which lines are added.
+    /// File to which lines are added.
     File {
         /// Path of the file.
         path: PathBuf,
-        /// The file that is open.
+        /// Open file at the path.
         file: File,
     },
 }
 
 impl Output {
-    /// Opens the file of the log, or standard error without one.
+    /// Opens the log file at a path, or standard error without a path.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, or is none.
+    /// When the file cannot be opened, or is not a regular file.
     pub fn new(path: Option<&Path>) -> anyhow::Result<Output> {
         let Some(path) = path else { return Ok(Output::Standard(io::stderr())) };
         // The working folder may change, and SIGUSR1 opens the file again.
@@ -43,13 +43,13 @@ impl Output {
         Ok(Output::File { path, file })
     }
 
-    /// Returns whether lines are shown on a terminal.
+    /// Returns whether log lines are shown on a terminal.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Output::Standard(standard) if io::IsTerminal::is_terminal(standard))
     }
 }
 
-/// Opens the file again before the next line is written.
+/// Makes the log open its file again before the next line is written.
 pub fn reopen() {
     REOPEN.store(true, Relaxed);
 }

@@ -9,11 +9,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Most queued bytes: about 10,000 lines of 200 bytes. The writer may hold as many bytes
-/// again in the buffer that it is writing.
+/// Maximum number of queued bytes: about 10,000 lines of 200 bytes. The writer may hold as many
+/// bytes again in the buffer that it is writing.
 pub const BYTES_MAX: usize = 2 << 20;
 
-/// Most capacity that the write buffer keeps between writes, in bytes.
+/// Maximum capacity that the write buffer keeps between writes, in bytes.
 const ROOM: usize = 64 << 10;
 
 /// Pause of the writer after each write. Under load, lines gather meanwhile. Then one

@@ -1,4 +1,4 @@
-//! The log, and what systemd is told.
+//! Log of the server, and notifications to systemd.
 
 pub mod log;
 pub mod log_line;

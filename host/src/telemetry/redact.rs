@@ -8,7 +8,7 @@ use crate::config::log_lines::LogQuery;
 /// Names of fields whose values are secret, in lower case.
 pub const SECRET_FIELDS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
-/// Takes the place of a value.
+/// Text in place of a masked value.
 const MASK: &str = "*";
 
 /// Returns a target with as much of its query as may be shown, and without user information.
@@ -52,7 +52,8 @@ fn shown(text: Cow<'_, str>, query: LogQuery) -> Cow<'_, str> {
     }
 }
 
-/// Masks the value of a parameter. One without `=` may be a value itself, so all of it is masked.
+/// Masks the value of a parameter. A parameter without `=` may be a value itself, so all of it is
+/// masked.
 fn masked(parameter: &str) -> Cow<'_, str> {
     match parameter.split_once('=') {
         _ if parameter.is_empty() => Cow::Borrowed(""),

@@ -1,5 +1,5 @@
-//! What the log says of each request: which fields, and how much of a query. A reload changes
-//! both at once.
+//! Settings of request lines: which fields the log has for each request, and how much of a query it
+//! shows. A reload changes both.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -9,26 +9,28 @@ use crate::telemetry::redact;
 
 static FIELDS: AtomicU32 = AtomicU32::new(LogFields::DEFAULT.bits());
 
-/// How much of a query is shown, as the number of the variant.
+/// How much of a query is shown, as the number of the variant of [`LogQuery`].
 static QUERY: AtomicU8 = AtomicU8::new(LogQuery::Keep as u8);
 
-/// Sets what the log says of requests from now on.
+/// Sets the fields of request lines and how much of a query is shown, from now on.
 pub fn set(fields: LogFields, query: LogQuery) {
     FIELDS.store(fields.bits(), Relaxed);
     QUERY.store(query as u8, Relaxed);
 }
 
-/// Returns the fields of the line of a request.
+/// Returns the fields of request lines.
 pub fn fields() -> LogFields {
     LogFields::from_bits(FIELDS.load(Relaxed))
 }
 
-/// Returns a target as people may see it.
+/// Returns a request target as the log may show it: without user information, and with as much of
+/// the query as `--log-query` allows.
 pub fn target(text: &str) -> Cow<'_, str> {
     redact::target(text, query())
 }
 
-/// Returns the value of a `referer` as people may see it.
+/// Returns the value of a `referer` as the log may show it: without user information, and with as
+/// much of the query as `--log-query` allows.
 pub fn referer(text: &str) -> Cow<'_, str> {
     redact::referer(text, query())
 }

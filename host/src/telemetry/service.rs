@@ -1,5 +1,5 @@
-//! Tells systemd what the server is doing, if systemd has started it as a service that says so
-//! (`Type=notify`). Does nothing otherwise.
+//! Notifies systemd of the state of the server, if systemd has started it as a service of the type
+//! `notify`. Does nothing otherwise.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Whether another process is the server, and tells for itself.
+/// Whether a new process is the server after an upgrade, and notifies systemd in place of this one.
 static IS_OTHER: AtomicBool = AtomicBool::new(false);
 
-/// Tells that the server is ready, and what it serves.
+/// Tells systemd that the server is ready, with a text for `systemctl status`.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells that a reload has begun. [`reloaded`] has to follow.
+/// Tells systemd that a reload has begun. [`reloaded`] has to follow.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -24,29 +24,30 @@ pub fn reloading() {
     }
 }
 
-/// Tells that a reload is over.
+/// Tells systemd that a reload has succeeded (`is_done`) or failed.
 pub fn reloaded(is_done: bool) {
     ready(if is_done { "reloaded" } else { "the reload has failed and changed nothing; the log says why" });
 }
 
-/// Tells that the server ends.
+/// Tells systemd that the server ends.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("answers its last requests")]);
 }
 
-/// Tells that another process is the server from now on, and says nothing more.
+/// Tells systemd that another process is the server from now on, and makes this process notify no
+/// more.
 pub fn handed_over(process: u32) {
     tell(&[NotifyState::MainPid(process)]);
     IS_OTHER.store(true, Relaxed);
 }
 
-/// Tells what the server does, for `systemctl status`.
+/// Tells systemd what the server does, for `systemctl status`.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Tells that the server lives, at half of the interval that the service asks for, as long as the
-/// threads that serve requests run tasks.
+/// Tells systemd that the server lives, at half of the interval that the service asks for
+/// (`WatchdogSec`), as long as the threads that serve requests run tasks.
 pub async fn watchdog() {
     let Some(interval) = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero()) else { return };
     loop {

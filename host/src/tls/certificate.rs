@@ -22,7 +22,7 @@ const FILE_MAX: usize = 1 << 20;
 /// Mode bits that let every user of the machine use a file.
 const OTHERS: u32 = 0o007;
 
-/// Files of a certificate.
+/// Files of a certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// File of the chain.
@@ -36,11 +36,11 @@ pub struct Pair {
 pub struct Certificate {
     /// Chain and key, for handshakes.
     pub certified: Arc<CertifiedKey>,
-    /// What it says.
+    /// Facts that the certificate states.
     pub facts: Facts,
-    /// Files.
+    /// Files of the certificate and the key.
     pub pair: Pair,
-    /// Domain for which it was got by ACME.
+    /// Domain for which the certificate was got by ACME, if it was.
     pub domain: Option<Domain>,
 }
 
@@ -64,7 +64,7 @@ impl Pair {
         Ok(Certificate { certified, facts, pair: self.clone(), domain: None })
     }
 
-    /// Names the certificate in a message.
+    /// Returns the begin of an error message, which names the file of the certificate.
     pub(super) fn context(&self) -> String {
         format!("cannot use the certificate {} (--tls-cert)", self.cert.display())
     }
@@ -82,12 +82,12 @@ impl Pair {
 }
 
 impl Certificate {
-    /// Reads the certificate of a domain that was got by ACME, and its key, from one text, and checks
-    /// both. `file` is where the text stands, or is to stand.
+    /// Parses the certificate that was got by ACME for a domain, and its key, from one text in PEM,
+    /// and checks both. `file` is the path of the text, which need not exist yet.
     ///
     /// # Errors
     ///
-    /// One line: what is wrong with it.
+    /// One line: what is wrong with the certificate or its key.
     pub fn of_domain(
         domain: &Domain,
         text: &[u8],
@@ -104,8 +104,8 @@ impl Certificate {
         Ok(Certificate { certified, facts, pair, domain: Some(domain.clone()) })
     }
 
-    /// Reads the file of a domain, as [`Certificate::of_domain`] does. Returns [`None`] if there is
-    /// none.
+    /// Reads the certificate that was got by ACME for a domain, and its key, from one file, and
+    /// checks both. Returns [`None`] if there is no such file.
     ///
     /// # Errors
     ///

@@ -13,31 +13,33 @@ use crate::config::acme::Domain;
 use crate::in_force::InForce;
 use crate::tls::certificate::Certificate;
 
-/// Shortest time between two lines of the log about handshakes that get no certificate.
+/// Minimum time between two log lines about handshakes that get no certificate.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Certificates of the server. New handshakes get those that were published last.
 pub struct Certificates {
     /// Certificates in force.
     pub set: InForce<Set>,
-    /// When the log last said that a handshake got none.
+    /// Time of the last log line about a handshake that got no certificate.
     said: Mutex<Option<Instant>>,
 }
 
 /// Certificates with the names that they are for.
 pub struct Set {
-    /// Certificates in the order of the flags.
+    /// Certificates in the order of the flags, those by ACME last.
     pub all: Vec<Certificate>,
-    /// Indexes of those that have a name; a wildcard is there without its star.
+    /// Indexes in `all` of the certificates that have a name. A wildcard is stored without its
+    /// star, as `.example.com`.
     by_name: HashMap<String, Vec<usize>>,
     /// Domains that are to get a certificate by ACME.
     awaited: HashSet<String>,
 }
 
 impl Set {
-    /// Gathers certificates. The first with a key that the client knows is for those that ask for no
-    /// name, or for one that none has. If the name is one of `domains`, they get none: that of another
-    /// name would tell them that the server is not the one that they look for.
+    /// Creates a set. A client that names no server, or a name without a certificate, gets the
+    /// first certificate with a key that the client supports. A client that names one of `domains`
+    /// whose certificate is still missing gets none, because a certificate for another name would
+    /// look like that of a wrong server.
     pub fn new(all: Vec<Certificate>, domains: &[Domain]) -> Set {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, certificate) in all.iter().enumerate() {
@@ -49,8 +51,8 @@ impl Set {
         Set { all, by_name, awaited }
     }
 
-    /// Returns the set with a certificate that was got by ACME, in the place of the one before it for
-    /// the same domain.
+    /// Returns a copy of the set with a certificate that was got by ACME, in place of the previous
+    /// one for its domain.
     pub fn with(&self, got: Certificate, domains: &[Domain]) -> Set {
         let mut all = self.all.clone();
         match all.iter_mut().find(|one| one.domain.is_some() && one.domain == got.domain) {
@@ -65,8 +67,10 @@ impl Set {
         self.all.iter().find(|one| one.domain.as_ref() == Some(domain))
     }
 
-    /// Returns the certificate for a name: one that has it, or a wildcard for it, with a key that
-    /// `is_known` to the client; of several the first. For other names, that is one of all.
+    /// Returns the certificate for a name: the first one for the name or its wildcard with a key
+    /// that `is_known` to the client, or else the first one for the name. For a name without a
+    /// certificate, chooses among all certificates in the same way, unless one is awaited for the
+    /// name.
     fn find(&self, name: Option<&str>, is_known: impl Fn(&Certificate) -> bool) -> Option<&Certificate> {
         let name = name.map(str::to_ascii_lowercase);
         // A wildcard stands for one label: ".example.com" is for "*.example.com".
@@ -82,12 +86,13 @@ impl Set {
 }
 
 impl Certificates {
-    /// Puts the first certificates in force.
+    /// Creates the certificates of the server, with `set` in force.
     pub fn new(set: Set) -> Certificates {
         Certificates { set: InForce::new(set), said: Mutex::default() }
     }
 
-    /// Says that a handshake is refused, because no certificate is there yet.
+    /// Logs that a handshake is refused, because there is no certificate for its name yet. Does so
+    /// at most once per `SAY_AGAIN`.
     fn refuse(&self, name: Option<&str>) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {

@@ -1,5 +1,5 @@
-//! Challenges of ACME that are in flight: what a certificate authority asks this server for, to see
-//! that a domain leads to it.
+//! Challenges of ACME that are in flight: what a certificate authority asks this server for, to
+//! verify that a domain leads to this server.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,29 +7,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::ServerConfig;
 use rustls::server::ClientHello;
 
-/// Protocol of a client that asks for the certificate of a challenge (RFC 8737, section 6.2).
+/// ALPN protocol of a client that asks for the certificate of a challenge (RFC 8737, section 6.2).
 pub const PROTOCOL: &[u8] = b"acme-tls/1";
 
-/// Begin of the paths at which answers are asked for (RFC 8555, section 8.3).
+/// Prefix of the paths of HTTP-01 challenges (RFC 8555, section 8.3).
 const PATH: &str = "/.well-known/acme-challenge/";
 
-/// Most challenges in flight.
+/// Maximum number of challenges in flight.
 pub const CHALLENGES_MAX: usize = 16;
 
-/// Challenge, with what the authority is to get.
+/// ACME challenge, with the answer that the certificate authority is to get.
 pub enum Challenge {
-    /// HTTP-01: a text.
+    /// HTTP-01, answered with a text over plain HTTP.
     Http {
-        /// Last part of the path.
+        /// Last segment of the path that the authority asks for.
         token: String,
-        /// What is to be answered.
+        /// Body of the response.
         answer: String,
     },
-    /// TLS-ALPN-01: a certificate.
+    /// TLS-ALPN-01, answered with a certificate in a TLS handshake.
     Tls {
-        /// Domain that is asked for.
+        /// Domain that the authority asks for (SNI).
         domain: String,
-        /// Terms that show the certificate.
+        /// TLS configuration that shows the certificate of the challenge.
         terms: Arc<ServerConfig>,
     },
 }
@@ -38,18 +38,18 @@ pub enum Challenge {
 #[derive(Default)]
 pub struct Challenges {
     all: Mutex<Vec<(u64, Challenge)>>,
-    /// Number of challenges, which each request looks at.
+    /// Number of challenges. Each request and handshake reads it instead of taking the lock.
     count: AtomicUsize,
 }
 
-/// Challenge in flight, until it is dropped.
+/// Guard of a challenge, which is answered until the guard is dropped.
 pub struct InFlight {
     challenges: Arc<Challenges>,
     number: u64,
 }
 
 impl Challenges {
-    /// Begins to answer a challenge. Returns [`None`] if too many are in flight.
+    /// Begins to answer a challenge. Returns [`None`] if [`CHALLENGES_MAX`] are in flight.
     pub fn begin(self: &Arc<Self>, challenge: Challenge) -> Option<InFlight> {
         let mut all = self.lock();
         if all.len() >= CHALLENGES_MAX {
@@ -61,7 +61,8 @@ impl Challenges {
         Some(InFlight { challenges: Arc::clone(self), number })
     }
 
-    /// Returns the answer to a request for a path, if it is that of a challenge in flight.
+    /// Returns the answer to a request for a path, if the path is that of an HTTP-01 challenge in
+    /// flight.
     pub fn answer(&self, path: &str) -> Option<String> {
         if self.count.load(Relaxed) == 0 {
             return None;
@@ -73,8 +74,8 @@ impl Challenges {
         })
     }
 
-    /// Returns the terms for a client that asks for the certificate of a challenge in flight, and for
-    /// nothing else.
+    /// Returns the TLS configuration for a client that asks for the certificate of a TLS-ALPN-01
+    /// challenge in flight, and offers no other protocol.
     pub fn terms(&self, client: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
         if self.count.load(Relaxed) == 0 || !client.alpn()?.eq([PROTOCOL]) {
             return None;

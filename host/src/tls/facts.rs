@@ -1,4 +1,4 @@
-//! What a certificate says: for which names it is, from when to when, and by whom.
+//! Facts that a certificate states: its names, the time for which it is valid, and its issuer.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -35,8 +35,8 @@ struct Issuer {
 }
 
 impl Facts {
-    /// Reads what the first certificate of a chain says, and checks that each of the others is that
-    /// of the issuer of one before it, by its name and the identifier of its key.
+    /// Reads the facts of the first certificate of a chain, and checks that each other certificate
+    /// belongs to the issuer of an earlier one, by the issuer's name and the identifier of its key.
     ///
     /// # Errors
     ///
@@ -65,11 +65,12 @@ impl Facts {
         facts.context("there is no certificate")
     }
 
-    /// Checks that now is within its time.
+    /// Checks that the certificate is valid at `now`.
     ///
     /// # Errors
     ///
-    /// When its time begins, or when it has ended.
+    /// When the certificate is not valid yet, or has expired: the time at which its validity
+    /// begins, or has ended.
     pub fn check(&self, now: SystemTime) -> anyhow::Result<()> {
         if now < parsed(&self.not_before) {
             bail!("it is not valid before {}", self.not_before);
@@ -80,17 +81,17 @@ impl Facts {
         Ok(())
     }
 
-    /// Returns the end of its time.
+    /// Returns the time at which the certificate expires.
     pub fn not_after(&self) -> SystemTime {
         parsed(&self.not_after)
     }
 
-    /// Returns for how long it is valid in all.
+    /// Returns the whole time for which the certificate is valid.
     pub fn lifetime(&self) -> Duration {
         self.not_after().duration_since(self.not_before()).unwrap_or_default()
     }
 
-    /// Returns the start of its time.
+    /// Returns the time from which on the certificate is valid.
     pub fn not_before(&self) -> SystemTime {
         parsed(&self.not_before)
     }
@@ -120,7 +121,8 @@ impl Issuer {
         Issuer { name: found.issuer().as_raw().into(), key }
     }
 
-    /// Returns whether a certificate is the issuer's.
+    /// Returns whether a certificate belongs to this issuer, by its name and, if both have one, the
+    /// identifier of its key.
     fn is(&self, found: &X509Certificate<'_>) -> bool {
         let key = found.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
@@ -131,7 +133,7 @@ impl Issuer {
     }
 }
 
-/// Returns the names of a certificate in small letters.
+/// Returns the DNS names of a certificate, in small letters, and its IP addresses.
 fn names(found: &X509Certificate<'_>) -> anyhow::Result<Vec<String>> {
     let alternative = found.subject_alternative_name().context("its names (subjectAltName) are malformed")?;
     let all = alternative.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
@@ -155,7 +157,7 @@ fn rfc3339(time: &ASN1Time) -> String {
     clock::seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// Parses what [`rfc3339`] has formatted.
+/// Parses a time that [`rfc3339`] has formatted.
 fn parsed(time: &str) -> SystemTime {
     humantime::parse_rfc3339(time).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -29,20 +29,22 @@ use crate::tls::orders::Orders;
 use crate::tls::shown::{AllShown, Shown};
 use crate::tls::terms;
 
-/// Time between two looks at the files.
+/// Interval at which the files of certificates and keys are checked for changes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Time after which files that were refused are tried again: the time of a certificate may have begun.
+/// Time after which files that were refused are tried again: a certificate may have become valid
+/// meanwhile.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Time before the end of a certificate from which on the server warns of it.
+/// Time before a certificate expires from which on the server warns.
 const WARN_BEFORE: Duration = Duration::from_secs(21 * 24 * 3600);
 
-/// Share of its time from which on the server warns of a certificate that was got by ACME, which may
-/// be short. It should have been renewed before.
+/// Divisor of the lifetime of a certificate that was got by ACME: the server warns when less than
+/// that part is left. Such a certificate may have a short lifetime, and should have been renewed
+/// earlier.
 const WARN_SHARE: u32 = 4;
 
-/// Time between two warnings.
+/// Interval at which the warnings about certificates are repeated.
 const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// TLS of the server.
@@ -50,20 +52,21 @@ pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
     terms: InForce<ServerConfig>,
-    /// What the certificates were read from. Locked while they are replaced.
+    /// Flags and files from which the certificates were read. Locked while the certificates are
+    /// replaced.
     source: Mutex<Source>,
     events: Arc<Events>,
     /// Challenges of ACME that are in flight.
     pub challenges: Arc<Challenges>,
-    /// What has become of the orders by ACME.
+    /// State of the orders of certificates by ACME.
     pub orders: Orders,
 }
 
 struct Source {
     flags: TlsFlags,
-    /// Stamps of the files before they were last read.
+    /// Stamps of the files, taken before the files were last read.
     seen: Vec<Option<FileStamp>>,
-    /// Why the files as they are now are refused, and when they were tried.
+    /// Why the current content of the files is refused, and when it was last tried.
     refused: Option<(String, Instant)>,
 }
 
@@ -73,13 +76,13 @@ pub struct Ready {
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
-    /// Why the file of a domain is not used.
+    /// Why the file of a domain with ACME is not used, if there is such a file.
     refused: Option<String>,
     terms: Option<ServerConfig>,
 }
 
 impl Ready {
-    /// Publishes what is ready for new connections.
+    /// Publishes the certificates and terms for new connections.
     pub fn publish(self) {
         let tls = Arc::clone(&self.tls);
         tls.replace(&mut tls.source(), self);
@@ -87,7 +90,7 @@ impl Ready {
     }
 }
 
-/// Checks that the files can be used that the flags name.
+/// Checks that the files that the flags name can be used.
 ///
 /// # Errors
 ///
@@ -99,7 +102,7 @@ pub fn check(flags: &TlsFlags) -> anyhow::Result<()> {
 }
 
 impl Tls {
-    /// Reads the certificates that the flags name. [`None`] if they name none.
+    /// Reads the certificates that the flags name. Returns [`None`] if the flags turn TLS off.
     ///
     /// # Errors
     ///
@@ -122,7 +125,8 @@ impl Tls {
         Ok(Some(tls))
     }
 
-    /// Returns the terms for a new connection, by what the client asks for.
+    /// Returns the TLS configuration for a new connection: that of an ACME challenge if the client
+    /// asks for one, otherwise that of the server.
     pub fn terms(&self, client: &ClientHello<'_>) -> Arc<ServerConfig> {
         self.challenges.terms(client).unwrap_or_else(|| self.terms.get())
     }
@@ -132,13 +136,15 @@ impl Tls {
         &self.provider
     }
 
-    /// Returns what the certificate says that was got for a domain by ACME, and its file.
+    /// Returns the facts and the file of the certificate that was got for a domain by ACME, if
+    /// there is one.
     pub fn of_domain(&self, domain: &Domain) -> Option<(Facts, PathBuf)> {
         let set = self.certificates.set.get();
         set.of_domain(domain).map(|one| (one.facts.clone(), one.pair.cert.clone()))
     }
 
-    /// Publishes a certificate that was got by ACME. Another one of its domain has no place any more.
+    /// Publishes a certificate that was got by ACME, in place of the previous one for its domain.
+    /// Does nothing if the flags no longer name the domain.
     pub fn publish(&self, got: Certificate) {
         // Keeps a look at the files waiting, which would publish what was there before.
         let source = self.source();
@@ -198,7 +204,8 @@ impl Tls {
         }
     }
 
-    /// Notes why files are refused, and says so once.
+    /// Records why files are refused. Logs the cause and sends it as an event, unless `before` has
+    /// the same cause.
     fn refuse(&self, source: &mut Source, before: Option<(String, Instant)>, cause: String) {
         if before.is_none_or(|(before, _)| before != cause) {
             warn!(cause, "a certificate is not replaced: the one before it goes on");
@@ -207,7 +214,8 @@ impl Tls {
         source.refused = Some((cause, Instant::now()));
     }
 
-    /// Tells which certificates serve that did not before, and which names have none any more.
+    /// Logs the new certificates and sends them as events, and warns of names that no certificate
+    /// has any more.
     fn tell(&self, old: &Set, new: &Set) {
         let names = |set: &Set| -> BTreeSet<String> {
             set.all.iter().flat_map(|one| one.facts.names.iter().cloned()).collect()
@@ -227,7 +235,8 @@ impl Tls {
         }
     }
 
-    /// Warns of certificates that expire soon, and of private keys that are open to all.
+    /// Warns of certificates that have expired or expire soon, and of private keys that are open to
+    /// all users.
     fn warn(&self) {
         let set = self.certificates.set.get();
         let now = SystemTime::now();
@@ -249,7 +258,7 @@ impl Tls {
         }
     }
 
-    /// Starts to look at the files, and to publish what is new in them.
+    /// Starts a thread that checks the files for changes, and publishes new certificates.
     ///
     /// # Errors
     ///
@@ -269,8 +278,9 @@ impl Tls {
         Ok(())
     }
 
-    /// Reads the files if they have changed, and two looks have found the same: then no write is in
-    /// progress.
+    /// Reads the files and publishes the certificates, if the files have changed, or were refused
+    /// and are due again. Does so only after two checks have found the same stamps, so that no
+    /// write is in progress.
     fn look(self: &Arc<Self>, last: &mut Vec<Option<FileStamp>>) {
         let (flags, seen, is_due) = {
             let source = self.source();
@@ -308,11 +318,12 @@ impl Tls {
     }
 }
 
-/// Prepares what a reload of the configuration changes.
+/// Prepares the certificates and terms for a reload of the configuration. Returns [`None`] if TLS
+/// is off.
 ///
 /// # Errors
 ///
-/// As [`Tls::prepare`], and when TLS is to be turned on or off.
+/// When a file cannot be used, or when the flags would turn TLS on or off.
 pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<Ready>, String> {
     if tls.is_some() != flags.is_on() {
         return Err("TLS is turned on and off by a restart only (--tls-cert, --acme)".into());
@@ -324,9 +335,9 @@ pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<R
     prepared.map(Some).map_err(|error| format!("{error:#}"))
 }
 
-/// Reads the certificates that the flags name, and those that were got by ACME. Where the file of such
-/// a one is missing or bad, that of `old` goes on, and another one is ordered. Also returns why a file
-/// is bad.
+/// Reads the certificates that the flags name, and those that were got by ACME. If the file of a
+/// domain with ACME is missing or bad, takes the certificate of the domain from `old`, if there is
+/// one. Also returns why the first bad file is bad.
 ///
 /// # Errors
 ///

@@ -1,5 +1,4 @@
-//! What has become of the orders of certificates by ACME, for the API, the metrics and the next
-//! attempt.
+//! State of the orders of certificates by ACME, for the API, the metrics and the next attempt.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::config::acme::Domain;
 
-/// Orders of the server.
+/// Orders of certificates by ACME: the state for each domain, and the numbers of results.
 #[derive(Default)]
 pub struct Orders {
     domains: Mutex<BTreeMap<Domain, Order>>,
@@ -61,28 +60,28 @@ impl Orders {
         self.lock().insert(domain.clone(), order);
     }
 
-    /// Notes that the first order for a domain begins.
+    /// Records that the first order for a domain begins. Keeps the state of a domain that has one.
     pub fn begin(&self, domain: &Domain) {
         let begun = || Order { next: SystemTime::now(), failures: 0, cause: None };
         self.lock().entry(domain.clone()).or_insert_with(begun);
     }
 
-    /// Forgets all other domains.
+    /// Removes the state of all domains but these.
     pub fn keep(&self, domains: &[Domain]) {
         self.lock().retain(|domain, _| domains.contains(domain));
     }
 
-    /// Returns the numbers of orders by what came of them.
+    /// Returns the numbers of orders by result: `got` or `failed`.
     pub fn counts(&self) -> [(&'static str, u64); 2] {
         [("got", self.got.load(Relaxed)), ("failed", self.failed.load(Relaxed))]
     }
 
-    /// Returns the times of the next attempts.
+    /// Returns each domain with the time of its next attempt.
     pub fn next(&self) -> Vec<(String, SystemTime)> {
         self.lock().iter().map(|(domain, order)| (domain.to_string(), order.next)).collect()
     }
 
-    /// Returns what the API shows.
+    /// Returns the orders as the API shows them.
     pub fn shown(&self) -> Vec<ShownOrder> {
         let shown = |(domain, order): (&Domain, &Order)| ShownOrder {
             domain: domain.to_string(),

@@ -21,7 +21,7 @@ use crate::tls::certificates::Certificates;
 /// Name of HTTP/2 in the choice of a protocol (ALPN).
 pub const HTTP2: &[u8] = b"h2";
 
-/// Name of HTTP/1.1 in the choice of a protocol.
+/// Name of HTTP/1.1 in the choice of a protocol (ALPN).
 const HTTP1: &[u8] = b"http/1.1";
 
 /// Returns the cryptography that the server uses.
@@ -29,7 +29,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Returns the terms that the flags describe.
+/// Returns the TLS configuration that the flags describe.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ pub fn new(
     Ok(terms)
 }
 
-/// Returns what checks the certificates of clients.
+/// Returns the verifier of client certificates, which trusts the authorities in the file at `path`.
 fn verifier(
     path: &Path,
     whether: ClientCertificate,

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use crate::fault::Fault;
 use crate::seed::{self, Seed};
 
-/// Default value of the `host` header.
+/// Default value of the header field `host`.
 const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
 
 /// Response as a client would get it.
@@ -29,13 +29,13 @@ pub struct Answer {
     pub status: StatusCode,
     /// Reason phrase.
     pub reason: String,
-    /// Headers, including the `content-length` that a client would get.
+    /// Header fields, including the `content-length` that a client would get.
     pub fields: HeaderMap,
     /// Body; empty in answer to HEAD.
     pub body: Bytes,
 }
 
-/// What a server adds to a request.
+/// Facts that a server adds to a request: its time, its id and its client.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Time of the request; [`None`] is now.
@@ -52,7 +52,7 @@ impl Default for Facts {
     }
 }
 
-/// Creates a request without headers or body.
+/// Creates a request without header fields or a body.
 ///
 /// # Errors
 ///
@@ -73,11 +73,11 @@ pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
     })
 }
 
-/// Adds a header, written as `name: value`, to a request.
+/// Adds a header field, written as `name: value`, to a request.
 ///
 /// # Errors
 ///
-/// One line, when the header is malformed.
+/// One line that says that the field is malformed.
 pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String> {
     let wrong = || format!("expected a field such as accept: text/html, found `{line}`");
     let (name, value) = line.split_once(':').ok_or_else(wrong)?;
@@ -87,13 +87,14 @@ pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String>
     Ok(())
 }
 
-/// Sends a request to a module. Returns the response, or the fault with which the host
-/// would answer a client instead. Also returns the resources that the call used.
+/// Sends a request to a module. Returns the response, or the fault with which the host would answer
+/// a client instead, and the resources that the call used.
 pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
     send_with(request, &Facts::default(), module).await
 }
 
-/// Sends a request to a module with these facts. Returns what [`send`] returns.
+/// Sends a request with facts to a module. Returns the response, or the fault with which the host
+/// would answer a client instead, and the resources that the call used.
 pub async fn send_with(
     request: &Request<Bytes>,
     facts: &Facts,
@@ -119,7 +120,7 @@ fn encoded(request: &Request<Bytes>, facts: &Facts) -> Result<Message, BadReques
     Ok(Message { head, body, seed })
 }
 
-/// Most of everything: a request of the operator's own has no limits.
+/// Limits that no request reaches, because an operator's own requests have none.
 const NO_LIMITS: MessageLimits = MessageLimits {
     target_max: usize::MAX / 2,
     head_max: usize::MAX,
@@ -127,8 +128,8 @@ const NO_LIMITS: MessageLimits = MessageLimits {
     body_max: u64::MAX,
 };
 
-/// Writes the head of a request as a client would, with a `host` header, and reads it as the
-/// server does.
+/// Writes the head of a request as a client would, with a field `host`, reads the head as the
+/// server does, and passes it to `use_head`.
 fn with_head<T>(
     request: &Request<Bytes>,
     use_head: impl FnOnce(&RequestHead<'_>) -> Result<T, BadRequest>,
@@ -155,8 +156,8 @@ fn with_head<T>(
     use_head(&parser.head(&bytes))
 }
 
-/// Calls a module with the encoded bytes of a request, and decodes the response.
-/// `method` is the method of the request.
+/// Calls a module with the encoded bytes of a request, and decodes the response. `method` is the
+/// method of the request. Returns the response or the fault, and the resources that the call used.
 pub async fn call(
     module: &HandlerModule,
     message: &Message,
@@ -166,8 +167,8 @@ pub async fn call(
     (answer(module, returned, method), usage)
 }
 
-/// Calls a module as [`call`] does, with a request that was served before. Drops the log lines
-/// of the module.
+/// Calls a module with a request that was served before, and drops the log lines of the module.
+/// Returns the response or the fault, and the resources that the call used.
 pub async fn call_again(
     module: &HandlerModule,
     message: &Message,
@@ -187,7 +188,7 @@ fn answer(
 }
 
 impl Answer {
-    /// Returns whether a secret stands in the response.
+    /// Returns whether a secret of the handler stands in the response.
     pub(super) fn has_secret_of(&self, values: &Values) -> bool {
         let has = |bytes: &[u8]| matches!(values.mask_bytes(bytes), Cow::Owned(_));
         has(&self.body)
@@ -215,7 +216,7 @@ impl Answer {
         })
     }
 
-    /// Returns the values of all headers with a name.
+    /// Returns the values of all header fields with a name.
     pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
         self.fields.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
     }

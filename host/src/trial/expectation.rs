@@ -9,7 +9,7 @@ use http::header::HeaderName;
 
 use crate::trial::exchange::Answer;
 
-/// Most bytes that a message shows of a text.
+/// Largest number of bytes that a message shows of a text.
 const SHOWN_MAX: usize = 200;
 
 /// Expectation about a response.

@@ -15,22 +15,22 @@ use crate::trial::expectation::Expectation;
 /// Request and the expectations about its response.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// Request.
+    /// Request that is sent.
     pub request: Request<Bytes>,
     /// Expectations, all of which must be met.
     pub expected: Vec<Expected>,
     /// Position in a file, written `file:line: `; empty for a probe of the command line.
     pub place: String,
-    /// Name in the file; empty if it has none.
+    /// Name of the request in the file; empty if it has none.
     pub name: String,
 }
 
 /// Expectation with its position in a file.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// Expectation.
+    /// Expectation about the response.
     pub what: Expectation,
-    /// Position in a file, written `file:line: `; empty on the command line.
+    /// Position of the expectation in a file, written `file:line: `; empty on the command line.
     pub place: String,
 }
 

@@ -33,13 +33,13 @@ use crate::trial::exchange::{add_field, request};
 use crate::trial::expectation::Expectation;
 use crate::trial::probe::{Expected, Probe};
 
-/// Largest file of requests, and largest file with a body, in bytes.
+/// Maximum size in bytes of a request file, and of a file with a body.
 pub(crate) const FILE_MAX: usize = 64 << 20;
 
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
 
-/// Mistake of an expectation that would be sent as a line of the body.
+/// Message about an expectation that would be sent as a line of the body.
 const IN_BODY: &str = "an expectation behind the empty line is written `> 200`; `# > 200` stands above the request (a body \
     with a line like this one goes to a file: `< FILE`)";
 
@@ -79,7 +79,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Parses the lines between two separators. Returns `None` if they hold no request.
+    /// Parses the lines between two separators. Returns `None` if the lines hold no request.
     fn request(&mut self, title: &str, block: &[Line<'_>]) -> anyhow::Result<Option<Probe>> {
         let mut expected = Vec::new();
         let mut lines = block.iter().copied();
@@ -135,8 +135,8 @@ impl Reader<'_> {
         Ok(Some(Probe { request, expected, place: self.at(start), name: title.to_owned() }))
     }
 
-    /// Returns whether a line is empty or a comment. Adds the expectation that stands in
-    /// the comment, if any, to `expected`.
+    /// Returns whether a line is empty or a comment. If an expectation stands in the comment, adds
+    /// it to `expected`.
     fn is_blank_or_comment(
         &self,
         number: usize,
@@ -176,7 +176,7 @@ impl Reader<'_> {
         request(method, target).map_err(|why| self.wrong(number, &why))
     }
 
-    /// Returns the body: the content of FILE if `< FILE` is its only line, or else the
+    /// Returns the body of a request: the content of FILE if `< FILE` is the only line, or else the
     /// lines without empty ones at the end.
     fn body(&self, lines: &[Line<'_>]) -> anyhow::Result<Vec<u8>> {
         let end = lines.iter().rposition(|(_, line)| !line.trim().is_empty()).map_or(0, |last| last + 1);
@@ -192,7 +192,7 @@ impl Reader<'_> {
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n").into_bytes())
     }
 
-    /// Replaces each `{{name}}` in a line by its value.
+    /// Replaces each `{{name}}` in a line by the value of the variable.
     fn filled_in(&self, number: usize, line: &str) -> anyhow::Result<String> {
         let mut filled = String::new();
         let mut rest = line;
@@ -222,12 +222,12 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the text of a comment.
+/// Returns the text of a comment; [`None`] if the line is no comment.
 fn comment(line: &str) -> Option<&str> {
     line.strip_prefix("//").or_else(|| line.strip_prefix('#'))
 }
 
-/// Returns the expectation that stands in a comment, if any. A body has no such line.
+/// Returns the expectation that stands in a comment, if any. In a body, such a line is an error.
 pub(crate) fn expectation_in_comment(line: &str) -> Option<&str> {
     comment(line)?.trim_start().strip_prefix("> ")
 }

@@ -1,5 +1,5 @@
-//! The old process of an upgrade: starts the new one, gives it all it needs, and goes on if the
-//! new one fails.
+//! The old process of an upgrade: starts the new process, sends it sockets, locks and versions, and
+//! goes on if the new process fails.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,45 +28,46 @@ use crate::upgrade::new_process::NewProcess;
 use crate::upgrade::program::Program;
 use crate::upgrade::wire::{self, Message};
 
-/// Most processes that one upgrade starts, because swaps or rollbacks come meanwhile.
+/// Maximum number of processes that one upgrade starts, one after the other, because swaps or
+/// rollbacks make a process outdated that is not ready yet.
 const ATTEMPTS: usize = 5;
 
-/// Longest time from the last change of the old process to the new process that serves. What takes
+/// Maximum time from the last change of the old process to the new process that serves. What takes
 /// long is done before.
 const TAKING: Duration = Duration::from_secs(5);
 
 /// Interval of checks whether a candidate is still being prepared.
 const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Replaces this process.
+/// Upgrader of a server: replaces this process by a new one.
 pub struct Upgrader {
     program: Program,
     app: Arc<App>,
     reloader: Arc<Reloader>,
     timeout: Duration,
     held: Mutex<Held>,
-    /// Held during an upgrade.
+    /// Locked during an upgrade, because only one runs at a time.
     running: tokio::sync::Mutex<()>,
-    /// Number of the process that serves in the place of this one.
+    /// Id of the process that serves in place of this one, once there is one.
     handed_over: SetOnce<u32>,
-    /// Runtime on which an upgrade goes on even if its client has gone.
+    /// Runtime on which an upgrade goes on even if the client that ordered it has gone.
     runtime: Handle,
 }
 
-/// What the process holds besides its sites.
+/// Sockets and lock that a new process takes over, besides the versions of the sites.
 #[derive(Default)]
 pub struct Held {
     /// Bound sockets, by the names under which they were bound.
     pub sockets: Vec<(String, OwnedFd)>,
-    /// Lock of the control socket.
+    /// Lock file of the control socket.
     pub control: Option<File>,
 }
 
-/// What came of one new process.
+/// Outcome of starting one new process.
 enum Attempt {
-    /// It serves.
+    /// The new process serves. Holds its id.
     Serves(u32),
-    /// A swap or a rollback was published, or began, while it got ready.
+    /// A swap or a rollback was published, or began, while the new process got ready.
     Outdated,
 }
 
@@ -87,12 +88,13 @@ impl Upgrader {
         }
     }
 
-    /// Notes what the server holds. Before, no upgrade is possible.
+    /// Stores the sockets and the lock that a new process takes over. Without sockets, no upgrade
+    /// is possible.
     pub fn hold(&self, held: Held) {
         *self.held() = held;
     }
 
-    /// Returns the longest time that an upgrade takes.
+    /// Returns the maximum time of an upgrade (`--upgrade-timeout`).
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -101,7 +103,7 @@ impl Upgrader {
         &self.reloader
     }
 
-    /// Waits until another process serves. Returns its number.
+    /// Waits until a new process serves in place of this one, and returns its id.
     pub async fn handed_over(&self) -> u32 {
         *self.handed_over.wait().await
     }
@@ -111,8 +113,8 @@ impl Upgrader {
         *self.held() = Held::default();
     }
 
-    /// Starts the program again, and lets the new process take the place of this one. Returns its
-    /// number. The outcome is logged.
+    /// Starts the program again, and lets the new process take over. Logs the outcome, and returns
+    /// the id of the new process.
     ///
     /// # Errors
     ///
@@ -218,7 +220,8 @@ impl Upgrader {
         Ok(Attempt::Serves(process))
     }
 
-    /// Fails if the server is stopped.
+    /// Returns an error if the server holds no sockets, because it has not begun to serve or is
+    /// being stopped.
     fn expect_running(&self) -> anyhow::Result<()> {
         if self.held().sockets.is_empty() {
             bail!("the server begins or ends; try again later");
@@ -236,7 +239,8 @@ impl Upgrader {
         self.held().control.as_ref().map(own_file::sign);
     }
 
-    /// Sends all that the new process needs. Returns a mark for each site.
+    /// Sends the new process the sockets, the locks and the versions of all sites. Returns a mark
+    /// for each site, by which a later change is noticed.
     fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
         self.expect_running()?;
         let held = self.held();
@@ -271,7 +275,7 @@ impl Upgrader {
         Ok(marks)
     }
 
-    /// Runs a function with the lock of each state folder.
+    /// Runs a function with the lock of each state folder, until the function fails.
     fn locks(&self, sites: &[Arc<Site>], run: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
         let of_sites = sites.iter().filter_map(|site| site.swapper.held_lock());
         self.reloader.held_lock().into_iter().chain(of_sites).try_for_each(run)

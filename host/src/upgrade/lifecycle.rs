@@ -1,4 +1,5 @@
-//! What the API asks for: the configuration, and upgrades.
+//! Actions on the whole server for the API: upgrades and reloads, and the settings and limits in
+//! force.
 
 use std::sync::Arc;
 use std::time::Duration;

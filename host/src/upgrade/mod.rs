@@ -17,11 +17,11 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `handover` | the old process: starts the new one, and goes on if it fails |
-//! | `lifecycle` | what the API asks for |
+//! | `lifecycle` | upgrades, reloads, settings and limits, for the API |
 //! | `new_process` | the new process, as the old one sees it |
 //! | `program` | which program is started |
 //! | `takeover` | the new process: receives, and waits for its turn |
-//! | `wire` | messages between the two |
+//! | `wire` | messages between the two processes |
 
 pub mod handover;
 mod lifecycle;

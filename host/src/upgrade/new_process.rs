@@ -14,10 +14,11 @@ use crate::upgrade::program::Program;
 use crate::upgrade::takeover::VARIABLE;
 use crate::upgrade::wire::{self, Message};
 
-/// Interval of checks whether it has ended.
+/// Interval of checks whether the new process has ended.
 const END_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Variables that mean the old process alone: its sockets, and the watchdog by its number.
+/// Environment variables that concern the old process alone: its sockets, and the watchdog for its
+/// process id.
 const OWN_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
 /// New process, which is ended on drop unless it is released.
@@ -26,7 +27,7 @@ pub(super) struct NewProcess {
     pub(super) socket: UnixStream,
     program: String,
     until: Instant,
-    /// What is said of it when that time is over.
+    /// Part of an error that says which time limit the new process has missed, if it is late.
     late: String,
 }
 
@@ -47,13 +48,13 @@ impl NewProcess {
         Ok(new)
     }
 
-    /// Shortens its time, because it is ready and takes the place of the old process.
+    /// Replaces the time limit by one from now on, because the new process is ready and takes over.
     pub(super) fn has_to_serve_within(&mut self, time: Duration) {
         self.until = Instant::now() + time;
         self.late = format!("did not serve within {time:?} after it was ready");
     }
 
-    /// Returns the time that is left for it.
+    /// Returns the time that is left for the new process, at least 1 ms.
     fn left(&self) -> Duration {
         // A timeout of zero would be none.
         self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
@@ -73,7 +74,7 @@ impl NewProcess {
         Ok(())
     }
 
-    /// Explains an error in talking to the process.
+    /// Explains an error of sending to or receiving from the new process.
     pub(super) fn told<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         result.map_err(|error| {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -93,7 +94,8 @@ impl NewProcess {
         })
     }
 
-    /// Ends the process. Returns how it has ended.
+    /// Ends the new process, after waiting shortly for its own exit. Returns the exit status, if
+    /// there is one.
     pub(super) fn end(&mut self) -> Option<std::process::ExitStatus> {
         let mut child = self.child.take()?;
         // One that has closed its end is about to exit by itself.
@@ -108,7 +110,7 @@ impl NewProcess {
         child.wait().ok()
     }
 
-    /// Lets the process go on after this one. Returns its number.
+    /// Lets the new process go on after this one, and returns its id.
     pub(super) fn release(&mut self) -> u32 {
         self.child.take().map_or(0, |child| child.id())
     }

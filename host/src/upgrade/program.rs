@@ -6,13 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Program and its arguments.
+/// Program that an upgrade starts, and its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// Path of the file. A symbolic link in it is followed at each start, so that it may lead to a
     /// newer program.
     pub path: PathBuf,
-    /// Arguments, without the name of the program.
+    /// Arguments of the program, without its name.
     pub arguments: Vec<OsString>,
 }
 
@@ -25,7 +25,7 @@ impl Program {
     }
 }
 
-/// Returns the path of the program that was started by a name.
+/// Returns the path of the program that was started under a name.
 fn path(name: &OsStr) -> PathBuf {
     let found = match name.as_bytes().contains(&b'/') {
         true => std::path::absolute(name).ok(),

@@ -21,20 +21,21 @@ use crate::net::{handed, listener};
 use crate::site::handed::Handed;
 use crate::upgrade::wire::{self, Message};
 
-/// Environment variable by which the old process names itself. Without the prefix of the settings.
+/// Environment variable with the id of the old process. Its name lacks the prefix of settings.
 pub(super) const VARIABLE: &str = "_HOST_REPLACES";
 
-/// Largest module in bytes. `--module-max` may be lower now, but the module serves.
+/// Maximum size in bytes of a module that is taken over. `--module-max` does not count, because it
+/// may have become lower than a module that serves.
 const MODULE_MAX: usize = 1 << 30;
 
-/// Connection to the old process, and what came from it.
+/// Connection to the old process, and what the old process has sent.
 pub struct Takeover {
     old: UnixStream,
     process: u32,
-    /// Path of the configuration file of the old process.
+    /// Path of the configuration file of the old process, if it has one.
     configuration: Option<String>,
     has_state_dir: bool,
-    /// Versions by the name of their site.
+    /// Versions of each site, by the name of the site.
     pub sites: BTreeMap<String, Handed>,
 }
 
@@ -42,7 +43,7 @@ pub struct Takeover {
 ///
 /// # Errors
 ///
-/// When the old process has ended.
+/// When the old process has ended, or has given the upgrade up.
 pub fn receive() -> anyhow::Result<Option<Takeover>> {
     let Some(old) = old_process()? else { return Ok(None) };
     let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
@@ -54,13 +55,14 @@ pub fn receive() -> anyhow::Result<Option<Takeover>> {
     Ok(Some(takeover))
 }
 
-/// Tells the old process why this one cannot serve.
+/// Tells the old process why the new process cannot serve.
 pub fn failed(old: &UnixStream, cause: &str) {
     // An old process that has ended needs no cause.
     let _ = wire::send(old, &Message::Failed { cause: cause.to_owned() });
 }
 
-/// Returns the connection to the old process, which is the parent of this one.
+/// Returns the connection to the old process, which is the parent of this one; [`None`] if this
+/// process replaces no other.
 fn old_process() -> anyhow::Result<Option<UnixStream>> {
     let named = env::var(VARIABLE).ok().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
     let stdin = io::stdin();
@@ -109,12 +111,12 @@ impl Takeover {
         self.old.try_clone().ok()
     }
 
-    /// Checks that this process has found the configuration file of the old one, and its state
-    /// folder, which it would make anew otherwise.
+    /// Checks that this process uses the configuration file of the old one, and that the state
+    /// folder still exists, which would be created empty otherwise.
     ///
     /// # Errors
     ///
-    /// Which of them it has not found.
+    /// Which of the two is gone.
     pub fn expect_files(&self, found: Option<&Path>, state_dir: Option<&Path>) -> anyhow::Result<()> {
         let found = found.map(|path| path.to_string_lossy().into_owned());
         if let Some(file) = &self.configuration
@@ -135,7 +137,7 @@ impl Takeover {
         Ok(())
     }
 
-    /// Tells the old process that this one can serve, and waits until it may.
+    /// Tells the old process that this one can serve, and waits for permission to serve.
     ///
     /// # Errors
     ///
@@ -144,7 +146,8 @@ impl Takeover {
         self.say(&Message::Ready, &Message::Go)
     }
 
-    /// Tells the old process that this one serves, and waits until it is the server.
+    /// Tells the old process that this one serves, and waits until this one is the server. Then
+    /// closes the sockets and releases the locks that were handed over and not taken.
     ///
     /// # Errors
     ///

@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::site::saved::State;
 
-/// Longest message in bytes, without what follows it.
+/// Maximum length of a message in bytes, without a descriptor or bytes that follow it.
 const MESSAGE_MAX: usize = 64 << 20;
 
-/// Message, in the order in which they are sent.
+/// Message of an upgrade. The variants are in the order in which they are sent.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Message {
     /// Bound socket, whose descriptor follows.
     Socket {
-        /// Name under which it was bound.
+        /// Name under which the socket was bound.
         name: String,
     },
     /// Locked file, whose descriptor follows.
@@ -32,26 +32,26 @@ pub enum Message {
     Site {
         /// Name of the site.
         name: String,
-        /// Its state, which names modules by their hashes.
+        /// State of the site, which names modules by their hashes.
         state: Box<State>,
     },
-    /// Bytes of a module that is not in the state folder; they follow.
+    /// Module that is not in the state folder; its bytes follow.
     Module {
-        /// SHA-256 in hexadecimal.
+        /// SHA-256 of the module in hexadecimal.
         sha256: String,
-        /// Number of bytes.
+        /// Number of bytes that follow.
         length: usize,
     },
-    /// All was sent.
+    /// The old process has sent everything.
     Complete {
         /// Path of the configuration file that the old process was started with, for comparison.
         configuration: Option<String>,
-        /// Whether the old process has a state folder, in which the other modules are.
+        /// Whether the old process has a state folder, which holds the modules that were not sent.
         has_state_dir: bool,
     },
     /// The new process can serve.
     Ready,
-    /// The old process makes no more changes, and the new one may.
+    /// The old process makes no more changes, and the new process may.
     Go,
     /// The new process serves.
     Serving,
@@ -59,7 +59,7 @@ pub enum Message {
     Main,
     /// The new process cannot serve, and ends.
     Failed {
-        /// Why.
+        /// Why the new process cannot serve.
         cause: String,
     },
 }
@@ -76,20 +76,20 @@ pub fn send(mut to: &UnixStream, message: &Message) -> io::Result<()> {
     to.write_all(&json)
 }
 
-/// Sends the bytes of a module, behind its message.
+/// Sends the bytes of a module, after the message about it.
 ///
 /// # Errors
 ///
-/// As [`send`].
+/// When the other process has ended or does not read in time.
 pub fn send_bytes(mut to: &UnixStream, bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes)
 }
 
-/// Sends a descriptor, behind its message.
+/// Sends a descriptor, after the message about it.
 ///
 /// # Errors
 ///
-/// As [`send`].
+/// When the other process has ended or does not read in time.
 pub fn send_descriptor(to: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -102,7 +102,7 @@ pub fn send_descriptor(to: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Resul
     }
 }
 
-/// Waits for a message.
+/// Waits for the next message.
 ///
 /// # Errors
 ///
@@ -114,11 +114,11 @@ pub fn receive(mut from: &UnixStream) -> io::Result<Message> {
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// Receives the bytes behind a message.
+/// Receives the bytes that follow a message.
 ///
 /// # Errors
 ///
-/// As [`receive`], or when there are more than `max` bytes.
+/// When the other process has ended or does not write in time, or `length` is larger than `max`.
 pub fn receive_bytes(from: &UnixStream, length: usize, max: usize) -> io::Result<Vec<u8>> {
     if length > max {
         return Err(io::Error::other(format!("a message has {length} bytes; expected at most {max}")));
@@ -128,11 +128,11 @@ pub fn receive_bytes(from: &UnixStream, length: usize, max: usize) -> io::Result
     if bytes.len() == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Receives the descriptor behind a message.
+/// Receives the descriptor that follows a message.
 ///
 /// # Errors
 ///
-/// As [`receive`].
+/// When the other process has ended, does not write in time, or sends no descriptor.
 pub fn receive_descriptor(from: &UnixStream) -> io::Result<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

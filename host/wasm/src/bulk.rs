@@ -21,35 +21,37 @@ use wasmparser::{BinaryReader, Result};
 use crate::module_error::ModuleError;
 use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
-/// In a function with at most this many bulk instructions, small ones run without a
-/// helper. In a function with more, each calls a helper first, and so may yield.
+/// Largest number of bulk instructions (see [`Bulk`]) in a function that still runs small ones
+/// without a helper function. In a function with more, each one calls a helper first, and so may
+/// yield.
 const IN_A_ROW: usize = 64;
 
-/// Name of the helper functions in the name section. Messages leave out functions of this
-/// name.
+/// Name of the helper functions in the name section of a module. Backtraces in messages leave out
+/// functions of this name.
 pub(super) const NAME: &str = "host:bulk";
 
-/// The added types in binary form: `(i32, i32, i32) -> (i32, i32, i32)` for the
-/// helpers, `(i32, i32) -> (i32, i32, i32)` for the block around a call of one, and
-/// `() -> ()` for the helper that does nothing.
+/// Types that are added to a module, in binary form: `(i32, i32, i32) -> (i32, i32, i32)` for the
+/// helper functions, `(i32, i32) -> (i32, i32, i32)` for the block around the call of a helper, and
+/// `() -> ()` for the helper that does nothing but yield.
 const TYPES: [&[u8]; 3] = [
     &[0x60, 3, 0x7f, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
     &[0x60, 2, 0x7f, 0x7f, 3, 0x7f, 0x7f, 0x7f],
     &[0x60, 0, 0],
 ];
 
-/// Whether an instruction calls a helper first.
+/// Whether a bulk instruction calls a helper function first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HelperCall {
     /// Never: the instruction stays as it is.
     Never,
-    /// If its size is more than a chunk. Most sizes are small, and such an instruction
-    /// takes less time than the call would.
+    /// Only if the operation is larger than [`CHUNK`]. Most are smaller, and take less time than
+    /// the call of a helper would.
     BySize {
-        /// The local that holds the size.
+        /// Index of the added local variable that holds the size.
         local: u32,
     },
-    /// Always.
+    /// Always: the function has too many bulk instructions or no room for another local, or the
+    /// instruction cannot be split.
     Always,
 }
 
@@ -85,12 +87,12 @@ impl<'a> Helpers<'a> {
         !self.indices.is_empty()
     }
 
-    /// Returns the type section with the types of the helpers.
+    /// Returns a module's type section with the types of the helpers added.
     pub(super) fn types(&self, section: &[u8]) -> Result<Vec<u8>> {
         extended(section, TYPES.len(), &TYPES.concat())
     }
 
-    /// Returns the function section with the helpers.
+    /// Returns a module's function section with the helpers added.
     pub(super) fn functions(&self, section: &[u8]) -> Result<Vec<u8>> {
         let mut added = Vec::new();
         for bulk in self.indices.keys() {
@@ -129,7 +131,8 @@ impl<'a> Helpers<'a> {
         names
     }
 
-    /// Returns a body in which instructions call the helpers.
+    /// Returns a function body in which the calls of helpers are inserted before bulk instructions.
+    /// `raw` returns a range of the module.
     fn split<'b>(
         &self,
         body: &Body,
@@ -170,8 +173,8 @@ impl<'a> Helpers<'a> {
         Ok(bytes)
     }
 
-    /// Returns the helper for one kind of instruction. Its parameters are the operands:
-    /// the destination, the source or value, and the size.
+    /// Returns the helper function for one kind of instruction. Its parameters are the operands of
+    /// the instruction: the destination, the source or value, and the size.
     fn function(&self, bulk: Bulk) -> Function {
         const TO: u32 = 0;
         const FROM: u32 = 1;
@@ -226,17 +229,18 @@ impl<'a> Helpers<'a> {
     }
 }
 
-/// Pushes the sum of two parameters as i64, which cannot overflow.
+/// Emits code that pushes the sum of two i32 locals as i64, which cannot overflow.
 fn push_end(code: &mut InstructionSink<'_>, start: u32, size: u32) {
     code.local_get(start).i64_extend_i32_u().local_get(size).i64_extend_i32_u().i64_add();
 }
 
-/// Pushes the size of the memory in bytes as i64.
+/// Emits code that pushes the size of the memory in bytes as i64.
 fn push_memory_size<'a, 'b>(code: &'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b> {
     code.memory_size(0).i64_extend_i32_u().i64_const(16).i64_shl()
 }
 
-/// Returns a list section with `count` more entries, encoded in `added`.
+/// Returns a section of a module, which is a list, with `count` more entries at its end. `added` is
+/// the encoded entries.
 pub(super) fn extended(section: &[u8], count: usize, added: &[u8]) -> Result<Vec<u8>> {
     let mut reader = BinaryReader::new(section, 0);
     let total = reader.read_var_u32()? as usize + count;
@@ -254,8 +258,8 @@ mod tests {
     use crate::instrument::instrument;
     use wasmparser::{Operator, Parser, Payload};
 
-    /// Instruments a function with this code. Returns its numbers of calls and size
-    /// tests, and the number of functions in the module.
+    /// Instruments a module with one function of this code. Returns the number of calls and of size
+    /// tests in that function, and the number of functions in the instrumented module.
     fn instrumented(code: &str) -> (usize, usize, usize) {
         let module = format!(
             "(module (import \"host\" \"log\" (func)) (memory 1) (table 1 funcref) (data \"a\")

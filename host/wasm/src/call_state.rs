@@ -12,31 +12,34 @@ use crate::values::Values;
 /// The data of a store during one call.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
-    /// The longest time of the call, which the deadline follows from.
+    /// Longest time of the call (`--deadline`), from which `deadline` is computed and which its
+    /// error names.
     pub(super) deadline_limit: Duration,
     /// Whether the call runs on a fiber, where it yields at each tick. A call on the
     /// thread's stack cannot yield.
     pub(super) on_fiber: bool,
-    /// CPU time of the thread at the first tick of the epoch during the call.
+    /// CPU time of the thread at the first tick of the epoch during the call; [`None`] before that
+    /// tick.
     pub(super) first_tick: Option<Duration>,
-    /// Number of ticks of the epoch that a call on a fiber has met.
+    /// Number of ticks of the epoch during the call.
     pub(super) ticks: u32,
     pub(super) request_id: RequestId,
-    /// The values of the instance. They stay when the state of the next call comes.
+    /// Values of the site. They stay in the store when the state of the next call replaces this
+    /// one.
     pub(super) values: Option<Arc<Values>>,
     /// Seed of the request's random bits; [`None`] outside of a request.
     pub(super) seed: Option<[u8; 32]>,
-    /// How often the call has drawn random bits.
+    /// Number of times that the call has drawn random bits.
     pub(super) drawn: u64,
     pub(super) log_lines_left: usize,
-    /// Number of lines to skip, because an earlier attempt at this call logged them. The message
-    /// about dropped lines counts as one.
+    /// Number of log lines that are still to be skipped, because an earlier attempt at this call
+    /// logged them. The message about dropped lines counts as one.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
-    /// Whether the message about dropped lines was logged.
+    /// Whether the message about dropped log lines was logged, or is not wanted.
     pub(super) log_cut: bool,
     pub(super) memory_max: usize,
-    /// Whether the memory was to grow past its limit during the call.
+    /// Whether the module tried to grow its memory past `memory_max` during the call.
     pub(super) is_memory_full: bool,
     pub(super) table_max: usize,
 }
@@ -69,8 +72,8 @@ impl CallState {
         CallState { values: Some(Arc::clone(values)), ..self }
     }
 
-    /// Returns the beginning of what the module says, with secrets masked: at least `most`
-    /// bytes, or all.
+    /// Returns the beginning of a text from the module, with secrets masked: at least `most` bytes,
+    /// or the whole text.
     pub(super) fn masked<'a>(&self, said: &'a [u8], most: usize) -> Cow<'a, [u8]> {
         match self.secrets() {
             Some(values) => values.mask_start(said, most),
@@ -78,7 +81,7 @@ impl CallState {
         }
     }
 
-    /// Returns the values if there are secrets among them.
+    /// Returns the values if at least one of them is a secret to be masked.
     pub(super) fn secrets(&self) -> Option<&Arc<Values>> {
         self.values.as_ref().filter(|values| values.has_secrets())
     }
@@ -93,8 +96,8 @@ impl CallState {
         CallState { on_fiber: false, ..self }
     }
 
-    /// Returns this state with logging off, for an `_initialize` that has run and
-    /// logged before.
+    /// Returns this state with logging off, for work that has run and logged before: `_initialize`,
+    /// or a request that is run again.
     pub(super) fn quiet(self) -> CallState {
         CallState { log_lines_left: 0, log_cut: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! Calls one function of a module, and converts wasmtime's errors to those of a call.
+//! Calls one function of a module, and converts errors of wasmtime to errors of calls.
 
 use host_http::quote::quoted;
 use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -13,7 +13,8 @@ use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, RUNTIME_FRAMES_MAX, readab
 /// Alignment of the stack pointer in the C ABI for WebAssembly, in bytes.
 const STACK_ALIGNMENT: i32 = 16;
 
-/// How far below 0 a stack pointer counts as an overflow, in bytes: the largest frame.
+/// Largest stack frame that is assumed, in bytes. A stack pointer up to this far below 0 counts as
+/// an overflow.
 const FRAME_SIZE_MAX: i32 = 64 << 20;
 
 /// Parts of the names of functions in which Rust's runtime panics and aborts, also for
@@ -41,7 +42,7 @@ const RUNTIME: [&str; 20] = [
     "alloc::raw_vec::handle_error",
 ];
 
-/// Converts wasmtime's error to that of a call.
+/// Converts an error of wasmtime to the error of a call.
 pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     if let Some(DeadlinePassed { limit }) = error.downcast_ref() {
         return CallError::Deadline { limit: *limit, frames: frames(error) };
@@ -56,8 +57,8 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     CallError::Trap { trap, panic: None, frames: frames(error) }
 }
 
-/// Returns the names of the functions on the stack, innermost first, without the innermost ones
-/// if these belong to Rust's runtime: they are equal for every panic.
+/// Returns the names of the functions on the stack at an error, innermost first. Leaves out the
+/// innermost functions of Rust's runtime, which are equal for every panic.
 fn frames(error: &wasmtime::Error) -> Vec<String> {
     let all = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
     let own = || all.iter().filter(|frame| frame.func_name() != Some(bulk::NAME));
@@ -78,10 +79,10 @@ fn is_runtime(name: &str) -> bool {
     RUNTIME.iter().any(|part| name.contains(part))
 }
 
-/// Returns whether a trap means that the module's stack, in its memory, overflowed.
-/// Linkers put the stack first in the memory, aligned to 16 bytes, and let it grow down,
-/// so an address past its end wraps around. `start` and `now` are the stack pointer before the
-/// first call and when the module trapped.
+/// Returns whether a trap means that the module's stack, which lies in its memory, overflowed.
+/// Linkers put the stack first in the memory, aligned to 16 bytes, and let it grow down, so an
+/// address past the end of the stack wraps around. `start` and `now` are the stack pointer before
+/// the first call and when the module trapped.
 pub(super) fn is_stack_overflow(trap: &str, start: Option<i32>, now: Option<i32>) -> bool {
     let is_stack = start.is_some_and(|start| start > 0 && start % STACK_ALIGNMENT == 0);
     let is_past_end = now.is_some_and(|now| (-FRAME_SIZE_MAX..0).contains(&now));
@@ -97,7 +98,8 @@ pub(super) enum Stopped {
 }
 
 impl Stopped {
-    /// Converts wasmtime's error. All errors but [`TakesLong`] are left to `explain`.
+    /// Converts an error of wasmtime: [`TakesLong`] to [`Stopped::TakesLong`], and any other with
+    /// `explain`.
     pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
         if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
     }
@@ -126,8 +128,8 @@ impl From<Stopped> for CallError {
     }
 }
 
-/// Calls a function of a module, on a fiber or on the thread's stack, as the store's
-/// state says. On the thread's stack the future is ready at its first poll.
+/// Calls a function of a module, on a fiber or on the thread's stack, as [`CallState::on_fiber`]
+/// says. On the thread's stack the future is ready at its first poll.
 pub(super) async fn invoke<P, R>(
     store: &mut Store<CallState>,
     function: &TypedFunc<P, R>,

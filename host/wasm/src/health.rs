@@ -12,22 +12,24 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-/// Stack size of a thread in bytes. RUST_MIN_STACK does not change it.
+/// Stack size in bytes of background threads and of the threads for long calls. RUST_MIN_STACK does
+/// not change it.
 pub const STACK: usize = 2 << 20;
 
-/// Shortest and longest wait before a restart. The wait doubles at each restart.
+/// Wait before the first restart of a thread. It doubles at each restart, up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// Longest wait before a restart of a thread.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Restarts of one thread.
+/// Restarts of the threads of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Number of running threads of this name.
     #[serde(skip)]
     running: usize,
-    /// Number of restarts.
+    /// Number of restarts after a panic.
     pub restarts: u64,
-    /// Cause of the last restart.
+    /// Message of the panic that caused the latest restart.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }

@@ -13,9 +13,9 @@ use crate::slots::Evict;
 /// because its memory is most likely still in the CPU's caches.
 pub(super) struct Idle {
     places: PerThread<Mutex<Stack>>,
-    /// Most instances in each stack.
+    /// Maximum number of instances in each stack.
     max: usize,
-    /// Whether instances are kept, because the module serves.
+    /// Whether instances are kept: only while the module serves.
     kept: AtomicBool,
 }
 
@@ -23,13 +23,14 @@ pub(super) struct Idle {
 #[allow(clippy::vec_box, reason = "a box is moved, not the instance")]
 struct Stack {
     instances: Vec<Box<Instance>>,
-    /// Whether an instance was taken since the latest look for one that gives way.
+    /// Whether an instance was taken since the latest search for an instance to evict.
     used: bool,
 }
 
 impl Idle {
-    /// Creates empty stacks that keep nothing until [`Idle::set_kept`]. After that they keep
-    /// at most `max` instances together, divided equally and rounded down.
+    /// Creates empty stacks, at most one for each of `threads`. They keep nothing until
+    /// [`Idle::set_kept`], and then at most `max` instances together, divided equally and rounded
+    /// down.
     pub(super) fn new(max: usize, threads: usize) -> Idle {
         let places = PerThread::new(threads.min(max));
         let max = max / places.count().max(1);
@@ -44,7 +45,8 @@ impl Idle {
         })
     }
 
-    /// Keeps an instance that was reset, or drops it if there is no room or none are kept.
+    /// Keeps an instance that was reset. Drops the instance if no stack has room, or while
+    /// instances are not kept (see [`Idle::set_kept`]).
     pub(super) fn put(&self, instance: Box<Instance>) {
         // `kept` is read under the lock, so `set_kept` cannot miss this instance.
         let has_room =
@@ -54,7 +56,8 @@ impl Idle {
         }
     }
 
-    /// Sets whether instances are kept from now on. If not, drops the idle ones.
+    /// Sets whether instances are kept after their request. With `false`, also drops all idle
+    /// instances.
     pub(super) fn set_kept(&self, kept: bool) {
         self.kept.store(kept, Relaxed);
         for place in self.places.all().filter(|_| !kept) {
@@ -65,7 +68,8 @@ impl Idle {
         }
     }
 
-    /// Returns the stacks that no other thread has locked, the current thread's first.
+    /// Locks and returns, one after the other, the stacks that no other thread has locked, the
+    /// current thread's first.
     fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
         self.places.own().into_iter().chain(self.places.all()).filter_map(|place| match place.try_lock() {
             Ok(place) => Some(place),
@@ -76,7 +80,8 @@ impl Idle {
 }
 
 impl Evict for Idle {
-    /// Removes the instance that has been idle for longest in a stack.
+    /// Removes the instance that has been idle for longest from the first stack that has one and,
+    /// unless `even_used` is set, was not used since the latest search.
     fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>> {
         self.places.all().find_map(|place| {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use crate::mapped::File;
 
-/// Size of the non-zero pages up to which an image is copied, in bytes. At this size
-/// copying takes about as long as mapping.
+/// Largest size of all non-zero pages of an image that is copied, in bytes. A larger image is
+/// mapped. At this size copying takes about as long as mapping.
 const COPIED_MAX: usize = 128 << 10;
 
 /// Largest page size of any supported system, in bytes.
@@ -63,9 +63,8 @@ impl Image {
         Image { size: memory.len(), start, bytes, used }
     }
 
-    /// Returns the original content of one page, or of a part of one. [`None`] for a
-    /// range that cannot be given as one slice, because it is too long or only partly
-    /// stored.
+    /// Returns the image's content of one page, or of a part of a page. [`None`] for a range that
+    /// cannot be given as one slice, because it is too long or only partly stored.
     pub(super) fn at(&self, range: Range<usize>) -> Option<&[u8]> {
         let bytes = match &self.bytes {
             Bytes::Copied(bytes) => bytes,
@@ -77,15 +76,15 @@ impl Image {
         bytes.get(range.start.checked_sub(self.start)?..range.end - self.start)
     }
 
-    /// Returns what has to be copied into a new memory, which is all zero: nothing for a
-    /// mapped image.
+    /// Returns the bytes to copy into a new memory, which is all zero, with their ranges; none for
+    /// a mapped image.
     pub(super) fn to_copy(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
         let used = self.used.iter().filter(|_| matches!(self.bytes, Bytes::Copied(_)));
         used.filter_map(|range| Some((range.clone(), self.at(range.clone())?)))
     }
 
-    /// Returns the file to map, with its offset in the memory. [`None`] for a copied
-    /// image.
+    /// Returns the file to map over a new memory, and the offset in the memory; [`None`] for a
+    /// copied image.
     pub(super) fn to_map(&self) -> Option<(usize, &File)> {
         match &self.bytes {
             Bytes::Copied(_) => None,
@@ -93,8 +92,8 @@ impl Image {
         }
     }
 
-    /// Returns the most memory that the image takes up, in bytes. A zero page of a file
-    /// counts, because it takes memory once it is read.
+    /// Returns the maximum memory that the image takes up, in bytes. A zero page of a file counts,
+    /// because it takes memory once it is read.
     pub(super) fn bytes(&self) -> usize {
         match &self.bytes {
             Bytes::Copied(_) => self.used.iter().map(Range::len).sum(),
@@ -103,8 +102,8 @@ impl Image {
     }
 }
 
-/// Returns zeros with these pieces copied over them. Pages that stay zero take no
-/// memory, because they are never written to.
+/// Returns `length` zero bytes with pieces copied over them, each at its offset. Pages that stay
+/// zero take no memory, because they are never written to.
 fn copy<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> {
     let mut bytes = vec![0; length];
     for (start, piece) in pieces {
@@ -121,7 +120,7 @@ fn copy<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> V
 mod tests {
     use super::{COPIED_MAX, Image};
 
-    /// Returns zeros in which these ranges are filled.
+    /// Returns `size` zero bytes in which these ranges are filled with other bytes.
     fn memory(size: usize, places: &[(usize, usize)]) -> Vec<u8> {
         let mut memory = vec![0; size];
         places.iter().for_each(|&(start, end)| memory[start..end].fill(7));

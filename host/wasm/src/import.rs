@@ -16,19 +16,20 @@ use wasmtime::{Caller, Extern, Linker, Result};
 use crate::call_state::CallState;
 use crate::memory;
 
-/// Defines the imports in a linker.
+/// Defines the imports `log` and `random` in a linker.
 pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {
     linker.func_wrap(HOST, LOG, log)?;
     linker.func_wrap(HOST, RANDOM, random)?;
     Ok(())
 }
 
-/// Returns the next 64 bits: the first 8 bytes of SHA-256 of the seed and a counter.
+/// Implements the import `random`. Returns the next 64 bits: the first 8 bytes of SHA-256 of the
+/// seed and a counter.
 ///
 /// # Errors
 ///
-/// Traps if there is no seed, as while a version starts. Bits drawn then would be equal
-/// for all requests.
+/// Traps if the call has no seed, as while a version starts: bits drawn during the start would be
+/// equal for all requests.
 fn random(mut caller: Caller<'_, CallState>) -> Result<u64> {
     let state = caller.data_mut();
     let Some(seed) = state.seed else {

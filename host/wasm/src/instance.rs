@@ -33,21 +33,24 @@ use crate::{deadline, memory};
 pub(super) struct Instance {
     /// Tracks the pages written to; [`None`] if the instance is not to be reset.
     pub(super) pages: Option<Pages>,
-    /// The part of the memory that an image is mapped over, if one is.
+    /// The part of the memory over which the snapshot's image is mapped; [`None`] without such a
+    /// mapping.
     pub(super) mapping: Option<Mapping>,
     pub(super) store: Store<CallState>,
     pub(super) memory: Memory,
-    /// All mutable globals, if the instance can be reset.
+    /// All mutable globals; empty if the instance cannot be reset.
     pub(super) globals: Vec<Global>,
     pub(super) alloc: TypedFunc<u32, u32>,
     pub(super) handle: TypedFunc<(u32, u32), u64>,
     /// The exported start function and `_initialize`, if the module has them.
     initialisers: Vec<TypedFunc<(), ()>>,
     configure: Option<TypedFunc<(u32, u32), ()>>,
-    /// Value that may be the stack pointer before the first call.
+    /// Value of the first mutable global before the first call, which is probably the stack
+    /// pointer.
     stack: Option<i32>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
-    /// Dropped after the store, which then has freed the slot.
+    /// Counts the instance. The last field, so that it is dropped after the store has freed the
+    /// slot.
     counted: Counted,
 }
 
@@ -104,8 +107,8 @@ impl Instance {
         }
     }
 
-    /// Undoes mappings and page protection, so that wasmtime finds the memory as it
-    /// expects.
+    /// Undoes mappings and page protection of the memory, as wasmtime's pool expects before it
+    /// reuses the slot.
     fn release(&self) -> io::Result<()> {
         self.mapping.as_ref().map_or(Ok(()), Mapping::clear)?;
         self.pages.as_ref().map_or(Ok(()), Pages::release)
@@ -141,9 +144,9 @@ impl Instance {
         invoke(&mut self.store, configure, (address, length)).await
     }
 
-    /// Adds the module's panic message to a trap. The call that reads the message is the
-    /// last one into the instance, and is ended if it takes long on the thread's stack. The
-    /// message goes to the log only.
+    /// Completes a trap: names a stack overflow or a full memory, masks secrets, and adds the
+    /// module's panic message. The call of `panic_message` is the last one into the instance, and
+    /// is ended if it takes long on the thread's stack.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         self.name_overflow(&mut stopped);
         self.name_full_memory(&mut stopped);
@@ -163,7 +166,7 @@ impl Instance {
         stopped
     }
 
-    /// Names a trap that is an overflow of the module's own stack.
+    /// Says in the message of a trap that the module's own stack overflowed, if it did.
     fn name_overflow(&mut self, stopped: &mut Stopped) {
         if let Stopped::Failed(CallError::Trap { trap, .. }) = stopped {
             let now = stack_pointer(&self.globals, &mut self.store);
@@ -176,7 +179,8 @@ impl Instance {
         }
     }
 
-    /// Adds to a trap that the memory could not grow, which is what most modules trap on.
+    /// Says in the message of a trap that the memory reached its limit, if the call tried to grow
+    /// it past the limit. Most modules trap when their memory cannot grow.
     fn name_full_memory(&self, stopped: &mut Stopped) {
         let state = self.store.data();
         if let Stopped::Failed(CallError::Trap { trap, .. }) = stopped
@@ -187,7 +191,8 @@ impl Instance {
         }
     }
 
-    /// Reads a panic message from the packed span; [`None`] if it is empty or invalid.
+    /// Reads the panic message from the packed span that `panic_message` returned; [`None`] if the
+    /// message is empty or the span is invalid.
     fn read_panic(&self, packed: u64) -> Option<String> {
         let state = self.store.data();
         let limit = state.log_line_max;
@@ -222,8 +227,8 @@ impl Drop for Instance {
     }
 }
 
-/// Returns the value of the first global if it may be the stack pointer: compilers keep
-/// it there.
+/// Returns the value of the first mutable global if it is an i32: compilers keep the stack pointer
+/// in this global.
 fn stack_pointer(globals: &[Global], store: &mut Store<CallState>) -> Option<i32> {
     globals.first().and_then(|global| global.get(store).i32())
 }
@@ -237,7 +242,7 @@ fn instantiation_failed(error: &wasmtime::Error) -> CallError {
     }
 }
 
-/// Returns an export of an instance by its position.
+/// Returns the export of an instance at the position that was found when the module was checked.
 fn export<T>(
     store: &mut Store<CallState>,
     instance: wasmtime::Instance,

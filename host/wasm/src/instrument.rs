@@ -20,16 +20,16 @@ use crate::bulk::{Helpers, extended};
 use crate::module_error::ModuleError;
 use crate::survey::Found;
 
-/// Most mutable globals. All are reset after each request, at about 20 ns each.
-/// Compilers emit a handful.
+/// Maximum number of mutable globals of a module. All are reset after each request, at about 20 ns
+/// each. Compilers emit a handful.
 pub const GLOBALS_MAX: usize = 1000;
 
 /// A rewritten module.
 pub(super) struct Instrumented {
     pub(super) binary: Vec<u8>,
-    /// Content of the segments that were taken out, one after the other.
+    /// Content of the data segments that were taken out of the module, one after the other.
     pub(super) data: Vec<u8>,
-    /// How to reset an instance; [`None`] if each request needs a new one.
+    /// How to reset an instance; [`None`] if each request needs a new instance.
     pub(super) reset: Option<Reset>,
 }
 
@@ -40,11 +40,13 @@ pub(crate) struct Reset {
     pub(super) globals: Vec<String>,
     /// Name of the added export of the start function, which no longer runs by itself.
     pub(super) start: Option<String>,
-    /// The segments that were taken out, in the order in which they are written.
+    /// The data segments that were taken out of the module, in the order in which the host writes
+    /// them.
     pub(super) segments: Vec<Segment>,
 }
 
-/// A data segment that was taken out. It fits the initial memory.
+/// Address and length of a data segment that was taken out of the module. The segment fits the
+/// initial memory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Segment {
     pub(super) address: u32,
@@ -122,7 +124,8 @@ fn unused_prefix(exports: &[&str]) -> String {
     format!("host{free}:")
 }
 
-/// Returns the export section with the added exports.
+/// Returns a module's export section with the exports of the mutable globals and the start function
+/// added.
 fn exports(section: &[u8], found: &Found<'_>, reset: &Reset) -> wasmparser::Result<Vec<u8>> {
     let mut added = Vec::new();
     let mut export = |name: &String, kind: ExportKind, index: u32| {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-/// Limits of the calls of all handlers of an engine.
+/// Limits of the handler calls of one site. Those given to [`Engine::new`](crate::Engine::new) also
+/// bound all sites together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Most calls at once.
+    /// Maximum number of calls at once.
     pub instances: usize,
-    /// Most requests that wait for a call.
+    /// Maximum number of requests that wait for a call.
     pub queue: usize,
     /// Longest time that a request waits for a call.
     pub queue_timeout: Duration,
@@ -16,19 +17,20 @@ pub struct CallLimits {
     pub fair_share: bool,
     /// Longest time of a call.
     pub deadline: Duration,
-    /// Most memory of an instance, in bytes.
+    /// Maximum memory of an instance, in bytes.
     pub memory_max: usize,
-    /// Most elements of a table.
+    /// Maximum number of elements of a table.
     pub table_max: usize,
     /// Longest response, head and body, in bytes.
     pub response_max: usize,
     /// Longest head of a response, in bytes.
     pub response_head_max: usize,
-    /// Most memory that is kept from one large response to the next, in bytes.
+    /// Maximum memory of the buffers that are kept from large responses for the next ones, in
+    /// bytes.
     pub response_buffers_max: usize,
-    /// Most log lines of a request.
+    /// Maximum number of log lines of a request.
     pub log_lines_max: usize,
-    /// Longest log line as it is shown, in bytes.
+    /// Longest log line, counted after escaping, in bytes. A longer line is cut.
     pub log_line_max: usize,
 }
 
@@ -54,13 +56,14 @@ impl Default for CallLimits {
 /// Limits of compiling one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Most memory of the process that compiles, in bytes.
+    /// Maximum memory of the compile process, in bytes.
     pub memory_max: usize,
-    /// Longest time, and most processor time for each core.
+    /// Longest time of a compilation, and longest CPU time for each of its threads. At idle
+    /// priority, the elapsed time is not limited.
     pub timeout: Duration,
     /// Longest module file, in bytes.
     pub module_max: usize,
-    /// Most machine code and data of a module together, in bytes.
+    /// Maximum size of the machine code and the data segments of a module together, in bytes.
     pub code_max: usize,
 }
 

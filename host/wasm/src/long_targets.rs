@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places, each for one target. If the hash of a target selects the place of
-/// another, each long call lowers the score there, until the target takes the place.
+/// Number of places for scores, each of one target. The hash of a target selects its place. If
+/// another target has that place, each long call lowers the other's score, until the target takes
+/// over the place.
 pub const PLACES: usize = 256;
 
-/// Score of a long call; a short call scores -1. So a target is expected to take long
-/// while more than one in nine of its requests does.
+/// Points that a long call adds to the score of its target. A short call takes one away, so a
+/// target is expected to take long while more than one in nine of its requests does.
 const LONG: u64 = 8;
 
-/// Score from which a target is expected to take long. One long call is not enough: a
-/// thread that is held up by something else makes any call look long.
+/// Lowest score of a target that is expected to take long. One long call is not enough: a thread
+/// that is held up by something else makes any call look long.
 const EXPECTED: u64 = 2 * LONG;
 
-/// Highest score, so that a target that has become fast is soon forgotten.
+/// Highest score of a target, so that a target that has become fast is soon forgotten.
 const SCORE_MAX: u64 = 8 * LONG;
 
 /// The bits of a place that hold the score. The other bits hold the target's hash.
@@ -28,7 +29,7 @@ const SCORE: u64 = 0xff;
 /// Scores of targets that took long.
 pub(super) struct LongTargets {
     places: Box<[AtomicU64]>,
-    /// Number of taken places. While this is 0, no request is hashed.
+    /// Number of places that hold a score. While this is 0, only long calls are hashed.
     used: AtomicUsize,
     /// Randomly keyed, so that no client can construct colliding targets.
     hasher: RandomState,
@@ -50,7 +51,7 @@ impl LongTargets {
         found & !SCORE == hash & !SCORE && found & SCORE >= EXPECTED
     }
 
-    /// Updates the score of a request's target.
+    /// Updates the score of a request's target after a call.
     pub(super) fn note(&self, request: &Message, was_long: bool) {
         if !was_long && self.used.load(Relaxed) == 0 {
             return;

@@ -11,18 +11,18 @@ use tracing::warn;
 use crate::call_error::CallError;
 use crate::health::STACK;
 
-/// Added to the nice value. On a core that a serving thread wants too, a long call gets a
-/// tenth of the time (sched(7): each step is a factor of 1.25).
+/// Added to the nice value of the threads for long calls. On a core that a serving thread wants
+/// too, a long call gets a tenth of the time (sched(7): each step is a factor of 1.25).
 const NICE: i32 = 10;
 
-/// The threads. They end when this is dropped.
+/// The threads on which long calls run. They end when this is dropped.
 pub(super) struct LongThreads(Option<Runtime>);
 
-/// A call on these threads. Dropping it ends the call at its next yield.
+/// A long call that was started. Dropping this ends the call at its next yield.
 struct Started<T>(JoinHandle<T>);
 
 impl LongThreads {
-    /// Starts `count` threads.
+    /// Starts `count` threads for long calls, at a lower priority.
     pub(super) fn start(count: usize) -> io::Result<LongThreads> {
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(count).thread_name("long-calls").thread_stack_size(STACK);
@@ -36,7 +36,12 @@ impl LongThreads {
         Ok(LongThreads(Some(threads.build()?)))
     }
 
-    /// Runs a call to its end.
+    /// Runs a call on these threads, and returns its result. Dropping the future ends the call at
+    /// its next yield. A panic of the call goes on in the current task.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NoInstance`] when the threads have ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl Future<Output = T> + Send + 'static,

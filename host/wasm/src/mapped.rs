@@ -22,12 +22,12 @@ impl Mapping {
         Mapping { start: start.expose_provenance(), length }
     }
 
-    /// Restores this part to what wasmtime's pool expects: zeros, mapped with
+    /// Restores this part of the memory to what wasmtime's pool expects: zeros, mapped with
     /// wasmtime's own flags.
     ///
     /// # Errors
     ///
-    /// When the system refuses. The memory must not be used again then.
+    /// When the system refuses the mapping. The memory must not be used again after an error.
     pub(super) fn clear(&self) -> io::Result<()> {
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
         // SAFETY: this part belongs to an instance whose store is still alive. No reference
@@ -41,8 +41,8 @@ impl Mapping {
     }
 }
 
-/// The flag that wasmtime uses too. The kernel merges neighbouring mappings only if
-/// their flags are equal.
+/// Flag of mappings over an instance's memory. wasmtime uses the flag too, and the kernel merges
+/// neighbouring mappings only if their flags are equal.
 #[cfg(target_os = "linux")]
 const NORESERVE: MapFlags = MapFlags::NORESERVE;
 #[cfg(not(target_os = "linux"))]
@@ -61,7 +61,8 @@ unsafe impl Send for File {}
 unsafe impl Sync for File {}
 
 impl File {
-    /// Creates a file of `length` zeros with these pieces written to it.
+    /// Creates a file in memory of `length` zero bytes with pieces written over them, each at its
+    /// offset.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl File {
         Ok(File { descriptor, view: view.ok_or(io::ErrorKind::OutOfMemory)? })
     }
 
-    /// Returns the content.
+    /// Returns the content of the file.
     pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: the view is mapped until this is dropped and has the length of the
         // file. Neither length nor content can change, because the file is sealed.
@@ -85,7 +86,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// When the system refuses. The content is then unknown and must be cleared.
+    /// When the part has another length than the file, or the system refuses the mapping. The
+    /// content of the part is unknown after an error, and must be cleared.
     pub(super) fn map_over(&self, part: &Mapping) -> io::Result<()> {
         if part.length != self.view.len() {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -106,8 +108,8 @@ impl Drop for File {
     }
 }
 
-/// Creates a file in memory. It is sealed against changes, because every instance starts
-/// from it.
+/// Creates a file in memory of `length` zero bytes with pieces written over them, each at its
+/// offset. Seals prevent any later change, because every instance starts from the file.
 #[cfg(target_os = "linux")]
 fn sealed<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<Descriptor> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -124,7 +126,7 @@ fn sealed<'a>(length: usize, pieces: impl Iterator<Item = (usize, &'a [u8])>) ->
     Ok(descriptor)
 }
 
-/// Fails: other systems have no files in memory that can be sealed.
+/// Returns an error, because only Linux has files in memory that can be sealed.
 #[cfg(not(target_os = "linux"))]
 fn sealed<'a>(_: usize, _: impl Iterator<Item = (usize, &'a [u8])>) -> io::Result<Descriptor> {
     Err(io::ErrorKind::Unsupported.into())

@@ -7,32 +7,34 @@
 
 use crate::engine_error::EngineError;
 
-/// Most stretches with which an instance is still reset and reused.
+/// Maximum number of stretches (ranges of adjacent written pages) with which an instance is still
+/// reset and reused.
 pub const STRETCHES_MAX: u32 = 64;
 
-/// Fewest stretches that are worth having. A call writes to its stack, its data and
-/// its heap, so with fewer hardly any instance would be reused.
+/// Minimum number of stretches for each instance. A call writes to its stack, its data and its
+/// heap, so with fewer stretches hardly any instance would be reused.
 const STRETCHES_MIN: usize = 4;
 
-/// Mappings for each stretch: the stretch, and the read-only rest behind it.
+/// Memory mappings for each stretch: the stretch itself, and the read-only rest of the memory
+/// behind it.
 const PER_STRETCH: usize = 2;
 
-/// Mappings of an instance without stretches: three for its memory, which an image
-/// may split, one for the address space that it may grow into, and two for its
-/// stack.
+/// Memory mappings of an instance without stretches: three for its memory, which an image may
+/// split, one for the address space into which the memory may grow, and two for its stack.
 const PER_INSTANCE: usize = 6;
 
-/// Mappings for everything else: program files, threads, versions, large buffers.
+/// Memory mappings for everything but instances: program files, threads, versions, large buffers.
 const OTHER_MAPPINGS: usize = 4096;
 
 /// Linux's default for `vm.max_map_count`.
 const DEFAULT_LIMIT: usize = 65_530;
 
-/// Returns how many stretches each instance may have, so that all instances fit.
+/// Returns how many stretches each instance may have, so that all instances fit the process's limit
+/// on memory mappings.
 ///
 /// # Errors
 ///
-/// [`EngineError::Mappings`] when not even the fewest useful stretches fit.
+/// [`EngineError::Mappings`] when not even [`STRETCHES_MIN`] stretches for each instance fit.
 pub(super) fn stretches(instances: usize) -> Result<u32, EngineError> {
     stretches_within(instances, limit())
 }

@@ -22,8 +22,8 @@ pub struct Usage {
     pub memory: usize,
     /// Bytes by which the memory grew during the call.
     pub grown: usize,
-    /// Upper bound on the bytes written to, in whole pages of the system; [`None`] if
-    /// instances are not reset, and so not tracked.
+    /// Upper bound on the bytes of memory that the call wrote to, in whole pages of the system;
+    /// [`None`] if writes are not tracked, because instances are not reset.
     pub written: Option<usize>,
 }
 
@@ -39,8 +39,8 @@ impl HandlerModule {
         self.measure(request, state).await
     }
 
-    /// Calls the handler as [`HandlerModule::call_and_measure`] does, and drops its log lines,
-    /// because the request was served before.
+    /// Calls the handler with a request that was served before, measures the call, and drops its
+    /// log lines. Uses the permits of candidates, so it does not compete with served requests.
     pub async fn call_again(&self, request: &Message) -> (Result<Bytes, CallError>, Usage) {
         let state = CallState::new(self.engine().limits(), RequestId::none(), Instant::now());
         self.measure(request, state.quiet()).await

@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::mapped::Mapping;
 use crate::pages::Pages;
 
-/// Copies a request to `span`, which must have the request's length.
+/// Copies a request to `span` of a module's memory. The span must have the request's length.
 pub(super) fn write(
     memory: Memory,
     mut store: impl AsContextMut,
@@ -34,8 +34,8 @@ pub(super) fn write(
     fill(room, request)
 }
 
-/// Copies values to `span`, which must have their length, in an instance whose pages are not
-/// tracked yet.
+/// Copies encoded values to `span`, which must have their length, in the memory of an instance
+/// whose pages are not tracked yet.
 pub(super) fn write_values(
     memory: Memory,
     mut store: impl AsContextMut,
@@ -63,7 +63,11 @@ fn fill(mut room: &mut [u8], request: &Message) -> Result<(), CallError> {
     if room.is_empty() { Ok(()) } else { Err(no_room()) }
 }
 
-/// Returns the bytes at `span`.
+/// Returns the bytes at `span` of a module's memory.
+///
+/// # Errors
+///
+/// [`BadSpan`] when the span reaches outside of the memory.
 pub(super) fn view<'a, T: 'static>(
     memory: Memory,
     store: impl Into<StoreContext<'a, T>>,
@@ -98,8 +102,8 @@ pub(super) fn image(memory: Memory, store: impl AsContext) -> Image {
     Image::of(memory.data(&store))
 }
 
-/// Copies an image into the memory of a new instance, or maps the image over a part,
-/// which is stored in `mapping`.
+/// Copies an image into the memory of a new instance, or maps the image over a part of the memory,
+/// and stores that part in `mapping`.
 ///
 /// # Errors
 ///
@@ -126,9 +130,9 @@ pub(super) fn load(
     Ok(())
 }
 
-/// Overwrites these bytes with their own values. If two parts of a split mapping get
-/// their first write while they are split, Linux never merges them again. So each
-/// mapping is written to once before it is split.
+/// Overwrites the bytes at these offsets with their own values, so that each mapping is written to
+/// once before it is split. If two parts of a split mapping get their first write while they are
+/// split, Linux never merges them again.
 fn touch<const N: usize>(all: &mut [u8], places: [usize; N]) {
     for at in places {
         if let Some(byte) = all.get_mut(at) {
@@ -167,8 +171,8 @@ pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> 
 ///
 /// # Errors
 ///
-/// When the system refuses to protect pages again, or a page lies outside of the
-/// memory. The memory must not serve another request then.
+/// When the system refuses to protect pages again, or a page lies outside of the memory. The memory
+/// must not serve another request after an error.
 pub(super) fn reset(
     memory: Memory,
     mut store: impl AsContextMut,

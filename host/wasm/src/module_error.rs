@@ -11,10 +11,11 @@ use wasmparser::{BinaryReader, BinaryReaderError};
 
 use crate::name::MESSAGE_MAX;
 
-/// Length of the magic number and the version of a binary, in bytes.
+/// Length of the magic number and the version at the start of a WebAssembly binary, in bytes.
 const HEAD: usize = 8;
 
-/// Most sections that are looked at for the end of a file. Compilers write about twenty.
+/// Maximum number of sections that are checked for whether a file breaks off. Compilers write about
+/// twenty.
 const SECTIONS_MAX: usize = 1000;
 
 /// Why a file is refused as a handler.
@@ -66,45 +67,46 @@ pub enum ModuleError {
     /// The system cannot map the code, which is not the file's fault.
     #[error("the system cannot map its code: {0}")]
     NotMapped(String),
-    /// The module is valid, but has more of a part than any program needs.
+    /// The module is valid, but has more functions, types or other parts than any program needs.
     #[error("it has more than {limit} {what} (this limit is fixed)")]
     TooComplex {
-        /// The part, in the plural.
+        /// Name of the part, in the plural, such as `functions`.
         what: String,
-        /// How many of the part a module may have.
+        /// Maximum number of such parts in a module.
         limit: u64,
     },
-    /// The compiler reached its limit on memory.
+    /// Compiling reached the limit on memory, `--compile-memory-max`.
     #[error("compiling it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
     CompileMemory {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The compiler reached the memory that the system has left, which is below its limit.
+    /// Compiling reached the memory that the system has left, which is less than
+    /// `--compile-memory-max`.
     #[error(
         "compiling it takes more than the {} of memory that the system or its cgroup has left (--compile-memory-max allows {})",
         ByteSize(*.limit as u64),
         ByteSize(*.flag as u64)
     )]
     CompileMemoryLeft {
-        /// The limit in bytes.
+        /// Memory that the system or its cgroup has left, in bytes.
         limit: usize,
-        /// The limit of the flag in bytes.
+        /// Value of `--compile-memory-max` in bytes.
         flag: usize,
     },
-    /// The compiler reached its limit on time.
+    /// Compiling reached the limit on time, `--compile-timeout`.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
         /// The limit of the flag, which bounds elapsed time and the CPU time of each core.
         limit: Duration,
     },
-    /// The compiler was killed from outside.
+    /// The compile process was killed from outside, probably by the kernel because memory ran out.
     #[error(
         "the compiler was killed, most likely by the kernel because memory ran out (its own limit is {}, --compile-memory-max; the machine or the cgroup may have less)",
         ByteSize(*.limit as u64)
     )]
     CompilerKilled {
-        /// The limit in bytes.
+        /// Limit on the memory of the compile process, in bytes.
         limit: usize,
     },
     /// The compiler failed, which it should not do for any file.
@@ -124,9 +126,9 @@ pub enum ModuleError {
     /// The module is valid, but has more mutable globals than are reset after a request.
     #[error("it has {found} globals that can change; expected at most {limit}")]
     TooManyGlobals {
-        /// Mutable globals of the module.
+        /// Number of mutable globals of the module.
         found: usize,
-        /// Most mutable globals.
+        /// Maximum number of mutable globals.
         limit: usize,
     },
     /// An export of the contract is missing.
@@ -137,7 +139,7 @@ pub enum ModuleError {
         /// The type that the contract requires.
         expected: String,
     },
-    /// An export of the contract has another type.
+    /// An export has another type than the contract requires.
     #[error("its export `{name}` is {found}; expected {expected}")]
     ExportType {
         /// The export's name.
@@ -157,7 +159,7 @@ pub enum ModuleError {
         /// The imports that are offered.
         offered: String,
     },
-    /// An import of the contract is declared with another type.
+    /// An import is declared with another type than the contract offers.
     #[error("it imports `{name}` from `{module}` as {found}; expected {expected}")]
     ImportType {
         /// The import's module name.

@@ -5,10 +5,11 @@ use std::fmt::{self, Write};
 
 use host_http::quote::quoted;
 
-/// Most frames of a trap's backtrace that are logged, innermost first.
+/// Maximum number of frames of a trap's backtrace that are logged. The outermost are left out.
 pub const FRAMES_MAX: usize = 8;
 
-/// Most frames of Rust's runtime that are left out of a backtrace. A panic has about ten.
+/// Maximum number of frames of Rust's runtime that are left out of a backtrace. A panic has about
+/// ten.
 pub(super) const RUNTIME_FRAMES_MAX: usize = 24;
 
 /// Longest logged name of a function, in bytes. Names of generic code are longer, and
@@ -34,7 +35,7 @@ pub(super) fn readable(name: &str, max: usize) -> String {
     quoted(&text.text, max).to_string()
 }
 
-/// A string that takes `left` more bytes, and then fails to be written to.
+/// A string that takes `left` more bytes. Writing more fails.
 struct Bounded {
     text: String,
     left: usize,

@@ -26,23 +26,23 @@ use wasmtime::unix::StoreExt;
 /// learn of faults in other ways, so every page counts as written to.
 const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 
-/// Most pages that one fault makes writable. The first faults of a call make one page
-/// writable each, and every fourth fault doubles that number, because a call that
-/// writes to many pages mostly writes to adjacent ones.
+/// Maximum number of pages that one fault makes writable. The first faults of a call make one page
+/// writable each, and every fourth fault doubles that number, because a call that writes to many
+/// pages mostly writes to adjacent ones.
 const PAGES_A_FAULT_MAX: usize = 64;
 
-/// Most written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
-/// A serving thread compares or copies these pages before the response leaves. Past
-/// this number, it is cheaper to drop the instance.
+/// Maximum number of written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
+/// A serving thread compares or copies these pages before the response leaves. Past this number, it
+/// is cheaper to drop the instance.
 pub const PAGES_MAX: usize = 512;
 
-/// Comparisons that found a page unchanged, after which the pages that requests no longer
-/// change are made read-only again. Not sooner, because making a page writable again
-/// costs a signal, which takes as long as many comparisons.
+/// Number of comparisons with an unchanged page after which pages that requests no longer change
+/// are made read-only again. Not fewer, because making a page writable again costs a signal, which
+/// takes as long as many comparisons.
 const WASTE_MAX: usize = 512;
 
-/// Resets between two checks of every writable page. In between, pages that changed
-/// before are copied without a comparison.
+/// Number of resets from one comparison of every writable page to the next. In between, pages that
+/// changed before are copied without a comparison.
 const VISITS_TO_COMPARE: u32 = 32;
 
 /// The written pages of one instance's memory.
@@ -64,13 +64,13 @@ struct Guarded {
     writable: Box<[AtomicU64]>,
     /// Faults since the call began.
     faults: AtomicU32,
-    /// Stretches made writable so far. Each takes up to two mappings: the stretch,
-    /// and the read-only rest behind it.
+    /// Number of stretches made writable so far. Each takes up to two mappings: the stretch, and
+    /// the read-only rest behind it.
     stretches: AtomicU32,
-    /// Most stretches. The next one makes all of the memory writable, and the
-    /// instance is not reused.
+    /// Maximum number of stretches. One more makes all of the memory writable, and the instance is
+    /// not reused.
     stretches_max: u32,
-    /// Whether all of the memory became writable.
+    /// Whether all of the memory became writable, so that the instance is not reused.
     given_up: AtomicBool,
 }
 
@@ -128,7 +128,8 @@ impl Pages {
         self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)
     }
 
-    /// Starts a new call.
+    /// Starts a new call: sets the number of faults to 0, so that the next ones make few pages
+    /// writable.
     pub(super) fn begin(&self) {
         self.guarded.faults.store(0, Relaxed);
     }
@@ -147,12 +148,12 @@ impl Pages {
         }
     }
 
-    /// Makes all of the memory writable again, as wasmtime expects it.
+    /// Makes all of the memory writable again, as wasmtime's pool expects it.
     ///
     /// # Errors
     ///
-    /// When the system refuses to change the protection. The memory must not be used
-    /// again then.
+    /// When the system refuses to change the protection. The memory must not be used again after an
+    /// error.
     pub(super) fn release(&self) -> io::Result<()> {
         if WITH_SIGNALS { self.guarded.make_writable(0..self.guarded.count) } else { Ok(()) }
     }
@@ -215,8 +216,8 @@ impl Pages {
 }
 
 impl Guarded {
-    /// Handles a fault. Returns whether it was the first write to a page, which may
-    /// now be repeated. Runs as a signal handler.
+    /// Handles a memory fault at `address`, as a signal handler. Returns true if the fault was the
+    /// first write to a tracked page; the page is now writable, and the write is repeated.
     fn fault(&self, address: usize) -> bool {
         let Some(offset) = address.checked_sub(self.start) else {
             return false;
@@ -231,7 +232,8 @@ impl Guarded {
         self.open(page..end).is_ok()
     }
 
-    /// Makes one more stretch writable, or the whole memory if there are too many.
+    /// Makes these pages writable as one more stretch, or the whole memory if there are too many
+    /// stretches.
     fn open(&self, pages: Range<usize>) -> io::Result<()> {
         let has_room = self.stretches.fetch_add(1, Relaxed) < self.stretches_max;
         if has_room && self.make_writable(pages).is_ok() {

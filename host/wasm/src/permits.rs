@@ -11,7 +11,7 @@ use host_http::client_net::ClientNet;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// A fixed number of permits.
+/// A fixed number of permits for calls, shared by the sites of a server.
 pub(super) struct Permits {
     state: Mutex<State>,
     max: usize,
@@ -22,7 +22,7 @@ pub(super) struct Permits {
 #[derive(Default)]
 struct State {
     free: usize,
-    /// Shares by their number.
+    /// What each site holds and waits for, by the number of its [`Share`].
     shares: BTreeMap<u64, Held>,
     /// Number of the next share.
     next: u64,
@@ -32,15 +32,15 @@ struct State {
 
 /// What one site holds and waits for.
 struct Held {
-    /// Most permits of the site.
+    /// Maximum number of permits of the site.
     max: usize,
     count: usize,
-    /// Permits held by each client that holds any.
+    /// Number of permits held by each client that holds any.
     by_client: HashMap<ClientNet, usize>,
     queue: VecDeque<Waiting>,
-    /// Value of `granted` at the latest permit, so that sites take turns.
+    /// Value of [`State::granted`] at the site's latest permit, so that sites take turns.
     latest: u64,
-    /// Whether the site is gone, but for calls that still hold permits.
+    /// Whether the site's [`Share`] was dropped while calls still held permits.
     is_gone: bool,
 }
 
@@ -50,25 +50,25 @@ struct Waiting {
     granted: oneshot::Sender<Permit>,
 }
 
-/// Bounds of one site.
+/// Bounds of one site's permits and queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Most permits at once.
+    /// Maximum number of permits at once.
     pub(super) max: usize,
-    /// Most calls that wait.
+    /// Maximum number of calls that wait.
     pub(super) queue: usize,
     /// Whether the clients of the site share its permits fairly.
     pub(super) fair: bool,
 }
 
-/// The part of one site, which waits for permits until it is dropped.
+/// The share of one site in the permits. Dropping it lets the other sites hold more.
 pub(super) struct Share {
     permits: Arc<Permits>,
     number: u64,
     bounds: Bounds,
 }
 
-/// The right to make one call, until it is dropped.
+/// The right to make one call. Dropping it frees the permit for another call.
 pub(super) struct Permit {
     permits: Arc<Permits>,
     share: u64,
@@ -76,14 +76,14 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    /// Creates `max` permits. With `leaves_some`, no site may hold more than it leaves free,
-    /// if there are several.
+    /// Creates `max` permits. With `leaves_some`, if there are several sites, none may hold more
+    /// permits than it leaves free.
     pub(super) fn new(max: usize, leaves_some: bool) -> Arc<Permits> {
         let state = Mutex::new(State { free: max, ..State::default() });
         Arc::new(Permits { state, max, leaves_some })
     }
 
-    /// Returns the part of another site.
+    /// Adds a site, and returns its share in the permits.
     pub(super) fn share(self: &Arc<Self>, bounds: Bounds) -> Share {
         let mut state = self.lock();
         let number = state.next;
@@ -127,7 +127,8 @@ impl Permits {
         Some(Permit { permits: Arc::clone(self), share, client })
     }
 
-    /// Takes permits for as many waiting calls as possible.
+    /// Takes permits for as many waiting calls as possible. Returns them with the channels of the
+    /// calls, for [`send`].
     fn grant(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
         while state.free > 0 {
@@ -169,13 +170,14 @@ impl Share {
         state.shares.get_mut(&self.number).map_or(0, Held::waiting)
     }
 
-    /// Returns a permit if the site may have one.
+    /// Returns a permit if one is free and the site may have it.
     pub(super) fn try_acquire(&self, client: Option<ClientNet>) -> Option<Permit> {
         let client = client.filter(|_| self.bounds.fair);
         self.permits.take(&mut self.permits.lock(), self.number, client)
     }
 
-    /// Waits for a permit; [`None`] if none comes free in time, or the queue is full.
+    /// Waits for a permit. [`None`] if none comes free within `wait`, if the queue is full, or if a
+    /// call of another client takes this call's place in the queue.
     pub(super) async fn acquire(&self, client: Option<ClientNet>, wait: Duration) -> Option<Permit> {
         match self.try_acquire(client) {
             Some(permit) => Some(permit),
@@ -191,7 +193,7 @@ impl Share {
         }
     }
 
-    /// Queues a call; [`None`] if the queue is full and no other call is dropped for it.
+    /// Queues a call; [`None`] if the queue is full and no other call is dropped for this one.
     /// Dropping the receiver frees its place, and a permit that was granted meanwhile.
     fn queue(&self, client: Option<ClientNet>) -> Option<oneshot::Receiver<Permit>> {
         let client = client.filter(|_| self.bounds.fair);
@@ -236,8 +238,7 @@ impl State {
 }
 
 impl Held {
-    /// Removes calls from the queue that have stopped waiting, and returns how many others
-    /// wait.
+    /// Removes calls that have stopped waiting from the queue, and returns how many still wait.
     fn waiting(&mut self) -> usize {
         self.queue.retain(|waiting| !waiting.granted.is_closed());
         self.queue.len()
@@ -259,16 +260,16 @@ impl Held {
         client.and_then(|client| self.by_client.get(&client)).copied().unwrap_or(0)
     }
 
-    /// Returns the position of the next call: the first one whose client holds the fewest
-    /// permits.
+    /// Returns the position in the queue of the call that gets the next permit: the first one whose
+    /// client holds the fewest permits.
     fn next(&self) -> Option<usize> {
         let queue = self.queue.iter().enumerate();
         queue.min_by_key(|(_, waiting)| self.held_by(waiting.client)).map(|(place, _)| place)
     }
 
-    /// Returns the position in a full queue to drop for a newcomer: the last one of the
-    /// client that holds and waits for the most, if that is more than the newcomer's
-    /// client would then have.
+    /// Returns the position of the call to drop from a full queue for a call of the client
+    /// `newcomer`: the last call of the client that holds and waits for the most permits, if those
+    /// are more than `newcomer` would have with its new call.
     fn displaced_by(&self, newcomer: Option<ClientNet>) -> Option<usize> {
         let mut queued = HashMap::new();
         for client in self.queue.iter().filter_map(|waiting| waiting.client) {
@@ -297,8 +298,8 @@ impl Drop for Permit {
     }
 }
 
-/// Passes permits on. If a call has just stopped waiting, its permit comes back and is
-/// dropped here, which passes it on to the next call.
+/// Passes permits on to waiting calls. If a call has just stopped waiting, its permit comes back
+/// and is dropped here, which passes it on to the next call.
 fn send(ready: Vec<(oneshot::Sender<Permit>, Permit)>) {
     for (call, permit) in ready {
         drop(call.send(permit));

@@ -25,8 +25,8 @@ macro_rules! of_restorable_proposal {
 }
 wasmparser::for_each_operator!(of_restorable_proposal);
 
-/// Returns the name of an instruction whose effects cannot be undone; [`None`] for any
-/// other.
+/// Returns the name of an instruction whose effects cannot be undone; [`None`] for an instruction
+/// whose effects can.
 pub(super) fn changes_for_good(operator: &Operator<'_>) -> Option<&'static str> {
     use Operator as O;
     match operator {

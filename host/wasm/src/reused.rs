@@ -9,41 +9,42 @@ use bytes::{Bytes, BytesMut};
 
 use crate::limits::CallLimits;
 
-/// Longest response that is copied to the block of its thread, in bytes.
+/// Longest response that is copied to its thread's block for small responses, in bytes.
 const SMALL_MAX: usize = 4 << 10;
 
 thread_local! {
-    /// Block for small responses, used again from its start once all of them are dropped.
+    /// Block of memory for small responses, used again from its start once all responses in it are
+    /// dropped.
     static SMALL: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(SMALL_MAX));
 }
 
-/// Shortest response whose memory is kept, in bytes. For those between small and large,
-/// the allocator itself keeps memory.
+/// Shortest response whose memory is kept for reuse, in bytes. For responses between [`SMALL_MAX`]
+/// and this length, the allocator itself keeps memory.
 const LARGE: usize = 128 << 10;
 
-/// Longest response whose memory is reused, in bytes. Longer ones are rare, and would
+/// Longest response whose memory is kept for reuse, in bytes. Longer responses are rare, and would
 /// take much memory to keep.
 const KEPT_LENGTH_MAX: usize = 4 << 20;
 
-/// Most unused buffers.
+/// Maximum number of unused buffers that are kept.
 const KEPT: usize = 4;
 
-/// Most memory of all unused buffers, in bytes.
+/// Maximum memory of all unused response buffers that are kept, in bytes.
 pub const KEPT_MAX: usize = KEPT * KEPT_LENGTH_MAX;
 
 /// Unit of a buffer's length, in bytes. `--buffer-max` counts bodies in the same unit,
 /// so no buffer is larger than what is counted.
 const STEP: usize = 64 << 10;
 
-/// The unused buffers.
+/// Unused buffers of large responses, kept for the next ones.
 #[derive(Clone)]
 pub(super) struct Reused {
     kept: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// Most bytes of all unused buffers together.
+    /// Maximum size of all unused buffers together, in bytes.
     max: usize,
 }
 
-/// Returns the most memory of unused buffers, in bytes.
+/// Returns the maximum memory of all unused response buffers that are kept, in bytes.
 pub fn kept_for_responses(limits: &CallLimits) -> u64 {
     KEPT_MAX.min(limits.response_buffers_max) as u64
 }
@@ -53,7 +54,7 @@ impl Reused {
         Reused { kept: Arc::default(), max: kept_for_responses(limits) as usize }
     }
 
-    /// Returns a copy of these bytes, in a reused buffer if one fits.
+    /// Returns a copy of a response, in reused memory if a buffer fits.
     pub(super) fn copy(&self, bytes: &[u8]) -> Bytes {
         if bytes.len() <= SMALL_MAX {
             return SMALL.with_borrow_mut(|block| {

@@ -1,5 +1,5 @@
-//! Counts the instances of all sites. When all slots are in use, an instance that has been
-//! idle for long gives way to a new one, also of another site.
+//! Counts the instances of all sites. When all slots are in use, an instance that has been idle for
+//! long gives way to a new instance, also of another site.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Idle instances of one module.
 pub(super) trait Evict: Send + Sync {
-    /// Removes an instance, but only one that was not used since the latest look unless
-    /// `even_used` is set. The caller drops it.
+    /// Removes and returns an idle instance, which the caller drops. Unless `even_used` is set,
+    /// spares instances that were used since the latest call of this method.
     fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>>;
 }
 
-/// The slots for instances.
+/// Counts the instances of all modules, and evicts idle ones when all slots are in use.
 pub(super) struct Slots {
     used: Arc<AtomicUsize>,
-    /// Most instances, besides those of candidates.
+    /// Maximum number of instances, besides those of candidates.
     max: usize,
-    /// The idle instances of all modules, in the order in which they are looked at.
+    /// The idle instances of each module, in the order in which they are searched for one to evict.
     idle: Mutex<VecDeque<Weak<dyn Evict>>>,
 }
 
-/// Counts an instance until it is dropped.
+/// Counts one instance until this is dropped.
 pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Slots {
@@ -35,7 +35,7 @@ impl Slots {
         self.lock().push_back(idle);
     }
 
-    /// Counts a new instance, for which an idle one gives way if all slots are in use.
+    /// Counts a new instance. If all slots are in use, evicts an idle instance for it.
     pub(super) fn enter(&self) -> Counted {
         let used = self.used.fetch_add(1, Relaxed) + 1;
         // More than one, if there was none to give way for an earlier instance.
@@ -70,7 +70,7 @@ impl Slots {
 }
 
 impl Counted {
-    /// Counts on after the drop, because the slot of the instance is lost.
+    /// Keeps the instance counted after the drop, because its slot is lost.
     pub(super) fn forever(&self) {
         self.0.fetch_add(1, Relaxed);
     }
@@ -89,7 +89,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::{Arc, Weak};
 
-    /// Idle instances, the first of which were used.
+    /// Idle instances: `left` of them, and more than 0 in `used` if some were used since the latest
+    /// look.
     struct Fake {
         used: AtomicUsize,
         left: AtomicUsize,

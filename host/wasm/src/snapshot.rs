@@ -14,7 +14,7 @@ use crate::memory;
 pub(super) struct Snapshot {
     image: Image,
     globals: Vec<Val>,
-    /// Most stretches (see `mappings`) with which an instance is still reset.
+    /// Maximum number of stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
 }
 
@@ -55,8 +55,8 @@ impl Snapshot {
         memory::size(instance.memory, &instance.store) != self.image.size
     }
 
-    /// Resets an instance after a request. Returns false if that is impossible; the
-    /// instance must then be dropped.
+    /// Resets an instance after a request. Returns false if the instance cannot be reset and must
+    /// be dropped.
     pub(super) fn restore(&self, instance: &mut Instance) -> bool {
         let Instance { pages: Some(pages), store, memory, .. } = instance else {
             return false;

@@ -18,12 +18,12 @@ const PAGE: u64 = 65_536;
 /// wasmparser's limit on the locals of a function, parameters included.
 const LOCALS_MAX: u32 = 50_000;
 
-/// Most bytes that are written without yielding. Writing them takes a few microseconds,
-/// or about a hundred if the kernel has to provide all of that memory.
+/// Maximum number of bytes that an instruction writes without yielding. Writing them takes a few
+/// microseconds, or about a hundred if the kernel has to provide all of that memory.
 pub(super) const CHUNK: u32 = 64 << 10;
 
-/// Largest constant size that compiled code handles inline, in bytes. Such an
-/// instruction takes no longer than any other, so it is left as it is.
+/// Largest constant size of a copy or fill that compiled code carries out inline, in bytes. Such an
+/// instruction takes no longer than any other, so it stays as it is.
 const INLINE: u32 = 128;
 
 /// The kind of an instruction that may need a helper function.
@@ -34,12 +34,14 @@ pub(super) enum Bulk {
     Init {
         segment: u32,
     },
-    /// Cannot be split: works on a table, grows the memory, or calls an import.
+    /// An instruction that cannot be split: it works on a table, grows the memory, or calls an
+    /// import.
     Other,
 }
 
 impl Bulk {
-    /// Classifies an instruction of a module with this number of imported functions.
+    /// Classifies an instruction of a module with `imports` imported functions; [`None`] if the
+    /// instruction needs no helper.
     fn from(operator: &Operator<'_>, imports: u32) -> Option<Bulk> {
         match operator {
             Operator::MemoryFill { .. } => Some(Bulk::Fill),
@@ -100,7 +102,7 @@ pub(super) struct Body {
     pub(super) code: usize,
     /// End of the code and the body.
     pub(super) end: usize,
-    /// Index for one more local; [`None`] if the function is at the limit.
+    /// Index for one more local; [`None`] if the function is at the limit on locals.
     pub(super) next_local: Option<u32>,
     pub(super) sites: Vec<Site>,
 }
@@ -110,7 +112,7 @@ pub(super) struct Site {
     /// Position of the instruction.
     pub(super) at: usize,
     pub(super) bulk: Bulk,
-    /// Whether the size is known to be at most one chunk.
+    /// Whether the size is known to be at most [`CHUNK`].
     pub(super) is_small: bool,
 }
 
@@ -164,7 +166,7 @@ impl<'a> Found<'a> {
         !self.changes_for_good && !self.exports.is_empty() && self.segments.iter().all(fits)
     }
 
-    /// Returns the bytes that a segment has for `memory.init`. An active segment has
+    /// Returns the number of bytes that a segment has for `memory.init`. An active segment has
     /// none, because instantiation drops it.
     pub(super) fn length_for_init(&self, segment: u32) -> u32 {
         let segment = self.segments.get(segment as usize).filter(|segment| segment.address.is_none());
@@ -261,7 +263,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Evaluates the constant expression of an address, if it has only constants and
+/// Evaluates the constant expression of an address; [`None`] if it has more than constants and
 /// arithmetic.
 fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>> {
     let mut operators = expression.get_operators_reader();

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 /// Mount point of the cgroup file system.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Folder, and controller name, of the memory controller of cgroup v1.
+/// Folder of the memory controller of cgroup v1: the name of the controller, with a slash.
 const V1: &str = "memory/";
 
-/// Returns the smallest memory limit of the cgroups of this process, in bytes.
+/// Returns the smallest memory limit of the cgroups of this process, in bytes; [`None`] if none has
+/// a limit.
 pub fn cgroup_limit() -> Option<u64> {
     Group::all(&own_groups(), Path::new(CGROUPS)).iter().filter_map(Group::limit).min()
 }
 
-/// Returns the memory of this machine, in bytes.
+/// Returns the memory of this machine, in bytes; [`None`] if the system does not tell
+/// (`/proc/meminfo`).
 pub fn machine() -> Option<u64> {
     meminfo("MemTotal:", &fs::read_to_string("/proc/meminfo").ok()?)
 }
@@ -39,7 +41,8 @@ struct Group {
     files: &'static Files,
 }
 
-/// Names of a controller's files, and of the lines about caches.
+/// Names of the files of a memory controller, and beginnings of the lines about caches in
+/// `memory.stat`.
 struct Files {
     limit: &'static str,
     usage: &'static str,
@@ -96,7 +99,8 @@ impl Group {
     }
 }
 
-/// Parses one amount of `/proc/meminfo`, in bytes.
+/// Returns the amount in the line of `/proc/meminfo` that begins with `name`, in bytes. `text` is
+/// the file's content.
 fn meminfo(name: &str, text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)

@@ -8,17 +8,17 @@ use handler_sdk::abi::{VALUE_NAME_MAX, VALUES_MAX, is_value_name};
 use host_http::quote::quoted;
 use thiserror::Error;
 
-/// Shortest text of a secret that is masked, in bytes. A shorter one stands in many texts
-/// by chance.
+/// Shortest text of a secret that is masked, in bytes. A shorter secret stands in many texts by
+/// chance.
 pub const MASKED_MIN: usize = 4;
 
-/// Longest part of a wrong name that is shown, in bytes.
+/// Longest part of a wrong name of a value that a message shows, in bytes.
 const SHOWN_MAX: usize = 100;
 
 /// Why values are refused. No message has the text of a value.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ValuesError {
-    /// A name has a form that names do not have.
+    /// A name is empty, too long, or has characters that names may not have.
     #[error(
         "a value has the name `{name}`; expected a letter or `_`, and at most {} more letters, digits, `_`, `.` and `-`",
         VALUE_NAME_MAX - 1
@@ -27,13 +27,13 @@ pub enum ValuesError {
         /// The beginning of the name, quoted.
         name: String,
     },
-    /// Two values have one name.
+    /// Two values have the same name.
     #[error("two values have the name `{name}`; expected one")]
     Twice {
-        /// The name.
+        /// Name that both values have.
         name: String,
     },
-    /// A text has a zero byte, which would end it.
+    /// The text of a value has a zero byte, which would end the text.
     #[error("byte {position} of the value `{name}` is zero; expected text without zero bytes")]
     ZeroByte {
         /// The value's name.
@@ -50,7 +50,7 @@ pub enum ValuesError {
         found: usize,
         /// The name of the longest value.
         longest: String,
-        /// The encoded length of that value in bytes.
+        /// The encoded length of the longest value in bytes.
         longest_bytes: usize,
     },
 }
@@ -61,8 +61,8 @@ pub struct Values {
     /// All values, sorted by name.
     all: Vec<Value>,
     encoded: Vec<u8>,
-    /// For each secret that is masked: the first bytes of its text, and its place in `all`.
-    /// Sorted.
+    /// For each secret that is masked: the first bytes of its text, by which the list is sorted,
+    /// and its place in `all`.
     masked: Vec<([u8; MASKED_MIN], usize)>,
 }
 
@@ -74,14 +74,14 @@ struct Value {
 }
 
 impl Value {
-    /// Returns the length of the encoded value: name and text, each with a zero byte.
+    /// Returns the length of the encoded value in bytes: name and text, each with a zero byte.
     fn encoded_len(&self) -> usize {
         self.name.len() + self.text.len() + 2
     }
 }
 
 impl Values {
-    /// Checks values and sorts them by name. Each is a name, a text, and whether the text is
+    /// Checks values and sorts them by name. Each value is a name, a text, and whether the text is
     /// a secret.
     ///
     /// # Errors
@@ -147,12 +147,12 @@ impl Values {
         self.all.is_empty()
     }
 
-    /// Returns whether there is a secret that is masked.
+    /// Returns whether there is a secret of at least [`MASKED_MIN`] bytes, which is masked.
     pub fn has_secrets(&self) -> bool {
         !self.masked.is_empty()
     }
 
-    /// Replaces each secret of at least [`MASKED_MIN`] bytes by `[secret NAME]`. Where two
+    /// Replaces each secret of at least [`MASKED_MIN`] bytes by `[secret NAME]`. Where two secrets
     /// overlap, both are replaced.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.mask_bytes(text.as_bytes()) {
@@ -165,7 +165,7 @@ impl Values {
         }
     }
 
-    /// Replaces each secret of at least [`MASKED_MIN`] bytes by `[secret NAME]`. Where two
+    /// Replaces each secret of at least [`MASKED_MIN`] bytes by `[secret NAME]`. Where two secrets
     /// overlap, both are replaced.
     pub fn mask_bytes<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         self.replace(bytes, usize::MAX, false)
@@ -185,8 +185,8 @@ impl Values {
         }
     }
 
-    /// Masks as much of a text as gives at least `most` bytes, or all of it. Its end may
-    /// have been cut off, so the beginning of a secret there is masked, too.
+    /// Masks the beginning of a text: as much as gives at least `most` bytes, or the whole text.
+    /// The text may have been cut, so the beginning of a secret at its end is masked, too.
     pub(super) fn mask_start<'a>(&self, bytes: &'a [u8], most: usize) -> Cow<'a, [u8]> {
         match self.replace(bytes, most, true) {
             Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..most).unwrap_or(bytes)),
@@ -224,8 +224,8 @@ impl Values {
         }
     }
 
-    /// Returns the longest secret with which some bytes begin, and its length. If they
-    /// `may_be_cut`, they may end before the secret does.
+    /// Returns the longest secret with which `bytes` begin, and the length that is found. With
+    /// `may_be_cut`, `bytes` may end before the secret does.
     fn secret_at(&self, bytes: &[u8], may_be_cut: bool) -> Option<(&Value, usize)> {
         let start = bytes.first_chunk::<MASKED_MIN>()?;
         let first = self.masked.partition_point(|(other, _)| other < start);

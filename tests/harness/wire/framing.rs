@@ -2,7 +2,7 @@
 
 use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, number, trimmed, values};
 
-/// Most bytes of all chunk extensions and trailers of a body together.
+/// Maximum length of all chunk extensions and trailers of a body together, in bytes.
 const CHUNK_EXTRAS_MAX: usize = 16 << 10;
 
 /// Framing of a body.
@@ -12,8 +12,8 @@ pub enum Framing {
     Chunked,
 }
 
-/// Returns the framing by section 6.3. Refuses every request whose framing is doubtful; the
-/// error holds the allowed statuses.
+/// Returns the framing of a request's body (RFC 9112, section 6.3). Refuses every request whose
+/// framing is doubtful; the error holds the allowed statuses.
 pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");
@@ -56,8 +56,8 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     }
 }
 
-/// Reads a chunked body (section 7.1), and returns the bytes behind it. The error holds the
-/// allowed statuses, or `None` if the rules do not tell whether the body is refused.
+/// Reads a chunked body (RFC 9112, section 7.1), and returns the bytes behind it. The error holds
+/// the allowed statuses, or `None` if the rules do not tell whether the body is refused.
 pub fn chunked<'a>(
     bytes: &'a [u8],
     request: &mut Request,
@@ -122,7 +122,7 @@ fn chunk_size(text: &[u8], extras: &mut usize) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
 }
 
-/// Returns whether a text is a `chunk-ext` (section 7.1.1).
+/// Returns whether a text is a `chunk-ext` (RFC 9112, section 7.1.1).
 fn is_chunk_ext(mut text: &[u8]) -> bool {
     while !text.is_empty() {
         let Some(rest) = skip_space(text).strip_prefix(b";") else {

@@ -99,7 +99,7 @@ impl Host {
     }
 }
 
-/// Returns the folder `tests`, which several packages share, from any of them.
+/// Returns the folder `tests` of the repository, in any of the packages that use it.
 pub fn tests() -> PathBuf {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     packages.map(|folder| folder.join("tests")).find(|tests| tests.join("fixtures").is_dir()).unwrap()

@@ -7,10 +7,10 @@ use super::requests::{house, show};
 use super::rfc9110::forwarded;
 use super::rfc9112::{Fields, number, values};
 
-/// Most headers of a module's response.
+/// Maximum number of headers of a module's response.
 const FIELDS_MAX: usize = 100;
 
-/// Most options in all `connection` headers of a response together.
+/// Maximum number of options in all `connection` headers of a response together.
 const OPTIONS_MAX: usize = 64;
 
 /// Fields that a response may have at most once.
@@ -34,7 +34,7 @@ const SINGLE: [&str; 14] = [
 /// Response of the module to the last request. It shows that the connection still works.
 const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
 
-/// Returns a server for these checks.
+/// Returns a server whose module returns the body of the request.
 pub fn host() -> Host {
     Host::new("raw.wat", &[])
 }

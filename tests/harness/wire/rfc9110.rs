@@ -14,7 +14,8 @@ pub struct Meaning {
     pub statuses: Vec<u16>,
     /// Target that the handler gets.
     pub target: Vec<u8>,
-    /// `host` header that the handler gets, if the target replaces the client's.
+    /// `host` header that the handler gets, if the authority in the target replaces the header of
+    /// the client.
     pub authority: Option<Vec<u8>>,
 }
 
@@ -23,7 +24,8 @@ pub struct Meaning {
 pub const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/// Headers that the host sets for the handler. It drops those that a client sends.
+/// Headers that the host sets for the handler. The host drops headers with these names that a
+/// client sends.
 pub const VOUCHED: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-request-time"];
 
 /// Returns the meaning of a request to a server that accepts any host.

@@ -61,7 +61,7 @@ enum Found {
     End(End),
 }
 
-/// Parses all requests of a connection.
+/// Parses all requests of a connection. Also returns what follows the last complete request.
 pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     let mut found = Vec::new();
     let mut rest = bytes;
@@ -84,7 +84,8 @@ pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     }
 }
 
-/// Splits off the first line, without its LF. Callers check that a CR stands before the LF.
+/// Returns the first line, without its LF, and the bytes behind it. Callers check that a CR stands
+/// before the LF.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
@@ -158,15 +159,15 @@ fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     }
 }
 
-/// Returns the status for a bad target. The server may refuse the target before it reads
-/// the rest of the head.
+/// Returns the status (400) for a request whose target may be bad. The server may refuse the target
+/// before it reads the rest of the head.
 fn for_its_target(request: &Request) -> Option<u16> {
     let is_there = !request.target.is_empty();
     (is_there && !super::rfc9110::meaning(request).is_target_sure).then_some(400)
 }
 
-/// Returns the statuses for contradictory or too large lengths. The server may refuse them
-/// before it reads the rest of the head.
+/// Returns the statuses for a request with contradictory or too large lengths. The server may
+/// refuse the request before it reads the rest of the head.
 fn for_its_framing(request: &Request) -> Vec<u16> {
     match framing(request) {
         Err(statuses) => statuses,
@@ -268,7 +269,7 @@ fn request_line(text: &[u8], request: &mut Request, bounds: &Bounds) -> Vec<u16>
     statuses
 }
 
-/// Longest method that the server passes to the handler.
+/// Maximum length of a method that the server passes to the handler, in bytes.
 const METHOD_MAX: usize = 64;
 
 /// Form of an HTTP version; 0 stands for any digit.
@@ -279,7 +280,7 @@ fn may_become_version(text: &[u8]) -> bool {
     text.len() <= VERSION.len() && text.iter().zip(VERSION).all(fits)
 }
 
-/// Parses a `field-line` and adds it to `fields`. Returns whether the text is one.
+/// Parses a `field-line` and adds it to `fields`. Returns whether the text is a `field-line`.
 pub fn field_line(text: &[u8], fields: &mut Fields) -> bool {
     let colon = text.iter().position(|&byte| byte == b':').unwrap_or(0);
     let (name, value) = text.split_at(colon);

@@ -1,6 +1,6 @@
 //! Makes `public` part of the module, and the module small in memory.
 
-/// Bytes of stack; the linker's default is 1 MiB.
+/// Size of the module's stack in bytes; the linker's default is 1 MiB.
 const STACK: u32 = 64 * 1024;
 
 fn main() {

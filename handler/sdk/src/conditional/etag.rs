@@ -62,7 +62,7 @@ impl<'a> ETag<'a> {
         self.opaque == other.opaque
     }
 
-    /// Encodes the field value in leaked memory.
+    /// Returns the tag as the value of the field `etag`, in leaked memory.
     pub(super) fn field_value(self) -> &'static [u8] {
         let room = leak(self.opaque.len() + if self.is_weak { 4 } else { 2 });
         let mut text = Message::new(room);
@@ -72,7 +72,7 @@ impl<'a> ETag<'a> {
         room
     }
 
-    /// Parses a tag at the start of a text. Returns the tag and the rest.
+    /// Parses a tag at the start of a text. Returns the tag and the rest of the text.
     pub(super) fn parse(text: &'a [u8]) -> Option<(ETag<'a>, &'a [u8])> {
         let (is_weak, quoted) = match text.strip_prefix(b"W/") {
             Some(quoted) => (true, quoted),
@@ -83,7 +83,7 @@ impl<'a> ETag<'a> {
     }
 }
 
-/// Iterates over a list of tags. Ends at the first piece that is not a tag.
+/// Iterator over a list of tags, separated by commas. Ends at the first piece that is not a tag.
 pub(super) struct ETags<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for ETags<'a> {

@@ -4,7 +4,7 @@ use super::etag::{ETag, ETags};
 use crate::Request;
 use crate::date::HttpDate;
 
-/// What identifies the current state of a resource.
+/// Entity tag and time of the last change, which identify the current state of a resource.
 ///
 /// ```
 /// use handler_sdk::{ETag, HttpDate, Precondition, Request, Response, Status, Validators};
@@ -103,8 +103,9 @@ impl Request<'_> {
         }
     }
 
-    /// Returns whether a field names the current state: by `*`, which any state
-    /// matches, or by its tag. `None` without the field.
+    /// Returns whether a field of the request names the current state: by `*`, which any state
+    /// matches, or by an entity tag for which `is_same` returns true. `None` if the request has no
+    /// such field.
     fn matches(
         &self,
         name: &str,
@@ -123,7 +124,8 @@ impl Request<'_> {
         is_there
     }
 
-    /// Returns the date of a field. `None` if the field is missing, malformed or repeated.
+    /// Returns the value of a field as a date. `None` if the field is missing, malformed or
+    /// repeated.
     pub(super) fn date(&self, name: &str) -> Option<HttpDate> {
         let value = self.only(name)?;
         match self.now() {

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::bytes::{Split, split_once};
 
-/// What a field `range` asks for.
+/// Part of the content that the field `range` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The whole content: the field is malformed or of another unit, or names several
@@ -17,13 +17,14 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Parses a field for content of this length in bytes.
+    /// Parses the value of a field `range`, for content of this length in bytes.
     pub(super) fn of(field: &[u8], length: usize) -> Asked {
         parse(field, length).unwrap_or(Asked::Whole)
     }
 }
 
-/// Parses a field. `None` when the field is malformed or of another unit.
+/// Parses the value of a field `range`. `None` when the value is malformed, or its unit is not
+/// `bytes`.
 fn parse(field: &[u8], length: usize) -> Option<Asked> {
     let (unit, ranges) = split_once(field, b'=')?;
     unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
@@ -45,7 +46,7 @@ fn parse(field: &[u8], length: usize) -> Option<Asked> {
     (!is_empty).then_some(found)
 }
 
-/// Parses `first-last`, `first-` or `-length`.
+/// Parses one range: `first-last`, `first-` or `-length`; `None` when it is malformed.
 fn parse_one(range: &[u8], length: usize) -> Option<Asked> {
     let (first, last) = split_once(range, b'-')?;
     if first.is_empty() {
@@ -69,7 +70,7 @@ fn parse_one(range: &[u8], length: usize) -> Option<Asked> {
     Some(if first < length { Asked::Part(first..end) } else { Asked::Nothing })
 }
 
-/// Parses decimal digits. Numbers that are too large become `usize::MAX`.
+/// Parses decimal digits. Numbers that are too large become `usize::MAX`. `None` for other text.
 fn number(digits: &[u8]) -> Option<usize> {
     (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| {
         let add =

@@ -16,8 +16,8 @@ use crate::{Request, Response, Status};
 const OF_BODY: [&str; 4] = ["content-type", "content-encoding", "content-language", "content-disposition"];
 
 impl<'a> Response<'a> {
-    /// Answers a request for this content, whose state the validators name: with all of
-    /// it, with a part, or with none, as the request asks.
+    /// Turns this response, which has the whole content, into the answer to a conditional request
+    /// or to a request for a range. The validators identify the current state of the content.
     ///
     /// | status | when |
     /// | --- | --- |
@@ -74,7 +74,8 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Returns the response without the body and the fields that describe the body.
+    /// Returns the response with this status, without the body and without the fields that describe
+    /// the body.
     fn emptied(self, status: Status) -> Response<'a> {
         self.with_status(status)
             .body(b"")
@@ -98,7 +99,7 @@ impl<'a> Response<'a> {
 }
 
 impl Request<'_> {
-    /// Returns which part of the content the request asks for.
+    /// Returns which part of the content the request asks for. The content has `length` bytes.
     fn range(&self, current: &Validators<'_>, length: usize) -> Asked {
         // A range has a meaning for GET only (section 14.2).
         if self.method_bytes() != b"GET" {
@@ -110,7 +111,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns whether `If-Range` names the current state exactly, or is missing.
+    /// Returns whether the field `if-range` names the current state exactly, or is missing.
     fn is_in_range_state(&self, current: &Validators<'_>) -> bool {
         if self.field("if-range").is_none() {
             return true;
@@ -127,7 +128,8 @@ impl Request<'_> {
     }
 }
 
-/// Encodes the field `content-range` in leaked memory.
+/// Returns the value of the field `content-range`, in leaked memory: `bytes */LENGTH` without a
+/// range, as 416 has it.
 fn content_range(range: Option<Range<usize>>, length: usize) -> &'static [u8] {
     let write = |room: &mut [u8]| {
         let mut text = Message::new(room);

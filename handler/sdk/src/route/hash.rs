@@ -4,11 +4,11 @@
 use super::pattern::{Shape, first_segment};
 use crate::bytes::last_word;
 
-/// Hash of a segment. The compiler adds one byte after the other, and a module hashes
-/// eight bytes at a time, with equal results.
+/// Hasher of one segment of a path. The compiler hashes the segments of patterns byte by byte, and
+/// a module hashes those of a request eight bytes at a time, with equal results.
 pub(super) struct Hasher {
     hash: u64,
-    /// Bytes not hashed yet, the first one lowest.
+    /// Up to seven bytes that are not hashed yet, the first byte lowest.
     word: u64,
     length: u64,
 }
@@ -71,7 +71,7 @@ impl Hashes {
         }
     }
 
-    /// Returns the hash that a pattern of this shape has if it matches the path. `None` if
+    /// Returns the hash that a pattern of this shape has if the pattern matches the path. `None` if
     /// no path with this number of segments matches the shape.
     pub(super) fn in_shape(&self, shape: Shape) -> Option<u64> {
         let literal = if shape.is_literal() {

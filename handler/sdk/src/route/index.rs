@@ -1,11 +1,10 @@
 //! Index of a large table: one lookup for each shape of its patterns ("tuple space
 //! search"). There are few shapes, however many routes there are.
 //!
-//! A route is found by a hash of its shape and its literal segments. The path of a
-//! request is hashed once per segment; for each possible shape, best first, the
-//! hashes of its literal segments are combined. There are as many buckets as
-//! routes, and each begins a chain. Everything is plain arrays, so that the
-//! compiler can build the index.
+//! A route is found by a hash of its shape and its literal segments. Each segment of a request's
+//! path is hashed once. For each shape, best first, the hashes of those segments that are literal
+//! in the shape are combined. There are as many buckets as routes, and each bucket begins a chain
+//! of routes. Everything is plain arrays, so that the compiler can build the index.
 
 use super::hash::{Hasher, Hashes};
 use super::pattern::{Pattern, Shape, are_alike, fit};
@@ -13,19 +12,19 @@ use super::refusal::Refusal;
 use super::router::{Found, Router};
 use super::{Methods, Route};
 
-/// Most shapes of the patterns in one table. All patterns without parameters share
-/// one shape; otherwise the shape says which segments are literal, `{name}` or
+/// Maximum number of shapes of the patterns in one [`Index`]. All patterns without parameters share
+/// one shape. The shape of any other pattern says which segments are literal, `{name}` or
 /// `{*name}`.
 pub const SHAPES_MAX: usize = 128;
 
-/// End of a chain. No route has this number, because a table has fewer routes.
+/// Mark of the end of a bucket's chain. No route has this number, because a table has fewer routes.
 const END: u16 = u16::MAX;
 
 /// Route table with an index; see [`Router::indexed`].
 ///
 /// The compiler takes some seconds for an index of 10,000 routes, and needs
-/// `#[allow(long_running_const_eval)]` on it. In the module, each route takes
-/// 20 bytes and its path.
+/// `#[allow(long_running_const_eval)]` on the `const`. In the module, each route takes 20 bytes and
+/// its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<const N: usize> {
     routes: [Route; N],
@@ -40,8 +39,8 @@ impl<const N: usize> Index<N> {
     ///
     /// # Panics
     ///
-    /// When [`Router::new`] panics, or there are more than 65,534 routes or more than
-    /// [`SHAPES_MAX`] shapes; in a `const`, a compile error.
+    /// When a path is malformed, two routes match the same requests, or there are more than 65,534
+    /// routes or more than [`SHAPES_MAX`] shapes; in a `const`, a compile error.
     pub const fn new(routes: [Route; N]) -> Index<N> {
         let (mut heads, mut nexts) = ([END; N], [END; N]);
         let mut shapes = [Shape::LITERAL; SHAPES_MAX];
@@ -62,11 +61,11 @@ impl<const N: usize> Index<N> {
 /// Arrays of an index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    /// First route of each bucket.
+    /// Number of the first route of each bucket, or [`END`].
     heads: &'static [u16],
-    /// Next route in the bucket, for each route.
+    /// For each route, the number of the next route in the same bucket, or [`END`].
     nexts: &'static [u16],
-    /// Shapes of the table, in the order in which they win over each other.
+    /// Shapes of the patterns in the table, best shape first.
     shapes: &'static [Shape],
 }
 
@@ -83,7 +82,7 @@ impl Links {
     }
 }
 
-/// Fills the arrays of an index, and returns the number of shapes.
+/// Fills the arrays of an index, and returns the number of different shapes.
 #[allow(clippy::indexing_slicing, reason = "a compiler's loop; the arrays are as long as the table")]
 const fn link(
     routes: &[Route],
@@ -111,7 +110,8 @@ const fn link(
     used
 }
 
-/// Inserts a shape in order, unless it is there. Returns the number of shapes.
+/// Inserts a shape into the first `used` ones, which are sorted, unless they contain the shape.
+/// Returns the new number of shapes.
 #[allow(clippy::indexing_slicing, reason = "a place is looked at only after it was compared with the end")]
 const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize) -> usize {
     let mut place = 0;
@@ -131,7 +131,7 @@ const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize)
     used + 1
 }
 
-/// Refuses two routes of which one can never match.
+/// Panics if two routes have the same method and match the same paths.
 pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     let same_method = route.method as u8 == other.method as u8;
     if same_method && are_alike(route.path, other.path) {
@@ -149,15 +149,15 @@ pub(super) const fn assert_distinct(route: &Route, other: &Route) {
     }
 }
 
-/// Returns the bucket of a hash.
+/// Returns the number of the bucket for a hash.
 const fn bucket(hash: u64, buckets: usize) -> usize {
     // Only the upper half of a mixed hash depends on all bits.
     let hash = Hasher::mix(hash, hash >> 32) >> 32;
     ((hash * buckets as u64) >> 32) as usize
 }
 
-/// Looks the path up once for each shape, best first, and stops at the first route
-/// that takes the method.
+/// Looks a path up once for each shape in the index of a table, best shape first, and stops at the
+/// first route that takes the method.
 pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let Some(hashes) = Hashes::of(path) else { return found };

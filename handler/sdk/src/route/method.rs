@@ -3,7 +3,7 @@
 /// Methods that a route can have. HEAD and OPTIONS are added automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// GET, and HEAD with it.
+    /// GET. A route for GET takes HEAD, too.
     Get,
     /// POST
     Post,
@@ -53,9 +53,9 @@ impl Methods {
     pub(super) const NONE: Methods = Methods(0);
     /// Methods that every path allows.
     pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
-    /// Methods of something that can only be read.
+    /// GET, HEAD and OPTIONS: the methods of a resource that can only be read.
     pub(crate) const READ: Methods = Methods(Methods::GET | Methods::HEAD | Methods::OPTIONS);
-    /// Names in the order of their bits.
+    /// Names of the methods, each at the index of its bit.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
     /// Creates the set of these methods, of HEAD if GET is among them, and of

@@ -29,7 +29,7 @@ use crate::{Request, Response};
 /// ```
 pub type Action = for<'a> fn(Request<'a>) -> Response<'a>;
 
-/// Row of the route table.
+/// Row of a route table: the action for one method on one path pattern.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     method: Method,
@@ -49,7 +49,7 @@ impl Route {
         self.path
     }
 
-    /// Returns the methods that this route allows for its path.
+    /// Returns the method of this route, HEAD if the method is GET, and OPTIONS.
     const fn methods(&self) -> Methods {
         self.method.methods().with(Methods::ALWAYS)
     }

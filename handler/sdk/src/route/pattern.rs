@@ -6,9 +6,9 @@ use crate::bytes::split_once;
 
 const SLASH: u8 = b'/';
 
-/// Kinds of the segments of a pattern: two bits for each, the first segment
-/// highest. Of two patterns that match a request, the one with the smaller shape
-/// wins; patterns of one shape differ in their literal segments.
+/// Kinds of the segments of a pattern: two bits for each segment, the first segment in the highest
+/// bits. Of two patterns that match a request, the one with the smaller shape wins; patterns of one
+/// shape differ in their literal segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape(u64);
 
@@ -24,7 +24,7 @@ impl Shape {
     pub(super) const LITERAL: Shape = Shape(0);
     /// Shape that no pattern has and that sorts last.
     pub(super) const LEAST: Shape = Shape(u64::MAX);
-    /// Most segments of a pattern with parameters.
+    /// Maximum number of segments of a pattern with parameters.
     pub(super) const SEGMENTS_MAX: usize = 32;
 
     const fn with(self, place: usize, kind: Kind) -> Shape {
@@ -40,13 +40,13 @@ impl Shape {
         self.0
     }
 
-    /// Returns whether the segment at this index is literal. Not for
+    /// Returns whether the segment at this index is literal. Must not be called for
     /// [`Shape::LITERAL`], which does not record its segments.
     pub(super) const fn has_literal_at(self, place: usize) -> bool {
         place < Shape::SEGMENTS_MAX && self.0 >> (62 - 2 * place) & 3 == Kind::Literal as u64
     }
 
-    /// Returns the number of segments. Not for [`Shape::LITERAL`].
+    /// Returns the number of segments. Must not be called for [`Shape::LITERAL`].
     const fn segments(self) -> usize {
         Shape::SEGMENTS_MAX - self.0.trailing_zeros() as usize / 2
     }
@@ -63,8 +63,8 @@ impl Shape {
 /// Parsed path pattern.
 pub(super) struct Pattern {
     pub(super) shape: Shape,
-    /// Hash of the shape and the literal segments; [`Hashes`](super::hash::Hashes)
-    /// computes it for the path of a request.
+    /// Hash of the shape and the literal segments, which [`Hashes`](super::hash::Hashes) also
+    /// computes from the path of a request.
     pub(super) hash: u64,
 }
 
@@ -183,12 +183,13 @@ pub(super) const fn are_alike(one: &str, other: &str) -> bool {
     at == one.len() && other_at == other.len()
 }
 
-/// Splits at the first slash.
+/// Splits a path at the first slash into its first segment and the rest; `None` for the rest
+/// without a slash.
 pub(super) fn first_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     split_once(path, SLASH).map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
-/// Returns the kind of a validated segment.
+/// Returns the kind of a segment of a pattern that was parsed without an error.
 const fn kind(segment: &[u8]) -> Kind {
     match segment {
         [b'{', b'*', ..] => Kind::Rest,
@@ -214,8 +215,8 @@ pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     Some(if is_literal { Shape::LITERAL } else { shape })
 }
 
-/// Returns the value that a matching path has for a parameter of the pattern. Either
-/// the path or the pattern may have one more slash at its end.
+/// Returns the value that a matching path has for a parameter of the pattern. One of the two may
+/// have one more slash at its end than the other.
 pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let found = param_of_same(pattern, path, name);
     found.or_else(|| match (pattern.strip_suffix(b"/"), path.strip_suffix(b"/")) {
@@ -232,8 +233,7 @@ fn param_of_same<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a 
     })
 }
 
-/// Iterator over the segments of a pattern, each with the corresponding part of a
-/// path.
+/// Iterator over the segments of a pattern, each with the part of a path at the same place.
 struct Side<'p, 'a> {
     /// Remaining pattern and path, while any remains.
     rest: Option<(&'p [u8], &'a [u8])>,
@@ -246,7 +246,8 @@ impl<'p, 'a> Side<'p, 'a> {
 }
 
 impl<'p, 'a> Iterator for Side<'p, 'a> {
-    /// `None` where the path ends before the pattern, or the pattern before the path.
+    /// A segment of the pattern and the part of the path at the same place; `None` where only one
+    /// of the two has ended.
     type Item = Option<(&'p [u8], &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,10 +1,10 @@
 //! Text of the compile error for a route that cannot stand in a table. The compiler
 //! formats nothing, so the text is assembled from pieces.
 
-/// Longest text in bytes. A piece that does not fit is left out.
+/// Maximum length of the text in bytes. A piece that does not fit is left out.
 const LENGTH_MAX: usize = 1024;
 
-/// Text of a compile error.
+/// Text of a compile error about a route, assembled from pieces.
 pub(super) struct Refusal {
     text: [u8; LENGTH_MAX],
     length: usize,
@@ -31,7 +31,7 @@ impl Refusal {
         self
     }
 
-    /// Fails with this text.
+    /// Panics with this text; in a `const`, a compile error.
     #[allow(clippy::panic, reason = "in a `const`, this is a compile error")]
     pub(super) const fn fail(&self) -> ! {
         let (text, _) = self.text.split_at(self.length);

@@ -68,13 +68,15 @@ use crate::{Request, Response, Status};
 pub struct Router {
     pub(super) routes: &'static [Route],
     pub(super) links: Links,
-    /// Search function of the table. A module whose table is a `const` contains no other
-    /// one. For the same reason, options are stored with the functions that apply them.
+    /// Function that searches the table. As it is stored as a pointer, a module whose table is a
+    /// `const` contains no other search function. For the same reason, options are stored with the
+    /// functions that apply them.
     search: Search,
     methods: Methods,
     not_found: Pages,
     method_not_allowed: Pages,
-    /// For unknown methods; `None` to judge the method before the path.
+    /// Pages for the 501 of unknown methods; `None` to judge the method before the path, and to
+    /// answer unknown methods 405.
     not_implemented: Option<Pages>,
     other_path: Option<Retry>,
     error_page: Option<(ErrorPage, AddPage)>,
@@ -88,23 +90,25 @@ type Pages = [Action; 2];
 type AddPage = for<'a> fn(ErrorPage, Request<'a>, Response<'a>) -> Response<'a>;
 type ApplyPolicy = for<'a> fn(&Cors, &Request<'a>, Response<'a>) -> Response<'a>;
 
-/// Page for an error; see [`Router::error_page`].
+/// Function from a request and the status of an error to the page for the error; see
+/// [`Router::error_page`].
 pub type ErrorPage = for<'a> fn(Request<'a>, Status) -> Response<'a>;
 
 type Search = fn(&Router, &[u8], Methods) -> Found;
 
-/// Result of a search.
+/// Result of a search for the routes of a path.
 pub(super) struct Found {
-    /// Matching route.
+    /// Best route that has the path and takes the method.
     pub(super) route: Option<&'static Route>,
-    /// Methods of the path; empty if the table does not have the path.
+    /// Methods of all routes that have the path; empty if no route has the path.
     pub(super) allowed: Methods,
 }
 
 impl Found {
     pub(super) const NOTHING: Found = Found { route: None, allowed: Methods::NONE };
 
-    /// Records a route that has the path, and returns whether it takes the method.
+    /// Adds the methods of a route that has the path to `allowed`, and returns whether the route
+    /// takes the method `asked`.
     pub(super) const fn add(&mut self, route: &'static Route, asked: Methods) -> bool {
         self.allowed = self.allowed.with(route.methods());
         route.method.methods().meets(asked)
@@ -330,7 +334,8 @@ impl Router {
         if self.error_page.is_some() { bare } else { short }
     }
 
-    /// Searches the table for the routes that have a path.
+    /// Searches the table for the routes that have a path, and for the best one that takes the
+    /// method `asked`.
     #[inline]
     pub(super) fn find(&self, path: &[u8], asked: Methods) -> Found {
         (self.search)(self, path, asked)
@@ -350,7 +355,7 @@ const NOT_IMPLEMENTED: Pages = [
     |_| Response::html(Status::NOT_IMPLEMENTED, "<h1>error 501 not implemented</h1>"),
 ];
 
-/// Adds the author's page to an error without a body.
+/// Adds the page of [`Router::error_page`] to an error response without a body.
 fn with_page<'a>(page: ErrorPage, request: Request<'a>, response: Response<'a>) -> Response<'a> {
     if response.status().code() < 400 || !response.body_bytes().is_empty() {
         return response;

@@ -10,7 +10,7 @@ use crate::{Request, Response, Status};
 /// more or less at its end; see [`Router::trailing_slash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// `/a/` and `/a` are two paths: 404.
+    /// `/a/` and `/a` are two paths. A request for the one without a route is answered 404.
     Strict,
     /// The client is redirected by 308 to the path that a route has, and keeps the method,
     /// the body and the query. OPTIONS and 405 are answered without a redirect.
@@ -19,11 +19,12 @@ pub enum TrailingSlash {
     Merge,
 }
 
-/// Search for the path with one slash more or less at its end.
+/// Function that searches a table for the path of a request with one slash more or less at its end.
 pub(super) type Retry = fn(&Router, &Request<'_>, Methods) -> Found;
 
 impl TrailingSlash {
-    /// Returns the function of this treatment, so that a module contains no other.
+    /// Returns the search function of this treatment, so that a module contains no other; `None`
+    /// for [`TrailingSlash::Strict`].
     pub(super) const fn retry(self) -> Option<Retry> {
         match self {
             TrailingSlash::Strict => None,
@@ -33,7 +34,8 @@ impl TrailingSlash {
     }
 }
 
-/// Takes the place of the route that the client is redirected to.
+/// Route that is returned in place of the found one, and whose action redirects the client to the
+/// found path.
 static REDIRECTION: Route = Route::new(Method::Get, "", redirect);
 
 fn search_and_redirect(router: &Router, request: &Request<'_>, asked: Methods) -> Found {
@@ -50,7 +52,8 @@ fn redirect(request: Request<'_>) -> Response<'_> {
     Response::new(Status::PERMANENT_REDIRECT).field("location", location)
 }
 
-/// Returns the path without the slash at its end, or with one added, in leaked memory.
+/// Returns the path without the slash at its end, or with one added, in leaked memory; followed by
+/// the query if `with_query` is set.
 ///
 /// `None` for `/`, and for a path that begins with two slashes: a client would read
 /// such a location as the name of another server (RFC 3986, section 4.2).

@@ -8,7 +8,7 @@ use handler_sdk::{
 /// Content of the documents, except `/empty` and `/gone`.
 pub const TEXT: &str = "0123456789";
 
-/// Sun, 06 Nov 1994 08:49:37 GMT
+/// Time of the last change of the documents: Sun, 06 Nov 1994 08:49:37 GMT.
 const CHANGED: HttpDate = HttpDate::from_unix_seconds(784_111_777);
 const STRONG: Validators<'_> = Validators::of(ETag::strong("v1"));
 const WEAK: Validators<'_> = Validators::of(ETag::weak("v1"));

@@ -47,8 +47,8 @@ fn echo(request: Request<'_>) -> Response<'_> {
         .body(request.body())
 }
 
-/// Routes the bytes as a request, parses them, and reads every part of the request.
-/// Panics if two ways to read the same part disagree.
+/// Routes the bytes as a request, parses them, and reads every part of the request. Panics if two
+/// ways to read a part disagree.
 pub fn ask_for_everything(bytes: &[u8]) {
     for router in [few, some, many, merged, redirected] {
         let response = respond(bytes, router);

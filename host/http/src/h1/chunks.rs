@@ -4,11 +4,11 @@
 use crate::h1::grammar::{field, is_text, is_token_byte, line};
 use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 
-/// Most bytes of all extensions and trailers of a body together: as many as a head
-/// may have by default. The host uses neither.
+/// Maximum length of all chunk extensions and trailers of a body together, in bytes: the default
+/// limit of a head (`--head-max`). The host uses neither extensions nor trailers.
 pub const EXTRA_MAX: usize = 16 << 10;
 
-/// Most hexadecimal digits of a chunk's size: as many as 64 bits have.
+/// Maximum number of hexadecimal digits of a chunk's size: as many as 64 bits have.
 pub const DIGITS_MAX: u32 = 16;
 
 const SIZE: &str = "a chunk's size is not 1 to 16 hexadecimal digits";
@@ -16,28 +16,29 @@ const DATA: &str = "a chunk is not as long as it says";
 const EXTENSION: &str = "a chunk's extension is malformed; expected ;name or ;name=value";
 const TOO_MUCH: &str = "extensions and trailers of its chunks are longer than 16 KiB together";
 
-/// A body as far as it has been read.
+/// State of a chunked body, as far as the body has been read.
 #[derive(Debug, Default)]
 pub struct Chunks {
     place: Place,
     size: u64,
     digits: u32,
-    /// Length of the data of all chunks so far, in bytes; never past the limit.
+    /// Sizes of all chunks so far, in bytes, with the whole current chunk; never more than
+    /// `body_max`.
     data: u64,
-    /// Extensions and trailers so far, in bytes.
+    /// Length of all chunk extensions and trailers so far, in bytes.
     extra: usize,
-    /// Number of trailers.
+    /// Number of trailers so far.
     trailers: usize,
 }
 
-/// What stands at the start of the bytes.
+/// What stands at the start of the bytes that were passed to [`Chunks::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// This many bytes of data.
+    /// This many bytes of the content of the body.
     Data(usize),
-    /// This many bytes that are no data.
+    /// This many bytes of framing: sizes of chunks, extensions, line ends and trailers.
     Framing(usize),
-    /// A part that is not complete yet.
+    /// A part of which more bytes must arrive first.
     Incomplete,
     /// The next message: the body has ended.
     End,
@@ -74,12 +75,12 @@ enum Place {
 }
 
 impl Chunks {
-    /// Returns what stands at the start of these bytes: the rest of the body as far as it
-    /// has arrived. The caller passes the bytes behind that part next.
+    /// Returns what stands at the start of `bytes`, the rest of the body as far as it has arrived.
+    /// In the next call, the caller passes the bytes behind the returned part.
     ///
     /// # Errors
     ///
-    /// [`BadMessage`] says what is wrong with the first byte.
+    /// [`BadMessage`] says which rule of the framing or which limit the next bytes break.
     pub fn next(&mut self, bytes: &[u8], limits: &MessageLimits) -> Result<Part, BadMessage> {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..) {
@@ -167,7 +168,8 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads one line of the trailers. Returns its length, or 0 if it is not complete.
+    /// Reads one line of the trailers. Returns the length of the line with its end, in bytes, or 0
+    /// if the line is not complete.
     fn trailer(&mut self, rest: &[u8], limits: &MessageLimits) -> Result<usize, BadMessage> {
         let Some(line) = line(rest)? else {
             let is_too_long = self.extra + rest.len() > EXTRA_MAX;

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::h1::refusal::{BadMessage, malformed};
 
-/// What a byte may be, as bits.
+/// For each byte, the parts of a message in which the byte may stand, one bit for each.
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
 const CLASS: [u8; 256] = {
     let mut table = [0; 256];
@@ -58,13 +58,13 @@ const CLASS: [u8; 256] = {
     table
 };
 
-/// Bit of a `tchar` (RFC 9110, section 5.6.2).
+/// Bit in [`CLASS`] of a `tchar` (RFC 9110, section 5.6.2), which may stand in a token.
 const IN_TOKEN: u8 = 1;
 
-/// Bit of a byte that may stand in a path and a query.
+/// Bit in [`CLASS`] of a byte that may stand in a path and a query.
 const IN_TARGET: u8 = 2;
 
-/// Bit of a byte that may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
+/// Bit in [`CLASS`] of a byte that may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
 const IN_NAME: u8 = 4;
 
 #[allow(clippy::indexing_slicing, reason = "a byte is below 256")]
@@ -95,7 +95,7 @@ fn is_encoded(bytes: &[u8]) -> bool {
         .all(|at| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
-/// Returns whether a text is `uri-host [ ":" port ]` (RFC 9110, section 7.2). It may be
+/// Returns whether a text is `uri-host [ ":" port ]` (RFC 9110, section 7.2). The text may be
 /// empty, but a port needs a host.
 pub(crate) fn is_authority(host: &[u8]) -> bool {
     let port = match host.strip_prefix(b"[") {
@@ -119,8 +119,8 @@ pub(crate) fn is_authority(host: &[u8]) -> bool {
     }
 }
 
-/// Parses `*DIGIT`, which is 0 without digits. Returns `None` for other bytes, and for
-/// numbers of 2^63 and more: programs that keep numbers with a sign read these as negative.
+/// Parses `*DIGIT`, and returns 0 if there are no digits. Returns `None` for other bytes, and for
+/// numbers of 2^63 and more, which programs with signed numbers read as negative.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().try_fold(0_i64, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
@@ -156,7 +156,7 @@ pub(super) fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7F || byte == b'\t'
 }
 
-/// Splits a field line without its end into name and value, and checks both.
+/// Splits a field line, given without CR LF, into name and value, and checks both.
 pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     let (name, value) = split_field(line).ok_or_else(|| bad_name(line))?;
     if !is_value(value) {
@@ -165,7 +165,7 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     Ok((name, value.trim_ascii()))
 }
 
-/// Splits a field line at its colon. Returns `None` if no `token` stands before it.
+/// Splits a field line at its colon. Returns `None` if no `token` stands before the colon.
 pub(crate) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = line.iter().position(|&byte| !is_token_byte(byte))?;
     let (name, value) = line.split_at_checked(end)?;
@@ -178,7 +178,7 @@ pub(crate) fn is_value(value: &[u8]) -> bool {
     value.iter().fold(true, |all, &byte| all & is_text(byte))
 }
 
-/// Says why a line does not begin with a field name and a colon.
+/// Returns the refusal that says why a line does not begin with a field name and a colon.
 fn bad_name(line: &[u8]) -> BadMessage {
     let colon = line.iter().position(|&byte| byte == b':');
     let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();
@@ -205,7 +205,7 @@ pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
     }
 }
 
-/// Checks that the beginning of a line can still become a valid one.
+/// Checks that bytes can be the beginning of a valid line, whose end has not arrived.
 fn partial(bytes: &[u8]) -> Result<(), BadMessage> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     match bytes.iter().find(|&&byte| !is_text(byte)) {

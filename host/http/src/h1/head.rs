@@ -9,10 +9,10 @@ use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 use crate::hop_by_hop::OPTIONS_MAX;
 use crate::request_head::{RequestHead, Version};
 
-/// Longest method, in bytes. Registered ones have at most 17.
+/// Maximum length of a method, in bytes. Registered methods have at most 17.
 pub const METHOD_MAX: usize = 64;
 
-/// Length of what follows the target: the version and the end of the line.
+/// Length of the end of a request line in bytes: the version and CR LF, which follow the target.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 
 /// First byte of a TLS connection: the type of a handshake record (RFC 8446,
@@ -36,7 +36,7 @@ pub enum Framing {
 pub struct HeadParser {
     /// Length of the lines read so far, in bytes.
     read: usize,
-    /// The request line, once that is read.
+    /// Places in the request line, once it is read.
     first: Option<RequestLine>,
     fields: Vec<Field>,
     /// Number of options in all `connection` fields, empty ones included.
@@ -56,16 +56,16 @@ struct RequestLine {
 }
 
 impl HeadParser {
-    /// Forgets the head, so that the next one can be read.
+    /// Forgets the current head, so that the next head can be read.
     pub fn reset(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
         *self = HeadParser { fields, ..HeadParser::default() };
     }
 
-    /// Continues with the head at the start of these bytes, whose first part earlier
-    /// calls have read. Returns its length and the framing of its body once it is
-    /// complete.
+    /// Continues to parse the head at the start of `bytes`, which begin with the bytes of the
+    /// earlier calls for this head. Once the head is complete, returns its length in bytes and the
+    /// framing of the body.
     ///
     /// # Errors
     ///
@@ -114,12 +114,13 @@ impl HeadParser {
         }
     }
 
-    /// Returns whether a line has begun: empty lines before a request line do not count.
+    /// Returns whether a request has begun in these bytes: empty lines before a request line do not
+    /// count.
     pub fn has_begun(&self, bytes: &[u8]) -> bool {
         self.first.is_some() || bytes.len() > self.read
     }
 
-    /// Returns the head that was read from these bytes.
+    /// Returns the head that [`HeadParser::read`] has parsed in these bytes.
     pub fn head<'a>(&'a self, bytes: &'a [u8]) -> RequestHead<'a> {
         let (mut method, mut target, mut version) = Default::default();
         if let Some(first) = &self.first {
@@ -180,7 +181,7 @@ impl HeadParser {
     }
 }
 
-/// Refuses a request line as soon as its beginning is wrong, before its end arrives.
+/// Refuses a request line as soon as its beginning is wrong, before the end of the line arrives.
 fn check_beginning(bytes: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
     let end = bytes.iter().position(|&byte| !is_text(byte)).unwrap_or(bytes.len());
     let line = bytes.get(..end).unwrap_or_default();
@@ -202,7 +203,8 @@ fn check_beginning(bytes: &[u8], limits: &MessageLimits) -> Result<(), BadMessag
     }
 }
 
-/// Parses `method SP request-target SP HTTP-version` (section 3), which begins at `start`.
+/// Parses `method SP request-target SP HTTP-version` (section 3), a line that begins at byte
+/// `start` of the head.
 fn request_line(start: usize, line: &[u8], limits: &MessageLimits) -> Result<RequestLine, BadMessage> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -249,7 +251,7 @@ fn request_line(start: usize, line: &[u8], limits: &MessageLimits) -> Result<Req
     Ok(RequestLine { method, target, version })
 }
 
-/// Parses `1*DIGIT` (RFC 9110, section 8.6).
+/// Parses the value of `content-length`: `1*DIGIT` (RFC 9110, section 8.6).
 fn length(value: &[u8], limits: &MessageLimits) -> Result<u64, BadMessage> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(malformed("6.2", "its content-length is not one whole number"));

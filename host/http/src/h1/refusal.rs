@@ -1,15 +1,15 @@
-//! The limits of a message, and why it is refused.
+//! The limits of a request message, and the reasons for refusing one.
 
 use thiserror::Error;
 
-/// Why a message is refused. The connection is closed then, because the bytes that
-/// follow may be the rest of this message, or another one.
+/// Reason for refusing a request message. With HTTP/1.1, the connection is closed, because the
+/// bytes that follow may be the rest of the refused message or another message.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BadMessage {
     /// The message breaks the grammar, or states its length twice.
     #[error("{what} (RFC 9112, section {section})")]
     Malformed {
-        /// What is there, and what was expected.
+        /// What was found, and what was expected.
         what: &'static str,
         /// Section of RFC 9112 with the broken rule.
         section: &'static str,
@@ -19,27 +19,28 @@ pub enum BadMessage {
         "it is a TLS ClientHello, and this port speaks plain HTTP; expected http:// in the URL, or a proxy in front that ends TLS"
     )]
     Tls,
-    /// The version is neither HTTP/1.1 nor HTTP/1.0.
+    /// The major version is not 1: for example, the client speaks HTTP/2 where the port expects
+    /// HTTP/1.1.
     #[error(
         "its version is not spoken here; expected HTTP/1.1 or HTTP/1.0, or HTTP/2 over TLS or with --h2c"
     )]
     Version,
-    /// The method is longer than any method that a handler could know.
+    /// The method is longer than [`METHOD_MAX`](super::METHOD_MAX), so no handler knows it.
     #[error("its method is longer than {limit} bytes, so no handler knows it")]
     MethodUnknown {
         /// Limit in bytes.
         limit: usize,
     },
-    /// The body has an unknown transfer coding.
+    /// The body has an unknown transfer coding: another than `chunked`, alone or before `chunked`.
     #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
     Coding,
-    /// The target is past its limit.
+    /// The target is longer than `--target-max`.
     #[error("its target is longer than {limit} bytes (--target-max)")]
     TargetTooLong {
         /// Limit in bytes.
         limit: usize,
     },
-    /// The head is past its limit.
+    /// The head is longer than `--head-max`.
     #[error("its head is longer than {limit} bytes (--head-max)")]
     HeadTooLong {
         /// Limit in bytes.
@@ -48,43 +49,44 @@ pub enum BadMessage {
     /// The head has too many fields.
     #[error("its head has more than {limit} fields (--fields-max)")]
     TooManyFields {
-        /// Most fields.
+        /// Maximum number of fields.
         limit: usize,
     },
-    /// `connection` has more options than the limit.
+    /// The `connection` fields together have more options than the limit.
     #[error("it has more than {limit} options in connection")]
     TooManyOptions {
-        /// Most options.
+        /// Maximum number of options.
         limit: usize,
     },
-    /// The body is past its limit.
+    /// The body is longer than `--body-max`.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
         /// Limit in bytes.
         limit: u64,
     },
-    /// The head was not complete in time.
+    /// The head was not complete within `--head-timeout`.
     #[error("its head was not whole in time (--head-timeout)")]
     HeadTooSlow,
-    /// The message was slow, and its connection was closed to make room for another.
+    /// The message arrived slowly, and its connection was closed to make room for another
+    /// connection.
     #[error("it came more slowly than others, and there were too few places for all (--connections)")]
     GaveWay,
 }
 
-/// Returns the refusal for a broken rule.
+/// Returns the refusal for a broken rule in a section of RFC 9112.
 pub(super) fn malformed(section: &'static str, what: &'static str) -> BadMessage {
     BadMessage::Malformed { what, section }
 }
 
-/// The limits of a message.
+/// Limits of a request message, past which it is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageLimits {
-    /// Longest target, in bytes.
+    /// Maximum length of the target, in bytes.
     pub target_max: usize,
-    /// Longest head, with the empty line at its end, in bytes.
+    /// Maximum length of the head, with the empty line at its end, in bytes.
     pub head_max: usize,
-    /// Most fields.
+    /// Maximum number of fields.
     pub fields_max: usize,
-    /// Longest body, in bytes.
+    /// Maximum length of the body, in bytes.
     pub body_max: u64,
 }

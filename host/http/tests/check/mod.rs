@@ -13,10 +13,10 @@ use host_http::trace::Parent;
 /// Limits of a message, small enough for inputs to exceed them.
 const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fields_max: 16, body_max: 4096 };
 
-/// Longest head of a response, in bytes.
+/// Maximum length of the head of a response, in bytes.
 const HEAD_MAX: usize = 512;
 
-/// A request as it was read.
+/// A request as a parser has read it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     pub method: String,
@@ -33,7 +33,7 @@ pub struct Request {
     pub canonical: Result<Vec<u8>, String>,
 }
 
-/// Checks that a connection is read alike, however its bytes arrive: in one piece,
+/// Checks that the requests of a connection are read alike, however the bytes arrive: in one piece,
 /// byte by byte, or in pieces of these lengths.
 pub fn messages(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     let whole = kind(read(bytes, [bytes.len()]));
@@ -41,7 +41,7 @@ pub fn messages(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     assert_eq!(whole, kind(read(bytes, pieces)), "{}", bytes.escape_ascii());
 }
 
-/// Checks that a connection is read alike wherever its bytes are cut in two.
+/// Checks that the requests of a connection are read alike wherever the bytes are cut in two.
 pub fn every_cut(bytes: &[u8]) {
     let whole = kind(read(bytes, [bytes.len()]));
     for cut in 1..bytes.len() {
@@ -49,15 +49,16 @@ pub fn every_cut(bytes: &[u8]) {
     }
 }
 
-/// Leaves the kind of a refusal, which decides the status of the response. Bytes that break
-/// two rules may be refused for either.
+/// Reduces a refusal to its kind, which decides the status of the response. Bytes that break two
+/// rules may be refused for either rule.
 fn kind(
     (requests, refused): (Vec<Request>, Option<BadMessage>),
 ) -> (Vec<Request>, Option<std::mem::Discriminant<BadMessage>>) {
     (requests, refused.as_ref().map(std::mem::discriminant))
 }
 
-/// Returns the complete requests in these bytes, and why the rest is refused, if it is.
+/// Returns the complete requests in these bytes, which arrive in pieces of these lengths, and why
+/// the bytes behind them are refused, if they are.
 pub fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Request>, Option<BadMessage>) {
     let mut requests = Vec::new();
     let mut left = Left { bytes, arrived: 0 };
@@ -103,7 +104,7 @@ impl<'a> Left<'a> {
     }
 }
 
-/// Reads one request. Returns `None` if the bytes end before it does.
+/// Reads one request. Returns `None` if the bytes end before the request does.
 fn request(
     left: &mut Left<'_>,
     more: &mut impl FnMut(&mut Left<'_>) -> bool,
@@ -191,8 +192,8 @@ fn traced(head: &RequestHead<'_>, target: Target<'_>) {
     assert_eq!(states(&traced), if parent.is_some() { states(&plain) } else { Vec::new() });
 }
 
-/// Checks which values of `traceparent` are read, beside a reader that splits them into parts, and
-/// that what is passed on continues the trace.
+/// Checks that a value of `traceparent` is accepted if and only if a simple reader, which splits
+/// the value into parts, accepts it, and that the value for the handler continues the trace.
 pub fn traceparent(value: &[u8]) {
     let parts: Vec<&[u8]> = value.split(|&byte| byte == b'-').collect();
     let is_hex = |part: &[u8]| part.iter().all(|byte| b"0123456789abcdef".contains(byte));
@@ -224,7 +225,7 @@ pub fn traceparent(value: &[u8]) {
     }
 }
 
-/// Checks that a response is either refused, or one that HTTP allows.
+/// Checks that a response is either refused or allowed by HTTP.
 pub fn response(bytes: &[u8]) {
     for method in ["GET", "HEAD", "CONNECT"] {
         let mut places = Places::default();
@@ -256,7 +257,7 @@ pub fn response(bytes: &[u8]) {
     }
 }
 
-/// Compares with httparse how the head of a response was read.
+/// Compares how the head of a response was read with what the crate httparse reads.
 fn compare(bytes: &[u8], checked: Result<&Checked<'_>, &InvalidResponse>) {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut peer = httparse::Response::new(&mut fields);

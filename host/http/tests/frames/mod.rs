@@ -21,11 +21,11 @@ const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fie
 
 const METER: MeterLimits = MeterLimits { resets: 8, control: 32, window: Duration::from_secs(10) };
 
-/// Most turns of a connection: each input ends before.
+/// Number of turns after which a connection counts as endless. No input needs so many.
 const TURNS: usize = 100_000;
 
-/// Makes a connection of an input, whose frames each begin with four bytes: type, flags, stream and
-/// length of the payload.
+/// Returns the bytes of a connection with the frames of an input, where each frame begins with four
+/// bytes: type, flags, stream and length of the payload.
 fn frames(mut input: &[u8]) -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     // SETTINGS, which come first.
@@ -39,10 +39,10 @@ fn frames(mut input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Checks that each request of a connection gives a head that one parser reads as this request, or
-/// refuses, and that the meter counts alike however the bytes arrive.
+/// Checks that the parser of heads either reads each request of a connection as HTTP/2 has it or
+/// refuses it, and that the meter counts alike however the bytes arrive.
 ///
-/// Returns the canonical heads.
+/// Returns the canonical heads of the requests that are not refused.
 pub fn connection(input: &[u8], pieces: impl IntoIterator<Item = usize>) -> Vec<Vec<u8>> {
     let bytes = frames(input);
     metered(&bytes, pieces);
@@ -128,7 +128,8 @@ fn head(parts: &Parts) -> Option<Vec<u8>> {
     Some(canonical)
 }
 
-/// Returns how many fields a head has in HTTP/1.1: cookies are joined, and the authority is `host`.
+/// Returns how many fields a head of HTTP/2 has in HTTP/1.1: cookies are joined, and the authority
+/// becomes `host`.
 fn fields(headers: &HeaderMap, has_authority: bool) -> usize {
     let hosts = headers.get_all(http::header::HOST).iter().count();
     let cookies = headers.get_all(COOKIE).iter().count();
@@ -151,7 +152,8 @@ fn metered(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     assert_eq!(whole.part_of_body(), cut.part_of_body());
 }
 
-/// A client that has sent its bytes, reads all that it gets, and waits.
+/// Connection of a client that has sent these bytes, reads all that it gets, and then keeps the
+/// connection open.
 struct Wire {
     left: Bytes,
 }

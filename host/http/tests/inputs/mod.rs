@@ -1,12 +1,11 @@
-//! Inputs that fuzzing found worth keeping, and random changes of these. The seed is
-//! fixed.
+//! Inputs that fuzzing found worth keeping, and random changes of these inputs. The seed is fixed.
 
 use std::path::Path;
 
 /// Number of changed copies of each input.
 const CHANGES: usize = 100;
 
-/// Calls `check` with each input of a corpus and with changed copies of it. Each call also
+/// Calls `check` with each input of a corpus and with changed copies of the input. Each call also
 /// gets a generator of random numbers below a bound.
 pub fn for_each(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(corpus);
@@ -16,7 +15,8 @@ pub fn for_each(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usi
     changed(&inputs, CHANGES, check);
 }
 
-/// Calls `check` with each of these inputs, and with some number of changed copies of it.
+/// Calls `check` with each of these inputs, and with `changes` changed copies of each. Each call
+/// also gets a generator of random numbers below a bound.
 pub fn changed(inputs: &[Vec<u8>], changes: usize, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let mut state = 0x5eed_u64;
     // A linear congruential generator, with the constants of Knuth's MMIX.

@@ -1,4 +1,4 @@
-//! hyper as a peer of the parser.
+//! Compares the parser with that of hyper, which reads the bytes of a connection as a server.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::check::{Request, read};
 
-/// Compares what both parsers make of the bytes of a connection.
+/// Checks that hyper and the parser read the same requests in the bytes of a connection, except for
+/// known differences.
 pub async fn compare(bytes: &[u8]) {
     let (ours, refused) = read(bytes, [bytes.len()]);
     let theirs = by_hyper(bytes).await;

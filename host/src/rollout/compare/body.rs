@@ -12,10 +12,10 @@ use crate::rollout::compare::json::{self, JsonDiff};
 use crate::rollout::compare::shown::common_prefix;
 use crate::rollout::compare::text::{self, TextDiff};
 
-/// Bytes that are shown before the first difference of two binary bodies.
+/// Number of bytes that are shown before the first difference of two binary bodies.
 const BYTES_BEFORE: usize = 4;
 
-/// Most bytes that are shown of a binary body.
+/// Maximum number of bytes of a binary body that are shown.
 const BYTES_MAX: usize = 16;
 
 /// Difference of two bodies.
@@ -63,7 +63,7 @@ pub(super) fn diff(from: (&HeaderMap, &Bytes), to: (&HeaderMap, &Bytes)) -> Opti
     Some(BodyDiff::Text(text::diff(from_text, to_text)))
 }
 
-/// Returns a body as text if it is UTF-8 without NUL, which no text has.
+/// Returns a body as text; [`None`] if it is not UTF-8 or has a NUL byte, which no text has.
 fn as_text(body: &[u8]) -> Option<&str> {
     str::from_utf8(body).ok().filter(|text| !text.contains('\0'))
 }

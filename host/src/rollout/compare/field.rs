@@ -8,10 +8,10 @@ use http::header::HeaderName;
 use crate::rollout::compare::part::Part;
 use crate::rollout::compare::shown::{around, common_prefix, start, text_of};
 
-/// Most headers of a difference.
+/// Largest number of differing headers that a verdict shows.
 pub(super) const FIELDS_MAX: usize = 10;
 
-/// Most values of a header that are shown.
+/// Largest number of values of a header that a verdict shows.
 const VALUES_MAX: usize = 4;
 
 /// Returns the headers that differ, in order of their names. The values of one header are
@@ -42,7 +42,8 @@ fn part(name: &str, from: &HeaderMap, to: &HeaderMap) -> Part {
     Part::Field { name: start(name), from: shown_from, to: shown_to, more: more as u64 }
 }
 
-/// Returns some values, each cut so that its difference from the other value is shown.
+/// Returns the values after the first `skipped`, as many as a verdict shows. Each is cut so that
+/// its difference from the value at the same place in `others` is visible.
 fn shown(values: &[String], others: &[String], skipped: usize) -> Vec<String> {
     let cut = |(index, value): (usize, &String)| {
         let other = others.get(index).map_or("", String::as_str);

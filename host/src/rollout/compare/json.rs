@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::compare::shown::{around, common_prefix, start};
 
-/// Longest JSON text that is compared by paths, in bytes. The members of one level take up to
-/// sixteen times the bytes of their text.
+/// Maximum length of a JSON text that is compared by paths, in bytes. The members of one level take
+/// up to sixteen times the bytes of their text.
 const JSON_MAX: usize = 4 << 20;
 
 /// Deepest level whose members are compared one by one. Values below are compared as they are
 /// written. Each level is read once more than the one above it.
 const DEPTH_MAX: usize = 32;
 
-/// Most paths of a difference.
+/// Largest number of paths of a difference.
 pub(super) const PATHS_MAX: usize = 10;
 
-/// What stands between the values of a JSON text.
+/// Characters between the values of a JSON text.
 const BETWEEN: [char; 6] = [' ', '\t', '\n', '\r', ',', ':'];
 
 /// Difference of two JSON texts.
@@ -151,8 +151,8 @@ impl Walk {
     }
 }
 
-/// Returns the members of a JSON object in order of their keys. Members with one key keep their
-/// order.
+/// Returns the members of a JSON object in order of their keys. Members with the same key keep
+/// their order.
 fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
     let mut values = Values::of(object);
     let mut members = Vec::new();

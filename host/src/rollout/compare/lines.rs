@@ -18,14 +18,15 @@ pub(super) enum Run<'a> {
     },
 }
 
-/// Lengths of the common subsequences of all pairs of ends.
+/// Lengths of the longest common subsequences of all pairs of ends of two lists of lines.
 struct Table {
     width: usize,
     cells: Vec<u16>,
 }
 
 impl Table {
-    /// Returns the length for the last `from` lines of one text and the last `to` of the other.
+    /// Returns the length for the last `from` lines of the first text and the last `to` lines of
+    /// the second text.
     fn at(&self, from: usize, to: usize) -> u16 {
         self.cells.get(from * self.width + to).copied().unwrap_or(0)
     }
@@ -49,7 +50,7 @@ impl Table {
     }
 }
 
-/// Aligns lines. Needs two bytes for each pair of lines.
+/// Aligns the lines of two texts. Needs two bytes of memory for each pair of lines.
 pub(super) fn align<'a>(from: &[&'a str], to: &[&'a str]) -> Vec<Run<'a>> {
     // Numbers make the comparison of two long lines cheap.
     let mut numbers = HashMap::new();

@@ -49,7 +49,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Returns the lines of a report about the part. The first one is not indented.
+    /// Returns the lines of a report about the part. The first line is not indented.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Part::Field { name, from, to, more } if from.len() > 1 || to.len() > 1 => {
@@ -133,7 +133,7 @@ fn body(f: &mut fmt::Formatter<'_>, from_bytes: u64, to_bytes: u64, diff: &BodyD
     }
 }
 
-/// Text in quotation marks, or its absence.
+/// Text in quotation marks; `absent` for [`None`].
 struct Quoted<'a>(Option<&'a str>);
 
 impl Display for Quoted<'_> {
@@ -145,7 +145,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Values of a header.
+/// Values of a header in quotation marks, with commas between them.
 struct Values<'a>(&'a [String]);
 
 impl Display for Values<'_> {

@@ -5,22 +5,23 @@ use std::str;
 
 use host_http::quote::quoted;
 
-/// Most bytes that are shown of a text, counted after escaping and without the marks of cuts.
+/// Maximum number of bytes of a text that are shown, counted after escaping and without the marks
+/// of cuts.
 pub(super) const SHOWN_MAX: usize = 200;
 
-/// Most bytes that are shown before the first difference.
+/// Maximum number of bytes that are shown before the first difference, counted after escaping.
 const LEAD_MAX: usize = 140;
 
-/// Bytes that are kept before the first difference when a text is cut there.
+/// Number of bytes that are shown before the first difference if the start of a text is cut.
 const LEAD: usize = 40;
 
-/// Returns the start of a text.
+/// Returns the start of a text, escaped and cut.
 pub(super) fn start(text: &str) -> String {
     quoted(text, SHOWN_MAX).to_string()
 }
 
-/// Returns the part of a text around an offset, so that a difference there is shown. `…` marks
-/// each cut.
+/// Returns the part of a text around an offset, escaped, so that a difference there is shown. `…`
+/// marks each cut.
 pub(super) fn around(text: &str, offset: usize) -> String {
     let offset = text.floor_char_boundary(offset);
     let from = |start: usize| text.get(start..).unwrap_or_default();

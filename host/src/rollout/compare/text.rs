@@ -1,5 +1,6 @@
-//! Finds the differing lines of two texts. What both begin and end with is skipped, and only the
-//! first lines between are aligned: a verdict shows few lines, so no more are needed.
+//! Finds the differing lines of two texts. Lines with which both texts begin and end are skipped,
+//! and only the first lines between them are aligned: a verdict shows few lines, so no more are
+//! needed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,16 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::rollout::compare::lines::{Run, align};
 use crate::rollout::compare::shown::{around, common_prefix, start};
 
-/// Most lines of a difference.
+/// Largest number of lines of a difference.
 pub(super) const LINES_MAX: usize = 20;
 
-/// Most removed lines in one place, and most added ones.
+/// Largest number of removed lines that are shown in one place, and of added lines.
 const RUN_MAX: usize = 6;
 
-/// Lines of context before and behind a change.
+/// Number of lines of context before and behind a change.
 const CONTEXT: usize = 2;
 
-/// Most lines of each text that are aligned. The table for them takes half a mebibyte.
+/// Largest number of lines of each text that are aligned. The table for the alignment takes half a
+/// mebibyte.
 const ALIGNED_MAX: usize = 500;
 
 /// Difference of two texts.
@@ -96,13 +98,13 @@ pub(super) fn diff(from: &str, to: &str) -> TextDiff {
     TextDiff { line, lines: shown.lines, more }
 }
 
-/// Returns the start of the line in which an offset lies.
+/// Returns the offset of the start of the line in which an offset lies.
 fn line_start(text: &[u8], offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or_default();
     before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
 }
 
-/// Returns the length of the whole lines with which both texts end.
+/// Returns the length in bytes of the whole lines with which both texts end.
 fn common_lines_behind(from: &[u8], to: &[u8]) -> usize {
     let pairs = from.iter().rev().zip(to.iter().rev());
     let common = pairs.take_while(|(from, to)| from == to).count();
@@ -117,7 +119,7 @@ fn common_lines_behind(from: &[u8], to: &[u8]) -> usize {
     behind.iter().position(|byte| *byte == b'\n').map_or(0, |newline| common - newline - 1)
 }
 
-/// Returns the last lines of a text that ends with a newline or is empty.
+/// Returns the last lines of a text as context. The text must end with a newline or be empty.
 fn last_lines(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.split_inclusive('\n').rev().take(CONTEXT).collect();
     lines.reverse();
@@ -131,8 +133,8 @@ struct Shown {
 }
 
 impl Shown {
-    /// Adds runs while there is space. Returns whether a change is left out. `is_cut` tells that
-    /// the last run may go on.
+    /// Adds runs while there is space. Returns whether a change is left out. `is_cut` says that the
+    /// texts have further lines, so that the last run may be longer.
     fn runs(&mut self, runs: &[Run<'_>], is_cut: bool) -> bool {
         for (index, run) in runs.iter().enumerate() {
             let is_last = index + 1 == runs.len();
@@ -171,7 +173,8 @@ impl Shown {
         self.lines.extend(lines.into_iter().map(|line| Line::Same { text: text(line) }));
     }
 
-    /// Adds a change. `is_open` tells that the numbers of its lines are not known.
+    /// Adds a change. `is_open` says that the change may be longer, so that the numbers of its
+    /// lines are not known.
     fn change(&mut self, removed: &[&str], added: &[&str], is_open: bool) {
         let hidden = |lines: &[&str]| match is_open {
             true => 0,
@@ -191,8 +194,8 @@ impl Shown {
         }
     }
 
-    /// Returns the text of a line that differs from another one, with marks for what is not
-    /// visible at its end.
+    /// Returns the text of a line, cut so that its difference from `other` is visible, with marks
+    /// for a space and for a missing newline at the end.
     fn changed(&self, line: &str, other: Option<&&str>) -> String {
         let offset = other.map_or(0, |other| common_prefix(line.as_bytes(), other.as_bytes()));
         let text = line.strip_suffix('\n');

@@ -18,7 +18,8 @@ use crate::rollout::compare::{body, field};
 pub struct Outcome {
     /// Status code.
     pub status: u16,
-    /// Fault for which the host made the response. Headers and body are empty then.
+    /// Fault for which the host made the response. With a fault, the headers and the body are
+    /// empty.
     pub fault: Option<Failed>,
     /// Headers of the answer.
     pub fields: HeaderMap,
@@ -111,7 +112,7 @@ pub fn compare(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Verdict
     }
 }
 
-/// Returns the headers and the bodies, if they differ.
+/// Returns the differing headers, and the difference of the bodies.
 fn parts(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Vec<Part> {
     let length = |outcome: &Outcome| outcome.body.len() as u64;
     let diff = body::diff((&current.fields, &current.body), (&candidate.fields, &candidate.body));
@@ -138,7 +139,8 @@ impl Outcome {
 }
 
 impl Verdict {
-    /// Returns whether a client gets the same response. The causes of two faults may differ.
+    /// Returns whether a client gets the same response from both versions. The causes of two faults
+    /// may differ.
     pub fn is_same(&self) -> bool {
         match self {
             Verdict::Same => true,
@@ -165,7 +167,8 @@ impl Verdict {
         first.into_iter().chain(parts.iter().flat_map(Part::lines)).collect()
     }
 
-    /// Returns the first difference in one line; [`None`] if a client gets the same response.
+    /// Returns the first difference in one line; [`None`] if a client gets the same response from
+    /// both versions.
     pub fn first_difference(&self) -> Option<String> {
         match self {
             Verdict::Same => None,
@@ -188,7 +191,7 @@ impl Ending {
         }
     }
 
-    /// Returns whether a client gets the same status for the same fault.
+    /// Returns whether two endings have the same status and the same fault.
     fn is_like(&self, other: &Ending) -> bool {
         (self.status, &self.fault) == (other.status, &other.fault)
     }
@@ -374,7 +377,7 @@ mod tests {
             usize::try_from(self.0 >> 33).unwrap() % end
         }
 
-        /// Returns a body whose pieces are likely to meet in every way of comparing.
+        /// Returns a body of random pieces, which is likely to reach each way of comparing bodies.
         fn body(&mut self) -> Bytes {
             let pieces: [&[u8]; 20] = [
                 b"{",

@@ -8,7 +8,7 @@ use http::Method;
 
 use crate::rollout::compare::verdict::Verdict;
 
-/// Most bytes that a message shows of a pattern.
+/// Maximum number of bytes of a pattern that a message shows.
 const SHOWN_MAX: usize = 200;
 
 /// Pattern of requests: `/items/*` for any method, or `GET /about*`. A `*` matches any
@@ -54,7 +54,7 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Returns whether a request is one of the pattern.
+    /// Returns whether the pattern matches a request.
     pub fn matches(&self, method: &str, target: &str) -> bool {
         self.method.as_ref().is_none_or(|expected| expected.as_str() == method)
             && matches(&self.target, target)
@@ -75,7 +75,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// Differences that the operator accepts.
+/// Differences that the operator accepts when a candidate is proved or judged.
 #[derive(Clone, Debug, Default)]
 pub struct Accept {
     patterns: Vec<Pattern>,
@@ -104,8 +104,9 @@ impl Accept {
         self.accepts_all
     }
 
-    /// Returns whether a verdict other than the same answer is accepted, and the index of the
-    /// pattern by which it is.
+    /// Returns whether a verdict other than [`Verdict::Same`] is accepted, and the index of the
+    /// first pattern that matches the request. Patterns do not accept that only the candidate
+    /// fails.
     pub(super) fn accepts(&self, verdict: &Verdict, method: &str, target: &str) -> (bool, Option<usize>) {
         if matches!(verdict, Verdict::NewlyFaulting { .. }) {
             return (self.accepts_all, None);

@@ -11,22 +11,23 @@ use crate::rollout::report::cost::{Cost, Memory, Pairs};
 use crate::rollout::report::outcomes::{Accepted, Class, Counts, Example, Group, Kind, Reason, Report};
 use crate::telemetry::request_line;
 
-/// Most examples of all groups.
+/// Largest number of examples of all groups together.
 const EXAMPLES_MAX: usize = 500;
 
-/// Most classes. Requests of further ones count as `other requests`.
+/// Largest number of classes. Requests of further classes count as `other requests`.
 const CLASSES_MAX: usize = 500;
 
-/// Most pairs of times of all classes: 1.6 MB.
+/// Largest number of pairs of times of all classes together: 1.6 MB.
 const PAIRS_MAX: usize = 50_000;
 
-/// Most reasons for which requests are not compared. Further ones count as `other reasons`.
+/// Largest number of reasons for which requests are not compared. All further reasons together
+/// count as `other reasons`.
 const REASONS_MAX: usize = 20;
 
-/// Most bytes of the name of a class, of a method and of an id.
+/// Maximum number of bytes of the name of a class, of a method and of an id each.
 const NAME_MAX: usize = 100;
 
-/// Most bytes of a target and of a reason.
+/// Maximum number of bytes of a target and of a reason each.
 const TEXT_MAX: usize = 200;
 
 /// Request that was compared.
@@ -42,7 +43,7 @@ pub struct Case<'a> {
     pub id: &'a str,
 }
 
-/// Collects verdicts.
+/// Collects the verdicts on many requests for a report.
 #[derive(Clone, Debug)]
 pub struct Collector {
     show: usize,
@@ -51,7 +52,7 @@ pub struct Collector {
     accepted: Vec<u64>,
     counts: Counts,
     requests: u64,
-    /// Number of pairs of times.
+    /// Number of pairs of times that were added, of all classes.
     pairs: usize,
     examples: usize,
     first_fault: Option<String>,
@@ -81,7 +82,8 @@ impl From<&Outcome> for Cost {
 }
 
 impl Collector {
-    /// Creates a collector that keeps at most `show` examples of each kind and class.
+    /// Creates a collector that keeps at most `show` examples for each kind of difference and each
+    /// class of requests.
     pub fn new(show: usize, accept: Accept) -> Collector {
         Collector {
             show,
@@ -99,7 +101,7 @@ impl Collector {
         }
     }
 
-    /// Counts a request that was not compared.
+    /// Counts a request that was not compared, by the reason.
     pub fn skip(&mut self, reason: &str) {
         self.requests += 1;
         self.counts.not_compared += 1;
@@ -127,7 +129,8 @@ impl Collector {
         }
     }
 
-    /// Returns the kind of a verdict, unless it is the same answer.
+    /// Returns the kind of a verdict; [`None`] for the same answer. Counts a difference that a
+    /// pattern accepts.
     fn kind(&mut self, case: &Case<'_>, verdict: &Verdict) -> Option<Kind> {
         let kind = match verdict {
             Verdict::Same => return None,
@@ -210,7 +213,7 @@ impl Collector {
     }
 }
 
-/// Returns a key, or another one if the map is full.
+/// Returns `key`, or `other` if the map is full and does not have `key`.
 fn bounded_key<T>(map: &BTreeMap<String, T>, key: String, max: usize, other: &str) -> String {
     if map.contains_key(&key) || map.len() < max { key } else { other.to_owned() }
 }

@@ -5,25 +5,27 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Fewest pairs of calls whose times are compared.
+/// Smallest number of pairs of calls of a class whose times are compared.
 const PAIRS_MIN: usize = 20;
 
-/// Fewest pairs of calls of which the 99th percentile is not the longest call alone.
+/// Smallest number of pairs of calls whose 99th percentile is reported. Of fewer pairs, it would be
+/// the longest call.
 const PAIRS_MIN_P99: usize = 100;
 
-/// Most pairs of calls whose times are kept for a class; 16 bytes each.
+/// Largest number of pairs of calls whose times are kept for a class; 32 bytes each.
 const PAIRS_MAX: usize = 5_000;
 
-/// Smallest ratio of two times that is told.
+/// Ratio of two times above which a report says that they differ.
 const TIME_RATIO: f64 = 1.2;
 
-/// Smallest distance of two times that is told, in milliseconds.
+/// Difference of two times above which a report says that they differ, in milliseconds.
 const TIME_DISTANCE_MS: f64 = 0.020;
 
-/// Smallest ratio of two memories that is told.
+/// Ratio of two sizes of memory above which a report says that the candidate needs more.
 const MEMORY_RATIO: f64 = 1.5;
 
-/// Smallest distance of two memories that is told.
+/// Difference of two sizes of memory above which a report says that the candidate needs more, in
+/// bytes.
 const MEMORY_DISTANCE: u64 = 1 << 20;
 
 /// Cost of a call.
@@ -76,7 +78,7 @@ impl Pairs {
         }
     }
 
-    /// Returns the times; [`None`] if there are too few.
+    /// Returns the medians and percentiles of the times; [`None`] if there are fewer than 20 pairs.
     pub(super) fn times(&self) -> Option<Times> {
         let pairs = self.current.len();
         if pairs < PAIRS_MIN {
@@ -99,8 +101,8 @@ impl Pairs {
     }
 }
 
-/// Returns the smallest time, in milliseconds, that is no shorter than so many of a hundred of
-/// the sorted times.
+/// Returns a percentile of sorted times, in milliseconds: the smallest of the times that is no
+/// shorter than `percent` percent of them.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     let time = sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default();
@@ -108,13 +110,14 @@ fn percentile(sorted: &[Duration], percent: usize) -> f64 {
 }
 
 impl Times {
-    /// Returns the ratio of the medians, candidate to current, if it is large enough to be told.
+    /// Returns the ratio of the medians, candidate to current, if the medians differ enough for a
+    /// report.
     pub fn median_change(&self) -> Option<f64> {
         time_change(self.current_median_ms, self.candidate_median_ms)
     }
 
-    /// Returns the ratio of the 99th percentiles, candidate to current, if it is large enough to
-    /// be told.
+    /// Returns the ratio of the 99th percentiles, candidate to current, if they differ enough for a
+    /// report.
     pub fn p99_change(&self) -> Option<f64> {
         time_change(self.current_p99_ms?, self.candidate_p99_ms?)
     }
@@ -128,13 +131,13 @@ fn time_change(current: f64, candidate: f64) -> Option<f64> {
 }
 
 impl Memory {
-    /// Takes the memory of a call into account.
+    /// Raises both maxima to those of `other`, if they are larger.
     pub(super) fn add(&mut self, other: Memory) {
         self.current_max_bytes = self.current_max_bytes.max(other.current_max_bytes);
         self.candidate_max_bytes = self.candidate_max_bytes.max(other.candidate_max_bytes);
     }
 
-    /// Returns whether the candidate takes so much more memory that it is told.
+    /// Returns whether the candidate takes so much more memory that a report says so.
     pub fn is_more(&self) -> bool {
         let (current, candidate) = (self.current_max_bytes, self.candidate_max_bytes);
         candidate as f64 > current as f64 * MEMORY_RATIO

@@ -4,13 +4,13 @@ use crate::rollout::report::cost::{Memory, Times};
 use crate::rollout::report::number::counted;
 use crate::rollout::report::outcomes::{Class, Report};
 
-/// Most classes that are listed for their time, and for their memory.
+/// Largest number of classes that are listed for their times, and for their memory.
 const CLASSES_MAX: usize = 3;
 
-/// Widest name of a class in a table, in characters.
+/// Maximum width of the name of a class in a table, in characters.
 const NAME_MAX: usize = 40;
 
-/// Adds the sections about costs.
+/// Adds the sections about times and memory to the lines of a report.
 pub(super) fn push(lines: &mut Vec<String>, report: &Report) {
     push_times(lines, &report.classes);
     push_memory(lines, report);
@@ -67,7 +67,8 @@ fn name(class: &Class) -> String {
     }
 }
 
-/// Writes two times, and how many times longer or shorter the second one is.
+/// Returns the text of two times in milliseconds, and how many times slower or faster the candidate
+/// is.
 fn change(name: &str, current: f64, candidate: f64, ratio: Option<f64>) -> String {
     let verdict = match ratio {
         Some(ratio) if ratio > 1.0 => format!(" ({ratio:.1}x slower)"),

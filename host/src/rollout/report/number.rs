@@ -1,6 +1,6 @@
 //! Formats numbers for a person.
 
-/// Returns a number with separators of thousands.
+/// Returns a number with a comma between thousands.
 pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,7 +13,7 @@ pub(super) fn number(number: u64) -> String {
     text
 }
 
-/// Returns a number of things.
+/// Returns a number with its noun in the singular or plural, such as `1,000 classes`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }

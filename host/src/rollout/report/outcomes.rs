@@ -142,7 +142,7 @@ impl Report {
         different + newly_faulting + mended + another_fault == 0
     }
 
-    /// Returns the number of requests that fail only with the candidate, without accepted ones.
+    /// Returns the number of requests that fail only with the candidate, without accepted requests.
     pub fn newly_faulting(&self) -> u64 {
         self.counts.newly_faulting
     }
@@ -155,7 +155,7 @@ impl Report {
 }
 
 impl Counts {
-    /// Returns the number of requests of a kind.
+    /// Returns the counter of the requests of a kind.
     pub(super) fn of(&mut self, kind: Kind) -> &mut u64 {
         match kind {
             Kind::NewlyFaulting => &mut self.newly_faulting,

@@ -9,19 +9,21 @@ use crate::rollout::report::cost_text;
 use crate::rollout::report::number::{counted, number};
 use crate::rollout::report::outcomes::{Accepted, Counts, Example, Group, Kind, Reason, Report};
 
-/// Most lines of the first section, for each example that a group may have.
+/// Maximum number of lines of the section of faults, for each example that a group may have.
 const FIRST_LINES: usize = 4;
 
-/// Most lines of both sections, for each example that a group may have.
+/// Maximum number of lines of the sections of faults and differences together, for each example
+/// that a group may have.
 const ALL_LINES: usize = 6;
 
-/// Fewest lines of a group, unless it has fewer.
+/// Smallest number of lines to which a longer group is cut.
 const GROUP_MIN: usize = 4;
 
-/// Most bytes of a line.
+/// Maximum number of bytes of a line.
 const LINE_MAX: usize = 500;
 
-/// Most lines about accepted patterns, and about requests that were not compared.
+/// Maximum number of lines about accepted patterns, and about requests that were not compared,
+/// each.
 const NOTES_MAX: usize = 3;
 
 impl fmt::Display for Report {
@@ -89,7 +91,8 @@ impl Report {
     }
 }
 
-/// Adds groups, and cuts the longest ones so that all have space. Returns the number of lines.
+/// Adds a section of groups, and cuts the longest groups so that all groups fit in `max` lines.
+/// Returns the number of lines of the groups.
 fn section(lines: &mut Vec<String>, title: &str, groups: &[&Group], max: usize) -> usize {
     if groups.is_empty() {
         return 0;
@@ -130,7 +133,8 @@ fn push_note(lines: &mut Vec<String>, title: &str, mut notes: Vec<String>) {
     lines.append(&mut notes);
 }
 
-/// Writes a group: all parts of its first example, and one line of each other one.
+/// Returns the lines of a group: all parts of its first example, and one line for each further
+/// example.
 fn block(group: &Group) -> Vec<String> {
     let name = match group.kind {
         Kind::NewlyFaulting => "newly faulting",

@@ -1,5 +1,5 @@
-//! Two variants of a page. Half of the visitors see each, and all keep the one that they
-//! saw first.
+//! Two variants of a page. Half of the visitors see each variant, and every visitor keeps the first
+//! variant that was shown.
 
 #![no_std]
 
@@ -10,10 +10,10 @@ use handler_sdk::{Request, Response, Router, SameSite, SetCookie, Status, export
 
 const ROUTES: Router = Router::new(&[get("/", page)]);
 
-/// Time that a visitor keeps a variant: thirty days, in seconds.
+/// Time for which a visitor keeps a variant: thirty days, in seconds.
 const KEPT: u32 = 30 * 24 * 3600;
 
-/// Visitors of 100 who see variant `b`.
+/// Percentage of new visitors who see variant `b`.
 const SHARE_OF_B: u64 = 50;
 
 export!(answer);
@@ -66,7 +66,8 @@ mod tests {
         assert!(!ask("variant=a").contains("set-cookie"));
     }
 
-    /// By chance, fewer than 300 or more than 700 of 1000 happen once in 10^36 times.
+    /// Fails by chance once in 10^36 runs: when fewer than 300 or more than 700 of 1000 visitors
+    /// see variant `b`.
     #[test]
     fn half_of_new_visitors_see_each() {
         let seen =

@@ -1,5 +1,5 @@
-//! A form that GET shows and POST checks. If something is wrong, POST shows it again with
-//! the mistakes.
+//! A form that GET shows and POST checks. If something is wrong, POST shows the form again with the
+//! mistakes.
 
 #![no_std]
 
@@ -19,7 +19,7 @@ pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// What was filled in, and what is wrong with it.
+/// Values that were filled into the form, and what is wrong with each.
 #[derive(Default)]
 struct Entry {
     name: String,

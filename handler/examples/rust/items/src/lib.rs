@@ -37,7 +37,7 @@ struct Problem<'a> {
     error: &'a str,
 }
 
-/// A member of an item, and what is wrong with it.
+/// Name of a member of an item, and what is wrong with its value.
 #[derive(Serialize)]
 struct Wrong {
     member: &'static str,

@@ -17,7 +17,7 @@ const KEY: &[u8] = match option_env!("LOGIN_KEY") {
     None => b"this key is public: build with LOGIN_KEY",
 };
 
-/// The previous key, which is needed until its cookies have expired.
+/// The previous key, which is needed until the cookies that it has signed have expired.
 const KEY_BEFORE: &[u8] = match option_env!("LOGIN_KEY_BEFORE") {
     Some(key) => key.as_bytes(),
     None => KEY,
@@ -30,7 +30,7 @@ const PASSWORD: &str = match option_env!("LOGIN_PASSWORD") {
     None => "open sesame",
 };
 
-/// Eight hours, in seconds.
+/// Lifetime of a session: eight hours, in seconds.
 const SESSION: u32 = 8 * 3600;
 
 const FORM: &str = "<form method=\"post\" action=\"/login\">\n\
@@ -64,7 +64,8 @@ fn enter(request: Request<'_>) -> Response<'_> {
     }
 }
 
-/// Compares signatures, because the time to compare texts reveals how many bytes are right.
+/// Returns whether a password is right. Compares signatures, because the time to compare texts
+/// reveals how many bytes are right.
 fn is_right(password: &str) -> bool {
     KEYS.verify(&[password.as_bytes()], &KEYS.sign(&[PASSWORD.as_bytes()]))
 }

@@ -11,10 +11,10 @@ use handler_sdk::{Request, Response, Router, Status, export, get};
 
 const ROUTES: Router = Router::new(&[get("/", index), get("/mandelbrot.bmp", image)]);
 
-/// The largest width and height. The work grows with their product, and the host ends
-/// a call that takes more than a second.
+/// Maximum width and height of the image, in points. The work grows with their product, and the
+/// host ends a call that takes more than a second.
 const SIDE_MAX: u32 = 800;
-/// Steps after which a point counts as in the set.
+/// Number of steps after which a point counts as in the set.
 const STEPS_MAX: u8 = 100;
 
 export!(answer);
@@ -77,7 +77,8 @@ fn bitmap(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// Returns blue, green, red and a zero.
+/// Returns the colour of the points with this number of steps, as the palette of a bitmap has it:
+/// blue, green, red and a zero.
 fn palette(steps: u8) -> [u8; 4] {
     if steps >= STEPS_MAX {
         return [0, 0, 0, 0];

@@ -16,7 +16,8 @@ use handler_sdk::{Request, Response, Router, State, Status, export, get};
 struct Redirects(BTreeMap<String, String>);
 
 impl Redirects {
-    /// Makes up the entries. A real table would be a file that `include_str!` includes.
+    /// Creates the table from invented entries. A real table would be a file that `include_str!`
+    /// includes.
     fn new() -> Redirects {
         const COLOURS: [&str; 4] = ["red", "green", "blue", "grey"];
         const THINGS: [&str; 5] = ["chair", "table", "lamp", "shelf", "rug"];
@@ -50,7 +51,7 @@ fn index(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1>articles</h1>")
 }
 
-/// Answers each path that no route has.
+/// Answers a path that no route has: with a redirect if the table has the path, otherwise with 404.
 fn moved(request: Request<'_>) -> Response<'_> {
     match REDIRECTS.get().find(request.path()) {
         Some(place) => Response::new(Status::PERMANENT_REDIRECT).field("location", place),

@@ -21,7 +21,7 @@ fn health(_: Request<'_>) -> Response<'static> {
     Response::text(Status::OK, "well\n")
 }
 
-/// Answers each path that no route has.
+/// Answers a request from the static site if no route takes the request.
 fn page(request: Request<'_>) -> Response<'_> {
     SITE.answer(request)
 }

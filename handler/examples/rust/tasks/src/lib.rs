@@ -19,7 +19,7 @@ const ROUTES: Router = Router::new(&[get("/tasks", list), post("/tasks", add)])
     .not_found(|_| problem(Status::NOT_FOUND, "there is no such path"))
     .method_not_allowed(|_| problem(Status::METHOD_NOT_ALLOWED, "the method is not allowed here"));
 
-/// Number of tasks, which are made up.
+/// Number of tasks, which are invented, as a handler stores nothing.
 const TASKS: usize = 95;
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 50;
@@ -58,7 +58,7 @@ struct Problem<'a> {
     error: &'a str,
 }
 
-/// A member, and what is wrong with it.
+/// Name of a member of the input, and what is wrong with its value.
 #[derive(Serialize)]
 struct Wrong {
     member: &'static str,

@@ -20,8 +20,8 @@ const SECRET: &[u8] = match option_env!("WEBHOOK_SECRET") {
 
 const SENDER: SigningKeys<'_> = SigningKeys::new(&[SECRET]);
 
-/// Longest age of a message in seconds. An older message may be a copy that somebody who
-/// has seen it sends again.
+/// Maximum age of a message in seconds. An older message may be a replay: a copy, sent by somebody
+/// who has seen the message.
 const AGE_MAX: u64 = 300;
 
 const ROUTES: Router = Router::new(&[post("/hook", receive)]);
@@ -42,7 +42,8 @@ fn receive(request: Request<'_>) -> Response<'static> {
     }
 }
 
-/// Returns the body, if the sender has signed it within [`AGE_MAX`].
+/// Returns the body, if the sender has signed the message and its timestamp differs from now by at
+/// most [`AGE_MAX`]; otherwise the text of the refusal.
 fn check(request: Request<'_>) -> Result<&[u8], &'static str> {
     let time = request.field("x-timestamp").ok_or("x-timestamp is missing\n")?;
     let signature = request.field("x-signature").and_then(|value| value.strip_prefix(b"sha256="));
