@@ -60,8 +60,8 @@ impl Resources {
         let (journals, journals_max) =
             journals.fold((0, 0), |(used, max), (more, most)| (used + more, max + most));
         let kept = sites.all().iter().map(|site| site.swapper.kept_memory()).sum();
-        let is_tls = app.tls.is_some();
-        let spoken = (is_tls, is_tls || app.settings.get().h2c);
+        let settings = app.settings.get();
+        let spoken = (app.tls.is_some(), settings.h2c || settings.h2_over_tls);
         Resources {
             connections: of(server.connections, taken(&app.permits, server.connections)),
             instances: of(call.instances, running),

@@ -294,6 +294,7 @@ impl Serve {
             tell_cause: self.dev,
             hsts: self.tls.hsts,
             h2c: self.h2c,
+            h2_over_tls: self.tls.is_on() && !self.tls.no_h2,
         }
     }
 

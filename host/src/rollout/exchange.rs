@@ -47,8 +47,6 @@ pub struct Answered {
     pub status: u16,
     /// Name of the fault, if the host answered instead of the handler.
     pub fault: Option<&'static str>,
-    /// Time from the arrival of the request to its answer; zero in a copy for a judge.
-    pub took: Duration,
 }
 
 /// Kept request, and what the version that served it answered.

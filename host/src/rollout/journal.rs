@@ -138,8 +138,7 @@ impl Journal {
             && is_of_handler
             && self.rates.take(fingerprint(received.method, received.target, status), started)
         {
-            let (fault, took) = (fault.map(|fault| fault.name), started.elapsed());
-            self.keep(received, Answered { version, status, fault, took });
+            self.keep(received, Answered { version, status, fault: fault.map(|fault| fault.name) });
         }
     }
 
@@ -267,8 +266,7 @@ mod tests {
             time: SystemTime::now(),
             id: &RequestId::none(),
         };
-        let (fault, took) = (None, Duration::ZERO);
-        journal.keep(received, Answered { version, status: 200, fault, took });
+        journal.keep(received, Answered { version, status: 200, fault: None });
     }
 
     /// Returns the classes and versions of all exchanges.

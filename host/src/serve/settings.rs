@@ -25,6 +25,8 @@ pub struct Settings {
     pub hsts: Option<Duration>,
     /// Whether HTTP/2 is spoken without TLS.
     pub h2c: bool,
+    /// Whether HTTP/2 is offered to clients that use TLS.
+    pub h2_over_tls: bool,
     /// Whether responses name the version that answered.
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).

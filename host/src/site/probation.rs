@@ -196,7 +196,7 @@ impl Probation {
             let is_sent = place.is_some();
             if let Some(place) = place {
                 let fact = self.fact(&received, client);
-                let answered = Answered { version, status, fault, took: Duration::ZERO };
+                let answered = Answered { version, status, fault };
                 place.send(Copied { fact, client: waits, exchange: Exchange::new(received, answered) });
             }
             is_sent

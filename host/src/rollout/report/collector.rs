@@ -120,8 +120,7 @@ impl Collector {
         costs.memory.add(Memory { current_max_bytes: current.memory, candidate_max_bytes: candidate.memory });
         // A call that failed says nothing about the time of an answer.
         if matches!(verdict, Verdict::Same | Verdict::Different { .. }) && self.pairs < PAIRS_MAX {
-            self.pairs += 1;
-            costs.pairs.add(current.took, candidate.took);
+            self.pairs += usize::from(costs.pairs.add(current.took, candidate.took));
         }
         match self.kind(case, &verdict) {
             Some(kind) => self.add_to_group(kind, class, case, verdict),

@@ -71,11 +71,15 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    pub(super) fn add(&mut self, current: Duration, candidate: Duration) {
-        if self.current.len() < PAIRS_MAX {
+    /// Keeps the times of a pair of calls, unless the class has as many as it may. Returns whether they
+    /// are kept.
+    pub(super) fn add(&mut self, current: Duration, candidate: Duration) -> bool {
+        let has_room = self.current.len() < PAIRS_MAX;
+        if has_room {
             self.current.push(current);
             self.candidate.push(candidate);
         }
+        has_room
     }
 
     /// Returns the medians and percentiles of the times; [`None`] if there are fewer than 20 pairs.

@@ -171,7 +171,7 @@ mod tests {
     use crate::rollout::compare::verdict::{Failed, Outcome, Rules, compare};
     use crate::rollout::report::accept::Accept;
     use crate::rollout::report::collector::{Case, Collector};
-    use crate::rollout::report::outcomes::{Counts, Kind, Report};
+    use crate::rollout::report::outcomes::{Class, Counts, Kind, Report};
 
     fn answer(status: u16, body: &str) -> Outcome {
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -192,6 +192,18 @@ mod tests {
 
     fn collector(patterns: &[&str], accepts_all: bool) -> Collector {
         Collector::new(5, Accept::new(patterns, accepts_all).unwrap())
+    }
+
+    #[test]
+    fn a_busy_class_leaves_room_for_the_times_of_others() {
+        let (mut collector, answer) = (collector(&[], false), answer(200, "a"));
+        for (class, count) in [("GET /busy 200", 60_000), ("GET /calm 200", 20)] {
+            for _ in 0..count {
+                add(&mut collector, (class, "/"), &answer, &answer);
+            }
+        }
+        let pairs = |class: &Class| class.times.as_ref().map(|times| times.pairs);
+        assert_eq!(collector.finish().classes.iter().map(pairs).collect::<Vec<_>>(), [Some(5_000), Some(20)]);
     }
 
     /// Returns a report with every kind of verdict.
